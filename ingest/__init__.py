@@ -1,0 +1,3 @@
+"""
+HTTP to Kafka: takes Routee's callbacks and answers 200 once Kafka has them.
+"""

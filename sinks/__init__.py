@@ -1,0 +1,3 @@
+"""
+Kafka to ClickHouse or files: writes first, commits after.
+"""

@@ -1,0 +1,196 @@
+"""
+The values on the public topics, as models: what JSON Schemas are generated from and what readers can rely on.
+
+Hot paths write these shapes directly with orjson; tests hold every value they write against the models.
+Fields may be added; none is renamed or removed. Readers must ignore fields that they do not know.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from streams.contract.codec import format_time
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(format_time, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"}),
+]
+"""A moment in UTC, in milliseconds."""
+
+Money = Annotated[
+    Decimal,
+    PlainSerializer(lambda amount: format(amount, "f"), return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^-?\d{1,10}(\.\d{1,8})?$"}),
+]
+"""An amount in the account's currency (Routee names none), with up to 8 decimals, as text."""
+
+Counts = dict[str, Annotated[int, Field(ge=0)]]
+"""Status → how many. Statuses that nothing is in are left out."""
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, and open to fields that a newer writer adds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Stage(StrEnum):
+    """Which program refused a callback."""
+
+    INGEST = "ingest"
+    STREAMS = "streams"
+
+
+class Reason(StrEnum):
+    """Why a callback was refused."""
+
+    NOT_JSON = "not-json"
+    NOT_OBJECT = "not-object"
+    NO_KEY = "no-key"
+    UNKNOWN_SHAPE = "unknown-shape"
+    INVALID_FIELD = "invalid-field"
+    TOO_DEEP = "too-deep"
+    EXPIRED = "expired"
+    BUG = "bug"
+
+
+class Reconciliation(StrEnum):
+    """
+    How the finals derived from SMS callbacks stand to the finals Routee reported.
+
+    `behind` means that fewer were derived than reported, `ahead` more, `mixed` both (in different statuses);
+    `unreported` that no report came, `underived` that only reports came.
+    """
+
+    UNREPORTED = "unreported"
+    UNDERIVED = "underived"
+    CONSISTENT = "consistent"
+    BEHIND = "behind"
+    AHEAD = "ahead"
+    MIXED = "mixed"
+
+
+class Unit(StrEnum):
+    """What a campaign's reported counts were found to count."""
+
+    MESSAGES = "messages"
+    PARTS = "parts"
+
+
+class Envelope(Record):
+    """`routee.callbacks.raw`: callbacks of one partition, byte for byte as Routee sent them, in order of arrival."""
+
+    received_at: Time
+    callbacks: list[dict[str, Any]] = Field(min_length=1)
+
+
+class SmsStatus(Record):
+    """`routee.sms.status`: one SMS (a part of a message) after one applied change."""
+
+    sms_key: str = Field(description="smsId; when absent, {messageId}#{part or 1}. Never changes once given")
+    message_id: str
+    sms_id: str | None
+    campaign_tracking_id: str | None = Field(description="null for the Single API")
+    campaign_name: str | None
+    part: int | None
+    parts: int | None
+    label: str | None
+    recipient: str | None
+    sender: str | None
+    country: str | None
+    operator: str | None
+    groups: list[str]
+    status: str = Field(description="Routee's word in Routee's spelling; unknown words as they came")
+    previous_status: str | None
+    is_final: bool
+    detailed_status: str | None
+    status_description: str | None
+    status_updated_at: Time = Field(description="Routee's time; the time of receipt when it gave none")
+    queued_at: Time | None
+    sent_at: Time | None
+    final_at: Time | None
+    latency_seconds: float | None
+    price: Money | None = Field(description="of this part, as of the latest applied callback")
+    application_name: str | None
+    direction: str | None
+    originating_service: str | None
+    message: str | None
+    revision: int = Field(ge=1, description="1, 2, 3 … per SMS: how many changes were applied")
+    conflicts: int = Field(ge=0, description="how often a different final status came after a final one")
+    first_received_at: Time
+    received_at: Time = Field(description="of the callback that made this revision")
+    partition: int = Field(ge=0, description="where that callback lies in routee.callbacks.raw")
+    offset: int = Field(ge=0)
+    index: int = Field(ge=0)
+
+
+class CampaignProgress(Record):
+    """`routee.campaign.progress`: one campaign, Routee's own numbers beside the derived ones."""
+
+    campaign_tracking_id: str
+    name: str | None
+    campaign_status: str | None = Field(description="Routee's own; null until a report came")
+    strategy: str | None
+    total_recipients: int | None
+    messages: int = Field(ge=0, description="distinct messageIds seen through SMS callbacks")
+    messages_final: int = Field(ge=0)
+    messages_delivered: int = Field(ge=0)
+    messages_by_status: Counts
+    parts: int = Field(ge=0)
+    parts_by_status: Counts
+    reported_by_status: Counts | None = Field(description="the newest report's messageStatuses")
+    progress: float | None = Field(ge=0, le=1)
+    delivery_rate: float | None = Field(ge=0, le=1, description="delivered over final")
+    price_total: Money = Field(description="once per part")
+    reconciliation: Reconciliation
+    reconciliation_unit: Unit | None = Field(description="null while nothing can be compared")
+    drift: dict[str, int] = Field(description="derived less reported per final status, zeros left out")
+    is_final: bool
+    conflicts: int = Field(ge=0)
+    stale_reports: int = Field(ge=0)
+    first_received_at: Time
+    last_received_at: Time
+    finished_at: Time | None
+    revision: int = Field(ge=1, description="grows with every record of this campaign")
+
+
+class Rejection(Record):
+    """`routee.callbacks.rejected`: bytes that were refused, why, and where they came from."""
+
+    received_at: Time
+    stage: Stage
+    reason: Reason
+    detail: str = Field(description="which field, what was expected; never a message text or a full phone number")
+    body: str | None = Field(description="the bytes as text; null when body_base64 has them")
+    body_base64: str | None = Field(description="the bytes when they are not UTF-8, or too long as JSON text")
+    partition: int | None = Field(description="where it lies in routee.callbacks.raw; null at stage ingest")
+    offset: int | None
+    index: int | None
+
+
+class SinkRejection(Record):
+    """`routee.sinks.rejected`: a record that a sink could not write, with the store's own words."""
+
+    rejected_at: Time
+    sink: str
+    table: str
+    error: str
+    topic: str
+    partition: int
+    offset: int
+    value: str | None
+    value_base64: str | None
+
+
+PUBLIC_RECORDS: dict[str, type[Record]] = {
+    "callbacks.raw": Envelope,
+    "callbacks.rejected": Rejection,
+    "sms.status": SmsStatus,
+    "campaign.progress": CampaignProgress,
+    "sinks.rejected": SinkRejection,
+}
+"""Topic without its prefix → the model of its values."""

@@ -1,0 +1,69 @@
+"""
+Every topic, named once: what it carries, who writes and who reads it, how long it keeps what it has.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+_DAY_MS = 24 * 60 * 60 * 1000
+_DELETE_AFTER_7_DAYS = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
+_DELETE_AFTER_30_DAYS = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
+# A reader less than a day behind sees every change; later readers see the latest of each key.
+_COMPACT_AFTER_A_DAY = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(_DAY_MS)}
+_COMPACT = {"cleanup.policy": "compact"}
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """
+    One topic: its name without the prefix, and the configuration it is created with.
+
+    `public` topics are for everyone to read and follow the contract; the others are internal and may change.
+    """
+
+    suffix: str
+    about: str
+    config: dict[str, str] = field(hash=False)
+    public: bool = True
+
+    def name(self, prefix: str) -> str:
+        """Return the full name, for example `routee.sms.status` under the prefix `routee.`."""
+        return prefix + self.suffix
+
+
+CALLBACKS_RAW: Final = Topic(
+    "callbacks.raw",
+    "envelopes of callbacks as Routee sent them; ingest → streams, replay",
+    _DELETE_AFTER_7_DAYS,
+)
+CALLBACKS_REJECTED: Final = Topic(
+    "callbacks.rejected",
+    "every refused byte with its reason; ingest, streams → sinks",
+    _DELETE_AFTER_30_DAYS,
+)
+SMS_STATUS: Final = Topic(
+    "sms.status", "one record per applied change of an SMS; streams → sinks, anyone", _COMPACT_AFTER_A_DAY
+)
+CAMPAIGN_PROGRESS: Final = Topic(
+    "campaign.progress", "the progress of each campaign; streams → sinks, anyone", _COMPACT_AFTER_A_DAY
+)
+SINKS_REJECTED: Final = Topic(
+    "sinks.rejected", "rows that ClickHouse refused, with its message; sinks → people", _DELETE_AFTER_30_DAYS
+)
+# Neither compacted nor transactional: its reader checks that offsets are contiguous.
+CAMPAIGN_PARTIALS: Final = Topic(
+    "campaign.partials",
+    "counts of one source partition, and reports; streams → streams",
+    _DELETE_AFTER_7_DAYS,
+    public=False,
+)
+
+PUBLIC_TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED, SMS_STATUS, CAMPAIGN_PROGRESS, SINKS_REJECTED)
+
+
+def changelog(table: str) -> Topic:
+    """Return the internal changelog topic of one state table of streams."""
+    return Topic(f"streams-{table}-changelog", f"state of the table {table}", _COMPACT, public=False)
+
+
+ALL_TOPICS: Final = (*PUBLIC_TOPICS, CAMPAIGN_PARTIALS, changelog("sms"), changelog("campaigns"))
