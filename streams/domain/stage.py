@@ -1,0 +1,60 @@
+"""
+What the checkpointed table asks of the domain: a stage turns source records into rows and outputs.
+
+Everything a stage does depends on the source records and their order alone, so that a replay after a crash
+gives the same rows and the same outputs.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from streams.contract.topics import Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One record to produce. Its partition follows from the topic, never from the stage."""
+
+    topic: Topic
+    key: bytes | None
+    value: bytes
+
+
+class Rows(Protocol):
+    """
+    The rows of one source partition: what was put or deleted is seen by the next `get`.
+
+    A row is anything that orjson writes. It must not be changed after `put`, nor after `get`.
+    """
+
+    def get(self, key: bytes) -> Any:  # noqa: ANN401 - each stage knows the form of its own rows
+        """Return the row, None when there is none."""
+
+    def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401
+        """Write a row."""
+
+    def delete(self, key: bytes) -> None:
+        """Forget a row; deleting what is not there is no error."""
+
+
+class Stage(Protocol):
+    """
+    One step of the pipeline, as pure rules over the rows of a partition.
+
+    Neither method raises for bad data: what cannot be understood becomes a rejection among the outputs.
+    """
+
+    def apply(self, rows: Rows, partition: int, offset: int, value: bytes) -> list[Output]:
+        """
+        Take in one source record, whole; return the outputs that must all be produced, in order.
+
+        Taking in the same record again, after rows that already hold it, changes nothing that can be seen.
+        """
+
+    def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
+        """
+        Return the outputs that need to be produced only once for many changes, made at a flush.
+
+        `changed` are the keys put or deleted since they were last summarized. The same rows give the same outputs.
+        """
