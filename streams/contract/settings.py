@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSettings
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
@@ -65,6 +66,8 @@ def load_settings(model: type[SettingsT], **given: Any) -> SettingsT:  # noqa: A
         return model(**given)
     except ValidationError as error:
         raise SettingsError("\n".join(_problems(model, error))) from None
+    except UnreadableSettings as error:
+        raise SettingsError(str(error)) from None
 
 
 def _problems(model: type[BaseSettings], error: ValidationError) -> Iterator[str]:

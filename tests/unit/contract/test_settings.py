@@ -1,0 +1,63 @@
+import pytest
+from pydantic import Field, SecretStr
+
+from streams.contract.brokers import client_options
+from streams.contract.settings import CommonSettings, SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in CommonSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
+
+
+def test_every_problem_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_PARTITIONS", "eight")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    with pytest.raises(SettingsError) as error:
+        load_settings(CommonSettings)
+    lines = str(error.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["KAFKA_PARTITIONS=eight", "LOG_LEVEL=loud"]
+
+
+def test_a_wrong_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Settings(CommonSettings):
+        streams_hmac_key: SecretStr = Field(min_length=32)
+
+    monkeypatch.setenv("STREAMS_HMAC_KEY", "hunter2")
+    with pytest.raises(SettingsError, match="STREAMS_HMAC_KEY") as error:
+        load_settings(Settings)
+    assert "hunter2" not in str(error.value)
+
+
+def test_sasl_needs_its_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    with pytest.raises(SettingsError, match="KAFKA_SASL_MECHANISM is needed"):
+        load_settings(CommonSettings)
+
+
+def test_a_dot_env_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / ".env").write_text("KAFKA_PARTITIONS=12\n")
+    monkeypatch.chdir(folder)
+    assert load_settings(CommonSettings).kafka_partitions == 12
+
+
+def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_PARTITIONS", "")
+    assert load_settings(CommonSettings).kafka_partitions == 8
+
+
+def test_clients_are_given_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+        "KAFKA_SASL_USERNAME": "routee",
+        "KAFKA_SASL_PASSWORD": "p",
+    }.items():
+        monkeypatch.setenv(name, value)
+    options = client_options(load_settings(CommonSettings))
+    assert options["sasl_mechanism"] == "SCRAM-SHA-512"
+    assert options["sasl_plain_password"] == "p"  # noqa: S105 - made up here
+    assert options["ssl_context"] is None
