@@ -1,0 +1,33 @@
+"""
+One row per partition that says how far its callbacks are taken in, and what became of each of them.
+
+It is written with the rows it speaks of, so its totals are exact through crashes:
+accepted = applied + duplicate + stale + conflict + report + rejected.
+"""
+
+from typing import Any, Final, TypedDict
+
+from streams.domain.stage import Rows
+
+TALLY_KEY: Final = b"v:"
+
+
+class Tally(TypedDict):
+    """What became of the callbacks of one partition, from the first record on."""
+
+    position: int
+    """Offset of the next source record; a source that ends before it is not the one these rows were made from."""
+    clock: int
+    """Stream time: the greatest `received_at` so far, in ms. Expiry knows no other clock."""
+    oldest: int
+    """The first bucket of the expiry index that may still have keys."""
+    accepted: int
+    verdicts: dict[str, int]
+    rejected: dict[str, int]
+    notes: dict[str, int]
+
+
+def read_tally(rows: Rows) -> Tally:
+    """Return the totals of one partition, all zero before its first record; callers must not change it."""
+    row: Any = rows.get(TALLY_KEY)
+    return row or Tally(position=0, clock=0, oldest=0, accepted=0, verdicts={}, rejected={}, notes={})
