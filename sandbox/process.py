@@ -1,0 +1,133 @@
+"""
+One program of the sandbox as a child process: its log file, its end, and the promise not to outlive its parent.
+"""
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from sandbox.errors import StartError
+
+_PR_SET_PDEATHSIG: Final = 1
+_POLL_SECONDS: Final = 0.02
+_TELLING: Final = re.compile(r"\b(fatal|error|exception|critical|cannot|failed)\b", re.IGNORECASE)
+_STACK_FRAME: Final = re.compile(r"^\s+(at |\.\.\. |File )")
+
+
+class Process:
+    """
+    A command that can be started, stopped and started again; its output is appended to one log file.
+
+    It runs in a process group of its own within our session, so Ctrl-C in a terminal reaches us alone and we
+    decide on the order in which programs stop. When we die, however, the kernel kills it (Linux): to be exact,
+    when the *thread* that called `start` ends, so that thread has to live as long as the process should.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = list(command)
+        self._environment = environment
+        self._running: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the last start; LookupError before the first."""
+        if self._running is None:
+            raise LookupError(f"{self.name} was never started")
+        return self._running.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """Return how the process ended (-9 for a SIGKILL), None while it runs or before it was started."""
+        return None if self._running is None else self._running.poll()
+
+    @property
+    def is_running(self) -> bool:
+        """Return whether the process is there."""
+        return self._running is not None and self._running.poll() is None
+
+    def start(self) -> None:
+        """Start the command; StartError when there is no such program. It may be called again after the end."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            try:
+                self._running = subprocess.Popen(  # noqa: S603 - commands are the sandbox's own
+                    self._command,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    process_group=0,
+                    preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - it only makes two system calls
+                )
+            except OSError as error:
+                raise StartError(f"{self.name} can not be started: {error}") from error
+
+    def terminate(self) -> None:
+        """Ask the process to end (SIGTERM); `wait` sees to it."""
+        if self.is_running:
+            os.kill(self.pid, signal.SIGTERM)
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether the process ended within so many seconds; what stayed is killed with all it started."""
+        if self._running is None:
+            return True
+        try:
+            self._running.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+        return True
+
+    def stop(self, seconds: float) -> bool:
+        """Ask the process to end, and kill it when it has not after so many seconds; return whether it obeyed."""
+        self.terminate()
+        return self.wait(seconds)
+
+    def kill(self) -> None:
+        """End the process and its children at once (SIGKILL), without a chance to tidy up."""
+        if self.is_running:
+            os.killpg(self.pid, signal.SIGKILL)
+            if self._running is not None:
+                self._running.wait()
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Return when `ready()` holds; StartError, with the end of the log, when the process ends or time is up."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if not self.is_running:
+                raise StartError(f"{self.name} ended with exit code {self.exit_code}: {self.last_words()}")
+            if time.monotonic() > deadline:
+                raise StartError(f"{self.name} was not ready after {seconds:.0f} s: {self.last_words()}")
+            time.sleep(_POLL_SECONDS)
+
+    def last_words(self, lines: int = 3) -> str:
+        """Return the log's last lines that tell of a failure, else its last lines; stack frames left out."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        said = [line.strip() for line in text.splitlines()[-200:] if line.strip() and not _STACK_FRAME.match(line)]
+        telling = [line for line in said if _TELLING.search(line)]
+        return " | ".join((telling or said)[-lines:]) or f"it said nothing in {self.log}"
+
+
+def _die_with(parent: int) -> Callable[[], None] | None:
+    """Return what a child calls between fork and exec, so that the kernel kills it when its parent dies."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+
+    def bind() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return bind

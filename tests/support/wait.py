@@ -1,0 +1,56 @@
+"""
+Waiting for a fact with a deadline, instead of sleeping and hoping.
+"""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def eventually(condition: Callable[[], T], deadline: float = 10.0, every: float = 0.02) -> T:
+    """
+    Return what `condition()` returns as soon as that is true.
+
+    AssertionError after `deadline` seconds: raised by the condition itself when it asserts, else naming its last
+    value. AssertionErrors before the deadline are waited out; other exceptions pass through at once.
+    """
+    end = time.monotonic() + deadline
+    while True:
+        try:
+            value = condition()
+        except AssertionError:
+            if time.monotonic() > end:
+                raise
+        else:
+            if value:
+                return value
+            if time.monotonic() > end:
+                raise AssertionError(_late(condition, deadline, value))
+        time.sleep(every)
+
+
+async def eventually_async(condition: Callable[[], T | Awaitable[T]], deadline: float = 10.0, every: float = 0.02) -> T:
+    """Do as `eventually`, inside an event loop; the condition may be a coroutine function."""
+    end = time.monotonic() + deadline
+    while True:
+        try:
+            found = condition()
+            value: T = await found if inspect.isawaitable(found) else found
+        except AssertionError:
+            if time.monotonic() > end:
+                raise
+        else:
+            if value:
+                return value
+            if time.monotonic() > end:
+                raise AssertionError(_late(condition, deadline, value))
+        await asyncio.sleep(every)
+
+
+def _late(condition: Callable[[], object], deadline: float, value: object) -> str:
+    name = getattr(condition, "__qualname__", repr(condition))
+    return f"{name} was still {value!r} after {deadline} s"
