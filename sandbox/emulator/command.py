@@ -1,0 +1,89 @@
+"""
+`routee-sandbox emulate`: Routee against any callback URL, until everything is accepted or given up.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from argparse import Namespace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import uvloop
+
+from sandbox.emulator.arguments import send_options, traffic_options
+from sandbox.emulator.connection import Target
+from sandbox.emulator.errors import EmulatorError
+from sandbox.emulator.ledger import Ledger
+from sandbox.emulator.sender import Sender, SendOptions, Tally, reach
+from sandbox.emulator.traffic.options import TrafficOptions
+from sandbox.emulator.traffic.schedule import schedule
+
+_PROGRESS_SECONDS: Final = 5.0
+
+
+def run(args: Namespace) -> int:
+    """
+    Run `emulate`; return 0 when every callback was accepted (or the user stopped it), 1 when not.
+
+    Ctrl-C and SIGTERM stop cleanly: what is under way is waited for, and the ledger ends with `complete: false`.
+    """
+    start = args.start if args.start is not None else default_start(datetime.now(UTC))
+    try:
+        with (
+            Ledger(args.ledger or Path(os.devnull)) as ledger,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            return runner.run(_emulate(traffic_options(args), start, send_options(args), ledger))
+    except (EmulatorError, OSError) as error:
+        _say(str(error))
+        return 1
+
+
+def default_start(now: datetime) -> int:
+    """Return yesterday's midnight: nothing lies in the future, and a day long the same seed gives the same bytes."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return int((midnight - timedelta(days=1)).timestamp())
+
+
+async def _emulate(traffic: TrafficOptions, start: int, sending: SendOptions, ledger: Ledger) -> int:
+    target = Target.parse(traffic.callback_url)
+    await reach(target)
+    sender = Sender(target, ledger, sending)
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, _stop, sender, stopped)
+    ledger.open(traffic, start)
+    began = monotonic()
+    progress = asyncio.create_task(_progress(sender.tally))
+    await sender.send(schedule(traffic, start))
+    progress.cancel()
+    ledger.close(complete=not stopped.is_set())
+    _say(_summary(sender.tally, monotonic() - began))
+    return 1 if sender.tally.unanswered and not stopped.is_set() else 0
+
+
+def _stop(sender: Sender, stopped: asyncio.Event) -> None:
+    stopped.set()
+    sender.stop()
+
+
+async def _progress(tally: Tally) -> None:
+    while True:
+        await asyncio.sleep(_PROGRESS_SECONDS)
+        _say(f"{tally.over:,} callbacks over with, {tally.accepted:,} accepted")
+
+
+def _summary(tally: Tally, seconds: float) -> str:
+    answers = ", ".join(f"{count:,} x {answer}" for answer, count in sorted(tally.answers.items()))
+    return (
+        f"{tally.accepted:,} accepted, {tally.unanswered:,} never answered 200, {tally.lost:,} lost on purpose; "
+        f"{tally.retried:,} sent again; {seconds:.1f} s, {tally.over / max(seconds, 0.001):,.0f}/s ({answers})"
+    )
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"emulate: {line}\n")

@@ -1,0 +1,219 @@
+"""
+What must come of the callbacks: the expected state of every SMS, message and campaign, from ledger lines alone.
+
+Shares no code with the pipeline, and states its rules again: an expectation made by the code under test proves
+nothing. The rules are those of the default settings (`STREAMS_CONFLICTING_FINALS=latest`).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+Line = Mapping[str, Any]
+Standing = tuple[int, str, int]
+
+FINALS: Final = ("Delivered", "Undelivered", "Failed", "Unsent")
+# Of two finals with the same time the one further to the right is what counts.
+_PRECEDENCE: Final = {status: place for place, status in enumerate(reversed(FINALS))}
+_RANK: Final = {"Queued": 0, "Sent": 1, **dict.fromkeys(FINALS, 2)}
+_ROLL_UP: Final = ("Queued", "Sent", "Failed", "Unsent", "Undelivered", "Delivered")
+_CAMPAIGN_RANK: Final = {"Queued": 0, "Running": 1, "Sent": 2, "Finished": 3}
+
+
+def standing(line: Line) -> Standing:
+    """Return where a status callback stands: the greatest of those delivered is the state of its SMS."""
+    return _RANK[line["status"]], line["updated_at"], _PRECEDENCE.get(line["status"], 0)
+
+
+def was_accepted(line: Line) -> bool:
+    """Return whether a callback was answered 200: the pipeline must not lose it."""
+    return any(answer.get("status") == 200 for answer in line["answers"])  # noqa: PLR2004 - the one good answer
+
+
+def is_uncertain(line: Line) -> bool:
+    """Return whether a callback was sent and never answered 200: the pipeline may have it or not."""
+    return bool(line["answers"]) and not was_accepted(line)
+
+
+@dataclass(slots=True)
+class SmsState:
+    """One SMS: `facts` is its ledger line, `state` the callback line that decides it, None while none was accepted."""
+
+    facts: Line
+    state: Line | None = None
+    seen: set[Standing] = field(default_factory=set)
+    maybe: list[Line] = field(default_factory=list)
+
+    def take(self, line: Line) -> None:
+        """Take in one status callback."""
+        if is_uncertain(line):
+            self.maybe.append(line)
+        elif was_accepted(line):
+            self.seen.add(standing(line))
+            if self.state is None or standing(line) > standing(self.state):
+                self.state = line
+
+    def possible(self) -> list[Line | None]:
+        """Return the lines that may decide this SMS: exactly one when every callback was answered."""
+        best = standing(self.state) if self.state else (-1, "", 0)
+        return [self.state, *(line for line in self.maybe if standing(line) > best)]
+
+    @property
+    def is_certain(self) -> bool:
+        """Return whether the expectation is exact."""
+        return len(self.possible()) == 1
+
+    @property
+    def different_finals(self) -> int:
+        """Return how many different final statuses were accepted."""
+        return len({place for rank, _, place in self.seen if rank == _RANK["Delivered"]})
+
+
+@dataclass(slots=True)
+class CampaignState:
+    """One campaign: its ledger line, and the reports that may be the newest (no order is given among equals)."""
+
+    facts: Line
+    newest: list[Line] = field(default_factory=list)
+    reports: int = 0
+    uncertain_reports: int = 0
+
+    def take(self, line: Line) -> None:
+        """Take in one report: more finals are newer, then the further campaign status."""
+        if is_uncertain(line):
+            self.uncertain_reports += 1
+        if not was_accepted(line):
+            return
+        self.reports += 1
+        best = _age(self.newest[0]) if self.newest else (-1, -1)
+        if _age(line) > best:
+            self.newest = [line]
+        elif _age(line) == best:
+            self.newest.append(line)
+
+
+def _age(report: Line) -> tuple[int, int]:
+    finals = sum(report["counts"].get(status, 0) for status in FINALS)
+    return finals, _CAMPAIGN_RANK[report["campaign_status"]]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageState:
+    """A message as its accepted parts have it; price and latency follow the view `messages`."""
+
+    message_id: str
+    campaign_tracking_id: str | None
+    status: str
+    is_final: bool
+    parts: int
+    parts_seen: int
+    latency_seconds: int
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignCounts:
+    """What is derived from the accepted status callbacks of one campaign."""
+
+    messages: int
+    messages_by_status: dict[str, int]
+    parts: int
+    parts_by_status: dict[str, int]
+    price_total: Decimal
+
+    @property
+    def messages_final(self) -> int:
+        """Return how many messages are final."""
+        return sum(self.messages_by_status.get(status, 0) for status in FINALS)
+
+    @property
+    def messages_delivered(self) -> int:
+        """Return how many messages were delivered whole."""
+        return self.messages_by_status.get("Delivered", 0)
+
+
+class Oracle:
+    """Takes ledger lines in any order that has each SMS and campaign before its callbacks."""
+
+    def __init__(self) -> None:
+        self.run: Line = {}
+        self.sms: dict[str, SmsState] = {}
+        self.campaigns: dict[str, CampaignState] = {}
+        self.malformed: list[Line] = []
+        self.accepted = 0
+        self.uncertain = 0
+        self.lost = 0
+
+    def take(self, line: Line) -> None:
+        """Take in one line; lines that only sum up are passed over."""
+        kind = line["type"]
+        if kind == "callback":
+            self._take_callback(line)
+        elif kind == "sms":
+            self.sms[line["sms_key"]] = SmsState(line)
+        elif kind == "campaign":
+            self.campaigns[line["campaign_tracking_id"]] = CampaignState(line)
+        elif kind == "run":
+            self.run = line
+
+    def _take_callback(self, line: Line) -> None:
+        self.accepted += sum(answer.get("status") == 200 for answer in line["answers"])  # noqa: PLR2004
+        self.uncertain += is_uncertain(line)
+        self.lost += line["lost"]
+        if line["kind"] == "status":
+            self.sms[line["sms_key"]].take(line)
+        elif line["kind"] == "report":
+            self.campaigns[line["campaign_tracking_id"]].take(line)
+        else:
+            self.malformed.append(line)
+
+    def messages(self) -> Iterator[MessageState]:
+        """Yield every message of which a part was accepted."""
+        parts: dict[str, list[SmsState]] = {}
+        for sms in self.sms.values():
+            if sms.state:
+                parts.setdefault(sms.facts["message_id"], []).append(sms)
+        return (_message(seen) for seen in parts.values())
+
+    def counts(self) -> dict[str, CampaignCounts]:
+        """Return the derived counts of every campaign, also of those of which nothing was accepted."""
+        messages: dict[str, Counter[str]] = {campaign: Counter() for campaign in self.campaigns}
+        parts: dict[str, Counter[str]] = {campaign: Counter() for campaign in self.campaigns}
+        prices: dict[str, Decimal] = dict.fromkeys(self.campaigns, Decimal(0))
+        for message in self.messages():
+            if message.campaign_tracking_id:
+                messages[message.campaign_tracking_id][message.status] += 1
+                prices[message.campaign_tracking_id] += message.price
+        for sms in self.sms.values():
+            if sms.state and sms.facts["campaign_tracking_id"]:
+                parts[sms.facts["campaign_tracking_id"]][sms.state["status"]] += 1
+        return {
+            campaign: CampaignCounts(
+                messages[campaign].total(),
+                dict(messages[campaign]),
+                parts[campaign].total(),
+                dict(parts[campaign]),
+                prices[campaign],
+            )
+            for campaign in self.campaigns
+        }
+
+
+def _message(parts: list[SmsState]) -> MessageState:
+    facts = parts[0].facts
+    states = [sms.state for sms in parts if sms.state]
+    # A part not heard of yet has left Routee, as far as anyone can say.
+    statuses = {state["status"] for state in states} | ({"Sent"} if len(states) < facts["parts"] else set())
+    status = next(word for word in _ROLL_UP if word in statuses)
+    return MessageState(
+        message_id=facts["message_id"],
+        campaign_tracking_id=facts["campaign_tracking_id"],
+        status=status,
+        is_final=status in FINALS,
+        parts=facts["parts"],
+        parts_seen=len(states),
+        latency_seconds=max(state["latency_seconds"] for state in states),
+        price=sum((Decimal(state["price"]) for state in states), Decimal(0)),
+    )
