@@ -75,7 +75,7 @@ class KafkaCluster:
         try:
             for node in self._brokers:
                 self.wait_ready(node)
-        except StartError:
+        except BaseException:  # an interrupt too leaves nothing running
             self.stop()
             raise
 

@@ -1,0 +1,56 @@
+"""
+The ClickHouse stand-in as a child process.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from sandbox.ports import LOOPBACK, require_free
+from sandbox.probes import answers_ok
+from sandbox.process import Process
+
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 4.0
+
+
+class ClickHouseServer:
+    """
+    A ClickHouse on the loopback interface with one user and one data folder, as a child process.
+
+    Started again in the same folder it has every row whose INSERT was answered, even after a kill.
+    """
+
+    def __init__(self, folder: Path, port: int, user: str = "default", password: str = "") -> None:
+        self.url = f"http://{LOOPBACK}:{port}"
+        self.user = user
+        self.password = password
+        self._port = port
+        command = ("-m", "sandbox.clickhouse", "--host", LOOPBACK, "--port", str(port), "--path", str(folder / "data"))
+        self.process = Process(
+            "clickhouse", (sys.executable, *command), folder / "clickhouse.log", _environment(user, password)
+        )
+
+    def start(self) -> None:
+        """Return when queries are answered; PortTakenError, or StartError with the end of the log."""
+        require_free(self._port, "SANDBOX_CLICKHOUSE_PORT")
+        self.process.start()
+        try:
+            self.wait_ready()
+        except BaseException:  # an interrupt too leaves nothing running
+            self.stop()
+            raise
+
+    def wait_ready(self) -> None:
+        """Return when queries are answered; StartError with the end of the log otherwise."""
+        self.process.wait_until(lambda: answers_ok(f"{self.url}/ping"), _START_SECONDS)
+
+    def stop(self) -> None:
+        """Stop the process within a few seconds."""
+        self.process.stop(_STOP_SECONDS)
+
+
+def _environment(user: str, password: str) -> Mapping[str, str]:
+    return {**os.environ, "CLICKHOUSE_USER": user, "CLICKHOUSE_PASSWORD": password}

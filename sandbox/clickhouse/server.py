@@ -1,0 +1,165 @@
+"""
+The HTTP face: requests in, answers out, the work in threads.
+"""
+
+import asyncio
+import hmac
+import json
+import os
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import uvicorn
+
+from sandbox.clickhouse.compression import encode_blocks, encode_body
+from sandbox.clickhouse.engine import Engine, Result
+from sandbox.clickhouse.errors import ClickHouseError, refusal
+from sandbox.clickhouse.protocol import Query, Request, credentials, read_query
+
+_QUERIES_AT_ONCE: Final = 8
+_CLOSING_SECONDS: Final = 2
+_TEXT: Final = "text/plain; charset=UTF-8"
+_CONTENT_TYPES: Final = {
+    "Arrow": "application/octet-stream",
+    "CSV": "text/csv; charset=UTF-8; header=absent",
+    "CSVWithNames": "text/csv; charset=UTF-8; header=present",
+    "JSON": "application/json; charset=UTF-8",
+    "JSONCompact": "application/json; charset=UTF-8",
+    "JSONEachRow": "application/x-ndjson; charset=UTF-8",
+    "Native": "application/octet-stream",
+    "Parquet": "application/octet-stream",
+    "RowBinary": "application/octet-stream",
+    "TabSeparated": "text/tab-separated-values; charset=UTF-8",
+}
+
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer before it is sent."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Front:
+    """ClickHouse's HTTP interface for one user of one engine; an ASGI application."""
+
+    def __init__(self, engine: Engine, user: str, password: str) -> None:
+        self._engine = engine
+        self._user = user
+        self._password = password
+        self._threads = ThreadPoolExecutor(_QUERIES_AT_ONCE, "query")
+
+    async def __call__(self, scope: Mapping[str, Any], receive: _Receive, send: _Send) -> None:
+        """Answer one request, as ASGI hands it over."""
+        request = await _receive_request(scope, receive)
+        answer = await asyncio.get_running_loop().run_in_executor(self._threads, self.answer, request)
+        headers = {**answer.headers, "Content-Length": str(len(answer.body))}
+        pairs = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
+
+    def answer(self, request: Request) -> Response:
+        """Return the answer to a request; it blocks while the query runs, and a refusal is an answer too."""
+        if request.is_probe:
+            return Response(200, b"Ok.\n", {"Content-Type": _TEXT})
+        if request.path not in {"/", "/query"}:
+            return Response(404, b"There is no handle " + request.path.encode() + b"\n", {"Content-Type": _TEXT})
+        asked = request.parameters.get("query_id") or request.headers.get("x-clickhouse-query-id")
+        identity = {"X-ClickHouse-Query-Id": asked or str(uuid.uuid4()), "X-ClickHouse-Server-Display-Name": "sandbox"}
+        try:
+            self._authenticate(request)
+            return self._run(request, read_query(request), identity)
+        except ClickHouseError as error:
+            text = f"{error}{'' if '(version ' in str(error) else f' (version {self._engine.version})'}\n"
+            code = {"X-ClickHouse-Exception-Code": str(error.code), "Content-Type": _TEXT}
+            return Response(error.status, text.encode(), identity | code)
+
+    def _authenticate(self, request: Request) -> None:
+        user, password = credentials(request)
+        known = hmac.compare_digest(user.encode(), self._user.encode())
+        if not (hmac.compare_digest(password.encode(), self._password.encode()) and known):
+            raise refusal(
+                516,
+                "AUTHENTICATION_FAILED",
+                f"{user}: Authentication failed: password is incorrect, or there is no user with such name",
+            )
+
+    def _run(self, request: Request, query: Query, identity: Mapping[str, str]) -> Response:
+        started = time.perf_counter_ns()
+        result = self._engine.run(query)
+        body, encoding = _encode(result.body, request)
+        headers = {
+            **identity,
+            **encoding,
+            "Content-Type": _CONTENT_TYPES.get(query.output_format, _TEXT),
+            "X-ClickHouse-Format": query.output_format,
+            "X-ClickHouse-Timezone": self._engine.timezone,
+            "X-ClickHouse-Summary": _summary(result, time.perf_counter_ns() - started),
+        }
+        return Response(200, body, headers)
+
+
+async def _receive_request(scope: Mapping[str, Any], receive: _Receive) -> Request:
+    body = []
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionAbortedError
+        body.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return Request(
+        scope["method"],
+        scope["path"],
+        dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True)),
+        {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]},
+        b"".join(body),
+    )
+
+
+def _encode(body: bytes, request: Request) -> tuple[bytes, dict[str, str]]:
+    if request.parameters.get("compress") == "1":
+        return encode_blocks(body), {}
+    if request.parameters.get("enable_http_compression") not in {"1", "true"}:
+        return body, {}
+    encoded, name = encode_body(body, request.headers.get("accept-encoding", ""))
+    return encoded, {"Content-Encoding": name} if name else {}
+
+
+def _summary(result: Result, nanoseconds: int) -> str:
+    counts = {
+        "read_rows": result.read_rows,
+        "read_bytes": result.read_bytes,
+        "written_rows": result.written_rows,
+        "written_bytes": result.written_bytes,
+        "total_rows_to_read": result.read_rows,
+        "result_bytes": len(result.body),
+        "elapsed_ns": nanoseconds,
+    }
+    return json.dumps({name: str(count) for name, count in counts.items()})
+
+
+def serve(engine: Engine, user: str, password: str, host: str, port: int) -> None:
+    """Answer until SIGTERM or SIGINT, then end the process; a query still running does not hold it up."""
+    uvicorn.run(
+        Front(engine, user, password),
+        host=host,
+        port=port,
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=_CLOSING_SECONDS,
+    )
+    # What was acknowledged is in the data folder already; Python would wait here for threads inside the engine.
+    os._exit(0)

@@ -1,0 +1,37 @@
+"""
+The settings of the sandbox: its own, and those of the programs whose ports and names it has to know.
+"""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from streams.contract.settings import CommonSettings
+
+
+class SandboxSettings(CommonSettings):
+    """
+    What `routee-sandbox` reads from its environment.
+
+    Everything else that is set reaches the programs as it is; where they find Kafka, ClickHouse and their own
+    folders is the sandbox's to say (`Sandbox` in `sandbox.supervisor`).
+    """
+
+    sandbox_dir: Path = Field(Path(".sandbox"), description="All state and logs; found again at the next start.")
+    sandbox_kafka_port: int = Field(
+        9092, ge=1, le=65533, description="The first broker's port; further brokers take the ones after it."
+    )
+    sandbox_clickhouse_port: int = Field(8123, ge=1, le=65535, description="ClickHouse's HTTP port.")
+    sandbox_kafka_brokers: int = Field(
+        1, ge=1, le=3, description="3 gives replicated topics with min.insync.replicas 2, as production has them."
+    )
+    ingest_host: str = Field("0.0.0.0", description="Address ingest listens on.")  # noqa: S104 - as ingest's default
+    ingest_port: int = Field(8080, ge=1, le=65535, description="Port ingest listens on.")
+    ingest_secrets: SecretStr = Field(SecretStr(""), description="Path secrets; the first is used to send callbacks.")
+    streams_web_port: int = Field(6066, ge=1, le=65535, description="Port of streams' health and metrics.")
+    sinks_metrics_port: int = Field(
+        9102, ge=1, le=65534, description="Port of the ClickHouse sink's health; the files sink takes the next."
+    )
+    clickhouse_user: str = Field("default", description="The one user of the sandbox's ClickHouse.")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="That user's password.")
+    clickhouse_database: str = Field("routee", description="The database with the tables and views.")
