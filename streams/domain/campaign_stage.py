@@ -1,19 +1,123 @@
 """
 Stage 2, `track_campaign`: partial counts and reports become the progress of each campaign.
+
+A record of the partials topic is either `{"partition", "counts"}` (absolute counts of one source partition) or
+`{"partition", "campaign", "place", "received", "report"}`.
 """
 
 from collections.abc import Collection
+from typing import Any, Final
 
+import orjson
+
+from streams.contract.records import Reason
+from streams.contract.topics import CAMPAIGN_PROGRESS
+from streams.domain.counts import Counts
+from streams.domain.progress import Campaign, is_ended, progress_record, totals
+from streams.domain.refusal import Refusal
+from streams.domain.rejection import rejection
+from streams.domain.report import newer
 from streams.domain.stage import Output, Rows
+
+CAMPAIGN_PREFIX: Final = b"t:"
+
+
+def campaign_key(tracking_id: str) -> bytes:
+    """Return the key of a campaign's row; ids are the same in any case."""
+    return CAMPAIGN_PREFIX + tracking_id.lower().encode()
 
 
 class CampaignStage:
     """The rules of `track_campaign`; a `Stage`."""
 
     def apply(self, rows: Rows, partition: int, offset: int, value: bytes) -> list[Output]:
-        """Take in one record of the partials topic: counts of one source partition, or a report."""
-        raise NotImplementedError
+        """
+        Take in one record of the partials topic.
 
-    def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
+        Counts are kept when their `v` is larger, a report when it lies further than the last one: what comes again
+        changes nothing, not even the revision.
+        """
+        try:
+            campaign = _taken(rows, offset, orjson.loads(value))
+        except Exception as error:  # noqa: BLE001
+            # The topic is our own: what can not be read there was written by a bug, and must not stop the others.
+            refusal = Refusal(Reason.BUG, f"{type(error).__name__} for record {partition}@{offset} of the partials")
+            return [rejection(refusal, value, 0, None)]
+        if campaign is not None:
+            rows.put(campaign_key(campaign["id"]), campaign)
+        return []
+
+    def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
         """Return one progress record per campaign that changed."""
-        raise NotImplementedError
+        campaigns = (rows.get(key) for key in sorted(changed) if key.startswith(CAMPAIGN_PREFIX))
+        return [_output(campaign) for campaign in campaigns if campaign is not None]
+
+
+def _output(campaign: Campaign) -> Output:
+    return Output(CAMPAIGN_PROGRESS, campaign["id"].encode(), orjson.dumps(progress_record(campaign)))
+
+
+def _taken(rows: Rows, offset: int, record: dict[str, Any]) -> Campaign | None:
+    if "report" in record:
+        return _take_report(rows, offset, record)
+    return _take_counts(rows, offset, str(record["partition"]), record["counts"])
+
+
+def _take_counts(rows: Rows, offset: int, source: str, counts: Counts) -> Campaign | None:
+    row = _row(rows, counts["id"], counts["first"])
+    known = row["sources"].get(source)
+    if known is not None and known["v"] >= counts["v"]:
+        return None
+    row = {
+        **row,
+        "sources": {**row["sources"], source: counts},
+        "first": min(row["first"], counts["first"]),
+        "last": max(row["last"], counts["last"]),
+    }
+    return _revised(row, offset, counts["last"])
+
+
+def _take_report(rows: Rows, offset: int, record: dict[str, Any]) -> Campaign | None:
+    place, received = record["place"], record["received"]
+    row = _row(rows, record["campaign"], received)
+    last = row["report_place"]
+    if last is not None and last[0] == place[0] and last >= place:
+        return None
+    report = newer(row["report"], record["report"])
+    row = {
+        **row,
+        "report": report or row["report"],
+        "report_place": place,
+        "stale_reports": row["stale_reports"] + (report is None),
+        "first": min(row["first"], received),
+        "last": max(row["last"], received),
+    }
+    return _revised(row, offset, received)
+
+
+def _row(rows: Rows, campaign: str, received: int) -> Campaign:
+    return rows.get(campaign_key(campaign)) or Campaign(
+        id=campaign,
+        revision=0,
+        sources={},
+        report=None,
+        report_place=None,
+        stale_reports=0,
+        first=received,
+        last=received,
+        finished=0,
+    )
+
+
+def _revised(row: Campaign, offset: int, received: int) -> Campaign:
+    """
+    Give the row the revision that its content has in every replay: the offset of the record it took in, plus one.
+
+    Should the partials topic be made anew, its offsets begin at 0 again; then the revision still grows.
+    """
+    ended = is_ended(row["report"], totals(row["sources"].values()))
+    return {
+        **row,
+        "revision": max(offset, row["revision"]) + 1,
+        "finished": (row["finished"] or received) if ended else 0,
+    }

@@ -9,8 +9,7 @@ from typing import Literal
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
-    The choices of an operator: `STREAMS_CONFLICTING_FINALS`, `…_STATE_RETENTION_HOURS`, `…_RECIPIENT`, `…_HMAC_KEY`,
-    `…_MESSAGE_TEXT`.
+    The choices an operator has; the settings of the same names (`STREAMS_…`) say what each one means.
 
     Raises ValueError for `hmac` without a key: an unkeyed hash of a phone number is undone by trying all numbers.
     """

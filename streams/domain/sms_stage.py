@@ -1,11 +1,38 @@
 """
 Stage 1, `track_sms`: envelopes of callbacks become SMS revisions, rejections and partial counts per campaign.
+
+Order of the outputs is the order of the callbacks. Each callback gets exactly one verdict.
 """
 
 from collections.abc import Collection
+from traceback import extract_tb
+from typing import Any, Final
 
+import orjson
+
+from streams.contract.records import Reason
+from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
+from streams.domain.callback import Callback, read_callback
+from streams.domain.counts import COUNTS_PREFIX, Counts, add, counts_key, no_counts
+from streams.domain.counts import copied as copied_counts
+from streams.domain.envelope import Opened, body_texts, open_envelope
+from streams.domain.expiry import bucket_of, forget_due, is_due, list_keys
+from streams.domain.lifecycle import Arrival, sms_record
+from streams.domain.message import Contribution, Message, contribution, message_key, message_row, read_message, take
 from streams.domain.policy import Policy
+from streams.domain.refusal import Refusal
+from streams.domain.rejection import rejection
+from streams.domain.report import Read, read_report
+from streams.domain.shapes import REPORT, SMS, Body, shape_of
 from streams.domain.stage import Output, Rows
+from streams.domain.tally import TALLY_KEY, copied, count, read_tally
+
+REPORTED: Final = "report"
+REJECTED: Final = "rejected"
+
+# Twice what an envelope can add, so that forgetting always catches up, and a little for envelopes of one.
+_EXPIRY_PER_CALLBACK: Final = 2
+_EXPIRY_PER_ENVELOPE: Final = 16
 
 
 class SmsStage:
@@ -15,9 +42,177 @@ class SmsStage:
         self._policy = policy
 
     def apply(self, rows: Rows, partition: int, offset: int, value: bytes) -> list[Output]:
-        """Take in one envelope of `routee.callbacks.raw`."""
-        raise NotImplementedError
+        """
+        Take in one envelope of `routee.callbacks.raw`.
+
+        An envelope that the rows already hold (a replay) is passed over whole: what it led to has been produced,
+        and its callbacks have been counted.
+        """
+        if offset < read_tally(rows)["position"]:
+            return []
+        intake = _Intake(self._policy, rows, partition, offset)
+        intake.take_envelope(value)
+        return intake.outputs
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
-        """Return one partial per campaign whose counts changed."""
-        raise NotImplementedError
+        """Return one partial per campaign whose counts changed: absolute numbers, the newer of two has more `v`."""
+        outputs = []
+        for key in sorted(key for key in changed if key.startswith(COUNTS_PREFIX)):
+            counts = rows.get(key)
+            if counts is not None:
+                value = orjson.dumps({"partition": partition, "counts": counts})
+                outputs.append(Output(CAMPAIGN_PARTIALS, key.removeprefix(COUNTS_PREFIX), value))
+        return outputs
+
+
+class _Intake:
+    """One envelope on its way in: what changes many times is gathered here and put into the rows once."""
+
+    def __init__(self, policy: Policy, rows: Rows, partition: int, offset: int) -> None:
+        self._policy = policy
+        self._rows = rows
+        self._partition = partition
+        self._offset = offset
+        self._tally = copied(read_tally(rows))
+        self._counts: dict[bytes, Counts] = {}
+        self._new_keys: list[str] = []
+        self.outputs: list[Output] = []
+
+    def take_envelope(self, value: bytes) -> None:
+        """Take in every callback, then write what was gathered."""
+        opened = open_envelope(value)
+        if isinstance(opened, Refusal):
+            self._tally["accepted"] += 1
+            self._reject(opened, value, self._tally["clock"], 0)
+        else:
+            self._take_callbacks(opened, value)
+        self._tally["position"] = self._offset + 1
+        for key, counts in self._counts.items():
+            self._rows.put(key, counts)
+        self._rows.put(TALLY_KEY, self._tally)
+
+    def _take_callbacks(self, opened: Opened, value: bytes) -> None:
+        tally, received = self._tally, opened.received
+        tally["clock"] = max(tally["clock"], received)
+        tally["accepted"] += len(opened.callbacks)
+        texts: list[str] | None = None
+        for index, body in enumerate(opened.callbacks):
+            outcome = self._take_guarded(index, body, received)
+            if isinstance(outcome, Refusal):
+                texts = texts or body_texts(value, opened.callbacks)
+                self._reject(outcome, texts[index].encode(), received, index)
+            else:
+                count(tally["verdicts"], outcome)
+        self._expire(len(opened.callbacks))
+
+    def _take_guarded(self, index: int, body: Any, received: int) -> str | Refusal:  # noqa: ANN401 - JSON is any
+        try:
+            return self._take(index, body, received)
+        except Exception as error:  # noqa: BLE001
+            # The one broad except: Faust acknowledges an event whose agent raised, and without the acknowledgement
+            # one body that meets a bug would stop its partition for good. So the bug is told where every refusal
+            # is told, with the body to reproduce it, and all other callbacks go on. Only the kind and the place of
+            # the error are written: its text may quote the callback.
+            frame = extract_tb(error.__traceback__)[-1]
+            return Refusal(Reason.BUG, f"{type(error).__name__} in {frame.name}, line {frame.lineno}")
+
+    def _take(self, index: int, body: Any, received: int) -> str | Refusal:  # noqa: ANN401 - JSON is any
+        if body.__class__ is not dict:
+            return Refusal(Reason.NOT_OBJECT, "expected a JSON object")
+        shape = shape_of(body)
+        if shape == SMS:
+            callback = read_callback(body, received, self._policy)
+            return callback if isinstance(callback, Refusal) else self._take_sms(index, callback, received)
+        if shape == REPORT:
+            return self._take_report(index, body, received)
+        return Refusal(Reason.UNKNOWN_SHAPE, shape)
+
+    def _take_report(self, index: int, body: Body, received: int) -> str | Refusal:
+        read = read_report(body)
+        if isinstance(read, Refusal):
+            return read
+        self.outputs.append(self._report_output(index, read, received))
+        self._note(read.notes)
+        return REPORTED
+
+    def _report_output(self, index: int, read: Read, received: int) -> Output:
+        value = {
+            "partition": self._partition,
+            "campaign": read.campaign,
+            "place": [self._partition, self._offset, index],
+            "received": received,
+            "report": read.report,
+        }
+        return Output(CAMPAIGN_PARTIALS, read.campaign.lower().encode(), orjson.dumps(value))
+
+    def _take_sms(self, index: int, callback: Callback, received: int) -> str | Refusal:
+        key = message_key(callback.message_id)
+        row = self._rows.get(key)
+        before = self._known(row)
+        if before is None and self._is_expired(callback, received):
+            hours = self._policy.retention_hours
+            return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
+        arrival = Arrival(received, [self._partition, self._offset, index])
+        taken = take(self._touched(before, callback), callback, arrival, self._policy.conflicting_finals)
+        if isinstance(taken, Refusal):
+            return taken
+        after, joined = taken
+        if joined.visible:
+            output = Output(SMS_STATUS, joined.sms.key.encode(), orjson.dumps(sms_record(after.message_id, joined.sms)))
+            moved = before and contribution(before), contribution(after)
+            # Nothing above changes anything and nothing below can fail: a bug leaves out a callback as a whole.
+            self._move(*moved, received)
+            self.outputs.append(output)
+        if after is not before:
+            self._rows.put(key, message_row(after))
+        if row is None:
+            self._new_keys.append(key.decode())
+        self._note(callback.notes)
+        return joined.verdict
+
+    def _known(self, row: Any) -> Message | None:  # noqa: ANN401 - as Rows gives it
+        if row is None or is_due(row[1], self._tally["clock"], self._policy.retention_ms):
+            return None
+        return read_message(row)
+
+    def _is_expired(self, callback: Callback, received: int) -> bool:
+        """Tell whether a callback is too old for its message to be a new one: it may have been counted before."""
+        return bool(callback.date) and callback.date + self._policy.retention_ms < received
+
+    def _touched(self, message: Message | None, callback: Callback) -> Message:
+        bucket = bucket_of(self._tally["clock"])
+        if message is None:
+            return Message(callback.message_id, bucket, [])
+        return message if message.touched == bucket else message._replace(touched=bucket)
+
+    def _move(self, before: Contribution | None, after: Contribution | None, received: int) -> None:
+        if before == after:
+            return
+        if before is not None:
+            add(self._counts_of(before.campaign, received), before, -1, received, self._offset)
+        if after is not None:
+            add(self._counts_of(after.campaign, received), after, 1, received, self._offset)
+
+    def _counts_of(self, campaign: str, received: int) -> Counts:
+        key = counts_key(campaign)
+        if key not in self._counts:
+            row = self._rows.get(key)
+            self._counts[key] = copied_counts(row) if row else no_counts(campaign, received)
+        return self._counts[key]
+
+    def _note(self, notes: list[str]) -> None:
+        for note in notes:
+            count(self._tally["notes"], note)
+
+    def _reject(self, refusal: Refusal, body: bytes, received: int, index: int) -> None:
+        count(self._tally["verdicts"], REJECTED)
+        count(self._tally["rejected"], refusal.reason)
+        self.outputs.append(rejection(refusal, body, received, (self._partition, self._offset, index)))
+
+    def _expire(self, callbacks: int) -> None:
+        tally, retention = self._tally, self._policy.retention_ms
+        if self._new_keys:
+            list_keys(self._rows, bucket_of(tally["clock"]), self._new_keys)
+        budget = _EXPIRY_PER_CALLBACK * callbacks + _EXPIRY_PER_ENVELOPE
+        oldest = tally["oldest"] or bucket_of(tally["clock"])
+        tally["oldest"] = forget_due(self._rows, oldest, tally["clock"], retention, budget)

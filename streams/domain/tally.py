@@ -23,11 +23,29 @@ class Tally(TypedDict):
     """The first bucket of the expiry index that may still have keys."""
     accepted: int
     verdicts: dict[str, int]
+    """applied, duplicate, stale, conflict, report, rejected."""
     rejected: dict[str, int]
+    """By reason."""
     notes: dict[str, int]
+    """How often something in a callback was left out: the field that was not understood, `future-date`, …"""
 
 
 def read_tally(rows: Rows) -> Tally:
-    """Return the totals of one partition, all zero before its first record; callers must not change it."""
+    """Return the totals of one partition, all zero before its first record; the row must not be changed."""
     row: Any = rows.get(TALLY_KEY)
     return row or Tally(position=0, clock=0, oldest=0, accepted=0, verdicts={}, rejected={}, notes={})
+
+
+def copied(tally: Tally) -> Tally:
+    """Return a tally that may be changed without changing the row it comes from."""
+    return {
+        **tally,
+        "verdicts": {**tally["verdicts"]},
+        "rejected": {**tally["rejected"]},
+        "notes": {**tally["notes"]},
+    }
+
+
+def count(numbers: dict[str, int], name: str) -> None:
+    """Add one."""
+    numbers[name] = numbers.get(name, 0) + 1

@@ -4,22 +4,43 @@ Rows as answers: what the read-only HTTP pages say of one message and of one cam
 
 from typing import Any
 
+from streams.domain.callback import LATENCY, PRICE
+from streams.domain.campaign_stage import campaign_key
+from streams.domain.lifecycle import Sms, sms_record
+from streams.domain.message import contribution, expected_parts, message_key, read_message
+from streams.domain.money import money_text_or_none
+from streams.domain.progress import progress_record
+from streams.domain.statuses import is_final
 
-def message_key(message_id: str) -> bytes:
-    """Return the key of a message's row in the table of stage 1."""
-    return b"m:" + message_id.lower().encode()
-
-
-def campaign_key(tracking_id: str) -> bytes:
-    """Return the key of a campaign's row in the table of stage 2."""
-    return b"t:" + tracking_id.lower().encode()
+__all__ = ["campaign_key", "campaign_view", "message_key", "message_view"]
 
 
 def message_view(row: Any) -> dict[str, Any]:  # noqa: ANN401 - as Rows gives it
-    """Return the message and all its SMS (each with the fields of SmsStatus)."""
-    raise NotImplementedError
+    """
+    Return a message as a whole and all its SMS (each with the fields of SmsStatus) from its row of stage 1.
+
+    Latency is that of the slowest part, price the sum over the parts seen; null when no part has one.
+    """
+    message = read_message(row)
+    status = message.status
+    counted = contribution(message)
+    return {
+        "message_id": message.message_id,
+        "campaign_tracking_id": counted.campaign if counted else None,
+        "status": status,
+        "is_final": is_final(status),
+        "parts": expected_parts(message.parts),
+        "parts_seen": len(message.parts),
+        "latency_seconds": max(_known(message.parts, LATENCY), default=None),
+        "price": money_text_or_none(sum(prices) if (prices := _known(message.parts, PRICE)) else None),
+        "sms": [sms_record(message.message_id, sms) for sms in message.parts],
+    }
+
+
+def _known(parts: list[Sms], index: int) -> list[Any]:
+    return [sms.details[index] for sms in parts if sms.details[index] is not None]
 
 
 def campaign_view(row: Any) -> dict[str, Any]:  # noqa: ANN401 - as Rows gives it
-    """Return the fields of CampaignProgress."""
-    raise NotImplementedError
+    """Return the fields of CampaignProgress from a campaign's row of stage 2."""
+    return progress_record(row)

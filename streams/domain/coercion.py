@@ -1,0 +1,91 @@
+"""
+Lenient reading of fields that do not decide anything: what is understood is taken, the rest is left out and noted.
+
+Routee's documents show numbers as text, and fields come, go and change their form between releases. A status must
+not be lost because a latency is a strange one. Each function appends the name of a field it could not read to
+`notes`; null and empty text mean that the field is absent.
+"""
+
+import math
+from typing import Any, Final
+
+from streams.domain.money import read_money
+from streams.domain.refusal import ID_MAX_CHARS
+
+_MAX_COUNT: Final = 2**53  # beyond it, JSON readers in other languages lose digits
+_MAX_PARTS: Final = 65_535
+
+
+def text(value: Any, name: str, notes: list[str]) -> str | None:  # noqa: ANN401 - JSON is any
+    """Return the text; a number as its text."""
+    if value is None or value == "":
+        return None
+    if value.__class__ is str:
+        return str(value)
+    if value.__class__ in (int, float):
+        return str(value)
+    notes.append(name)
+    return None
+
+
+def identifier(value: str | None, name: str, notes: list[str]) -> str | None:
+    """Return the id, None for one that is too long to be one."""
+    if value is None or len(value) <= ID_MAX_CHARS:
+        return value
+    notes.append(name)
+    return None
+
+
+def number(value: Any, name: str, notes: list[str]) -> float | None:  # noqa: ANN401 - JSON is any
+    """Return a finite number; numeric text counts as one."""
+    if value.__class__ is int or value is None or value == "":
+        return value or None if value == "" else value
+    try:
+        read = float(value) if value.__class__ in (str, float) else math.nan
+    except ValueError:
+        read = math.nan
+    if math.isfinite(read):
+        return read
+    notes.append(name)
+    return None
+
+
+def count(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN401 - JSON is any
+    """Return a whole number of things, 0 or more."""
+    mine: list[str] = []
+    read = number(value, name, mine)
+    if read is None and not mine:
+        return None
+    if read is not None and 0 <= read <= _MAX_COUNT and read == int(read):
+        return int(read)
+    notes.append(name)
+    return None
+
+
+def part_number(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN401 - JSON is any
+    """Return a number of parts, or of one part: 1 or more."""
+    if value.__class__ is int and 0 < value <= _MAX_PARTS:
+        return int(value)
+    read = count(value, name, notes)
+    if read is None or 0 < read <= _MAX_PARTS:
+        return read
+    notes.append(name)
+    return None
+
+
+def money(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN401 - JSON is any
+    """Return an amount in units of 1e-8."""
+    if value is None or value == "":
+        return None
+    amount = read_money(value) if value.__class__ in (float, int, str) else None
+    if amount is None:
+        notes.append(name)
+    return amount
+
+
+def texts(value: Any, name: str, notes: list[str]) -> list[str] | None:  # noqa: ANN401 - JSON is any
+    """Return a list of texts, None for an empty one; one text alone is a list of one."""
+    if value is None or value == []:
+        return None
+    items = value if value.__class__ is list else [value]
+    return [read for item in items if (read := text(item, name, notes)) is not None] or None

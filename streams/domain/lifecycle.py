@@ -1,0 +1,261 @@
+"""
+One SMS (one part of a message): how its callbacks join into one state, whatever their order and number.
+
+Every value of the state is a greatest or a smallest of what the callbacks say, so that late, repeated and shuffled
+callbacks end in the same state:
+
+- the status is that of the callback with the greatest standing (`statuses.standing`);
+- each descriptive field comes from the greatest callback that has it;
+- `queued` and `sent` are the earliest dates of these stages;
+- `finals` collects the different finals seen, from which conflicts are counted.
+
+What depends on arrival is told apart as provenance: key, previous status, revision, times and places of receipt.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from streams.domain.callback import MESSAGE, SERVICE, Callback, Details
+from streams.domain.dates import NO_DATE, date_text, date_text_or_none
+from streams.domain.money import money_text_or_none
+from streams.domain.privacy import holds_one_time_code
+from streams.domain.statuses import (
+    QUEUED,
+    SENT,
+    FinalsRule,
+    Standing,
+    changes_of_mind,
+    is_final,
+    sort_finals,
+    standing,
+)
+
+APPLIED: Final = "applied"
+DUPLICATE: Final = "duplicate"
+STALE: Final = "stale"
+CONFLICT: Final = "conflict"
+
+_FINALS_KEPT: Final = 32  # more different finals of one SMS are noise, and a row must not grow without end
+
+
+class Arrival(NamedTuple):
+    """When a callback was received (ms), and where it lies in the raw topic: [partition, offset, index]."""
+
+    received: int
+    place: list[int]
+
+
+class Sms(NamedTuple):
+    """The state of one SMS; in a row it is a list of these values."""
+
+    key: str
+    status: str
+    date: int
+    """Routee's time of the status, NO_DATE when unknown."""
+    since: int
+    """Time of receipt of the status, kept only while `date` is unknown."""
+    queued: int
+    sent: int
+    finals: list[list[int | str]]
+    """The different [date, word] finals in order; empty while there are fewer than two."""
+    details: Details
+    stamps: list[list[Any]]
+    """[index, word, date] of the callback that a detail comes from, where that is not the one of the status."""
+    revision: int
+    previous: str | None
+    first_received: int
+    received: int
+    place: list[int]
+
+    @property
+    def conflicts(self) -> int:
+        """Return how often a different final followed a final."""
+        return changes_of_mind(self.finals) if self.finals else 0
+
+
+class Joined(NamedTuple):
+    """What one callback did to an SMS; `visible` means that a new revision has to be told."""
+
+    sms: Sms
+    verdict: str
+    visible: bool
+
+
+def begin(key: str, callback: Callback, arrival: Arrival) -> Sms:
+    """Return the first state of an SMS."""
+    return Sms(
+        key=key,
+        status=callback.status,
+        date=callback.date,
+        since=NO_DATE if callback.date else arrival.received,
+        queued=callback.date if callback.status == QUEUED else NO_DATE,
+        sent=callback.date if callback.status == SENT else NO_DATE,
+        finals=[],
+        details=callback.details,
+        stamps=[],
+        revision=1,
+        previous=None,
+        first_received=arrival.received,
+        received=arrival.received,
+        place=arrival.place,
+    )
+
+
+def join(sms: Sms, callback: Callback, arrival: Arrival, rule: FinalsRule) -> Joined:
+    """
+    Return the state after one more callback of the same SMS, the verdict on it, and whether anything can be seen.
+
+    `applied` moved the status or added to what its own callback said; `conflict` brought a different final; `stale`
+    is older than the status, though it may fill in what only it knows; `duplicate` says nothing new.
+    """
+    mine = standing(sms.status, sms.date, rule)
+    theirs = standing(callback.status, callback.date, rule)
+    newer = theirs > mine
+    details, stamps = _join_details(sms, callback, mine, theirs, rule)
+    queued = _earliest(sms.queued, callback, QUEUED)
+    sent = _earliest(sms.sent, callback, SENT)
+    finals = _join_finals(sms, callback)
+    conflicts = changes_of_mind(finals)
+    visible = newer or details != sms.details or queued != sms.queued or sent != sms.sent or conflicts != sms.conflicts
+    if not visible:
+        same = sms if stamps == sms.stamps and finals == sms.finals else sms._replace(stamps=stamps, finals=finals)
+        return Joined(same, DUPLICATE if theirs == mine or _is_seen(sms, callback) else STALE, visible=False)
+    state = Sms(
+        key=sms.key,
+        status=callback.status if newer else sms.status,
+        date=callback.date if newer else sms.date,
+        since=(NO_DATE if callback.date else arrival.received) if newer else sms.since,
+        queued=queued,
+        sent=sent,
+        finals=finals,
+        details=details,
+        stamps=stamps,
+        revision=sms.revision + 1,
+        previous=sms.status,
+        first_received=sms.first_received,
+        received=arrival.received,
+        place=arrival.place,
+    )
+    if conflicts > sms.conflicts:
+        return Joined(state, CONFLICT, visible=True)
+    return Joined(state, APPLIED if theirs >= mine else STALE, visible=True)
+
+
+def _earliest(known: int, callback: Callback, stage: str) -> int:
+    if callback.status != stage or not callback.date:
+        return known
+    return min(known, callback.date) if known else callback.date
+
+
+def _is_seen(sms: Sms, callback: Callback) -> bool:
+    """Tell whether a callback that is older than the status has certainly been here before."""
+    if callback.status == QUEUED:
+        return bool(callback.date) and callback.date == sms.queued
+    if callback.status == SENT:
+        return bool(callback.date) and callback.date == sms.sent
+    return [callback.date, callback.status] in sms.finals
+
+
+def _join_finals(sms: Sms, callback: Callback) -> list[list[int | str]]:
+    if not is_final(callback.status) or not is_final(sms.status):
+        return sms.finals
+    known = sms.finals or [[sms.date, sms.status]]
+    theirs: list[int | str] = [callback.date, callback.status]
+    if theirs in known or len(known) >= _FINALS_KEPT:
+        return sms.finals
+    return sort_finals([*known, theirs])
+
+
+def _join_details(
+    sms: Sms, callback: Callback, mine: Standing, theirs: Standing, rule: FinalsRule
+) -> tuple[Details, list[list[Any]]]:
+    """Return each detail from the greatest callback that has it, and the stamps of those that are not the status'."""
+    if theirs == mine and callback.details == sms.details:
+        return sms.details, sms.stamps
+    if theirs > mine:
+        details = [old if new is None else new for old, new in zip(sms.details, callback.details, strict=True)]
+        if not sms.stamps and details == callback.details:
+            return _without_codes(details), []
+    details, stamps = [], []
+    kept = {stamp[0]: stamp[1:] for stamp in sms.stamps}
+    top = max(mine, theirs)
+    for index, (old, new) in enumerate(zip(sms.details, callback.details, strict=True)):
+        word, date = kept.get(index, (sms.status, sms.date))
+        at = standing(word, date, rule)
+        # Two callbacks of one standing may differ in what they describe: then the greater value stands.
+        if new is not None and (old is None or theirs > at or (theirs == at and new > old)):
+            at, word, date, old = theirs, callback.status, callback.date, new  # noqa: PLW2901 - the winner's
+        details.append(old)
+        if old is not None and at != top:
+            stamps.append([index, word, date])
+    return _without_codes(details), stamps
+
+
+def _without_codes(details: Details) -> Details:
+    """One callback may have the text and only another the word that it is a one-time code."""
+    if details[MESSAGE] is not None and holds_one_time_code(details[SERVICE]):
+        details[MESSAGE] = None
+    return details
+
+
+def sms_record(message_id: str, sms: Sms) -> dict[str, Any]:
+    """Return the public record of an SMS: the fields of SmsStatus, ready for JSON."""
+    (
+        sms_id,
+        campaign_tracking_id,
+        campaign_name,
+        label,
+        recipient,
+        sender,
+        country,
+        operator,
+        application_name,
+        direction,
+        originating_service,
+        message,
+        detailed_status,
+        status_description,
+        part,
+        parts,
+        groups,
+        latency_seconds,
+        price,
+    ) = sms.details
+    final = is_final(sms.status)
+    partition, offset, index = sms.place
+    return {
+        "sms_key": sms.key,
+        "message_id": message_id,
+        "sms_id": sms_id,
+        "campaign_tracking_id": campaign_tracking_id,
+        "campaign_name": campaign_name,
+        "part": part,
+        "parts": parts,
+        "label": label,
+        "recipient": recipient,
+        "sender": sender,
+        "country": country,
+        "operator": operator,
+        "groups": groups or [],
+        "status": sms.status,
+        "previous_status": sms.previous,
+        "is_final": final,
+        "detailed_status": detailed_status,
+        "status_description": status_description,
+        "status_updated_at": date_text(sms.date or sms.since),
+        "queued_at": date_text_or_none(sms.queued),
+        "sent_at": date_text_or_none(sms.sent),
+        "final_at": date_text(sms.date) if final and sms.date else None,
+        "latency_seconds": latency_seconds,
+        "price": money_text_or_none(price),
+        "application_name": application_name,
+        "direction": direction,
+        "originating_service": originating_service,
+        "message": message,
+        "revision": sms.revision,
+        "conflicts": sms.conflicts,
+        "first_received_at": date_text(sms.first_received),
+        "received_at": date_text(sms.received),
+        "partition": partition,
+        "offset": offset,
+        "index": index,
+    }

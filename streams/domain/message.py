@@ -1,0 +1,132 @@
+"""
+One message: the SMS it is made of, how a callback finds its SMS, and what the message adds to its campaign.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from streams.contract.records import Reason
+from streams.domain.callback import CAMPAIGN, CAMPAIGN_NAME, PART, PARTS, PRICE, SMS_ID, Callback
+from streams.domain.lifecycle import APPLIED, Arrival, Joined, Sms, begin, join
+from streams.domain.refusal import Refusal
+from streams.domain.statuses import SENT, FinalsRule, rolled_up
+
+MAX_PARTS: Final = 255
+"""A concatenated SMS has no more parts; a message that claims more would let its row grow without end."""
+
+
+class Message(NamedTuple):
+    """The row of a message."""
+
+    message_id: str
+    touched: int
+    """The bucket of stream time in which its last callback came; see `expiry`."""
+    parts: list[Sms]
+
+    @property
+    def status(self) -> str:
+        """Return the status of the whole message; a part that is not seen yet counts as `Sent`."""
+        words = [sms.status for sms in self.parts]
+        if expected_parts(self.parts) > len(words):
+            words.append(SENT)
+        return words[0] if len(words) == 1 else rolled_up(words)
+
+
+class Contribution(NamedTuple):
+    """What one message adds to the counts of its campaign."""
+
+    campaign: str
+    name: str | None
+    status: str
+    part_statuses: list[str]
+    price: int
+    conflicts: int
+
+
+def message_key(message_id: str) -> bytes:
+    """Return the key of a message's row; ids are the same in any case."""
+    return b"m:" + message_id.lower().encode()
+
+
+def read_message(row: Any) -> Message:  # noqa: ANN401 - as Rows gives it
+    """Return the message that `message_row` wrote."""
+    message_id, touched, parts = row
+    return Message(message_id, touched, [Sms._make(sms) for sms in parts])
+
+
+def message_row(message: Message) -> list[Any]:
+    """Return the row of a message: lists only, as orjson writes them."""
+    return [message.message_id, message.touched, [list(sms) for sms in message.parts]]
+
+
+def expected_parts(parts: list[Sms]) -> int:
+    """
+    Return how many SMS the message is made of, as far as its callbacks tell.
+
+    Callbacks that name neither `smsId` nor `part` cannot be told apart, so they speak for the whole message.
+    """
+    said = [sms.details[PARTS] or 1 for sms in parts if sms.details[SMS_ID] or sms.details[PART]]
+    return max(len(parts), *said) if said else len(parts)
+
+
+def take(message: Message, callback: Callback, arrival: Arrival, rule: FinalsRule) -> tuple[Message, Joined] | Refusal:
+    """Return the message after one callback, and what that did to the SMS concerned."""
+    at = _find(message.parts, callback.details[SMS_ID], callback.details[PART])
+    if at is None:
+        if len(message.parts) >= MAX_PARTS:
+            return Refusal(Reason.INVALID_FIELD, f"smsId: expected at most {MAX_PARTS} SMS of one message")
+        sms = begin(_new_key(message.message_id, callback), callback, arrival)
+        return message._replace(parts=[*message.parts, sms]), Joined(sms, APPLIED, visible=True)
+    joined = join(message.parts[at], callback, arrival, rule)
+    if joined.sms is message.parts[at]:
+        return message, joined
+    parts = [*message.parts]
+    parts[at] = joined.sms
+    return message._replace(parts=parts), joined
+
+
+def _new_key(message_id: str, callback: Callback) -> str:
+    return callback.details[SMS_ID] or f"{message_id}#{callback.details[PART] or 1}"
+
+
+def _find(parts: list[Sms], sms_id: str | None, part: int | None) -> int | None:
+    """Find by `smsId` in any case; by part number as soon as one side has no `smsId`."""
+    if sms_id is None:
+        return next((at for at, sms in enumerate(parts) if _same_part(sms, part)), None)
+    wanted = sms_id.lower()
+    nameless = None
+    for at, sms in enumerate(parts):
+        known = sms.details[SMS_ID]
+        if known is None:
+            nameless = at if nameless is None and _same_part(sms, part) else nameless
+        elif known == sms_id or known.lower() == wanted:
+            return at
+    return nameless
+
+
+def _same_part(sms: Sms, part: int | None) -> bool:
+    return (sms.details[PART] or 1) == (part or 1)
+
+
+def contribution(message: Message) -> Contribution | None:
+    """
+    Return what the message adds to its campaign, None when it belongs to none.
+
+    All parts count where the message counts. Parts that name different campaigns are no known case: the greatest id
+    decides, so that it is the same for every order of arrival.
+    """
+    parts = message.parts
+    if len(parts) == 1:
+        campaign, name = parts[0].details[CAMPAIGN], parts[0].details[CAMPAIGN_NAME]
+    else:
+        campaign = max((sms.details[CAMPAIGN] for sms in parts if sms.details[CAMPAIGN]), key=str.lower, default=None)
+        name = max((sms.details[CAMPAIGN_NAME] for sms in parts if sms.details[CAMPAIGN_NAME]), default=None)
+    if campaign is None:
+        return None
+    return Contribution(
+        campaign,
+        name,
+        message.status,
+        [sms.status for sms in parts],
+        sum(sms.details[PRICE] or 0 for sms in parts),
+        sum(sms.conflicts for sms in parts),
+    )

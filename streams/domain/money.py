@@ -1,0 +1,40 @@
+"""
+Prices as whole numbers of 1/100,000,000, so that sums are exact in any order; and how they are written.
+"""
+
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Final
+
+DECIMALS: Final = 8
+_UNIT: Final = 10**DECIMALS
+_MAX_WHOLE_DIGITS: Final = 10  # what Decimal(18, 8) holds
+
+
+# A price depends on country and operator: few distinct ones come by the million.
+@lru_cache(maxsize=4096)
+def read_money(value: float | str) -> int | None:
+    """
+    Return the amount in units of 1e-8, None for what is no amount or does not fit in 10 whole digits.
+
+    A JSON number is read as its shortest text, which is what Routee wrote; more than 8 decimals are rounded half even.
+    """
+    try:
+        amount = Decimal(value.strip() if isinstance(value, str) else repr(value))
+    except InvalidOperation:
+        return None
+    if not amount.is_finite() or amount.adjusted() >= _MAX_WHOLE_DIGITS:
+        return None
+    return int(amount.scaleb(DECIMALS).to_integral_value(ROUND_HALF_EVEN))
+
+
+@lru_cache(maxsize=4096)
+def money_text(units: int) -> str:
+    """Return the amount with 8 decimals: `0.00600000`."""
+    whole, part = divmod(abs(units), _UNIT)
+    return f"{'-' if units < 0 else ''}{whole}.{part:08d}"
+
+
+def money_text_or_none(units: int | None) -> str | None:
+    """Return the amount with 8 decimals, None for none."""
+    return None if units is None else money_text(units)

@@ -1,0 +1,35 @@
+"""
+What of a person's data goes further than the raw topic. Applied before anything is kept or written.
+
+A rejected body is the one exception: it stays whole, because it is the evidence of what was refused.
+"""
+
+import hmac
+from typing import Final
+
+from streams.domain.policy import Policy
+
+_SHOWN_DIGITS: Final = 3
+_SHORTEST_SHOWN: Final = 7  # of a shorter number the last three digits would tell too much
+
+
+def shown_recipient(number: str, policy: Policy) -> str | None:
+    """
+    Return the recipient as the policy lets it be seen.
+
+    `mask` leaves the last three digits; `hmac` gives the hex HMAC-SHA-256, equal for equal numbers under one key.
+    """
+    match policy.recipient:
+        case "keep":
+            return number
+        case "mask":
+            return "***" + (number[-_SHOWN_DIGITS:] if len(number) >= _SHORTEST_SHOWN else "")
+        case "hmac":
+            return hmac.digest(policy.hmac_key.encode(), number.encode(), "sha256").hex()
+        case "drop":
+            return None
+
+
+def holds_one_time_code(service: str | None) -> bool:
+    """Tell whether messages of this `originatingService` carry one-time codes: their text is never kept."""
+    return service is not None and service.lower() == "twostep"

@@ -1,0 +1,132 @@
+"""
+The progress of one campaign: partial counts of every source partition and the newest report, put together.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypedDict
+
+from streams.domain.counts import Counts
+from streams.domain.dates import date_text, date_text_or_none
+from streams.domain.money import money_text
+from streams.domain.reconciliation import Numbers, reconcile
+from streams.domain.report import ENDED, Report, finals_of
+from streams.domain.statuses import DELIVERED
+
+
+class Campaign(TypedDict):
+    """The row of a campaign in stage 2."""
+
+    id: str
+    """As received first: the key of the public topic must not change with the case of a later callback."""
+    revision: int
+    sources: dict[str, Counts]
+    """Source partition → its newest counts."""
+    report: Report | None
+    report_place: list[int] | None
+    """[partition, offset, index] of the last report taken in, stale ones included."""
+    stale_reports: int
+    first: int
+    last: int
+    finished: int
+    """Time of receipt of what made the campaign final, 0 while it is not."""
+
+
+class Totals(NamedTuple):
+    """The counts of all source partitions together."""
+
+    messages: dict[str, int]
+    parts: dict[str, int]
+    price: int
+    conflicts: int
+    name: str | None
+
+
+def totals(sources: Iterable[Counts]) -> Totals:
+    """Add up the counts of the source partitions."""
+    counts = list(sources)
+    return Totals(
+        _sum(source["messages"] for source in counts),
+        _sum(source["parts"] for source in counts),
+        sum(source["price"] for source in counts),
+        sum(source["conflicts"] for source in counts),
+        max((source["name"] for source in counts if source["name"]), default=None),
+    )
+
+
+def _sum(maps: Iterable[Numbers]) -> dict[str, int]:
+    added: dict[str, int] = {}
+    for numbers in maps:
+        for word, number in numbers.items():
+            added[word] = added.get(word, 0) + number
+    return added
+
+
+def is_ended(report: Report | None, derived: Totals) -> bool:
+    """
+    Tell whether a campaign is final: Routee says so, or every recipient has a final status.
+
+    How many recipients there are only a report can tell; seen messages alone never end a campaign.
+    """
+    if report is None:
+        return False
+    if report["campaign_status"] in ENDED:
+        return True
+    recipients = report["total_recipients"]
+    if not recipients:
+        return False
+    if derived.messages:
+        return finals_of(derived.messages) >= max(recipients, sum(derived.messages.values()))
+    # Reported counts may be of parts: then they pass the number of recipients while some are still under way.
+    finals = finals_of(report["counts"])
+    return finals >= recipients and finals == sum((report["counts"] or {}).values())
+
+
+def progress_of(report: Report | None, derived: Totals) -> float | None:
+    """Return final messages over the larger of recipients and messages, 0…1; None while both are unknown."""
+    recipients = (report and report["total_recipients"]) or 0
+    reported = (report and report["counts"]) or {}
+    counts = derived.messages or reported
+    whole = max(recipients, sum(derived.messages.values())) or sum(reported.values())
+    return min(finals_of(counts) / whole, 1.0) if whole else None
+
+
+def delivery_rate(report: Report | None, derived: Totals) -> float | None:
+    """Return delivered over final, derived when any SMS callback came, else reported; None while nothing is final."""
+    counts = derived.messages or (report and report["counts"]) or {}
+    finals = finals_of(counts)
+    return counts.get(DELIVERED, 0) / finals if finals else None
+
+
+def progress_record(campaign: Campaign) -> dict[str, Any]:
+    """Return the public record of a campaign: the fields of CampaignProgress, ready for JSON."""
+    report = campaign["report"]
+    derived = totals(campaign["sources"].values())
+    reported = report["counts"] if report else None
+    verdict = reconcile(derived.messages, derived.parts, reported)
+    return {
+        "campaign_tracking_id": campaign["id"],
+        "name": (report and report["name"]) or derived.name,
+        "campaign_status": report and report["campaign_status"],
+        "strategy": report and report["strategy"],
+        "total_recipients": report and report["total_recipients"],
+        "messages": sum(derived.messages.values()),
+        "messages_final": finals_of(derived.messages),
+        "messages_delivered": derived.messages.get(DELIVERED, 0),
+        "messages_by_status": derived.messages,
+        "parts": sum(derived.parts.values()),
+        "parts_by_status": derived.parts,
+        "reported_by_status": reported,
+        "progress": progress_of(report, derived),
+        "delivery_rate": delivery_rate(report, derived),
+        "price_total": money_text(derived.price),
+        "reconciliation": verdict.reconciliation,
+        "reconciliation_unit": verdict.unit,
+        "drift": verdict.drift,
+        "is_final": campaign["finished"] > 0,
+        "conflicts": derived.conflicts,
+        "stale_reports": campaign["stale_reports"],
+        "first_received_at": date_text(campaign["first"]),
+        "last_received_at": date_text(campaign["last"]),
+        "finished_at": date_text_or_none(campaign["finished"]),
+        "revision": campaign["revision"],
+    }

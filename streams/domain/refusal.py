@@ -1,0 +1,22 @@
+"""
+A refusal as a value: what could not be used, and why. Exceptions decide nothing in the core.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from streams.contract.records import Reason
+
+
+class Refusal(NamedTuple):
+    """Why one callback is not taken; `detail` names the field and what was expected, never a person's data."""
+
+    reason: Reason
+    detail: str
+
+
+ID_MAX_CHARS: Final = 256
+
+
+def usable_id(value: Any) -> bool:  # noqa: ANN401 - JSON is any
+    """Tell whether a value can be an id: text of 1 to 256 characters (Routee's are UUIDs of 36)."""
+    return value.__class__ is str and 0 < len(value) <= ID_MAX_CHARS

@@ -1,0 +1,65 @@
+"""
+Which kind of callback a body is. One URL takes all of Routee's kinds, so the shape alone decides, never the path.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+Body = Mapping[str, Any]
+
+SMS: Final = "SMS status"
+REPORT: Final = "campaign report"
+UNKNOWN: Final = "neither an SMS status nor a campaign report"
+
+_REPORT_MARKS: Final = ("messageStatuses", "campaignStatus", "totalRecipients")
+_VOICE_MARKS: Final = ("audioMessage", "chargeInterval", "duration")
+
+
+def shape_of(body: Body) -> str:
+    """
+    Return SMS, REPORT, the name of another kind of Routee's callbacks, or UNKNOWN.
+
+    A body that names a message and a status is an SMS status, whatever else it has, unless it bears the marks of
+    another channel: new keys may come with any release of Routee's, and must not cost us a status.
+    """
+    if body.get("messageId") and "status" in body:
+        return "voice message" if _is_voice(body) else "failover" if _is_of_other_channel(body) else SMS
+    if not body.get("messageId") and body.get("trackingId") and any(mark in body for mark in _REPORT_MARKS):
+        return REPORT
+    return next((kind for kind, matches in _OTHER_KINDS if matches(body)), UNKNOWN)
+
+
+def _is_voice(body: Body) -> bool:
+    marked = "audioMessage" in body or "chargeInterval" in body or "duration" in body
+    return marked and not ("smsId" in body or "parts" in body)
+
+
+def _is_of_other_channel(body: Body) -> bool:
+    channel = body.get("type")
+    return channel.__class__ is str and channel.lower() in ("viber", "voice")
+
+
+def _is_failover(body: Body) -> bool:
+    return "terminationChannel" in body or isinstance(body.get("messages"), list)
+
+
+def _is_viber(body: Body) -> bool:
+    return isinstance(body.get("status"), dict) and isinstance(body.get("body"), dict)
+
+
+def _is_email(body: Body) -> bool:
+    status = body.get("status")
+    of_tracking = isinstance(status, dict) and ("dateTime" in status or "final" in status)
+    return of_tracking or ("message_id" in body and "event" in body)
+
+
+# Ordered: the more telling marks first.
+_OTHER_KINDS: Final[tuple[tuple[str, Callable[[Body], bool]], ...]] = (
+    ("failover", _is_failover),
+    ("inbound SMS", lambda body: "receivedDate" in body or str(body.get("direction")).lower() == "inbound"),
+    ("voice message", lambda body: any(mark in body for mark in _VOICE_MARKS)),
+    ("URL shortener click", lambda body: "shortUrl" in body or "longUrl" in body),
+    ("two-step verification", lambda body: "applicationId" in body and isinstance(body.get("status"), str)),
+    ("Viber message", _is_viber),
+    ("email", _is_email),
+)

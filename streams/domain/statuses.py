@@ -1,0 +1,90 @@
+"""
+Routee's status words: the one table that says which are known, which are final, and which goes before which.
+
+Words are matched without regard to case and written in Routee's spelling. An unknown word is no error: it is kept
+as it came and stands beside `Sent`, because only a word that is known to be final may close an SMS.
+"""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Final, Literal
+
+QUEUED: Final = "Queued"
+SENT: Final = "Sent"
+DELIVERED: Final = "Delivered"
+
+FINAL_RANK: Final = 2
+# Rank, then precedence among words of the same rank and time: of two finals of the same second, Delivered stands.
+_PLACES: Final = {
+    "Queued": (0, 0),
+    "Sent": (1, 0),
+    "Unsent": (FINAL_RANK, 0),
+    "Failed": (FINAL_RANK, 1),
+    "Undelivered": (FINAL_RANK, 2),
+    "Delivered": (FINAL_RANK, 3),
+}
+_UNKNOWN_PLACE: Final = (1, 1)
+_SPELLINGS: Final = {word.lower(): word for word in _PLACES}
+
+FINALS: Final = ("Delivered", "Undelivered", "Failed", "Unsent")
+_WORST_FIRST: Final = ("Failed", "Unsent", "Undelivered")
+
+FinalsRule = Literal["latest", "first"]
+Standing = tuple[int, int, int, str]
+"""Where (status, date) stands: rank, date, precedence, word. The greatest one is the state of the SMS."""
+
+_NO_DATE: Final = -(1 << 62)
+
+
+def spelled(word: str) -> str:
+    """Return the word in Routee's spelling; a word that is not in the table as it came."""
+    return word if word in _PLACES else _SPELLINGS.get(word.lower(), word)
+
+
+def is_known(word: str) -> bool:
+    """Tell whether the word, in any spelling, is one of Routee's."""
+    return word in _PLACES or word.lower() in _SPELLINGS
+
+
+def is_final(word: str) -> bool:
+    """Tell whether a word in Routee's spelling ends the life of an SMS."""
+    return word in FINALS
+
+
+def standing(word: str, date: int, rule: FinalsRule) -> Standing:
+    """
+    Return the place of a status in the order of all statuses of one SMS; `date` in ms, 0 when Routee gave none.
+
+    The order is total, so the greatest of any set of callbacks is the same whatever order they came in. A status
+    without a date stands below the dated ones of its rank.
+    """
+    rank, precedence = _PLACES.get(word, _UNKNOWN_PLACE)
+    if not date:
+        date = _NO_DATE
+    elif rule == "first" and rank == FINAL_RANK:
+        date = -date
+    return rank, date, precedence, word
+
+
+def rolled_up(words: Iterable[str]) -> str:
+    """
+    Return the status of a message from those of its parts (a part not seen yet is handed in as `Sent`).
+
+    The least advanced one; when all are final `Delivered` only if every part is, else the worst of them.
+    """
+    standings = [(*_PLACES.get(word, _UNKNOWN_PLACE), word) for word in words]
+    least = min(standings)
+    if least[0] < FINAL_RANK:
+        return least[2]
+    finals = {word for _, _, word in standings}
+    return next((word for word in _WORST_FIRST if word in finals), DELIVERED)
+
+
+def changes_of_mind(finals: list[list[int | str]]) -> int:
+    """Return how often a different final follows a final; `finals` are [date, word] in the order of `sort_finals`."""
+    return sum(earlier[1] != later[1] for earlier, later in pairwise(finals))
+
+
+def sort_finals(finals: Iterable[list[int | str]]) -> list[list[int | str]]:
+    """Return [date, word] pairs by date, then precedence: an order that knows no policy and no arrival."""
+    return sorted(finals, key=lambda final: (final[0], _PLACES[str(final[1])]))
