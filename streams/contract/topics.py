@@ -10,7 +10,8 @@ _DELETE_AFTER_7_DAYS = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY
 _DELETE_AFTER_30_DAYS = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
 # A reader less than a day behind sees every change; later readers see the latest of each key.
 _COMPACT_AFTER_A_DAY = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(_DAY_MS)}
-_COMPACT = {"cleanup.policy": "compact"}
+# A checkpoint of one partition is one record batch: with one envelope in it, it may be larger than any other record.
+_COMPACT = {"cleanup.policy": "compact", "max.message.bytes": str(16 << 20)}
 
 
 @dataclass(frozen=True, slots=True)

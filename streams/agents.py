@@ -1,0 +1,33 @@
+"""
+The two agents: thin loops that hand records to their tables. All rules are in the stages of the tables.
+"""
+
+from faust.types import AppT, StreamT, TopicT
+
+from streams.state.table import CheckpointedTable
+
+
+def add_agents(app: AppT, sms: CheckpointedTable, campaigns: CheckpointedTable) -> None:
+    """Let the app read the source topics of both tables."""
+
+    async def track_sms(envelopes: StreamT[bytes]) -> None:
+        async for event in envelopes.events():
+            await sms.take_in(event.message)
+
+    async def track_campaign(partials: StreamT[bytes]) -> None:
+        async for event in partials.events():
+            await campaigns.take_in(event.message)
+
+    app.agent(_source(app, sms), name="track_sms")(track_sms)
+    app.agent(_source(app, campaigns), name="track_campaign")(track_campaign)
+
+
+def _source(app: AppT, table: CheckpointedTable) -> TopicT:
+    return app.topic(
+        table.source,
+        key_type=bytes,
+        key_serializer="raw",
+        value_type=bytes,
+        value_serializer="raw",
+        partitions=table.partitions,
+    )

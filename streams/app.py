@@ -1,0 +1,132 @@
+"""
+Where topics, tables, stages and agents meet.
+"""
+
+import socket
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka.partitioner import murmur2
+from faust.auth import SASLCredentials, SSLCredentials
+from faust.types.auth import CredentialsT
+from yarl import URL
+
+from streams.agents import add_agents
+from streams.contract.brokers import client_options, ssl_context
+from streams.contract.topics import (
+    CALLBACKS_RAW,
+    CAMPAIGN_PARTIALS,
+    CAMPAIGN_PROGRESS,
+    SMS_STATUS,
+    Topic,
+)
+from streams.domain.stage import Output, Stage
+from streams.settings import StreamsSettings
+from streams.state.checkpoint import OnStep, Route, Spec, no_step
+from streams.state.commits import CheckpointedApp
+from streams.state.rocks import RocksMemory, RocksStore
+from streams.state.stores import MemoryStore, Store
+from streams.state.table import CheckpointedTable
+
+_COMMIT_SECONDS: Final = 1.0
+
+
+class StreamsApp(CheckpointedApp):
+    """The app of a worker, with its two tables at hand."""
+
+    sms: CheckpointedTable
+    campaigns: CheckpointedTable
+
+
+def build_app(
+    settings: StreamsSettings, folder: Path, stages: tuple[Stage, Stage], on_step: OnStep = no_step
+) -> StreamsApp:
+    """
+    Return the app of one worker, not started; local state goes to `folder`, which must be this worker's alone.
+
+    `stages` are those of the SMS and of the campaigns.
+    """
+    app = StreamsApp(
+        settings.group_id,
+        reader_options=client_options(settings),
+        datadir=folder,
+        **_faust_options(settings),
+    )
+    sms_stage, campaign_stage = stages
+    specs = (
+        Spec("sms", sms_stage, CALLBACKS_RAW, exclusive=frozenset({SMS_STATUS})),
+        Spec(
+            "campaigns",
+            campaign_stage,
+            CAMPAIGN_PARTIALS,
+            exclusive=frozenset({CAMPAIGN_PROGRESS}),
+            summary_seconds=settings.streams_progress_ms / 1000,
+        ),
+    )
+    memory = RocksMemory()
+    app.sms, app.campaigns = (
+        app.add_table(
+            CheckpointedTable(
+                app,
+                spec,
+                prefix=settings.kafka_topic_prefix,
+                store=_store(settings, folder / spec.name, memory),
+                route=_route(settings),
+                ownership=app.ownership,
+                flush_seconds=settings.streams_flush_ms / 1000,
+                on_step=on_step,
+                partitions=settings.kafka_partitions,
+            )
+        )
+        for spec in specs
+    )
+    add_agents(app, app.sms, app.campaigns)
+    return app
+
+
+def _faust_options(settings: StreamsSettings) -> dict[str, Any]:
+    host = settings.streams_web_host or socket.gethostname()
+    return {
+        "broker": [URL(f"kafka://{server}") for server in settings.bootstrap_servers],
+        "broker_credentials": _credentials(settings),
+        "broker_commit_interval": _COMMIT_SECONDS,
+        "canonical_url": URL(f"http://{host}:{settings.streams_web_port}"),
+        "topic_partitions": settings.kafka_partitions,
+        "store": "memory://",  # the tables bring their own stores
+        "web_enabled": False,
+    }
+
+
+def _credentials(settings: StreamsSettings) -> CredentialsT | None:
+    context = ssl_context(settings)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        password = settings.kafka_sasl_password
+        return SASLCredentials(
+            username=settings.kafka_sasl_username,
+            password=password.get_secret_value() if password else None,
+            mechanism=settings.kafka_sasl_mechanism,
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context else None
+
+
+def _store(settings: StreamsSettings, folder: Path, memory: RocksMemory) -> Store:
+    return MemoryStore() if settings.streams_store == "memory" else RocksStore(folder, memory)
+
+
+def _route(settings: StreamsSettings) -> Route:
+    """Partials go to the partition of their campaign, everything else stays in the partition of its source."""
+    partitions = settings.kafka_partitions
+
+    @lru_cache(maxsize=10_000)
+    def of_key(key: bytes) -> int:
+        return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+    def partition(output: Output, source: int) -> int:
+        return of_key(output.key or b"") if output.topic is CAMPAIGN_PARTIALS else source
+
+    def name(topic: Topic) -> str:
+        return topic.name(settings.kafka_topic_prefix)
+
+    return Route(name, partition)

@@ -1,0 +1,74 @@
+"""
+`routee-streams`: worker, topics, check.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from streams.contract.logline import configure_logging
+from streams.contract.settings import SettingsError, load_settings
+from streams.contract.topics import ALL_TOPICS
+from streams.errors import StreamsError, TopicsDifferError
+from streams.settings import StreamsSettings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0 when done, 1 when it failed, 2 for wrong usage or settings."""
+    command: Callable[[StreamsSettings], None] = _parser().parse_args(arguments).command
+    try:
+        settings = load_settings(StreamsSettings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    configure_logging("streams", settings)
+    try:
+        command(settings)
+    except StreamsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="routee-streams",
+        description="Turns Routee's callbacks in Kafka into the latest status of each SMS and the progress of each "
+        "campaign. Settings are environment variables, or lines of .env.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, command, about in (
+        ("worker", _worker, "work until SIGTERM"),
+        ("topics", _topics, "create the topics that are missing; refuse those that differ"),
+        ("check", _check, "validate the settings, reach Kafka, verify the topics; say every problem"),
+    ):
+        commands.add_parser(name, help=about, description=about).set_defaults(command=command)
+    return parser
+
+
+def _worker(settings: StreamsSettings) -> None:
+    # Faust takes a while to import, which the other commands need not wait for.
+    from streams.process import run_worker  # noqa: PLC0415
+
+    run_worker(settings)
+
+
+def _topics(settings: StreamsSettings) -> None:
+    from streams.provision import connect  # noqa: PLC0415
+
+    with connect(settings) as topics:
+        missing = topics.missing()
+        topics.create(missing)
+        problems = topics.problems()
+    for topic in ALL_TOPICS:
+        state = "created" if topic in missing else "exists"
+        print(f"{topic.name(settings.kafka_topic_prefix)}: {state}")
+    if problems:
+        raise TopicsDifferError(problems)
+
+
+def _check(settings: StreamsSettings) -> None:
+    from streams.provision import verify  # noqa: PLC0415
+
+    verify(settings)
+    print(f"settings and {len(ALL_TOPICS)} topics on {settings.kafka_bootstrap_servers} are as they should be")

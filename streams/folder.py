@@ -1,0 +1,48 @@
+"""
+The folder of one worker's local state: its own as long as it runs, and found again at its next start.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from streams.errors import DataFolderError
+
+_MAX_WORKERS: Final = 256
+
+
+@contextmanager
+def worker_folder(root: Path) -> Iterator[Path]:
+    """
+    Yield `root/worker-0`, or the first of `worker-1`, … that no running worker has; DataFolderError if that fails.
+
+    The lock goes with the process, however it ends. Workers that start in another order get each other's folders;
+    that costs a restore, nothing else.
+    """
+    for number in range(_MAX_WORKERS):
+        folder = root / f"worker-{number}"
+        lock = _lock(folder)
+        if lock is not None:
+            try:
+                yield folder
+            finally:
+                os.close(lock)
+            return
+    raise DataFolderError(f"STREAMS_DATA_DIR={root}: {_MAX_WORKERS} workers use it already")
+
+
+def _lock(folder: Path) -> int | None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise DataFolderError(f"STREAMS_DATA_DIR={folder.parent}: {error.strerror}: {error.filename}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock

@@ -1,0 +1,160 @@
+"""
+Topics as the contract wants them and as Kafka has them: create what is missing, refuse what differs.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from streams.contract.brokers import client_options
+from streams.contract.settings import CommonSettings
+from streams.contract.topics import ALL_TOPICS, Topic
+from streams.errors import KafkaUnreachableError, TopicsDifferError
+
+_BOOTSTRAP_MS: Final = 5_000
+_REQUEST_MS: Final = 15_000
+_AT_LEAST: Final = frozenset({"retention.ms", "min.compaction.lag.ms", "max.message.bytes"})
+"""Of these an operator may want more than the contract; -1 is no limit."""
+
+_SAFE_REPLICATION: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A topic as Kafka describes it."""
+
+    partitions: int
+    replication: int
+    config: Mapping[str, str]
+
+
+class Topics:
+    """
+    The project's topics on one Kafka.
+
+    Methods raise KafkaUnreachableError when no broker answers or one refuses to.
+    """
+
+    def __init__(self, admin: KafkaAdminClient, settings: CommonSettings) -> None:
+        self._admin = admin
+        self._settings = settings
+
+    def missing(self, topics: Iterable[Topic] = ALL_TOPICS) -> list[Topic]:
+        """Return those of `topics` that do not exist."""
+        existing = set(self._admin.list_topics())
+        return [topic for topic in topics if self._name(topic) not in existing]
+
+    def create(self, topics: Sequence[Topic]) -> None:
+        """Create topics; one that someone else creates at the same time is left to them."""
+        for topic in topics:
+            wanted = {
+                "num_partitions": self._settings.kafka_partitions,
+                "replication_factor": self._settings.kafka_replication_factor,
+                "configs": creation_config(topic, self._settings.kafka_replication_factor),
+            }
+            try:
+                self._admin.create_topics({self._name(topic): wanted}, wait_for_metadata=True)
+            except TopicAlreadyExistsError:
+                continue
+
+    def problems(self, topics: Iterable[Topic] = ALL_TOPICS) -> list[str]:
+        """Return a line for everything that is missing or differs, each with what to do about it."""
+        topics = tuple(topics)
+        missing = self.missing(topics)
+        names = [self._name(topic) for topic in missing]
+        lines = [f"topic {name} does not exist: run `routee-streams topics`" for name in names]
+        present = [topic for topic in topics if topic not in missing]
+        for topic, found in zip(present, self._describe(present), strict=True):
+            lines += differences(topic, found, self._settings)
+        return lines
+
+    def _describe(self, topics: Sequence[Topic]) -> list[Found]:
+        if not topics:
+            return []
+        names = [self._name(topic) for topic in topics]
+        described = {topic["name"]: topic["partitions"] for topic in self._admin.describe_topics(names)}
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        configs = self._admin.describe_configs(resources, config_filter="all")["topic"]
+        return [
+            Found(
+                len(described[name]),
+                min(len(partition["replica_nodes"]) for partition in described[name]),
+                {key: str(entry["value"]) for key, entry in configs[name].items()},
+            )
+            for name in names
+        ]
+
+    def _name(self, topic: Topic) -> str:
+        return topic.name(self._settings.kafka_topic_prefix)
+
+
+@contextmanager
+def connect(settings: CommonSettings) -> Iterator[Topics]:
+    """Yield the topics of the Kafka that the settings name, or raise KafkaUnreachableError."""
+    # Of an unreachable broker it writes a dozen lines; people need the one below.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    try:
+        admin = KafkaAdminClient(
+            bootstrap_timeout_ms=_BOOTSTRAP_MS, request_timeout_ms=_REQUEST_MS, **client_options(settings)
+        )
+    except (KafkaError, OSError, ValueError) as error:
+        raise KafkaUnreachableError(_unreachable(settings, error)) from error
+    try:
+        yield Topics(admin, settings)
+    except KafkaError as error:
+        raise KafkaUnreachableError(_unreachable(settings, error)) from error
+    finally:
+        admin.close()
+
+
+def verify(settings: CommonSettings, topics: Iterable[Topic] = ALL_TOPICS) -> None:
+    """Return when all is as it should be; TopicsDifferError or KafkaUnreachableError otherwise."""
+    with connect(settings) as kafka:
+        if problems := kafka.problems(topics):
+            raise TopicsDifferError(problems)
+
+
+def creation_config(topic: Topic, replication: int) -> dict[str, str]:
+    """Return the configuration that a topic is created with: where there are three replicas, two must have a record."""
+    if replication >= _SAFE_REPLICATION:
+        return {**topic.config, "min.insync.replicas": "2"}
+    return dict(topic.config)
+
+
+def differences(topic: Topic, found: Found, settings: CommonSettings) -> list[str]:
+    """Return a line for each way in which a topic is not what the contract says, with the change to make."""
+    name = topic.name(settings.kafka_topic_prefix)
+    lines = []
+    if found.partitions != settings.kafka_partitions:
+        lines.append(
+            f"topic {name} has {found.partitions} partitions, not {settings.kafka_partitions}: set KAFKA_PARTITIONS="
+            f"{found.partitions}, or, while nothing is in it, `kafka-topics.sh --bootstrap-server "
+            f"{settings.kafka_bootstrap_servers} --delete --topic {name}` and run `routee-streams topics`"
+        )
+    wanted = creation_config(topic, found.replication)
+    changes = {key: value for key, value in wanted.items() if not _satisfies(key, found.config.get(key), value)}
+    if changes:
+        now = ", ".join(f"{key}={found.config.get(key)}" for key in changes)
+        then = ",".join(f"{key}={value}" for key, value in changes.items())
+        lines.append(
+            f"topic {name} has {now}: `kafka-configs.sh --bootstrap-server {settings.kafka_bootstrap_servers} "
+            f"--alter --entity-type topics --entity-name {name} --add-config {then}`"
+        )
+    return lines
+
+
+def _satisfies(key: str, found: str | None, wanted: str) -> bool:
+    if key in _AT_LEAST and found is not None:
+        return int(found) == -1 or int(found) >= int(wanted)
+    return found == wanted
+
+
+def _unreachable(settings: CommonSettings, error: Exception) -> str:
+    reason = str(error) or type(error).__name__
+    return f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: {reason}"

@@ -1,0 +1,63 @@
+"""
+Settings of `routee-streams`. Every one is an environment variable with the field's name in upper case.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+from streams.contract.settings import CommonSettings
+
+
+class StreamsSettings(CommonSettings):
+    """What `routee-streams` reads from its environment, besides what all programs share."""
+
+    streams_web_port: int = Field(6066, ge=1, le=65535, description="Health, metrics and read API listen here.")
+    streams_web_host: str | None = Field(
+        None,
+        min_length=1,
+        description="The name by which other workers reach this one, to answer for its partitions; the host's name.",
+    )
+    streams_data_dir: Path = Field(
+        Path("data/streams"),
+        description="Local state, one folder per worker. May be deleted while no worker runs: Kafka has it all.",
+    )
+    streams_store: Literal["rocksdict", "memory"] = Field(
+        "rocksdict", description="Where rows live; `memory` reads the whole changelog again at every start."
+    )
+    streams_flush_ms: int = Field(
+        100, ge=5, le=10_000, description="Checkpoint interval: shorter is fresher, longer is cheaper."
+    )
+    streams_state_retention_hours: int = Field(
+        96, ge=48, description="An SMS is forgotten this long after its last callback; Routee retries for up to 40 h."
+    )
+    streams_progress_ms: int = Field(
+        1000, ge=0, description="At most one progress record per campaign in this time; the last state always comes."
+    )
+    streams_recipient: Literal["keep", "mask", "hmac", "drop"] = Field(
+        "keep", description="Phone numbers on the topics: as they are, last 3 digits, keyed hash, or none."
+    )
+    streams_message_text: Literal["keep", "drop"] = Field(
+        "keep", description="Message texts on the topics; those of TwoStep messages are always dropped."
+    )
+    streams_hmac_key: SecretStr | None = Field(
+        None,
+        validate_default=True,
+        description="The key of `hmac`; with another key the same number gets another hash.",
+    )
+    streams_conflicting_finals: Literal["latest", "first"] = Field(
+        "latest", description="Which of two different final statuses of one SMS stays, by Routee's own times."
+    )
+
+    @field_validator("streams_hmac_key")
+    @classmethod
+    def _hmac_has_a_key(cls, key: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        if others.data.get("streams_recipient") == "hmac" and not (key and key.get_secret_value()):
+            raise ValueError("it is needed with STREAMS_RECIPIENT=hmac")
+        return key
+
+    @property
+    def group_id(self) -> str:
+        """Return the consumer group, which is also the beginning of the changelogs' names."""
+        return f"{self.kafka_topic_prefix}streams"

@@ -1,0 +1,75 @@
+"""
+Sending to Kafka: batches that the broker appends whole or not at all, acknowledged by all in-sync replicas.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+
+from streams.state.fence import Writer
+
+KeyValue = tuple[bytes | None, bytes | None]
+
+MAX_BATCH_BYTES: Final = 15 << 20
+"""The largest batch; below `max.message.bytes` of the changelogs, which counts its header too."""
+
+_CHUNK_BYTES: Final = 600_000
+_RECORD_OVERHEAD: Final = 32
+
+
+class BatchTooLargeError(Exception):
+    """Records that have to be one batch do not fit in one."""
+
+
+class Batches:
+    """Writes through one aiokafka producer, which must have `acks=all` and `MAX_BATCH_BYTES`."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+
+    async def send(
+        self, topic: str, partition: int, records: Iterable[KeyValue], writer: Writer | None = None
+    ) -> tuple[int, int]:
+        """
+        Append all records as one batch; return the offsets of the first and the last.
+
+        With a writer, the broker refuses it (aiokafka.errors.ProducerFenced) when a newer writer has begun. Raises
+        KafkaError when the broker does not acknowledge it, BatchTooLargeError before anything is sent.
+        """
+        batch = self._producer.create_batch()
+        now = int(time.time() * 1000)
+        for key, value in records:
+            if batch.append(key=key, value=value, timestamp=now) is None:
+                raise BatchTooLargeError(f"{topic}[{partition}]: more than {MAX_BATCH_BYTES} bytes in one checkpoint")
+        batch.close()
+        if writer is not None:
+            writer.stamp(batch, topic, partition)
+        last = batch.record_count() - 1
+        # aiokafka takes a batch only when none of this partition waits: batches keep their order.
+        acknowledged = await self._producer.send_batch(batch, topic, partition=partition)
+        first = (await acknowledged).offset
+        return first, first + last
+
+    async def send_all(
+        self, topic: str, partition: int, records: Iterable[KeyValue], writer: Writer | None = None
+    ) -> None:
+        """Append all records in order, in as many batches as it takes; each is acknowledged before the next."""
+        for chunk in _chunks(records):
+            await self.send(topic, partition, chunk, writer)
+
+
+def _chunks(records: Iterable[KeyValue]) -> Iterator[list[KeyValue]]:
+    """Split records so that no chunk of several exceeds what any topic takes by default."""
+    chunk: list[KeyValue] = []
+    size = 0
+    for key, value in records:
+        length = len(key or b"") + len(value or b"") + _RECORD_OVERHEAD
+        if chunk and size + length > _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append((key, value))
+        size += length
+    if chunk:
+        yield chunk

@@ -1,0 +1,207 @@
+"""
+Flush = checkpoint: the one place where the order of writes is decided.
+
+    seal   what was taken in since the last flush is set aside; agents go on meanwhile
+    (a)    outputs are acknowledged by the broker
+    (b)    rows and source position of each partition are acknowledged, as one record batch
+    (c)    the local store takes the same rows and the batch's offset, in one write
+    (d)    only now may the source offsets be committed
+
+A crash before (b) replays the records: the same rows and the same outputs come again. A crash after (b) finds their
+position in the changelog and leaves them out. Nothing skips a step: what fails ends the process.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+from aiokafka.errors import ProducerFenced
+
+from streams.contract.topics import Topic
+from streams.domain.stage import Output, Stage
+from streams.errors import Exit, die
+from streams.state.batches import Batches, KeyValue
+from streams.state.fence import Writer
+from streams.state.partition import Checkpoint, Partition
+from streams.state.stores import Store
+
+OnStep = Callable[[str, str], None]
+"""Called as `on_step(table, step)` after each step of a flush and of a takeover; tests inject crashes with it."""
+
+
+def no_step(_table: str, _step: str) -> None:
+    """Do nothing after a step."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """
+    What makes one table: its stage, where its records come from, and which topics its owner alone writes.
+
+    Of an `exclusive` topic partition p is written by the owner of partition p only, under the fence.
+    """
+
+    name: str
+    stage: Stage
+    source: Topic
+    exclusive: frozenset[Topic]
+    summary_seconds: float = 0.0
+    """A changed key is summarized at most once in this time; 0 summarizes at every flush."""
+
+
+@dataclass(slots=True)
+class Owned:
+    """A partition of which this worker is the only writer: it holds the newest epoch and all rows."""
+
+    partition: Partition
+    writer: Writer
+    changelog_end: int
+    """Offset of the last record in the changelog partition."""
+    durable: int | None
+    """The source offset that may be committed; None before the first checkpoint ever."""
+
+
+@dataclass
+class Route:
+    """Full topic names, and which partition a record of each topic goes to."""
+
+    name: Callable[[Topic], str]
+    partition: Callable[[Output, int], int]
+
+
+@dataclass
+class FlushStatistics:
+    """What the last flushes did; for metrics."""
+
+    flushes: int = 0
+    rows: int = 0
+    outputs: int = 0
+    seconds: float = 0.0
+    recent: list[float] = field(default_factory=list)
+    """Durations not yet taken by metrics, in seconds."""
+
+
+class Checkpointer:
+    """
+    The owned partitions of one table, and their flush.
+
+    `check` is called before each durable write and ends the process when the partitions may have a newer owner.
+    """
+
+    def __init__(  # noqa: PLR0913 - its ports, handed over once by the table
+        self,
+        spec: Spec,
+        *,
+        changelog: str,
+        store: Store,
+        batches: Callable[[], Batches],
+        route: Route,
+        check: Callable[[], None],
+        on_step: OnStep = no_step,
+    ) -> None:
+        self.spec: Final = spec
+        self.changelog: Final = changelog
+        self.store: Final = store
+        self.batches: Final = batches
+        self.owned: dict[int, Owned] = {}
+        self.statistics = FlushStatistics()
+        self._route = route
+        self._check = check
+        self._on_step = on_step
+        self._lock = asyncio.Lock()
+
+    def step(self, name: str) -> None:
+        """Tell that a step is done."""
+        self._on_step(self.spec.name, name)
+
+    def needs_flush(self) -> bool:
+        """Tell whether a flush would write anything."""
+        now = monotonic()
+        return any(owned.partition.needs_flush(now) for owned in self.owned.values())
+
+    async def flush(self) -> None:
+        """Make durable everything that was taken in before the call. Ends the process when that fails."""
+        # A flush that is cancelled half way would lose what it has sealed.
+        await asyncio.shield(self._flush_or_die())
+
+    async def release(self) -> None:
+        """Give up all partitions, because their owners are decided anew; everything must be flushed by now."""
+        async with self._lock:
+            for owned in self.owned.values():
+                if owned.partition.unsealed:
+                    die(Exit.UNFLUSHED_ROWS, f"{self.spec.name}[{owned.partition.number}] was revoked before its flush")
+            self.owned.clear()
+
+    async def _flush_or_die(self) -> None:
+        async with self._lock:
+            started = monotonic()
+            try:
+                checkpoints = self._seal(started)
+                if checkpoints:
+                    await self._write(checkpoints)
+                    self._note(checkpoints, monotonic() - started)
+            except ProducerFenced:
+                die(Exit.FENCED, f"{self.spec.name}: a partition has a newer owner")
+            except Exception as error:  # noqa: BLE001 - whatever it is: what is not durable must not be committed
+                die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error!r}")
+
+    def _seal(self, now: float) -> list[tuple[Owned, Checkpoint]]:
+        due = [owned for owned in self.owned.values() if owned.partition.needs_flush(now)]
+        return [(owned, owned.partition.seal(now)) for owned in due]
+
+    async def _write(self, checkpoints: list[tuple[Owned, Checkpoint]]) -> None:
+        self._check()
+        await self._send_outputs(checkpoint for _, checkpoint in checkpoints)  # (a)
+        self.step("outputs")
+        self._check()
+        await asyncio.gather(*(self._send_rows(owned, checkpoint) for owned, checkpoint in checkpoints))  # (b)
+        self.step("changelog")
+        for owned, checkpoint in checkpoints:  # (c)
+            self.store.write(checkpoint.partition, checkpoint.rows, owned.changelog_end)
+        self.step("store")
+        for owned, checkpoint in checkpoints:  # (d)
+            if checkpoint.position is not None:
+                owned.durable = checkpoint.position + 1
+
+    async def _send_outputs(self, checkpoints: Iterable[Checkpoint]) -> None:
+        batches = self.batches()
+        await asyncio.gather(
+            *(
+                batches.send_all(
+                    self._route.name(topic),
+                    partition,
+                    records,
+                    self.owned[partition].writer if topic in self.spec.exclusive else None,
+                )
+                for (topic, partition), records in self._group(checkpoints).items()
+            )
+        )
+
+    def _group(self, checkpoints: Iterable[Checkpoint]) -> Mapping[tuple[Topic, int], list[KeyValue]]:
+        groups: dict[tuple[Topic, int], list[KeyValue]] = {}
+        for checkpoint in checkpoints:
+            for output in checkpoint.outputs:
+                partition = self._route.partition(output, checkpoint.partition)
+                groups.setdefault((output.topic, partition), []).append((output.key, output.value))
+        return groups
+
+    async def _send_rows(self, owned: Owned, checkpoint: Checkpoint) -> None:
+        first, last = await self.batches().send(
+            self.changelog, checkpoint.partition, checkpoint.rows.items(), owned.writer
+        )
+        if first != owned.changelog_end + 1:
+            die(
+                Exit.FOREIGN_WRITE,
+                f"{self.changelog}[{checkpoint.partition}]: expected offset {owned.changelog_end + 1}, got {first}",
+            )
+        owned.changelog_end = last
+
+    def _note(self, checkpoints: list[tuple[Owned, Checkpoint]], seconds: float) -> None:
+        statistics = self.statistics
+        statistics.flushes += 1
+        statistics.seconds += seconds
+        statistics.rows += sum(len(checkpoint.rows) for _, checkpoint in checkpoints)
+        statistics.outputs += sum(len(checkpoint.outputs) for _, checkpoint in checkpoints)
+        statistics.recent.append(seconds)

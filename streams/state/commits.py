@@ -1,0 +1,145 @@
+"""
+The app: Faust with a flush before every commit, and no commit beyond what is durable.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
+
+import faust
+from aiokafka import AIOKafkaConsumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Producer, Transport
+from faust.types import TP
+from faust.types.transports import TransportT
+from mode import Service
+
+from streams.state import internals
+from streams.state.batches import MAX_BATCH_BYTES
+from streams.state.ownership import PULSE_SECONDS, Ownership
+from streams.state.recovery import BulkTableManager
+from streams.state.table import CheckpointedTable
+
+FETCH_WAIT_MS: Final = 50
+SESSION_SECONDS: Final = 6.0
+HEARTBEAT_SECONDS: Final = 1.0
+
+
+class PromptConsumerThread(AIOKafkaConsumerThread):
+    """
+    Waits 50 ms for a fetch.
+
+    aiokafka has one fetch in flight per broker, and Faust lets it wait 1500 ms for topics that are idle: the busy
+    ones starve meanwhile.
+    """
+
+    logger = internals.FAUST_LOGGER
+
+    def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        internals.set_fetch_wait(consumer, FETCH_WAIT_MS)
+        return consumer
+
+
+class ClampingConsumer(Consumer):
+    """
+    Commits what is durable, at most.
+
+    Faust also acknowledges the events that it skips around a rebalance, so its own idea of a safe offset can be too
+    high. Topics are made by `routee-streams topics` only.
+    """
+
+    logger = internals.FAUST_LOGGER
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        # Changed in place: Faust remembers this very dictionary as committed.
+        clamp(cast("dict[TP, int]", offsets), cast("CheckpointedApp", self.app).checkpointed)
+        return await super()._commit(offsets) if offsets else False
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def create_topic(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Do nothing."""
+
+
+def clamp(offsets: dict[TP, int], tables: Iterable[CheckpointedTable]) -> None:
+    """Lower the offsets of the tables' source topics to what is durable, and drop those of which nothing is."""
+    for table in tables:
+        for tp in [tp for tp in offsets if tp.topic == table.source]:
+            durable = table.durable(tp.partition)
+            if durable is None:
+                del offsets[tp]
+            else:
+                offsets[tp] = min(offsets[tp], durable)
+
+
+class FlushingProducer(Producer):
+    """Flushes the tables whenever Faust flushes its producer: before a commit, at a revocation, at the end."""
+
+    logger = internals.FAUST_LOGGER
+
+    async def flush(self) -> None:
+        """Make everything durable that was taken in."""
+        for table in cast("CheckpointedApp", self.app).checkpointed:
+            await table.checkpointer.flush()
+        await super().flush()
+
+    async def create_topic(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Do nothing."""
+
+
+class CheckpointedTransport(Transport):
+    """Kafka with the consumer and producer above."""
+
+    Consumer = ClampingConsumer
+    Producer = FlushingProducer
+
+
+class CheckpointedApp(faust.App):
+    """
+    A Faust app for checkpointed tables.
+
+    `reader_options` are an aiokafka client's options to reach the brokers.
+    """
+
+    logger = internals.FAUST_LOGGER
+
+    def __init__(self, app_id: str, *, reader_options: Mapping[str, Any], **options: Any) -> None:  # noqa: ANN401
+        self.checkpointed: list[CheckpointedTable] = []
+        self.ownership: Final = Ownership(
+            SESSION_SECONDS - 2 * HEARTBEAT_SECONDS, lambda: internals.group_generation(self)
+        )
+        super().__init__(
+            app_id,
+            TableManager=BulkTableManager,
+            broker_session_timeout=SESSION_SECONDS,
+            broker_heartbeat_interval=HEARTBEAT_SECONDS,
+            consumer_auto_offset_reset="earliest",
+            producer_acks=-1,
+            producer_max_batch_size=MAX_BATCH_BYTES,
+            producer_max_request_size=2 * MAX_BATCH_BYTES,
+            stream_recovery_delay=0.0,
+            table_standby_replicas=0,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            **options,
+        )
+        cast("BulkTableManager", self.tables).reader_options = reader_options
+
+    def add_table(self, table: CheckpointedTable) -> CheckpointedTable:
+        """Let Faust recover a table, and flush it before commits. Tables are flushed in the order they are added."""
+        self.checkpointed.append(table)
+        self.tables.add(table)
+        return table
+
+    @Service.task
+    async def _beat(self) -> None:
+        while not self.should_stop:
+            self.ownership.beat()
+            await asyncio.sleep(PULSE_SECONDS)
+
+    def _new_transport(self) -> TransportT:
+        return CheckpointedTransport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> TransportT:
+        return CheckpointedTransport(self.conf.broker_producer, self)

@@ -1,0 +1,22 @@
+"""
+Keys of a changelog that are no rows of a stage. A stage's own keys never begin with a zero byte.
+"""
+
+from typing import Final
+
+CLAIM: Final = b"\0claim"
+"""Who took the partition over last; its value tells people, its batch tells the broker."""
+
+OWNER: Final = b"\0owner"
+"""The producer id that writes this partition."""
+
+POSITION: Final = b"\0position"
+"""The last source offset whose effects are in the rows; written in the same batch as they are."""
+
+HELD: Final = b"\0held:"
+"""Prefix of the keys whose newest state was not summarized yet."""
+
+
+def is_control(key: bytes) -> bool:
+    """Tell whether a key of a changelog or store is not a row of a stage."""
+    return key[:1] == b"\0"

@@ -1,0 +1,69 @@
+"""
+Every private name of Faust and aiokafka that the checkpointed table rests on, behind functions of our own.
+
+Neither library offers these handles. `PRIVATE_NAMES` is compared with the installed versions by a test, so that an
+upgrade that moves one of them fails there and not in production.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Final, cast
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+from faust.types import TP, AppT
+
+if TYPE_CHECKING:
+    from faust.transport.drivers import aiokafka as driver
+
+PRIVATE_NAMES: Final = (
+    ("faust.app.base", "App", ("_new_transport", "_new_producer_transport")),
+    ("faust.transport.consumer", "Consumer", ("_commit", "_committed_offset", "_thread")),
+    ("faust.transport.drivers.aiokafka", "Consumer", ("_new_consumer_thread",)),
+    ("faust.transport.drivers.aiokafka", "AIOKafkaConsumerThread", ("_create_worker_consumer", "_consumer")),
+    ("faust.transport.drivers.aiokafka", "Producer", ("_ensure_producer",)),
+    ("faust.tables.manager", "TableManager", ("_recovery",)),
+    ("faust.tables.recovery", "Recovery", ("_build_highwaters", "_build_offsets", "_wait")),
+    ("faust.tables.base", "Collection", ("_new_store",)),
+    ("faust.assignor.partition_assignor", "PartitionAssignor", ("tables_metadata",)),
+    ("aiokafka.consumer.consumer", "AIOKafkaConsumer", ("_coordinator", "_fetch_max_wait_ms")),
+    ("aiokafka.consumer.group_coordinator", "GroupCoordinator", ("generation",)),
+    ("aiokafka.producer.message_accumulator", "BatchBuilder", ("_set_producer_state",)),
+    ("aiokafka.producer.sender", "SendProduceReqHandler", ("create_request",)),
+)
+"""(module, class, attributes that its source must mention)."""
+
+
+FAUST_LOGGER: Final = logging.getLogger("faust.streams")
+"""
+For our subclasses of Faust's services: otherwise what Faust says in them is said in our name and at our level.
+"""
+
+
+def kafka_producer(app: AppT) -> AIOKafkaProducer:
+    """Return the running aiokafka producer of the app; faust.exceptions.NotReady before it runs."""
+    return cast("driver.Producer", app.producer)._ensure_producer()  # noqa: SLF001
+
+
+def kafka_consumer(app: AppT) -> AIOKafkaConsumer:
+    """Return the running aiokafka consumer of the app, which lives in a thread of its own: only look at it."""
+    return cast("driver.Consumer", app.consumer)._thread._ensure_consumer()  # noqa: SLF001
+
+
+def group_generation(app: AppT) -> int:
+    """Return the generation of the consumer group that this worker is a member of, negative when it is none."""
+    return int(kafka_consumer(app)._coordinator.generation)  # noqa: SLF001
+
+
+def committed_offset(app: AppT, tp: TP) -> int | None:
+    """Return the offset that the group has committed for a partition of a source topic, None when it never did."""
+    return cast("driver.Consumer", app.consumer)._committed_offset.get(tp)  # noqa: SLF001
+
+
+def stamp(batch: BatchBuilder, producer_id: int, epoch: int, sequence: int) -> None:
+    """Write a producer id, its epoch and the first sequence number into the header of a batch."""
+    batch._set_producer_state(producer_id, epoch, sequence)  # noqa: SLF001
+
+
+def set_fetch_wait(consumer: AIOKafkaConsumer, milliseconds: int) -> None:
+    """Limit how long the broker may keep a fetch that finds nothing."""
+    consumer._fetch_max_wait_ms = milliseconds  # noqa: SLF001

@@ -1,0 +1,77 @@
+"""
+One partition of a table between two flushes: what was taken in and is not durable yet. Pure.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from streams.domain.stage import Output, Stage
+from streams.state.control import HELD, POSITION
+from streams.state.overlay import Overlay
+from streams.state.throttle import Throttle
+
+_MARK: Final = b"1"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a flush makes durable for one partition: all of it, in the order of the fields, or nothing of it."""
+
+    partition: int
+    outputs: list[Output]
+    rows: dict[bytes, bytes | None]
+    position: int | None
+
+
+class Partition:
+    """
+    The rows of one partition, the outputs that they owe, and the last source offset that they contain.
+
+    `applied` is that offset; None before the first record ever. A record at or below it is contained already.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        stage: Stage,
+        read: Callable[[bytes], bytes | None],
+        throttle: Throttle,
+    ) -> None:
+        self.number = number
+        self.rows = Overlay(read)
+        position = read(POSITION)
+        self.applied = None if position is None else int(position)
+        self._stage = stage
+        self._throttle = throttle
+        self._outputs: list[Output] = []
+        self._sealed_position = self.applied
+
+    def take_in(self, offset: int, value: bytes) -> int:
+        """Apply one source record, whole; return how many bytes the next flush has to write for this partition."""
+        self._outputs += self._stage.apply(self.rows, self.number, offset, value)
+        self.applied = offset
+        return self.rows.encode()
+
+    @property
+    def unsealed(self) -> bool:
+        """Whether anything was taken in that no checkpoint contains."""
+        return self.applied != self._sealed_position
+
+    def needs_flush(self, now: float) -> bool:
+        """Tell whether a checkpoint would contain anything."""
+        return self.unsealed or self._throttle.is_due(now)
+
+    def seal(self, now: float) -> Checkpoint:
+        """Return the checkpoint of everything taken in so far, and begin the next one."""
+        held_before = frozenset(self._throttle.held)
+        due = self._throttle.admit(self.rows.changed, now)
+        outputs = self._outputs + self._stage.summarize(self.rows, self.number, due)
+        rows = self.rows.seal()
+        rows.update((HELD + key, _MARK) for key in self._throttle.held - held_before)
+        rows.update((HELD + key, None) for key in held_before - self._throttle.held)
+        if self.applied is not None:
+            rows[POSITION] = b"%d" % self.applied
+        self._outputs = []
+        self._sealed_position = self.applied
+        return Checkpoint(self.number, outputs, rows, self.applied)

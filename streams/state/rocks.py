@@ -1,0 +1,130 @@
+"""
+Rows on disk: one RocksDB per partition, all of them within one bound of memory.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteBufferManager,
+)
+
+# Beside the rows, never in the changelog; no row's key begins with two zero bytes.
+_LOCAL: Final = b"\0\0"
+_OFFSET: Final = _LOCAL + b"offset"
+_WRITTEN_AT: Final = _LOCAL + b"written_at"
+
+MAX_AGE_SECONDS: Final = 12 * 60 * 60
+"""
+Half of the time that a compacted changelog keeps tombstones at least (`delete.retention.ms`). A partition that was
+not written for longer could miss deletions that the changelog no longer shows, so it is read anew.
+"""
+
+_MIB: Final = 1 << 20
+
+
+class RocksMemory:
+    """What all databases of one process share: a block cache and a budget for unwritten rows."""
+
+    def __init__(self, cache_bytes: int = 64 * _MIB, write_buffer_bytes: int = 64 * _MIB) -> None:
+        self._cache = Cache(cache_bytes)
+        self._buffers = WriteBufferManager(write_buffer_bytes, False)  # noqa: FBT003 - rocksdict takes it by position
+
+    def options(self) -> Options:
+        """Return the options of one database within these bounds."""
+        blocks = BlockBasedOptions()
+        blocks.set_block_cache(self._cache)
+        blocks.set_cache_index_and_filter_blocks(True)
+        blocks.set_bloom_filter(10, False)  # noqa: FBT003 - most reads of a new SMS find nothing
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)  # noqa: FBT003
+        options.set_block_based_table_factory(blocks)
+        options.set_write_buffer_manager(self._buffers)
+        options.set_write_buffer_size(16 * _MIB)
+        options.set_compression_type(DBCompressionType.lz4())
+        options.set_max_open_files(128)
+        options.set_keep_log_file_num(2)
+        return options
+
+
+class RocksStore:
+    """
+    Implements `streams.state.stores.Store` on disk.
+
+    Rows and offset are written in one write batch. It is in the operating system's hands when `write` returns: a
+    killed process loses nothing; after a power cut a partition may be older, but rows and offset fit together.
+    """
+
+    def __init__(self, folder: Path, memory: RocksMemory, clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._memory = memory
+        self._clock = clock
+        self._open: dict[int, Rdict] = {}
+
+    def open(self, partition: int) -> None:
+        """Open the partition's database; what was last written too long ago is forgotten."""
+        if partition in self._open:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        database = self._open[partition] = Rdict(str(self._path(partition)), self._memory.options())
+        written_at = database.get(_WRITTEN_AT)
+        if written_at is not None and self._clock() - int(written_at) > MAX_AGE_SECONDS:
+            self.clear(partition)
+
+    def close(self, partition: int) -> None:
+        """Close the partition's database; its files stay."""
+        database = self._open.pop(partition, None)
+        if database is not None:
+            database.close()
+
+    def clear(self, partition: int) -> None:
+        """Delete the partition's files and begin with none."""
+        self.close(partition)
+        Rdict.destroy(str(self._path(partition)), self._memory.options())
+        self.open(partition)
+
+    def offset(self, partition: int) -> int | None:
+        """Return the changelog offset of the last write."""
+        raw = self._open[partition].get(_OFFSET)
+        return None if raw is None else int(raw)
+
+    def read(self, partition: int, key: bytes) -> bytes | None:
+        """Return a row, None when there is none."""
+        raw: bytes | None = self._open[partition].get(key)
+        return raw
+
+    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+        """Write rows and offset in one batch."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in rows.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(_OFFSET, b"%d" % offset)
+        batch.put(_WRITTEN_AT, b"%d" % self._clock())
+        self._open[partition].write(batch)
+
+    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys begin with `prefix`, in the order of the keys."""
+        cursor = self._open[partition].iter()
+        cursor.seek(prefix)
+        while cursor.valid() and (key := cursor.key()).startswith(prefix):
+            if not key.startswith(_LOCAL):
+                yield key, cursor.value()
+            cursor.next()
+
+    def estimate_rows(self) -> int:
+        """Return RocksDB's own estimate: rewritten rows count more than once until they are compacted."""
+        return sum(database.property_int_value("rocksdb.estimate-num-keys") or 0 for database in self._open.values())
+
+    def _path(self, partition: int) -> Path:
+        return self._folder / f"{partition}"

@@ -1,0 +1,87 @@
+"""
+Where the rows of a table live on this machine: a cache of the changelog, never the truth.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+
+class Store(Protocol):
+    """
+    Rows of the open partitions, as bytes, and the changelog offset up to which each partition has them.
+
+    A partition is opened before it is read or written. Everything is synchronous; nothing is shared between
+    processes.
+    """
+
+    def open(self, partition: int) -> None:
+        """Make a partition readable, with what is left of it from before; opening an open one does nothing."""
+
+    def close(self, partition: int) -> None:
+        """Let go of a partition; a store that outlives the process keeps what it has."""
+
+    def clear(self, partition: int) -> None:
+        """Forget everything of an open partition, which stays open."""
+
+    def offset(self, partition: int) -> int | None:
+        """Return the changelog offset of the last write, None when there was none."""
+
+    def read(self, partition: int, key: bytes) -> bytes | None:
+        """Return a row, None when there is none."""
+
+    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+        """Write (None: delete) rows and the changelog offset that they reach to: all or nothing."""
+
+    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys begin with `prefix`, in no promised order."""
+
+    def estimate_rows(self) -> int:
+        """Return about how many rows the open partitions have, cheaply."""
+
+
+class MemoryStore:
+    """A dictionary per partition. What is closed is gone."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, dict[bytes, bytes]] = {}
+        self._offsets: dict[int, int] = {}
+
+    def open(self, partition: int) -> None:
+        """Begin with no rows, unless the partition is open already."""
+        self._rows.setdefault(partition, {})
+
+    def close(self, partition: int) -> None:
+        """Drop the partition's rows."""
+        self._rows.pop(partition, None)
+        self._offsets.pop(partition, None)
+
+    def clear(self, partition: int) -> None:
+        """Forget everything of an open partition."""
+        self._rows[partition] = {}
+        self._offsets.pop(partition, None)
+
+    def offset(self, partition: int) -> int | None:
+        """Return the changelog offset of the last write."""
+        return self._offsets.get(partition)
+
+    def read(self, partition: int, key: bytes) -> bytes | None:
+        """Return a row, None when there is none."""
+        return self._rows[partition].get(key)
+
+    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+        """Write rows and offset; nothing can come between, as nothing else runs meanwhile."""
+        mine = self._rows[partition]
+        for key, value in rows.items():
+            if value is None:
+                mine.pop(key, None)
+            else:
+                mine[key] = value
+        self._offsets[partition] = offset
+
+    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys begin with `prefix`."""
+        return ((key, value) for key, value in self._rows[partition].items() if key.startswith(prefix))
+
+    def estimate_rows(self) -> int:
+        """Return how many rows there are."""
+        return sum(map(len, self._rows.values()))

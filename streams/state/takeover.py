@@ -1,0 +1,102 @@
+"""
+Becoming the only writer of a partition: claim it, restore its rows, retire the producer id used before.
+
+    init     the coordinator counts the epoch up
+    claim    one record with the new epoch: from here on the leader refuses every older one
+    restore  the changelog is read up to the claim; nothing can be appended behind our back any more
+    retire   the coordinator forgets ids that were not used for `transactional.id.expiration.ms` and then hands out a
+             new one, which does not fence the old. The row OWNER names the id in use; when it differs, it is
+             replaced by a record with the *old* id and the highest epoch: fence and row are one batch
+
+A crash after any of them is healed by the next takeover, which begins with a still newer epoch.
+"""
+
+import os
+import socket
+from typing import Final
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from streams.errors import Exit, die
+from streams.state.checkpoint import Checkpointer, Owned
+from streams.state.control import CLAIM, HELD, OWNER
+from streams.state.fence import LAST_EPOCH, Writer, next_writer
+from streams.state.partition import Partition
+from streams.state.stores import Store
+from streams.state.throttle import Throttle
+
+
+class Takeover:
+    """One partition on its way to being owned."""
+
+    def __init__(self, checkpointer: Checkpointer, group: str, partition: int) -> None:
+        self.partition: Final = partition
+        self.end = -1
+        """The changelog has to be restored up to this offset."""
+        self._group = group
+        self._table = checkpointer
+        self._writer: Writer | None = None
+
+    @property
+    def tp(self) -> TopicPartition:
+        """Return the changelog partition."""
+        return TopicPartition(self._table.changelog, self.partition)
+
+    @property
+    def store(self) -> Store:
+        """Return the store that the changelog is restored into."""
+        return self._table.store
+
+    async def claim(self, producer: AIOKafkaProducer) -> None:
+        """Fence every older owner; `end` is the claim's offset then. Raises ProducerFenced for a still newer one."""
+        name = f"{self._group}:{self._table.changelog}:{self.partition}"
+        self._writer = await next_writer(producer.client, name)
+        self._table.step("init")
+        whoami = f"{socket.gethostname()}:{os.getpid()}".encode()
+        self.end = await self._append(CLAIM, whoami, self._writer)
+        self._table.step("claim")
+
+    async def retire(self) -> bool:
+        """
+        Make sure that the id used before, if it was another, writes nothing any more; call when restored to `end`.
+
+        Return False when `end` has moved, so that restoring and this must be repeated: rows written with the old id
+        may lie before it.
+        """
+        writer = self._claimed()
+        former = self._table.store.read(self.partition, OWNER)
+        current = b"%d" % writer.producer_id
+        if former == current:
+            return True
+        by = Writer(int(former), LAST_EPOCH) if former else writer
+        self.end = await self._append(OWNER, current, by)
+        self._table.step("retire")
+        return False
+
+    def finish(self) -> Owned:
+        """Own the partition: its rows are complete, and nobody else can write."""
+        table, partition = self._table, self.partition
+        if table.store.offset(partition) != self.end:
+            die(
+                Exit.STATE_LOST,
+                f"{table.changelog}[{partition}]: restored to {table.store.offset(partition)}, not to {self.end}",
+            )
+        held = (key[len(HELD) :] for key, _ in table.store.scan(partition, HELD))
+        rows = Partition(
+            partition,
+            table.spec.stage,
+            lambda key: table.store.read(partition, key),
+            Throttle(table.spec.summary_seconds, held),
+        )
+        durable = None if rows.applied is None else rows.applied + 1
+        owned = table.owned[partition] = Owned(rows, self._claimed(), self.end, durable)
+        return owned
+
+    def _claimed(self) -> Writer:
+        if self._writer is None:
+            raise RuntimeError("claim() comes first")
+        return self._writer
+
+    async def _append(self, key: bytes, value: bytes, writer: Writer) -> int:
+        batches = self._table.batches()
+        return (await batches.send(self._table.changelog, self.partition, [(key, value)], writer))[1]

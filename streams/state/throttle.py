@@ -1,0 +1,48 @@
+"""
+Which changed keys are summarized now, and which are held back because they just were.
+"""
+
+from collections.abc import Collection, Iterable
+
+
+class Throttle:
+    """
+    Lets each key through at most once per interval; the first change goes at once, the last one always goes.
+
+    Times are seconds of any clock that only moves forward. What is held back is known to `held`; a table makes that
+    durable, so that a key held back before a crash is due after it.
+    """
+
+    def __init__(self, interval: float, held: Iterable[bytes] = ()) -> None:
+        self._interval = interval
+        self._passed: dict[bytes, float] = {}
+        self.held: set[bytes] = set(held)
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether a key that was held back may go now."""
+        if not self.held:
+            return False
+        self._forget(now)
+        return any(key not in self._passed for key in self.held)
+
+    def admit(self, changed: Collection[bytes], now: float) -> list[bytes]:
+        """Return the keys that go now, changed or held back before; those of `changed` that may not are held."""
+        self._forget(now)
+        waiting = [*changed, *self.held.difference(changed)]
+        if not self._interval:
+            self.held.clear()
+            return waiting
+        due = [key for key in waiting if key not in self._passed]
+        self.held.update(changed)
+        self.held.difference_update(due)
+        self._passed.update(dict.fromkeys(due, now))
+        return due
+
+    def _forget(self, now: float) -> None:
+        """Drop the keys that went an interval ago; the dictionary is in order of time."""
+        over = now - self._interval
+        while self._passed:
+            key = next(iter(self._passed))
+            if self._passed[key] > over:
+                return
+            del self._passed[key]

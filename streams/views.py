@@ -1,0 +1,3 @@
+"""
+Read-only HTTP: health, metrics, and answers from the rows.
+"""
