@@ -3,19 +3,17 @@ A real Apache Kafka (KRaft, one broker or three) from two wheels: Java from `jdk
 """
 
 import secrets
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from sandbox.errors import StartError
 from sandbox.jars import jars_folder
 from sandbox.ports import LOOPBACK, accepts_connections, free_port, require_free
-from sandbox.process import Process
+from sandbox.process import Process, stop_all
 
 _START_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 6.0
+STOP_SECONDS: Final = 6.0
 _JVM: Final = (
     "-Xmx512m",
     "-XX:+UseSerialGC",
@@ -37,11 +35,19 @@ class KafkaCluster:
 
     Broker n (from 1) listens on the loopback interface at `port` + n - 1; its controller's port is chosen at start.
     A cluster started again in the same folder has its topics, records and committed offsets.
-    `properties` are laid over each broker's own, under Kafka's names.
+    `properties` are laid over each broker's own, under Kafka's names. Logs go to `logs`, else beside the data.
     """
 
-    def __init__(self, folder: Path, port: int, brokers: int = 1, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        brokers: int = 1,
+        properties: Mapping[str, str] | None = None,
+        logs: Path | None = None,
+    ) -> None:
         self._folder = folder.absolute()
+        self._logs = logs or self._folder
         self._ports = {node: port + node - 1 for node in range(1, brokers + 1)}
         self._properties = dict(properties or {})
         self._brokers: dict[int, Process] = {}
@@ -50,6 +56,12 @@ class KafkaCluster:
     def bootstrap_servers(self) -> str:
         """Return the brokers as clients want them, `host:port` separated by commas."""
         return ",".join(f"{LOOPBACK}:{port}" for port in self._ports.values())
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Return the ports that clients use, by what sets them."""
+        first = "SANDBOX_KAFKA_PORT"
+        return {first if node == 1 else f"{first} (+{node - 1})": port for node, port in self._ports.items()}
 
     @property
     def processes(self) -> dict[int, Process]:
@@ -67,41 +79,43 @@ class KafkaCluster:
 
         Raises PortTakenError before anything is started, JarsError, or StartError with the end of the log.
         """
-        for port in self._ports.values():
-            require_free(port, "SANDBOX_KAFKA_PORT")
-        self._prepare()
-        for broker in self._brokers.values():
-            broker.start()
+        require_free(self.ports)
         try:
-            for node in self._brokers:
-                self.wait_ready(node)
+            self.launch()
+            self.wait_ready()
         except BaseException:  # an interrupt too leaves nothing running
             self.stop()
             raise
 
-    def stop(self) -> None:
-        """Stop all brokers, with a chance to tidy up of a few seconds."""
+    def launch(self) -> None:
+        """Start the processes without waiting for them."""
+        self._prepare()
         for broker in self._brokers.values():
-            broker.terminate()
-        deadline = time.monotonic() + _STOP_SECONDS
-        for broker in self._brokers.values():
-            broker.wait(max(0.0, deadline - time.monotonic()))
+            broker.start()
+
+    def wait_ready(self) -> None:
+        """Return when every broker is one that clients are told of; StartError otherwise."""
+        for node in self._brokers:
+            self._wait_for(node)
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Stop all brokers; those that take longer are killed, and lose nothing by it."""
+        stop_all(self._brokers.values(), seconds)
 
     def start_broker(self, node: int) -> None:
         """Start a broker that was stopped or killed, and return when the cluster counts it in."""
         self._brokers[node].start()
-        self.wait_ready(node)
+        self._wait_for(node)
 
     def stop_broker(self, node: int) -> None:
         """Stop one broker as a person would."""
-        self._brokers[node].stop(_STOP_SECONDS)
+        self._brokers[node].stop(STOP_SECONDS)
 
     def kill_broker(self, node: int) -> None:
         """Kill one broker by its process id, as a power cut would."""
         self._brokers[node].kill()
 
-    def wait_ready(self, node: int) -> None:
-        """Return when the broker is one that clients are told of; StartError with the end of its log otherwise."""
+    def _wait_for(self, node: int) -> None:
         port = self._ports[node]
         self._brokers[node].wait_until(
             lambda: accepts_connections(port) and node in _known_brokers(port), _START_SECONDS
@@ -114,9 +128,9 @@ class KafkaCluster:
         for node in self._ports:
             configuration = self._folder / f"broker-{node}.properties"
             configuration.write_text(_text(self._broker_properties(node, controllers)))
-            log = self._folder / f"broker-{node}.log"
+            log = self._logs / f"kafka-{node}.log"
             self._format(node, jars, configuration, cluster_id, log)
-            self._brokers[node] = Process(f"kafka broker {node}", _java(jars, "kafka.Kafka", str(configuration)), log)
+            self._brokers[node] = Process(f"kafka-{node}", _java(jars, "kafka.Kafka", str(configuration)), log)
 
     def _cluster_id(self) -> str:
         """Return the id that all brokers were, or are now, formatted with."""
@@ -133,8 +147,7 @@ class KafkaCluster:
         arguments = ("format", "--ignore-formatted", "-t", cluster_id, "-c", str(configuration))
         formatter = Process("kafka's storage tool", _java(jars, "kafka.tools.StorageTool", *arguments), log)
         formatter.start()
-        if not formatter.wait(_START_SECONDS) or formatter.exit_code:
-            raise StartError(f"{formatter.name} failed: {formatter.last_words()}")
+        formatter.require_success(_START_SECONDS)
 
     def _broker_properties(self, node: int, controllers: Mapping[int, int]) -> dict[str, str]:
         replicas = len(self._ports)

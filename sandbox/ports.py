@@ -2,7 +2,10 @@
 Which ports of this machine are free.
 """
 
+import contextlib
+import errno
 import socket
+from collections.abc import Mapping
 
 from sandbox.errors import PortTakenError
 
@@ -17,15 +20,22 @@ def free_port() -> int:
         return port
 
 
-def require_free(port: int, variable: str, host: str = LOOPBACK) -> None:
-    """Raise PortTakenError, naming the port and the variable that moves it, unless the port can be listened on."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen()
-        except OSError as error:
-            raise PortTakenError(f"port {port} can not be used ({error.strerror}): set {variable}") from error
+def require_free(ports: Mapping[str, int], host: str = LOOPBACK) -> None:
+    """
+    Raise PortTakenError unless every port can be listened on, by us and all at the same time.
+
+    The keys are the variables that set the ports; the message names the first problem's.
+    """
+    with contextlib.ExitStack() as held:
+        for variable, port in ports.items():
+            probe = held.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+                probe.listen()
+            except OSError as error:
+                reason = "in use" if error.errno == errno.EADDRINUSE else error.strerror
+                raise PortTakenError(f"port {port} is not free ({reason}): set {variable} to another one") from error
 
 
 def accepts_connections(port: int, host: str = LOOPBACK) -> bool:

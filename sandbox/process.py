@@ -3,13 +3,15 @@ One program of the sandbox as a child process: its log file, its end, and the pr
 """
 
 import ctypes
+import functools
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -26,8 +28,7 @@ class Process:
     A command that can be started, stopped and started again; its output is appended to one log file.
 
     It runs in a process group of its own within our session, so Ctrl-C in a terminal reaches us alone and we
-    decide on the order in which programs stop. When we die, however, the kernel kills it (Linux): to be exact,
-    when the *thread* that called `start` ends, so that thread has to live as long as the process should.
+    decide on the order in which programs stop. When we die, however, even by a SIGKILL, the kernel kills it (Linux).
     """
 
     def __init__(
@@ -59,19 +60,22 @@ class Process:
     def start(self) -> None:
         """Start the command; StartError when there is no such program. It may be called again after the end."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._running = _starter().submit(self._spawn).result()
+        except OSError as error:
+            raise StartError(f"{self.name} can not be started: {error}") from error
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
-            try:
-                self._running = subprocess.Popen(  # noqa: S603 - commands are the sandbox's own
-                    self._command,
-                    env=self._environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    process_group=0,
-                    preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - it only makes two system calls
-                )
-            except OSError as error:
-                raise StartError(f"{self.name} can not be started: {error}") from error
+            return subprocess.Popen(  # noqa: S603 - commands are the sandbox's own
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - it only makes two system calls
+            )
 
     def terminate(self) -> None:
         """Ask the process to end (SIGTERM); `wait` sees to it."""
@@ -111,12 +115,35 @@ class Process:
                 raise StartError(f"{self.name} was not ready after {seconds:.0f} s: {self.last_words()}")
             time.sleep(_POLL_SECONDS)
 
+    def require_success(self, seconds: float) -> None:
+        """Return when a command that ends by itself has done so; StartError unless its exit code is 0."""
+        in_time = self.wait(seconds)
+        if self.exit_code:
+            how = f"ended with exit code {self.exit_code}" if in_time else f"was not done after {seconds:.0f} s"
+            raise StartError(f"{self.name} {how}: {self.last_words()}")
+
     def last_words(self, lines: int = 3) -> str:
         """Return the log's last lines that tell of a failure, else its last lines; stack frames left out."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         said = [line.strip() for line in text.splitlines()[-200:] if line.strip() and not _STACK_FRAME.match(line)]
         telling = [line for line in said if _TELLING.search(line)]
         return " | ".join((telling or said)[-lines:]) or f"it said nothing in {self.log}"
+
+
+def stop_all(processes: Iterable[Process], seconds: float) -> None:
+    """Ask all of them to end at once, and kill those that have not after so many seconds."""
+    waiting = list(processes)
+    for process in waiting:
+        process.terminate()
+    deadline = time.monotonic() + seconds
+    for process in waiting:
+        process.wait(max(0.0, deadline - time.monotonic()))
+
+
+@functools.cache
+def _starter() -> ThreadPoolExecutor:
+    """Return the one thread that starts all processes: the kernel takes the *thread* that forked for the parent."""
+    return ThreadPoolExecutor(1, "starter")
 
 
 def _die_with(parent: int) -> Callable[[], None] | None:

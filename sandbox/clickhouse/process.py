@@ -20,28 +20,44 @@ class ClickHouseServer:
     """
     A ClickHouse on the loopback interface with one user and one data folder, as a child process.
 
-    Started again in the same folder it has every row whose INSERT was answered, even after a kill.
+    Started again in the same folder it has every row whose INSERT was answered, even after a kill. Its log goes to
+    `logs`, else beside the data.
     """
 
-    def __init__(self, folder: Path, port: int, user: str = "default", password: str = "") -> None:
+    def __init__(
+        self, folder: Path, port: int, user: str = "default", password: str = "", logs: Path | None = None
+    ) -> None:
         self.url = f"http://{LOOPBACK}:{port}"
         self.user = user
         self.password = password
         self._port = port
-        command = ("-m", "sandbox.clickhouse", "--host", LOOPBACK, "--port", str(port), "--path", str(folder / "data"))
+        command = (
+            "-m",
+            "sandbox.clickhouse",
+            "--host",
+            LOOPBACK,
+            "--port",
+            str(port),
+            "--path",
+            str(folder.absolute() / "data"),
+        )
         self.process = Process(
-            "clickhouse", (sys.executable, *command), folder / "clickhouse.log", _environment(user, password)
+            "clickhouse", (sys.executable, *command), (logs or folder) / "clickhouse.log", _environment(user, password)
         )
 
     def start(self) -> None:
         """Return when queries are answered; PortTakenError, or StartError with the end of the log."""
-        require_free(self._port, "SANDBOX_CLICKHOUSE_PORT")
-        self.process.start()
+        require_free({"SANDBOX_CLICKHOUSE_PORT": self._port})
         try:
+            self.launch()
             self.wait_ready()
         except BaseException:  # an interrupt too leaves nothing running
             self.stop()
             raise
+
+    def launch(self) -> None:
+        """Start the process without waiting for it."""
+        self.process.start()
 
     def wait_ready(self) -> None:
         """Return when queries are answered; StartError with the end of the log otherwise."""

@@ -1,0 +1,56 @@
+"""
+Pure: where everything of a sandbox is found.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.ports import LOOPBACK
+from sandbox.settings import SandboxSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """What a client, the demo or a test needs to know. `callback_url` holds a secret when one is set."""
+
+    callback_url: str
+    ingest: str
+    kafka: str
+    clickhouse: str
+    streams: str
+    sinks: dict[str, str]
+    files: Path
+
+    def __str__(self) -> str:
+        """Return them in one line, without the secret."""
+        open_url = self.callback_url == f"{self.ingest}/callbacks"
+        parts = {
+            "callbacks": self.callback_url if open_url else f"{self.ingest}/callbacks/***",
+            "ingest": self.ingest,
+            "kafka": self.kafka,
+            "clickhouse": self.clickhouse,
+            "streams": self.streams,
+            **self.sinks,
+            "files": str(self.files),
+        }
+        return " ".join(f"{name}={address}" for name, address in parts.items())
+
+
+def addresses_of(settings: SandboxSettings) -> Addresses:
+    """Return where the programs will be found under these settings."""
+    everywhere = settings.ingest_host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+    ingest = f"http://{LOOPBACK if everywhere else settings.ingest_host}:{settings.ingest_port}"
+    secret = settings.ingest_secrets.get_secret_value().split(",")[0].strip()
+    brokers = range(settings.sandbox_kafka_brokers)
+    return Addresses(
+        callback_url=f"{ingest}/callbacks/{secret}" if secret else f"{ingest}/callbacks",
+        ingest=ingest,
+        kafka=",".join(f"{LOOPBACK}:{settings.sandbox_kafka_port + broker}" for broker in brokers),
+        clickhouse=f"http://{LOOPBACK}:{settings.sandbox_clickhouse_port}",
+        streams=f"http://{LOOPBACK}:{settings.streams_web_port}",
+        sinks={
+            "sinks-clickhouse": f"http://{LOOPBACK}:{settings.sinks_metrics_port}",
+            "sinks-files": f"http://{LOOPBACK}:{settings.sinks_metrics_port + 1}",
+        },
+        files=settings.sandbox_dir / "files",
+    )

@@ -1,0 +1,55 @@
+"""
+The log files of the programs: not let grow for ever, and read for what people should see at once.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+_SERIOUS: Final = frozenset({"warning", "error", "critical"})
+_TEXT_LEVEL: Final = re.compile(r"^\S+ (\w+) ")
+_READ_BYTES: Final = 1 << 20
+
+
+def keep_within(log: Path, size: int) -> None:
+    """Put a log aside as `….log.1`, in place of the one before, when it is longer than so many bytes."""
+    if log.exists() and log.stat().st_size > size:
+        log.replace(log.with_suffix(".log.1"))
+
+
+class Follower:
+    """Reads on in growing log files of the project's programs and picks the warnings and errors."""
+
+    def __init__(self, logs: Iterable[Path]) -> None:
+        self._offsets = {log: log.stat().st_size if log.exists() else 0 for log in logs}
+
+    def serious_lines(self) -> Iterator[str]:
+        """Yield `program: message` for each warning and error since the last call, in the order of each file."""
+        for log in self._offsets:
+            for line in self._new_lines(log):
+                if message := _serious(line):
+                    yield f"{log.stem}: {message}"
+
+    def _new_lines(self, log: Path) -> list[str]:
+        if not log.exists():
+            return []
+        with log.open("rb") as file:
+            file.seek(self._offsets[log])
+            whole, newline, _ = file.read(_READ_BYTES).rpartition(b"\n")
+        self._offsets[log] += len(whole) + len(newline)
+        return whole.decode(errors="replace").splitlines()
+
+
+def _serious(line: str) -> str | None:
+    """Return the message of a log line, in either of the forms of `LOG_FORMAT`, when it is a warning or worse."""
+    if line.startswith("{"):
+        try:
+            fields = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            return None
+        return str(fields.get("message", "")) if fields.get("level") in _SERIOUS else None
+    level = _TEXT_LEVEL.match(line)
+    return line if level and level.group(1) in _SERIOUS else None

@@ -1,0 +1,82 @@
+"""
+The three programs as the sandbox starts them: commands, environment, and where each says that it is ready.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from sandbox.addresses import Addresses
+from sandbox.probes import answers_ok
+from sandbox.process import Process
+from sandbox.settings import SandboxSettings
+
+_READY_SECONDS: Final = 60.0
+_PREPARED_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A long-running command, known to people by `name`; `url` answers `/readyz`."""
+
+    name: str
+    command: tuple[str, ...]
+    url: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def programs(addresses: Addresses) -> list[Program]:
+    """Return the programs in the order of the data, which is the order in which they are stopped."""
+    listed = [
+        Program("ingest", ("routee-ingest", "serve"), addresses.ingest),
+        Program("streams", ("routee-streams", "worker"), addresses.streams),
+    ]
+    for name, url in addresses.sinks.items():
+        port = {"SINKS_METRICS_PORT": url.rpartition(":")[2]}  # each sink is a program with a port of its own
+        listed.append(Program(name, ("routee-sinks", name.removeprefix("sinks-")), url, port))
+    return listed
+
+
+def preparations() -> dict[str, tuple[str, ...]]:
+    """Return the commands that have to succeed before the programs start, by name; they need no order."""
+    return {"topics": ("routee-streams", "topics"), "schema": ("routee-sinks", "schema")}
+
+
+class Launcher:
+    """Turns commands into processes that find this sandbox's Kafka, ClickHouse and folders."""
+
+    def __init__(self, settings: SandboxSettings, addresses: Addresses, logs: Path) -> None:
+        self._logs = logs
+        self._environment = {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
+            "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",  # whatever `.env` says of another Kafka
+            "CLICKHOUSE_URL": addresses.clickhouse,
+            "STREAMS_DATA_DIR": str(settings.sandbox_dir.absolute() / "streams"),
+            "SINKS_FILES_ROOT": str(addresses.files.absolute()),
+        }
+
+    def process(self, name: str, command: tuple[str, ...], environment: Mapping[str, str] | None = None) -> Process:
+        """Return the command's process, not yet started; its log is named after it."""
+        program, *arguments = command
+        # Beside this Python, whether or not its folder is on the PATH.
+        path = str(Path(sys.executable).with_name(program))
+        return Process(
+            name, (path, *arguments), self._logs / f"{name}.log", {**self._environment, **(environment or {})}
+        )
+
+    def prepare(self) -> None:
+        """Run the preparations side by side; StartError quotes what the first to fail has said."""
+        running = [self.process(name, command) for name, command in preparations().items()]
+        for process in running:
+            process.start()
+        for process in running:
+            process.require_success(_PREPARED_SECONDS)
+
+
+def wait_ready(program: Program, process: Process) -> None:
+    """Return when the program says that it is ready; StartError with the end of its log otherwise."""
+    process.wait_until(lambda: answers_ok(f"{program.url}/readyz"), _READY_SECONDS)
