@@ -48,6 +48,7 @@ class Ledger:
         """Write the `run` line. The secret in the callback URL is left out."""
         url = options.callback_url.rpartition("/")[0] + "/***"
         self._write({"type": "run", "start": iso(start), **asdict(options), "callback_url": url})
+        self.flush()
 
     def record(self, callback: Callback, answers: list[dict[str, Any]]) -> None:
         """Write one callback that is over with, and what it is about when that is new."""

@@ -65,6 +65,10 @@ class SmsState:
         """Return whether the expectation is exact."""
         return len(self.possible()) == 1
 
+    def earliest(self, status: str) -> str | None:
+        """Return the earliest time that Routee gave for a stage which is not final, None when it was not heard of."""
+        return min((at for rank, at, _ in self.seen if rank == _RANK[status]), default=None)
+
     @property
     def different_finals(self) -> int:
         """Return how many different final statuses were accepted."""

@@ -10,7 +10,7 @@ ANSWER_SECONDS: Final = 2.0
 
 _MINUTE: Final = 60.0
 _HOUR: Final = 3600.0
-WAITS: Final = (
+WAITS: Final[tuple[float, ...]] = (
     30.0,
     *(minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 30)),
     *(hours * _HOUR for hours in (1, 2, 4, 8, 24)),

@@ -1,0 +1,144 @@
+"""
+The whole comparison: wait until the pipeline is quiet, then hold everything it shows against the ledger.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sandbox.audit import topics
+from sandbox.audit.clickhouse import ClickHouse
+from sandbox.audit.differences import (
+    Difference,
+    campaign_differences,
+    message_differences,
+    rejection_differences,
+    sms_differences,
+    unsure_campaigns,
+)
+from sandbox.audit.metrics import counter
+from sandbox.emulator.oracle import Oracle
+
+_POLL_SECONDS: Final = 0.5
+_PROGRESS: Final = """
+SELECT (SELECT count() FROM sms_status_history), (SELECT sum(revision) FROM sms),
+       (SELECT sum(revision) FROM campaigns), (SELECT count() FROM rejected_callbacks)
+FORMAT TSV"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kafka:
+    """Where the topics are."""
+
+    bootstrap_servers: str
+    prefix: str = "routee."
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """
+    What is looked at.
+
+    The metrics pages count from the start of their programs, so they only fit a run that had the pipeline for itself
+    since then; without them the equation of all callbacks is left out.
+    """
+
+    clickhouse: ClickHouse
+    kafka: Kafka | None = None
+    ingest_metrics: str | None = None
+    streams_metrics: str | None = None
+
+
+@dataclass(slots=True)
+class Audit:
+    """What was found. It agrees when `differences` is empty; `unsure` counts what nobody can know."""
+
+    sms: int = 0
+    messages: int = 0
+    campaigns: int = 0
+    malformed: int = 0
+    verdicts: dict[str, int] = field(default_factory=dict)
+    unsure: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+
+def audit(oracle: Oracle, sources: Sources, *, quiet_seconds: float = 10.0, deadline_seconds: float = 120.0) -> Audit:
+    """
+    Compare, as soon as everything agrees or the pipeline has shown no change for `quiet_seconds`.
+
+    Waits no longer than the deadline. Raises SourceError when something does not answer.
+    """
+    deadline = time.monotonic() + deadline_seconds
+    quiet = _Quiet(sources.clickhouse)
+    while True:
+        still = quiet.seconds()
+        late = time.monotonic() > deadline
+        if still or late:  # comparing while rows still come would only slow them down
+            result = compare(oracle, sources)
+            if not result.differences or still > quiet_seconds or late:
+                return result
+        time.sleep(_POLL_SECONDS)
+
+
+class _Quiet:
+    """Tells for how long the tables have not changed."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+        self._seen = b""
+        self._since = time.monotonic()
+
+    def seconds(self) -> float:
+        """Look, and return the seconds since the first look that saw the same; 0 when something changed."""
+        seen = self._clickhouse.text(_PROGRESS)
+        if seen == self._seen:
+            return time.monotonic() - self._since
+        self._seen, self._since = seen, time.monotonic()
+        return 0.0
+
+
+def compare(oracle: Oracle, sources: Sources) -> Audit:
+    """Compare once, with what is there now."""
+    result = Audit(
+        sms=len(oracle.sms),
+        messages=len({sms.facts["message_id"] for sms in oracle.sms.values()}),
+        campaigns=len(oracle.campaigns),
+        malformed=len(oracle.malformed),
+        unsure=sum(bool(sms.maybe) for sms in oracle.sms.values()) + len(unsure_campaigns(oracle)),
+    )
+    result.differences.extend(_in_clickhouse(oracle, sources.clickhouse))
+    if sources.kafka and not result.differences:
+        result.differences.extend(_in_topics(oracle, sources.kafka))
+    if sources.streams_metrics:
+        result.verdicts = counter(sources.streams_metrics, "routee_streams_callbacks_total", "verdict")
+    if sources.streams_metrics and sources.ingest_metrics:
+        result.differences.extend(_equation(oracle, result.verdicts, sources.ingest_metrics))
+    return result
+
+
+def _in_clickhouse(oracle: Oracle, clickhouse: ClickHouse) -> Iterator[Difference]:
+    yield from sms_differences(oracle, _by(clickhouse.rows("SELECT * FROM sms"), "sms_key"))
+    yield from message_differences(oracle, _by(clickhouse.rows("SELECT * FROM messages"), "message_id"))
+    yield from campaign_differences(oracle, _by(clickhouse.rows("SELECT * FROM campaigns"), "campaign_tracking_id"))
+    yield from rejection_differences(oracle, clickhouse.rows("SELECT * FROM rejected_callbacks FINAL"))
+
+
+def _in_topics(oracle: Oracle, kafka: Kafka) -> Iterator[Difference]:
+    where, prefix = kafka.bootstrap_servers, kafka.prefix
+    yield from sms_differences(oracle, topics.latest_records(where, f"{prefix}sms.status"))
+    yield from campaign_differences(oracle, topics.latest_records(where, f"{prefix}campaign.progress"))
+
+
+def _equation(oracle: Oracle, verdicts: dict[str, int], ingest_metrics: str) -> Iterator[Difference]:
+    """Yield what does not add up: answered 200 = stored + refused by ingest, and stored = the sum of all verdicts."""
+    stored = sum(counter(ingest_metrics, "routee_ingest_accepted_total").values())
+    refused = sum(counter(ingest_metrics, "routee_ingest_rejected_total", "reason").values())
+    if not oracle.accepted <= stored + refused <= oracle.accepted + oracle.uncertain:
+        yield Difference("ingest", "callbacks accepted", stored + refused, oracle.accepted)
+    if sum(verdicts.values()) != stored:
+        yield Difference("streams", "verdicts given", sum(verdicts.values()), f"{stored} callbacks were stored")
+
+
+def _by(rows: Iterator[dict[str, Any]], key: str) -> dict[str, dict[str, Any]]:
+    return {row[key]: row for row in rows}

@@ -1,0 +1,259 @@
+"""
+What should be there against what is there, as a list of differences. Pure.
+
+Rows of ClickHouse and records of the topics have the same fields, so both are compared by the same functions.
+"""
+
+from base64 import b64decode
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+
+from sandbox.emulator.oracle import FINALS, CampaignCounts, CampaignState, MessageState, Oracle, SmsState
+
+Row = Mapping[str, Any]
+
+_MISSING: Final = "missing"
+_SMS_FACTS: Final = (
+    "message_id",
+    "sms_id",
+    "campaign_tracking_id",
+    "campaign_name",
+    "part",
+    "parts",
+    "label",
+    "recipient",
+    "sender",
+    "country",
+    "operator",
+    "groups",
+    "application_name",
+    "direction",
+    "originating_service",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One cell that is not what follows from the ledger; `str()` is a line for people."""
+
+    thing: str
+    field: str
+    found: object
+    expected: object
+
+    def __str__(self) -> str:
+        return f"{self.thing}: {self.field} is {_shown(self.found)}, the ledger says {_shown(self.expected)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return _MISSING if value is None else str(value)
+
+
+def sms_differences(oracle: Oracle, rows: Mapping[str, Row]) -> Iterator[Difference]:
+    """Yield what is wrong with the latest rows of SMS, by key."""
+    for key, sms in oracle.sms.items():
+        row = rows.get(key)
+        if row is None:
+            if None not in sms.possible():
+                yield Difference(f"SMS {key}", "row", None, sms.state and sms.state["status"])
+        elif sms.is_certain:
+            yield from _cells(f"SMS {key}", row, _expected_sms(sms))
+        else:
+            yield from _possible_sms(key, sms, row)
+
+
+def _possible_sms(key: str, sms: SmsState, row: Row) -> Iterator[Difference]:
+    """Compare only what is sure about an SMS of which a callback was sent and never answered."""
+    words = {line["status"] for line in sms.possible() if line}
+    if row["status"] not in words:
+        yield Difference(f"SMS {key}", "status", row["status"], " or ".join(sorted(words)))
+    yield from _cells(f"SMS {key}", row, {name: sms.facts[name] for name in _SMS_FACTS})
+
+
+def _expected_sms(sms: SmsState) -> dict[str, object]:
+    state = sms.state
+    if state is None:
+        return {"row": None}
+    is_final = state["status"] in FINALS
+    one_time_code = sms.facts["originating_service"] == "TwoStep"
+    return {
+        "status": state["status"],
+        "is_final": is_final,
+        "status_updated_at": _time(state["updated_at"]),
+        "queued_at": _time(sms.earliest("Queued")),
+        "sent_at": _time(sms.earliest("Sent")),
+        "final_at": _time(state["updated_at"]) if is_final else None,
+        "detailed_status": state["detailed_status"],
+        "status_description": state["status_description"],
+        "latency_seconds": state["latency_seconds"],
+        "price": Decimal(state["price"]),
+        "conflicts": max(0, sms.different_finals - 1),
+        "message": None if one_time_code else sms.facts["message"],
+        **{name: sms.facts[name] for name in _SMS_FACTS},
+    }
+
+
+def _time(text: str | None) -> str | None:
+    return text.replace("Z", ".000Z") if text else None
+
+
+def message_differences(oracle: Oracle, rows: Mapping[str, Row]) -> Iterator[Difference]:
+    """Yield what is wrong with the rows of the view `messages`, by message id."""
+    unsure = {sms.facts["message_id"] for sms in oracle.sms.values() if sms.maybe}
+    for message in oracle.messages():
+        if message.message_id in unsure:
+            continue
+        row = rows.get(message.message_id)
+        if row is None:
+            yield Difference(f"message {message.message_id}", "row", None, message.status)
+        else:
+            yield from _cells(f"message {message.message_id}", row, _expected_message(message))
+
+
+def _expected_message(message: MessageState) -> dict[str, object]:
+    return {name: getattr(message, name) for name in MessageState.__slots__ if name != "message_id"}
+
+
+def campaign_differences(oracle: Oracle, rows: Mapping[str, Row]) -> Iterator[Difference]:
+    """Yield what is wrong with the latest rows of campaigns, by tracking id."""
+    unsure = unsure_campaigns(oracle)
+    for key, counts in oracle.counts().items():
+        campaign, row = oracle.campaigns[key], rows.get(key)
+        if key in unsure:
+            continue
+        thing = f"campaign {key} ({campaign.facts['name']})"
+        if row is not None:
+            yield from _cells(thing, row, _expected_campaign(campaign, counts))
+            yield from _report_differences(thing, row, campaign)
+            yield from _reconciliation_differences(thing, row, campaign)
+        elif counts.messages or campaign.newest:
+            yield Difference(thing, "row", None, f"{counts.messages} messages")
+
+
+def unsure_campaigns(oracle: Oracle) -> set[str]:
+    """Return the campaigns that can not be checked: a callback about them was sent and never answered."""
+    of_sms = {sms.facts["campaign_tracking_id"] for sms in oracle.sms.values() if sms.maybe}
+    of_reports = {key for key, campaign in oracle.campaigns.items() if campaign.uncertain_reports}
+    return (of_sms | of_reports) - {None}
+
+
+def _expected_campaign(campaign: CampaignState, counts: CampaignCounts) -> dict[str, object]:
+    total = campaign.facts["total_recipients"] if campaign.newest else None
+    everything = max(total or 0, counts.messages)
+    return {
+        "name": campaign.facts["name"],
+        "total_recipients": total,
+        "strategy": campaign.facts["strategy"] if campaign.newest else None,
+        "messages": counts.messages,
+        "messages_final": counts.messages_final,
+        "messages_delivered": counts.messages_delivered,
+        "messages_by_status": counts.messages_by_status,
+        "parts": counts.parts,
+        "parts_by_status": counts.parts_by_status,
+        "price_total": counts.price_total,
+        "progress": counts.messages_final / everything if counts.messages and total else None,
+        "delivery_rate": counts.messages_delivered / counts.messages_final if counts.messages_final else None,
+    }
+
+
+def _report_differences(thing: str, row: Row, campaign: CampaignState) -> Iterator[Difference]:
+    """Reports carry no time, so one of those that may be the newest has to be shown, whole."""
+    found = row["campaign_status"], _counts(row["reported_by_status"] or {})
+    possible: list[object] = [(line["campaign_status"], _counts(line["counts"])) for line in campaign.newest]
+    possible = possible or [(None, {})]
+    if found not in possible:
+        yield Difference(thing, "report", found, possible[-1])
+
+
+def _reconciliation_differences(thing: str, row: Row, campaign: CampaignState) -> Iterator[Difference]:
+    """Whatever unit was chosen, drift and verdict must follow from the counts in the same row."""
+    if not campaign.newest or not row["messages"]:
+        expected = "underived" if campaign.newest else "unreported"
+        if row["reconciliation"] != expected:
+            yield Difference(thing, "reconciliation", row["reconciliation"], expected)
+        return
+    reported = _finals(row["reported_by_status"] or {})
+    drifts = {unit: _drift(_finals(row[f"{unit}_by_status"]), reported) for unit in ("messages", "parts")}
+    exact = [unit for unit, drift in drifts.items() if not drift]
+    unit = row["reconciliation_unit"]
+    if exact and unit not in exact:
+        yield Difference(thing, "reconciliation_unit", unit, " or ".join(exact))
+    elif unit is not None:
+        expected_drift = drifts[unit]
+        yield from _cells(thing, row, {"drift": expected_drift, "reconciliation": _verdict(expected_drift)})
+
+
+def _finals(counts: Mapping[str, int]) -> Counter[str]:
+    return Counter({status: counts.get(status, 0) for status in FINALS})
+
+
+def _drift(derived: Counter[str], reported: Counter[str]) -> dict[str, int]:
+    differences = {status: derived[status] - reported[status] for status in FINALS}
+    return {status: difference for status, difference in differences.items() if difference}
+
+
+def _verdict(drift: Mapping[str, int]) -> str:
+    less, more = min(drift.values(), default=0) < 0, max(drift.values(), default=0) > 0
+    if less and more:
+        return "mixed"
+    return "behind" if less else "ahead" if more else "consistent"
+
+
+def rejection_differences(oracle: Oracle, rows: Iterable[Row]) -> Iterator[Difference]:
+    """Yield malformed bodies that are not among the rejections, as often as they were accepted."""
+    found: dict[object, list[Row]] = {}
+    for row in rows:
+        found.setdefault(_likeness(rejected_bytes(row)), []).append(row)
+    for line in oracle.malformed:
+        thing = f"malformed callback {line['number']} ({line['malformed']})"
+        rows = found.get(_likeness(b64decode(line["body_base64"])), [])
+        least = sum(answer.get("status") == 200 for answer in line["answers"])  # noqa: PLR2004
+        if not least <= len(rows) <= len(line["answers"]):
+            yield Difference(thing, "rejections", len(rows), least)
+        for row in rows:
+            if row["reason"] not in line["reasons"]:
+                yield Difference(thing, "reason", row["reason"], " or ".join(line["reasons"]))
+
+
+def rejected_bytes(row: Row) -> bytes:
+    """Return the refused bytes of a rejection."""
+    return row["body"].encode() if row["body"] is not None else b64decode(row["body_base64"])
+
+
+def _likeness(body: bytes) -> object:
+    """Return what two bodies have in common that say the same: behind ingest, JSON may have been written anew."""
+    try:
+        return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONDecodeError:
+        return body
+
+
+def _cells(thing: str, row: Row, expected: Mapping[str, object]) -> Iterator[Difference]:
+    for name, value in expected.items():
+        if name == "row":
+            yield Difference(thing, "row", "there", value)
+        elif not _equal(row[name], value):
+            yield Difference(thing, name, row[name], value)
+
+
+def _equal(found: object, expected: object) -> bool:
+    if isinstance(expected, Decimal):
+        return found is not None and Decimal(str(found)) == expected
+    if isinstance(expected, float):
+        return isinstance(found, int | float) and abs(found - expected) < 1e-6  # noqa: PLR2004 - a rate
+    if isinstance(expected, dict):
+        return isinstance(found, Mapping) and _counts(found) == _counts(expected)
+    if isinstance(expected, bool):
+        return bool(found) == expected
+    return found == expected
+
+
+def _counts(counts: Mapping[str, Any]) -> dict[str, int]:
+    return {status: int(number) for status, number in counts.items() if int(number)}

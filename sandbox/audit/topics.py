@@ -1,0 +1,46 @@
+"""
+Reading topics from end to end: the latest record of each key, straight from Kafka.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import orjson
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from sandbox.audit.errors import SourceError
+
+_POLL_MS: Final = 500
+
+
+def latest_records(bootstrap_servers: str, topic: str) -> dict[str, dict[str, Any]]:
+    """Return the last value of every key of a compacted topic."""
+    return {key.decode(): orjson.loads(value) for key, value in records(bootstrap_servers, topic) if key and value}
+
+
+def values(bootstrap_servers: str, topic: str) -> Iterator[Any]:
+    """Yield every value of a topic, decoded."""
+    return (orjson.loads(value) for _, value in records(bootstrap_servers, topic) if value)
+
+
+def records(bootstrap_servers: str, topic: str) -> Iterator[tuple[bytes | None, bytes | None]]:
+    """Yield key and value of every record up to the end that a topic has now, partition by partition in order."""
+    try:
+        yield from _read(bootstrap_servers, topic)
+    except KafkaError as error:
+        raise SourceError(f"Kafka does not answer at {bootstrap_servers}: {error}") from error
+
+
+def _read(bootstrap_servers: str, topic: str) -> Iterator[tuple[bytes | None, bytes | None]]:
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=None, enable_auto_commit=False)
+    try:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        ends = consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        while any(consumer.position(partition) < ends[partition] for partition in partitions):
+            for batch in consumer.poll(timeout_ms=_POLL_MS).values():
+                yield from ((record.key, record.value) for record in batch)
+    finally:
+        consumer.close()

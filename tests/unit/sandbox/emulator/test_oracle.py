@@ -1,0 +1,147 @@
+"""
+What must come of callbacks, worked out by hand.
+"""
+
+from decimal import Decimal
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from sandbox.emulator.oracle import CampaignCounts, MessageState, Oracle
+
+ACCEPTED = [{"status": 200, "ms": 1.0}]
+TIMEOUT = [{"error": "timeout", "ms": 2000.0}]
+
+
+def sms(key: str = "a", message: str = "m", parts: int = 1, campaign: str | None = "c") -> dict[str, Any]:
+    return {
+        "type": "sms",
+        "sms_key": key,
+        "message_id": message,
+        "parts": parts,
+        "campaign_tracking_id": campaign,
+        "originating_service": "Sms",
+    }
+
+
+def status(word: str, second: int, key: str = "a", answers: list[dict[str, Any]] = ACCEPTED) -> dict[str, Any]:
+    return {
+        "type": "callback",
+        "kind": "status",
+        "sms_key": key,
+        "status": word,
+        "updated_at": f"2026-11-22T09:00:{second:02d}Z",
+        "latency_seconds": second,
+        "price": "0.036",
+        "lost": not answers,
+        "answers": answers,
+    }
+
+
+def report(word: str, counts: dict[str, int], answers: list[dict[str, Any]] = ACCEPTED) -> dict[str, Any]:
+    return {
+        "type": "callback",
+        "kind": "report",
+        "campaign_tracking_id": "c",
+        "campaign_status": word,
+        "counts": counts,
+        "lost": False,
+        "answers": answers,
+    }
+
+
+def campaign() -> dict[str, Any]:
+    return {"type": "campaign", "campaign_tracking_id": "c", "total_recipients": 2}
+
+
+def oracle(*lines: dict[str, Any]) -> Oracle:
+    found = Oracle()
+    for line in (campaign(), *lines):
+        found.take(line)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "expected"),
+    [
+        ([status("Queued", 5), status("Sent", 5)], "Sent"),
+        ([status("Delivered", 4), status("Sent", 9)], "Delivered"),
+        ([status("Delivered", 4), status("Failed", 5)], "Failed"),
+        ([status("Failed", 4), status("Delivered", 5)], "Delivered"),
+        ([status("Delivered", 4), status("Undelivered", 4)], "Delivered"),
+        ([status("Undelivered", 4), status("Failed", 4)], "Undelivered"),
+        ([status("Failed", 4), status("Unsent", 4)], "Failed"),
+        ([status("Sent", 1), status("Delivered", 2, answers=[])], "Sent"),
+    ],
+)
+def test_the_greatest_standing_decides_in_any_order(callbacks: list[dict[str, Any]], expected: str) -> None:
+    """Rank, then time, then precedence; what was lost or comes twice changes nothing."""
+    for order in permutations([*callbacks, callbacks[0]]):
+        state = oracle(sms(), *order).sms["a"].state
+        assert state is not None
+        assert state["status"] == expected
+
+
+def test_an_unanswered_callback_leaves_two_possibilities() -> None:
+    """What was sent and never answered may have been stored or not."""
+    found = oracle(sms(), status("Sent", 1), status("Delivered", 2, answers=TIMEOUT)).sms["a"]
+    assert not found.is_certain
+    assert [line and line["status"] for line in found.possible()] == ["Sent", "Delivered"]
+
+
+def test_an_unanswered_callback_that_could_change_nothing_is_no_matter() -> None:
+    """A stale callback that was never answered leaves the state certain."""
+    assert oracle(sms(), status("Delivered", 2), status("Sent", 1, answers=TIMEOUT)).sms["a"].is_certain
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (["Delivered", "Delivered"], "Delivered"),
+        (["Delivered", "Undelivered"], "Undelivered"),
+        (["Unsent", "Undelivered"], "Unsent"),
+        (["Failed", "Unsent"], "Failed"),
+        (["Delivered", "Sent"], "Sent"),
+        (["Queued", "Sent"], "Queued"),
+        (["Delivered"], "Sent"),
+        (["Queued"], "Queued"),
+    ],
+)
+def test_a_message_is_its_least_advanced_part_then_its_worst(parts: list[str], expected: str) -> None:
+    """The roll-up of two parts, the second of which may not have been heard of."""
+    lines = [sms("a", parts=2), sms("b", parts=2)]
+    lines += [status(word, 3, key) for key, word in zip("ab", parts, strict=False)]
+    assert [message.status for message in oracle(*lines).messages()] == [expected]
+
+
+def test_messages_add_up_prices_and_take_the_slowest_part() -> None:
+    """Price is the sum over parts, once each; latency the greatest."""
+    found = oracle(sms("a", parts=2), sms("b", parts=2), status("Delivered", 3), status("Delivered", 7, "b"))
+    assert list(found.messages()) == [MessageState("m", "c", "Delivered", True, 2, 2, 7, Decimal("0.072"))]  # noqa: FBT003
+
+
+def test_campaigns_count_messages_and_parts() -> None:
+    """Single SMS do not count; parts and messages are counted apart."""
+    found = oracle(
+        sms("a", "m", 2), sms("b", "m", 2), sms("d", "n"), sms("e", "o", campaign=None),
+        status("Delivered", 3, "a"), status("Undelivered", 3, "b"), status("Sent", 3, "d"), status("Sent", 3, "e"),
+    )  # fmt: skip
+    assert found.counts()["c"] == CampaignCounts(
+        2, {"Undelivered": 1, "Sent": 1}, 3, {"Delivered": 1, "Undelivered": 1, "Sent": 1}, Decimal("0.108")
+    )
+
+
+def test_the_report_with_more_finals_is_the_newest() -> None:
+    """Reports have no time: finals order them, then the campaign's status, and equals are all possible."""
+    early, late = report("Running", {"Queued": 2, "Delivered": 0}), report("Sent", {"Sent": 1, "Delivered": 1})
+    for order in permutations([early, late, report("Queued", {"Queued": 2})]):
+        assert oracle(*order).campaigns["c"].newest == [late]
+    tied = report("Running", {"Queued": 1, "Sent": 1})
+    assert oracle(early, tied).campaigns["c"].newest == [early, tied]
+
+
+def test_every_200_is_counted() -> None:
+    """A callback that was refused first and accepted later counts once as accepted."""
+    found = oracle(sms(), status("Sent", 1, answers=[*TIMEOUT, *ACCEPTED]), status("Queued", 0, answers=TIMEOUT))
+    assert (found.accepted, found.uncertain, found.lost) == (1, 1, 0)
