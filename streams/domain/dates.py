@@ -62,6 +62,8 @@ def _second_text(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
 
 
+# A record has seven times; most are shared with the records around it.
+@lru_cache(maxsize=65_536)
 def date_text(ms: int) -> str:
     """Return the moment in the contract's form: `2026-11-22T09:16:54.500Z`."""
     second, ms = divmod(ms, 1000)

@@ -82,22 +82,12 @@ class Joined(NamedTuple):
 
 def begin(key: str, callback: Callback, arrival: Arrival) -> Sms:
     """Return the first state of an SMS."""
-    return Sms(
-        key=key,
-        status=callback.status,
-        date=callback.date,
-        since=NO_DATE if callback.date else arrival.received,
-        queued=callback.date if callback.status == QUEUED else NO_DATE,
-        sent=callback.date if callback.status == SENT else NO_DATE,
-        finals=[],
-        details=callback.details,
-        stamps=[],
-        revision=1,
-        previous=None,
-        first_received=arrival.received,
-        received=arrival.received,
-        place=arrival.place,
-    )
+    _, status, date, details, _ = callback
+    received, place = arrival
+    since = NO_DATE if date else received
+    queued = date if status == QUEUED else NO_DATE
+    sent = date if status == SENT else NO_DATE
+    return Sms(key, status, date, since, queued, sent, [], details, [], 1, None, received, received, place)
 
 
 def join(sms: Sms, callback: Callback, arrival: Arrival, rule: FinalsRule) -> Joined:
@@ -109,35 +99,44 @@ def join(sms: Sms, callback: Callback, arrival: Arrival, rule: FinalsRule) -> Jo
     """
     mine = standing(sms.status, sms.date, rule)
     theirs = standing(callback.status, callback.date, rule)
-    newer = theirs > mine
-    details, stamps = _join_details(sms, callback, mine, theirs, rule)
+    if theirs == mine and callback.details == sms.details:
+        return Joined(sms, DUPLICATE, visible=False)
+    status, date, since = sms.status, sms.date, sms.since
+    if theirs > mine:
+        status, date = callback.status, callback.date
+        since = NO_DATE if date else arrival.received
     queued = _earliest(sms.queued, callback, QUEUED)
     sent = _earliest(sms.sent, callback, SENT)
     finals = _join_finals(sms, callback)
-    conflicts = changes_of_mind(finals)
-    visible = newer or details != sms.details or queued != sms.queued or sent != sms.sent or conflicts != sms.conflicts
-    if not visible:
-        same = sms if stamps == sms.stamps and finals == sms.finals else sms._replace(stamps=stamps, finals=finals)
-        return Joined(same, DUPLICATE if theirs == mine or _is_seen(sms, callback) else STALE, visible=False)
+    details, stamps = _join_details(sms, callback, mine, theirs, rule)
     state = Sms(
-        key=sms.key,
-        status=callback.status if newer else sms.status,
-        date=callback.date if newer else sms.date,
-        since=(NO_DATE if callback.date else arrival.received) if newer else sms.since,
-        queued=queued,
-        sent=sent,
-        finals=finals,
-        details=details,
-        stamps=stamps,
-        revision=sms.revision + 1,
-        previous=sms.status,
-        first_received=sms.first_received,
-        received=arrival.received,
-        place=arrival.place,
+        sms.key,
+        status,
+        date,
+        since,
+        queued,
+        sent,
+        finals,
+        details,
+        stamps,
+        sms.revision + 1,
+        sms.status,
+        sms.first_received,
+        arrival.received,
+        arrival.place,
     )
-    if conflicts > sms.conflicts:
-        return Joined(state, CONFLICT, visible=True)
-    return Joined(state, APPLIED if theirs >= mine else STALE, visible=True)
+    conflicts = finals is not sms.finals and state.conflicts > sms.conflicts
+    if theirs > mine:
+        return Joined(state, CONFLICT if conflicts else APPLIED, visible=True)
+    if conflicts or queued != sms.queued or sent != sms.sent or details != sms.details:
+        return Joined(state, CONFLICT if conflicts else APPLIED if theirs == mine else STALE, visible=True)
+    return Joined(_unseen(sms, finals, stamps), DUPLICATE if _is_seen(sms, callback) else STALE, visible=False)
+
+
+def _unseen(sms: Sms, finals: list[list[int | str]], stamps: list[list[Any]]) -> Sms:
+    """Return the state after a callback that nobody can see: no revision tells of it."""
+    unchanged = finals == sms.finals and stamps == sms.stamps
+    return sms if unchanged else sms._replace(finals=finals, stamps=stamps)
 
 
 def _earliest(known: int, callback: Callback, stage: str) -> int:
@@ -147,7 +146,9 @@ def _earliest(known: int, callback: Callback, stage: str) -> int:
 
 
 def _is_seen(sms: Sms, callback: Callback) -> bool:
-    """Tell whether a callback that is older than the status has certainly been here before."""
+    """Tell whether the status of a callback, with its date, has certainly been here before."""
+    if (callback.status, callback.date) == (sms.status, sms.date):
+        return True
     if callback.status == QUEUED:
         return bool(callback.date) and callback.date == sms.queued
     if callback.status == SENT:
@@ -169,24 +170,21 @@ def _join_details(
     sms: Sms, callback: Callback, mine: Standing, theirs: Standing, rule: FinalsRule
 ) -> tuple[Details, list[list[Any]]]:
     """Return each detail from the greatest callback that has it, and the stamps of those that are not the status'."""
-    if theirs == mine and callback.details == sms.details:
-        return sms.details, sms.stamps
     if theirs > mine:
         details = [old if new is None else new for old, new in zip(sms.details, callback.details, strict=True)]
         if not sms.stamps and details == callback.details:
             return _without_codes(details), []
+    top, own, given = max(mine, theirs), (mine, sms.status, sms.date), (theirs, callback.status, callback.date)
+    kept = {index: (standing(word, date, rule), word, date) for index, word, date in sms.stamps}
     details, stamps = [], []
-    kept = {stamp[0]: stamp[1:] for stamp in sms.stamps}
-    top = max(mine, theirs)
     for index, (old, new) in enumerate(zip(sms.details, callback.details, strict=True)):
-        word, date = kept.get(index, (sms.status, sms.date))
-        at = standing(word, date, rule)
+        source, value = kept.get(index, own), old
         # Two callbacks of one standing may differ in what they describe: then the greater value stands.
-        if new is not None and (old is None or theirs > at or (theirs == at and new > old)):
-            at, word, date, old = theirs, callback.status, callback.date, new  # noqa: PLW2901 - the winner's
-        details.append(old)
-        if old is not None and at != top:
-            stamps.append([index, word, date])
+        if new is not None and (old is None or theirs > source[0] or (theirs == source[0] and new > old)):
+            source, value = given, new
+        details.append(value)
+        if value is not None and source[0] != top:
+            stamps.append([index, source[1], source[2]])
     return _without_codes(details), stamps
 
 
