@@ -19,7 +19,7 @@ from sandbox.errors import StartError
 
 _PR_SET_PDEATHSIG: Final = 1
 _POLL_SECONDS: Final = 0.02
-_TELLING: Final = re.compile(r"\b(fatal|error|exception|critical|cannot|failed)\b", re.IGNORECASE)
+_TELLING: Final = re.compile(r"fatal|error|exception|critical|cannot|failed", re.IGNORECASE)
 _STACK_FRAME: Final = re.compile(r"^\s+(at |\.\.\. |File )")
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from pydantic import SecretStr
+
 from sandbox.addresses import Addresses
 from sandbox.probes import answers_ok
 from sandbox.process import Process
@@ -52,6 +54,7 @@ class Launcher:
         self._logs = logs
         self._environment = {
             **os.environ,
+            **_as_environment(settings),
             "KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
             "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",  # whatever `.env` says of another Kafka
             "CLICKHOUSE_URL": addresses.clickhouse,
@@ -75,6 +78,16 @@ class Launcher:
             process.start()
         for process in running:
             process.require_success(_PREPARED_SECONDS)
+
+
+def _as_environment(settings: SandboxSettings) -> dict[str, str]:
+    """Return settings as the variables they are read from: they need not come from our own environment."""
+    given = {name.upper(): getattr(settings, name) for name in SandboxSettings.model_fields}
+    return {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 def wait_ready(program: Program, process: Process) -> None:

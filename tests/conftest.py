@@ -1,15 +1,57 @@
 """
-What every test may ask for: a real Kafka and a real ClickHouse engine, started once per run by the sandbox's own code.
+What every test may ask for, and what no unit test may do.
+
+A real Kafka and a real ClickHouse engine are started once per run, by the sandbox's own code, for the first test that
+asks. Tests below `unit/` and `project/` fail when they reach for the network, even if the code swallows the error.
 """
 
+import os
 import secrets
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import hypothesis
 import pytest
 
 from sandbox.clickhouse.process import ClickHouseServer
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
+from tests.support.network import NetworkGuard
+
+_HERE = Path(__file__).parent
+_OFFLINE = (_HERE / "unit", _HERE / "project")
+_GUARD = NetworkGuard()
+
+hypothesis.settings.register_profile("local", deadline=None, max_examples=100)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, database=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run the tests marked `full` too: faults and soak, minutes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: takes minutes; runs with --full only")
+    sys.addaudithook(_GUARD)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        for item in items:
+            if item.get_closest_marker("full"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes: run `make faults`, or pytest with --full"))
+
+
+@pytest.fixture(autouse=True)
+def _offline(request: pytest.FixtureRequest) -> Iterator[None]:
+    if not any(request.path.is_relative_to(folder) for folder in _OFFLINE):
+        yield
+        return
+    with _GUARD.watching() as attempts:
+        yield
+    assert not attempts, f"a unit test reached for the network: {attempts}"
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from sandbox.addresses import addresses_of
+from sandbox.programs import programs
+from sandbox.settings import SandboxSettings
+
+
+def settings(**given: object) -> SandboxSettings:
+    return SandboxSettings(_env_file=None, **given)  # type: ignore[arg-type]
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    addresses = addresses_of(settings())
+    assert addresses.callback_url == "http://127.0.0.1:8080/callbacks"
+    assert addresses.kafka == "127.0.0.1:9092"
+    assert addresses.clickhouse == "http://127.0.0.1:8123"
+    assert addresses.streams == "http://127.0.0.1:6066"
+    assert addresses.sinks == {"sinks-clickhouse": "http://127.0.0.1:9102", "sinks-files": "http://127.0.0.1:9103"}
+    assert addresses.files == Path(".sandbox/files")
+
+
+def test_every_broker_is_a_way_in() -> None:
+    assert addresses_of(settings(sandbox_kafka_port=19092, sandbox_kafka_brokers=3)).kafka == (
+        "127.0.0.1:19092,127.0.0.1:19093,127.0.0.1:19094"
+    )
+
+
+def test_the_first_secret_ends_the_callback_url_and_is_not_shown() -> None:
+    addresses = addresses_of(settings(ingest_secrets=SecretStr("new, old")))
+    assert addresses.callback_url == "http://127.0.0.1:8080/callbacks/new"
+    assert "callbacks=http://127.0.0.1:8080/callbacks/***" in str(addresses)
+    assert "new" not in str(addresses)
+
+
+def test_an_ingest_bound_to_one_address_is_called_there() -> None:
+    assert addresses_of(settings(ingest_host="192.0.2.7", ingest_port=80)).ingest == "http://192.0.2.7:80"
+
+
+def test_each_sink_has_a_metrics_port_of_its_own() -> None:
+    ports = {one.name: one.environment for one in programs(addresses_of(settings())) if one.environment}
+    assert ports == {
+        "sinks-clickhouse": {"SINKS_METRICS_PORT": "9102"},
+        "sinks-files": {"SINKS_METRICS_PORT": "9103"},
+    }

@@ -1,0 +1,32 @@
+import socket
+
+import pytest
+
+from sandbox.errors import PortTakenError
+from sandbox.ports import LOOPBACK, free_port, require_free
+
+
+def test_a_free_port_is_free() -> None:
+    require_free({"A_PORT": free_port(), "B_PORT": free_port()})
+
+
+@pytest.mark.parametrize("mine", ["", LOOPBACK])
+@pytest.mark.parametrize("theirs", ["", LOOPBACK])
+def test_a_port_in_use_is_named_with_its_variable(mine: str, theirs: str) -> None:
+    with socket.socket() as other:
+        other.bind((theirs, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(PortTakenError, match=f"^port {port} is not free \\(in use\\): set INGEST_PORT to another"):
+            require_free({"A_PORT": free_port(), "INGEST_PORT": port}, mine)
+
+
+def test_one_port_given_to_two_programs_is_in_use() -> None:
+    port = free_port()
+    with pytest.raises(PortTakenError, match="set B_PORT to another one"):
+        require_free({"A_PORT": port, "B_PORT": port})
+
+
+def test_an_address_of_another_machine_can_not_be_used() -> None:
+    with pytest.raises(PortTakenError, match="set A_PORT"):
+        require_free({"A_PORT": 20_000}, "192.0.2.1")
