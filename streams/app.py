@@ -2,6 +2,7 @@
 Where topics, tables, stages and agents meet.
 """
 
+import os
 import socket
 from functools import lru_cache
 from pathlib import Path
@@ -89,6 +90,7 @@ def _faust_options(settings: StreamsSettings) -> dict[str, Any]:
     host = settings.streams_web_host or socket.gethostname()
     return {
         "broker": [URL(f"kafka://{server}") for server in settings.bootstrap_servers],
+        "broker_client_id": f"routee-streams-{socket.gethostname()}-{os.getpid()}",
         "broker_credentials": _credentials(settings),
         "broker_commit_interval": _COMMIT_SECONDS,
         "canonical_url": URL(f"http://{host}:{settings.streams_web_port}"),

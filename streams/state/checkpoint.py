@@ -111,6 +111,7 @@ class Checkpointer:
         self._check = check
         self._on_step = on_step
         self._lock = asyncio.Lock()
+        self._running: set[asyncio.Future[None]] = set()
 
     def step(self, name: str) -> None:
         """Tell that a step is done."""
@@ -124,7 +125,10 @@ class Checkpointer:
     async def flush(self) -> None:
         """Make durable everything that was taken in before the call. Ends the process when that fails."""
         # A flush that is cancelled half way would lose what it has sealed.
-        await asyncio.shield(self._flush_or_die())
+        flush = asyncio.ensure_future(self._flush_or_die())
+        self._running.add(flush)
+        flush.add_done_callback(self._running.discard)
+        await asyncio.shield(flush)
 
     async def release(self) -> None:
         """Give up all partitions, because their owners are decided anew; everything must be flushed by now."""

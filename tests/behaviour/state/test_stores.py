@@ -1,0 +1,130 @@
+"""One suite for every store: rows, offsets, partitions, and what is found again."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.state.rocks import MAX_AGE_SECONDS, RocksMemory, RocksStore
+from streams.state.stores import MemoryStore, Store
+
+
+@pytest.fixture(params=["memory", "rocksdict"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Give an empty store with partitions 0 and 1 open."""
+    store: Store = MemoryStore() if request.param == "memory" else RocksStore(tmp_path, RocksMemory())
+    for partition in (0, 1):
+        store.open(partition)
+    yield store
+    for partition in (0, 1):
+        store.close(partition)
+
+
+def test_a_new_partition_has_no_rows_and_no_offset(store: Store) -> None:
+    assert store.read(0, b"a") is None
+    assert store.offset(0) is None
+    assert list(store.scan(0, b"")) == []
+
+
+def test_rows_and_offset_are_read_back(store: Store) -> None:
+    store.write(0, {b"a": b"1", b"b": b"2"}, 7)
+    assert (store.read(0, b"a"), store.read(0, b"b"), store.offset(0)) == (b"1", b"2", 7)
+
+
+def test_a_later_write_wins_and_none_deletes(store: Store) -> None:
+    store.write(0, {b"a": b"1", b"b": b"2"}, 1)
+    store.write(0, {b"a": b"3", b"b": None, b"never": None}, 4)
+    assert (store.read(0, b"a"), store.read(0, b"b"), store.offset(0)) == (b"3", None, 4)
+
+
+def test_a_write_without_rows_moves_the_offset(store: Store) -> None:
+    store.write(0, {b"a": b"1"}, 1)
+    store.write(0, {}, 9)
+    assert (store.read(0, b"a"), store.offset(0)) == (b"1", 9)
+
+
+def test_partitions_do_not_see_each_other(store: Store) -> None:
+    store.write(0, {b"a": b"1"}, 7)
+    assert store.read(1, b"a") is None
+    assert store.offset(1) is None
+
+
+def test_a_scan_finds_the_keys_with_a_prefix_and_nothing_else(store: Store) -> None:
+    store.write(0, {b"p:1": b"1", b"p:2": b"2", b"q:1": b"3", b"p": b"4"}, 7)
+    assert dict(store.scan(0, b"p:")) == {b"p:1": b"1", b"p:2": b"2"}
+
+
+def test_a_scan_of_everything_shows_rows_only(store: Store) -> None:
+    store.write(0, {b"\0control": b"1", b"z": b"2"}, 7)
+    assert dict(store.scan(0, b"")) == {b"\0control": b"1", b"z": b"2"}
+
+
+def test_opening_an_open_partition_keeps_its_rows(store: Store) -> None:
+    store.write(0, {b"a": b"1"}, 7)
+    store.open(0)
+    assert store.read(0, b"a") == b"1"
+
+
+def test_a_cleared_partition_is_open_and_empty_and_the_others_are_not(store: Store) -> None:
+    store.write(0, {b"a": b"1"}, 7)
+    store.write(1, {b"b": b"2"}, 3)
+    store.clear(0)
+    assert (store.read(0, b"a"), store.offset(0)) == (None, None)
+    assert (store.read(1, b"b"), store.offset(1)) == (b"2", 3)
+    store.write(0, {b"c": b"3"}, 1)
+    assert store.read(0, b"c") == b"3"
+
+
+def test_a_closed_partition_is_opened_with_rows_and_offset_of_one_write(store: Store) -> None:
+    """Whatever a store keeps of a closed partition: never rows without their offset."""
+    store.write(0, {b"a": b"1"}, 7)
+    store.close(0)
+    store.open(0)
+    assert (store.read(0, b"a"), store.offset(0)) in {(b"1", 7), (None, None)}
+
+
+def test_closing_a_closed_partition_does_nothing(store: Store) -> None:
+    store.close(0)
+    store.close(0)
+    store.open(0)
+
+
+def test_the_number_of_rows_is_about_right(store: Store) -> None:
+    store.write(0, {b"%d" % number: b"x" for number in range(1000)}, 7)
+    assert 1000 <= store.estimate_rows() <= 1010
+
+
+class TestRocksStore:
+    """What only a store on disk does."""
+
+    def reopened(self, folder: Path, clock: Callable[[], float] = time.time) -> RocksStore:
+        store = RocksStore(folder, RocksMemory(), clock)
+        store.open(0)
+        return store
+
+    def test_rows_are_found_again(self, tmp_path: Path) -> None:
+        first = self.reopened(tmp_path)
+        first.write(0, {b"a": b"1"}, 7)
+        first.close(0)
+        second = self.reopened(tmp_path)
+        assert (second.read(0, b"a"), second.offset(0)) == (b"1", 7)
+        second.close(0)
+
+    def test_rows_that_lay_unused_for_too_long_are_forgotten(self, tmp_path: Path) -> None:
+        """Deletions in the meantime may not be in the changelog any more."""
+        first = self.reopened(tmp_path, clock=lambda: 1000.0)
+        first.write(0, {b"a": b"1"}, 7)
+        first.close(0)
+        second = self.reopened(tmp_path, clock=lambda: 1000.0 + MAX_AGE_SECONDS)
+        assert second.offset(0) == 7
+        second.close(0)
+        third = self.reopened(tmp_path, clock=lambda: 1001.0 + MAX_AGE_SECONDS)
+        assert (third.read(0, b"a"), third.offset(0)) == (None, None)
+        third.close(0)
+
+    def test_a_folder_that_two_stores_want_is_refused(self, tmp_path: Path) -> None:
+        first = self.reopened(tmp_path)
+        with pytest.raises(Exception, match=r"lock|LOCK"):
+            self.reopened(tmp_path)
+        first.close(0)

@@ -1,0 +1,236 @@
+"""
+One pipeline under test: its topics, its workers as child processes, its traffic, and whether it told the truth.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import MemberToRemove
+
+from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS
+from streams.provision import creation_config
+from tests.support.pipeline.truth import Record, Topic, Truth, differences
+from tests.support.wait import eventually
+
+ROOT = Path(__file__).parents[3]
+READY_SECONDS = 40.0
+CHECKED_TOPICS = ("sms.status", "campaign.progress", "streams-sms-changelog", "streams-campaigns-changelog")
+
+
+class ToyWorker:
+    """A worker process, and its log."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self._log = log
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """Return what the worker wrote so far."""
+        return self._log.read_text(errors="replace")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to this process and no other."""
+        self.process.send_signal(number)
+
+    def wait(self, deadline: float = READY_SECONDS) -> int:
+        """Return the exit code; AssertionError with the log when the process does not end."""
+        try:
+            return self.process.wait(deadline)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"worker {self.pid} still runs:\n{self.log}") from None
+
+    def kill(self) -> None:
+        """Kill -9, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait()
+
+    def require_running(self) -> None:
+        """Return while the process runs; RuntimeError with its log otherwise."""
+        if self.process.poll() is not None:
+            raise RuntimeError(f"worker ended with {self.process.returncode}:\n{self.log}")
+
+    def is_ready(self) -> bool:
+        """Tell whether the worker said that it works."""
+        self.require_running()
+        return "streams: ready (partitions=[" in self.log
+
+    def is_frozen(self) -> bool:
+        """Tell whether the process is stopped by SIGSTOP."""
+        state = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return state == "T"
+
+
+class Lab:
+    """A context: what it starts, it ends. `settings` are environment variables of the workers."""
+
+    def __init__(
+        self, bootstrap_servers: str, prefix: str, folder: Path, *, partitions: int = 3, **settings: str
+    ) -> None:
+        self.prefix = prefix
+        self.partitions = partitions
+        self.workers: list[ToyWorker] = []
+        self.admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+        self._folder = folder
+        self._servers = bootstrap_servers
+        self._records: list[Record] = []
+        self._settings = settings
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.kill()
+        self.admin.close()
+
+    @property
+    def group(self) -> str:
+        """Return the consumer group of the workers."""
+        return f"{self.prefix}streams"
+
+    def create_topics(self, changelog_config: dict[str, str] | None = None) -> None:
+        """Create all topics, the changelogs with more configuration if there is any."""
+        self.admin.create_topics(
+            {
+                topic.name(self.prefix): {
+                    "num_partitions": self.partitions,
+                    "replication_factor": -1,
+                    "configs": {
+                        **creation_config(topic, 1),
+                        **(changelog_config or {} if "changelog" in topic.suffix else {}),
+                    },
+                }
+                for topic in ALL_TOPICS
+            },
+            wait_for_metadata=True,
+        )
+
+    def start(self, folder: str = "data", **faults: Any) -> ToyWorker:  # noqa: ANN401 - JSON
+        """Start a worker; returns before it is ready."""
+        log = self._folder / f"worker-{len(self.workers)}.log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.pipeline.worker", json.dumps(faults)],
+                cwd=ROOT,
+                env={**os.environ, **self._environment(folder)},
+                stdout=file,
+                stderr=file,
+            )
+        worker = ToyWorker(process, log)
+        self.workers.append(worker)
+        return worker
+
+    def start_ready(self, folder: str = "data", **faults: Any) -> ToyWorker:  # noqa: ANN401 - JSON
+        """Start a worker and return when it has taken over its partitions."""
+        worker = self.start(folder, **faults)
+        eventually(worker.is_ready, READY_SECONDS)
+        return worker
+
+    def _environment(self, folder: str) -> dict[str, str]:
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self._servers,
+            "KAFKA_TOPIC_PREFIX": self.prefix,
+            "KAFKA_PARTITIONS": str(self.partitions),
+            "STREAMS_DATA_DIR": str(self._folder / folder),
+            "STREAMS_FLUSH_MS": "20",
+            "STREAMS_PROGRESS_MS": "100",
+            "LOG_FORMAT": "text",
+            **self._settings,
+        }
+
+    def expel(self, worker: ToyWorker) -> None:
+        """Remove a worker from its group, so that nobody has to wait until its session is over."""
+        members = self.admin.describe_groups([self.group])[self.group]["members"]
+        gone = [member["member_id"] for member in members if member["client_id"].endswith(f"-{worker.pid}")]
+        self.admin.remove_group_members(self.group, [MemberToRemove(member_id=member) for member in gone])
+
+    def produce(self, records: Sequence[Record], pause: float = 0.0) -> None:
+        """Send source records in order, with a pause after each; return when all are acknowledged."""
+        self._records += records
+        producer = KafkaProducer(bootstrap_servers=self._servers, acks="all", max_request_size=2_000_000)
+        try:
+            for partition, value in records:
+                producer.send(CALLBACKS_RAW.name(self.prefix), value=value, partition=partition)
+                if pause:
+                    time.sleep(pause)
+            producer.flush()
+        finally:
+            producer.close()
+
+    def drain(self, deadline: float = 40.0) -> None:
+        """Return when the group has committed the ends of both source topics; the newest worker must live."""
+
+        def is_drained() -> bool:
+            self.workers[-1].require_running()
+            return not self.lag()
+
+        eventually(is_drained, deadline, every=0.1)
+
+    def committed(self) -> dict[TopicPartition, int]:
+        """Return the committed offsets of the group."""
+        offsets = self.admin.list_group_offsets({self.group: None})[self.group]
+        return {tp: found.offset for tp, found in offsets.items() if found.offset > 0}
+
+    def lag(self) -> int:
+        """Return how many records of the source topics the group has not committed."""
+        committed = self.committed()
+        ends = self.ends(CALLBACKS_RAW.suffix, CAMPAIGN_PARTIALS.suffix)
+        return sum(end - committed.get(tp, 0) for tp, end in ends.items())
+
+    def ends(self, *suffixes: str) -> dict[TopicPartition, int]:
+        """Return the end offset of every partition of topics."""
+        tps = [TopicPartition(self.prefix + suffix, number) for suffix in suffixes for number in range(self.partitions)]
+        consumer = KafkaConsumer(bootstrap_servers=self._servers)
+        try:
+            ends: dict[TopicPartition, int] = consumer.end_offsets(tps)
+        finally:
+            consumer.close()
+        return ends
+
+    def read(self, suffix: str) -> Topic:
+        """Return all records of a topic that are there now."""
+        consumer = KafkaConsumer(bootstrap_servers=self._servers, enable_auto_commit=False, group_id=None)
+        try:
+            tps = [TopicPartition(self.prefix + suffix, number) for number in range(self.partitions)]
+            ends = consumer.end_offsets(tps)
+            consumer.assign(tps)
+            consumer.seek_to_beginning(*tps)
+            records: list[tuple[int, bytes | None, bytes | None]] = []
+            while any(consumer.position(tp) < ends[tp] for tp in tps):
+                for tp, batch in consumer.poll(200).items():
+                    records += [(tp.partition, record.key, record.value) for record in batch]
+            return records
+        finally:
+            consumer.close()
+
+    def differences(self) -> list[str]:
+        """Return what the topics say that is not true of all that was produced."""
+        truth = Truth(self._records, self.partitions)
+        return differences(truth, {name: self.read(name) for name in CHECKED_TOPICS})
+
+    def verify(self, deadline: float = 15.0) -> None:
+        """Drain, and wait until nothing differs from the truth; AssertionError says what still does."""
+        self.drain()
+
+        def nothing_differs() -> bool:
+            found = self.differences()
+            assert not found, "\n".join(found)
+            return True
+
+        eventually(nothing_differs, deadline, every=0.2)

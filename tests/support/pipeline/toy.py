@@ -1,0 +1,90 @@
+"""
+A toy pipeline with the demands of the real one: joins, revisions, counts that are no joins, partial sums.
+
+A source record is `{"events": [[key, group, level], …]}`. The row of a key keeps the highest level; every change is an
+output with its revision. The counts of a group move with its keys, and every event, changed or not, is counted in
+`seen`: a row that is right only if no record is applied twice.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import orjson
+
+from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS, SMS_STATUS
+from streams.domain.stage import Output, Rows
+
+
+class ToySmsStage:
+    """The highest level of each key, counts per group, and how many events were seen."""
+
+    def apply(self, rows: Rows, _partition: int, offset: int, value: bytes) -> list[Output]:
+        """Take in one record."""
+        outputs = []
+        for key, group, level in orjson.loads(value)["events"]:
+            outputs += _advance(rows, offset, key, group, level)
+        return outputs
+
+    def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
+        """Return a partial per changed group."""
+        groups = [key[2:] for key in changed if key.startswith(b"g:")]
+        return [_partial(rows, partition, group) for group in groups]
+
+
+def _advance(rows: Rows, offset: int, key: str, group: str, level: int) -> list[Output]:
+    name, counted = b"k:" + key.encode(), b"g:" + group.encode()
+    counts = dict(rows.get(counted) or {"seen": 0, "levels": {}})
+    counts["seen"] += 1
+    counts["offset"] = offset
+    row = rows.get(name)
+    if row is not None and row["level"] >= level:
+        rows.put(counted, counts)
+        return []
+    levels = dict(counts["levels"])
+    if row is not None:
+        levels[str(row["level"])] -= 1
+    levels[str(level)] = levels.get(str(level), 0) + 1
+    rows.put(counted, {**counts, "levels": levels})
+    new = {"level": level, "revision": 1 if row is None else row["revision"] + 1, "group": group}
+    rows.put(name, new)
+    return [Output(SMS_STATUS, key.encode(), orjson.dumps({"key": key, **new}))]
+
+
+def _partial(rows: Rows, partition: int, group: bytes) -> Output:
+    partial = {"group": group.decode(), "from": partition, **rows.get(b"g:" + group)}
+    return Output(CAMPAIGN_PARTIALS, group, orjson.dumps(partial))
+
+
+class ToyCampaignStage:
+    """The newest partial of each source partition; their sum is the progress of the group."""
+
+    def apply(self, rows: Rows, _partition: int, _offset: int, value: bytes) -> list[Output]:
+        """Take in one partial."""
+        partial = orjson.loads(value)
+        key = b"t:" + partial["group"].encode()
+        row: dict[str, Any] = dict(rows.get(key) or {})
+        source = str(partial["from"])
+        if source in row and row[source]["offset"] >= partial["offset"]:
+            return []
+        row[source] = {name: partial[name] for name in ("offset", "seen", "levels")}
+        row["revision"] = row.get("revision", 0) + 1
+        rows.put(key, row)
+        return []
+
+    def summarize(self, rows: Rows, _partition: int, changed: Collection[bytes]) -> list[Output]:
+        """Return the sum of each changed group."""
+        return [Output(CAMPAIGN_PROGRESS, key[2:], orjson.dumps(total(rows.get(key)))) for key in changed]
+
+
+def total(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the progress that a row of ToyCampaignStage stands for."""
+    parts = [part for name, part in row.items() if name != "revision"]
+    levels: dict[str, int] = {}
+    for part in parts:
+        for level, count in part["levels"].items():
+            levels[level] = levels.get(level, 0) + count
+    return {
+        "revision": row["revision"],
+        "seen": sum(part["seen"] for part in parts),
+        "levels": {level: count for level, count in sorted(levels.items()) if count},
+    }

@@ -1,0 +1,132 @@
+"""
+What the toy pipeline has to say in the end, worked out without Kafka, and how what it said is compared with that.
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from zlib import crc32
+
+import orjson
+
+from streams.state.control import HELD, is_control
+from streams.state.overlay import Overlay
+from tests.support.pipeline.toy import ToySmsStage, total
+
+Record = tuple[int, bytes]
+"""Partition and value of one source record."""
+
+Topic = Sequence[tuple[int, bytes | None, bytes | None]]
+"""Partition, key and value of each record, in order of offset within each partition."""
+
+_LEVELS = (1, 2, 3)
+_GROUPS = 5
+
+
+def traffic(seed: int, keys: int, partitions: int, events_per_record: int = 20) -> list[Record]:
+    """Return source records in order: levels rise, with duplicates and disorder; a key stays in one partition."""
+    rnd = random.Random(seed)  # noqa: S311 - traffic, the same for a seed
+    events = []
+    for name in (f"k{seed}-{number}" for number in range(keys)):
+        began = rnd.uniform(0, keys / 50)
+        for level in _LEVELS:
+            copies = 2 if rnd.random() < 0.1 else 1
+            events += [(began + level + rnd.uniform(0, 1.5), name, level) for _ in range(copies)]
+    waiting: dict[int, list[Any]] = {partition: [] for partition in range(partitions)}
+    records = []
+    for _, name, level in sorted(events):
+        number = crc32(name.encode())
+        partition = number % partitions
+        waiting[partition].append([name, f"g{number // partitions % _GROUPS}", level])
+        if len(waiting[partition]) == events_per_record:
+            records.append((partition, orjson.dumps({"events": waiting[partition]})))
+            waiting[partition] = []
+    return records + [(partition, orjson.dumps({"events": rest})) for partition, rest in waiting.items() if rest]
+
+
+class Truth:
+    """The outcome of source records, each applied once and in order."""
+
+    def __init__(self, records: Iterable[Record], partitions: int) -> None:
+        self.rows: dict[int, dict[bytes, Any]] = {}
+        self.outputs: dict[int, list[tuple[bytes | None, bytes | None]]] = {number: [] for number in range(partitions)}
+        stage = ToySmsStage()
+        overlays = {number: Overlay(lambda _: None) for number in range(partitions)}
+        offsets = dict.fromkeys(range(partitions), 0)
+        for number, value in records:
+            outputs = stage.apply(overlays[number], number, offsets[number], value)
+            self.outputs[number] += [(output.key, output.value) for output in outputs]
+            offsets[number] += 1
+        for number, overlay in overlays.items():
+            self.rows[number] = {key: overlay.get(key) for key in overlay.changed}
+        self.groups = _groups(self.rows)
+
+
+def _groups(rows: Mapping[int, Mapping[bytes, Any]]) -> dict[str, dict[str, Any]]:
+    sources: dict[str, dict[str, Any]] = {}
+    for number, mine in rows.items():
+        for key, row in mine.items():
+            if key.startswith(b"g:"):
+                sources.setdefault(key[2:].decode(), {"revision": 0})[str(number)] = row
+    return {group: total(row) for group, row in sources.items()}
+
+
+def differences(truth: Truth, topics: Mapping[str, Topic]) -> list[str]:
+    """Return a line for everything that is not as it should be; the topics are those of one prefix, without it."""
+    return [
+        *_wrong_outputs(truth, topics["sms.status"]),
+        *_wrong_rows(truth, latest(topics["streams-sms-changelog"])),
+        *_wrong_progress(truth, topics["campaign.progress"]),
+        *_wrong_campaigns(truth, latest(topics["streams-campaigns-changelog"])),
+    ]
+
+
+def latest(changelog: Topic) -> dict[tuple[int, bytes], bytes]:
+    """Return what compaction, or a recovery, leaves of a topic."""
+    rows: dict[tuple[int, bytes], bytes] = {}
+    for number, key, value in changelog:
+        if value is None:
+            rows.pop((number, key or b""), None)
+        else:
+            rows[number, key or b""] = value
+    return rows
+
+
+def _wrong_outputs(truth: Truth, topic: Topic) -> list[str]:
+    """Every change once or more, never with another content, and the first sight of each in order."""
+    wrong = []
+    for number, expected in truth.outputs.items():
+        seen = list(dict.fromkeys((key, value) for partition, key, value in topic if partition == number))
+        if seen != expected:
+            missing, untrue = len(set(expected) - set(seen)), len(set(seen) - set(expected))
+            wrong.append(f"sms.status[{number}]: {missing} missing, {untrue} never true, or out of order")
+    return wrong
+
+
+def _wrong_rows(truth: Truth, rows: Mapping[tuple[int, bytes], bytes]) -> list[str]:
+    found = {place: orjson.loads(value) for place, value in rows.items() if not is_control(place[1])}
+    expected = {(number, key): row for number, mine in truth.rows.items() for key, row in mine.items()}
+    wrong = [place for place in expected.keys() | found.keys() if expected.get(place) != found.get(place)]
+    return [f"sms table: {len(wrong)} of {len(expected)} rows"] if wrong else []
+
+
+def _wrong_progress(truth: Truth, topic: Topic) -> list[str]:
+    last: dict[str, dict[str, Any]] = {}
+    revisions: dict[tuple[str, int], dict[str, Any]] = {}
+    wrong = []
+    for _, key, value in topic:
+        group, progress = (key or b"").decode(), orjson.loads(value or b"null")
+        if revisions.setdefault((group, progress["revision"]), progress) != progress:
+            wrong.append(f"campaign.progress: two contents of {group} revision {progress['revision']}")
+        last[group] = progress
+    for group, expected in truth.groups.items():
+        if {**last.get(group, {}), "revision": 0} != expected:
+            wrong.append(f"campaign.progress: {group} ends as {last.get(group)}, not as {expected}")
+    return wrong
+
+
+def _wrong_campaigns(truth: Truth, rows: Mapping[tuple[int, bytes], bytes]) -> list[str]:
+    held = sum(key.startswith(HELD) for _, key in rows)
+    found = {key[2:].decode(): total(orjson.loads(value)) for (_, key), value in rows.items() if key.startswith(b"t:")}
+    wrong = [group for group, expected in truth.groups.items() if {**found.get(group, {}), "revision": 0} != expected]
+    return [f"campaigns table: {len(wrong)} rows, {held} held back"] if wrong or held else []

@@ -1,0 +1,116 @@
+"""
+A worker with toy rules, as a process of its own: `python -m tests.support.pipeline.worker '{"crash": […], …}'`.
+
+Settings come from the environment, as for the product. Faults are injected here, from outside of it:
+
+    crash    [table, step, n]     the process ends right after the n-th time that a table has done a step
+    hold     [topic suffix, n]    it freezes (SIGSTOP) with its n-th produce request to a topic built and not yet sent
+    skip     [partition, offset]  Faust skips that record of the source and acknowledges it, as around a rebalance
+    without  [guard, …]           `fence`: batches carry no epoch; `alarms`: a worker does not ask whether it was
+                                  replaced, and takes any changelog offset for its own; `contiguity`: records may be
+                                  missing; `position`: replays are applied again
+"""
+
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from aiokafka.producer.sender import SendProduceReqHandler
+from faust.transport.drivers.aiokafka import Consumer
+
+from streams.contract.logline import configure_logging
+from streams.contract.settings import load_settings
+from streams.process import run_worker
+from streams.settings import StreamsSettings
+from streams.state import checkpoint, partition
+from streams.state.checkpoint import OnStep, no_step
+from streams.state.fence import Writer
+from streams.state.ownership import Ownership
+from streams.state.table import CheckpointedTable
+from tests.support.pipeline.toy import ToyCampaignStage, ToySmsStage
+
+CRASHED = 99
+
+
+def main(faults: dict[str, Any]) -> None:
+    """Work as `routee-streams worker` does, with these faults."""
+    if "hold" in faults:
+        _hold(*faults["hold"])
+    if "skip" in faults:
+        _skip(*faults["skip"])
+    for guard in faults.get("without", ()):
+        _WITHOUT[guard]()
+    settings = load_settings(StreamsSettings)
+    configure_logging("streams", settings)
+    on_step = _crash(*faults["crash"]) if "crash" in faults else no_step
+    run_worker(settings, (ToySmsStage(), ToyCampaignStage()), on_step)
+
+
+def _crash(table: str, step: str, times: int) -> OnStep:
+    left = [times]
+
+    def on_step(its_table: str, its_step: str) -> None:
+        if (its_table, its_step) == (table, step):
+            left[0] -= 1
+            if not left[0]:
+                os._exit(CRASHED)
+
+    return on_step
+
+
+def _hold(suffix: str, times: int) -> None:
+    left = [times]
+    create_request = SendProduceReqHandler.create_request
+
+    def create_and_freeze(self: Any) -> Any:  # noqa: ANN401
+        request = create_request(self)
+        if any(tp.topic.endswith(suffix) for tp in self._batches):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGSTOP)
+        return request
+
+    SendProduceReqHandler.create_request = create_and_freeze
+
+
+def _skip(number: int, offset: int) -> None:
+    to_message = Consumer._to_message
+
+    def of_an_older_generation(self: Any, tp: Any, record: Any) -> Any:  # noqa: ANN401
+        message: Any = to_message(self, tp, record)
+        if tp.topic.endswith("callbacks.raw") and (tp.partition, record.offset) == (number, offset):
+            message.generation_id -= 1
+        return message
+
+    Consumer._to_message = of_an_older_generation  # type: ignore[method-assign]
+
+
+def _without_fence() -> None:
+    Writer.stamp = lambda *_: None  # type: ignore[method-assign]
+
+
+def _without_alarms() -> None:
+    Ownership.check = Ownership.check_pause = lambda *_: None  # type: ignore[method-assign]
+    vars(checkpoint)["die"] = lambda *_: None
+
+
+def _without_contiguity() -> None:
+    CheckpointedTable._check_contiguous = lambda *_: None  # type: ignore[method-assign]
+
+
+def _without_position() -> None:
+    vars(partition)["POSITION"] = b"\0elsewhere"
+
+
+_WITHOUT = {
+    "fence": _without_fence,
+    "alarms": _without_alarms,
+    "contiguity": _without_contiguity,
+    "position": _without_position,
+}
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]) if sys.argv[1:] else {})

@@ -1,0 +1,25 @@
+"""How records are cut into batches where they need not be one."""
+
+from streams.state.batches import KeyValue, _chunks
+
+
+def test_few_records_are_one_batch() -> None:
+    records: list[KeyValue] = [(b"a", b"1"), (b"b", None)]
+    assert list(_chunks(records)) == [records]
+
+
+def test_no_record_is_lost_or_moved_when_there_are_many() -> None:
+    records: list[KeyValue] = [(b"%d" % number, b"x" * 1000) for number in range(2000)]
+    chunks = list(_chunks(records))
+    assert len(chunks) > 1
+    assert [record for chunk in chunks for record in chunk] == records
+    assert all(sum(len(value or b"") for _, value in chunk) < 700_000 for chunk in chunks)
+
+
+def test_a_record_larger_than_a_batch_goes_alone() -> None:
+    records = [(b"a", b"1"), (b"b", b"x" * 900_000), (b"c", b"1")]
+    assert [len(chunk) for chunk in _chunks(records)] == [1, 1, 1]
+
+
+def test_nothing_makes_no_batch() -> None:
+    assert list(_chunks([])) == []

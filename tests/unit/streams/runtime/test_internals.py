@@ -1,0 +1,19 @@
+"""The private names of Faust and aiokafka that the table rests on are still there."""
+
+import inspect
+from importlib import import_module
+
+import pytest
+
+from streams.state.internals import PRIVATE_NAMES
+
+
+@pytest.mark.parametrize(
+    ("module", "owner", "name"),
+    [(module, owner, name) for module, owner, names in PRIVATE_NAMES for name in names],
+)
+def test_a_private_name_is_still_there(module: str, owner: str, name: str) -> None:
+    """A class that no longer has the attribute, or no longer sets it, fails here."""
+    cls = getattr(import_module(module), owner)
+    sources = (inspect.getsource(base) for base in cls.__mro__ if base.__module__.startswith(("faust", "aiokafka")))
+    assert hasattr(cls, name) or any(f"self.{name} " in source or f"self.{name}:" in source for source in sources)

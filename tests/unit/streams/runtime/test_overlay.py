@@ -1,0 +1,96 @@
+"""Rows as a stage sees them, between two flushes."""
+
+import orjson
+
+from streams.state.overlay import Overlay
+
+
+def overlay(**stored: object) -> Overlay:
+    """Give an overlay over a store with these rows."""
+    rows = {key.encode(): orjson.dumps(row) for key, row in stored.items()}
+    return Overlay(rows.get)
+
+
+def test_a_row_is_read_from_the_store() -> None:
+    assert overlay(a=[1]).get(b"a") == [1]
+
+
+def test_a_row_that_is_nowhere_is_none() -> None:
+    assert overlay().get(b"a") is None
+
+
+def test_what_was_put_is_seen_before_and_after_a_seal() -> None:
+    rows = overlay(a=[1])
+    rows.put(b"a", [2])
+    assert rows.get(b"a") == [2]
+    rows.seal()
+    assert rows.get(b"a") == [2]
+
+
+def test_what_was_deleted_is_gone_before_and_after_a_seal() -> None:
+    rows = overlay(a=[1])
+    rows.delete(b"a")
+    assert rows.get(b"a") is None
+    rows.seal()
+    assert rows.get(b"a") is None
+
+
+def test_a_put_after_a_delete_stays() -> None:
+    rows = overlay(a=[1])
+    rows.delete(b"a")
+    rows.put(b"a", [3])
+    assert rows.seal() == {b"a": b"[3]"}
+
+
+def test_a_seal_has_the_last_of_each_changed_row_and_none_for_deleted_ones() -> None:
+    rows = overlay(a=[1], b=[1], c=[1])
+    rows.put(b"a", [2])
+    rows.put(b"a", [3])
+    rows.delete(b"b")
+    assert rows.seal() == {b"a": b"[3]", b"b": None}
+
+
+def test_a_seal_begins_anew() -> None:
+    rows = overlay()
+    rows.put(b"a", [1])
+    rows.seal()
+    assert not rows.changed
+    assert rows.seal() == {}
+    assert rows.encode() == 0
+
+
+def test_a_sealed_row_is_forgotten_at_the_next_seal_and_read_from_the_store_again() -> None:
+    store: dict[bytes, bytes] = {}
+    rows = Overlay(store.get)
+    rows.put(b"a", [1])
+    rows.seal()
+    store[b"a"] = b"[1]"
+    rows.put(b"b", [1])
+    rows.seal()
+    store[b"a"] = b"[9]"
+    assert rows.get(b"a") == [9]
+
+
+def test_the_size_is_at_least_what_the_encoded_changes_take() -> None:
+    rows = overlay()
+    rows.put(b"key", ["x" * 1000])
+    assert rows.encode() >= 3 + 1000
+
+
+def test_a_row_that_is_put_again_counts_once() -> None:
+    rows = overlay()
+    rows.put(b"key", ["x" * 1000])
+    first = rows.encode()
+    rows.put(b"key", ["y" * 1000])
+    assert rows.encode() == first
+
+
+def test_a_row_that_shrinks_or_goes_gives_back_its_size() -> None:
+    rows = overlay()
+    rows.put(b"key", ["x" * 1000])
+    full = rows.encode()
+    rows.put(b"key", [])
+    small = rows.encode()
+    rows.delete(b"key")
+    assert full - small == 1000 + 2
+    assert rows.encode() == small - 2

@@ -1,0 +1,52 @@
+"""Settings of streams."""
+
+import pytest
+
+from streams.contract.settings import SettingsError, load_settings
+from streams.settings import StreamsSettings
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin with an environment that sets nothing."""
+    for name in StreamsSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def settings(**given: object) -> StreamsSettings:
+    return load_settings(StreamsSettings, _env_file=None, **given)
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    mine = settings()
+    assert (mine.streams_web_port, mine.streams_flush_ms, mine.streams_progress_ms) == (6066, 100, 1000)
+    assert (mine.streams_store, str(mine.streams_data_dir)) == ("rocksdict", "data/streams")
+    assert mine.streams_state_retention_hours == 96
+    assert (mine.streams_recipient, mine.streams_message_text) == ("keep", "keep")
+    assert mine.streams_conflicting_finals == "latest"
+
+
+def test_the_group_has_the_prefix_of_the_topics() -> None:
+    assert settings(kafka_topic_prefix="mine.").group_id == "mine.streams"
+
+
+def test_every_problem_is_told_at_once_each_with_its_variable() -> None:
+    with pytest.raises(SettingsError) as error:
+        settings(streams_recipient="hmac", streams_flush_ms="soon", streams_state_retention_hours=40)
+    lines = str(error.value).splitlines()
+    assert [line.partition("=")[0].partition(":")[0] for line in lines] == [
+        "STREAMS_FLUSH_MS",
+        "STREAMS_STATE_RETENTION_HOURS",
+        "STREAMS_HMAC_KEY",
+    ]
+
+
+def test_hmac_works_with_a_key_and_nobody_sees_it() -> None:
+    mine = settings(streams_recipient="hmac", streams_hmac_key="s3cret")
+    assert "s3cret" not in repr(mine)
+
+
+def test_every_setting_says_what_changing_it_does() -> None:
+    own = [field for name, field in StreamsSettings.model_fields.items() if name.startswith("streams_")]
+    assert own
+    assert all(field.description for field in own)
