@@ -1,0 +1,89 @@
+"""
+When the records collected so far are to be written: pure, the time is handed in.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sinks.source import Record, TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A batch is due when it has `rows` rows or `nbytes` bytes, or is `seconds` old."""
+
+    rows: int
+    nbytes: int
+    seconds: float
+
+
+class Batch:
+    """
+    Records in the order in which they were read, per partition.
+
+    It may outgrow `nbytes` by what one poll returned, and never `rows` when polls ask for no more than `room`.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._records: dict[TopicPartition, list[Record]] = {}
+        self._rows = 0
+        self._nbytes = 0
+        self._since: float | None = None
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of all values."""
+        return self._nbytes
+
+    @property
+    def room(self) -> int:
+        """Return how many more rows fit."""
+        return 0 if self._nbytes >= self._limits.nbytes else self._limits.rows - self._rows
+
+    @property
+    def records(self) -> Mapping[TopicPartition, Sequence[Record]]:
+        """Return everything collected."""
+        return self._records
+
+    @property
+    def positions(self) -> dict[TopicPartition, int]:
+        """Return, for each partition, the offset after its last record: what may be committed once it is written."""
+        return {partition: records[-1].offset + 1 for partition, records in self._records.items()}
+
+    def add(self, partition: TopicPartition, records: Sequence[Record], now: float) -> None:
+        """Append records that follow those already here of the same partition."""
+        if not records:
+            return
+        self._records.setdefault(partition, []).extend(records)
+        self._rows += len(records)
+        self._nbytes += _nbytes(records)
+        if self._since is None:
+            self._since = now
+
+    def drop(self, partitions: Iterable[TopicPartition]) -> int:
+        """Forget what was collected of partitions that are no longer ours, and return how many records that was."""
+        dropped = 0
+        for partition in partitions:
+            records = self._records.pop(partition, [])
+            self._nbytes -= _nbytes(records)
+            dropped += len(records)
+        self._rows -= dropped
+        if not self._records:
+            self._since = None
+        return dropped
+
+    def due_in(self, now: float) -> float:
+        """Return the seconds until it is due: 0 when it is, infinity when it is empty."""
+        if self._since is None:
+            return float("inf")
+        if self.room <= 0:
+            return 0.0
+        return max(0.0, self._since + self._limits.seconds - now)
+
+
+def _nbytes(records: Iterable[Record]) -> int:
+    return sum([len(record.value) for record in records if record.value])

@@ -1,0 +1,43 @@
+"""
+Is everything there that the sinks need? Every problem at once, one line each.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sinks.clickhouse.client import connect
+from sinks.clickhouse.migrate import verify
+from sinks.errors import SinksError
+from sinks.kafka_source import check_topics
+from sinks.settings import SinksSettings
+from sinks.tables import tables_by_topic
+from streams.contract.topics import SINKS_REJECTED
+
+
+def problems(settings: SinksSettings) -> Iterator[str]:
+    """Yield what stands in the way of either sink."""
+    prefix = settings.kafka_topic_prefix
+    yield from check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
+    yield from _clickhouse(settings)
+    yield from _folder(settings.sinks_files_root)
+
+
+def _clickhouse(settings: SinksSettings) -> Iterator[str]:
+    try:
+        clickhouse = connect(settings)
+        try:
+            verify(clickhouse)
+        finally:
+            clickhouse.close()
+    except SinksError as error:
+        yield str(error)
+
+
+def _folder(root: Path) -> Iterator[str]:
+    """Look at the folder, or at the nearest one above it, in which it would be made."""
+    there = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        yield f"SINKS_FILES_ROOT={root}: {there} is not a folder"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        yield f"SINKS_FILES_ROOT={root}: {there} cannot be written to"

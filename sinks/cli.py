@@ -1,0 +1,153 @@
+"""
+The command `routee-sinks`, and how its parts are put together.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sinks.check import problems
+from sinks.clickhouse.client import connect
+from sinks.clickhouse.migrate import create_database, migrate, verify
+from sinks.clickhouse.sink import ClickHouseSink
+from sinks.errors import FatalError, SinksError
+from sinks.files.sink import FileSink
+from sinks.kafka_source import KafkaSource
+from sinks.metrics import Metrics, Readiness
+from sinks.rejections import Flood, KafkaRejections
+from sinks.settings import SinksSettings
+from sinks.sink import Sink
+from sinks.tables import tables_by_topic
+from sinks.web import StatusServer
+from sinks.worker import Worker
+from sinks.writer import Writer
+from streams.contract.logline import configure_logging
+from streams.contract.settings import SettingsError, load_settings
+
+_log = logging.getLogger(__name__)
+
+# The whole stop takes less than 10 seconds, with leaving the group.
+DRAIN_SECONDS: Final = 7.0
+
+DONE: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns 0 when it is done, 1 when it failed, 2 for wrong usage or settings."""
+    command = _parser().parse_args(arguments).run
+    try:
+        settings = load_settings(SinksSettings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return WRONG_USAGE
+    configure_logging("sinks", settings)
+    try:
+        return int(command(settings))
+    except SinksError as error:
+        _log.error(str(error))
+        return FAILED
+
+
+def run_clickhouse(settings: SinksSettings) -> int:
+    """Consume into ClickHouse until SIGTERM."""
+    clickhouse = connect(settings)
+    verify(clickhouse)
+    return _consume(settings, ClickHouseSink(clickhouse))
+
+
+def run_files(settings: SinksSettings) -> int:
+    """Consume into files until SIGTERM."""
+    return _consume(
+        settings, FileSink(settings.sinks_files_root, settings.sinks_files_format, settings.kafka_topic_prefix)
+    )
+
+
+def run_schema(settings: SinksSettings) -> int:
+    """Create the database and apply what is outstanding of the schema."""
+    anywhere = connect(settings, database="")
+    create_database(anywhere, settings.clickhouse_database, settings.clickhouse_cluster)
+    anywhere.close()
+    clickhouse = connect(settings)
+    applied = migrate(clickhouse, settings.clickhouse_cluster)
+    clickhouse.close()
+    _log.info(
+        "schema is up to date",
+        extra={"database": settings.clickhouse_database, "applied": ", ".join(applied) or "nothing"},
+    )
+    return DONE
+
+
+def run_check(settings: SinksSettings) -> int:
+    """Say every problem at once."""
+    found = list(problems(settings))
+    for problem in found:
+        _log.error(problem)
+    if not found:
+        _log.info("everything is there")
+    return FAILED if found else DONE
+
+
+def _consume(settings: SinksSettings, sink: Sink) -> int:
+    stop = _stop_on_signals()
+    metrics, readiness = Metrics(), Readiness()
+    tables = tables_by_topic(settings.kafka_topic_prefix)
+    source = KafkaSource(settings, list(tables), f"{settings.kafka_topic_prefix}sinks-{sink.name}")
+    rejections = KafkaRejections(settings)
+    flood = Flood(settings.sinks_max_rejected_per_minute)
+    writer = Writer(sink, rejections, tables, flood=flood, metrics=metrics, readiness=readiness)
+    worker = Worker(source, sink, writer, limits=settings.limits, metrics=metrics, readiness=readiness)
+    status = StatusServer(settings.sinks_metrics_port, metrics.registry, readiness)
+    _log.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
+    try:
+        worker.run(stop, DRAIN_SECONDS)
+    except FatalError:
+        # Nothing is committed that is not written: whoever runs next reads it again.
+        source.close()
+        raise
+    finally:
+        status.close()
+        rejections.close()
+    _log.info("stopped")
+    return DONE
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="routee-sinks",
+        description="Routee's statuses from Kafka to ClickHouse or files. Settings are environment variables.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[SinksSettings], int], about: str) -> None:
+        commands.add_parser(name, help=about, description=about).set_defaults(run=run)
+
+    command(
+        "clickhouse", run_clickhouse, "Consume into ClickHouse: at least once into tables that keep one row per key."
+    )
+    command("files", run_files, "Consume into Parquet or NDJSON files: each record in exactly one file.")
+    command(
+        "schema", run_schema, "Create the database and its tables and views; does nothing when they are up to date."
+    )
+    command(
+        "check",
+        run_check,
+        "Look at Kafka, the topics, ClickHouse, its schema and the folder; say every problem at once.",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,3 @@
+"""
+ClickHouse: client, error table, numbered schema, sink.
+"""

@@ -1,0 +1,125 @@
+"""
+ClickHouse over HTTP, with its errors sorted by who has to act.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from sinks.clickhouse.codes import Meaning, meaning_of, name_of
+from sinks.errors import ConnectError, FatalError, PermanentError, RetryableError
+from sinks.settings import SinksSettings
+
+_CONNECT_SECONDS: Final = 5
+_ANSWER_SECONDS: Final = 60
+_NOISE: Final = re.compile(r"^.*?server response: | \(for url [^)]*\)$|\(version [^)]*\)\)?|\s+$", re.DOTALL)
+
+INSERT_SETTINGS: Final[dict[str, str]] = {
+    # An acknowledgement of a buffered insert would say nothing about the rows.
+    "async_insert": "0",
+    "date_time_input_format": "best_effort",
+    # Fields that a newer version of streams adds must not stop an older sink.
+    "input_format_skip_unknown_fields": "1",
+    "input_format_null_as_default": "1",
+    # Replicas remember the checksums of inserts and would take equal rows, written again on purpose, for done.
+    "insert_deduplicate": "0",
+}
+
+
+class ClickHouse:
+    """
+    One connection to one database. Not for use by two threads at once.
+
+    Every method raises RetryableError, PermanentError or FatalError as the error table says.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def insert_json(self, table: str, rows: bytes) -> None:
+        """Insert rows of JSON, one after the other; returns when ClickHouse has written them."""
+        with _translated():
+            self._client.raw_insert(table, insert_block=rows, fmt="JSONEachRow", settings=INSERT_SETTINGS)
+
+    def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
+        """Run a statement that returns nothing."""
+        with _translated():
+            self._client.command(sql, parameters=parameters)
+
+    def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        with _translated():
+            return [tuple(row) for row in self._client.query(sql, parameters=parameters).result_rows]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+def connect(settings: SinksSettings, database: str | None = None) -> ClickHouse:
+    """
+    Connect to `database`, or to the one of the settings.
+
+    ConnectError when ClickHouse cannot be reached or refuses the user: one line that says which.
+    """
+    # The client logs what it raises.
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    url = urlsplit(settings.clickhouse_url)
+    try:
+        client = clickhouse_connect.get_client(
+            interface=url.scheme,
+            host=url.hostname,
+            port=url.port or (8443 if url.scheme == "https" else 8123),
+            proxy_path=url.path,
+            username=settings.clickhouse_user,
+            password=settings.clickhouse_password.get_secret_value(),
+            database=settings.clickhouse_database if database is None else database,
+            connect_timeout=_CONNECT_SECONDS,
+            send_receive_timeout=_ANSWER_SECONDS,
+            autogenerate_session_id=False,
+            query_retries=0,
+            compress=False,
+        )
+    except ClickHouseError as error:
+        raise _unreachable(settings, error) from error
+    return ClickHouse(client)
+
+
+def _unreachable(settings: SinksSettings, error: ClickHouseError) -> ConnectError:
+    code = getattr(error, "code", None)
+    if code is None:
+        return ConnectError(f"CLICKHOUSE_URL={settings.clickhouse_url}: ClickHouse does not answer there")
+    if meaning_of(code) is Meaning.PERSON:
+        return ConnectError(
+            f"CLICKHOUSE_USER={settings.clickhouse_user}, CLICKHOUSE_PASSWORD, CLICKHOUSE_DATABASE="
+            f"{settings.clickhouse_database}: ClickHouse says {name_of(code)}"
+        )
+    return ConnectError(f"CLICKHOUSE_URL={settings.clickhouse_url}: ClickHouse says {name_of(code)}")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except ClickHouseError as error:
+        code = getattr(error, "code", None)
+        match meaning_of(code):
+            case Meaning.ROW:
+                raise PermanentError(_words(error)) from error
+            case Meaning.PERSON:
+                # Its own words may quote rows: they go no further than the name of the error.
+                raise FatalError(f"ClickHouse says {name_of(code)}") from error
+            case Meaning.RETRY:
+                raise RetryableError(f"ClickHouse says {name_of(code)}") from error
+
+
+def _words(error: ClickHouseError) -> str:
+    """Return ClickHouse's own message without what the client put around it."""
+    return _NOISE.sub("", str(error)).strip()

@@ -1,0 +1,121 @@
+"""
+The numbered schema: applied once each, in order, and never changed after.
+
+A file holds statements, each ending with `;` at the end of a line, all of them safe to run again: ClickHouse has no
+transaction around them, so a run that was cut off is simply run again. Two placeholders make one schema fit one server
+and a cluster: `{{on_cluster}}` and `{{replicated}}`.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from typing import Final
+
+from sinks.clickhouse.client import ClickHouse
+from sinks.errors import SchemaError
+
+_FILE: Final = re.compile(r"(\d{4})_[a-z_]+\.sql")
+_STATEMENT_END: Final = re.compile(r";[ \t]*(?:\n|\Z)")
+
+_LEDGER: Final = """
+CREATE TABLE IF NOT EXISTS schema_migrations {{on_cluster}}
+(
+    version    UInt32,
+    name       String,
+    checksum   String,
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
+)
+ENGINE = {{replicated}}ReplacingMergeTree
+ORDER BY version
+COMMENT 'Which files of the schema were applied'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of the schema."""
+
+    version: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """Return the SHA-256 of the file, placeholders and all."""
+        return sha256(self.text.encode()).hexdigest()
+
+    def statements(self, cluster: str | None) -> list[str]:
+        """Return the statements for one server (None) or for a cluster."""
+        return [render(part, cluster) for part in _STATEMENT_END.split(self.text) if part.strip()]
+
+
+def render(sql: str, cluster: str | None) -> str:
+    """Fill in the placeholders."""
+    on_cluster = f"ON CLUSTER '{cluster}'" if cluster else ""
+    return sql.replace("{{on_cluster}}", on_cluster).replace("{{replicated}}", "Replicated" if cluster else "").strip()
+
+
+def known_migrations() -> list[Migration]:
+    """Return the files of this version, in order."""
+    folder = files("sinks.clickhouse") / "schema"
+    found = [
+        Migration(int(match[1]), file.name, file.read_text(encoding="utf-8"))
+        for file in folder.iterdir()
+        if (match := _FILE.fullmatch(file.name))
+    ]
+    return sorted(found, key=lambda migration: migration.version)
+
+
+def outstanding(known: Sequence[Migration], applied: Iterable[tuple[int, str]]) -> list[Migration]:
+    """
+    Return what is still to be applied, given the (version, checksum) of what was.
+
+    SchemaError when an applied file was changed since, or the database has files that this version does not know.
+    """
+    checksums = dict(applied)
+    by_version = {migration.version: migration for migration in known}
+    for version, checksum in sorted(checksums.items()):
+        if version not in by_version:
+            raise SchemaError(
+                f"the database has schema {version:04d}, which this version does not know: use a newer one"
+            )
+        if by_version[version].checksum != checksum:
+            raise SchemaError(
+                f"{by_version[version].name} was applied and has changed since: put it back and add a new file instead"
+            )
+    return [migration for migration in known if migration.version not in checksums]
+
+
+def create_database(clickhouse: ClickHouse, database: str, cluster: str | None) -> None:
+    """Create the database if it is missing; the connection may be to any other."""
+    clickhouse.execute(render(f"CREATE DATABASE IF NOT EXISTS `{database}` {{{{on_cluster}}}}", cluster))
+
+
+def migrate(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
+    """Apply what is outstanding, and return the names of the files. SchemaError as in `outstanding`."""
+    clickhouse.execute(render(_LEDGER, cluster))
+    due = outstanding(known_migrations(), _applied(clickhouse))
+    for migration in due:
+        for statement in migration.statements(cluster):
+            clickhouse.execute(statement)
+        clickhouse.execute(
+            "INSERT INTO schema_migrations (version, name, checksum) VALUES ({v:UInt32}, {n:String}, {c:String})",
+            {"v": migration.version, "n": migration.name, "c": migration.checksum},
+        )
+    return [migration.name for migration in due]
+
+
+def verify(clickhouse: ClickHouse) -> None:
+    """SchemaError unless the database has exactly the schema of this version."""
+    there = clickhouse.rows(
+        "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'schema_migrations'"
+    )
+    due = outstanding(known_migrations(), _applied(clickhouse) if there[0][0] else [])
+    if due:
+        raise SchemaError(f"the database lacks {', '.join(m.name for m in due)}: run `routee-sinks schema`")
+
+
+def _applied(clickhouse: ClickHouse) -> list[tuple[int, str]]:
+    return [(row[0], row[1]) for row in clickhouse.rows("SELECT version, checksum FROM schema_migrations FINAL")]

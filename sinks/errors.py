@@ -1,0 +1,49 @@
+"""
+What can go wrong in the sinks, by who has to act.
+
+    SinksError
+    ├── RetryableError      the store cannot take the rows now: wait and write the same rows again
+    ├── PermanentError      the store will never take these rows: find the bad ones, keep the rest
+    └── FatalError          a person has to act; the program ends with this one line
+        ├── ConnectError        Kafka or the store cannot be reached, or refuses the credentials, at start
+        ├── TopicError          a topic is missing or has another number of partitions
+        ├── SchemaError         the database's tables are not the ones this version writes
+        ├── FloodError          so many rows are refused that the rows cannot be the problem
+        └── PositionError       the files reach further than their topic
+"""
+
+
+class SinksError(Exception):
+    """Base of all errors of this program."""
+
+
+class RetryableError(SinksError):
+    """The store cannot take the rows now. Nothing, all or some of them may have been written."""
+
+
+class PermanentError(SinksError):
+    """The store refuses at least one of the rows, and always will. `str()` is the store's own message."""
+
+
+class FatalError(SinksError):
+    """A person has to act. `str()` is one line that says on what; no message text, phone number or secret."""
+
+
+class ConnectError(FatalError):
+    """Kafka or the store cannot be reached, or refuses the credentials."""
+
+
+class TopicError(FatalError):
+    """A topic is missing, or has another number of partitions than the settings say."""
+
+
+class SchemaError(FatalError):
+    """The database's tables are not the ones this version writes."""
+
+
+class FloodError(FatalError):
+    """More rows were refused in a minute than can be explained by bad rows."""
+
+
+class PositionError(FatalError):
+    """Files in the folder reach further than the topic they are said to come from."""

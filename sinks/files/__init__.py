@@ -1,0 +1,3 @@
+"""
+Files: where they lie and what their names promise, Parquet and NDJSON, the sink.
+"""

@@ -1,0 +1,88 @@
+"""
+Rows → the bytes of one file, in either format.
+
+A format refuses a row by PermanentError: what it returned can be read by every reader of that format.
+"""
+
+import gzip
+import io
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.json
+import pyarrow.parquet
+
+from sinks.errors import PermanentError
+from sinks.files.columns import SCHEMAS
+from sinks.rows import with_position
+from sinks.source import Record
+
+Format = Callable[[str, Sequence[Record]], bytes]
+
+_BLOCK_BYTES: Final = 4 << 20
+_GZIP_LEVEL: Final = 3
+
+
+def parquet(table: str, rows: Sequence[Record]) -> bytes:
+    """Return a Parquet file with typed columns, compressed by zstd. Fields without a column are left out."""
+    try:
+        data = to_table(table, [with_position(row) for row in rows])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, orjson.JSONDecodeError, AttributeError) as error:
+        raise PermanentError(str(error)) from error
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(data, file, compression="zstd")
+    return file.getvalue()
+
+
+def ndjson(table: str, rows: Sequence[Record]) -> bytes:
+    """Return one JSON object a line, compressed by gzip: the records as they are, with their position."""
+    del table
+    lines = [with_position(row) for row in rows]
+    for number, line in enumerate(lines):
+        try:
+            orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise PermanentError(str(error)) from error
+        if b"\n" in line:
+            lines[number] = orjson.dumps(orjson.loads(line))
+    lines.append(b"")
+    return gzip.compress(b"\n".join(lines), _GZIP_LEVEL, mtime=0)
+
+
+FORMATS: Final[dict[str, Format]] = {"parquet": parquet, "ndjson": ndjson}
+
+
+def to_table(table: str, lines: Sequence[bytes]) -> pa.Table:
+    """
+    Return the typed table of JSON rows.
+
+    pyarrow reads everything but maps from JSON, at several times the speed of any loop in Python; maps are few.
+    """
+    schema = SCHEMAS[table]
+    maps = [field for field in schema if pa.types.is_map(field.type)]
+    data = pyarrow.json.read_json(
+        io.BytesIO(b"\n".join(lines)),
+        read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=_block_size(lines)),
+        parse_options=pyarrow.json.ParseOptions(
+            explicit_schema=pa.schema([field for field in schema if field not in maps]),
+            unexpected_field_behavior="ignore",
+            newlines_in_values=True,
+        ),
+    )
+    if data.num_rows != len(lines):
+        raise pa.ArrowInvalid(f"{len(lines)} records hold {data.num_rows} rows")
+    values = [orjson.loads(line) for line in lines] if maps else []
+    for field in maps:
+        column = [None if value.get(field.name) is None else list(value[field.name].items()) for value in values]
+        data = data.append_column(field, pa.array(column, field.type))
+    data = data.select(schema.names).cast(schema)
+    # The reader takes any bytes for text.
+    data.validate(full=True)
+    return data
+
+
+def _block_size(lines: Sequence[bytes]) -> int:
+    """Return a size that the longest row fits into: the reader gives up on one that does not."""
+    return max(_BLOCK_BYTES, 2 * max(map(len, lines)))

@@ -1,0 +1,41 @@
+"""
+Who writes the files of a partition: a lock of the operating system per partition and table.
+
+The lock ends with its process, however that ends. A process that is frozen keeps it: its successor waits, and so can
+never write a file that the frozen one will write as well when it wakes up. All processes that share a folder must be on
+one machine, or on a file system whose `flock` works between machines.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+
+class PartitionLock:
+    """The right to write the files of one partition."""
+
+    def __init__(self, folder: Path, partition: int) -> None:
+        self._path = folder / f".lock-{partition}"
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Try to take it, without waiting."""
+        if self._descriptor is not None:
+            return True
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Give it back."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

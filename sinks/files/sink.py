@@ -1,0 +1,129 @@
+"""
+Rows to files, exactly once: the names of the files are the committed position.
+
+1. A partition is claimed: its lock is taken, leftovers of an earlier owner are removed, and reading begins after the
+   furthest file. Killed here: nothing happened.
+2. Rows are written to a temporary file, which is synced. Killed here: the next owner removes it and reads them again.
+3. The file is renamed, and its folder is synced. From here on the rows are written, whatever happens.
+4. The offsets are committed to Kafka, for `lag` and for partitions without files. Killed before: the names say more
+   than the commit, and the names are believed.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from sinks.errors import FatalError, RetryableError
+from sinks.files.formats import FORMATS
+from sinks.files.layout import Run, partition_of_temporary, position_of, runs, temporary
+from sinks.files.locks import PartitionLock
+from sinks.source import Record, TopicPartition
+from sinks.tables import tables_by_topic
+
+_DAYS: Final = "date=*"
+
+
+class FileSink:
+    """
+    Implements `Sink` over one folder: every row in exactly one file, per partition and day.
+
+    Rows that a file already covers are passed over. FatalError when the folder cannot be made or written to at start.
+    """
+
+    name = "files"
+
+    def __init__(self, root: Path, file_format: str, topic_prefix: str) -> None:
+        self._root = root
+        self._format = file_format
+        self._tables = tables_by_topic(topic_prefix)
+        self._locks: dict[TopicPartition, PartitionLock] = {}
+        self._next: dict[TopicPartition, int] = {}
+        try:
+            for table in self._tables.values():
+                (root / table).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FatalError(f"SINKS_FILES_ROOT={root}: {error.strerror}") from error
+
+    def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """Take the locks that are free; what they cover begins after the furthest file."""
+        try:
+            locked = [partition for partition in partitions if self._lock(partition).acquire()]
+            for topic, group in groupby(sorted(locked), key=lambda partition: partition.topic):
+                numbers = {partition.partition for partition in group}
+                found = self._tidy(self._root / self._tables[topic], numbers)
+                self._next.update({TopicPartition(topic, number): found.get(number, 0) for number in numbers})
+        except OSError as error:
+            raise RetryableError(f"{self._root}: {error.strerror}") from error
+        return {partition: self._next[partition] or None for partition in locked}
+
+    def release(self, partitions: Iterable[TopicPartition]) -> None:
+        """Give the locks back."""
+        for partition in partitions:
+            self._lock(partition).release()
+            self._next.pop(partition, None)
+
+    def write(self, table: str, rows: Sequence[Record]) -> None:
+        """Write a file for each run of rows of one partition and one day."""
+        for partition, run in self._runs(rows):
+            content = FORMATS[self._format](table, run.rows)
+            try:
+                self._publish(self._root / table / run.folder, run.name(self._format), content)
+            except OSError as error:
+                raise RetryableError(f"{self._root}: {error.strerror}") from error
+            self._next[partition] = run.rows[-1].offset + 1
+
+    def close(self) -> None:
+        """Give back every lock."""
+        self.release(list(self._locks))
+
+    def _lock(self, partition: TopicPartition) -> PartitionLock:
+        if partition not in self._locks:
+            folder = self._root / self._tables[partition.topic]
+            self._locks[partition] = PartitionLock(folder, partition.partition)
+        return self._locks[partition]
+
+    def _tidy(self, folder: Path, numbers: set[int]) -> dict[int, int]:
+        """Remove leftovers of these partitions, and return where each of them goes on."""
+        positions: dict[int, int] = {}
+        for day in folder.glob(_DAYS):
+            for entry in os.scandir(day):
+                if partition_of_temporary(entry.name) in numbers:
+                    Path(entry.path).unlink()
+                elif (found := position_of(entry.name)) is not None and found[0] in numbers:
+                    positions[found[0]] = max(found[1], positions.get(found[0], 0))
+        return positions
+
+    def _runs(self, rows: Sequence[Record]) -> Iterator[tuple[TopicPartition, Run]]:
+        for key, group in groupby(rows, key=lambda row: (row.topic, row.partition)):
+            partition = TopicPartition(*key)
+            written = self._next[partition]
+            for run in runs([row for row in group if row.offset >= written]):
+                yield partition, run
+
+    def _publish(self, folder: Path, name: str, content: bytes) -> None:
+        """Make the file appear, whole and durable."""
+        if not folder.is_dir():
+            folder.mkdir()
+            _sync_folder(folder.parent)
+        draft = folder / temporary(name)
+        try:
+            with draft.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            # A full disk must not stay full of drafts.
+            draft.unlink(missing_ok=True)
+            raise
+        draft.rename(folder / name)
+        _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

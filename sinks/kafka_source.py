@@ -1,0 +1,197 @@
+"""
+Records from Kafka, by kafka-python and its consumer group.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+from kafka.structs import TopicPartition as KafkaPartition
+
+from sinks.errors import ConnectError, RetryableError, TopicError
+from sinks.source import Polled, TopicPartition, assigned_only, first_position
+from streams.contract.brokers import client_options
+from streams.contract.settings import CommonSettings
+
+_log = logging.getLogger(__name__)
+
+_ASK_MS: Final = 5_000
+_CLOSE_MS: Final = 1_500
+
+CONSUMER_OPTIONS: Final[dict[str, Any]] = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "earliest",
+    "allow_auto_create_topics": False,
+    # A process that was killed holds its partitions this long.
+    "session_timeout_ms": 10_000,
+    "heartbeat_interval_ms": 1_000,
+    # The loop polls several times a second even while the store is away; one that does not is stuck.
+    "max_poll_interval_ms": 60_000,
+    # Fewer, larger answers: one fetch costs more than the records in it when they trickle in.
+    "fetch_min_bytes": 65_536,
+    "fetch_max_wait_ms": 200,
+    # What is read ahead is held in memory besides the batch.
+    "fetch_max_bytes": 16 << 20,
+    "max_partition_fetch_bytes": 2 << 20,
+    "metrics_enabled": False,
+}
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no type information
+    """
+    Notes what the group decided, for the thread that polls to act on.
+
+    It is called on the client's own thread, which heartbeats depend on.
+    """
+
+    def __init__(self, notes: "deque[tuple[str, set[TopicPartition]]]") -> None:
+        self._notes = notes
+
+    def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ANN401 - kafka-python's tuples
+        self._notes.append(("revoked", {TopicPartition(*partition) for partition in revoked}))
+
+    def on_partitions_assigned(self, assigned: Any) -> None:  # noqa: ANN401 - kafka-python's tuples
+        self._notes.append(("assigned", {TopicPartition(*partition) for partition in assigned}))
+
+
+class KafkaSource:
+    """
+    Implements `Source`. Heartbeats have a thread of their own; everything else happens in the caller's.
+
+    Every topic must exist with `KAFKA_PARTITIONS` partitions, else TopicError; ConnectError when no broker answers.
+    """
+
+    def __init__(self, settings: CommonSettings, topics: Sequence[str], group: str) -> None:
+        self._consumer = _consumer(settings, group)
+        self._notes: deque[tuple[str, set[TopicPartition]]] = deque()
+        self._delivering: set[TopicPartition] = set()
+        self._paused = False
+        problems = topic_problems(self._consumer, topics, settings.kafka_partitions)
+        if problems:
+            self._consumer.close(timeout_ms=_CLOSE_MS)
+            raise TopicError("; ".join(problems))
+        self._consumer.subscribe(topics=list(topics), listener=_Listener(self._notes))
+
+    def poll(self, seconds: float, max_records: int) -> Polled:
+        """Wait at most `seconds` for records, at most `max_records` of them."""
+        fetched = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=max_records)
+        news = Polled()
+        while self._notes:
+            self._note(news, *self._notes.popleft())
+        news.records = assigned_only(fetched, self._delivering)
+        return news
+
+    def _note(self, news: Polled, what: str, partitions: set[TopicPartition]) -> None:
+        if what == "revoked":
+            news.revoked |= partitions
+            news.assigned -= partitions
+            self._delivering -= partitions
+        else:
+            news.assigned |= partitions
+            news.shared_out = True
+            # Nothing is fetched before somebody says from where.
+            self._consumer.pause(*self._still_assigned(partitions))
+
+    def begin(self, partition: TopicPartition, position: int | None) -> int | None:
+        """Deliver from there on."""
+        if not self._still_assigned({partition}):
+            return None
+        theirs = KafkaPartition(*partition)
+        try:
+            first = self._first(theirs, position)
+        except KafkaError as error:
+            raise RetryableError(f"Kafka does not tell the offsets of {partition.topic}: {error!r}") from error
+        self._consumer.seek(theirs, first)
+        self._delivering.add(partition)
+        if not self._paused:
+            self._consumer.resume(theirs)
+        return first
+
+    def _first(self, partition: KafkaPartition, position: int | None) -> int:
+        committed = self._consumer.committed(partition, timeout_ms=_ASK_MS)
+        end = self._consumer.end_offsets([partition])[partition]
+        oldest: int = self._consumer.beginning_offsets([partition])[partition]
+        return max(oldest, first_position(TopicPartition(*partition), position, committed, end))
+
+    def pause(self) -> None:
+        """Stop fetching what is delivered."""
+        if not self._paused:
+            self._paused = True
+            self._consumer.pause(*self._still_assigned(self._delivering))
+
+    def resume(self) -> None:
+        """Fetch again."""
+        if self._paused:
+            self._paused = False
+            self._consumer.resume(*self._still_assigned(self._delivering))
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> bool:
+        """Commit and wait for the answer; a group that is being shared out anew refuses, and so may a broker."""
+        mine = self._still_assigned(set(positions))
+        offsets = {partition: OffsetAndMetadata(positions[partition], "", -1) for partition in mine}
+        try:
+            if offsets:
+                self._consumer.commit(offsets, timeout_ms=_ASK_MS)
+        except KafkaError as error:
+            _log.warning("could not commit", extra={"error": type(error).__name__, "partitions": len(offsets)})
+            return False
+        return True
+
+    def ends(self) -> dict[TopicPartition, int]:
+        """Return what the newest fetches told."""
+        found = {}
+        for partition in self._still_assigned(self._delivering):
+            end = self._consumer.highwater(partition)
+            if end is not None:
+                found[TopicPartition(*partition)] = end
+        return found
+
+    def close(self) -> None:
+        """Leave the group, within a second or two even when no broker answers."""
+        try:
+            self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
+        except KafkaError as error:
+            _log.warning("could not leave the group in time", extra={"error": type(error).__name__})
+
+    def _still_assigned(self, partitions: set[TopicPartition]) -> list[KafkaPartition]:
+        """Return those that are assigned, as the client's own tuples: it takes no others."""
+        return [partition for partition in self._consumer.assignment() if partition in partitions]
+
+
+def _consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN401 - kafka-python has no types
+    try:
+        return KafkaConsumer(
+            group_id=group, **CONSUMER_OPTIONS, **client_options(settings), bootstrap_timeout_ms=10_000
+        )
+    except (KafkaError, OSError) as error:
+        raise ConnectError(
+            f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: {type(error).__name__}"
+        ) from error
+
+
+def topic_problems(consumer: Any, topics: Sequence[str], partitions: int) -> list[str]:  # noqa: ANN401 - same
+    """Return a line for each topic that is missing or has another number of partitions."""
+    problems = []
+    for topic in topics:
+        found = len(consumer.partitions_for_topic(topic))
+        if not found:
+            problems.append(f"topic {topic} is missing: create it with `routee-streams topics`")
+        elif found != partitions:
+            problems.append(f"topic {topic} has {found} partitions, KAFKA_PARTITIONS={partitions}")
+    return problems
+
+
+def check_topics(settings: CommonSettings, topics: Sequence[str]) -> list[str]:
+    """Return every problem with Kafka and these topics, one line each."""
+    try:
+        consumer = _consumer(settings, group=None)
+    except ConnectError as error:
+        return [str(error)]
+    try:
+        return topic_problems(consumer, topics, settings.kafka_partitions)
+    finally:
+        consumer.close(timeout_ms=_CLOSE_MS)

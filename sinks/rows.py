@@ -1,0 +1,56 @@
+"""
+Record → row: what of a topic can be written to a table at all, decided by looking at the bytes.
+
+Values are JSON in the table's own column names, so a row is the value itself: it is not parsed and built again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from sinks.source import Record
+
+NOT_AN_OBJECT: Final = "not a JSON object"
+
+_OPEN: Final = ord("{")
+_CLOSE: Final = ord("}")
+
+
+@dataclass(slots=True)
+class Sorted:
+    """The records of one table, apart: those to write, those no store can take, and how many carry nothing."""
+
+    rows: list[Record] = field(default_factory=list)
+    unusable: list[Record] = field(default_factory=list)
+    empty: int = 0
+
+
+def sort_out(records: Sequence[Record]) -> Sorted:
+    """
+    Tell rows from what cannot be one.
+
+    Tombstones and empty values carry nothing. Anything that is not one `{…}` is unusable: a store that reads rows one
+    after the other could take its bytes for a part of the next row. What is inside the braces is the store's to judge.
+    """
+    parts = Sorted()
+    for record in records:
+        value = record.value
+        if not value:
+            parts.empty += 1
+        elif (value[0] == _OPEN and value[-1] == _CLOSE) or _is_object(value):
+            parts.rows.append(record)
+        else:
+            parts.unusable.append(record)
+    return parts
+
+
+def _is_object(value: bytes) -> bool:
+    text = value.strip()
+    return text.startswith(b"{") and text.endswith(b"}")
+
+
+def with_position(record: Record) -> bytes:
+    """Return the row with two more columns, `topic_partition` and `topic_offset`: where the record lies."""
+    head = (record.value or b"").rstrip()[:-1].rstrip()
+    comma = b"" if head.endswith(b"{") else b","
+    return b'%b%b"topic_partition":%d,"topic_offset":%d}' % (head, comma, record.partition, record.offset)

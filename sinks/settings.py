@@ -1,0 +1,57 @@
+"""
+The settings of `routee-sinks`.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from sinks.batch import Limits
+from streams.contract.settings import CommonSettings
+
+
+class SinksSettings(CommonSettings):
+    """What `routee-sinks` reads from the environment, besides how Kafka is reached."""
+
+    sinks_metrics_port: int = Field(
+        9102, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0 takes a free one and logs it."
+    )
+    sinks_batch_rows: int = Field(
+        20_000, ge=1, le=1_000_000, description="Rows after which a batch is written; more means fewer, larger writes."
+    )
+    sinks_batch_seconds: float = Field(
+        1.0, gt=0, le=3600, description="Age at which a batch is written; with files, how often a new file appears."
+    )
+    sinks_batch_bytes: int = Field(
+        33_554_432, ge=1024, le=1 << 30, description="Bytes after which a batch is written; bounds the memory."
+    )
+    sinks_max_rejected_per_minute: int = Field(
+        1_000, ge=0, description="More refused rows than this in a minute end the program: then it is not the rows."
+    )
+    sinks_files_root: Path = Field(
+        Path("data/files"), description="Folder of the files; all processes of one group must share it."
+    )
+    sinks_files_format: Literal["parquet", "ndjson"] = Field(
+        "parquet", description="Typed Parquet (zstd), or the records as they are, one a line (gzip)."
+    )
+    clickhouse_url: str = Field(
+        "http://127.0.0.1:8123",
+        pattern=r"^https?://[^\s/@:]+(:\d{1,5})?(/[^\s?#]*)?$",
+        description="Address of ClickHouse's HTTP interface; user and password have settings of their own.",
+    )
+    clickhouse_user: str = Field("default", description="User that may create tables and insert.")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    clickhouse_database: str = Field(
+        "routee", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$", description="Database; `routee-sinks schema` creates it."
+    )
+    clickhouse_cluster: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.{}-]{1,64}$",
+        description="Cluster of replicas on which the schema is created, with replicated tables; none for one server.",
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """Return when a batch is due."""
+        return Limits(rows=self.sinks_batch_rows, nbytes=self.sinks_batch_bytes, seconds=self.sinks_batch_seconds)

@@ -1,0 +1,22 @@
+"""
+Which topic fills which table. The same names are used for ClickHouse tables and for folders of files.
+"""
+
+from typing import Final
+
+from streams.contract.topics import CALLBACKS_REJECTED, CAMPAIGN_PROGRESS, SMS_STATUS, Topic
+
+SMS_STATUS_TABLE: Final = "sms_status"
+CAMPAIGN_PROGRESS_TABLE: Final = "campaign_progress"
+REJECTED_CALLBACKS_TABLE: Final = "rejected_callbacks"
+
+TABLE_OF: Final[dict[Topic, str]] = {
+    SMS_STATUS: SMS_STATUS_TABLE,
+    CAMPAIGN_PROGRESS: CAMPAIGN_PROGRESS_TABLE,
+    CALLBACKS_REJECTED: REJECTED_CALLBACKS_TABLE,
+}
+
+
+def tables_by_topic(prefix: str) -> dict[str, str]:
+    """Return the full topic name → table, for every topic that is read."""
+    return {topic.name(prefix): table for topic, table in TABLE_OF.items()}

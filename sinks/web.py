@@ -1,0 +1,63 @@
+"""
+`/livez`, `/readyz` and `/metrics` over HTTP, on a thread of their own.
+"""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from sinks.errors import FatalError
+from sinks.metrics import Readiness
+
+_TEXT = "text/plain; charset=utf-8"
+
+
+class StatusServer:
+    """Answers until it is closed. FatalError when the port cannot be had."""
+
+    def __init__(self, port: int, registry: CollectorRegistry, readiness: Readiness) -> None:
+        try:
+            self._server = ThreadingHTTPServer(("", port), _handler(registry, readiness))
+        except OSError as error:
+            raise FatalError(f"SINKS_METRICS_PORT={port}: {error.strerror}") from error
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, name="status", daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        """Return the port it listens on."""
+        return int(self._server.server_address[1])
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler(registry: CollectorRegistry, readiness: Readiness) -> type[BaseHTTPRequestHandler]:
+    def answer(path: str) -> tuple[int, str, bytes]:
+        match path:
+            case "/livez":
+                return 200, _TEXT, b"alive\n"
+            case "/readyz":
+                reasons = readiness.reasons
+                return (503, _TEXT, "\n".join([*reasons, ""]).encode()) if reasons else (200, _TEXT, b"ready\n")
+            case "/metrics":
+                return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
+            case _:
+                return 404, _TEXT, b"/livez, /readyz, /metrics\n"
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, content_type, body = answer(self.path.partition("?")[0])
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing: every probe would be a line."""
+
+    return Handler

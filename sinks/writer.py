@@ -1,0 +1,134 @@
+"""
+One batch into the store: again until it is in, and around the rows that can never be.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from sinks.batch import Batch
+from sinks.errors import PermanentError, RetryableError
+from sinks.metrics import Metrics, Readiness
+from sinks.rejections import Flood, Rejections, rejection_of
+from sinks.retry import Backoff
+from sinks.rows import NOT_AN_OBJECT, sort_out
+from sinks.sink import Sink
+from sinks.source import Record
+
+_log = logging.getLogger(__name__)
+
+
+class Writer:
+    """
+    Writes batches, one at a time.
+
+    When `write` returns, every record of the batch is in the store, in `sinks.rejected`, or carried nothing: only then
+    may its offsets be committed. It waits as long as the store is away. FatalError ends it; the batch is then to be
+    read again.
+    """
+
+    def __init__(  # noqa: PLR0913 - its collaborators
+        self,
+        sink: Sink,
+        rejections: Rejections,
+        tables: Mapping[str, str],
+        *,
+        flood: Flood,
+        metrics: Metrics,
+        readiness: Readiness,
+        backoff: Backoff = Backoff(),  # noqa: B008 - immutable
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._sink = sink
+        self._rejections = rejections
+        self._tables = tables
+        self._flood = flood
+        self._metrics = metrics
+        self._readiness = readiness
+        self._backoff = backoff
+        self._sleep = sleep
+
+    def write(self, batch: Batch) -> None:
+        """Write all tables of the batch."""
+        started = time.perf_counter()
+        for table, records in self._by_table(batch).items():
+            parts = sort_out(records)
+            if parts.rows:
+                self._write_rows(table, parts.rows)
+            for record in parts.unusable:
+                self._give_up(table, record, NOT_AN_OBJECT)
+            self._metrics.empty.labels(table).inc(parts.empty)
+        self._metrics.batch_rows.observe(len(batch))
+        self._metrics.write_seconds.observe(time.perf_counter() - started)
+
+    def _by_table(self, batch: Batch) -> dict[str, list[Record]]:
+        tables: dict[str, list[Record]] = {}
+        for partition, records in batch.records.items():
+            tables.setdefault(self._tables[partition.topic], []).extend(records)
+        return tables
+
+    def _write_rows(self, table: str, rows: Sequence[Record]) -> None:
+        """Write what can be written: while the store refuses, halve; what is refused alone is given up."""
+        try:
+            self._insist(table, lambda: self._sink.write(table, rows))
+        except PermanentError as refusal:
+            if len(rows) == 1:
+                self._give_up(table, rows[0], str(refusal))
+                return
+            middle = len(rows) // 2
+            self._write_rows(table, rows[:middle])
+            self._write_rows(table, rows[middle:])
+        else:
+            self._metrics.rows.labels(table).inc(len(rows))
+
+    def _give_up(self, table: str, record: Record, error: str) -> None:
+        self._flood.count()
+        rejection = rejection_of(record, self._sink.name, table, error)
+        self._insist(table, lambda: self._rejections.add(rejection))
+        self._metrics.rejected.labels(table).inc()
+        _log.warning(
+            "row refused",
+            extra={"table": table, "topic": record.topic, "partition": record.partition, "offset": record.offset},
+        )
+
+    def _insist(self, table: str, attempt: Callable[[], None]) -> None:
+        failures = 0
+        while True:
+            try:
+                attempt()
+            except RetryableError as error:
+                failures += 1
+                delay = self._backoff.delay(failures)
+                self._metrics.retries.labels(table).inc()
+                self._readiness.trouble("store", str(error))
+                _log.warning("will try again", extra={"table": table, "error": str(error), "seconds": delay})
+                self._sleep(delay)
+            else:
+                break
+        self._readiness.fine("store")
+
+
+class Writing:
+    """One batch being written on a thread of its own, so that the caller can go on polling."""
+
+    def __init__(self, writer: Writer, batch: Batch) -> None:
+        self.batch = batch
+        self._writer = writer
+        self._error: BaseException | None = None
+        # A daemon: a store that hangs must not keep the process from ending. What it does not finish is read again.
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._writer.write(self.batch)
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that asks for the result
+            self._error = error
+
+    def finished(self, seconds: float) -> bool:
+        """Wait at most that long, and say whether the batch is written. Raises what the writer raised."""
+        self._thread.join(seconds)
+        if self._error is not None:
+            raise self._error
+        return not self._thread.is_alive()
