@@ -1,6 +1,5 @@
 """Alarms, commits and exit codes."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -90,7 +89,7 @@ def test_dying_says_why_and_leaves_with_its_code(
 ) -> None:
     codes: list[int] = []
     monkeypatch.setattr("os._exit", codes.append)
-    end: Callable[[Exit, str], None] = errors.die
+    end: Any = errors.die
     end(Exit.FENCED, "p 3 has a newer owner")
     assert codes == [79]
     assert caplog.messages == ["fenced: p 3 has a newer owner"]
