@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sandbox import up
+from sandbox.demo import command as demo
+from sandbox.emulator import arguments as emulator_arguments
+from sandbox.emulator import command as emulator
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,11 @@ class Command:
     run: Callable[[argparse.Namespace], int]
 
 
-COMMANDS = (Command("up", "run Kafka, ClickHouse and the three programs until Ctrl-C", up.add_arguments, up.run),)
+COMMANDS = (
+    Command("up", "run Kafka, ClickHouse and the three programs until Ctrl-C", up.add_arguments, up.run),
+    Command("demo", "send campaigns through all of it, watch, check every number, stop", demo.add_arguments, demo.run),
+    Command("emulate", "be Routee, for any callback URL", emulator_arguments.add_arguments, emulator.run),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,3 @@
+"""
+`routee-sandbox demo`: campaigns through the whole pipeline, watched while they run, and checked to the last cell.
+"""

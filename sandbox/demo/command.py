@@ -1,0 +1,132 @@
+"""
+`routee-sandbox demo`.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from sandbox.audit.errors import AuditError
+from sandbox.demo.queries import QUERIES
+from sandbox.demo.run import Run, SwallowOne, traffic_options
+from sandbox.demo.screen import Screen, difference_lines, verdict_lines
+from sandbox.emulator.command import default_start
+from sandbox.emulator.errors import EmulatorError
+from sandbox.errors import SandboxError
+from sandbox.stack import Sandbox
+from sandbox.temporary import RULES, temporary_settings
+from streams.contract.logline import configure_logging
+from streams.contract.settings import SettingsError
+
+_RATE: Final = 1200.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of `demo`."""
+    parser.add_argument("--seed", type=int, default=7, metavar="N", help="same seed, same traffic (%(default)s)")
+    parser.add_argument(
+        "--swallow-one",
+        action="store_true",
+        help="answer one callback 200 without delivering it: the check must find it, and the demo fail",
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the folder with all data, logs and the ledger")
+
+
+def run(args: argparse.Namespace) -> int:
+    """
+    Run the demo; return 0 only if every number agrees with the ledger, 1 otherwise.
+
+    Whatever happens, it leaves nothing running, and its folder only when it was asked to `--keep` it.
+    """
+    screen = Screen()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ.update(RULES)
+    try:
+        with _folder(keep=args.keep) as folder:
+            return _demo(screen, folder, args)
+    except KeyboardInterrupt:
+        screen.failed("interrupted; everything is stopped")
+    except (SandboxError, SettingsError, EmulatorError, AuditError) as error:
+        screen.failed(str(error))
+    return 1
+
+
+@contextmanager
+def _folder(*, keep: bool) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="routee-demo-"))
+    try:
+        yield folder
+    finally:
+        if keep:
+            sys.stderr.write(f"kept: {folder}\n")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _demo(screen: Screen, folder: Path, args: argparse.Namespace) -> int:
+    settings = temporary_settings(folder)
+    configure_logging("sandbox", settings)
+    screen.title(args.seed)
+    began = time.monotonic()
+    sandbox = Sandbox(settings)
+    with screen.step("Starting Kafka, ClickHouse, ingest, streams and two sinks"):
+        sandbox.start()
+    try:
+        screen.done(f"Kafka, ClickHouse, ingest, streams and two sinks are up after {time.monotonic() - began:.1f} s")
+        return _watched(screen, sandbox, args)
+    finally:
+        with screen.step("Stopping"):
+            sandbox.stop()
+
+
+def _watched(screen: Screen, sandbox: Sandbox, args: argparse.Namespace) -> int:
+    traffic = traffic_options(args.seed, sandbox.addresses.callback_url)
+    demo = Run(sandbox, traffic, default_start(datetime.now(UTC)), _RATE)
+    screen.heading(
+        f"Routee sends {traffic.campaigns} campaigns to {traffic.recipients:,} each, and {traffic.singles} single SMS",
+        "many twice, out of order, in parts",
+    )
+    swallow = SwallowOne() if args.swallow_one else None
+    with screen.campaigns(demo.campaigns) as show:
+        tally = asyncio.run(demo.send(show, swallow))
+    screen.done(f"{tally.accepted:,} callbacks accepted, {tally.retried:,} of them not at the first try")
+    with screen.step("Waiting until all of it is in ClickHouse, and comparing"):
+        audit = demo.audit()
+
+    screen.heading("Campaigns, as ClickHouse has them", "SELECT … FROM campaigns")
+    screen.table(demo.table())
+    screen.heading(
+        "Checked against the emulator's ledger", "it knows what must come of every callback that was accepted"
+    )
+    if swallow:
+        screen.hint(f"One callback about SMS {swallow.sms_key} was answered 200 and thrown away: it must be missed.")
+    if audit.differences:
+        for line in difference_lines(audit):
+            screen.failed(line)
+        screen.failed(
+            f"{len(audit.differences):,} cells differ: callbacks that were answered 200 are not in the tables"
+        )
+        return 1
+    for line in verdict_lines(audit, tally):
+        screen.done(line)
+    for query in QUERIES:
+        screen.answers(query.question, query.sql, list(demo.clickhouse.rows(query.sql)))
+    _what_next(screen)
+    return 0
+
+
+def _what_next(screen: Screen) -> None:
+    screen.heading("Ask yourself", "in a sandbox that stays up")
+    screen.command("make sandbox")
+    screen.command(".venv/bin/routee-sandbox emulate --url http://127.0.0.1:8080/callbacks --strategy mixed")
+    screen.command(f"curl 'http://127.0.0.1:8123/?database=routee' --data-binary '{' '.join(QUERIES[0].sql.split())}'")

@@ -1,0 +1,140 @@
+"""
+What the demo does, step by step. What it shows is the business of `screen`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sandbox.audit.audit import Audit, Kafka, Sources, audit
+from sandbox.audit.clickhouse import ClickHouse
+from sandbox.audit.errors import SourceError
+from sandbox.emulator.connection import Target
+from sandbox.emulator.ledger import Ledger, read_ledger
+from sandbox.emulator.retries import RetrySchedule
+from sandbox.emulator.sender import Sender, SendOptions, Tally
+from sandbox.emulator.traffic.model import Callback, StatusCallback, Strategy
+from sandbox.emulator.traffic.options import TrafficOptions
+from sandbox.emulator.traffic.population import campaigns
+from sandbox.emulator.traffic.schedule import schedule
+from sandbox.stack import Sandbox
+
+_LOOK_SECONDS: Final = 0.4
+_CONNECTIONS: Final = 48
+_PROGRESS: Final = """
+SELECT campaign_tracking_id, messages_final, messages_delivered, campaign_status
+FROM campaigns"""
+_CAMPAIGNS: Final = """
+SELECT name, strategy, total_recipients, messages, parts, messages_delivered, delivery_rate,
+       reconciliation, drift, price_total
+FROM campaigns
+ORDER BY first_received_at"""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look while traffic flows: what was sent, and what ClickHouse shows, by campaign."""
+
+    tally: Tally
+    seconds: float
+    campaigns: dict[str, dict[str, Any]]
+
+
+def traffic_options(seed: int, callback_url: str) -> TrafficOptions:
+    """Return the demo's traffic: four campaigns of both strategies, singles, and more faults than in real life."""
+    return TrafficOptions(
+        seed,
+        callback_url,
+        campaigns=4,
+        recipients=1500,
+        singles=400,
+        strategies=(Strategy.ON_CHANGE, Strategy.ON_COMPLETION),
+        conflicts=0.002,
+        malformed=0.003,
+    )
+
+
+class Run:
+    """One run of the demo in a sandbox that is up; its ledger lies in the sandbox's folder."""
+
+    def __init__(self, sandbox: Sandbox, traffic: TrafficOptions, start: int, rate: float) -> None:
+        settings = sandbox.settings
+        self.campaigns = campaigns(traffic, start)
+        self.clickhouse = ClickHouse(
+            sandbox.addresses.clickhouse,
+            settings.clickhouse_user,
+            settings.clickhouse_database,
+            settings.clickhouse_password.get_secret_value(),
+        )
+        self._ledger = settings.sandbox_dir / "ledger.ndjson"
+        self._addresses = sandbox.addresses
+        self._kafka = Kafka(sandbox.addresses.kafka, settings.kafka_topic_prefix)
+        self._traffic = traffic
+        self._start = start
+        self._rate = rate
+
+    @property
+    def ledger(self) -> Path:
+        """Return where the ledger is."""
+        return self._ledger
+
+    async def send(self, show: Callable[[Look], None], swallow: Callable[[Callback], bool] | None) -> Tally:
+        """Send all traffic; `show` is called a few times a second."""
+        options = SendOptions(self._rate, RetrySchedule(0.01), _CONNECTIONS, swallow)
+        with Ledger(self._ledger) as ledger:
+            ledger.open(self._traffic, self._start)
+            sender = Sender(Target.parse(self._traffic.callback_url), ledger, options)
+            watching = asyncio.create_task(self._watch(sender.tally, show))
+            await sender.send(schedule(self._traffic, self._start))
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            ledger.close(complete=True)
+            return sender.tally
+
+    async def _watch(self, tally: Tally, show: Callable[[Look], None]) -> None:
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            with suppress(SourceError):  # the next look will do
+                rows = await asyncio.to_thread(self._look)
+                show(Look(tally, time.monotonic() - began, rows))
+
+    def _look(self) -> dict[str, dict[str, Any]]:
+        return {row["campaign_tracking_id"]: row for row in self.clickhouse.rows(_PROGRESS)}
+
+    def audit(self) -> Audit:
+        """Hold topics, tables and metrics against the ledger, once the pipeline is quiet."""
+        pages = f"{self._addresses.ingest}/metrics", f"{self._addresses.streams}/metrics"
+        return audit(read_ledger(self._ledger), Sources(self.clickhouse, self._kafka, *pages), quiet_seconds=6.0)
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return the campaigns as ClickHouse has them."""
+        return list(self.clickhouse.rows(_CAMPAIGNS))
+
+
+class SwallowOne:
+    """
+    Names the first final status of a campaign's SMS, and every copy of it, as what is lost without a word.
+
+    `sms_key` is the SMS it hit, None before.
+    """
+
+    def __init__(self) -> None:
+        self.sms_key: str | None = None
+        self._said: tuple[str, str] | None = None
+
+    def __call__(self, callback: Callback) -> bool:
+        """Return whether this callback is to be lost."""
+        subject = callback.subject
+        if not isinstance(subject, StatusCallback) or not subject.message.campaign:
+            return False
+        said = subject.part.sms_id, subject.change.status.value
+        if self._said is None and subject.change is subject.part.changes[-1]:
+            self._said = said
+            self.sms_key = subject.message.sms_key(subject.part)
+        return said == self._said

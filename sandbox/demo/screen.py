@@ -1,0 +1,216 @@
+"""
+What the demo shows: live bars on a terminal, plain lines in a pipe or a log.
+"""
+
+import io
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from sandbox.audit.audit import Audit
+from sandbox.demo.run import Look
+from sandbox.emulator.sender import Tally
+from sandbox.emulator.traffic.model import Campaign
+
+_PIPE_COLUMNS: Final = 120
+_PLAIN_LINE_SECONDS: Final = 2.0
+_DIFFERENCES_SHOWN: Final = 10
+_VERDICTS: Final = ("applied", "duplicate", "stale", "conflict", "report", "rejected")
+
+Show = Callable[[Look], None]
+
+
+class Screen:
+    """Standard output, as a terminal or as something that keeps lines (a pipe, a log, a dumb terminal)."""
+
+    def __init__(self) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")
+        self._console = Console(highlight=False)
+        self._is_live = self._console.is_terminal and not self._console.is_dumb_terminal
+        if not self._is_live:
+            self._console = Console(highlight=False, width=_PIPE_COLUMNS, no_color=True, force_terminal=False)
+
+    def title(self, seed: int) -> None:
+        """Say what this is."""
+        self._console.print(f"\n[bold]routee-callbacks[/]  demo, seed {seed}")
+        self._console.print(
+            "A real Kafka, a real ClickHouse engine and the three programs, all on this machine. "
+            "Only Routee is emulated.\n",
+            style="dim",
+        )
+
+    @contextmanager
+    def step(self, doing: str) -> Iterator[None]:
+        """Say that something is being done, for as long as it takes."""
+        if self._is_live:
+            with self._console.status(f"{doing} …"):
+                yield
+        else:
+            self._console.print(f"- {doing} …")
+            yield
+
+    def done(self, what: str) -> None:
+        """Say that something went well."""
+        self._console.print(Text.assemble(("✔ ", "green"), what))
+
+    def failed(self, what: str) -> None:
+        """Say that something is wrong."""
+        self._console.print(Text.assemble(("✘ ", "bold red"), (what, "red")))
+
+    def heading(self, text: str, about: str = "") -> None:
+        """Begin a new part."""
+        self._console.print(Text.assemble("\n", (text, "bold"), (f"  {about}" if about else "", "dim")))
+
+    @contextmanager
+    def campaigns(self, planned: Sequence[Campaign]) -> Iterator[Show]:
+        """Give the function that shows how far the campaigns are."""
+        if not self._is_live:
+            yield _PlainLines(self._console, planned)
+            return
+        bars = _Bars(planned)
+        with Live(bars.picture(), console=self._console, refresh_per_second=8) as live:
+            yield lambda look: live.update(bars.look(look))
+
+    def table(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Show the campaigns."""
+        table = Table(box=None, header_style="dim", pad_edge=False)
+        table.add_column("campaign")
+        table.add_column("strategy")
+        for name in ("recipients", "parts", "delivered", "rate", "cost"):
+            table.add_column(name, justify="right")
+        table.add_column("reconciliation")
+        for row in rows:
+            table.add_row(*_cells(row))
+        self._console.print(table)
+
+    def answers(self, question: str, sql: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Show a query and what it answers."""
+        self._console.print(Text.assemble("\n", (question, "bold")))
+        self._console.print(Text("\n".join(f"  {line}" for line in sql.splitlines()), style="cyan"))
+        table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("")
+        for name, value in rows[0].items() if rows else ():
+            table.add_column(name, justify="left" if isinstance(value, str) and not _is_number(value) else "right")
+        for row in rows:
+            table.add_row("", *(_trimmed(value) for value in row.values()))
+        self._console.print(table)
+
+    def hint(self, text: str) -> None:
+        """Say what to do next."""
+        self._console.print(Text(text, style="dim"))
+
+    def command(self, text: str) -> None:
+        """Show a command to type."""
+        self._console.print(Text(f"  {text}", style="cyan"), soft_wrap=True)
+
+
+def verdict_lines(audit: Audit, tally: Tally) -> Iterator[str]:
+    """Yield what an audit without differences has shown."""
+    yield (
+        f"{audit.sms:,} SMS, {audit.messages:,} messages, {audit.campaigns} campaigns: "
+        "every cell, in ClickHouse and in the topics, is what follows from the ledger"
+    )
+    before = audit.malformed - audit.verdicts.get("rejected", 0)
+    terms = [f"{audit.verdicts.get(verdict, 0):,} {verdict}" for verdict in _VERDICTS]
+    yield f"{tally.accepted:,} answered 200 = {' + '.join(terms)} by streams + {before:,} by ingest"
+    yield f"{audit.malformed:,} bodies that were no callbacks: each is in rejected_callbacks with its reason"
+
+
+def difference_lines(audit: Audit) -> Iterator[str]:
+    """Yield what is wrong, the first differences one by one."""
+    for difference in audit.differences[:_DIFFERENCES_SHOWN]:
+        yield str(difference)
+    more = len(audit.differences) - _DIFFERENCES_SHOWN
+    if more > 0:
+        yield f"… and {more:,} more"
+
+
+class _Bars:
+    """One bar per campaign: the share of its recipients whose SMS have come to an end."""
+
+    def __init__(self, planned: Sequence[Campaign]) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            TextColumn("{task.fields[strategy]}", style="dim"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[news]}", style="dim"),
+        )
+        self._tasks: dict[str, TaskID] = {
+            campaign.tracking_id: self._progress.add_task(
+                campaign.name, total=campaign.recipients, strategy=campaign.strategy.value, news=""
+            )
+            for campaign in planned
+        }
+
+    def look(self, look: Look) -> Group:
+        """Take in a look; return the picture."""
+        for key, row in look.campaigns.items():
+            if key in self._tasks:
+                self._progress.update(self._tasks[key], completed=row["messages_final"], news=_news(row))
+        return self.picture(_pace(look))
+
+    def picture(self, pace: str = "") -> Group:
+        """Return the bars with a line below them."""
+        return Group(self._progress, Text(pace, style="dim"))
+
+
+class _PlainLines:
+    """A line every two seconds."""
+
+    def __init__(self, console: Console, planned: Sequence[Campaign]) -> None:
+        self._console = console
+        self._planned = planned
+        self._last = time.monotonic()
+
+    def __call__(self, look: Look) -> None:
+        """Take in a look."""
+        if time.monotonic() - self._last < _PLAIN_LINE_SECONDS:
+            return
+        self._last = time.monotonic()
+        finals = (self._final(campaign, look) for campaign in self._planned)
+        self._console.print(f"  {_pace(look)} · {' · '.join(finals)}", soft_wrap=True)
+
+    def _final(self, campaign: Campaign, look: Look) -> str:
+        final = look.campaigns.get(campaign.tracking_id, {}).get("messages_final", 0)
+        return f"{campaign.name} {final * 100 // max(1, campaign.recipients)} %"
+
+
+def _news(row: dict[str, Any]) -> str:
+    return f"{row['messages_delivered']:,} delivered · Routee says {row['campaign_status'] or 'nothing yet'}"
+
+
+def _pace(look: Look) -> str:
+    return f"{look.tally.accepted:,} callbacks accepted, {look.tally.accepted / look.seconds:,.0f}/s"
+
+
+def _cells(row: dict[str, Any]) -> Iterator[str | Text]:
+    yield str(row["name"])
+    yield str(row["strategy"])
+    yield f"{row['total_recipients']:,}"
+    yield f"{row['parts']:,}"
+    yield f"{row['messages_delivered']:,}"
+    yield f"{row['delivery_rate']:.1%}"
+    yield f"{float(row['price_total']):,.4f}"
+    drift = ", ".join(f"{status} {count:+d}" for status, count in row["drift"].items())
+    style = "green" if row["reconciliation"] == "consistent" else "yellow"
+    yield Text.assemble((row["reconciliation"], style), (f"  {drift}" if drift else "", "dim"))
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace("-", "", 1).isdigit()
+
+
+def _trimmed(value: object) -> str:
+    if isinstance(value, str) and _is_number(value) and "." in value:
+        return value.rstrip("0").rstrip(".")
+    return "" if value is None else str(value)
