@@ -1,0 +1,57 @@
+"""
+`routee-ingest check`: everything that would keep ingest from storing callbacks, said at once.
+"""
+
+import asyncio
+import logging
+import socket
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from ingest.errors import CannotListenError
+from ingest.kafka_log import topic_problems
+from ingest.server import tls_context
+from ingest.settings import IngestSettings, is_network
+from streams.contract.brokers import client_options
+
+_TIMEOUT_MS = 5000
+
+
+def problems(settings: IngestSettings) -> list[str]:
+    """Return a line per problem; none means that callbacks can be stored."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    return [*_tls(settings), *_host_names(settings), *asyncio.run(_kafka(settings))]
+
+
+def _tls(settings: IngestSettings) -> list[str]:
+    try:
+        tls_context(settings)
+    except CannotListenError as error:
+        return [str(error)]
+    return []
+
+
+def _host_names(settings: IngestSettings) -> list[str]:
+    found = []
+    for name in (entry for entry in settings.allowed_networks if not is_network(entry)):
+        try:
+            socket.getaddrinfo(name, None)
+        except OSError as error:
+            found.append(f"INGEST_ALLOWED_NETWORKS: {name} cannot be looked up: {error.strerror}")
+    return found
+
+
+async def _kafka(settings: IngestSettings) -> list[str]:
+    try:
+        client = AIOKafkaClient(**client_options(settings), request_timeout_ms=_TIMEOUT_MS)
+    except OSError as error:
+        return [f"KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE or KAFKA_SSL_KEYFILE cannot be used: {error}"]
+    try:
+        await client.bootstrap()
+        cluster = await client.fetch_all_metadata()
+    except (KafkaError, OSError):
+        return [f"Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}"]
+    finally:
+        await client.close()
+    return [problem for problem, _ in topic_problems(cluster, settings)]

@@ -1,0 +1,99 @@
+"""
+The command `routee-ingest`: serve, check.
+"""
+
+import argparse
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+
+from ingest.errors import IngestError
+from ingest.settings import IngestSettings
+from streams.contract.logline import configure_logging
+from streams.contract.settings import SettingsError, load_settings
+
+logger = logging.getLogger(__name__)
+
+OK, FAILED, WRONG_USAGE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0 done, 1 failed, 2 wrong usage or settings."""
+    command = _parser().parse_args(arguments).command
+    try:
+        settings = load_settings(IngestSettings)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return WRONG_USAGE
+    configure_logging("ingest", settings)
+    return _serve(settings) if command == "serve" else _check(settings)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="routee-ingest",
+        description="Takes Routee's callbacks over HTTP and answers 200 once Kafka has them.",
+        epilog="Settings are environment variables: see ingest/README.md.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="run the HTTP server until SIGTERM")
+    commands.add_parser("check", help="validate the settings, reach Kafka, name every problem")
+    return parser
+
+
+def _serve(settings: IngestSettings) -> int:
+    # Its errors come back as exceptions; its own lines would be one per attempt in an outage.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    if not settings.secrets:
+        logger.warning("INGEST_SECRETS is empty: whoever reaches the port can post callbacks")
+    _allow_many_connections()
+    try:
+        return _serve_in_workers(settings) if settings.ingest_workers > 1 else _serve_here(settings)
+    except IngestError as error:
+        logger.error("%s", error)  # noqa: TRY400 - one line for people, the traceback says nothing more
+        return FAILED
+
+
+def _serve_here(settings: IngestSettings) -> int:
+    from ingest.metrics import Metrics  # noqa: PLC0415 - `--help` and wrong settings need none of this
+    from ingest.server import bind, run  # noqa: PLC0415
+
+    run(settings, bind(settings), Metrics())
+    return OK
+
+
+def _serve_in_workers(settings: IngestSettings) -> int:
+    from ingest.metrics import Metrics  # noqa: PLC0415
+    from ingest.server import run  # noqa: PLC0415
+    from ingest.workers import Workers  # noqa: PLC0415
+
+    def work(listener: socket.socket, metrics: Metrics, parent: int) -> int:
+        try:
+            run(settings, listener, metrics, parent)
+        except IngestError as error:
+            logger.error("%s", error)  # noqa: TRY400 - as above
+            return FAILED
+        return OK
+
+    return Workers(settings, work).run()
+
+
+def _allow_many_connections() -> None:
+    """Raise the soft limit of open files to the hard one: each connection is one."""
+    import resource  # noqa: PLC0415
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _check(settings: IngestSettings) -> int:
+    from ingest.check import problems  # noqa: PLC0415
+
+    found = problems(settings)
+    for problem in found:
+        sys.stderr.write(f"{problem}\n")
+    if not found:
+        sys.stdout.write("settings are valid and Kafka has the topics\n")
+    return FAILED if found else OK

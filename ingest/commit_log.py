@@ -1,0 +1,62 @@
+"""
+The port to durable storage, and its twin in memory.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Protocol
+
+from ingest.envelope import Record
+from ingest.errors import NotStoredError
+from streams.contract.topics import Topic
+
+
+class CommitLog(Protocol):
+    """Where records become durable."""
+
+    async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
+        """
+        Return once every record is acknowledged by all in-sync replicas; without a partition, the log picks one.
+
+        Raises NotStoredError when that is not so; some records may have been stored nevertheless. May take arbitrarily
+        long while the log is in trouble: deadlines are the caller's.
+        """
+
+    def trouble(self) -> str | None:
+        """Return why records cannot be taken now, as a phrase for people; None when they can, as far as is known."""
+
+
+class MemoryCommitLog:
+    """
+    A log that forgets. Acknowledges at once, unless told to hold or to fail.
+
+    `held` keeps every append waiting while it is set; `failing` makes appends raise NotStoredError; `down` is trouble.
+    """
+
+    def __init__(self) -> None:
+        self.records: defaultdict[tuple[str, int | None], list[Record]] = defaultdict(list)
+        self.failing = False
+        self.down: str | None = None
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def hold(self) -> None:
+        """Acknowledge nothing from now on."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Acknowledge everything again, also what waited."""
+        self._open.set()
+
+    async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
+        """Keep the records once the log is neither held nor failing."""
+        await self._open.wait()
+        if self.failing:
+            raise NotStoredError("told to fail")
+        self.records[topic.suffix, partition].extend(records)
+        await asyncio.sleep(0)
+
+    def trouble(self) -> str | None:
+        """Return what `down` says."""
+        return self.down

@@ -1,0 +1,29 @@
+"""
+What can go wrong with the world around ingest. Bad requests and bad callbacks are values, not errors.
+
+    IngestError
+    ├── CannotListenError      the port cannot be had, or the TLS files cannot be read
+    ├── TopicsDifferError      the topics are not what KAFKA_PARTITIONS says; waiting does not help
+    ├── KafkaUnavailableError  no broker answers, or a topic is missing; tried again until it works
+    └── NotStoredError         a record was not acknowledged; its callbacks are answered 503
+"""
+
+
+class IngestError(Exception):
+    """Base of all of them; `str()` is one line for people."""
+
+
+class CannotListenError(IngestError):
+    """The server cannot take connections at the configured address."""
+
+
+class TopicsDifferError(IngestError):
+    """A topic has another partition count than KAFKA_PARTITIONS: callbacks would land in wrong partitions."""
+
+
+class KafkaUnavailableError(IngestError):
+    """Kafka cannot take records now, and may do so later."""
+
+
+class NotStoredError(IngestError):
+    """Records were not acknowledged by all in-sync replicas. They may still turn up later."""

@@ -1,0 +1,203 @@
+"""
+The commit log in Kafka: an aiokafka producer that is kept connected, and replaced when it is beyond help.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from ingest.envelope import Record
+from ingest.errors import KafkaUnavailableError, NotStoredError, TopicsDifferError
+from ingest.settings import IngestSettings
+from streams.contract.brokers import client_options
+from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Topic
+
+logger = logging.getLogger(__name__)
+
+TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED)
+"""What ingest writes to."""
+
+_RETRY_S: Final = 1.0
+_PROBE_S: Final = 2.0
+_PROBES_MISSED: Final = 5
+_CLOSE_S: Final = 3.0
+_BATCH_BYTES: Final = 1_000_000
+
+
+class KafkaCommitLog:
+    """
+    Appends with acks=all. `run` must be running: it connects, watches, and connects again.
+
+    The producer is not idempotent on purpose: an idempotent one retries a batch that is in the air for ever, so an
+    outage would have no end that anybody can wait for. What that may cost is a duplicate, and callbacks come more
+    than once anyway.
+    """
+
+    def __init__(self, settings: IngestSettings) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+        self._trouble: str | None = "not connected to Kafka yet"
+
+    def trouble(self) -> str | None:
+        """Return why records cannot be taken now; None while Kafka answers."""
+        return self._trouble
+
+    async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
+        """Append to one partition: the given one, else any (always one, so that the records share a batch)."""
+        producer = self._producer
+        if producer is None:
+            raise NotStoredError(self._trouble or "not connected to Kafka")
+        if partition is None:
+            partition = random.randrange(self._settings.kafka_partitions)  # noqa: S311 - spreads load, guards nothing
+        name = topic.name(self._settings.kafka_topic_prefix)
+        try:
+            if len(records) == 1:
+                await producer.send_and_wait(name, records[0].value, key=records[0].key, partition=partition)
+            else:
+                await _send_together(producer, name, records, partition)
+        except KafkaError as error:
+            raise NotStoredError(str(error)) from error
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; raises TopicsDifferError when waiting cannot help."""
+        while True:
+            try:
+                await self._connect_and_watch()
+            except KafkaUnavailableError as error:
+                self._note(str(error))
+            await asyncio.sleep(_RETRY_S)
+
+    async def close(self) -> None:
+        """Send what is still on its way, for a bounded time, and close the connections."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stop(producer)
+
+    async def _connect_and_watch(self) -> NoReturn:
+        producer = AIOKafkaProducer(**_producer_options(self._settings))
+        try:
+            await _start(producer, self._settings)
+            await verify_topics(producer.client, self._settings)
+            await producer.client.set_topics([topic.name(self._settings.kafka_topic_prefix) for topic in TOPICS])
+            self._producer = producer
+            self._note(None)
+            await self._watch(producer)
+        finally:
+            # Set by close() as well, which then stops the producer itself, gracefully.
+            if self._producer in (producer, None):
+                self._producer = None
+                await _stop(producer)
+
+    async def _watch(self, producer: AIOKafkaProducer) -> NoReturn:
+        """Ask for the topics' metadata again and again: the only sign of life while no callbacks come."""
+        missed = 0
+        while missed < _PROBES_MISSED:
+            await asyncio.sleep(_RETRY_S if missed else _PROBE_S)
+            trouble = await self._probe(producer)
+            self._note(trouble)
+            missed = missed + 1 if trouble else 0
+        raise KafkaUnavailableError(self._trouble or "Kafka does not answer")
+
+    async def _probe(self, producer: AIOKafkaProducer) -> str | None:
+        try:
+            async with asyncio.timeout(_PROBE_S):
+                answered = await producer.client.force_metadata_update()
+        except (KafkaError, TimeoutError):
+            answered = False
+        if not answered:
+            return f"Kafka does not answer at {self._settings.kafka_bootstrap_servers}"
+        return _compare(producer.client.cluster, self._settings)
+
+    def _note(self, trouble: str | None) -> None:
+        """Remember the state of the connection, and log it when it changes."""
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if trouble is None:
+            logger.info("connected to Kafka", extra={"brokers": self._settings.kafka_bootstrap_servers})
+        else:
+            logger.warning("callbacks are answered 503 until Kafka can take them: %s", trouble)
+
+
+async def verify_topics(client: AIOKafkaClient, settings: IngestSettings) -> None:
+    """
+    Return when both topics have the configured number of partitions.
+
+    Raises KafkaUnavailableError when one is missing or no broker answers, TopicsDifferError when one has another
+    number. Never creates a topic, not even on brokers that create what is asked for by name.
+    """
+    try:
+        cluster = await client.fetch_all_metadata()
+    except KafkaError as error:
+        raise KafkaUnavailableError(f"Kafka does not answer at {settings.kafka_bootstrap_servers}") from error
+    missing = _compare(cluster, settings)
+    if missing:
+        raise KafkaUnavailableError(missing)
+
+
+def _compare(cluster: Any, settings: IngestSettings) -> str | None:  # noqa: ANN401 - aiokafka has no types
+    """Return which topic is missing, None when both are as they must be; raises TopicsDifferError otherwise."""
+    problems = topic_problems(cluster, settings)
+    differing = [problem for problem, waiting_helps in problems if not waiting_helps]
+    if differing:
+        raise TopicsDifferError("; ".join(differing))
+    return "; ".join(problem for problem, _ in problems) or None
+
+
+def topic_problems(cluster: Any, settings: IngestSettings) -> list[tuple[str, bool]]:  # noqa: ANN401 - as above
+    """Return a phrase per topic that is not as it must be, and whether that may change while one waits."""
+    problems = []
+    for topic in TOPICS:
+        name = topic.name(settings.kafka_topic_prefix)
+        partitions = cluster.partitions_for_topic(name)
+        if not partitions:
+            problems.append((f"topic {name} does not exist (routee-streams topics creates it)", True))
+        elif len(partitions) != settings.kafka_partitions:
+            text = f"topic {name} has {len(partitions)} partitions, KAFKA_PARTITIONS says {settings.kafka_partitions}"
+            problems.append((text, False))
+    return problems
+
+
+async def _send_together(producer: AIOKafkaProducer, name: str, records: Sequence[Record], partition: int) -> None:
+    results = await asyncio.gather(
+        *(producer.send_and_wait(name, record.value, key=record.key, partition=partition) for record in records),
+        return_exceptions=True,
+    )
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _producer_options(settings: IngestSettings) -> dict[str, Any]:
+    return {
+        **client_options(settings),
+        "client_id": "routee-ingest",
+        "acks": "all",
+        "max_batch_size": _BATCH_BYTES,
+        "max_request_size": _BATCH_BYTES,
+        "linger_ms": 0,
+        # Also how long a batch is tried: nobody waits for it any longer.
+        "request_timeout_ms": settings.ingest_ack_timeout_ms,
+        "retry_backoff_ms": 50,
+        "metadata_max_age_ms": 60_000,
+    }
+
+
+async def _start(producer: AIOKafkaProducer, settings: IngestSettings) -> None:
+    try:
+        await producer.start()
+    except (KafkaError, OSError) as error:
+        raise KafkaUnavailableError(f"Kafka does not answer at {settings.kafka_bootstrap_servers}") from error
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), _CLOSE_S)
+    except TimeoutError:
+        logger.warning("Kafka did not acknowledge everything before ingest stopped")

@@ -1,0 +1,202 @@
+"""
+Every metric of ingest, named once, and where its numbers live: one page of floats per worker, in shared memory.
+
+A worker writes its own page and reads all of them when it is asked for `/metrics`, so any worker answers for all.
+Nothing is locked: a page has one writer, and an aligned eight-byte number is read whole.
+"""
+
+import mmap
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ingest.admission import Cause
+from streams.contract.records import Reason
+
+_PREFIX: Final = "routee_ingest_"
+_NUMBER: Final = 8
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0)
+_CALLBACKS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_BYTES: Final = (1_000, 4_000, 16_000, 64_000, 256_000, 900_000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spec:
+    """One metric: `label` with its `values`, or `bounds` of a histogram; `start` is its place on a page."""
+
+    name: str
+    about: str
+    start: int
+    label: str | None = None
+    values: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    gauge: bool = False
+
+    @property
+    def width(self) -> int:
+        """How many numbers it takes: a histogram has a bucket above its last bound, and a sum."""
+        return len(self.bounds) + 2 if self.bounds else len(self.values) or 1
+
+
+def _laid_out(*specs: _Spec) -> tuple[_Spec, ...]:
+    """Give each metric its place behind the one before."""
+    placed, start = [], 0
+    for spec in specs:
+        placed.append(
+            _Spec(spec.name, spec.about, start, spec.label, spec.values, spec.bounds, spec.gauge),
+        )
+        start += placed[-1].width
+    return tuple(placed)
+
+
+_SPECS: Final = _laid_out(
+    _Spec("accepted", "callbacks in the raw topic, acknowledged and answered 200", 0),
+    _Spec(
+        "rejected",
+        "bodies in the rejected topic, acknowledged and answered 200",
+        0,
+        "reason",
+        (Reason.NOT_JSON, Reason.NOT_OBJECT, Reason.NO_KEY, Reason.TOO_DEEP),
+    ),
+    _Spec("refused", "requests that were not stored, by cause", 0, "cause", tuple(Cause)),
+    _Spec("stored_late", "callbacks that Kafka acknowledged after they had been answered 503", 0),
+    _Spec("answer_seconds", "from the last byte of a callback to its answer", 0, bounds=_SECONDS),
+    _Spec("envelope_callbacks", "callbacks that became durable together", 0, bounds=_CALLBACKS),
+    _Spec("envelope_bytes", "their bytes", 0, bounds=_BYTES),
+    _Spec("kafka_ack_seconds", "from handing an envelope to Kafka's client to its acknowledgement", 0, bounds=_SECONDS),
+    _Spec("pending_bytes", "taken and not yet acknowledged", 0, gauge=True),
+    _Spec("connections", "open connections", 0, gauge=True),
+    _Spec("ready", "workers that can store callbacks", 0, gauge=True),
+)
+_BY_NAME: Final = {spec.name: spec for spec in _SPECS}
+_PAGE: Final = sum(spec.width for spec in _SPECS)
+
+
+class Pages:
+    """The numbers of all workers. Made before workers are forked, so that they share it."""
+
+    def __init__(self, workers: int) -> None:
+        self._memory = mmap.mmap(-1, workers * _PAGE * _NUMBER)
+        self._numbers: memoryview[float] = memoryview(self._memory).cast("d")
+        self._workers = workers
+
+    def page(self, worker: int) -> "memoryview[float]":
+        """Return the numbers of one worker, counters as a worker before it left them, gauges at zero."""
+        page = self._numbers[worker * _PAGE : (worker + 1) * _PAGE]
+        for spec in _SPECS:
+            if spec.gauge:
+                page[spec.start] = 0.0
+        return page
+
+    def totals(self) -> list[float]:
+        """Return the sums over all workers."""
+        pages = [self._numbers[worker * _PAGE : (worker + 1) * _PAGE] for worker in range(self._workers)]
+        return [sum(numbers) for numbers in zip(*pages, strict=True)]
+
+
+class Metrics:
+    """What one worker counts."""
+
+    def __init__(self, pages: Pages | None = None, worker: int = 0) -> None:
+        self._pages = pages or Pages(1)
+        self._page = self._pages.page(worker)
+        refused, rejected = _BY_NAME["refused"], _BY_NAME["rejected"]
+        self._refused = {cause: refused.start + i for i, cause in enumerate(refused.values)}
+        self._rejected = {reason: rejected.start + i for i, reason in enumerate(rejected.values)}
+        self._registry = CollectorRegistry()
+        self._registry.register(_Totals(self._pages))
+
+    def stored_callbacks(self, count: int) -> None:
+        """So many callbacks are durable and were answered 200."""
+        self._page[_BY_NAME["accepted"].start] += count
+
+    def stored_rejections(self, reasons: Iterable[str]) -> None:
+        """These rejections are durable, and their senders were answered 200."""
+        for reason, count in Counter(reasons).items():
+            self._page[self._rejected[reason]] += count
+
+    def stored_late(self, count: int) -> None:
+        """So many callbacks became durable after their senders had been answered 503."""
+        self._page[_BY_NAME["stored_late"].start] += count
+
+    def refused(self, cause: Cause, count: int = 1) -> None:
+        """So many requests were not stored."""
+        self._page[self._refused[cause]] += count
+
+    def answered(self, times: Sequence[float], now: float) -> None:
+        """Callbacks that came at `times` (ascending, monotonic) are answered now."""
+        spec = _BY_NAME["answer_seconds"]
+        below = 0
+        for i, bound in enumerate(spec.bounds):
+            within = len(times) - bisect_left(times, now - bound)
+            self._page[spec.start + i] += within - below
+            below = within
+        self._page[spec.start + len(spec.bounds)] += len(times) - below
+        self._page[spec.start + len(spec.bounds) + 1] += len(times) * now - sum(times)
+
+    def acknowledged(self, callbacks: int, size: int, seconds: float) -> None:
+        """One envelope (or one batch of rejections) was acknowledged after so many seconds."""
+        self._observe("envelope_callbacks", callbacks)
+        self._observe("envelope_bytes", size)
+        self._observe("kafka_ack_seconds", seconds)
+
+    def state(self, *, pending_bytes: int, connections: int, ready: bool) -> None:
+        """How things are now."""
+        for name, value in (("pending_bytes", pending_bytes), ("connections", connections), ("ready", ready)):
+            self._page[_BY_NAME[name].start] = value
+
+    def total(self, name: str, value: str | None = None) -> float:
+        """Return a counter or gauge over all workers, `value` being that of its label."""
+        spec = _BY_NAME[name]
+        return self._pages.totals()[spec.start + (spec.values.index(value) if value else 0)]
+
+    def render(self) -> bytes:
+        """Return Prometheus text, summed over all workers."""
+        return generate_latest(self._registry)
+
+    def _observe(self, name: str, value: float) -> None:
+        spec = _BY_NAME[name]
+        self._page[spec.start + bisect_left(spec.bounds, value)] += 1
+        self._page[spec.start + len(spec.bounds) + 1] += value
+
+
+class _Totals(Collector):
+    """Hands the sums to prometheus_client."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    def collect(self) -> Iterable[Metric]:
+        """Return one family per metric."""
+        totals = self._pages.totals()
+        for spec in _SPECS:
+            yield _family(spec, totals[spec.start : spec.start + spec.width])
+
+
+def _family(spec: _Spec, numbers: Sequence[float]) -> Metric:
+    name = _PREFIX + spec.name
+    if spec.gauge:
+        return GaugeMetricFamily(name, spec.about, value=numbers[0])
+    if spec.bounds:
+        return _histogram(spec, name, numbers)
+    if spec.label is None:
+        return CounterMetricFamily(name, spec.about, value=numbers[0])
+    counter = CounterMetricFamily(name, spec.about, labels=[spec.label])
+    for value, number in zip(spec.values, numbers, strict=True):
+        counter.add_metric([value], number)
+    return counter
+
+
+def _histogram(spec: _Spec, name: str, numbers: Sequence[float]) -> Metric:
+    buckets, count = [], 0.0
+    for bound, number in zip([*map(str, spec.bounds), "+Inf"], numbers, strict=False):
+        count += number
+        buckets.append((bound, count))
+    return HistogramMetricFamily(name, spec.about, buckets=buckets, sum_value=numbers[-1])

@@ -1,0 +1,81 @@
+"""
+Keeping the path secrets out of what is stored: Routee echoes the callback URL in `callbackInfo.url`. Pure.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import unquote
+
+import orjson
+
+MASK: Final = "***"
+# A shorter secret may stand in a name or a text by chance; it is a secret only where it ends a URL.
+_UNLIKELY_BY_CHANCE: Final = 16
+# A JSON string, and the colon that makes it a name. Possessive: hostile input cannot make it backtrack.
+_STRING: Final = re.compile(rb'("(?:[^"\\]|\\.)*+")(\s*+:)?+', re.DOTALL)
+
+
+class Redactor:
+    """Finds the secrets in callbacks, however the URL is spelled, and replaces them by `***`."""
+
+    __slots__ = ("_needles", "_texts")
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        # The longest first: one secret may be the beginning of another.
+        self._texts = sorted(
+            (secret if len(secret) >= _UNLIKELY_BY_CHANCE else f"/{secret}" for secret in secrets),
+            key=len,
+            reverse=True,
+        )
+        self._needles = [text.encode() for text in self._texts]
+
+    def finds(self, body: bytes, document: Mapping[str, object]) -> bool:
+        """Return whether a callback, given as bytes and decoded, holds a secret. Costs a search of the bytes."""
+        for needle in self._needles:
+            if needle in body:
+                return True
+        info = document.get("callbackInfo")
+        return info is not None and self._echoes(info)
+
+    def redact(self, body: bytes) -> bytes:
+        """Return a JSON body with the secrets masked in all its values; every other byte is as it was."""
+        return _STRING.sub(self._redact_string, body)
+
+    def redact_anything(self, body: bytes) -> bytes:
+        """Return bytes that need not be JSON without a secret: masked in strings, and wherever else it stands."""
+        body = self.redact(body)
+        for needle, text in zip(self._needles, self._texts, strict=True):
+            body = body.replace(needle, _masked(text).encode())
+        return body
+
+    def _echoes(self, info: object) -> bool:
+        url = info.get("url") if isinstance(info, dict) else None
+        return isinstance(url, str) and self._redact_text(url) != url
+
+    def _redact_string(self, match: re.Match[bytes]) -> bytes:
+        string, is_name = match.groups()
+        if is_name:
+            return match[0]
+        try:
+            text = orjson.loads(string)
+        except orjson.JSONDecodeError:
+            return match[0]
+        redacted = self._redact_text(text)
+        return match[0] if redacted == text else orjson.dumps(redacted)
+
+    def _redact_text(self, text: str) -> str:
+        """Mask the secrets; a text that shows one only when percent-decoded is given back decoded and masked."""
+        text = self._mask(text)
+        decoded = unquote(text)
+        masked = self._mask(decoded)
+        return text if masked == decoded else masked
+
+    def _mask(self, text: str) -> str:
+        for needle in self._texts:
+            text = text.replace(needle, _masked(needle))
+        return text
+
+
+def _masked(needle: str) -> str:
+    return f"/{MASK}" if needle.startswith("/") else MASK

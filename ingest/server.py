@@ -1,0 +1,156 @@
+"""
+One server process: listen, serve until told to stop, answer what is under way, leave.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any, Final
+
+import uvloop
+
+from ingest.commit_log import CommitLog
+from ingest.connection import Connection
+from ingest.errors import CannotListenError
+from ingest.kafka_log import KafkaCommitLog
+from ingest.metrics import Metrics
+from ingest.publisher import Publisher, Terms
+from ingest.service import Service
+from ingest.settings import IngestSettings
+
+logger = logging.getLogger(__name__)
+
+_BACKLOG: Final = 2048
+_LAST_ANSWERS_S: Final = 5.0
+
+
+def bind(settings: IngestSettings, *, shared: bool = False) -> socket.socket:
+    """
+    Return a socket bound to the configured address; `shared` lets others of ours be bound to it as well.
+
+    Raises CannotListenError, in one line for people.
+    """
+    host, port = settings.ingest_host, settings.ingest_port
+    try:
+        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        bound = socket.socket(family, kind)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind(address)
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        raise CannotListenError(f"cannot listen on INGEST_HOST={host} INGEST_PORT={port}: {error.strerror}") from error
+    return bound
+
+
+def tls_context(settings: IngestSettings) -> ssl.SSLContext | None:
+    """Return the TLS context, None without INGEST_TLS_CERT; raises CannotListenError for unusable files."""
+    if settings.ingest_tls_cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.ingest_tls_cert, settings.ingest_tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotListenError(f"INGEST_TLS_CERT and INGEST_TLS_KEY cannot be used: {error}") from error
+    return context
+
+
+def run(settings: IngestSettings, listener: socket.socket, metrics: Metrics, parent: int | None = None) -> None:
+    """
+    Serve until SIGTERM or SIGINT, then return; `parent` is a process without which there is nothing to serve for.
+
+    Raises TopicsDifferError when the topics cannot be used, CannotListenError for unusable TLS files.
+    """
+    context = tls_context(settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, listener, metrics, context, parent))
+
+
+async def _serve(
+    settings: IngestSettings,
+    listener: socket.socket,
+    metrics: Metrics,
+    context: ssl.SSLContext | None,
+    parent: int | None,
+) -> None:
+    log = KafkaCommitLog(settings)
+    service = Service(settings, publisher_to(log, settings, metrics), metrics)
+    service.start()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(log.close)
+        stack.push_async_callback(service.stop)
+        background = [asyncio.create_task(log.run())]
+        if service.allowlist is not None:
+            background.append(asyncio.create_task(service.allowlist.run()))
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(service), sock=listener, backlog=_BACKLOG, ssl=context
+        )
+        logger.info("listening on %s", address_of(listener, tls=context is not None))
+        _settle_memory()
+        try:
+            await _until_stopped(background, parent)
+            logger.info("stopping: answering what is under way", extra={"connections": len(service.connections)})
+        finally:
+            service.drain()
+            server.close()
+            await service.wait_until_empty(_LAST_ANSWERS_S)
+            await _cancel(background)
+    logger.info("stopped")
+
+
+def publisher_to(log: CommitLog, settings: IngestSettings, metrics: Metrics) -> Publisher:
+    """Return the publisher that the settings describe."""
+    terms = Terms(
+        partitions=settings.kafka_partitions,
+        flush_s=settings.ingest_flush_ms / 1000,
+        ack_timeout_s=settings.ingest_ack_timeout_ms / 1000,
+        max_pending_bytes=settings.ingest_max_pending_bytes,
+    )
+    return Publisher(log, metrics, terms)
+
+
+def address_of(listener: socket.socket, *, tls: bool) -> str:
+    """Return where a socket listens, as a URL without the secret."""
+    host, port = listener.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/callbacks"
+
+
+async def _until_stopped(background: Sequence[asyncio.Task[Any]], parent: int | None) -> None:
+    """Return at a signal or when the parent is gone; raises what ends a background task that must not end."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    watchers: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait()), asyncio.create_task(_orphaned(parent))]
+    try:
+        done, _ = await asyncio.wait([*watchers, background[0]], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await _cancel(watchers)
+
+
+async def _orphaned(parent: int | None) -> None:
+    while parent is None or os.getppid() == parent:  # noqa: ASYNC110 - a change of parent has no event
+        await asyncio.sleep(1.0)
+    logger.warning("the process that started this worker is gone: stopping")
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _settle_memory() -> None:
+    """Take what is there from now on out of the garbage collector's sight: it stays, and is walked for nothing."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

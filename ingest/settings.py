@@ -1,0 +1,111 @@
+"""
+The settings of ingest: each field is the environment variable of its name in upper case.
+"""
+
+import re
+from ipaddress import ip_network
+from typing import Final
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from streams.contract.settings import CommonSettings
+
+# Unreserved in RFC 3986: such a secret has one spelling in a URL, so nothing has to be decoded to compare it.
+_SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+_HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
+
+
+class IngestSettings(CommonSettings):
+    """What `routee-ingest` is told from outside; validated whole, all problems at once."""
+
+    ingest_host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - callbacks come from outside
+    ingest_port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    ingest_secrets: SecretStr = Field(
+        SecretStr(""),
+        description="comma-separated secrets, one of which must end the callback URL; two at once for rotation",
+    )
+    ingest_allowed_networks: str = Field(
+        "", description="comma-separated CIDRs and host names that may post callbacks; empty lets everybody"
+    )
+    ingest_trusted_proxies: str = Field(
+        "", description="comma-separated CIDRs of the proxies whose X-Forwarded-For is believed"
+    )
+    ingest_max_body_bytes: int = Field(
+        262_144, ge=1, le=600_000, description="longest body taken; above it a record could outgrow Kafka's 1 MB"
+    )
+    ingest_flush_ms: int = Field(
+        5, ge=0, le=500, description="longest wait of a callback for company; more saves CPU and adds latency"
+    )
+    ingest_ack_timeout_ms: int = Field(
+        1500, ge=50, le=1800, description="no acknowledgement by then: 503. Routee hangs up after 2 s"
+    )
+    ingest_max_pending_bytes: int = Field(
+        67_108_864, ge=1, description="bytes taken and not yet acknowledged; beyond it 503 at once. Bounds memory"
+    )
+    ingest_max_connections: int = Field(
+        8192, ge=1, le=1_000_000, description="connections of one worker; beyond it 503 and closed"
+    )
+    ingest_workers: int = Field(1, ge=1, le=64, description="server processes that share the port: one per core")
+    ingest_tls_cert: str | None = Field(None, description="PEM file with the certificate chain; needs INGEST_TLS_KEY")
+    ingest_tls_key: str | None = Field(None, description="PEM file with its private key")
+    ingest_access_log: float = Field(
+        0.0, ge=0.0, le=1.0, description="share of the requests that are logged: 0 none, 0.01 one of a hundred, 1 all"
+    )
+
+    @field_validator("ingest_secrets")
+    @classmethod
+    def _secrets_need_no_encoding(cls, value: SecretStr) -> SecretStr:
+        for secret in _split(value.get_secret_value()):
+            if not _SECRET.fullmatch(secret):
+                raise ValueError("a secret has 1 to 128 characters, each a letter, a digit or one of . _ ~ -")
+        return value
+
+    @field_validator("ingest_allowed_networks")
+    @classmethod
+    def _allowed_are_networks_or_names(cls, value: str) -> str:
+        for entry in _split(value):
+            if not is_network(entry) and not _HOST_NAME.fullmatch(entry):
+                raise ValueError(f"{entry!r} is neither a network such as 192.0.2.0/24 nor a host name")
+        return value
+
+    @field_validator("ingest_trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, value: str) -> str:
+        for entry in _split(value):
+            if not is_network(entry):
+                raise ValueError(f"{entry!r} is not a network such as 192.0.2.0/24")
+        return value
+
+    @model_validator(mode="after")
+    def _tls_is_complete(self) -> "IngestSettings":
+        if (self.ingest_tls_cert is None) != (self.ingest_tls_key is None):
+            raise ValueError("INGEST_TLS_CERT and INGEST_TLS_KEY are needed together")
+        return self
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the path secrets; none means that the URL is open."""
+        return tuple(_split(self.ingest_secrets.get_secret_value()))
+
+    @property
+    def allowed_networks(self) -> tuple[str, ...]:
+        """Return the CIDRs and host names that may post; none means everybody."""
+        return tuple(_split(self.ingest_allowed_networks))
+
+    @property
+    def trusted_proxies(self) -> tuple[str, ...]:
+        """Return the CIDRs whose X-Forwarded-For is believed."""
+        return tuple(_split(self.ingest_trusted_proxies))
+
+
+def is_network(entry: str) -> bool:
+    """Return whether an entry is an address or a CIDR (anything else that passed the settings is a host name)."""
+    try:
+        ip_network(entry, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _split(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",") if entry.strip()]

@@ -1,0 +1,120 @@
+"""
+Several server processes on one port: started, started again when one dies, and stopped together.
+"""
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from ingest.metrics import Metrics, Pages
+from ingest.server import bind
+from ingest.settings import IngestSettings
+
+logger = logging.getLogger(__name__)
+
+_RESTART_S: Final = 1.0
+_STOP_S: Final = 9.0
+_POLL_S: Final = 0.05
+
+Work = Callable[[socket.socket, Metrics, int], int]
+"""What a worker does with its socket, its metrics and its parent's process id; returns the exit code."""
+
+
+class Workers:
+    """
+    Forks one process per socket, and forks again for one that dies.
+
+    Every socket stays open here: connections that wait in that of a dead worker are taken by the one in its place.
+    """
+
+    def __init__(self, settings: IngestSettings, work: Work) -> None:
+        self._work = work
+        self._pages = Pages(settings.ingest_workers)
+        self._listeners = _bind_all(settings)
+        self._running: dict[int, int] = {}
+        self._stopping = False
+
+    def run(self) -> int:
+        """Work until SIGTERM, SIGINT, or until a worker gives up; returns the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        for worker in range(len(self._listeners)):
+            self._start(worker)
+        code = self._watch()
+        for listener in self._listeners:
+            listener.close()
+        return self._end() or code
+
+    def _watch(self) -> int:
+        """Start workers that died again; returns 1 when one gave up by itself, since the next one would too."""
+        while not self._stopping:
+            for worker, code in self._gone():
+                if code > 0:
+                    return 1
+                logger.error("a worker died and is started again", extra={"worker": worker, "signal": -code})
+                time.sleep(_RESTART_S)
+                self._start(worker)
+            time.sleep(_POLL_S)
+        return 0
+
+    def _end(self) -> int:
+        """Stop all; returns 1 when one had to be killed or failed."""
+        self._signal(signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_S
+        code = 0
+        while self._running and time.monotonic() < deadline:
+            code = max([code, *(abs(left) for _, left in self._gone())])
+            time.sleep(_POLL_S)
+        if self._running:
+            self._signal(signal.SIGKILL)
+            code = 1
+        return min(code, 1)
+
+    def _start(self, worker: int) -> None:
+        if self._stopping:
+            return
+        pid = os.fork()
+        if pid == 0:
+            os._exit(self._be(worker))
+        self._running[pid] = worker
+
+    def _be(self, worker: int) -> int:
+        """Be a worker: never returns into what the parent was doing."""
+        try:
+            for number, listener in enumerate(self._listeners):
+                if number != worker:
+                    listener.close()
+            return self._work(self._listeners[worker], Metrics(self._pages, worker), os.getppid())
+        except BaseException:
+            logger.exception("a worker failed")
+            return 1
+
+    def _gone(self) -> list[tuple[int, int]]:
+        """Return the workers that have ended, with their exit codes (negative: the signal)."""
+        gone = []
+        for pid, worker in list(self._running.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                del self._running[pid]
+                gone.append((worker, os.waitstatus_to_exitcode(status)))
+        return gone
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._running:
+            os.kill(pid, number)
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+
+
+def _bind_all(settings: IngestSettings) -> list[socket.socket]:
+    """Bind one socket per worker; a port that somebody else has is not shared with them."""
+    alone = bind(settings)
+    port = alone.getsockname()[1]
+    alone.close()
+    settings = settings.model_copy(update={"ingest_port": port})
+    return [bind(settings, shared=True) for _ in range(settings.ingest_workers)]
