@@ -2,12 +2,14 @@
 chDB: one engine in this process, owner of one data folder, used by many threads.
 """
 
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 import chdb
@@ -16,7 +18,9 @@ from chdb import ChdbError
 from sandbox.clickhouse.errors import ClickHouseError, refusal
 from sandbox.clickhouse.protocol import Query, Session
 
-_APPEND_BYTES: Final = 1 << 20
+# In memory, where the machine has that.
+_SPOOL: Final = Path("/dev/shm")  # noqa: S108 - the file is made there by tempfile, under a name of its own
+_SETTINGS: Final = re.compile(r"\bSETTINGS\s+\w+\s*=.*$", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +143,28 @@ def _execute(connection: Any, query: Query) -> Result:  # noqa: ANN401 - chDB is
 
 
 def _insert(connection: Any, sql: str, input_format: str, data: bytes) -> Result:  # noqa: ANN401 - chDB is not typed
-    inserter = connection.send_insert(sql, input_format)
-    try:
-        for start in range(0, len(data), _APPEND_BYTES):
-            inserter.append(data[start : start + _APPEND_BYTES])
-        done = inserter.finish()
-    except BaseException:
-        with suppress(ChdbError, RuntimeError):  # the insert's own error is the one to tell
-            inserter.cancel()
-        raise
-    return Result(b"", written_rows=done.rows_written, written_bytes=done.bytes_written)
+    """
+    Insert by way of a file.
+
+    chDB's own way to stream an insert tells what goes wrong in parsing, but keeps to itself what goes wrong in writing
+    (a violated constraint, too many parts): the rows would be gone and the client told that they are there.
+    """
+    with NamedTemporaryFile(dir=_SPOOL if _SPOOL.is_dir() else None) as spool:
+        spool.write(data)
+        spool.flush()
+        head, settings = _without_settings(sql)
+        statement = f"{head} FROM INFILE {_literal(spool.name)} {settings} FORMAT {input_format}"
+        try:
+            done = connection.query(statement)
+        except (ChdbError, RuntimeError) as error:
+            raise ClickHouseError(str(error).replace(f": (in file/uri {spool.name})", "")) from error
+    return Result(b"", written_rows=done.rows_written(), written_bytes=done.bytes_written())
+
+
+def _without_settings(sql: str) -> tuple[str, str]:
+    """Cut the SETTINGS off an INSERT: they have to follow the file."""
+    found = _SETTINGS.search(sql)
+    return (sql[: found.start()], found.group()) if found else (sql, "")
 
 
 def _set(connection: Any, settings: Mapping[str, str]) -> None:  # noqa: ANN401 - chDB is not typed
