@@ -15,7 +15,7 @@ from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
 from streams.domain.callback import Callback, read_callback
 from streams.domain.counts import COUNTS_PREFIX, Counts, add, counts_key, no_counts
 from streams.domain.counts import copied as copied_counts
-from streams.domain.envelope import Opened, body_texts, open_envelope
+from streams.domain.envelope import Opened, bodies_of, open_envelope
 from streams.domain.expiry import bucket_of, forget_due, is_due, list_keys
 from streams.domain.lifecycle import Arrival, sms_record
 from streams.domain.message import Contribution, Message, contribution, message_key, message_row, read_message, take
@@ -95,12 +95,12 @@ class _Intake:
         tally, received = self._tally, opened.received
         tally["clock"] = max(tally["clock"], received)
         tally["accepted"] += len(opened.callbacks)
-        texts: list[str] | None = None
+        bodies: list[bytes] | None = None
         for index, body in enumerate(opened.callbacks):
             outcome = self._take_guarded(index, body, received)
             if isinstance(outcome, Refusal):
-                texts = texts or body_texts(value, opened.callbacks)
-                self._reject(outcome, texts[index].encode(), received, index)
+                bodies = bodies or bodies_of(value, len(opened.callbacks))
+                self._reject(outcome, bodies[index], received, index)
             else:
                 count(tally["verdicts"], outcome)
         self._expire(len(opened.callbacks))
@@ -206,7 +206,7 @@ class _Intake:
 
     def _reject(self, refusal: Refusal, body: bytes, received: int, index: int) -> None:
         count(self._tally["verdicts"], REJECTED)
-        count(self._tally["rejected"], refusal.reason)
+        count(self._tally["rejected"], refusal.reason.value)
         self.outputs.append(rejection(refusal, body, received, (self._partition, self._offset, index)))
 
     def _expire(self, callbacks: int) -> None:

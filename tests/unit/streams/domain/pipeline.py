@@ -1,0 +1,156 @@
+"""
+Both stages over rows in memory, as the runtime drives them; every output is held against its model and schema.
+"""
+
+from typing import Any
+
+import orjson
+from jsonschema import Draft202012Validator
+
+from streams.contract.records import PUBLIC_RECORDS
+from streams.contract.schemas import FOLDER
+from streams.contract.topics import CAMPAIGN_PARTIALS
+from streams.domain.campaign_stage import CampaignStage
+from streams.domain.policy import Policy
+from streams.domain.sms_stage import SmsStage
+from streams.domain.stage import Output
+from streams.domain.tally import Tally, read_tally
+from streams.domain.views import campaign_key, campaign_view, message_key, message_view
+from tests.builders import CAMPAIGN_ID, MESSAGE_ID, NOW, envelope
+
+_SCHEMAS = {
+    topic: Draft202012Validator(orjson.loads((FOLDER / f"{topic}.json").read_bytes())) for topic in PUBLIC_RECORDS
+}
+
+
+class MemoryRows:
+    """Rows that notice when one is changed behind their back, or is nothing that JSON can hold."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, Any] = {}
+        self.changed: set[bytes] = set()
+        self._written: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> Any:  # noqa: ANN401 - as the protocol has it
+        row = self.rows.get(key)
+        assert row is None or orjson.dumps(row) == self._written[key], f"{key!r} was changed after put"
+        return row
+
+    def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401
+        self._written[key] = orjson.dumps(row)
+        self.rows[key] = row
+        self.changed.add(key)
+
+    def delete(self, key: bytes) -> None:
+        self.rows.pop(key, None)
+        self.changed.add(key)
+
+    def reloaded(self) -> "MemoryRows":
+        """Return the rows as another worker reads them from the changelog."""
+        fresh = MemoryRows()
+        for key, written in self._written.items():
+            if key in self.rows:
+                fresh.put(key, orjson.loads(written))
+        fresh.changed.clear()
+        return fresh
+
+    def with_prefix(self, prefix: bytes) -> dict[bytes, Any]:
+        return {key: row for key, row in self.rows.items() if key.startswith(prefix)}
+
+
+def checked(output: Output) -> dict[str, Any]:
+    """Return the value of an output after holding it against its model, schema and key."""
+    value: dict[str, Any] = orjson.loads(output.value)
+    model = PUBLIC_RECORDS.get(output.topic.suffix)
+    if model is not None:
+        _SCHEMAS[output.topic.suffix].validate(value)
+        assert value.keys() == model.model_fields.keys()
+        assert orjson.loads(model.model_validate(value).model_dump_json()).keys() == value.keys()
+    key = {"sms.status": "sms_key", "campaign.progress": "campaign_tracking_id"}.get(output.topic.suffix)
+    assert key is None or output.key == value[key].encode()
+    return value
+
+
+class Pipeline:
+    """Stage 1 over some partitions, stage 2 over one; source offsets count from 0."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.sms_stage = SmsStage(policy or Policy())
+        self.campaign_stage = CampaignStage()
+        self.sms_rows: dict[int, MemoryRows] = {}
+        self.campaign_rows = MemoryRows()
+        self.log: list[tuple[int, int, bytes]] = []
+        self.outputs: list[tuple[str, dict[str, Any]]] = []
+        self.partials: list[bytes] = []
+        self.partials_taken = 0
+
+    def send(self, *callbacks: Any, received_at: str = NOW, partition: int = 0) -> list[dict[str, Any]]:  # noqa: ANN401
+        """Take in one envelope; return the public records that it led to."""
+        return self.take_in(partition, len(self.log), envelope(*callbacks, received_at=received_at))
+
+    def take_in(self, partition: int, offset: int, value: bytes) -> list[dict[str, Any]]:
+        """Take in one raw record; return the public records that it led to."""
+        self.log.append((partition, offset, value))
+        rows = self.sms_rows.setdefault(partition, MemoryRows())
+        return self._collected(self.sms_stage.apply(rows, partition, offset, value))
+
+    def _collected(self, outputs: list[Output]) -> list[dict[str, Any]]:
+        public = []
+        for output in outputs:
+            value = checked(output)
+            if output.topic is CAMPAIGN_PARTIALS:
+                self.partials.append(output.value)
+            else:
+                self.outputs.append((output.topic.suffix, value))
+                public.append(value)
+        return public
+
+    def settle(self) -> list[dict[str, Any]]:
+        """Flush both stages; return the progress records."""
+        for partition, rows in self.sms_rows.items():
+            self._collected(self.sms_stage.summarize(rows, partition, rows.changed))
+            rows.changed.clear()
+        return self.settle_campaigns()
+
+    def settle_campaigns(self) -> list[dict[str, Any]]:
+        """Take in and flush what stage 2 has not seen yet."""
+        for value in self.partials:
+            self._collected(self.campaign_stage.apply(self.campaign_rows, 0, self.partials_taken, value))
+            self.partials_taken += 1
+        self.partials.clear()
+        outputs = self.campaign_stage.summarize(self.campaign_rows, 0, self.campaign_rows.changed)
+        self.campaign_rows.changed.clear()
+        return self._collected(outputs)
+
+    def of(self, topic: str) -> list[dict[str, Any]]:
+        """Return everything produced to a topic."""
+        return [value for suffix, value in self.outputs if suffix == topic]
+
+    @property
+    def revisions(self) -> list[dict[str, Any]]:
+        return self.of("sms.status")
+
+    @property
+    def rejections(self) -> list[dict[str, Any]]:
+        return self.of("callbacks.rejected")
+
+    def message(self, message_id: str = MESSAGE_ID, partition: int = 0) -> dict[str, Any]:
+        """Return the view of a message."""
+        return message_view(self.sms_rows[partition].get(message_key(message_id)))
+
+    def sms(self, message_id: str = MESSAGE_ID, partition: int = 0) -> dict[str, Any]:
+        """Return the only SMS of a message."""
+        (sms,) = self.message(message_id, partition)["sms"]
+        return dict(sms)
+
+    def campaign(self, campaign: str = CAMPAIGN_ID) -> dict[str, Any]:
+        """Flush, and return the view of a campaign."""
+        self.settle()
+        return campaign_view(self.campaign_rows.get(campaign_key(campaign)))
+
+    def tally(self, partition: int = 0) -> Tally:
+        return read_tally(self.sms_rows[partition])
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        return self.tally()["verdicts"]

@@ -1,0 +1,129 @@
+from typing import Any
+
+import pytest
+
+from streams.contract.records import Reason
+from streams.domain import callback as fields
+from streams.domain.callback import Callback, read_callback
+from streams.domain.dates import NO_DATE, read_date
+from streams.domain.policy import Policy
+from streams.domain.refusal import Refusal
+from tests.builders import ABSENT, NOW, sms_callback
+
+_RECEIVED = read_date(NOW) or 0
+
+
+def read(body: dict[str, Any], policy: Policy | None = None) -> Callback:
+    callback = read_callback(body, _RECEIVED, policy or Policy())
+    assert isinstance(callback, Callback)
+    return callback
+
+
+def refused(body: dict[str, Any]) -> Refusal:
+    refusal = read_callback(body, _RECEIVED, Policy())
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is Reason.INVALID_FIELD
+    return refusal
+
+
+def test_only_message_and_status_word_are_needed() -> None:
+    callback = read({"messageId": "m-1", "status": {"name": "Sent"}})
+    assert callback == ("m-1", "Sent", NO_DATE, [None] * 19, [])
+
+
+@pytest.mark.parametrize("word", ["delivered", "DELIVERED", " Delivered "])
+def test_known_words_are_written_in_routees_spelling(word: str) -> None:
+    assert read(sms_callback(word)).status == "Delivered"
+
+
+def test_unknown_words_are_kept_as_they_came_and_noted() -> None:
+    callback = read(sms_callback("Network Error"))
+    assert (callback.status, callback.notes) == ("Network Error", ["unknown-status"])
+
+
+@pytest.mark.parametrize("message_id", [None, "", 7, [], {}, True, "x" * 257])
+def test_a_message_id_that_cannot_be_one_refuses_the_callback(message_id: object) -> None:
+    assert refused(sms_callback(message_id=message_id)).detail.startswith("messageId:")
+
+
+@pytest.mark.parametrize("word", [None, "", "  ", 7, [], {}, True, "x" * 65])
+def test_a_status_word_that_cannot_be_one_refuses_the_callback(word: object) -> None:
+    assert refused(sms_callback() | {"status": {"name": word}}).detail.startswith("status.name:")
+
+
+@pytest.mark.parametrize("status", [None, "Delivered", [], 7])
+def test_a_status_that_is_no_object_refuses_the_callback(status: object) -> None:
+    assert refused(sms_callback() | {"status": status}).detail.startswith("status:")
+
+
+@pytest.mark.parametrize("date", ["2026-11-22T09:16:54", "soon", [], {}, True, -1])
+def test_a_date_that_is_there_but_names_no_moment_refuses_the_callback(date: object) -> None:
+    assert refused(sms_callback(at=date)).detail.startswith("status.updatedDate:")
+
+
+@pytest.mark.parametrize("date", [None, "", ABSENT])
+def test_a_missing_date_is_no_error(date: object) -> None:
+    assert read(sms_callback(at=date)).date == NO_DATE
+
+
+def test_a_date_beyond_minutes_in_the_future_is_not_believed() -> None:
+    callback = read(sms_callback(at="2099-01-01T00:00:00Z"))
+    assert (callback.date, callback.notes) == (NO_DATE, ["future-date"])
+    assert read(sms_callback(at="2026-11-22T12:04:59Z")).notes == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "index", "read_as"),
+    [
+        ("part", "2", fields.PART, 2),
+        ("part", 2.0, fields.PART, 2),
+        ("parts", "3", fields.PARTS, 3),
+        ("latency", "3", fields.LATENCY, 3.0),
+        ("latency", 2.5, fields.LATENCY, 2.5),
+        ("latency", 0, fields.LATENCY, 0),
+        ("price", "0.00600000", fields.PRICE, 600_000),
+        ("price", 0, fields.PRICE, 0),
+        ("label", 12, 3, "12"),
+        ("groups", "vip", 16, ["vip"]),
+        ("groups", ["a", 1, None, ""], 16, ["a", "1"]),
+        ("groups", [], 16, None),
+    ],
+)
+def test_fields_are_read_leniently(field: str, value: object, index: int, read_as: object) -> None:
+    callback = read(sms_callback() | {field: value})
+    assert callback.details[index] == read_as
+    assert callback.notes == []
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+@pytest.mark.parametrize("field", ["smsId", "label", "to", "part", "latency", "price", "groups", "message"])
+def test_null_and_empty_mean_absent(field: str, empty: object) -> None:
+    absent = {name: value for name, value in sms_callback().items() if name != field}
+    assert read(sms_callback() | {field: empty}) == read(absent)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("label", ["x"]), ("label", True), ("to", {"n": 1}), ("smsId", "x" * 257), ("campaignTrackingId", "x" * 257),
+        ("part", 0), ("part", -1), ("part", "one"), ("part", 1.5), ("part", True), ("parts", 10**6), ("parts", []),
+        ("latency", "fast"), ("latency", "nan"), ("latency", "1e999"), ("latency", {}), ("latency", False),
+        ("price", "free"), ("price", []), ("price", 1e20), ("price", True), ("groups", [["x"]]), ("groups", {}),
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_is_left_out_and_noted_but_the_status_is_taken(field: str, value: object) -> None:
+    callback = read(sms_callback() | {field: value})
+    assert callback.notes == [field]
+    assert callback._replace(notes=[]) == read(sms_callback() | {field: None})
+
+
+def test_the_reason_is_read() -> None:
+    reason = {"detailedStatus": "Expired", "description": "TTL validity period expired."}
+    assert read(sms_callback("Undelivered", reason=reason)).details[12:14] == list(reason.values())
+
+
+@pytest.mark.parametrize("reason", ["Expired", ["Expired"], 5])
+def test_a_reason_of_another_form_is_left_out_and_noted(reason: object) -> None:
+    callback = read(sms_callback("Undelivered", reason=reason))
+    assert callback.details[12:14] == [None, None]
+    assert callback.notes == ["status.reason"]

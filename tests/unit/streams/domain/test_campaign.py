@@ -1,0 +1,223 @@
+"""
+Campaigns: partial counts and reports put together, whatever order and however often they come.
+"""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from streams.domain.views import campaign_key
+from tests.builders import ABSENT, CAMPAIGN_ID, NOW, campaign_report, sms_callback
+from tests.unit.streams.domain.pipeline import Pipeline
+
+LATER = "2026-11-22T12:00:05.000Z"
+
+
+def send_finals(pipeline: Pipeline, **counts: int) -> None:
+    """Send one message per count, spread over two partitions."""
+    for status, number in counts.items():
+        for n in range(number):
+            name = f"{status}-{n}"
+            pipeline.send(sms_callback(status, message_id=name, sms_id=name), partition=n % 2)
+
+
+def test_progress_has_every_field_of_the_contract() -> None:
+    pipeline = Pipeline()
+    send_finals(pipeline, Delivered=3, Failed=1, Sent=1)
+    pipeline.send(campaign_report("Running", {"Delivered": 4, "Failed": 1}, total=10), received_at=LATER)
+    assert pipeline.campaign() == {
+        "campaign_tracking_id": CAMPAIGN_ID,
+        "name": "Spring sale",
+        "campaign_status": "Running",
+        "strategy": "OnChange",
+        "total_recipients": 10,
+        "messages": 5,
+        "messages_final": 4,
+        "messages_delivered": 3,
+        "messages_by_status": {"Delivered": 3, "Failed": 1, "Sent": 1},
+        "parts": 5,
+        "parts_by_status": {"Delivered": 3, "Failed": 1, "Sent": 1},
+        "reported_by_status": {"Delivered": 4, "Failed": 1},
+        "progress": 0.4,
+        "delivery_rate": 0.75,
+        "price_total": "0.21600000",
+        "reconciliation": "behind",
+        "reconciliation_unit": "messages",
+        "drift": {"Delivered": -1},
+        "is_final": False,
+        "conflicts": 0,
+        "stale_reports": 0,
+        "first_received_at": NOW,
+        "last_received_at": LATER,
+        "finished_at": None,
+        "revision": 3,
+    }
+
+
+def test_a_campaign_without_reports_knows_only_what_it_derives() -> None:
+    pipeline = Pipeline()
+    send_finals(pipeline, Delivered=1, Sent=1)
+    campaign = pipeline.campaign()
+    assert (campaign["reconciliation"], campaign["reported_by_status"]) == ("unreported", None)
+    assert (campaign["progress"], campaign["is_final"]) == (0.5, False)
+    assert campaign["name"] == "Spring sale"
+
+
+def test_a_campaign_of_finals_only_is_not_final_before_the_number_of_recipients_is_known() -> None:
+    pipeline = Pipeline()
+    send_finals(pipeline, Delivered=2)
+    assert (pipeline.campaign()["progress"], pipeline.campaign()["is_final"]) == (1.0, False)
+    pipeline.send(campaign_report("Running", total=2), received_at=LATER)
+    assert (pipeline.campaign()["is_final"], pipeline.campaign()["finished_at"]) == (True, LATER)
+
+
+def test_reports_alone_give_routees_own_progress() -> None:
+    pipeline = Pipeline()
+    pipeline.send(campaign_report("Running", {"Delivered": 30, "Failed": 10, "Sent": 60}))
+    campaign = pipeline.campaign()
+    assert (campaign["reconciliation"], campaign["messages"]) == ("underived", 0)
+    assert (campaign["progress"], campaign["delivery_rate"]) == (0.4, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("report", "progress"),
+    [
+        (campaign_report("Scheduled", total=ABSENT), None),
+        (campaign_report("Running", {}, total=0), None),
+        (campaign_report("Running", {"Delivered": 3, "Sent": 1}, total=ABSENT), 0.75),
+        (campaign_report("Running", {"Delivered": 150}), 1.0),
+    ],
+)
+def test_progress_of_reports_alone_is_bounded_and_unknown_without_a_number(
+    report: dict[str, Any], progress: float | None
+) -> None:
+    pipeline = Pipeline()
+    pipeline.send(report)
+    assert pipeline.campaign()["progress"] == progress
+
+
+def test_more_messages_than_recipients_do_not_make_more_than_all() -> None:
+    pipeline = Pipeline()
+    pipeline.send(campaign_report("Running", total=2))
+    send_finals(pipeline, Delivered=2, Sent=2)
+    assert (pipeline.campaign()["progress"], pipeline.campaign()["is_final"]) == (0.5, False)
+
+
+@pytest.mark.parametrize("status", ["Finished", "Failed"])
+def test_a_campaign_is_final_when_routee_says_so(status: str) -> None:
+    pipeline = Pipeline()
+    pipeline.send(campaign_report(status), received_at=LATER)
+    assert (pipeline.campaign()["is_final"], pipeline.campaign()["finished_at"]) == (True, LATER)
+
+
+def test_a_campaign_is_final_when_all_recipients_are() -> None:
+    pipeline = Pipeline()
+    pipeline.send(campaign_report("Sent", total=2))
+    pipeline.send(sms_callback(message_id="a", sms_id="a"))
+    assert pipeline.campaign()["is_final"] is False
+    pipeline.send(sms_callback("Failed", message_id="b", sms_id="b"), received_at=LATER)
+    assert (pipeline.campaign()["is_final"], pipeline.campaign()["finished_at"]) == (True, LATER)
+    pipeline.send(campaign_report("Finished", total=2), received_at="2026-11-22T13:00:00.000Z")
+    assert pipeline.campaign()["finished_at"] == LATER
+
+
+def test_reported_finals_alone_end_a_campaign_only_when_nothing_is_under_way() -> None:
+    pipeline = Pipeline()
+    pipeline.send(campaign_report("Sent", {"Delivered": 100, "Sent": 20}))
+    assert pipeline.campaign()["is_final"] is False
+    pipeline.send(campaign_report("Sent", {"Delivered": 120}))
+    assert pipeline.campaign()["is_final"] is True
+
+
+def test_a_campaign_that_turns_out_larger_is_open_again() -> None:
+    pipeline = Pipeline()
+    pipeline.send(campaign_report("Sent", total=1), sms_callback(message_id="a", sms_id="a"))
+    assert pipeline.campaign()["is_final"] is True
+    pipeline.send(sms_callback("Sent", message_id="b", sms_id="b"))
+    assert (pipeline.campaign()["is_final"], pipeline.campaign()["finished_at"]) == (False, None)
+
+
+def test_reports_replace_each_other_and_stale_ones_are_counted() -> None:
+    pipeline = Pipeline()
+    pipeline.send(campaign_report("Running", {"Delivered": 40}))
+    pipeline.send(campaign_report("Running", {"Delivered": 20, "Sent": 80}))
+    pipeline.send(campaign_report("Running", {"Delivered": 60}), campaign_report("Running", {"Delivered": 59}))
+    campaign = pipeline.campaign()
+    assert (campaign["reported_by_status"], campaign["stale_reports"]) == ({"Delivered": 60}, 2)
+
+
+def test_the_report_may_come_first_or_last() -> None:
+    first, last = Pipeline(), Pipeline()
+    first.send(campaign_report("Finished", {"Delivered": 1}, total=1))
+    for pipeline in (first, last):
+        send_finals(pipeline, Delivered=1)
+    last.send(campaign_report("Finished", {"Delivered": 1}, total=1))
+    assert {**first.campaign(), "revision": 0} == {**last.campaign(), "revision": 0}
+
+
+def test_conflicts_of_all_messages_are_added() -> None:
+    pipeline = Pipeline()
+    for name in ("a", "b"):
+        pipeline.send(sms_callback("Failed", message_id=name, sms_id=name), partition=ord(name) % 2)
+        pipeline.send(sms_callback("Delivered", message_id=name, sms_id=name), partition=ord(name) % 2)
+    assert pipeline.campaign()["conflicts"] == 2
+
+
+def test_replayed_partials_change_nothing_not_even_the_revision() -> None:
+    pipeline = Pipeline()
+    taken: list[bytes] = []
+    for n in range(3):
+        pipeline.send(sms_callback(message_id=f"m{n}", sms_id="s"), campaign_report("Running", {"Delivered": n}))
+        pipeline.settle()
+        rows = pipeline.sms_rows[0]
+        taken += [o.value for o in pipeline.sms_stage.summarize(rows, 0, list(rows.rows))]
+    before = {**pipeline.campaign_rows.rows}
+    pipeline.partials += taken
+    assert pipeline.settle_campaigns() == []
+    assert pipeline.campaign_rows.rows == before
+
+
+def test_the_same_partials_give_the_same_revisions_however_they_are_flushed() -> None:
+    pipelines = [Pipeline(), Pipeline()]
+    for n in range(4):
+        for pipeline in pipelines:
+            pipeline.send(sms_callback(message_id=f"m{n}", sms_id="s"))
+            pipeline.send(campaign_report("Running", {"Delivered": n}))
+    often, once = pipelines
+    rows = often.sms_rows[0]
+    values = [*often.partials, *(o.value for o in often.sms_stage.summarize(rows, 0, rows.changed))]
+    rows.changed.clear()
+    often.partials.clear()
+    records = []
+    for value in values:
+        often.partials.append(value)
+        records += often.settle_campaigns()
+    assert [r["revision"] for r in records] == [1, 2, 3, 4, 5]
+    assert once.settle() == records[-1:]
+
+
+def test_revisions_grow_even_when_the_partials_topic_is_made_anew() -> None:
+    pipeline = Pipeline()
+    send_finals(pipeline, Delivered=3)
+    pipeline.settle()
+    pipeline.partials_taken = 0
+    pipeline.send(sms_callback("Sent", message_id="n", sms_id="n"))
+    assert pipeline.campaign()["revision"] == 3
+
+
+def test_a_partial_that_cannot_be_read_is_refused_and_changes_nothing() -> None:
+    pipeline = Pipeline()
+    for value in (b"{", b"[]", b"{}", b'{"partition":0,"counts":{"id":"c"}}', b'{"report":{}}'):
+        pipeline.partials.append(value)
+    pipeline.settle_campaigns()
+    assert [r["reason"] for r in pipeline.rejections] == ["bug"] * 5
+    assert pipeline.campaign_rows.rows == {}
+
+
+def test_rows_read_back_from_the_changelog_are_the_same_rows() -> None:
+    pipeline = Pipeline()
+    send_finals(pipeline, Delivered=1)
+    pipeline.campaign()
+    row = pipeline.campaign_rows.get(campaign_key(CAMPAIGN_ID))
+    assert orjson.loads(orjson.dumps(row)) == row

@@ -1,0 +1,60 @@
+import pytest
+
+from streams.domain.dates import NO_DATE, date_text, date_text_or_none, read_date
+
+_MOMENT = 1_474_276_614_000  # 2016-09-19T09:16:54Z
+
+
+@pytest.mark.parametrize(
+    ("given", "ms"),
+    [
+        ("2016-09-19T09:16:54Z", _MOMENT),
+        ("2016-09-19T09:16:54.5Z", _MOMENT + 500),
+        ("2016-09-19T09:16:54.95Z", _MOMENT + 950),
+        ("2016-09-19T09:16:54.344Z", _MOMENT + 344),
+        ("2016-09-19T09:16:54.344999Z", _MOMENT + 344),
+        ("2016-09-19T09:16:54.34499912Z", _MOMENT + 344),
+        ("2016-09-19T12:16:54+03:00", _MOMENT),
+        ("2016-09-19T12:16:54+0300", _MOMENT),
+        ("2016-09-19t09:16:54z", _MOMENT),
+        (" 2016-09-19T09:16:54Z ", _MOMENT),
+        (1474276614, _MOMENT),
+        (1474276614.5, _MOMENT + 500),
+        (1474276614500, _MOMENT + 500),
+        ("1474276614", _MOMENT),
+        ("1474276614500", _MOMENT + 500),
+    ],
+)
+def test_every_form_seen_in_routees_material_is_read(given: object, ms: int) -> None:
+    assert read_date(given) == ms
+
+
+@pytest.mark.parametrize("given", [None, "", "  "])
+def test_an_absent_date_is_no_error(given: object) -> None:
+    assert read_date(given) == NO_DATE
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "2016-09-19T09:16:54",
+        "2016-09-19",
+        "yesterday",
+        "2016-13-19T09:16:54Z",
+        "1960-01-01T00:00:00Z",
+        True,
+        [],
+        {},
+        -5,
+        1e300,
+        "9" * 16,
+        "12345678901234567890",
+    ],
+)
+def test_what_names_no_moment_is_not_understood(given: object) -> None:
+    assert read_date(given) is None
+
+
+def test_dates_are_written_with_milliseconds() -> None:
+    assert date_text(_MOMENT + 50) == "2016-09-19T09:16:54.050Z"
+    assert date_text_or_none(NO_DATE) is None

@@ -1,0 +1,165 @@
+"""
+Envelopes: every callback gets one verdict, and what is refused is found whole among the rejections.
+"""
+
+import base64
+from typing import Any
+
+import orjson
+import pytest
+
+from streams.domain.envelope import bodies_of
+from streams.domain.message import contribution
+from streams.domain.rejection import BODY_MAX_BYTES
+from tests.builders import ABSENT, NOW, campaign_report, envelope, sms_callback
+from tests.unit.streams.domain.pipeline import Pipeline
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"", "not-json"),
+        (b"{", "not-json"),
+        (b"\xff\xfe", "not-json"),
+        (b"[]", "not-object"),
+        (b"{}", "invalid-field"),
+        (b'{"received_at":"2026-11-22T12:00:00.000Z"}', "invalid-field"),
+        (b'{"received_at":"2026-11-22T12:00:00.000Z","callbacks":{}}', "invalid-field"),
+        (b'{"received_at":"noon","callbacks":[]}', "invalid-field"),
+    ],
+)
+def test_an_unreadable_envelope_becomes_one_rejection(value: bytes, reason: str) -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback())
+    (rejection,) = pipeline.take_in(0, 1, value)
+    body = rejection["body"].encode() if rejection["body"] is not None else base64.b64decode(rejection["body_base64"])
+    assert (rejection["reason"], rejection["stage"], body) == (reason, "streams", value)
+    assert (rejection["partition"], rejection["offset"], rejection["index"]) == (0, 1, 0)
+    assert rejection["received_at"] == NOW
+    assert pipeline.tally()["accepted"] == 2
+
+
+def test_a_raw_record_that_would_not_fit_among_the_rejections_is_cut_and_says_so() -> None:
+    pipeline = Pipeline()
+    (rejection,) = pipeline.take_in(0, 0, b"x" * (BODY_MAX_BYTES + 1))
+    assert rejection["body"] == "x" * BODY_MAX_BYTES
+    assert rejection["detail"].endswith(f"(cut to {BODY_MAX_BYTES} of {BODY_MAX_BYTES + 1} bytes)")
+
+
+def test_bytes_that_grow_too_long_as_json_text_are_written_as_base64() -> None:
+    pipeline = Pipeline()
+    (rejection,) = pipeline.take_in(0, 0, b"\0" * BODY_MAX_BYTES)
+    assert base64.b64decode(rejection["body_base64"]) == b"\0" * BODY_MAX_BYTES
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "detail"),
+    [
+        ({"messageId": "m", "receivedDate": "x", "direction": "Inbound"}, "unknown-shape", "inbound SMS"),
+        ({"trackingId": "t", "status": {}, "body": {}}, "unknown-shape", "Viber message"),
+        ({"a": 1}, "unknown-shape", "neither an SMS status nor a campaign report"),
+        ([1], "not-object", "expected a JSON object"),
+        (None, "not-object", "expected a JSON object"),
+        (campaign_report(campaign=7), "invalid-field", "trackingId: expected text of 1 to 256 characters"),
+    ],
+)
+def test_what_is_no_callback_is_refused_and_the_rest_goes_on(body: Any, reason: str, detail: str) -> None:  # noqa: ANN401
+    pipeline = Pipeline()
+    pipeline.send(sms_callback(message_id="a"), body, sms_callback(message_id="b"))
+    (rejection,) = pipeline.rejections
+    assert (rejection["reason"], rejection["detail"], rejection["index"]) == (reason, detail, 1)
+    assert orjson.loads(rejection["body"]) == body
+    assert [r["message_id"] for r in pipeline.revisions] == ["a", "b"]
+    assert [r["index"] for r in pipeline.revisions] == [0, 2]
+
+
+def test_a_refused_body_is_kept_as_it_was_sent_spaces_repeated_keys_and_zeros_included() -> None:
+    odd = '{ "a" : 0.00600000, "a":2,\t"b":"\\u0041"}'
+    raw = f'{{"x":[1,{{"callbacks":[]}}], "callbacks" : [{{"messageId":"m","status":{{"name":"Sent"}}}} , {odd} ,3],'
+    raw += f'"received_at":"{NOW}"}}'
+    pipeline = Pipeline()
+    pipeline.take_in(0, 0, raw.encode())
+    assert [r["body"] for r in pipeline.rejections] == [odd, "3"]
+
+
+@pytest.mark.parametrize("depth", [200, 1000])
+def test_a_refused_body_may_be_nested_as_deep_as_an_envelope_can_be_read(depth: int) -> None:
+    body = '{"a":' + "[" * depth + "]" * depth + "}"
+    pipeline = Pipeline()
+    pipeline.take_in(0, 0, f'{{"received_at":"{NOW}","callbacks":[{body}]}}'.encode())
+    assert [r["body"] for r in pipeline.rejections] == [body]
+
+
+def test_quotes_and_brackets_in_texts_do_not_end_a_body() -> None:
+    body = '{"a":"x\\"]},{[","b":"\\\\"}'
+    value = f'{{"received_at":"{NOW}","note":"callbacks","callbacks":[{body}, {body} ]}}'.encode()
+    assert bodies_of(value, 2) == [body.encode()] * 2
+
+
+def test_an_envelope_whose_keys_are_written_unusually_is_its_own_evidence() -> None:
+    value = b'{"callb\\u0061cks":[{}]}'
+    assert bodies_of(value, 1) == [value]
+
+
+def test_an_envelope_without_callbacks_is_taken_in() -> None:
+    pipeline = Pipeline()
+    assert pipeline.send() == []
+    assert (pipeline.tally()["position"], pipeline.tally()["accepted"]) == (1, 0)
+
+
+def test_a_bug_leaves_out_one_callback_and_its_rows_and_tells_no_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(message: Any) -> Any:  # noqa: ANN401
+        if message.message_id == "bad":
+            raise KeyError("Hello secret")
+        return contribution(message)
+
+    monkeypatch.setattr("streams.domain.sms_stage.contribution", broken)
+    pipeline = Pipeline()
+    pipeline.send(sms_callback(message_id="a"), sms_callback(message_id="bad"), sms_callback(message_id="b"))
+    (rejection,) = pipeline.rejections
+    assert (rejection["reason"], rejection["index"]) == ("bug", 1)
+    assert rejection["detail"].startswith("KeyError in broken, line ")
+    assert set(pipeline.sms_rows[0].with_prefix(b"m:")) == {b"m:a", b"m:b"}
+    assert pipeline.campaign()["messages"] == 2
+    assert pipeline.verdicts == {"applied": 2, "rejected": 1}
+
+
+def test_an_envelope_that_is_already_held_changes_nothing() -> None:
+    pipeline = Pipeline()
+    values = [
+        envelope(sms_callback("Sent")),
+        envelope({}, campaign_report()),
+        envelope(sms_callback("Delivered"), sms_callback("Delivered")),
+    ]
+    for offset, value in enumerate(values):
+        pipeline.take_in(0, offset, value)
+    before = {**pipeline.sms_rows[0].rows}
+    for first in range(3):
+        for offset, value in list(enumerate(values))[first:]:
+            assert pipeline.take_in(0, offset, value) == []
+    assert pipeline.sms_rows[0].rows == before
+
+
+def test_what_is_left_out_of_callbacks_is_counted_by_name() -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback(latency="fast", price="free"), campaign_report(counts=7, total="many"))
+    assert pipeline.tally()["notes"] == {"latency": 1, "price": 1, "messageStatuses": 1, "totalRecipients": 1}
+
+
+def test_every_callback_gets_exactly_one_verdict() -> None:
+    pipeline = Pipeline()
+    pipeline.send(
+        sms_callback("Sent", "2026-11-22T09:00:00Z"),
+        sms_callback("Delivered", "2026-11-22T09:00:05Z"),
+        sms_callback("Delivered", "2026-11-22T09:00:05Z"),
+        sms_callback("Queued", "2026-11-22T09:00:00Z"),
+        sms_callback("Failed", "2026-11-22T09:00:09Z"),
+        campaign_report(),
+        {},
+        sms_callback(message_id=ABSENT),
+        sms_callback(message_id="old", at="2020-01-01T00:00:00Z"),
+    )
+    tally = pipeline.tally()
+    assert tally["verdicts"] == {"applied": 2, "duplicate": 1, "stale": 1, "conflict": 1, "report": 1, "rejected": 3}
+    assert tally["rejected"] == {"unknown-shape": 2, "expired": 1}
+    assert tally["accepted"] == 9 == sum(tally["verdicts"].values())

@@ -1,0 +1,125 @@
+"""
+Bounded state: messages are forgotten in stream time, their counts are not.
+"""
+
+from itertools import pairwise
+
+import pytest
+
+from streams.contract.codec import format_time_ms
+from streams.domain.dates import read_date
+from streams.domain.expiry import BUCKET_MS, CHUNK_KEYS
+from streams.domain.policy import Policy
+from streams.domain.sms_stage import SmsStage
+from tests.builders import envelope, sms_callback
+from tests.unit.streams.domain.pipeline import MemoryRows, Pipeline
+
+START = read_date("2026-11-22T00:00:00Z") or 0
+HOUR = 3_600_000
+DAY = 24 * HOUR
+
+
+def at(ms: int) -> str:
+    return format_time_ms(START + ms)
+
+
+def test_a_callback_of_an_unknown_message_that_is_too_old_is_refused_as_expired() -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    pipeline.send(sms_callback(at=at(-48 * HOUR - 1)), received_at=at(0))
+    pipeline.send(sms_callback(at=at(-48 * HOUR), message_id="m", sms_id="m"), received_at=at(0))
+    assert [(r["reason"], r["index"]) for r in pipeline.rejections] == [("expired", 0)]
+    assert pipeline.tally()["rejected"] == {"expired": 1}
+    assert len(pipeline.revisions) == 1
+
+
+def test_a_known_message_takes_callbacks_of_any_age() -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    pipeline.send(sms_callback("Delivered", at(0)), received_at=at(0))
+    (record,) = pipeline.send(sms_callback("Sent", at(-10 * DAY)), received_at=at(HOUR))
+    assert record["sent_at"] == at(-10 * DAY)
+
+
+def test_a_message_without_a_date_is_never_expired() -> None:
+    pipeline = Pipeline()
+    assert pipeline.send(sms_callback(at=None))[0]["revision"] == 1
+
+
+def test_a_message_is_remembered_for_the_retention_after_its_last_callback_duplicates_included() -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    callback = sms_callback(at=at(0))
+    pipeline.send(callback, received_at=at(0))
+    pipeline.send(callback, received_at=at(40 * HOUR))
+    pipeline.send(callback, received_at=at(87 * HOUR))
+    assert pipeline.verdicts == {"applied": 1, "duplicate": 2}
+    pipeline.send(callback, received_at=at(87 * HOUR + 48 * HOUR + BUCKET_MS))
+    assert pipeline.tally()["rejected"] == {"expired": 1}
+
+
+def test_a_row_whose_time_is_up_counts_as_forgotten_though_it_is_still_there() -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    pipeline.send(sms_callback(at=at(0)), received_at=at(0))
+    (rejection,) = pipeline.send(sms_callback(at=at(0)), received_at=at(3 * DAY))
+    assert rejection["reason"] == "expired"
+
+
+def test_a_forgotten_message_that_comes_back_with_a_new_date_begins_anew() -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    pipeline.send(sms_callback("Sent", at(0)), received_at=at(0))
+    (record,) = pipeline.send(sms_callback("Delivered", at(3 * DAY)), received_at=at(3 * DAY))
+    assert (record["revision"], record["sent_at"]) == (1, None)
+    assert len(pipeline.sms_rows[0].with_prefix(b"m:")) == 1
+
+
+def test_time_that_goes_back_forgets_nothing_and_time_without_traffic_forgets_nothing() -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    pipeline.send(sms_callback(at=at(0)), received_at=at(DAY))
+    pipeline.send(sms_callback(at=at(0)), received_at=at(0))
+    assert pipeline.tally()["clock"] == START + DAY
+    assert pipeline.verdicts == {"applied": 1, "duplicate": 1}
+
+
+def test_a_date_in_the_future_does_not_move_stream_time() -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback(at="2099-01-01T00:00:00Z"), received_at=at(0))
+    assert pipeline.tally()["clock"] == START
+
+
+def _simulate(rows: MemoryRows, per_step: int, days: int) -> list[int]:
+    """Send each message's Queued at once and its Delivered an hour later; return how many rows there are each hour."""
+    stage = SmsStage(Policy(retention_hours=48))
+    sizes = []
+    for hour in range(days * 24):
+        now = at(hour * HOUR)
+        batch = [
+            sms_callback(word, now, message_id=f"{start}-{n}", sms_id="s")
+            for word, start in (("Queued", hour), ("Delivered", hour - 1))
+            for n in range(per_step)
+            if start >= 0
+        ]
+        stage.apply(rows, 0, hour, envelope(*batch, received_at=now))
+        sizes.append(len(rows.rows))
+    return sizes
+
+
+@pytest.mark.parametrize("per_step", [1, 60])
+def test_over_a_simulated_week_the_number_of_rows_stays_flat_and_counts_stay_whole(per_step: int) -> None:
+    rows = MemoryRows()
+    sizes = _simulate(rows, per_step, days=7)
+    assert max(sizes[72:]) <= max(sizes[:72])
+    assert len(rows.with_prefix(b"m:")) <= 51 * per_step
+    (counts,) = rows.with_prefix(b"c:").values()
+    assert counts["messages"] == {"Queued": per_step, "Delivered": (7 * 24 - 1) * per_step}
+
+
+def test_the_work_per_envelope_is_bounded_after_a_long_silence() -> None:
+    rows, stage = MemoryRows(), SmsStage(Policy(retention_hours=48))
+    known = 3 * CHUNK_KEYS
+    first = [sms_callback(at=at(0), message_id=f"m{n}", sms_id="s") for n in range(known)]
+    stage.apply(rows, 0, 0, envelope(*first, received_at=at(0)))
+    left = [known]
+    for offset in range(1, 400):
+        stage.apply(rows, 0, offset, envelope({}, received_at=at(30 * DAY)))
+        left.append(len(rows.with_prefix(b"m:")))
+    assert max(before - after for before, after in pairwise(left)) <= CHUNK_KEYS
+    assert left[-1] == 0
+    assert len(rows.with_prefix(b"x:")) == 0

@@ -1,0 +1,73 @@
+import hashlib
+import hmac
+
+import orjson
+import pytest
+
+from streams.domain.policy import Policy
+from streams.domain.privacy import shown_recipient
+from tests.builders import sms_callback
+from tests.unit.streams.domain.pipeline import Pipeline
+
+_NUMBER = "+306900000001"
+
+
+@pytest.mark.parametrize(
+    ("policy", "shown"),
+    [
+        (Policy(recipient="keep"), _NUMBER),
+        (Policy(recipient="mask"), "***001"),
+        (Policy(recipient="hmac", hmac_key="k"), hmac.new(b"k", _NUMBER.encode(), hashlib.sha256).hexdigest()),
+        (Policy(recipient="drop"), None),
+    ],
+)
+def test_recipients_are_shown_as_the_policy_says(policy: Policy, shown: str | None) -> None:
+    pipeline = Pipeline(policy)
+    pipeline.send(sms_callback(to=_NUMBER))
+    assert pipeline.sms()["recipient"] == shown
+    if policy.recipient != "keep":
+        assert _NUMBER.encode() not in orjson.dumps(list(pipeline.sms_rows[0].rows.values()))
+
+
+def test_a_short_number_is_masked_whole() -> None:
+    assert shown_recipient("19019", Policy(recipient="mask")) == "***"
+
+
+def test_hmac_without_a_key_is_refused() -> None:
+    with pytest.raises(ValueError, match="hmac_key"):
+        Policy(recipient="hmac")
+
+
+def test_the_key_is_not_shown() -> None:
+    assert "k-1" not in repr(Policy(recipient="hmac", hmac_key="k-1"))
+
+
+def test_texts_are_dropped_from_records_and_rows_when_the_policy_says_so() -> None:
+    pipeline = Pipeline(Policy(message_text="drop"))
+    pipeline.send(sms_callback(message="Top secret"))
+    assert pipeline.sms()["message"] is None
+    assert b"Top secret" not in orjson.dumps(list(pipeline.sms_rows[0].rows.values()))
+
+
+@pytest.mark.parametrize("service", ["TwoStep", "twostep"])
+def test_one_time_codes_are_never_kept(service: str) -> None:
+    pipeline = Pipeline(Policy(message_text="keep"))
+    pipeline.send(sms_callback(message="Your code is 2622", originatingService=service))
+    assert pipeline.sms()["message"] is None
+    assert b"2622" not in orjson.dumps(list(pipeline.sms_rows[0].rows.values()))
+
+
+def test_a_text_that_turns_out_to_be_a_one_time_code_is_forgotten() -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback("Sent", message="Your code is 2622", originatingService=None))
+    pipeline.send(sms_callback("Delivered", message=None, originatingService="TwoStep"))
+    assert pipeline.sms()["message"] is None
+    assert b"2622" not in orjson.dumps(list(pipeline.sms_rows[0].rows.values()))
+
+
+def test_a_refused_body_stays_whole_because_it_is_the_evidence() -> None:
+    pipeline = Pipeline(Policy(recipient="drop", message_text="drop"))
+    body = sms_callback(at="yesterday", message="Hello", to=_NUMBER)
+    (rejection,) = pipeline.send(body)
+    assert orjson.loads(rejection["body"]) == body
+    assert _NUMBER not in rejection["detail"]
