@@ -74,6 +74,8 @@ class KafkaSource:
         if problems:
             self._consumer.close(timeout_ms=_CLOSE_MS)
             raise TopicError("; ".join(problems))
+        # It warns when the machine is busy.
+        logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
         self._consumer.subscribe(topics=list(topics), listener=_Listener(self._notes))
 
     def poll(self, seconds: float, max_records: int) -> Polled:

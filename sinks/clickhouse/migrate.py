@@ -18,6 +18,7 @@ from sinks.errors import SchemaError
 
 _FILE: Final = re.compile(r"(\d{4})_[a-z_]+\.sql")
 _STATEMENT_END: Final = re.compile(r";[ \t]*(?:\n|\Z)")
+_COMMENT: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
 
 _LEDGER: Final = """
 CREATE TABLE IF NOT EXISTS schema_migrations {{on_cluster}}
@@ -48,7 +49,7 @@ class Migration:
 
     def statements(self, cluster: str | None) -> list[str]:
         """Return the statements for one server (None) or for a cluster."""
-        return [render(part, cluster) for part in _STATEMENT_END.split(self.text) if part.strip()]
+        return [render(part, cluster) for part in _STATEMENT_END.split(self.text) if _COMMENT.sub("", part).strip()]
 
 
 def render(sql: str, cluster: str | None) -> str:

@@ -1,0 +1,88 @@
+"""
+When a batch is due, and what may be committed after it.
+"""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sinks.batch import Batch, Limits
+from sinks.source import TopicPartition
+from tests.unit.sinks.records import TOPIC, record
+
+LIMITS = Limits(rows=10, nbytes=1000, seconds=2.0)
+ZERO = TopicPartition(TOPIC, 0)
+ONE = TopicPartition(TOPIC, 1)
+
+
+def test_an_empty_batch_is_never_due() -> None:
+    batch = Batch(LIMITS)
+    batch.add(ZERO, [], now=0)
+    assert math.isinf(batch.due_in(now=1e9))
+
+
+def test_it_is_due_when_it_is_old_enough_counted_from_its_first_record() -> None:
+    batch = Batch(LIMITS)
+    batch.add(ZERO, [record(0)], now=100.0)
+    batch.add(ZERO, [record(1)], now=101.5)
+    assert batch.due_in(now=101.5) == pytest.approx(0.5)
+    assert batch.due_in(now=102.0) == 0
+
+
+def test_it_is_due_at_once_when_it_has_all_its_rows() -> None:
+    batch = Batch(LIMITS)
+    batch.add(ZERO, [record(offset) for offset in range(9)], now=0)
+    assert (batch.room, batch.due_in(now=0)) == (1, 2.0)
+    batch.add(ONE, [record(0)], now=0)
+    assert (batch.room, batch.due_in(now=0)) == (0, 0.0)
+
+
+def test_it_is_due_at_once_when_it_has_all_its_bytes() -> None:
+    batch = Batch(LIMITS)
+    batch.add(ZERO, [record(0, b"x" * 1000)], now=0)
+    assert (batch.room, batch.due_in(now=0)) == (0, 0.0)
+
+
+def test_tombstones_count_as_rows_without_bytes() -> None:
+    batch = Batch(LIMITS)
+    batch.add(ZERO, [record(0, None), record(1, b"12345")], now=0)
+    assert (len(batch), batch.nbytes) == (2, 5)
+
+
+def test_positions_are_after_the_last_record_of_each_partition() -> None:
+    batch = Batch(LIMITS)
+    batch.add(ZERO, [record(4), record(7)], now=0)
+    batch.add(ONE, [record(0)], now=0)
+    assert batch.positions == {ZERO: 8, ONE: 1}
+
+
+def test_what_is_dropped_is_neither_written_nor_committed() -> None:
+    batch = Batch(LIMITS)
+    batch.add(ZERO, [record(4, b"123")], now=0)
+    batch.add(ONE, [record(0, b"4567")], now=0)
+    assert batch.drop([ZERO]) == 1
+    assert (batch.positions, len(batch), batch.nbytes) == ({ONE: 1}, 1, 4)
+
+
+def test_a_batch_of_which_everything_was_dropped_is_empty_again() -> None:
+    batch = Batch(LIMITS)
+    batch.add(ZERO, [record(4)], now=0)
+    batch.drop([ZERO, ONE])
+    assert math.isinf(batch.due_in(now=1e9))
+    batch.add(ONE, [record(1)], now=50.0)
+    assert batch.due_in(now=50.0) == LIMITS.seconds
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=30))
+def test_rows_and_bytes_are_always_those_of_the_records_held(steps: list[tuple[int, int, bool]]) -> None:
+    batch = Batch(Limits(rows=1_000, nbytes=10_000, seconds=1))
+    for partition, count, drop in steps:
+        if drop:
+            batch.drop([TopicPartition(TOPIC, partition)])
+        else:
+            batch.add(TopicPartition(TOPIC, partition), [record(n, b"x" * n) for n in range(count)], now=0)
+    held = [found for records in batch.records.values() for found in records]
+    assert len(batch) == len(held)
+    assert batch.nbytes == sum(len(found.value or b"") for found in held)

@@ -1,0 +1,50 @@
+"""
+What of a topic can be written to a table at all.
+"""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sinks.rows import sort_out, with_position
+from tests.unit.sinks.records import record
+
+
+@pytest.mark.parametrize("value", [b'{"a":1}', b"{}", b' {"a":1}\n', b'{"a":\n1}'])
+def test_an_object_is_a_row(value: bytes) -> None:
+    parts = sort_out([record(0, value)])
+    assert (len(parts.rows), parts.unusable, parts.empty) == (1, [], 0)
+
+
+@pytest.mark.parametrize("value", [None, b""])
+def test_a_tombstone_carries_nothing(value: bytes | None) -> None:
+    parts = sort_out([record(0, value)])
+    assert (parts.rows, parts.unusable, parts.empty) == ([], [], 1)
+
+
+@pytest.mark.parametrize(
+    "value", [b"not json", b"[1,2]", b'"text"', b'{"a":1', b'{"a":1},', b"\x00\x01", b" ", b"1", b"}"]
+)
+def test_anything_else_is_unusable(value: bytes) -> None:
+    parts = sort_out([record(0, value)])
+    assert (parts.rows, len(parts.unusable), parts.empty) == ([], 1, 0)
+
+
+def test_order_is_kept() -> None:
+    parts = sort_out([record(1), record(2, None), record(3, b"x"), record(4)])
+    assert [row.offset for row in parts.rows] == [1, 4]
+
+
+@given(
+    st.dictionaries(st.text(), st.integers() | st.text() | st.none(), max_size=4), st.sampled_from([b"", b" ", b"\n"])
+)
+def test_a_row_with_its_position_is_the_same_object_with_two_more_fields(
+    found: dict[str, object], space: bytes
+) -> None:
+    try:
+        value = space + orjson.dumps(found) + space
+    except (TypeError, orjson.JSONEncodeError):  # numbers and characters that JSON does not have
+        return
+    line = with_position(record(17, value, partition=3))
+    assert orjson.loads(line) == {**orjson.loads(value), "topic_partition": 3, "topic_offset": 17}

@@ -1,0 +1,60 @@
+"""
+Settings: a wrong one is a line that names it.
+"""
+
+import pytest
+
+from sinks.batch import Limits
+from sinks.settings import SinksSettings
+from streams.contract.settings import SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in SinksSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = load_settings(SinksSettings)
+    assert settings.sinks_metrics_port == 9102
+    assert settings.limits == Limits(rows=20_000, nbytes=33_554_432, seconds=1.0)
+    assert (str(settings.sinks_files_root), settings.sinks_files_format) == ("data/files", "parquet")
+    assert (settings.clickhouse_url, settings.clickhouse_user) == ("http://127.0.0.1:8123", "default")
+    assert (settings.clickhouse_password.get_secret_value(), settings.clickhouse_database) == ("", "routee")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SINKS_METRICS_PORT", "http"),
+        ("SINKS_METRICS_PORT", "70000"),
+        ("SINKS_BATCH_ROWS", "0"),
+        ("SINKS_BATCH_SECONDS", "-1"),
+        ("SINKS_BATCH_SECONDS", "nan"),
+        ("SINKS_BATCH_SECONDS", "inf"),
+        ("SINKS_FILES_FORMAT", "csv"),
+        ("CLICKHOUSE_URL", "127.0.0.1:8123"),
+        ("CLICKHOUSE_URL", "http://user:secret@host:8123"),
+        ("CLICKHOUSE_DATABASE", "routee; DROP"),
+        ("CLICKHOUSE_CLUSTER", "a'b"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as error:
+        load_settings(SinksSettings)
+    assert str(error.value).startswith(name)
+    assert "\n" not in str(error.value)
+
+
+def test_the_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKHOUSE_PASSWORD", "hunter2")
+    settings = load_settings(SinksSettings)
+    assert "hunter2" not in repr(settings)
+
+
+def test_every_setting_says_what_changing_it_does() -> None:
+    own = set(SinksSettings.__annotations__)
+    assert all(SinksSettings.model_fields[name].description for name in own)

@@ -1,0 +1,292 @@
+"""
+The loop: poll → batch → write → commit, and never another order.
+"""
+
+import threading
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from sinks.batch import Limits
+from sinks.errors import FatalError, RetryableError
+from sinks.metrics import Metrics, Readiness
+from sinks.rejections import Flood, MemoryRejections
+from sinks.sink import MemorySink
+from sinks.source import MemorySource, MemoryTopics, Record, TopicPartition
+from sinks.worker import Worker
+from sinks.writer import Writer
+from tests.unit.sinks.records import TOPIC
+
+TABLE = "sms_status"
+PARTITIONS = 4
+
+
+class Bench:
+    """A worker over memory; `rounds` runs its loop, waiting for what is written on the other thread."""
+
+    def __init__(self, topics: MemoryTopics | None = None, sink: MemorySink | None = None, rows: int = 100) -> None:
+        self.topics = topics or MemoryTopics({TOPIC: PARTITIONS})
+        self.sink = sink or MemorySink()
+        self.source = MemorySource(self.topics)
+        self.metrics, self.readiness = Metrics(), Readiness()
+        self.now = 0.0
+        self.writer = Writer(
+            self.sink,
+            MemoryRejections(),
+            {TOPIC: TABLE},
+            flood=Flood(1_000),
+            metrics=self.metrics,
+            readiness=self.readiness,
+            sleep=lambda _: None,
+        )
+        self.worker = Worker(
+            self.source,
+            self.sink,
+            self.writer,
+            limits=Limits(rows=rows, nbytes=1 << 20, seconds=1.0),
+            metrics=self.metrics,
+            readiness=self.readiness,
+            clock=lambda: self.now,
+        )
+
+    def fill(self, count: int, start: int = 0) -> None:
+        for number in range(start, start + count):
+            self.topics.append(TOPIC, number % PARTITIONS, b'{"n":%d}' % number)
+
+    def rounds(self, count: int = 1, seconds: float = 0.0) -> None:
+        for _ in range(count):
+            self.now += seconds
+            self.worker.step()
+            self.settle()
+
+    def settle(self) -> None:
+        """Let a batch that nobody blocks be written before the next round."""
+        if self.worker._writing is not None and not isinstance(self.sink, BlockingSink):
+            self.worker._writing._thread.join(10)
+
+    @property
+    def written(self) -> set[tuple[int, int]]:
+        return {(partition, offset) for _, partition, offset in self.sink.tables.get(TABLE, {})}
+
+    @property
+    def committed(self) -> int:
+        return sum(self.topics.committed.values())
+
+
+class BlockingSink(MemorySink):
+    """Writes when it is let; `started` is set while it waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = threading.Event()
+        self.started = threading.Event()
+
+    def write(self, table: str, rows: Sequence[Record]) -> None:
+        self.started.set()
+        self.let.wait(10)
+        super().write(table, rows)
+
+
+def test_records_are_written_when_the_batch_is_old_enough_and_then_committed() -> None:
+    bench = Bench()
+    bench.fill(8)
+    bench.rounds(3)
+    assert (len(bench.written), bench.committed) == (0, 0)
+    bench.rounds(2, seconds=1.0)
+    assert (len(bench.written), bench.committed) == (8, 8)
+
+
+def test_a_full_batch_is_written_at_once() -> None:
+    bench = Bench(rows=4)
+    bench.fill(8)
+    bench.rounds(6)
+    assert (len(bench.written), bench.committed) == (8, 8)
+
+
+def test_nothing_is_committed_before_it_is_written() -> None:
+    sink = BlockingSink()
+    bench = Bench(sink=sink, rows=4)
+    bench.fill(4)
+    bench.rounds(4)
+    assert sink.started.wait(10)
+    bench.rounds(5)
+    assert (len(bench.written), bench.committed) == (0, 0)
+    sink.let.set()
+    bench.worker._writing._thread.join(10)  # type: ignore[union-attr]
+    bench.rounds(1)
+    assert (len(bench.written), bench.committed) == (4, 4)
+
+
+def test_while_the_store_is_away_one_more_batch_is_collected_and_the_source_is_still_polled() -> None:
+    sink = BlockingSink()
+    bench = Bench(sink=sink, rows=4)
+    bench.fill(20)
+    bench.rounds(3)
+    assert sink.started.wait(10)
+    polls = count_polls(bench.source)
+    bench.rounds(30)
+    assert len(polls) == 30
+    assert len(bench.worker._batch) == 4
+    assert bench.source._paused
+    sink.let.set()
+
+
+def count_polls(source: MemorySource) -> list[float]:
+    polls: list[float] = []
+    poll = source.poll
+
+    def counted(seconds: float, max_records: int) -> object:
+        polls.append(seconds)
+        return poll(seconds, max_records)
+
+    source.poll = counted  # type: ignore[method-assign,assignment]
+    return polls
+
+
+def test_a_worker_that_dies_before_the_commit_leaves_everything_to_be_read_again() -> None:
+    bench = Bench()
+    bench.fill(8)
+    bench.source.commit = lambda positions: bool(positions) and False  # type: ignore[method-assign]
+    bench.rounds(5, seconds=1.0)
+    assert (len(bench.written), bench.committed) == (8, 0)
+    bench.topics.leave(bench.source)
+    successor = Bench(bench.topics, bench.sink)
+    successor.rounds(4, seconds=1.0)
+    assert (len(successor.written), successor.committed) == (8, 8)
+
+
+def test_a_commit_that_was_not_taken_is_made_again() -> None:
+    bench = Bench()
+    bench.fill(8)
+    commit, answers = bench.source.commit, iter([False, False])
+    bench.source.commit = lambda positions: next(answers, None) is None and commit(positions)  # type: ignore[method-assign]
+    bench.rounds(6, seconds=1.0)
+    assert bench.committed == 8
+    assert bench.metrics.registry.get_sample_value("routee_sinks_failed_commits_total") == 2
+
+
+def test_what_is_collected_of_a_revoked_partition_is_left_to_its_new_owner() -> None:
+    first = Bench()
+    first.fill(8)
+    first.rounds(2)
+    second = Bench(first.topics)
+    first.rounds(4, seconds=1.0)
+    second.rounds(4, seconds=1.0)
+    assert first.written.isdisjoint(second.written)
+    assert len(first.written | second.written) == 8
+    assert first.committed == 8
+
+
+def test_partitions_are_given_back_and_taken_on_only_while_nothing_is_written() -> None:
+    sink = BlockingSink()
+    bench = Bench(sink=sink, rows=4)
+    bench.fill(4)
+    bench.rounds(3)
+    assert sink.started.wait(10)
+    before = set(sink.claimed)
+    MemorySource(bench.topics)
+    bench.rounds(3)
+    assert sink.claimed == before
+    sink.let.set()
+    bench.worker._writing._thread.join(10)  # type: ignore[union-attr]
+    bench.rounds(2)
+    assert len(sink.claimed) == PARTITIONS // 2
+
+
+class HeldSink(MemorySink):
+    """Another process still holds these partitions."""
+
+    def __init__(self, held: set[int]) -> None:
+        super().__init__()
+        self.held = held
+
+    def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        return super().claim([partition for partition in partitions if partition.partition not in self.held])
+
+
+def test_a_partition_that_is_held_elsewhere_is_asked_for_again() -> None:
+    sink = HeldSink({1})
+    bench = Bench(sink=sink)
+    bench.fill(8)
+    bench.rounds(3, seconds=1.0)
+    assert {partition for partition, _ in bench.written} == {0, 2, 3}
+    assert bench.readiness.reasons == ["partitions: 1 not taken on yet"]
+    sink.held.clear()
+    bench.rounds(4, seconds=1.0)
+    assert (len(bench.written), bench.readiness.reasons) == (8, [])
+
+
+def test_a_store_that_cannot_say_where_to_begin_is_asked_again() -> None:
+    bench = Bench()
+    claim, troubles = bench.sink.claim, iter([RetryableError("away")])
+
+    def flaky(partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        for error in troubles:
+            raise error
+        return claim(partitions)
+
+    bench.sink.claim = flaky  # type: ignore[method-assign]
+    bench.fill(8)
+    bench.rounds(5, seconds=1.0)
+    assert len(bench.written) == 8
+
+
+def test_it_is_ready_once_the_group_has_decided() -> None:
+    bench = Bench()
+    assert bench.readiness.reasons == ["group: not a member of the consumer group yet"]
+    bench.rounds(2)
+    assert bench.readiness.reasons == []
+
+
+def test_stopping_writes_and_commits_what_is_collected_and_leaves_the_group() -> None:
+    bench = Bench()
+    bench.fill(8)
+    bench.rounds(2)
+    stop = threading.Event()
+    stop.set()
+    bench.worker.run(stop, drain_seconds=5)
+    assert (len(bench.written), bench.committed) == (8, 8)
+    assert bench.topics._members == []
+    assert bench.sink.claimed == set()
+
+
+def test_stopping_does_not_wait_for_a_store_that_is_away() -> None:
+    sink = BlockingSink()
+    bench = Bench(sink=sink)
+    bench.fill(8)
+    bench.rounds(2)
+    bench.worker.drain(0.05)
+    assert bench.committed == 0
+    assert bench.topics._members == []
+    sink.let.set()
+
+
+def test_a_row_at_fault_is_committed_past_once_it_is_in_the_rejections() -> None:
+    bench = Bench()
+    bench.topics.append(TOPIC, 0, b"garbage")
+    bench.rounds(4, seconds=1.0)
+    assert bench.topics.committed == {TopicPartition(TOPIC, 0): 1}
+
+
+def test_what_only_a_person_can_set_right_ends_the_loop_and_commits_nothing() -> None:
+    bench = Bench()
+    bench.fill(8)
+    bench.sink.faults = [FatalError("ClickHouse says UNKNOWN_TABLE (60)")]
+    with pytest.raises(FatalError, match="UNKNOWN_TABLE"):
+        bench.rounds(5, seconds=1.0)
+    assert bench.committed == 0
+
+
+def test_the_lag_is_what_is_not_written_yet() -> None:
+    bench = Bench()
+    bench.fill(8)
+
+    def lag() -> float:
+        labels = [{"topic": TOPIC, "partition": str(number)} for number in range(PARTITIONS)]
+        found = [bench.metrics.registry.get_sample_value("routee_sinks_lag_records", label) for label in labels]
+        return sum(filter(None, found))
+
+    bench.rounds(2, seconds=0.6)
+    assert lag() == 8
+    bench.rounds(4, seconds=1.0)
+    assert lag() == 0
