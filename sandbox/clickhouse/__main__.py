@@ -30,8 +30,9 @@ def main() -> int:
         return 2
     try:
         engine = Engine(given.path)
-    except RuntimeError as error:
-        sys.stderr.write(f"the data folder {given.path} can not be opened: {error}\n")
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        sys.stderr.write(f"the data folder {given.path} can not be opened (is another process using it?): {reason}\n")
         return 1
     serve(engine, settings.clickhouse_user, settings.clickhouse_password.get_secret_value(), given.host, given.port)
     return 0
