@@ -158,7 +158,7 @@ def _expected_campaign(campaign: CampaignState, counts: CampaignCounts) -> dict[
         "parts": counts.parts,
         "parts_by_status": counts.parts_by_status,
         "price_total": counts.price_total,
-        "progress": counts.messages_final / everything if counts.messages and total else None,
+        "progress": counts.messages_final / everything if counts.messages else None,
         "delivery_rate": counts.messages_delivered / counts.messages_final if counts.messages_final else None,
     }
 
@@ -181,13 +181,12 @@ def _reconciliation_differences(thing: str, row: Row, campaign: CampaignState) -
         return
     reported = _finals(row["reported_by_status"] or {})
     drifts = {unit: _drift(_finals(row[f"{unit}_by_status"]), reported) for unit in ("messages", "parts")}
-    exact = [unit for unit, drift in drifts.items() if not drift]
+    fitting = [unit for unit, drift in drifts.items() if not drift] or list(drifts)
     unit = row["reconciliation_unit"]
-    if exact and unit not in exact:
-        yield Difference(thing, "reconciliation_unit", unit, " or ".join(exact))
-    elif unit is not None:
-        expected_drift = drifts[unit]
-        yield from _cells(thing, row, {"drift": expected_drift, "reconciliation": _verdict(expected_drift)})
+    if unit not in fitting:
+        yield Difference(thing, "reconciliation_unit", unit, " or ".join(fitting))
+    else:
+        yield from _cells(thing, row, {"drift": drifts[unit], "reconciliation": _verdict(drifts[unit])})
 
 
 def _finals(counts: Mapping[str, int]) -> Counter[str]:

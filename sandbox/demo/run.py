@@ -53,7 +53,7 @@ def traffic_options(seed: int, callback_url: str) -> TrafficOptions:
         recipients=1500,
         singles=400,
         strategies=(Strategy.ON_CHANGE, Strategy.ON_COMPLETION),
-        conflicts=0.002,
+        conflicts=0.001,
         malformed=0.003,
     )
 

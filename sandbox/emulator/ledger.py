@@ -156,7 +156,7 @@ def sms_line(message: Message, part: Part) -> dict[str, Any]:
         "campaign_name": message.campaign.name if message.campaign else None,
         "part": None if message.legacy else part.number,
         "parts": len(message.parts),
-        "label": None if message.legacy else message.occasion.label,
+        "label": None if message.legacy else message.occasion.label or None,
         "recipient": message.recipient,
         "sender": message.occasion.sender,
         "country": message.route.country,

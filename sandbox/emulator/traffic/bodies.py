@@ -28,7 +28,7 @@ def status_body(callback: StatusCallback) -> bytes:
     }
     if message.legacy:
         for name in _LEGACY_LACKS:
-            del body[name]
+            body.pop(name, None)
     return orjson.dumps(body)
 
 
@@ -39,7 +39,7 @@ def _identity(message: Message, part: Part) -> dict[str, Any]:
         **_campaign_id(message),
         "part": part.number,
         "parts": len(message.parts),
-        "label": message.occasion.label,
+        **({"label": message.occasion.label} if message.occasion.label else {}),
         "to": message.recipient,
         "from": message.occasion.sender,
         "country": message.route.country,

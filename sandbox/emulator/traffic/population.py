@@ -24,7 +24,7 @@ from sandbox.emulator.traffic.options import TrafficOptions
 from sandbox.emulator.traffic.world import GROUPS, LONG_TEXT, NAMES, OCCASIONS, ONE_TIME_CODE, ROUTES, SINGLES
 
 # Routee queues a campaign this many times faster than it sends it.
-_QUEUED_FASTER: Final = 4
+_QUEUED_FASTER: Final = 2
 _CAMPAIGN_SECONDS: Final = (60.0, 150.0)
 _CAMPAIGN_GAP_SECONDS: Final = (5.0, 30.0)
 _SINGLES_SECONDS: Final = 180.0
