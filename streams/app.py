@@ -4,6 +4,7 @@ Where topics, tables, stages and agents meet.
 
 import os
 import socket
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +25,7 @@ from streams.contract.topics import (
 )
 from streams.domain.stage import Output, Stage
 from streams.settings import StreamsSettings
-from streams.state.checkpoint import OnStep, Route, Spec, no_step
+from streams.state.checkpoint import OnFlush, OnStep, Route, Spec, no_flush, no_step
 from streams.state.commits import CheckpointedApp
 from streams.state.rocks import RocksMemory, RocksStore
 from streams.state.stores import MemoryStore, Store
@@ -34,24 +35,31 @@ _COMMIT_SECONDS: Final = 1.0
 
 
 class StreamsApp(CheckpointedApp):
-    """The app of a worker, with its two tables at hand."""
+    """The app of a worker, with its two tables at hand, and where records of each topic go."""
 
     sms: CheckpointedTable
     campaigns: CheckpointedTable
+    route: Route
 
 
 def build_app(
-    settings: StreamsSettings, folder: Path, stages: tuple[Stage, Stage], on_step: OnStep = no_step
+    settings: StreamsSettings,
+    folders: Mapping[str, Path],
+    stages: tuple[Stage, Stage],
+    *,
+    on_step: OnStep = no_step,
+    on_flush: OnFlush = no_flush,
 ) -> StreamsApp:
     """
-    Return the app of one worker, not started; local state goes to `folder`, which must be this worker's alone.
+    Return the app of one worker, not started.
 
-    `stages` are those of the SMS and of the campaigns.
+    `stages` are those of the SMS and of the campaigns; `folders` has a place for the local state of each table, this
+    worker's alone and of these very changelogs.
     """
     app = StreamsApp(
         settings.group_id,
         reader_options=client_options(settings),
-        datadir=folder,
+        datadir=folders["sms"].parent,
         **_faust_options(settings),
     )
     sms_stage, campaign_stage = stages
@@ -66,17 +74,19 @@ def build_app(
         ),
     )
     memory = RocksMemory()
+    app.route = _route(settings)
     app.sms, app.campaigns = (
         app.add_table(
             CheckpointedTable(
                 app,
                 spec,
                 prefix=settings.kafka_topic_prefix,
-                store=_store(settings, folder / spec.name, memory),
-                route=_route(settings),
+                store=_store(settings, folders[spec.name], memory),
+                route=app.route,
                 ownership=app.ownership,
                 flush_seconds=settings.streams_flush_ms / 1000,
                 on_step=on_step,
+                on_flush=on_flush,
                 partitions=settings.kafka_partitions,
             )
         )

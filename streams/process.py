@@ -3,9 +3,15 @@ One worker process, from its first check to its exit code.
 """
 
 import logging
-from typing import Any, Final
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
 
 import faust
+from mode import ServiceT
+from prometheus_client import CollectorRegistry
 
 from streams.app import StreamsApp, build_app
 from streams.contract.topics import (
@@ -14,28 +20,32 @@ from streams.contract.topics import (
     CAMPAIGN_PARTIALS,
     CAMPAIGN_PROGRESS,
     SMS_STATUS,
+    Topic,
     changelog,
 )
 from streams.domain.campaign_stage import CampaignStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import Stage
+from streams.errors import PortInUseError
 from streams.folder import worker_folder
+from streams.metrics import FlushMetrics, StateMetrics
 from streams.provision import verify
 from streams.settings import StreamsSettings
 from streams.state.checkpoint import OnStep, no_step
 from streams.state.internals import FAUST_LOGGER
+from streams.views import WebServer
 
 logger = logging.getLogger(__name__)
 
+TABLES: Final = ("sms", "campaigns")
 USED_TOPICS: Final = (
     CALLBACKS_RAW,
     CALLBACKS_REJECTED,
     SMS_STATUS,
     CAMPAIGN_PROGRESS,
     CAMPAIGN_PARTIALS,
-    changelog("sms"),
-    changelog("campaigns"),
+    *(changelog(table) for table in TABLES),
 )
 
 
@@ -44,8 +54,8 @@ class Worker(faust.Worker):
 
     logger = FAUST_LOGGER
 
-    def __init__(self, app: StreamsApp, **options: Any) -> None:  # noqa: ANN401 - as faust.Worker takes them
-        super().__init__(app, override_logging=False, redirect_stdouts=False, quiet=True, **options)
+    def __init__(self, app: StreamsApp, *services: ServiceT) -> None:
+        super().__init__(app, *services, override_logging=False, redirect_stdouts=False, quiet=True)
         self.spinner = None
 
     def _setproctitle(self, info: str, *, ident: str = "") -> None:
@@ -59,16 +69,48 @@ def run_worker(settings: StreamsSettings, stages: tuple[Stage, Stage] | None = N
     Raises StreamsError when the worker cannot start. Ends the process by SystemExit(1) when Faust gives up, and by
     `die` where nothing may be written any more.
     """
-    verify(settings, USED_TOPICS)
-    with worker_folder(settings.streams_data_dir) as folder:
-        app = build_app(settings, folder, stages or default_stages(settings), on_step)
+    ids = verify(settings, USED_TOPICS)
+    with worker_folder(settings.streams_data_dir) as folder, _web_socket(settings.streams_web_port) as bound:
+        registry = CollectorRegistry()
+        app = build_app(
+            settings,
+            table_folders(folder, ids),
+            stages or default_stages(settings),
+            on_step=on_step,
+            on_flush=FlushMetrics(registry),
+        )
+        registry.register(StateMetrics(app))
         logger.info("starting", extra={"group": settings.group_id, "folder": str(folder)})
-        try:
-            Worker(app).execute_from_commandline()
-        except SystemExit as exit_:
-            if exit_.code:
-                raise
+        _execute(Worker(app, WebServer(app, registry, bound)))
         logger.info("stopped")
+
+
+def _execute(worker: Worker) -> None:
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as end:
+        if end.code:
+            raise
+
+
+@contextmanager
+def _web_socket(port: int) -> Iterator[socket.socket]:
+    """Yield a listening socket; it is bound before anything else starts, so that a taken port is one clear line."""
+    try:
+        bound = socket.create_server(("", port))
+    except OSError as error:
+        raise PortInUseError(f"STREAMS_WEB_PORT={port}: {error.strerror}") from error
+    with bound:
+        yield bound
+
+
+def table_folders(folder: Path, ids: Mapping[Topic, str]) -> dict[str, Path]:
+    """
+    Return where each table has its local state below a worker's folder.
+
+    It is named by the id of the changelog: one that was made anew, or is another cluster's, begins with none.
+    """
+    return {table: folder / f"{table}-{ids[changelog(table)]}" for table in TABLES}
 
 
 def default_stages(settings: StreamsSettings) -> tuple[Stage, Stage]:

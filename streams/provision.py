@@ -50,6 +50,11 @@ class Topics:
         existing = set(self._admin.list_topics())
         return [topic for topic in topics if self._name(topic) not in existing]
 
+    def ids(self, topics: Iterable[Topic]) -> dict[Topic, str]:
+        """Return the id that Kafka gave each topic when it was made: another one when it is made anew."""
+        by_name = {self._name(topic): topic for topic in topics}
+        return {by_name[found["name"]]: str(found["topic_id"]) for found in self._admin.describe_topics([*by_name])}
+
     def create(self, topics: Sequence[Topic]) -> None:
         """Create topics; one that someone else creates at the same time is left to them."""
         for topic in topics:
@@ -113,11 +118,12 @@ def connect(settings: CommonSettings) -> Iterator[Topics]:
         admin.close()
 
 
-def verify(settings: CommonSettings, topics: Iterable[Topic] = ALL_TOPICS) -> None:
-    """Return when all is as it should be; TopicsDifferError or KafkaUnreachableError otherwise."""
+def verify(settings: CommonSettings, topics: Sequence[Topic] = ALL_TOPICS) -> dict[Topic, str]:
+    """Return the topics' ids when all is as it should be; TopicsDifferError or KafkaUnreachableError otherwise."""
     with connect(settings) as kafka:
         if problems := kafka.problems(topics):
             raise TopicsDifferError(problems)
+        return kafka.ids(topics)
 
 
 def creation_config(topic: Topic, replication: int) -> dict[str, str]:

@@ -1,3 +1,137 @@
 """
 Read-only HTTP: health, metrics, and answers from the rows.
+
+A small server of our own: Faust's would bring pages that show every table, and answers only after recovery.
+
+A message or campaign is answered by the worker that owns its partition; any other worker asks that one. What is
+answered includes what is taken in and becomes durable with the next flush.
 """
+
+import socket
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Final
+
+import orjson
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from mode import Service
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from streams.app import StreamsApp
+from streams.contract.keys import KEY_MAX_CHARS, partition_of
+from streams.contract.topics import CAMPAIGN_PARTIALS
+from streams.domain.stage import Output
+from streams.domain.views import campaign_key, campaign_view, message_key, message_view
+from streams.health import StuckWatch, durables, lags
+from streams.state import internals
+from streams.state.table import CheckpointedTable
+
+_WATCH_SECONDS: Final = 1.0
+_FORWARD_TIMEOUT: Final = ClientTimeout(total=2.0)
+_FORWARDED: Final = "X-Routee-Forwarded"
+
+View = Callable[[Any], dict[str, Any]]
+
+
+class WebServer(Service):
+    """Serves on a socket that is bound already, from before recovery until after the last flush."""
+
+    logger = internals.FAUST_LOGGER
+
+    def __init__(self, app: StreamsApp, registry: CollectorRegistry, bound: socket.socket) -> None:
+        super().__init__()
+        self._app = app
+        self._registry = registry
+        self._bound = bound
+        self._watch = StuckWatch()
+        self._runner = web.AppRunner(self._routes(), access_log=None)
+        self._peers: ClientSession | None = None
+
+    def _routes(self) -> web.Application:
+        application = web.Application()
+        application.add_routes(
+            [
+                web.get("/livez", self.live),
+                web.get("/readyz", self.ready),
+                web.get("/metrics", self.metrics),
+                web.get("/messages/{key}", self.message),
+                web.get("/campaigns/{key}", self.campaign),
+            ]
+        )
+        return application
+
+    async def on_start(self) -> None:
+        """Begin to answer."""
+        self._peers = ClientSession(timeout=_FORWARD_TIMEOUT)
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._bound).start()
+
+    async def on_stop(self) -> None:
+        """Answer no more."""
+        await self._runner.cleanup()
+        if self._peers is not None:
+            await self._peers.close()
+
+    @Service.task
+    async def _keep_watch(self) -> None:
+        while not self.should_stop:
+            self._watch.observe(durables(self._app), lags(self._app), monotonic())
+            await self.sleep(_WATCH_SECONDS)
+
+    async def live(self, _request: web.Request) -> web.Response:
+        """Answer 503 when a partition has had records for a minute and got nowhere: a restart may help."""
+        stuck = self._watch.stuck()
+        return _json({"stuck": stuck}, 503 if stuck else 200)
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """Answer 503 before the first assignment, and while partitions are taken over."""
+        ready = self._app.is_ready
+        owned = {table.name: sorted(table.checkpointer.owned) for table in self._app.checkpointed}
+        return _json({"ready": ready, "partitions": owned}, 200 if ready else 503)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Answer in Prometheus' text format."""
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def message(self, request: web.Request) -> web.Response:
+        """Answer with a message and its parts."""
+        key = request.match_info["key"]
+        if not 0 < len(key) <= KEY_MAX_CHARS:
+            return _unknown()
+        partition = partition_of(key, self._app.conf.topic_partitions)
+        return await self._answer(request, self._app.sms, partition, message_key(key), message_view)
+
+    async def campaign(self, request: web.Request) -> web.Response:
+        """Answer with the progress of a campaign."""
+        key = request.match_info["key"]
+        row_key = campaign_key(key)
+        partition = self._app.route.partition(Output(CAMPAIGN_PARTIALS, key.lower().encode(), b""), 0)
+        return await self._answer(request, self._app.campaigns, partition, row_key, campaign_view)
+
+    async def _answer(
+        self, request: web.Request, table: CheckpointedTable, partition: int, key: bytes, view: View
+    ) -> web.Response:
+        owned = table.checkpointer.owned.get(partition)
+        if owned is None:
+            return await self._ask_owner(request, table, partition)
+        row = owned.partition.rows.get(key)
+        return _unknown() if row is None else _json(view(row))
+
+    async def _ask_owner(self, request: web.Request, table: CheckpointedTable, partition: int) -> web.Response:
+        owner = internals.owner_url(self._app, table.checkpointer.changelog, partition)
+        own = str(self._app.conf.canonical_url)
+        if owner is None or owner == own or _FORWARDED in request.headers or self._peers is None:
+            return _json({"error": f"partition {partition} is being taken over"}, 503)
+        try:
+            async with self._peers.get(owner + request.raw_path, headers={_FORWARDED: own}) as answer:
+                return web.Response(body=await answer.read(), status=answer.status, content_type="application/json")
+        except (ClientError, TimeoutError):
+            return _json({"error": f"the owner of partition {partition} does not answer", "owner": owner}, 503)
+
+
+def _json(body: dict[str, Any], status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
+
+
+def _unknown() -> web.Response:
+    return _json({"error": "unknown"}, 404)

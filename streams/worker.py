@@ -1,14 +1,16 @@
 """
 The app as Faust's own commands want it: `faust -A streams.worker …` imports this module and finds `app`.
 
-It is the one module that acts when it is imported. `routee-streams worker` does not need it, and does more: it
-verifies the topics and keeps two workers out of one folder.
+It is the one module that acts when it is imported. `routee-streams worker` does not need it, and does more: it keeps
+two workers out of one folder, and serves health, metrics and answers.
 """
 
 from streams.app import build_app
 from streams.contract.settings import load_settings
-from streams.process import default_stages
+from streams.process import USED_TOPICS, default_stages, table_folders
+from streams.provision import verify
 from streams.settings import StreamsSettings
 
 _settings = load_settings(StreamsSettings)
-app = build_app(_settings, _settings.streams_data_dir / "worker-0", default_stages(_settings))
+_folders = table_folders(_settings.streams_data_dir / "worker-0", verify(_settings, USED_TOPICS))
+app = build_app(_settings, _folders, default_stages(_settings))

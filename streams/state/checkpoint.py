@@ -13,7 +13,7 @@ position in the changelog and leaves them out. Nothing skips a step: what fails 
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
@@ -33,6 +33,24 @@ OnStep = Callable[[str, str], None]
 
 def no_step(_table: str, _step: str) -> None:
     """Do nothing after a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """What one flush did."""
+
+    table: str
+    seconds: float
+    rows: int
+    outputs: int
+
+
+OnFlush = Callable[[Flushed], None]
+"""Called after each flush that wrote something."""
+
+
+def no_flush(_flushed: Flushed) -> None:
+    """Do nothing after a flush."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +89,6 @@ class Route:
     partition: Callable[[Output, int], int]
 
 
-@dataclass
-class FlushStatistics:
-    """What the last flushes did; for metrics."""
-
-    flushes: int = 0
-    rows: int = 0
-    outputs: int = 0
-    seconds: float = 0.0
-    recent: list[float] = field(default_factory=list)
-    """Durations not yet taken by metrics, in seconds."""
-
-
 class Checkpointer:
     """
     The owned partitions of one table, and their flush.
@@ -100,16 +106,17 @@ class Checkpointer:
         route: Route,
         check: Callable[[], None],
         on_step: OnStep = no_step,
+        on_flush: OnFlush = no_flush,
     ) -> None:
         self.spec: Final = spec
         self.changelog: Final = changelog
         self.store: Final = store
         self.batches: Final = batches
         self.owned: dict[int, Owned] = {}
-        self.statistics = FlushStatistics()
         self._route = route
         self._check = check
         self._on_step = on_step
+        self._on_flush = on_flush
         self._lock = asyncio.Lock()
         self._running: set[asyncio.Future[None]] = set()
 
@@ -203,9 +210,6 @@ class Checkpointer:
         owned.changelog_end = last
 
     def _note(self, checkpoints: list[tuple[Owned, Checkpoint]], seconds: float) -> None:
-        statistics = self.statistics
-        statistics.flushes += 1
-        statistics.seconds += seconds
-        statistics.rows += sum(len(checkpoint.rows) for _, checkpoint in checkpoints)
-        statistics.outputs += sum(len(checkpoint.outputs) for _, checkpoint in checkpoints)
-        statistics.recent.append(seconds)
+        rows = sum(len(checkpoint.rows) for _, checkpoint in checkpoints)
+        outputs = sum(len(checkpoint.outputs) for _, checkpoint in checkpoints)
+        self._on_flush(Flushed(self.spec.name, seconds, rows, outputs))

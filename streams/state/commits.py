@@ -16,7 +16,7 @@ from mode import Service
 from streams.state import internals
 from streams.state.batches import MAX_BATCH_BYTES
 from streams.state.ownership import PULSE_SECONDS, Ownership
-from streams.state.recovery import BulkTableManager
+from streams.state.recovery import BulkRecovery, BulkTableManager
 from streams.state.table import CheckpointedTable
 
 FETCH_WAIT_MS: Final = 50
@@ -131,6 +131,16 @@ class CheckpointedApp(faust.App):
         self.checkpointed.append(table)
         self.tables.add(table)
         return table
+
+    @property
+    def bulk_recovery(self) -> BulkRecovery:
+        """Return the recovery service, with figures of the last restore."""
+        return cast("BulkRecovery", cast("BulkTableManager", self.tables).recovery)
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether all assigned partitions are taken over and being worked on."""
+        return self.tables.actives_ready and not self.rebalancing
 
     @Service.task
     async def _beat(self) -> None:

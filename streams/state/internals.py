@@ -60,6 +60,23 @@ def committed_offset(app: AppT, tp: TP) -> int | None:
     return cast("driver.Consumer", app.consumer)._committed_offset.get(tp)  # noqa: SLF001
 
 
+def highwater(app: AppT, tp: TP) -> int | None:
+    """Return the end offset of an assigned partition as of its last fetch, None before the first."""
+    consumer = kafka_consumer(app)
+    if tp not in consumer.assignment():
+        return None
+    end: int | None = consumer.highwater(tp)
+    return end
+
+
+def owner_url(app: AppT, topic: str, partition: int) -> str | None:
+    """Return the web address of the worker that owns a partition of a changelog, None when nobody is known to."""
+    for url, partitions in app.assignor.tables_metadata().items():
+        if partition in partitions.get(topic, ()):
+            return url
+    return None
+
+
 def stamp(batch: BatchBuilder, producer_id: int, epoch: int, sequence: int) -> None:
     """Write a producer id, its epoch and the first sequence number into the header of a batch."""
     batch._set_producer_state(producer_id, epoch, sequence)  # noqa: SLF001

@@ -26,7 +26,7 @@ class Overlay:
         self._pending: dict[bytes, Any] = {}
         self._sealed: dict[bytes, Any] = {}
         self._encoded: dict[bytes, bytes | None] = {}
-        self._touched: set[bytes] = set()
+        self._touched: dict[bytes, None] = {}
         self._size = 0
 
     def get(self, key: bytes) -> Any:  # noqa: ANN401 - as in Rows
@@ -42,12 +42,12 @@ class Overlay:
     def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - as in Rows
         """Write a row."""
         self._pending[key] = row
-        self._touched.add(key)
+        self._touched[key] = None
 
     def delete(self, key: bytes) -> None:
         """Forget a row."""
         self._pending[key] = None
-        self._touched.add(key)
+        self._touched[key] = None
 
     @property
     def changed(self) -> Collection[bytes]:

@@ -17,7 +17,7 @@ from streams.contract.topics import changelog
 from streams.errors import Exit, die
 from streams.state import internals
 from streams.state.batches import Batches
-from streams.state.checkpoint import Checkpointer, OnStep, Route, Spec, no_step
+from streams.state.checkpoint import Checkpointer, OnFlush, OnStep, Route, Spec, no_flush, no_step
 from streams.state.ownership import Ownership
 from streams.state.stores import Store
 
@@ -50,6 +50,7 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         ownership: Ownership,
         flush_seconds: float,
         on_step: OnStep = no_step,
+        on_flush: OnFlush = no_flush,
         **options: Any,  # noqa: ANN401 - as faust.Table takes them
     ) -> None:
         super().__init__(app, name=spec.name, key_type=bytes, value_type=bytes, **options)
@@ -66,6 +67,7 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
             route=route,
             check=ownership.check,
             on_step=on_step,
+            on_flush=on_flush,
         )
 
     async def take_in(self, message: Message) -> None:
@@ -117,8 +119,9 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
                 await self.checkpointer.flush()
 
     async def on_stop(self) -> None:
-        """Flush what is left."""
+        """Flush what is left, and own nothing any more."""
         await self.checkpointer.flush()
+        await self.checkpointer.release()
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
@@ -159,6 +162,11 @@ class FaustStore(FaustStoreBase[Any, Any]):
         for tp in newly_assigned:
             if tp.topic == self.table.changelog_topic_name:
                 self.table.store.open(tp.partition)
+
+    async def on_stop(self) -> None:
+        """Close all partitions; the table has flushed them by now."""
+        for partition in range(self.table.partitions or 0):
+            self.table.store.close(partition)
 
     def reset_state(self) -> None:
         """Do nothing: local state is a folder that may be deleted while no worker runs."""

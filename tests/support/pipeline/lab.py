@@ -16,6 +16,7 @@ from typing import Any, Self
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import MemberToRemove
 
+from sandbox.ports import free_port
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS
 from streams.provision import creation_config
 from tests.support.pipeline.truth import Record, Topic, Truth, differences
@@ -150,6 +151,7 @@ class Lab:
             "STREAMS_DATA_DIR": str(self._folder / folder),
             "STREAMS_FLUSH_MS": "20",
             "STREAMS_PROGRESS_MS": "100",
+            "STREAMS_WEB_PORT": str(free_port()),
             "LOG_FORMAT": "text",
             **self._settings,
         }
@@ -172,6 +174,16 @@ class Lab:
             producer.flush()
         finally:
             producer.close()
+
+    def wait_for_progress(self, records: int, deadline: float = 30.0) -> None:
+        """Return when the group has committed so many more records of the source: a worker is in full flight."""
+        raw = self.prefix + CALLBACKS_RAW.suffix
+
+        def done() -> int:
+            return sum(offset for tp, offset in self.committed().items() if tp.topic == raw)
+
+        before = done()
+        eventually(lambda: done() >= before + records, deadline, every=0.05)
 
     def drain(self, deadline: float = 40.0) -> None:
         """Return when the group has committed the ends of both source topics; the newest worker must live."""

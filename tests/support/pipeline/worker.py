@@ -22,6 +22,7 @@ from faust.transport.drivers.aiokafka import Consumer
 
 from streams.contract.logline import configure_logging
 from streams.contract.settings import load_settings
+from streams.errors import Exit, die
 from streams.process import run_worker
 from streams.settings import StreamsSettings
 from streams.state import checkpoint, partition
@@ -93,7 +94,12 @@ def _without_fence() -> None:
 
 def _without_alarms() -> None:
     Ownership.check = Ownership.check_pause = lambda *_: None  # type: ignore[method-assign]
-    vars(checkpoint)["die"] = lambda *_: None
+
+    def die_of_all_but_foreign_writes(code: Exit, why: str) -> None:
+        if code is not Exit.FOREIGN_WRITE:
+            die(code, why)
+
+    vars(checkpoint)["die"] = die_of_all_but_foreign_writes
 
 
 def _without_contiguity() -> None:

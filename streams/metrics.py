@@ -1,0 +1,99 @@
+"""
+Every metric of streams, named once.
+
+Totals of callbacks are read from the rows themselves when someone asks: they are exact through crashes and rebalances.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from streams.app import StreamsApp
+from streams.domain.tally import read_tally
+from streams.health import lags
+from streams.state.checkpoint import Flushed
+
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_RECORDS: Final = (1, 10, 100, 1_000, 10_000, 100_000)
+
+
+class FlushMetrics:
+    """What flushes did; call it with each one."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            "routee_streams_flush_seconds", "Duration of a checkpoint.", ["table"], buckets=_SECONDS, registry=registry
+        )
+        self._rows = Histogram(
+            "routee_streams_flush_rows", "Rows in a checkpoint.", ["table"], buckets=_RECORDS, registry=registry
+        )
+        self._outputs = Histogram(
+            "routee_streams_flush_outputs", "Outputs of a checkpoint.", ["table"], buckets=_RECORDS, registry=registry
+        )
+
+    def __call__(self, flushed: Flushed) -> None:
+        """Count one flush."""
+        self._seconds.labels(flushed.table).observe(flushed.seconds)
+        self._rows.labels(flushed.table).observe(flushed.rows)
+        self._outputs.labels(flushed.table).observe(flushed.outputs)
+
+
+class StateMetrics(Collector):
+    """
+    What a worker's tables say of themselves.
+
+    Totals have the partition as a label: it moves between workers, and its totals move with it.
+    """
+
+    def __init__(self, app: StreamsApp) -> None:
+        self._app = app
+
+    def describe(self) -> list[Metric]:
+        """Return nothing: registering must not ask an app that does not run."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics as of now."""
+        yield from self._totals()
+        rows = GaugeMetricFamily("routee_streams_rows", "Rows in local state, about.", labels=["table"])
+        owned = GaugeMetricFamily("routee_streams_partitions", "Partitions owned.", labels=["table"])
+        for table in self._app.checkpointed:
+            rows.add_metric([table.name], table.store.estimate_rows())
+            owned.add_metric([table.name], len(table.checkpointer.owned))
+        lag = GaugeMetricFamily(
+            "routee_streams_lag_records", "Source records not yet durable.", labels=["table", "partition"]
+        )
+        for (table_name, partition), records in lags(self._app).items():
+            lag.add_metric([table_name, str(partition)], records)
+        yield from (rows, owned, lag, *self._restores())
+
+    def _totals(self) -> Iterator[Metric]:
+        accepted = CounterMetricFamily(
+            "routee_streams_accepted", "Callbacks taken in: the sum of all verdicts.", labels=["partition"]
+        )
+        verdicts = CounterMetricFamily(
+            "routee_streams_callbacks", "Callbacks by what became of them.", labels=["verdict", "partition"]
+        )
+        rejected = CounterMetricFamily(
+            "routee_streams_rejected", "Rejected callbacks by reason.", labels=["reason", "partition"]
+        )
+        for number, owned in self._app.sms.checkpointer.owned.items():
+            tally = read_tally(owned.partition.rows)
+            accepted.add_metric([str(number)], tally["accepted"])
+            for verdict, count in tally["verdicts"].items():
+                verdicts.add_metric([verdict, str(number)], count)
+            for reason, count in tally["rejected"].items():
+                rejected.add_metric([reason, str(number)], count)
+        return iter((accepted, verdicts, rejected))
+
+    def _restores(self) -> Iterator[Metric]:
+        recovery = self._app.bulk_recovery
+        yield GaugeMetricFamily(
+            "routee_streams_restore_seconds", "Duration of the last restore.", value=recovery.restore_seconds
+        )
+        yield GaugeMetricFamily(
+            "routee_streams_restored_records", "Records of the last restore.", value=recovery.restored_records
+        )
