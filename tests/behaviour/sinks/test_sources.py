@@ -1,0 +1,221 @@
+"""
+What every source promises, tried on the twin in memory and on the real Kafka.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import pytest
+
+from sandbox.kafka import KafkaCluster
+from sinks.errors import PositionError
+from sinks.kafka_source import KafkaSource
+from sinks.source import MemorySource, MemoryTopics, Source, TopicPartition
+from streams.contract.settings import CommonSettings
+from tests.behaviour.sinks.kafka_topics import Producing, create_topics
+
+PARTITIONS = 3
+Positions = Mapping[int, int | None]
+FROM_THE_GROUP: Positions = {}
+
+
+class Broker(Protocol):
+    """A topic of three partitions, and members of one group that read it."""
+
+    topic: str
+
+    def join(self) -> Source: ...
+    def append(self, partition: int, *values: bytes | None) -> None: ...
+    def close(self) -> None: ...
+
+
+class InMemory:
+    topic = "t.sms.status"
+
+    def __init__(self) -> None:
+        self._topics = MemoryTopics({self.topic: PARTITIONS})
+
+    def join(self) -> Source:
+        return MemorySource(self._topics)
+
+    def append(self, partition: int, *values: bytes | None) -> None:
+        for value in values:
+            self._topics.append(self.topic, partition, value)
+
+    def close(self) -> None:
+        pass
+
+
+class OnKafka:
+    def __init__(self, kafka: KafkaCluster, prefix: str) -> None:
+        self.topic = f"{prefix}sms.status"
+        self._prefix = prefix
+        self._settings = CommonSettings(kafka_bootstrap_servers=kafka.bootstrap_servers, kafka_partitions=PARTITIONS)
+        create_topics(kafka.bootstrap_servers, prefix, PARTITIONS)
+        self._producing = Producing(kafka.bootstrap_servers, prefix)
+
+    def join(self) -> Source:
+        return KafkaSource(self._settings, [self.topic], f"{self._prefix}group")
+
+    def append(self, partition: int, *values: bytes | None) -> None:
+        self._producing.produce("sms.status", [(partition, value) for value in values])
+
+    def close(self) -> None:
+        self._producing.close()
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    made: Broker
+    if request.param == "memory":
+        made = InMemory()
+    else:
+        made = OnKafka(request.getfixturevalue("kafka"), request.getfixturevalue("topic_prefix"))
+    yield made
+    made.close()
+
+
+class Member:
+    """A source, and what it delivered; it begins whatever it is assigned, but what is `waiting`."""
+
+    def __init__(self, broker: Broker, positions: Positions = FROM_THE_GROUP) -> None:
+        self.source = broker.join()
+        self.positions = positions
+        self.owned: set[TopicPartition] = set()
+        self.waiting: set[int] = set()
+        self.got: list[tuple[int, int, bytes | None]] = []
+
+    def poll(self) -> None:
+        polled = self.source.poll(0.1, 1_000)
+        self.owned -= polled.revoked
+        for partition in polled.assigned:
+            if partition.partition in self.waiting:
+                continue
+            self.source.begin(partition, self.positions.get(partition.partition))
+            self.owned.add(partition)
+        for partition, records in polled.records.items():
+            assert TopicPartition(*partition) in self.owned
+            self.got.extend((record.partition, record.offset, record.value) for record in records)
+
+    def commit(self) -> bool:
+        ends: dict[TopicPartition, int] = {}
+        for partition, offset, _ in self.got:
+            found = next(owned for owned in self.owned if owned.partition == partition)
+            ends[found] = max(offset + 1, ends.get(found, 0))
+        return self.source.commit(ends)
+
+    @property
+    def values(self) -> list[bytes | None]:
+        return [value for _, _, value in sorted(self.got, key=lambda found: found[:2])]
+
+
+def until(condition: Callable[[], bool], *members: Member, seconds: float = 30) -> None:
+    """Poll every member in turn until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, [member.got for member in members]
+        for member in members:
+            member.poll()
+
+
+@pytest.fixture
+def member(broker: Broker) -> Iterator[Member]:
+    joined = Member(broker)
+    yield joined
+    joined.source.close()
+
+
+def test_records_come_in_order_from_the_oldest_on(broker: Broker, member: Member) -> None:
+    broker.append(0, b"a", b"b", None)
+    broker.append(1, b"c")
+    until(lambda: len(member.got) == 4, member)
+    assert member.values == [b"a", b"b", None, b"c"]
+
+
+def test_an_assigned_partition_delivers_nothing_before_it_is_begun(broker: Broker) -> None:
+    broker.append(0, b"a")
+    member = Member(broker)
+    member.waiting = {0}
+    # A record of another partition, which is begun, is the sentinel: what lies before this one has had its chance.
+    broker.append(1, b"sentinel")
+    until(lambda: bool(member.got), member)
+    assert member.values == [b"sentinel"]
+    member.waiting.clear()
+    member.source.begin(TopicPartition(broker.topic, 0), None)
+    member.owned.add(TopicPartition(broker.topic, 0))
+    until(lambda: b"a" in member.values, member)
+    member.source.close()
+
+
+def test_a_successor_goes_on_after_what_was_committed(broker: Broker, member: Member) -> None:
+    broker.append(0, b"a", b"b")
+    until(lambda: len(member.got) == 2, member)
+    assert member.commit()
+    broker.append(0, b"c")
+    until(lambda: len(member.got) == 3, member)
+    member.source.close()
+    successor = Member(broker)
+    until(lambda: successor.values == [b"c"], successor)
+    successor.source.close()
+    member.source = broker.join()
+
+
+@pytest.mark.parametrize(("position", "first"), [(1, b"c"), (3, b"d")])
+def test_it_begins_at_the_position_or_the_commit_whichever_is_further(
+    broker: Broker, member: Member, position: int, first: bytes
+) -> None:
+    broker.append(0, b"a", b"b")
+    until(lambda: len(member.got) == 2, member)
+    member.commit()
+    member.source.close()
+    broker.append(0, b"c", b"d")
+    successor = Member(broker, {0: position})
+    until(lambda: b"d" in successor.values, successor)
+    assert successor.values[0] == first
+    successor.source.close()
+    member.source = broker.join()
+
+
+def test_a_position_beyond_the_end_is_an_error_that_says_so(broker: Broker, member: Member) -> None:
+    broker.append(0, b"a")
+    member.positions = {0: 5}
+    with pytest.raises(PositionError, match="written up to offset 5, but the topic ends at 1"):
+        until(lambda: False, member)
+
+
+def test_nothing_comes_while_it_is_paused_and_nothing_is_lost(broker: Broker, member: Member) -> None:
+    broker.append(0, b"a")
+    until(lambda: len(member.got) == 1, member)
+    member.source.pause()
+    broker.append(0, b"b", b"c")
+    for _ in range(8):
+        member.poll()
+    assert member.values == [b"a"]
+    member.source.resume()
+    until(lambda: member.values == [b"a", b"b", b"c"], member)
+
+
+def test_members_share_the_partitions_and_one_that_leaves_hands_them_over(broker: Broker, member: Member) -> None:
+    until(lambda: len(member.owned) == PARTITIONS, member)
+    other = Member(broker)
+    until(lambda: len(member.owned) + len(other.owned) == PARTITIONS and bool(other.owned), member, other)
+    for partition in range(PARTITIONS):
+        broker.append(partition, b"%d" % partition)
+    until(lambda: len(member.got) + len(other.got) == PARTITIONS, member, other)
+    assert sorted([*member.values, *other.values], key=str) == [b"0", b"1", b"2"]
+    member.commit()
+    other.commit()
+    other.source.close()
+    until(lambda: len(member.owned) == PARTITIONS, member)
+    broker.append(0, b"sentinel")
+    broker.append(1, b"sentinel")
+    broker.append(2, b"sentinel")
+    until(lambda: member.values.count(b"sentinel") == PARTITIONS, member)
+    assert len(member.got) + len(other.got) == 2 * PARTITIONS
+
+
+def test_it_knows_the_ends_of_what_it_delivers(broker: Broker, member: Member) -> None:
+    broker.append(0, b"a", b"b")
+    until(lambda: len(member.got) == 2, member)
+    assert member.source.ends()[TopicPartition(broker.topic, 0)] == 2
