@@ -25,19 +25,33 @@ class CommonSettings(BaseSettings):
         env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
     )
 
-    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    kafka_sasl_username: str | None = None
-    kafka_sasl_password: SecretStr | None = None
-    kafka_ssl_cafile: str | None = None
-    kafka_ssl_certfile: str | None = None
-    kafka_ssl_keyfile: str | None = None
-    kafka_topic_prefix: str = Field("routee.", pattern=r"^[A-Za-z0-9._-]{0,64}$")
-    kafka_partitions: int = Field(8, ge=1, le=1024)
-    kafka_replication_factor: int = Field(-1, ge=-1, le=16)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["text", "json"] | None = None
+    kafka_bootstrap_servers: str = Field(
+        "127.0.0.1:9092",
+        pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$",
+        description="Brokers as host:port, comma-separated; any one that answers is enough.",
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How the brokers are spoken to; SASL_… needs the three KAFKA_SASL_… settings."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="How the password is proven."
+    )
+    kafka_sasl_username: str | None = Field(None, description="User, with SASL.")
+    kafka_sasl_password: SecretStr | None = Field(None, description="Password, with SASL.")
+    kafka_ssl_cafile: str | None = Field(
+        None, description="PEM file of the brokers' authorities; the system's if unset."
+    )
+    kafka_ssl_certfile: str | None = Field(None, description="PEM file of the client's certificate.")
+    kafka_ssl_keyfile: str | None = Field(None, description="PEM file of the client's key.")
+    kafka_topic_prefix: str = Field(
+        "routee.", pattern=r"^[A-Za-z0-9._-]{0,64}$", description="Stands before every topic's and group's name."
+    )
+    kafka_partitions: int = Field(
+        8, ge=1, le=1024, description="Partitions of every topic. Changing it later would split messages."
+    )
+    kafka_replication_factor: int = Field(-1, ge=-1, le=16, description="Of new topics; -1 is the broker's default.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    log_format: Literal["text", "json"] | None = Field(None, description="Text on a terminal, else JSON, if unset.")
 
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> "CommonSettings":
