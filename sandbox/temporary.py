@@ -37,7 +37,7 @@ def temporary_settings(folder: Path) -> SandboxSettings:
         streams_web_port=free_port(),
         sinks_metrics_port=_two_free_ports(),
         clickhouse_user="default",
-        clickhouse_password=secrets.token_urlsafe(12),
+        clickhouse_password="",
         clickhouse_database="routee",
         kafka_topic_prefix="routee.",
         kafka_partitions=4,

@@ -118,10 +118,27 @@ def compare(oracle: Oracle, sources: Sources) -> Audit:
 
 
 def _in_clickhouse(oracle: Oracle, clickhouse: ClickHouse) -> Iterator[Difference]:
-    yield from sms_differences(oracle, _by(clickhouse.rows("SELECT * FROM sms"), "sms_key"))
-    yield from message_differences(oracle, _by(clickhouse.rows("SELECT * FROM messages"), "message_id"))
-    yield from campaign_differences(oracle, _by(clickhouse.rows("SELECT * FROM campaigns"), "campaign_tracking_id"))
+    sms, messages, campaigns = (
+        _Table(clickhouse.rows(f"SELECT * FROM {view}"), key)  # noqa: S608 - our own words
+        for view, key in (("sms", "sms_key"), ("messages", "message_id"), ("campaigns", "campaign_tracking_id"))
+    )
+    yield from (*sms.repeated, *messages.repeated, *campaigns.repeated)
+    yield from sms_differences(oracle, sms.rows)
+    yield from message_differences(oracle, messages.rows)
+    yield from campaign_differences(oracle, campaigns.rows)
     yield from rejection_differences(oracle, clickhouse.rows("SELECT * FROM rejected_callbacks FINAL"))
+
+
+class _Table:
+    """Rows by their key; a key that comes twice is a difference, since each of these views has a row per key."""
+
+    def __init__(self, rows: Iterator[dict[str, Any]], key: str) -> None:
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.repeated: list[Difference] = []
+        for row in rows:
+            if row[key] in self.rows:
+                self.repeated.append(Difference(f"{key} {row[key]}", "number of rows", "more than 1", 1))
+            self.rows[row[key]] = row
 
 
 def _in_topics(oracle: Oracle, kafka: Kafka) -> Iterator[Difference]:
@@ -138,7 +155,3 @@ def _equation(oracle: Oracle, verdicts: dict[str, int], ingest_metrics: str) -> 
         yield Difference("ingest", "callbacks accepted", stored + refused, oracle.accepted)
     if sum(verdicts.values()) != stored:
         yield Difference("streams", "verdicts given", sum(verdicts.values()), f"{stored} callbacks were stored")
-
-
-def _by(rows: Iterator[dict[str, Any]], key: str) -> dict[str, dict[str, Any]]:
-    return {row[key]: row for row in rows}

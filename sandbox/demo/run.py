@@ -24,6 +24,7 @@ from sandbox.emulator.traffic.schedule import schedule
 from sandbox.stack import Sandbox
 
 _LOOK_SECONDS: Final = 0.4
+_STILL_LOOKS: Final = 10
 _CONNECTIONS: Final = 48
 _PROGRESS: Final = """
 SELECT campaign_tracking_id, messages_final, messages_delivered, campaign_status
@@ -35,13 +36,20 @@ FROM campaigns
 ORDER BY first_received_at"""
 
 
+Rows = dict[str, dict[str, Any]]
+"""Campaigns by their tracking id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """One look while traffic flows: what was sent, and what ClickHouse shows, by campaign."""
 
     tally: Tally
     seconds: float
-    campaigns: dict[str, dict[str, Any]]
+    campaigns: Rows
+
+
+Show = Callable[[Look], None]
 
 
 def traffic_options(seed: int, callback_url: str) -> TrafficOptions:
@@ -82,30 +90,44 @@ class Run:
         """Return where the ledger is."""
         return self._ledger
 
-    async def send(self, show: Callable[[Look], None], swallow: Callable[[Callback], bool] | None) -> Tally:
-        """Send all traffic; `show` is called a few times a second."""
+    async def send(self, show: Show, swallow: Callable[[Callback], bool] | None) -> Tally:
+        """Send all traffic and wait until ClickHouse has the end of it; `show` is called a few times a second."""
         options = SendOptions(self._rate, RetrySchedule(0.01), _CONNECTIONS, swallow)
+        began = time.monotonic()
         with Ledger(self._ledger) as ledger:
             ledger.open(self._traffic, self._start)
             sender = Sender(Target.parse(self._traffic.callback_url), ledger, options)
-            watching = asyncio.create_task(self._watch(sender.tally, show))
-            await sender.send(schedule(self._traffic, self._start))
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            sending = asyncio.create_task(sender.send(schedule(self._traffic, self._start)))
+            while not sending.done():
+                await asyncio.wait([sending], timeout=_LOOK_SECONDS)
+                show(Look(sender.tally, time.monotonic() - began, await self._rows()))
+            await sending
             ledger.close(complete=True)
-            return sender.tally
+        took = time.monotonic() - began
+        await self._arrive(lambda rows: show(Look(sender.tally, took, rows)))
+        return sender.tally
 
-    async def _watch(self, tally: Tally, show: Callable[[Look], None]) -> None:
-        began = time.monotonic()
-        while True:
+    async def _arrive(self, show: Callable[[Rows], None]) -> None:
+        """Show on until every message has come to its end, or nothing moves any more."""
+        rows: Rows = {}
+        still = 0
+        while not self._is_complete(rows) and still < _STILL_LOOKS:
             await asyncio.sleep(_LOOK_SECONDS)
-            with suppress(SourceError):  # the next look will do
-                rows = await asyncio.to_thread(self._look)
-                show(Look(tally, time.monotonic() - began, rows))
+            before, rows = rows, await self._rows()
+            still = still + 1 if rows == before else 0
+            show(rows)
 
-    def _look(self) -> dict[str, dict[str, Any]]:
-        return {row["campaign_tracking_id"]: row for row in self.clickhouse.rows(_PROGRESS)}
+    def _is_complete(self, rows: Rows) -> bool:
+        final = {key: row["messages_final"] for key, row in rows.items()}
+        return all(final.get(campaign.tracking_id) == campaign.recipients for campaign in self.campaigns)
+
+    async def _rows(self) -> Rows:
+        return await asyncio.to_thread(self._look)
+
+    def _look(self) -> Rows:
+        with suppress(SourceError):  # the next look will do
+            return {row["campaign_tracking_id"]: row for row in self.clickhouse.rows(_PROGRESS)}
+        return {}
 
     def audit(self) -> Audit:
         """Hold topics, tables and metrics against the ledger, once the pipeline is quiet."""

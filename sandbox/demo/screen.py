@@ -5,7 +5,7 @@ What the demo shows: live bars on a terminal, plain lines in a pipe or a log.
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sandbox.audit.audit import Audit
-from sandbox.demo.run import Look
+from sandbox.demo.run import Look, Show
 from sandbox.emulator.sender import Tally
 from sandbox.emulator.traffic.model import Campaign
 
@@ -24,8 +24,6 @@ _PIPE_COLUMNS: Final = 120
 _PLAIN_LINE_SECONDS: Final = 2.0
 _DIFFERENCES_SHOWN: Final = 10
 _VERDICTS: Final = ("applied", "duplicate", "stale", "conflict", "report", "rejected")
-
-Show = Callable[[Look], None]
 
 
 class Screen:

@@ -28,8 +28,8 @@ SELECT
     message_id, campaign_tracking_id, campaign_name, recipient, sender, country, operator,
     status, is_final, toInt32(1) AS parts, toUInt64(1) AS parts_seen,
     latency_seconds, toDecimal128(price, 8) AS price, first_received_at, received_at
-FROM sms
-WHERE ifNull(parts, 0) = 1 AND ifNull(part, 1) = 1
+FROM sms AS s  -- without `s.` the condition would read the 1 that is selected as `parts`
+WHERE ifNull(s.parts, 0) = 1 AND ifNull(s.part, 1) = 1
 UNION ALL
 SELECT
     message_id, campaign_tracking_id, campaign_name, recipient, sender, country, operator,
