@@ -1,0 +1,70 @@
+"""
+A database with the schema, and sinks as real processes.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.clickhouse.process import ClickHouseServer
+from sandbox.kafka import KafkaCluster
+from sinks.cli import run_schema
+from sinks.clickhouse.client import ClickHouse, connect
+from sinks.settings import SinksSettings
+from tests.behaviour.sinks.kafka_topics import Producing, create_topics
+from tests.integration.sinks.running import Running
+
+PARTITIONS = 3
+
+
+@pytest.fixture
+def settings(clickhouse: ClickHouseServer, database: str) -> SinksSettings:
+    return SinksSettings(
+        clickhouse_url=clickhouse.url,
+        clickhouse_user=clickhouse.user,
+        clickhouse_password=clickhouse.password,
+        clickhouse_database=database,
+    )
+
+
+@pytest.fixture
+def tables(settings: SinksSettings) -> Iterator[ClickHouse]:
+    """Give a connection to a database of one's own that has the schema."""
+    run_schema(settings)
+    connection = connect(settings)
+    yield connection
+    connection.execute(f"DROP DATABASE `{settings.clickhouse_database}`")
+    connection.close()
+
+
+@pytest.fixture
+def producing(kafka: KafkaCluster, topic_prefix: str) -> Iterator[Producing]:
+    """Give the topics, to produce to."""
+    create_topics(kafka.bootstrap_servers, topic_prefix, PARTITIONS)
+    opened = Producing(kafka.bootstrap_servers, topic_prefix)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def running(kafka: KafkaCluster, topic_prefix: str, settings: SinksSettings, tmp_path: Path) -> Iterator[Running]:
+    """Give a way to start sinks as processes; whatever still runs at the end is killed."""
+    started = Running(
+        tmp_path,
+        {
+            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "KAFKA_TOPIC_PREFIX": topic_prefix,
+            "KAFKA_PARTITIONS": str(PARTITIONS),
+            "SINKS_METRICS_PORT": "0",
+            "SINKS_BATCH_SECONDS": "0.2",
+            "SINKS_FILES_ROOT": str(tmp_path / "files"),
+            "CLICKHOUSE_URL": settings.clickhouse_url,
+            "CLICKHOUSE_USER": settings.clickhouse_user,
+            "CLICKHOUSE_PASSWORD": settings.clickhouse_password.get_secret_value(),
+            "CLICKHOUSE_DATABASE": settings.clickhouse_database,
+            "LOG_FORMAT": "json",
+        },
+    )
+    yield started
+    started.kill_all()

@@ -1,0 +1,191 @@
+"""
+`routee-sinks` as a process, and a wire to ClickHouse that can be cut.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+import orjson
+
+from tests.support.wait import eventually
+
+
+class Sink:
+    """One running command and its log."""
+
+    def __init__(self, command: str, environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "sinks.cli", command], env={**os.environ, **environment}, stderr=file
+            )
+
+    @property
+    def lines(self) -> list[dict[str, object]]:
+        return [orjson.loads(line) for line in self._log.read_bytes().splitlines() if line.startswith(b"{")]
+
+    @property
+    def messages(self) -> list[str]:
+        return [str(line["message"]) for line in self.lines]
+
+    def said(self, text: str) -> bool:
+        return any(text in message for message in self.messages)
+
+    @property
+    def port(self) -> int:
+        return int(
+            str(eventually(lambda: [line for line in self.lines if "metrics_port" in line], 30)[-1]["metrics_port"])
+        )
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metric(self, name: str) -> float:
+        """Return the sum of a metric over its labels."""
+        lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith((f"{name}{{", f"{name} "))]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> tuple[int, float]:
+        """Ask it to stop, and return its exit code and the seconds it took."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20), time.monotonic() - began
+
+
+class Running:
+    """Starts sinks, each with a log of its own."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self.environment = environment
+        self._started: list[Sink] = []
+
+    def start(self, command: str, **environment: str) -> Sink:
+        log = self._folder / f"sink-{len(self._started)}.log"
+        sink = Sink(command, {**self.environment, **environment}, log)
+        self._started.append(sink)
+        return sink
+
+    def kill_all(self) -> None:
+        for sink in self._started:
+            if sink.process.poll() is None:
+                sink.kill()
+
+
+class Wire:
+    """
+    A TCP proxy before ClickHouse.
+
+    Cut, it closes every connection and accepts none. `refuse_with` answers requests itself with an error of ClickHouse.
+    `cut_after` closes connections in the middle of a request, after so many bytes of it.
+    """
+
+    def __init__(self, url: str) -> None:
+        split = urlsplit(url)
+        self._target = (split.hostname, split.port)
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._is_cut = False
+        self.cut_after: int | None = None
+        self.refusal: tuple[int, str] | None = None
+        self.refused = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self._is_cut = True
+        with self._lock:
+            for connection in self._open:
+                _hang_up(connection)
+            self._open.clear()
+
+    def mend(self) -> None:
+        self._is_cut = False
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._is_cut:
+                _hang_up(client)
+            else:
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        server = socket.create_connection(self._target)
+        with self._lock:
+            self._open |= {client, server}
+        threading.Thread(target=self._back, args=(server, client), daemon=True).start()
+        passed = 0
+        while data := _receive(client):
+            passed += len(data)
+            if self.refusal and b"INSERT INTO" in data:
+                self._refuse(client, data)
+                break
+            if self.cut_after is not None and passed > self.cut_after:
+                break
+            server.sendall(data)
+        _hang_up(client)
+        _hang_up(server)
+
+    def _refuse(self, client: socket.socket, data: bytes) -> None:
+        assert self.refusal
+        code, name = self.refusal
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        missing = length - len(body)
+        while missing > 0 and (more := _receive(client)):
+            missing -= len(more)
+        text = f"Code: {code}. DB::Exception: Refused by the wire. ({name}) (version 1)\n".encode()
+        answer = f"HTTP/1.1 500 Refused\r\nContent-Length: {len(text)}\r\nX-ClickHouse-Exception-Code: {code}\r\n\r\n"
+        self.refused += 1
+        client.sendall(answer.encode() + text)
+
+    @staticmethod
+    def _back(server: socket.socket, client: socket.socket) -> None:
+        while data := _receive(server):
+            try:
+                client.sendall(data)
+            except OSError:
+                return
+
+
+def _receive(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(65_536)
+    except OSError:
+        return b""
+
+
+def _hang_up(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
+    finally:
+        connection.close()

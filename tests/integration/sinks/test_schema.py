@@ -1,0 +1,154 @@
+"""
+The numbered schema in the real engine.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.clickhouse.process import ClickHouseServer
+from sinks.cli import run_schema
+from sinks.clickhouse.client import ClickHouse, connect
+from sinks.clickhouse.migrate import known_migrations, migrate, verify
+from sinks.errors import ConnectError, SchemaError
+from sinks.settings import SinksSettings
+from streams.contract.records import CampaignProgress, Rejection, SmsStatus
+
+pytestmark = pytest.mark.clickhouse
+
+DELIVERY = {
+    "sms", "final", "delivered", "undelivered", "failed", "unsent", "delivered_per_final", "delivered_per_accepted",
+}  # fmt: skip
+SMS = set(SmsStatus.model_fields)
+CAMPAIGN = set(CampaignProgress.model_fields)
+
+OBJECTS = {
+    "sms_status": SMS,
+    "sms_status_history": SMS,
+    "campaign_progress": CAMPAIGN,
+    "campaign_progress_history": CAMPAIGN,
+    "rejected_callbacks": set(Rejection.model_fields),
+    "sms": SMS,
+    "campaigns": CAMPAIGN,
+    "messages": {
+        "message_id", "campaign_tracking_id", "campaign_name", "recipient", "sender", "country", "operator", "status",
+        "is_final", "parts", "parts_seen", "latency_seconds", "price", "first_received_at", "received_at",
+    },
+    "delivery_by_country": {"country", *DELIVERY},
+    "delivery_by_operator": {"country", "operator", *DELIVERY},
+    "delivery_by_sender": {"sender", *DELIVERY},
+    "delivery_by_hour": {"hour", *DELIVERY},
+    "delivery_by_final_hour": {"hour", *DELIVERY},
+    "latency_by_operator": {"country", "operator", "delivered", "p50", "p90", "p99"},
+    "failure_reasons": {"country", "operator", "status", "detailed_status", "sms"},
+    "cost_by_country": {
+        "country", "sms", "price_total", "price_delivered", "price_wasted", "price_per_delivered",
+    },
+    "campaign_reconciliation": {
+        "campaign_tracking_id", "name", "campaign_status", "reconciliation", "reconciliation_unit", "total_recipients",
+        "messages", "parts", "drift",
+    },
+    "stuck_messages": {
+        "sms_key", "message_id", "campaign_tracking_id", "country", "operator", "status", "age_seconds",
+    },
+    "missing_parts": {"message_id", "campaign_tracking_id", "parts", "parts_seen", "missing"},
+    "conflicting_finals": {"country", "operator", "sms", "conflicts", "conflicting_sms"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def untouched(clickhouse: ClickHouseServer, settings: SinksSettings) -> Iterator[ClickHouse]:
+    """Give a connection to an empty database."""
+    del clickhouse
+    anywhere = connect(settings, database="")
+    anywhere.execute(f"CREATE DATABASE `{settings.clickhouse_database}`")
+    anywhere.close()
+    connection = connect(settings)
+    yield connection
+    connection.execute(f"DROP DATABASE `{settings.clickhouse_database}`")
+    connection.close()
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_every_object_of_the_contract_has_its_columns(tables: ClickHouse, name: str) -> None:
+    found = tables.rows(
+        "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {name:String}", {"name": name}
+    )
+    assert {column for (column,) in found} >= OBJECTS[name]
+
+
+def test_columns_have_the_types_of_the_contract(tables: ClickHouse) -> None:
+    types = dict(
+        tables.rows(
+            "SELECT concat(table, '.', name), type FROM system.columns "
+            "WHERE database = currentDatabase() AND table IN ('sms_status', 'campaign_progress')"
+        )
+    )
+    assert types["sms_status.price"] == "Nullable(Decimal(18, 8))"
+    assert types["sms_status.received_at"] == "DateTime64(3, 'UTC')"
+    assert types["sms_status.status"] == "LowCardinality(String)"
+    assert types["sms_status.operator"] == "LowCardinality(Nullable(String))"
+    assert types["campaign_progress.messages_by_status"] == "Map(LowCardinality(String), UInt64)"
+    assert types["campaign_progress.drift"] == "Map(LowCardinality(String), Int64)"
+
+
+def test_every_table_and_view_says_what_it_counts(tables: ClickHouse) -> None:
+    silent = tables.rows("SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = ''")
+    assert silent == []
+
+
+def test_applying_it_again_does_nothing(untouched: ClickHouse, settings: SinksSettings) -> None:
+    names = [migration.name for migration in known_migrations()]
+    assert migrate(untouched, None) == names
+    assert migrate(untouched, None) == []
+    assert run_schema(settings) == 0
+    assert untouched.rows("SELECT count() FROM schema_migrations") == [(len(names),)]
+
+
+def test_a_run_that_was_cut_off_is_completed_by_the_next(untouched: ClickHouse) -> None:
+    migrate(untouched, None)
+    untouched.execute("DROP VIEW messages")
+    untouched.execute("ALTER TABLE schema_migrations DELETE WHERE version >= 4 SETTINGS mutations_sync = 1")
+    assert migrate(untouched, None) == [migration.name for migration in known_migrations() if migration.version >= 4]
+    assert untouched.rows("SELECT count() FROM messages") == [(0,)]
+
+
+def test_a_file_that_changed_after_it_was_applied_is_an_error_that_names_it(untouched: ClickHouse) -> None:
+    migrate(untouched, None)
+    untouched.execute(
+        "ALTER TABLE schema_migrations UPDATE checksum = 'x' WHERE version = 2 SETTINGS mutations_sync = 1"
+    )
+    with pytest.raises(SchemaError, match=known_migrations()[1].name):
+        migrate(untouched, None)
+    with pytest.raises(SchemaError, match=known_migrations()[1].name):
+        verify(untouched)
+
+
+def test_a_database_without_the_schema_is_an_error_that_says_what_to_run(untouched: ClickHouse) -> None:
+    with pytest.raises(SchemaError, match="run `routee-sinks schema`"):
+        verify(untouched)
+
+
+def test_the_statements_for_a_cluster_are_sql(untouched: ClickHouse) -> None:
+    for migration in known_migrations():
+        for statement in migration.statements("main"):
+            literal = statement.replace("\\", "\\\\").replace("'", "\\'")
+            ((formatted,),) = untouched.rows(f"SELECT formatQuerySingleLine('{literal}')")
+            assert "ON CLUSTER main" in formatted
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"clickhouse_password": "wrong"}, "CLICKHOUSE_PASSWORD.*AUTHENTICATION_FAILED"),
+        ({"clickhouse_user": "nobody"}, "CLICKHOUSE_USER=nobody"),
+        ({"clickhouse_url": "http://127.0.0.1:1"}, "CLICKHOUSE_URL=http://127.0.0.1:1: ClickHouse does not answer"),
+        ({"clickhouse_database": "not_there"}, "CLICKHOUSE_DATABASE=not_there"),
+    ],
+)
+def test_what_keeps_it_from_connecting_is_one_line(settings: SinksSettings, change: dict[str, str], line: str) -> None:
+    known = {name: getattr(settings, name) for name in ("clickhouse_url", "clickhouse_user", "clickhouse_password")}
+    with pytest.raises(ConnectError, match=line) as error:
+        connect(SinksSettings(**{**known, "clickhouse_database": "default", **change}))
+    assert "\n" not in str(error.value)
+    assert settings.clickhouse_password.get_secret_value() not in str(error.value)

@@ -1,0 +1,327 @@
+"""
+The analysts' views against numbers worked out by hand.
+"""
+# ruff: noqa: S608 - the SQL is put together from the tests' own words
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.sink import ClickHouseSink
+from sinks.source import MemoryRecord
+from streams.contract.codec import encode
+from streams.contract.records import Record
+from tests.behaviour.sinks.records import START, at, campaign, final, rejection, sms
+
+pytestmark = pytest.mark.clickhouse
+
+HOUR = timedelta(hours=1)
+NINE = START.replace(tzinfo=None)
+PRICE = Decimal("0.006")
+
+
+def write(tables: ClickHouse, table: str, records: Sequence[Record]) -> None:
+    rows = [MemoryRecord("topic", 1, offset, 0, encode(record)) for offset, record in enumerate(records)]
+    ClickHouseSink(tables).write(table, rows)
+
+
+@pytest.fixture
+def sent(tables: ClickHouse) -> ClickHouse:
+    """
+    Ten parts: four Delivered, one Undelivered, one Failed, one Unsent, one Sent, one Queued, one unknown.
+
+    Seven of them went to Greece (Cosmote 5, none 2) and three to Germany (Telekom).
+    """
+    german = {"country": "DE", "operator": "Telekom", "sender": "Laden", "price": Decimal("0.07")}
+    write(
+        tables,
+        "sms_status",
+        [
+            # An older revision and a doubled one: neither may count.
+            sms("a", price=Decimal(9)),
+            final("a", "Delivered", 2.0),
+            final("a", "Delivered", 2.0),
+            final(
+                "b", "Delivered", 4.0, queued_at=START + HOUR, first_received_at=START + HOUR, final_at=START + 2 * HOUR
+            ),
+            final("c", "Delivered", 30.0, final_at=START + HOUR),
+            final("d", "Undelivered", 3.0, detailed_status="Expired", conflicts=2),
+            final(
+                "e",
+                "Failed",
+                None,
+                operator=None,
+                detailed_status="InvalidNumber",
+                price=None,
+                queued_at=None,
+                final_at=None,
+            ),
+            sms("f", status="Sent", revision=2, operator=None),
+            sms("g", status="Queued"),
+            final("h", "Delivered", None, **german),
+            final("i", "Unsent", 0.0, **german, conflicts=1),
+            sms("j", status="Network Error", **german),
+        ],
+    )
+    return tables
+
+
+def found(tables: ClickHouse, sql: str) -> list[tuple[Any, ...]]:
+    return tables.rows(sql)
+
+
+COUNTS = "sms, final, delivered, undelivered, failed, unsent, delivered_per_final, delivered_per_accepted"
+
+
+def test_sms_has_each_part_once_in_its_latest_state(sent: ClickHouse) -> None:
+    assert found(sent, "SELECT count(), uniqExact(sms_key) FROM sms") == [(10, 10)]
+    assert found(sent, "SELECT status, revision, price FROM sms WHERE sms_key = 'a'") == [("Delivered", 3, PRICE)]
+
+
+def test_the_history_has_each_revision_once(sent: ClickHouse) -> None:
+    assert found(sent, "SELECT revision, status FROM sms_history WHERE sms_key = 'a' ORDER BY revision") == [
+        (1, "Queued"),
+        (3, "Delivered"),
+    ]
+
+
+def test_an_older_revision_that_comes_later_changes_nothing(sent: ClickHouse) -> None:
+    write(sent, "sms_status", [sms("a", revision=2, status="Sent")])
+    assert found(sent, "SELECT status, revision FROM sms WHERE sms_key = 'a'") == [("Delivered", 3)]
+    assert found(sent, "SELECT count() FROM sms_history WHERE sms_key = 'a'") == [(3,)]
+
+
+def test_every_field_of_an_sms_arrives_as_it_was_written(tables: ClickHouse) -> None:
+    record = final(
+        "x", "Undelivered", 12.5, detailed_status="Expired", status_description="too late", label="l", conflicts=1
+    )
+    write(tables, "sms_status", [record])
+    columns = list(type(record).model_fields)
+    quoted = ", ".join(f"`{column}`" for column in columns)
+    ((*values,),) = found(tables, f"SELECT {quoted} FROM sms")
+    for column, value in zip(columns, values, strict=True):
+        expected = getattr(record, column)
+        assert value == (expected.replace(tzinfo=None) if hasattr(expected, "tzinfo") else expected), column
+
+
+def test_delivery_by_country(sent: ClickHouse) -> None:
+    assert found(sent, f"SELECT country, {COUNTS} FROM delivery_by_country ORDER BY country") == [
+        ("DE", 3, 2, 1, 0, 0, 1, 1 / 2, 1 / 3),
+        ("GR", 7, 5, 3, 1, 1, 0, 3 / 5, 3 / 7),
+    ]
+
+
+def test_delivery_by_operator(sent: ClickHouse) -> None:
+    assert found(sent, f"SELECT country, operator, {COUNTS} FROM delivery_by_operator ORDER BY country, operator") == [
+        ("DE", "Telekom", 3, 2, 1, 0, 0, 1, 1 / 2, 1 / 3),
+        ("GR", "Cosmote", 5, 4, 3, 1, 0, 0, 3 / 4, 3 / 5),
+        ("GR", None, 2, 1, 0, 0, 1, 0, 0.0, 0.0),
+    ]
+
+
+def test_delivery_by_sender(sent: ClickHouse) -> None:
+    assert found(sent, f"SELECT sender, {COUNTS} FROM delivery_by_sender ORDER BY sender") == [
+        ("Laden", 3, 2, 1, 0, 0, 1, 1 / 2, 1 / 3),
+        ("Shop", 7, 5, 3, 1, 1, 0, 3 / 5, 3 / 7),
+    ]
+
+
+def test_delivery_by_hour_of_sending_counts_what_was_sent_in_it(sent: ClickHouse) -> None:
+    assert found(sent, f"SELECT hour, {COUNTS} FROM delivery_by_hour ORDER BY hour") == [
+        (NINE, 9, 6, 3, 1, 1, 1, 3 / 6, 3 / 9),
+        (NINE + HOUR, 1, 1, 1, 0, 0, 0, 1.0, 1.0),
+    ]
+
+
+def test_delivery_by_final_hour_counts_what_was_decided_in_it(sent: ClickHouse) -> None:
+    assert found(sent, f"SELECT hour, {COUNTS} FROM delivery_by_final_hour ORDER BY hour") == [
+        (NINE, 5, 5, 2, 1, 1, 1, 2 / 5, 2 / 5),
+        (NINE + HOUR, 1, 1, 1, 0, 0, 0, 1.0, 1.0),
+        (NINE + 2 * HOUR, 1, 1, 1, 0, 0, 0, 1.0, 1.0),
+    ]
+
+
+def test_rates_without_a_denominator_are_null(tables: ClickHouse) -> None:
+    write(tables, "sms_status", [sms("a")])
+    assert found(tables, "SELECT delivered_per_final, delivered_per_accepted FROM delivery_by_country") == [(None, 0.0)]
+
+
+def test_latency_by_operator_is_of_delivered_parts_alone(sent: ClickHouse) -> None:
+    assert found(sent, "SELECT * FROM latency_by_operator WHERE country = 'GR'") == [
+        ("GR", "Cosmote", 3, 4.0, 30.0, 30.0)
+    ]
+
+
+def test_latency_quantiles_are_those_of_a_hundred_numbers(tables: ClickHouse) -> None:
+    write(tables, "sms_status", [final(f"s{n}", "Delivered", float(n)) for n in range(1, 101)])
+    assert found(tables, "SELECT delivered, p50, p90, p99 FROM latency_by_operator") == [(100, 51.0, 91.0, 100.0)]
+
+
+def test_failure_reasons(sent: ClickHouse) -> None:
+    assert found(sent, "SELECT * FROM failure_reasons ORDER BY status") == [
+        ("GR", None, "Failed", "InvalidNumber", 1),
+        ("GR", "Cosmote", "Undelivered", "Expired", 1),
+        ("DE", "Telekom", "Unsent", None, 1),
+    ]
+
+
+def test_cost_by_country(sent: ClickHouse) -> None:
+    columns = "country, sms, price_total, price_delivered, price_wasted, price_per_delivered"
+    german = Decimal("0.07")
+    assert found(sent, f"SELECT {columns} FROM cost_by_country ORDER BY country") == [
+        ("DE", 3, 3 * german, german, german, 3 * german),
+        ("GR", 7, 6 * PRICE, 3 * PRICE, PRICE, 2 * PRICE),
+    ]
+
+
+def test_cost_where_nothing_was_delivered_has_no_cost_per_delivered(tables: ClickHouse) -> None:
+    write(tables, "sms_status", [sms("a", price=None)])
+    assert found(
+        tables, "SELECT price_total, price_delivered, price_wasted, price_per_delivered FROM cost_by_country"
+    ) == [(0, 0, 0, None)]
+
+
+def test_conflicting_finals(sent: ClickHouse) -> None:
+    assert found(sent, "SELECT * FROM conflicting_finals ORDER BY country, operator") == [
+        ("DE", "Telekom", 3, 1, 1),
+        ("GR", "Cosmote", 5, 2, 1),
+        ("GR", None, 2, 0, 0),
+    ]
+
+
+def test_messages_put_their_parts_together(tables: ClickHouse) -> None:
+    def part(message: str, number: int | None, status: str, parts: int | None = 2, **fields: Any) -> Record:
+        about = {"message_id": message, "part": number, "parts": parts, **fields}
+        make = final if status in {"Delivered", "Undelivered", "Failed", "Unsent"} else sms
+        return make(f"{message}{number}", status=status, **about)
+
+    write(
+        tables,
+        "sms_status",
+        [
+            part("all", 1, "Delivered", latency=3.0),
+            part("all", 2, "Delivered", latency=8.0, received_at=at(9)),
+            part("worst", 1, "Delivered"),
+            part("worst", 2, "Undelivered", 3),
+            part("worst", 3, "Failed", 3),
+            part("unsent", 1, "Unsent"),
+            part("unsent", 2, "Undelivered"),
+            part("least", 1, "Delivered"),
+            part("least", 2, "Queued"),
+            part("unseen", 1, "Delivered"),
+            part("single", None, "Delivered", 1),
+            part("unknown", None, "Delivered", None),
+        ],
+    )
+    columns = "message_id, status, is_final, parts, parts_seen, latency_seconds, price"
+    assert found(tables, f"SELECT {columns} FROM messages ORDER BY message_id") == [
+        ("all", "Delivered", True, 2, 2, 8.0, 2 * PRICE),
+        ("least", "Queued", False, 2, 2, 4.0, 2 * PRICE),
+        ("single", "Delivered", True, 1, 1, 4.0, PRICE),
+        ("unknown", "Delivered", True, 1, 1, 4.0, PRICE),
+        ("unseen", "Sent", False, 2, 1, 4.0, PRICE),
+        ("unsent", "Unsent", True, 2, 2, 4.0, 2 * PRICE),
+        ("worst", "Failed", True, 3, 3, 4.0, 3 * PRICE),
+    ]
+    assert found(tables, "SELECT first_received_at, received_at FROM messages WHERE message_id = 'all'") == [
+        (NINE, NINE + timedelta(seconds=9))
+    ]
+
+
+def test_missing_parts_are_named(tables: ClickHouse) -> None:
+    parts = [(1, 4), (3, 4)]
+    write(
+        tables,
+        "sms_status",
+        [
+            *[sms(f"a{part}", message_id="a", part=part, parts=of) for part, of in parts],
+            *[sms(f"b{part}", message_id="b", part=part, parts=2) for part in (1, 2)],
+            sms("c"),
+            sms("d", message_id="d", part=None, parts=2),
+            sms("e", message_id="e", part=1, parts=1_000_000_000, campaign_tracking_id=None),
+        ],
+    )
+    columns = "message_id, campaign_tracking_id, parts, parts_seen, length(missing), arraySlice(missing, 1, 3)"
+    assert found(tables, f"SELECT {columns} FROM missing_parts ORDER BY message_id") == [
+        ("a", "campaign-1", 4, 2, 2, [2, 4]),
+        ("d", "campaign-1", 2, 1, 1, [2]),
+        ("e", None, 1_000_000_000, 1, 254, [2, 3, 4]),
+    ]
+
+
+def test_stuck_messages_are_those_not_final_for_over_an_hour(tables: ClickHouse) -> None:
+    ((now,),) = found(tables, "SELECT now64(3, 'UTC')")
+    now = now.replace(tzinfo=START.tzinfo)
+    young = {"queued_at": now, "first_received_at": now}
+    write(
+        tables,
+        "sms_status",
+        [
+            sms("old", queued_at=now - 2 * HOUR, first_received_at=now),
+            sms("sent", status="Sent", queued_at=None, sent_at=now - 3 * HOUR, first_received_at=now),
+            sms("seen", queued_at=None, first_received_at=now - 4 * HOUR),
+            sms("young", **young),
+            final("done", "Delivered", queued_at=now - 2 * HOUR, first_received_at=now - 2 * HOUR),
+        ],
+    )
+    rows = found(tables, "SELECT sms_key, status, age_seconds FROM stuck_messages ORDER BY age_seconds")
+    assert [(key, status, round(age / 3600)) for key, status, age in rows] == [
+        ("old", "Queued", 2),
+        ("sent", "Sent", 3),
+        ("seen", "Queued", 4),
+    ]
+
+
+def test_campaigns_have_their_latest_progress(tables: ClickHouse) -> None:
+    newest = campaign("one", revision=3, messages_by_status={"Delivered": 10}, drift={}, reconciliation="consistent")
+    write(tables, "campaign_progress", [campaign("one"), newest, campaign("one", revision=2), campaign("two")])
+    assert found(tables, "SELECT campaign_tracking_id, revision, messages_by_status FROM campaigns ORDER BY 1") == [
+        ("one", 3, {"Delivered": 10}),
+        ("two", 1, {"Sent": 5, "Delivered": 4, "Failed": 1}),
+    ]
+    assert found(tables, "SELECT count() FROM campaign_history") == [(4,)]
+
+
+def test_a_campaign_without_a_report_has_an_empty_one(tables: ClickHouse) -> None:
+    unreported: dict[str, Any] = {
+        "reported_by_status": None,
+        "reconciliation": "unreported",
+        "reconciliation_unit": None,
+        "drift": {},
+    }
+    write(tables, "campaign_progress", [campaign("one", **unreported)])
+    assert found(tables, "SELECT reported_by_status, reconciliation_unit, drift FROM campaigns") == [({}, None, {})]
+
+
+def test_campaign_reconciliation(tables: ClickHouse) -> None:
+    write(tables, "campaign_progress", [campaign("one")])
+    columns = "campaign_tracking_id, name, campaign_status, reconciliation, reconciliation_unit, total_recipients"
+    assert found(tables, f"SELECT {columns}, messages, parts, drift FROM campaign_reconciliation") == [
+        ("one", "Spring", "Running", "mixed", "messages", 10, 10, 11, {"Delivered": -1, "Failed": 1})
+    ]
+
+
+def test_rejections_are_kept_once_per_position(tables: ClickHouse) -> None:
+    at_ingest = {"stage": "ingest", "reason": "not-json", "partition": None, "offset": None, "index": None}
+    again = [
+        rejection(),
+        rejection(index=5),
+        rejection(detail="the same callback, refused again in a replay"),
+        rejection(**at_ingest, body=None, body_base64="//4="),
+        rejection(**at_ingest),
+        rejection(partition=1, offset=3, index=0),  # the raw position equals the place of another one in this topic
+    ]
+    write(tables, "rejected_callbacks", again)
+    write(tables, "rejected_callbacks", again)
+    columns = "stage, reason, `partition`, `offset`, `index`, body, body_base64, topic_partition, topic_offset"
+    assert found(tables, f"SELECT {columns} FROM rejections ORDER BY topic_offset") == [
+        ("streams", "invalid-field", 3, 12, 5, '{"messageId":"1"}', None, 1, 1),
+        ("streams", "invalid-field", 3, 12, 4, '{"messageId":"1"}', None, 1, 2),
+        ("ingest", "not-json", None, None, None, None, "//4=", 1, 3),
+        ("ingest", "not-json", None, None, None, '{"messageId":"1"}', None, 1, 4),
+        ("streams", "invalid-field", 1, 3, 0, '{"messageId":"1"}', None, 1, 5),
+    ]
