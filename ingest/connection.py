@@ -170,7 +170,6 @@ class Connection(asyncio.Protocol):
         if self._ended:
             self._discard(len(data))
             return
-        self._seen = self._service.now
         reader = self._reader
         if reader.between_requests and self._trusted and not self._last:
             data = self._read_known(data)
@@ -268,6 +267,7 @@ class Connection(asyncio.Protocol):
 
     def _take_callback(self, body: bytes) -> None:
         service = self._service
+        self._seen = service.now
         found = bodies.examine(body, service.redactor)
         if isinstance(found, Rejected):
             self._take_rejected(body, found)
@@ -303,6 +303,7 @@ class Connection(asyncio.Protocol):
 
     def _page(self, *, head: bool) -> Answer:
         service = self._service
+        self._seen = service.now
         if self._route is Route.METRICS:
             return service.answers.metrics(service.metrics.render(), head=head)
         trouble = service.trouble() if self._route is Route.READYZ else None

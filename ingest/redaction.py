@@ -12,8 +12,9 @@ import orjson
 MASK: Final = "***"
 # A shorter secret may stand in a name or a text by chance; it is a secret only where it ends a URL.
 _UNLIKELY_BY_CHANCE: Final = 16
-# A JSON string, and the colon that makes it a name. Possessive: hostile input cannot make it backtrack.
-_STRING: Final = re.compile(rb'("(?:[^"\\]|\\.)*+")(\s*+:)?+', re.DOTALL)
+# A JSON string, and the colon that makes it a name. Possessive, and content with a string that does not end:
+# hostile bytes can neither make it backtrack nor make it look for the end again and again.
+_STRING: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?+)(\s*+:)?+', re.DOTALL)
 
 
 class Redactor:

@@ -1,0 +1,195 @@
+"""
+What a publisher does when the log does not: nobody waits longer than promised, and it recovers by itself.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from time import monotonic
+
+import pytest
+
+from ingest.admission import Cause
+from ingest.commit_log import MemoryCommitLog
+from ingest.envelope import Record
+from ingest.metrics import Metrics
+from ingest.publisher import Lane, Outcome, Publisher, Terms
+from streams.contract.topics import CALLBACKS_RAW, Topic
+from tests.support.wait import eventually_async
+
+TERMS = Terms(partitions=1, flush_s=0.0, ack_timeout_s=1.5, max_pending_bytes=1_000)
+
+
+class Client:
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    def settle(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+
+@pytest.fixture
+def log() -> MemoryCommitLog:
+    return MemoryCommitLog()
+
+
+@pytest.fixture
+async def publisher(log: MemoryCommitLog) -> AsyncIterator[Publisher]:
+    made = Publisher(log, Metrics(), TERMS)
+    made.start()
+    yield made
+    log.release()
+    await made.stop()
+
+
+def post(publisher: Publisher, body: bytes = b"{}", now: float | None = None) -> Client:
+    client = Client()
+    lane = publisher.lane_for("key")
+    assert isinstance(lane, Lane), lane
+    lane.add(body, "key", client, monotonic() if now is None else now)
+    return client
+
+
+async def in_the_air(publisher: Publisher) -> None:
+    await eventually_async(lambda: publisher._raw[0]._flight is not None)
+
+
+async def test_an_append_that_fails_is_told_and_the_next_one_is_tried(
+    log: MemoryCommitLog, publisher: Publisher
+) -> None:
+    log.failing = True
+    client = post(publisher)
+    await eventually_async(lambda: client.outcomes)
+    log.failing = False
+    again = post(publisher)
+    await eventually_async(lambda: again.outcomes)
+    assert (client.outcomes, again.outcomes) == ([Outcome.FAILED], [Outcome.STORED])
+    assert publisher.pending.size == 0
+
+
+async def test_who_waits_too_long_is_told_even_if_the_record_is_still_in_the_air(
+    log: MemoryCommitLog, publisher: Publisher
+) -> None:
+    log.hold()
+    client = post(publisher, now=100.0)
+    await in_the_air(publisher)
+    publisher.tick(101.5)
+    assert client.outcomes == []
+    publisher.tick(101.51)
+    assert client.outcomes == [Outcome.FAILED]
+
+
+async def test_what_waits_behind_a_stuck_record_is_told_and_never_sent(
+    log: MemoryCommitLog, publisher: Publisher
+) -> None:
+    log.hold()
+    post(publisher, b"first", now=100.0)
+    await in_the_air(publisher)
+    behind = post(publisher, b"behind", now=101.4)
+    publisher.tick(101.6)
+    assert behind.outcomes == [Outcome.FAILED]
+    assert publisher.lane_for("key") is Cause.KAFKA
+    assert publisher.trouble() == "Kafka does not acknowledge callbacks.raw 0"
+    log.release()
+    await eventually_async(lambda: publisher.trouble() is None)
+    sentinel = post(publisher, b"sentinel")
+    await eventually_async(lambda: sentinel.outcomes)
+    stored = b"".join(record.value for record in log.records[CALLBACKS_RAW.suffix, 0])
+    assert b"first" in stored
+    assert b"behind" not in stored
+    assert b"sentinel" in stored
+
+
+async def test_a_late_acknowledgement_is_counted_and_told_to_nobody(log: MemoryCommitLog, publisher: Publisher) -> None:
+    log.hold()
+    client = post(publisher, now=100.0)
+    await in_the_air(publisher)
+    publisher.tick(102.0)
+    log.release()
+    await eventually_async(lambda: publisher.metrics.total("stored_late"))
+    assert client.outcomes == [Outcome.FAILED]
+    assert publisher.metrics.total("accepted") == 0
+    assert publisher.pending.size == 0
+
+
+async def test_what_has_not_left_yet_is_dropped_when_it_waited_too_long(log: MemoryCommitLog) -> None:
+    publisher = Publisher(log, Metrics(), TERMS)  # not started: nothing ever leaves
+    client = post(publisher, now=100.0)
+    publisher.tick(102.0)
+    assert client.outcomes == [Outcome.FAILED]
+    assert publisher.pending.size == 0
+
+
+async def test_beyond_the_limit_nothing_is_taken_until_there_is_room(
+    log: MemoryCommitLog, publisher: Publisher
+) -> None:
+    log.hold()
+    client = post(publisher, b"x" * 999)
+    assert publisher.lane_for("key") is Cause.OVERLOAD
+    assert publisher.lane_for_rejections() is Cause.OVERLOAD
+    log.release()
+    await eventually_async(lambda: client.outcomes)
+    assert isinstance(publisher.lane_for("key"), Lane)
+
+
+async def test_a_log_in_trouble_takes_nothing(log: MemoryCommitLog, publisher: Publisher) -> None:
+    log.down = "the topic is missing"
+    assert publisher.lane_for("key") is Cause.KAFKA
+    assert publisher.trouble() == "the topic is missing"
+    log.down = None
+    assert isinstance(publisher.lane_for("key"), Lane)
+
+
+class BrokenOnce(MemoryCommitLog):
+    """A log with a bug that shows once."""
+
+    broken = True
+
+    async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
+        if self.broken:
+            self.broken = False
+            raise ZeroDivisionError
+        await super().append(topic, records, partition)
+
+
+async def test_a_task_that_dies_is_told_of_loudly_and_starts_again(caplog: pytest.LogCaptureFixture) -> None:
+    publisher = Publisher(BrokenOnce(), Metrics(), TERMS)
+    publisher.start()
+    client = post(publisher)
+    await eventually_async(lambda: client.outcomes)
+    assert client.outcomes == [Outcome.FAILED]
+    assert publisher.trouble() == "the task that writes callbacks.raw 0 has died and is started again"
+    assert publisher.lane_for("key") is Cause.KAFKA
+    assert "the task that writes callbacks.raw 0 died" in caplog.text
+    await eventually_async(lambda: publisher.trouble() is None)
+    again = post(publisher)
+    await eventually_async(lambda: again.outcomes)
+    assert again.outcomes == [Outcome.STORED]
+    await publisher.stop()
+
+
+async def test_one_who_cannot_be_told_keeps_nobody_waiting(
+    publisher: Publisher, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf = post(publisher)
+    monkeypatch.setattr(deaf, "outcomes", None)
+    others = [post(publisher) for _ in range(3)]
+    await eventually_async(lambda: all(client.outcomes for client in others))
+    assert "an answer could not be given" in caplog.text
+
+
+async def test_batches_of_a_busy_lane_leave_apart_and_a_lone_callback_at_once() -> None:
+    log = MemoryCommitLog()
+    publisher = Publisher(log, Metrics(), Terms(1, flush_s=0.2, ack_timeout_s=1.5, max_pending_bytes=1_000))
+    publisher.start()
+    began = monotonic()
+    first = post(publisher)
+    await eventually_async(lambda: first.outcomes, every=0.001)
+    assert monotonic() - began < 0.15
+    crowd: list[Client] = []
+    while not (crowd and crowd[0].outcomes):
+        crowd.append(post(publisher))
+        await asyncio.sleep(0.01)
+    assert monotonic() - began >= 0.2
+    await eventually_async(lambda: all(client.outcomes for client in crowd))
+    assert len(log.records[CALLBACKS_RAW.suffix, 0]) <= 3
+    await publisher.stop()

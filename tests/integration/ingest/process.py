@@ -1,0 +1,159 @@
+"""
+The command `routee-ingest` as a process of its own, and clients that count what they were answered.
+"""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+from uuid import uuid4
+
+from tests.integration.ingest.topics import PARTITIONS
+from tests.support.wait import eventually
+
+COMMAND = [sys.executable, "-m", "ingest"]
+
+
+def environment(servers: str, prefix: str, **settings: object) -> dict[str, str]:
+    """Return the environment of a process: the settings in upper case, over a port of the kernel's choice."""
+    given = {
+        "KAFKA_BOOTSTRAP_SERVERS": servers,
+        "KAFKA_TOPIC_PREFIX": prefix,
+        "KAFKA_PARTITIONS": PARTITIONS,
+        "INGEST_HOST": "127.0.0.1",
+        "INGEST_PORT": 0,
+        "LOG_FORMAT": "json",
+        **{name.upper(): value for name, value in settings.items()},
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "INGEST_", "LOG_"))}
+    return kept | {name: str(value) for name, value in given.items()}
+
+
+class Ingest:
+    """A running `routee-ingest serve`."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self._log = folder / "ingest.log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen([*COMMAND, "serve"], env=settings, stderr=log, cwd=folder)
+        self.port = eventually(self._port)
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return self._log.read_text()
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Return the status and the text of a page."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as page:
+                return page.status, page.read().decode()
+        except HTTPError as refused:
+            return refused.code, refused.read().decode()
+
+    def is_ready(self) -> bool:
+        """Return whether it can store callbacks."""
+        return self.get("/readyz")[0] == 200
+
+    def wait_ready(self) -> None:
+        """Return when it can store callbacks."""
+        eventually(self.is_ready)
+
+    def metric(self, name: str) -> float:
+        """Return a number of its metrics."""
+        found = re.search(rf"^routee_ingest_{re.escape(name)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        assert found, name
+        return float(found[1])
+
+    def stop(self) -> int:
+        """Send SIGTERM, and return the exit code; it must come within 10 s."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
+    def _port(self) -> int:
+        found = re.search(r"listening on https?://[^:]+:(\d+)", self.log)
+        if found is None:
+            assert self.process.poll() is None, self.log
+            return 0
+        return int(found[1])
+
+
+@contextmanager
+def ingest(folder: Path, settings: dict[str, str]) -> Iterator[Ingest]:
+    """Run the server for a while; whatever becomes of the test, nothing is left running."""
+    running = Ingest(folder, **settings)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.terminate()
+            try:
+                running.process.wait(12)
+            except subprocess.TimeoutExpired:
+                running.process.kill()
+                running.process.wait()
+
+
+@dataclass
+class Load:
+    """Clients that post one callback after the other, and remember what they were answered."""
+
+    port: int
+    path: str = "/callbacks"
+    stored: list[str] = field(default_factory=list)
+    refused: int = 0
+    cut: int = 0
+    slowest_s: float = 0.0
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _ended: bool = False
+
+    def start(self, clients: int) -> None:
+        """Begin to post."""
+        self._tasks = [asyncio.create_task(self._client()) for _ in range(clients)]
+
+    async def stop(self) -> None:
+        """End, each client after its answer."""
+        self._ended = True
+        await asyncio.wait_for(asyncio.gather(*self._tasks), 15)
+
+    async def _client(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._ended:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except ConnectionError:
+                await asyncio.sleep(0.05)
+                continue
+            try:
+                while not self._ended:
+                    began = loop.time()
+                    more = await self._post(reader, writer)
+                    self.slowest_s = max(self.slowest_s, loop.time() - began)
+                    if not more:
+                        break
+            except (ConnectionError, asyncio.IncompleteReadError):
+                self.cut += 1
+            writer.close()
+
+    async def _post(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Post one callback; returns whether the connection goes on."""
+        key = str(uuid4())
+        body = json.dumps({"messageId": key, "message": "x" * 300}).encode()
+        head = f"POST {self.path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        if answer.startswith(b"HTTP/1.1 200"):
+            self.stored.append(key)
+        else:
+            self.refused += 1
+            await asyncio.sleep(0.05)
+        return b"connection: close" not in answer

@@ -1,0 +1,149 @@
+"""What is posted, answered 200, and found in the one topic or the other, byte for byte, secret aside."""
+
+import gzip
+import random
+from base64 import b64decode
+from pathlib import Path
+
+import orjson
+import pytest
+
+from streams.contract.records import Reason, Rejection
+from tests.integration.ingest.wire import PATH, SECRET, Server, post
+
+SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.json"))
+
+GARBAGE = {
+    "empty": (b"", Reason.NOT_JSON),
+    "spaces": (b"  \r\n", Reason.NOT_JSON),
+    "not JSON": (b"hello", Reason.NOT_JSON),
+    "form": (b"messageId=1&status=Sent", Reason.NOT_JSON),
+    "cut off": (b'{"messageId":"a"', Reason.NOT_JSON),
+    "not UTF-8": (b'{"messageId":"\xff\xfe"}', Reason.NOT_JSON),
+    "lone surrogate": (b'{"messageId":"\\ud800"}', Reason.NOT_JSON),
+    "NUL": (b'{"messageId":"a\x00b"}', Reason.NOT_JSON),
+    "only NUL": (b"\x00" * 60_000, Reason.NOT_JSON),
+    "NaN": (b'{"messageId":NaN}', Reason.NOT_JSON),
+    "two at once": (b'{"messageId":"a"},{"messageId":"b"}', Reason.NOT_JSON),
+    "an end in the middle": (b'{"messageId":"a"}]},{"callbacks":[{', Reason.NOT_JSON),
+    "array": (b'[{"messageId":"a"}]', Reason.NOT_OBJECT),
+    "null": (b"null", Reason.NOT_OBJECT),
+    "number": (b"1e5", Reason.NOT_OBJECT),
+    "no key": (b'{"status":"Sent"}', Reason.NO_KEY),
+    "number as key": (b'{"messageId":7}', Reason.NO_KEY),
+    "10,000 deep": (b"[" * 10_000 + b"]" * 10_000, Reason.TOO_DEEP),
+    "1,022 deep": (b'{"messageId":"a","x":' + b"[" * 1021 + b"]" * 1021 + b"}", Reason.TOO_DEEP),
+}
+
+ODD = {
+    "duplicate keys": b'{"messageId":"a","messageId":"b","parts":1,"parts":1}',
+    "huge integer": b'{"messageId":"a","n":' + b"9" * 300 + b"}",
+    "escaped NUL": b'{"messageId":"a\\u0000b"}',
+    "white space": b'\r\n\t {"messageId" : "a"}  \n',
+    "an emoji": '{"messageId":"a","message":"😀"}'.encode(),
+    "deep": b'{"messageId":"a","x":' + b"[" * 249 + b"]" * 249 + b"}",
+    "long": b'{"messageId":"a","x":"' + b"[" * 60_000 + b'"}',
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+async def test_garbage_is_answered_and_found_in_rejected(server: Server, name: str) -> None:
+    body, reason = GARBAGE[name]
+    wire = await server.talk(post(body))
+    reply = await wire.reply()
+    assert (reply.status, reply.body) == (200, b"")
+    (stored,) = server.rejections
+    rejection = Rejection.model_validate(stored)
+    assert rejection.reason is reason
+    assert (rejection.body or "").encode() == body or b64decode(rejection.body_base64 or "") == body
+    assert not server.callbacks
+    assert await wire.is_open()
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_what_is_odd_and_valid_is_taken_byte_for_byte(server: Server, name: str) -> None:
+    body = ODD[name]
+    wire = await server.talk(post(body))
+    assert (await wire.reply()).status == 200
+    assert body in server.stored_bytes
+    assert len(server.callbacks) == 1
+    assert not server.rejections
+
+
+@pytest.mark.parametrize("body", [pytest.param(sample.read_bytes(), id=sample.name) for sample in SAMPLES])
+async def test_every_sample_is_stored(server: Server, body: bytes) -> None:
+    wire = await server.talk(post(body))
+    assert (await wire.reply()).status == 200
+    assert len(server.callbacks) + len(server.rejections) == 1
+
+
+async def test_a_post_without_any_body_is_an_empty_one(server: Server) -> None:
+    wire = await server.talk(post(b"", length=False))
+    assert (await wire.reply()).status == 200
+    assert server.rejections[0]["detail"] == "the body is empty"
+
+
+@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"{}")[:-3], gzip.compress(b"{}") + b"x"])
+async def test_what_does_not_inflate_is_rejected_as_it_came(server: Server, body: bytes) -> None:
+    wire = await server.talk(post(body, "Content-Encoding: gzip\r\n"))
+    assert (await wire.reply()).status == 200
+    (rejection,) = server.rejections
+    assert rejection["reason"] == "not-json"
+    assert (rejection["body"] or "").encode() == body or b64decode(rejection["body_base64"]) == body
+
+
+async def test_garbage_inside_gzip_is_rejected_inflated(server: Server) -> None:
+    wire = await server.talk(post(gzip.compress(b"hello"), "Content-Encoding: gzip\r\n"))
+    assert (await wire.reply()).status == 200
+    assert server.rejections[0]["body"] == "hello"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://x.example{PATH}",
+        f"https://x.example{PATH}".replace("/", "\\/"),
+        "https://x.example/callbacks/" + "".join(f"\\u{ord(letter):04x}" for letter in SECRET),
+        "https://x.example/callbacks/" + "".join(f"%{ord(letter):02X}" for letter in SECRET),
+    ],
+)
+async def test_the_echoed_secret_is_stored_nowhere(server: Server, url: str) -> None:
+    report = b'{"trackingId":"t","callbackInfo":{"url":"%s","strategy":"OnChange"}}' % url.encode()
+    wire = await server.talk(post(report) + post(report[:-1]) + post(report + b"\xff"))
+    assert await wire.statuses(3) == [200, 200, 200]
+    assert server.callbacks[0]["callbackInfo"] == {"url": "https://x.example/callbacks/***", "strategy": "OnChange"}
+    assert SECRET.encode() not in server.stored_bytes
+    assert len(server.rejections) == 2
+    for rejection in server.rejections:
+        kept = rejection["body"] or b64decode(rejection["body_base64"]).decode("latin-1")
+        assert "callbacks/***" in kept.replace("\\/", "/")
+
+
+async def test_mutated_callbacks_end_up_in_the_one_topic_or_the_other(server: Server) -> None:
+    chance = random.Random(7)  # noqa: S311 - a seed that repeats
+    bodies = [sample.read_bytes() for sample in SAMPLES]
+    posted = [mutated(chance, chance.choice(bodies)) for _ in range(2_000)]
+    wire = await server.connect()
+    for start in range(0, len(posted), 50):
+        await wire.send(b"".join(map(post, posted[start : start + 50])))
+        assert await wire.statuses(50) == [200] * 50
+    assert len(server.callbacks) + len(server.rejections) == len(posted)
+    for callback in server.callbacks:
+        assert orjson.loads(orjson.dumps(callback)) == callback
+
+
+def mutated(chance: random.Random, body: bytes) -> bytes:
+    """Return a callback with some bytes changed, lost, doubled or put in."""
+    data = bytearray(body)
+    for _ in range(chance.randrange(4)):
+        place = chance.randrange(len(data) + 1)
+        match chance.randrange(4):
+            case 0:
+                data[place : place + 1] = bytes([chance.randrange(256)])
+            case 1:
+                del data[place : place + chance.randrange(40)]
+            case 2:
+                data[place:place] = data[place : place + chance.randrange(40)]
+            case _:
+                data[place:place] = chance.choice([b"[", b"{", b'"', b"\\", b"\x00", b",", b"null", b"\xff", b"]}"])
+    return bytes(data)

@@ -1,0 +1,185 @@
+"""The server as people run it, over the real Kafka."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.kafka import KafkaCluster
+from sandbox.ports import free_port
+from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
+from tests.integration.ingest.process import COMMAND, Ingest, Load, environment, ingest
+from tests.integration.ingest.topics import PARTITIONS, callbacks_in, create_topics, read_partitions
+from tests.support.wait import eventually, eventually_async
+
+pytestmark = pytest.mark.kafka
+
+Stored = Callable[[], set[object]]
+
+
+@pytest.fixture
+def servers(kafka: KafkaCluster, topic_prefix: str) -> str:
+    create_topics(kafka.bootstrap_servers, topic_prefix)
+    return kafka.bootstrap_servers
+
+
+@pytest.fixture
+def running(servers: str, topic_prefix: str, tmp_path: Path) -> Iterator[Ingest]:
+    with ingest(tmp_path, environment(servers, topic_prefix)) as server:
+        server.wait_ready()
+        yield server
+
+
+def stored_keys(servers: str, prefix: str) -> set[object]:
+    stored = callbacks_in(read_partitions(servers, CALLBACKS_RAW.name(prefix)))
+    return {callback["messageId"] for callback in stored}
+
+
+def run(command: str, env: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, command], env=env, cwd=folder, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+async def test_every_200_is_in_kafka_and_sigterm_loses_none(running: Ingest, servers: str, topic_prefix: str) -> None:
+    load = Load(running.port)
+    load.start(32)
+    await eventually_async(lambda: len(load.stored) > 2_000, deadline=20)
+    assert await asyncio.to_thread(running.stop) == 0
+    await load.stop()
+    assert load.cut == 0
+    assert load.refused == 0
+    assert load.slowest_s < 2.0
+    assert set(load.stored) == await asyncio.to_thread(stored_keys, servers, topic_prefix)
+
+
+async def test_after_kill_9_every_200_is_in_kafka(running: Ingest, servers: str, topic_prefix: str) -> None:
+    load = Load(running.port)
+    load.start(32)
+    await eventually_async(lambda: len(load.stored) > 1_000, deadline=20)
+    running.process.kill()
+    await load.stop()
+    assert set(load.stored) <= await asyncio.to_thread(stored_keys, servers, topic_prefix)
+
+
+async def test_workers_share_the_port_and_their_metrics(servers: str, topic_prefix: str, tmp_path: Path) -> None:
+    with ingest(tmp_path, environment(servers, topic_prefix, ingest_workers=2)) as server:
+        await eventually_async(lambda: server.metric("ready") == 2)
+        load = Load(server.port)
+        load.start(16)
+        await eventually_async(lambda: len(load.stored) > 500, deadline=20)
+        await load.stop()
+        assert {server.metric("accepted_total") for _ in range(10)} == {len(load.stored)}
+        assert await asyncio.to_thread(server.stop) == 0
+    assert set(load.stored) == await asyncio.to_thread(stored_keys, servers, topic_prefix)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_worker_that_dies_is_started_again(servers: str, topic_prefix: str, tmp_path: Path) -> None:
+    with ingest(tmp_path, environment(servers, topic_prefix, ingest_workers=2)) as server:
+        eventually(lambda: server.metric("ready") == 2)
+        victim, other = children(server.process.pid)
+        os.kill(victim, signal.SIGKILL)
+        eventually(lambda: len(left := children(server.process.pid)) == 2 and victim not in left and other in left)
+        eventually(lambda: server.metric("ready") == 2)
+        assert server.stop() == 0
+        assert "a worker died and is started again" in server.log
+
+
+def test_workers_do_not_outlive_the_process_that_started_them(servers: str, topic_prefix: str, tmp_path: Path) -> None:
+    with ingest(tmp_path, environment(servers, topic_prefix, ingest_workers=2)) as server:
+        workers = children(server.process.pid)
+        server.process.kill()
+        server.process.wait()
+        eventually(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers))
+
+
+def test_garbage_is_found_in_the_rejected_topic(running: Ingest, servers: str, topic_prefix: str) -> None:
+    with socket.create_connection(("127.0.0.1", running.port)) as client:
+        client.sendall(b"POST /callbacks HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+        assert client.recv(99).startswith(b"HTTP/1.1 200")
+    records = read_partitions(servers, CALLBACKS_REJECTED.name(topic_prefix))
+    (record,) = [record for kept in records.values() for record in kept]
+    assert b'"reason":"not-json"' in record.value
+    assert running.metric('rejected_total{reason="not-json"}') == 1
+
+
+async def test_a_topic_that_is_missing_is_waited_for(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
+    with ingest(tmp_path, environment(kafka.bootstrap_servers, topic_prefix)) as server:
+        await eventually_async(lambda: "does not exist" in server.get("/readyz")[1])
+        load = Load(server.port)
+        load.start(1)
+        await eventually_async(lambda: load.refused)
+        assert not load.stored
+        create_topics(kafka.bootstrap_servers, topic_prefix)
+        await eventually_async(lambda: load.stored)
+        await load.stop()
+        assert f"topic {topic_prefix}callbacks.raw does not exist" in server.log
+
+
+def test_another_partition_count_is_one_clear_line(servers: str, topic_prefix: str, tmp_path: Path) -> None:
+    env = environment(servers, topic_prefix, kafka_partitions=PARTITIONS + 1)
+    line = f"topic {topic_prefix}callbacks.raw has 4 partitions, KAFKA_PARTITIONS says 5"
+    for command in ("serve", "check"):
+        ended = run(command, env, tmp_path)
+        assert ended.returncode == 1
+        assert line in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+def test_check_is_content_when_all_is_well(servers: str, topic_prefix: str, tmp_path: Path) -> None:
+    ended = run("check", environment(servers, topic_prefix), tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_check_names_every_problem_at_once(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
+    (tmp_path / "cert.pem").write_text("no certificate")
+    env = environment(
+        kafka.bootstrap_servers,
+        topic_prefix,
+        ingest_tls_cert="cert.pem",
+        ingest_tls_key="cert.pem",
+        ingest_allowed_networks="nobody.invalid",
+    )
+    ended = run("check", env, tmp_path)
+    assert ended.returncode == 1
+    told = ended.stderr.splitlines()
+    assert len(told) == 4
+    assert "INGEST_TLS_CERT" in told[0]
+    assert "nobody.invalid cannot be looked up" in told[1]
+    assert "callbacks.raw does not exist" in told[2]
+    assert "callbacks.rejected does not exist" in told[3]
+
+
+async def test_while_kafka_is_away_callbacks_are_to_be_sent_again_and_none_is_lost(
+    tmp_path: Path, topic_prefix: str
+) -> None:
+    cluster = KafkaCluster(tmp_path / "kafka", free_port())
+    await asyncio.to_thread(cluster.start)
+    try:
+        await asyncio.to_thread(create_topics, cluster.bootstrap_servers, topic_prefix)
+        with ingest(tmp_path, environment(cluster.bootstrap_servers, topic_prefix)) as server:
+            await eventually_async(server.is_ready)
+            load = Load(server.port)
+            load.start(16)
+            await eventually_async(lambda: len(load.stored) > 500, deadline=20)
+            await asyncio.to_thread(cluster.kill_broker, 1)
+            await eventually_async(lambda: load.refused > 50)
+            assert not server.is_ready()
+            await asyncio.to_thread(cluster.start_broker, 1)
+            before = len(load.stored)
+            await eventually_async(lambda: len(load.stored) > before + 100, deadline=5.0)
+            await load.stop()
+            assert load.cut == 0
+            assert load.slowest_s < 2.0
+            assert set(load.stored) <= await asyncio.to_thread(stored_keys, cluster.bootstrap_servers, topic_prefix)
+    finally:
+        await asyncio.to_thread(cluster.stop)

@@ -1,0 +1,240 @@
+"""Requests as honest clients send them, in every framing."""
+
+import asyncio
+import gzip
+
+import pytest
+
+from tests.integration.ingest.wire import LIVEZ, MAX_BODY, PATH, Server, callback, chunked, post
+from tests.support.wait import eventually_async
+
+BODY = callback()
+REQUEST = post(BODY)
+UPGRADE = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([REQUEST], id="one piece"),
+        pytest.param([REQUEST[: -len(BODY)], BODY], id="head and body apart"),
+        pytest.param([REQUEST[:1], REQUEST[1:]], id="first byte apart"),
+        pytest.param([REQUEST[i : i + 1] for i in range(len(REQUEST))], id="byte by byte"),
+        pytest.param([b"\r\n" + REQUEST], id="empty line before"),
+        pytest.param([chunked(BODY[:10], BODY[10:])], id="chunked"),
+        pytest.param([chunked(BODY, trailer=b"X-T: 1\r\nHost: b\r\n")], id="chunked with a trailer"),
+        pytest.param([chunked(*(BODY[i : i + 1] for i in range(len(BODY))))], id="chunks of a byte"),
+        pytest.param([chunked(BODY).replace(b"\r\n", b";ext=1\r\n", 5).replace(b";ext=1", b"", 4)], id="extension"),
+        pytest.param([post(BODY, UPGRADE)], id="upgrade to h2c"),
+        pytest.param([post(BODY, UPGRADE)[: -len(BODY)], BODY[:9], BODY[9:]], id="upgrade, in pieces"),
+        pytest.param([chunked(BODY[:10], BODY[10:], fields=UPGRADE)], id="upgrade, chunked"),
+        pytest.param([post(BODY, "Content-Type: text/xml\r\n")], id="any content type"),
+        pytest.param([post(gzip.compress(BODY), "Content-Encoding: gzip\r\n")], id="gzip"),
+        pytest.param([post(BODY, "Content-Encoding: identity\r\n")], id="identity"),
+        pytest.param([post(BODY, path=PATH + "?a=b")], id="query"),
+        pytest.param([post(BODY, path=f"http://a{PATH}")], id="absolute form"),
+    ],
+)
+async def test_a_callback_is_stored_however_it_is_framed(server: Server, parts: list[bytes]) -> None:
+    wire = await server.talk(*parts)
+    reply = await wire.reply()
+    assert (reply.status, reply.body) == (200, b"")
+    assert BODY in server.stored_bytes
+    assert len(server.callbacks) == 1
+    assert not server.rejections
+    assert await wire.is_open()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(fields="Connection: close\r\n"),
+        post().replace(b"HTTP/1.1", b"HTTP/1.0"),
+        post(fields="Connection: keep-alive\r\n").replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+)
+async def test_who_does_not_stay_gets_an_answer_and_the_end(server: Server, request_: bytes) -> None:
+    wire = await server.talk(request_)
+    assert (await wire.reply()).fields["connection"] == "close"
+    assert await wire.is_closed()
+    assert len(server.callbacks) == 1
+
+
+async def test_nothing_is_read_behind_a_last_request(server: Server) -> None:
+    wire = await server.talk(post(fields="Connection: close\r\n") + post())
+    assert (await wire.reply()).status == 200
+    assert await wire.is_closed()
+    assert len(server.callbacks) == 1
+
+
+async def test_two_upgrades_in_a_row_keep_their_bodies(server: Server) -> None:
+    wire = await server.talk(post(fields=UPGRADE) + post(fields=UPGRADE), post())
+    assert await wire.statuses(3) == [200] * 3
+    assert len(server.callbacks) == 3
+
+
+@pytest.mark.parametrize("count", [2, 20, 300, 2000])
+async def test_pipelined_requests_are_answered_in_their_order(server: Server, count: int) -> None:
+    bodies = [callback(n=str(number)) for number in range(count)]
+    wire = await server.connect()
+    sending = asyncio.create_task(wire.send(b"".join(map(post, bodies)) + b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"))
+    assert await wire.statuses(count + 1) == [200] * count + [404]
+    await sending
+    assert len(server.callbacks) == count
+
+
+async def test_answers_known_at_once_wait_for_those_before_them(server: Server) -> None:
+    server.log.hold()
+    wire = await server.talk(post() + LIVEZ + post(b"{") + LIVEZ + post())
+    await eventually_async(lambda: server.service.publisher.pending.size > 1_000)
+    server.log.release()
+    replies = [await wire.reply() for _ in range(5)]
+    assert [reply.body for reply in replies] == [b"", b"ok\n", b"", b"ok\n", b""]
+    assert {reply.status for reply in replies} == {200}
+
+
+async def test_a_request_that_ends_the_connection_comes_after_those_before_it(server: Server) -> None:
+    wire = await server.talk(post() + b"BAD\r\n\r\n")
+    assert await wire.statuses(2) == [200, 400]
+    assert await wire.is_closed()
+
+
+async def test_100_continue_is_answered_before_the_body(server: Server) -> None:
+    wire = await server.talk(post(BODY, "Expect: 100-continue\r\n")[: -len(BODY)])
+    assert (await wire.reply()).status == 100
+    await wire.send(BODY)
+    assert (await wire.reply()).status == 200
+    assert len(server.callbacks) == 1
+
+
+async def test_100_continue_keeps_the_order_of_answers(server: Server) -> None:
+    wire = await server.talk(post() + post(BODY, "Expect: 100-continue\r\n"))
+    assert await wire.statuses(3) == [200, 100, 200]
+
+
+@pytest.mark.parametrize("count", [1, 5])
+async def test_a_client_that_has_closed_its_direction_gets_its_answers(server: Server, count: int) -> None:
+    wire = await server.talk(*(post() for _ in range(count)))
+    wire.writer.write_eof()
+    assert await wire.statuses(count) == [200] * count
+    assert await wire.is_closed()
+    assert len(server.callbacks) == count
+
+
+async def test_a_client_that_is_gone_has_its_callback_stored(server: Server) -> None:
+    server.log.hold()
+    wire = await server.talk(post())
+    await eventually_async(lambda: server.service.publisher.pending.size)
+    wire.writer.transport.abort()
+    await eventually_async(lambda: not server.service.connections)
+    server.log.release()
+    await eventually_async(lambda: server.callbacks)
+    assert server.service.publisher.pending.size == 0
+
+
+async def test_the_longest_body_is_taken(server: Server) -> None:
+    body = callback(size=MAX_BODY - len(callback(size=0)))
+    assert len(body) == MAX_BODY
+    for request in (post(body), chunked(body[:9], body[9:]), post(gzip.compress(body), "Content-Encoding: gzip\r\n")):
+        wire = await server.talk(request)
+        assert (await wire.reply()).status == 200
+    assert len(server.callbacks) == 3
+
+
+async def test_the_same_head_again_takes_the_same_way(server: Server) -> None:
+    wire = await server.connect()
+    bodies = [callback() for _ in range(50)]
+    for body in bodies:
+        await wire.send(post(body))
+        assert (await wire.reply()).status == 200
+    assert server.service.known_heads == {post(bodies[0])[: -len(bodies[0])]: len(bodies[0])}
+    assert [stored["messageId"] for stored in server.callbacks].sort() == [body[15:51] for body in bodies].sort()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(fields="Connection: close\r\n"),
+        post(fields="Content-Encoding: identity\r\n"),
+        post(fields="Expect: 100-continue\r\n"),
+        post(fields=UPGRADE),
+        chunked(callback()),
+        post(b""),
+        post(path="/callbacks/wrong"),
+        post().replace(b"HTTP/1.1", b"HTTP/1.0"),
+        LIVEZ,
+    ],
+)
+async def test_only_plain_heads_are_remembered(server: Server, request_: bytes) -> None:
+    wire = await server.talk(request_)
+    await wire.reply()
+    assert not server.service.known_heads
+
+
+@pytest.mark.parametrize("path", [b"/livez", b"/readyz"])
+async def test_pages_answer_get_and_head(server: Server, path: bytes) -> None:
+    wire = await server.talk(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+    reply = await wire.reply()
+    assert (reply.status, reply.body) == (200, b"ok\n")
+    await wire.send(b"HEAD %s HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+    reply = await wire.reply(head=True)
+    assert (reply.status, reply.fields["content-length"]) == (200, "3")
+    assert await wire.is_open()
+
+
+async def test_metrics_are_prometheus_text(server: Server) -> None:
+    wire = await server.talk(post() + post(b"[]") + b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert await wire.statuses(2) == [200, 200]
+    page = await wire.reply()
+    assert page.fields["content-type"].startswith("text/plain; version=0.0.4")
+    await wire.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+    lines = (await wire.reply()).body.decode().splitlines()
+    assert "routee_ingest_accepted_total 1.0" in lines
+    assert 'routee_ingest_rejected_total{reason="not-object"} 1.0' in lines
+    assert "routee_ingest_pending_bytes 0.0" in lines
+
+
+async def test_readyz_says_why_not(server: Server) -> None:
+    server.log.down = "the topic is missing"
+    wire = await server.talk(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
+    reply = await wire.reply()
+    assert (reply.status, reply.body) == (503, b"the topic is missing\n")
+    assert await wire.is_open()
+
+
+async def test_callbacks_that_cannot_be_stored_are_to_be_sent_again(server: Server) -> None:
+    server.log.down = "the topic is missing"
+    wire = await server.talk(post() + post(b"not json"))
+    for _ in range(2):
+        reply = await wire.reply()
+        assert reply.status == 503
+        assert int(reply.fields["retry-after"]) > 0
+    server.log.down = None
+    await wire.send(post())
+    assert (await wire.reply()).status == 200
+    assert len(server.callbacks) == 1
+
+
+async def test_a_failed_record_is_to_be_sent_again(server: Server) -> None:
+    server.log.failing = True
+    wire = await server.talk(post())
+    assert (await wire.reply()).status == 503
+    server.log.failing = False
+    await wire.send(post())
+    assert (await wire.reply()).status == 200
+
+
+async def test_nobody_waits_longer_than_two_seconds(server: Server) -> None:
+    server.log.hold()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    wire = await server.talk(post(BODY))
+    assert (await wire.reply()).status == 503
+    assert 1.4 < loop.time() - began < 1.9
+    await wire.send(post(BODY))
+    assert (await wire.reply()).status == 503
+    assert loop.time() - began < 2.0, "what waits behind a stuck record is answered at once"
+    server.log.release()
+    await eventually_async(lambda: server.service.trouble() is None)
+    await wire.send(post(BODY))
+    assert (await wire.reply()).status == 200

@@ -1,0 +1,47 @@
+"""
+The topics of ingest on the real Kafka: made for a test, and read back whole.
+"""
+
+from collections.abc import Iterator
+
+import orjson
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+
+from ingest.envelope import Record
+from ingest.kafka_log import TOPICS
+
+PARTITIONS = 4
+
+
+def create_topics(servers: str, prefix: str, partitions: int = PARTITIONS) -> None:
+    """Create the topics that ingest writes."""
+    client = KafkaAdminClient(bootstrap_servers=servers)
+    try:
+        client.create_topics([NewTopic(topic.name(prefix), partitions, 1) for topic in TOPICS])
+    finally:
+        client.close()
+
+
+def read_partitions(servers: str, name: str) -> dict[int, list[Record]]:
+    """Return every record that a topic holds now, by partition, in order."""
+    consumer = KafkaConsumer(bootstrap_servers=servers, group_id=None, enable_auto_commit=False)
+    try:
+        places = [TopicPartition(name, partition) for partition in sorted(consumer.partitions_for_topic(name) or ())]
+        consumer.assign(places)
+        ends = consumer.end_offsets(places)
+        consumer.seek_to_beginning(*places)
+        found: dict[int, list[Record]] = {place.partition: [] for place in places}
+        while any(consumer.position(place) < ends[place] for place in places):
+            for place, messages in consumer.poll(timeout_ms=1000).items():
+                found[place.partition] += [Record(message.key, message.value) for message in messages]
+        return found
+    finally:
+        consumer.close()
+
+
+def callbacks_in(partitions: dict[int, list[Record]]) -> Iterator[dict[str, object]]:
+    """Yield the callbacks of all envelopes."""
+    for records in partitions.values():
+        for record in records:
+            yield from orjson.loads(record.value)["callbacks"]

@@ -1,0 +1,171 @@
+"""
+A server in this process over the log in memory, and a client that speaks in bytes.
+"""
+
+import asyncio
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from ingest.commit_log import MemoryCommitLog
+from ingest.connection import Connection
+from ingest.limits import Limits
+from ingest.metrics import Metrics
+from ingest.server import publisher_to
+from ingest.service import Service
+from ingest.settings import IngestSettings
+from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
+
+SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of the tests
+PATH = f"/callbacks/{SECRET}"
+MAX_BODY = 65_536
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+DEADLINE_S = 8.0
+
+
+def callback(size: int = 600, **fields: str) -> bytes:
+    """Return a callback with a key that no other one has."""
+    return json.dumps({"messageId": str(uuid4()), "message": "x" * size, **fields}).encode()
+
+
+def post(body: bytes | None = None, fields: str = "", path: str = PATH, *, length: bool = True) -> bytes:
+    """Return a request; `fields` are further header lines, each with its line end."""
+    body = callback() if body is None else body
+    framing = f"Content-Length: {len(body)}\r\n" if length else ""
+    return f"POST {path} HTTP/1.1\r\nHost: a\r\n{framing}{fields}\r\n".encode() + body
+
+
+def chunked(*chunks: bytes, fields: str = "", trailer: bytes = b"") -> bytes:
+    """Return a request whose body comes in chunks."""
+    body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return post(b"", "Transfer-Encoding: chunked\r\n" + fields, length=False) + body + b"0\r\n" + trailer + b"\r\n"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer."""
+
+    status: int
+    fields: dict[str, str]
+    body: bytes
+
+
+class Wire:
+    """One connection of a client."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def send(self, *parts: bytes) -> None:
+        """Send the parts, each in a segment of its own as far as the kernel plays along."""
+        for part in parts:
+            self.writer.write(part)
+            with contextlib.suppress(ConnectionError):
+                await self.writer.drain()
+            await asyncio.sleep(0)
+
+    async def reply(self, *, head: bool = False) -> Reply:
+        """Return the next answer; asyncio.IncompleteReadError when the server has closed."""
+        async with asyncio.timeout(DEADLINE_S):
+            start, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            fields = dict(line.lower().split(": ", 1) for line in lines if line)
+            length = 0 if head else int(fields.get("content-length", "0"))
+            return Reply(int(start.split()[1]), fields, await self.reader.readexactly(length))
+
+    async def statuses(self, count: int) -> list[int]:
+        """Return the next answers' status codes."""
+        return [(await self.reply()).status for _ in range(count)]
+
+    async def is_closed(self) -> bool:
+        """Return whether the server ends the connection, in an orderly way and without a further byte."""
+        async with asyncio.timeout(DEADLINE_S):
+            return await self.reader.read(1) == b""
+
+    async def is_open(self) -> bool:
+        """Return whether another request is answered."""
+        await self.send(LIVEZ)
+        return (await self.reply()).body == b"ok\n"
+
+    async def close(self) -> None:
+        """Hang up."""
+        self.writer.close()
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            await self.writer.wait_closed()
+
+
+class Server:
+    """A served port, what it has stored, and its clients."""
+
+    def __init__(self, service: Service, log: MemoryCommitLog, port: int, tls: ssl.SSLContext | None) -> None:
+        self.service, self.log, self.port = service, log, port
+        self._tls = tls
+        self._wires: list[Wire] = []
+
+    async def connect(self) -> Wire:
+        """Return a connection of its own."""
+        wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port, ssl=self._tls, server_hostname=None))
+        self._wires.append(wire)
+        return wire
+
+    async def talk(self, *parts: bytes) -> Wire:
+        """Connect, and send the parts."""
+        wire = await self.connect()
+        await wire.send(*parts)
+        return wire
+
+    @property
+    def callbacks(self) -> list[dict[str, Any]]:
+        """What the raw topic holds."""
+        return [callback for value in self._values(CALLBACKS_RAW.suffix) for callback in value["callbacks"]]
+
+    @property
+    def rejections(self) -> list[dict[str, Any]]:
+        """What the rejected topic holds."""
+        return self._values(CALLBACKS_REJECTED.suffix)
+
+    @property
+    def stored_bytes(self) -> bytes:
+        """Every byte of both topics."""
+        return b"".join(record.value for records in self.log.records.values() for record in records)
+
+    async def hang_up(self) -> None:
+        """Close every connection."""
+        for wire in self._wires:
+            await wire.close()
+
+    def _values(self, suffix: str) -> list[dict[str, Any]]:
+        stored = (records for (topic, _), records in self.log.records.items() if topic == suffix)
+        return [orjson.loads(record.value) for records in stored for record in records]
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    limits: Limits | None = None,
+    tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
+    **settings: Any,  # noqa: ANN401 - as pydantic takes them
+) -> AsyncIterator[Server]:
+    """Serve on a free port; settings as keywords, TLS contexts for server and client."""
+    given = {"ingest_secrets": f"{'f' * 32},{SECRET}", "ingest_max_body_bytes": MAX_BODY, **settings}
+    told = IngestSettings(_env_file=None, **given)
+    log, metrics = MemoryCommitLog(), Metrics()
+    service = Service(told, publisher_to(log, told, metrics), metrics, limits)
+    service.start()
+    listener = await asyncio.get_running_loop().create_server(
+        lambda: Connection(service), "127.0.0.1", 0, ssl=tls[0] if tls else None
+    )
+    server = Server(service, log, listener.sockets[0].getsockname()[1], tls[1] if tls else None)
+    try:
+        yield server
+    finally:
+        log.release()
+        listener.close()
+        await server.hang_up()
+        service.drain()
+        await service.wait_until_empty(3.0)
+        await service.stop()

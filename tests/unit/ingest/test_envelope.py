@@ -1,0 +1,78 @@
+"""What is written to Kafka."""
+
+from base64 import b64decode
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.envelope import RECORD_BYTES, Record, fitting, reject, seal
+from streams.contract.codec import decode
+from streams.contract.records import Envelope, Reason, Rejection, Stage
+
+NOON_MS = 1_795_348_800_123
+values = st.recursive(
+    st.none() | st.booleans() | st.text() | st.integers(-(2**63), 2**63 - 1), lambda inner: st.lists(inner, max_size=3)
+)
+callbacks = st.dictionaries(st.text(), values, max_size=4)
+
+
+@given(st.lists(callbacks, min_size=1, max_size=8))
+def test_an_envelope_gives_its_callbacks_back_in_order(documents: list[dict[str, object]]) -> None:
+    bodies = [orjson.dumps(document, option=orjson.OPT_INDENT_2) for document in documents]
+    record = seal(bodies, ["k"] * len(bodies), NOON_MS)
+    envelope = decode(record.value)
+    assert envelope["callbacks"] == documents
+    assert all(body in record.value for body in bodies)
+    assert Envelope.model_validate(envelope).received_at == datetime.fromtimestamp(NOON_MS / 1000, UTC)
+
+
+def test_the_key_is_that_of_a_callback_that_is_alone() -> None:
+    assert seal([b"{}"], ["Ab"], NOON_MS) == Record(
+        b"Ab", b'{"received_at":"2026-11-22T12:00:00.123Z","callbacks":[{}]}'
+    )
+    assert seal([b"{}", b"{}"], ["a", "b"], NOON_MS).key is None
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=30), st.integers(1, 100))
+def test_records_are_split_below_their_limit_and_lose_nothing(sizes: list[int], limit: int) -> None:
+    left = [b"x" * size for size in sizes]
+    taken = []
+    while left:
+        count = fitting(left, limit)
+        assert count >= 1
+        assert count == 1 or sum(len(body) + 1 for body in left[:count]) <= limit
+        taken += left[:count]
+        left = left[count:]
+    assert [len(body) for body in taken] == sizes
+
+
+def rejection(body: bytes) -> Rejection:
+    value = reject(body, Reason.NOT_JSON, "why", NOON_MS)
+    assert len(value) <= RECORD_BYTES
+    return Rejection.model_validate(decode(value))
+
+
+@given(st.binary(max_size=200))
+def test_a_rejection_keeps_every_byte(body: bytes) -> None:
+    kept = rejection(body)
+    assert (kept.stage, kept.reason, kept.detail) == (Stage.INGEST, Reason.NOT_JSON, "why")
+    assert (kept.partition, kept.offset, kept.index) == (None, None, None)
+    if kept.body is None:
+        assert kept.body_base64 is not None
+        assert b64decode(kept.body_base64) == body
+    else:
+        assert kept.body_base64 is None
+        assert kept.body.encode() == body
+
+
+def test_a_text_stays_a_text() -> None:
+    assert rejection("Καλημέρα, {".encode()).body == "Καλημέρα, {"
+
+
+@pytest.mark.parametrize("body", [b"\x00" * 600_000, b'"' * 600_000, b"\xff" * 600_000])
+def test_the_longest_body_fits_whatever_its_bytes_are(body: bytes) -> None:
+    kept = rejection(body)
+    assert (kept.body or "").encode() == body or b64decode(kept.body_base64 or "") == body

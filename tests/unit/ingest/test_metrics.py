@@ -1,0 +1,61 @@
+"""What is counted, and how the workers' numbers come together."""
+
+from ingest.admission import Cause
+from ingest.metrics import Metrics, Pages
+from streams.contract.records import Reason
+
+
+def lines(metrics: Metrics) -> dict[str, float]:
+    text = metrics.render().decode()
+    return {
+        name: float(value)
+        for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    }
+
+
+def test_any_worker_tells_the_sum_of_all() -> None:
+    pages = Pages(2)
+    first, second = Metrics(pages, 0), Metrics(pages, 1)
+    first.stored_callbacks(3)
+    second.stored_callbacks(4)
+    second.stored_rejections([Reason.NO_KEY, Reason.NO_KEY, Reason.NOT_JSON])
+    first.refused(Cause.NOT_FOUND)
+    for metrics in (first, second):
+        told = lines(metrics)
+        assert told["routee_ingest_accepted_total"] == 7
+        assert told['routee_ingest_rejected_total{reason="no-key"}'] == 2
+        assert told['routee_ingest_rejected_total{reason="not-json"}'] == 1
+        assert told['routee_ingest_refused_total{cause="not-found"}'] == 1
+
+
+def test_a_worker_in_the_place_of_a_dead_one_keeps_its_counters_and_not_its_gauges() -> None:
+    pages = Pages(1)
+    dead = Metrics(pages)
+    dead.stored_callbacks(5)
+    dead.state(pending_bytes=9, connections=2, ready=True)
+    told = lines(Metrics(pages))
+    assert told["routee_ingest_accepted_total"] == 5
+    assert told["routee_ingest_pending_bytes"] == told["routee_ingest_connections"] == told["routee_ingest_ready"] == 0
+
+
+def test_answer_times_fall_into_cumulative_buckets() -> None:
+    metrics = Metrics()
+    metrics.answered([0.0, 9.0, 9.996, 9.9995], 10.0)
+    told = lines(metrics)
+    name = "routee_ingest_answer_seconds"
+    assert told[f'{name}_bucket{{le="0.001"}}'] == 1
+    assert told[f'{name}_bucket{{le="0.005"}}'] == 2
+    assert told[f'{name}_bucket{{le="1.0"}}'] == 3
+    assert told[f'{name}_bucket{{le="2.0"}}'] == 3
+    assert told[f'{name}_bucket{{le="+Inf"}}'] == told[f"{name}_count"] == 4
+    assert round(told[f"{name}_sum"], 4) == 11.0045
+
+
+def test_envelopes_are_observed_whole() -> None:
+    metrics = Metrics()
+    metrics.acknowledged(40, 35_000, 0.004)
+    told = lines(metrics)
+    assert told["routee_ingest_envelope_callbacks_sum"] == 40
+    assert told['routee_ingest_envelope_bytes_bucket{le="64000"}'] == 1
+    assert told['routee_ingest_kafka_ack_seconds_bucket{le="0.0025"}'] == 0
+    assert told['routee_ingest_kafka_ack_seconds_bucket{le="0.005"}'] == 1

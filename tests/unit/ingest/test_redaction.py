@@ -1,0 +1,89 @@
+"""No secret is stored, however it is spelled; nothing else is touched."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.redaction import Redactor
+
+LONG = "0123456789abcdef0123"
+SHORT = "s3cret"
+REDACTOR = Redactor([LONG, SHORT])
+
+
+def report(url: str) -> bytes:
+    return b'{"price":0.00600000,"trackingId":"t","callbackInfo":{"strategy":"OnChange","url":%s}}' % url.encode()
+
+
+def redact(body: bytes) -> bytes:
+    assert REDACTOR.finds(body, orjson.loads(body))
+    return REDACTOR.redact(body)
+
+
+@pytest.mark.parametrize("secret", [LONG, SHORT])
+@pytest.mark.parametrize(
+    ("spelling", "stored"),
+    [
+        ('"https://x.example/callbacks/SECRET"', '"https://x.example/callbacks/***"'),
+        ('"https://x.example/callbacks/SECRET?a=b"', '"https://x.example/callbacks/***?a=b"'),
+        (r'"https:\/\/x.example\/callbacks\/SECRET"', '"https://x.example/callbacks/***"'),
+    ],
+)
+def test_the_echoed_url_loses_its_secret(secret: str, spelling: str, stored: str) -> None:
+    assert redact(report(spelling.replace("SECRET", secret))) == report(stored)
+
+
+@pytest.mark.parametrize("secret", [LONG, SHORT])
+def test_escapes_and_percent_codes_hide_no_secret(secret: str) -> None:
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in secret)
+    encoded = "".join(f"%{ord(letter):02x}" for letter in secret)
+    for spelling in (escaped, encoded, encoded.replace("%", "\\u0025")):
+        assert redact(report(f'"https://x.example/callbacks/{spelling}"')) == report(
+            '"https://x.example/callbacks/***"'
+        )
+
+
+def test_every_value_loses_a_long_secret_and_keeps_a_short_word() -> None:
+    body = b'{"messageId":"m","label":"0123456789abcdef0123","message":"the s3cret of x.example\\/s3cret"}'
+    assert redact(body) == b'{"messageId":"m","label":"***","message":"the s3cret of x.example/***"}'
+
+
+def test_names_and_numbers_are_not_values() -> None:
+    redactor = Redactor(["12345678901234567890"])
+    body = b'{"12345678901234567890" : 12345678901234567890, "messageId":"m"}'
+    assert redactor.redact(body) == body
+
+
+def test_a_callback_without_secrets_is_not_searched_further() -> None:
+    body = report('"https://x.example/callbacks/other"')
+    assert not REDACTOR.finds(body, orjson.loads(body))
+    assert not REDACTOR.finds(b"{}", {"callbackInfo": "s3cret", "url": None})
+    assert not Redactor([]).finds(body, orjson.loads(body))
+
+
+def test_one_secret_may_begin_with_another() -> None:
+    redactor = Redactor([LONG, LONG + "-longer"])
+    assert redactor.redact(b'["' + LONG.encode() + b'-longer"]') == b'["***"]'
+
+
+@pytest.mark.parametrize("body", [b'{"url":"https://x/callbacks/s3cret', b"\xff/s3cret\xff", b'/s3cret":{{"/s3cret"'])
+def test_bytes_that_are_not_json_lose_it_as_well(body: bytes) -> None:
+    assert b"s3cret" not in REDACTOR.redact_anything(body)
+    assert b"/***" in REDACTOR.redact_anything(body)
+
+
+def test_hostile_bytes_cost_no_time() -> None:
+    assert REDACTOR.redact_anything(b'"\\' * 100_000)
+    assert REDACTOR.redact_anything(b'"' * 200_001)
+    assert REDACTOR.redact_anything(b'"a"' + b" " * 200_000)
+
+
+@given(
+    st.recursive(
+        st.none() | st.text() | st.integers(-9, 9), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_what_holds_no_secret_keeps_every_byte(document: object) -> None:
+    body = orjson.dumps(document)
+    assert REDACTOR.redact(body) == body
