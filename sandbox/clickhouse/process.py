@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from sandbox.ports import LOOPBACK, require_free
 from sandbox.probes import answers_ok
@@ -21,7 +21,7 @@ class ClickHouseServer:
     A ClickHouse on the loopback interface with one user and one data folder, as a child process.
 
     Started again in the same folder it has every row whose INSERT was answered, even after a kill. Its log goes to
-    `logs`, else beside the data.
+    `logs`, else beside the data. As a context manager it runs within the block.
     """
 
     def __init__(
@@ -44,6 +44,13 @@ class ClickHouseServer:
         self.process = Process(
             "clickhouse", (sys.executable, *command), (logs or folder) / "clickhouse.log", _environment(user, password)
         )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self) -> None:
         """Return when queries are answered; PortTakenError, or StartError with the end of the log."""

@@ -1,4 +1,5 @@
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -6,8 +7,14 @@ from sandbox.errors import PortTakenError
 from sandbox.ports import LOOPBACK, free_port, require_free
 
 
-def test_a_free_port_is_free() -> None:
-    require_free({"A_PORT": free_port(), "B_PORT": free_port()})
+def test_a_free_port_is_free_and_so_are_those_asked_for_with_it() -> None:
+    first = free_port(together=3)
+    require_free({str(port): port for port in range(first, first + 3)})
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_could_get() -> None:
+    lowest, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert all(free_port() < int(lowest) for _ in range(100))
 
 
 @pytest.mark.parametrize("mine", ["", LOOPBACK])
