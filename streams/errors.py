@@ -55,6 +55,7 @@ class Exit(IntEnum):
     FENCED = 79
     SOURCE_GAP = 80
     STATE_LOST = 81
+    TAKEOVER_FAILED = 82
 
 
 def die(code: Exit, why: str) -> NoReturn:

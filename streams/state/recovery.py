@@ -6,12 +6,13 @@ Faust's own recovery spends several tasks on every record. It still runs afterwa
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import KafkaError, ProducerFenced
 from faust.tables import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
@@ -80,6 +81,17 @@ async def _finished(
     return [tp for tp, (_, end) in left.items() if await consumer.position(tp) > end]
 
 
+@contextmanager
+def _fatal_errors() -> Iterator[None]:
+    """End the process where a takeover fails: half of one is no right to write."""
+    try:
+        yield
+    except ProducerFenced:
+        die(Exit.FENCED, "a partition that was being taken over has a newer owner already")
+    except KafkaError as error:
+        die(Exit.TAKEOVER_FAILED, f"{error!r}")
+
+
 class BulkRecovery(Recovery):
     """
     Takes over the assigned partitions of all tables before Faust looks at them.
@@ -104,17 +116,16 @@ class BulkRecovery(Recovery):
         group = self.app.conf.id
         takeovers = {tp: Takeover(self._checkpointer(tp), group, tp.partition) for tp in tps}
         producer = internals.kafka_producer(self.app)
-        try:
+        with _fatal_errors():
             await asyncio.gather(*(takeover.claim(producer) for takeover in takeovers.values()))
-        except ProducerFenced:
-            die(Exit.FENCED, "a partition has a newer owner already")
         self._takeovers = takeovers
         destination.clear()
 
     async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:  # noqa: ANN401
         if title == "active":
             started = monotonic()
-            self.restored_records = await self._take_over(self._takeovers.values())
+            with _fatal_errors():
+                self.restored_records = await self._take_over(self._takeovers.values())
             self.restore_seconds = monotonic() - started
             for tp, takeover in self._takeovers.items():
                 self.active_highwaters[tp] = destination[tp] = takeover.end

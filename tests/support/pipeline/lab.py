@@ -2,11 +2,9 @@
 One pipeline under test: its topics, its workers as child processes, its traffic, and whether it told the truth.
 """
 
-import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,59 +14,78 @@ from typing import Any, Self
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import MemberToRemove
 
-from sandbox.ports import free_port
+from sandbox.ports import accepts_connections, free_port
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS
 from streams.provision import creation_config
+from tests.support.pipeline import worker
 from tests.support.pipeline.truth import Record, Topic, Truth, differences
 from tests.support.wait import eventually
 
-ROOT = Path(__file__).parents[3]
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload([worker.__name__])
+
 READY_SECONDS = 40.0
 CHECKED_TOPICS = ("sms.status", "campaign.progress", "streams-sms-changelog", "streams-campaigns-changelog")
 
 
 class ToyWorker:
-    """A worker process, and its log."""
+    """
+    A worker process, its log, and its web port.
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.process = process
+    It is forked from a server that has imported everything: that is what takes the time of a start.
+    """
+
+    def __init__(self, log: Path, environment: dict[str, str], faults: dict[str, Any]) -> None:
+        self.port = free_port()
         self._log = log
+        environment = {**environment, "STREAMS_WEB_PORT": str(self.port)}
+        self._process = _FORKS.Process(target=worker.main, args=(str(log), environment, faults))
+        self._process.start()
 
     @property
     def pid(self) -> int:
         """Return the process id."""
-        return self.process.pid
+        return self._process.pid or 0
 
     @property
     def log(self) -> str:
         """Return what the worker wrote so far."""
-        return self._log.read_text(errors="replace")
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @property
+    def exit_code(self) -> int | None:
+        """Return the exit code, None while the process runs."""
+        return self._process.exitcode
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to this process and no other."""
-        self.process.send_signal(number)
+        os.kill(self.pid, number)
 
     def wait(self, deadline: float = READY_SECONDS) -> int:
         """Return the exit code; AssertionError with the log when the process does not end."""
-        try:
-            return self.process.wait(deadline)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"worker {self.pid} still runs:\n{self.log}") from None
+        self._process.join(deadline)
+        code = self._process.exitcode
+        assert code is not None, f"worker {self.pid} still runs:\n{self.log}"
+        return code
 
     def kill(self) -> None:
         """Kill -9, and wait until it is gone."""
-        self.process.kill()
-        self.process.wait()
+        self._process.kill()
+        self._process.join()
 
     def require_running(self) -> None:
         """Return while the process runs; RuntimeError with its log otherwise."""
-        if self.process.poll() is not None:
-            raise RuntimeError(f"worker ended with {self.process.returncode}:\n{self.log}")
+        if self.exit_code is not None:
+            raise RuntimeError(f"worker ended with {self.exit_code}:\n{self.log}")
 
     def is_ready(self) -> bool:
         """Tell whether the worker said that it works."""
         self.require_running()
         return "streams: ready (partitions=[" in self.log
+
+    def is_listening(self) -> bool:
+        """Tell whether its web port answers."""
+        return accepts_connections(self.port)
 
     def is_frozen(self) -> bool:
         """Tell whether the process is stopped by SIGSTOP."""
@@ -95,9 +112,9 @@ class Lab:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        for worker in self.workers:
-            if worker.process.poll() is None:
-                worker.kill()
+        for started in self.workers:
+            if started.exit_code is None:
+                started.kill()
         self.admin.close()
 
     @property
@@ -123,25 +140,16 @@ class Lab:
         )
 
     def start(self, folder: str = "data", **faults: Any) -> ToyWorker:  # noqa: ANN401 - JSON
-        """Start a worker; returns before it is ready."""
+        """Start a worker; returns before it is ready. `rules="product"` starts the product's own."""
         log = self._folder / f"worker-{len(self.workers)}.log"
-        with log.open("wb") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.pipeline.worker", json.dumps(faults)],
-                cwd=ROOT,
-                env={**os.environ, **self._environment(folder)},
-                stdout=file,
-                stderr=file,
-            )
-        worker = ToyWorker(process, log)
-        self.workers.append(worker)
-        return worker
+        self.workers.append(ToyWorker(log, self._environment(folder), faults))
+        return self.workers[-1]
 
     def start_ready(self, folder: str = "data", **faults: Any) -> ToyWorker:  # noqa: ANN401 - JSON
         """Start a worker and return when it has taken over its partitions."""
-        worker = self.start(folder, **faults)
-        eventually(worker.is_ready, READY_SECONDS)
-        return worker
+        started = self.start(folder, **faults)
+        eventually(started.is_ready, READY_SECONDS)
+        return started
 
     def _environment(self, folder: str) -> dict[str, str]:
         return {
@@ -151,15 +159,14 @@ class Lab:
             "STREAMS_DATA_DIR": str(self._folder / folder),
             "STREAMS_FLUSH_MS": "20",
             "STREAMS_PROGRESS_MS": "100",
-            "STREAMS_WEB_PORT": str(free_port()),
             "LOG_FORMAT": "text",
             **self._settings,
         }
 
-    def expel(self, worker: ToyWorker) -> None:
+    def expel(self, dead: ToyWorker) -> None:
         """Remove a worker from its group, so that nobody has to wait until its session is over."""
         members = self.admin.describe_groups([self.group])[self.group]["members"]
-        gone = [member["member_id"] for member in members if member["client_id"].endswith(f"-{worker.pid}")]
+        gone = [member["member_id"] for member in members if member["client_id"].endswith(f"-{dead.pid}")]
         self.admin.remove_group_members(self.group, [MemberToRemove(member_id=member) for member in gone])
 
     def produce(self, records: Sequence[Record], pause: float = 0.0) -> None:

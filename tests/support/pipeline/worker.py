@@ -1,5 +1,5 @@
 """
-A worker with toy rules, as a process of its own: `python -m tests.support.pipeline.worker '{"crash": […], …}'`.
+A worker with toy rules, as a process of its own.
 
 Settings come from the environment, as for the product. Faults are injected here, from outside of it:
 
@@ -9,9 +9,10 @@ Settings come from the environment, as for the product. Faults are injected here
     without  [guard, …]           `fence`: batches carry no epoch; `alarms`: a worker does not ask whether it was
                                   replaced, and takes any changelog offset for its own; `contiguity`: records may be
                                   missing; `position`: replays are applied again
+
+`rules` is `product` for the product's own rules.
 """
 
-import json
 import os
 import signal
 import sys
@@ -22,21 +23,26 @@ from faust.transport.drivers.aiokafka import Consumer
 
 from streams.contract.logline import configure_logging
 from streams.contract.settings import load_settings
-from streams.errors import Exit, die
+from streams.errors import Exit, StreamsError, die
 from streams.process import run_worker
 from streams.settings import StreamsSettings
-from streams.state import checkpoint, partition
+from streams.state import checkpoint
 from streams.state.checkpoint import OnStep, no_step
 from streams.state.fence import Writer
 from streams.state.ownership import Ownership
+from streams.state.partition import Partition
 from streams.state.table import CheckpointedTable
 from tests.support.pipeline.toy import ToyCampaignStage, ToySmsStage
 
 CRASHED = 99
 
 
-def main(faults: dict[str, Any]) -> None:
-    """Work as `routee-streams worker` does, with these faults."""
+def main(log: str, environment: dict[str, str], faults: dict[str, Any]) -> None:
+    """Work as `routee-streams worker` does, with this environment and these faults, and write to this log."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    os.environ.update(environment)
     if "hold" in faults:
         _hold(*faults["hold"])
     if "skip" in faults:
@@ -46,7 +52,11 @@ def main(faults: dict[str, Any]) -> None:
     settings = load_settings(StreamsSettings)
     configure_logging("streams", settings)
     on_step = _crash(*faults["crash"]) if "crash" in faults else no_step
-    run_worker(settings, (ToySmsStage(), ToyCampaignStage()), on_step)
+    toy = None if faults.get("rules") == "product" else (ToySmsStage(), ToyCampaignStage())
+    try:
+        run_worker(settings, toy, on_step)
+    except StreamsError as error:
+        sys.exit(str(error))
 
 
 def _crash(table: str, step: str, times: int) -> OnStep:
@@ -107,7 +117,13 @@ def _without_contiguity() -> None:
 
 
 def _without_position() -> None:
-    vars(partition)["POSITION"] = b"\0elsewhere"
+    begin = Partition.__init__
+
+    def begin_anew(self: Any, *arguments: Any) -> None:  # noqa: ANN401
+        begin(self, *arguments)
+        self.applied = self._sealed_position = None
+
+    Partition.__init__ = begin_anew  # type: ignore[assignment,method-assign]
 
 
 _WITHOUT = {
@@ -116,7 +132,3 @@ _WITHOUT = {
     "contiguity": _without_contiguity,
     "position": _without_position,
 }
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]) if sys.argv[1:] else {})
