@@ -93,7 +93,9 @@ def read_callback(body: Body, received: int, policy: Policy) -> Callback | Refus
 def _read_details(body: Body, status: Body, policy: Policy, notes: list[str]) -> Details:
     get = body.get
     details: Details = [
-        value if (value := get(name)).__class__ is str and value else coercion.text(value, name, notes)
+        value
+        if (value := get(name)).__class__ is str and 0 < len(value) <= coercion.TEXT_MAX_CHARS
+        else coercion.text(value, name, notes)
         for name in _TEXTS
     ]
     reason = status.get("reason")
@@ -111,8 +113,6 @@ def _read_details(body: Body, status: Body, policy: Policy, notes: list[str]) ->
         coercion.number(get("latency"), "latency", notes),
         coercion.money(get("price"), "price", notes),
     )
-    details[SMS_ID] = coercion.identifier(details[SMS_ID], "smsId", notes)
-    details[CAMPAIGN] = coercion.identifier(details[CAMPAIGN], "campaignTrackingId", notes)
     _withhold(details, policy)
     return details
 

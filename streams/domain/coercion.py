@@ -10,28 +10,23 @@ import math
 from typing import Any, Final
 
 from streams.domain.money import read_money
-from streams.domain.refusal import ID_MAX_CHARS
 
+# Rows and records have to fit in a Kafka record whatever a stranger posts, or one body stops a partition for good.
+TEXT_MAX_CHARS: Final = 256
+_LONGER_TEXTS: Final = {"message": 4096, "status.reason.description": 1024}
+_GROUPS_MAX: Final = 64
 _MAX_COUNT: Final = 2**53  # beyond it, JSON readers in other languages lose digits
 _MAX_PARTS: Final = 65_535
 
 
 def text(value: Any, name: str, notes: list[str]) -> str | None:  # noqa: ANN401 - JSON is any
-    """Return the text; a number as its text."""
+    """Return the text, a number as its text; what is longer than the field can be is not understood."""
     if value is None or value == "":
         return None
-    if value.__class__ is str:
-        return str(value)
-    if value.__class__ in (int, float):
-        return str(value)
-    notes.append(name)
-    return None
-
-
-def identifier(value: str | None, name: str, notes: list[str]) -> str | None:
-    """Return the id, None for one that is too long to be one."""
-    if value is None or len(value) <= ID_MAX_CHARS:
-        return value
+    if value.__class__ in (str, int, float):
+        read = str(value)
+        if len(read) <= _LONGER_TEXTS.get(name, TEXT_MAX_CHARS):
+            return read
     notes.append(name)
     return None
 
@@ -88,4 +83,7 @@ def texts(value: Any, name: str, notes: list[str]) -> list[str] | None:  # noqa:
     if value is None or value == []:
         return None
     items = value if value.__class__ is list else [value]
+    if len(items) > _GROUPS_MAX:
+        notes.append(name)
+        return None
     return [read for item in items if (read := text(item, name, notes)) is not None] or None

@@ -15,8 +15,8 @@ What depends on arrival is told apart as provenance: key, previous status, revis
 from typing import Any, Final, NamedTuple
 
 from streams.domain.callback import MESSAGE, SERVICE, Callback, Details
-from streams.domain.dates import NO_DATE, date_text, date_text_or_none
-from streams.domain.money import money_text_or_none
+from streams.domain.dates import NO_DATE, date_text
+from streams.domain.money import money_text
 from streams.domain.privacy import holds_one_time_code
 from streams.domain.statuses import (
     QUEUED,
@@ -35,13 +35,6 @@ STALE: Final = "stale"
 CONFLICT: Final = "conflict"
 
 _FINALS_KEPT: Final = 32  # more different finals of one SMS are noise, and a row must not grow without end
-
-
-class Arrival(NamedTuple):
-    """When a callback was received (ms), and where it lies in the raw topic: [partition, offset, index]."""
-
-    received: int
-    place: list[int]
 
 
 class Sms(NamedTuple):
@@ -65,32 +58,23 @@ class Sms(NamedTuple):
     first_received: int
     received: int
     place: list[int]
-
-    @property
-    def conflicts(self) -> int:
-        """Return how often a different final followed a final."""
-        return changes_of_mind(self.finals) if self.finals else 0
+    """Where that callback lies in the raw topic: [partition, offset, index]."""
 
 
-class Joined(NamedTuple):
-    """What one callback did to an SMS; `visible` means that a new revision has to be told."""
-
-    sms: Sms
-    verdict: str
-    visible: bool
+Joined = tuple[Sms, str, bool]
+"""What one callback did to an SMS: its state, the verdict, and whether there is a new revision to be told."""
 
 
-def begin(key: str, callback: Callback, arrival: Arrival) -> Sms:
+def begin(key: str, callback: Callback, received: int, place: list[int]) -> Sms:
     """Return the first state of an SMS."""
     _, status, date, details, _ = callback
-    received, place = arrival
     since = NO_DATE if date else received
     queued = date if status == QUEUED else NO_DATE
     sent = date if status == SENT else NO_DATE
     return Sms(key, status, date, since, queued, sent, [], details, [], 1, None, received, received, place)
 
 
-def join(sms: Sms, callback: Callback, arrival: Arrival, rule: FinalsRule) -> Joined:
+def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: FinalsRule) -> Joined:
     """
     Return the state after one more callback of the same SMS, the verdict on it, and whether anything can be seen.
 
@@ -100,11 +84,11 @@ def join(sms: Sms, callback: Callback, arrival: Arrival, rule: FinalsRule) -> Jo
     mine = standing(sms.status, sms.date, rule)
     theirs = standing(callback.status, callback.date, rule)
     if theirs == mine and callback.details == sms.details:
-        return Joined(sms, DUPLICATE, visible=False)
+        return sms, DUPLICATE, False
     status, date, since = sms.status, sms.date, sms.since
     if theirs > mine:
         status, date = callback.status, callback.date
-        since = NO_DATE if date else arrival.received
+        since = NO_DATE if date else received
     queued = _earliest(sms.queued, callback, QUEUED)
     sent = _earliest(sms.sent, callback, SENT)
     finals = _join_finals(sms, callback)
@@ -122,15 +106,16 @@ def join(sms: Sms, callback: Callback, arrival: Arrival, rule: FinalsRule) -> Jo
         sms.revision + 1,
         sms.status,
         sms.first_received,
-        arrival.received,
-        arrival.place,
+        received,
+        place,
     )
-    conflicts = finals is not sms.finals and state.conflicts > sms.conflicts
+    if changes_of_mind(finals) > changes_of_mind(sms.finals):
+        return state, CONFLICT, True
     if theirs > mine:
-        return Joined(state, CONFLICT if conflicts else APPLIED, visible=True)
-    if conflicts or queued != sms.queued or sent != sms.sent or details != sms.details:
-        return Joined(state, CONFLICT if conflicts else APPLIED if theirs == mine else STALE, visible=True)
-    return Joined(_unseen(sms, finals, stamps), DUPLICATE if _is_seen(sms, callback) else STALE, visible=False)
+        return state, APPLIED, True
+    if queued != sms.queued or sent != sms.sent or details != sms.details:
+        return state, APPLIED if theirs == mine else STALE, True
+    return _unseen(sms, finals, stamps), DUPLICATE if _is_seen(sms, callback) else STALE, False
 
 
 def _unseen(sms: Sms, finals: list[list[int | str]], stamps: list[list[Any]]) -> Sms:
@@ -197,6 +182,7 @@ def _without_codes(details: Details) -> Details:
 
 def sms_record(message_id: str, sms: Sms) -> dict[str, Any]:
     """Return the public record of an SMS: the fields of SmsStatus, ready for JSON."""
+    key, status, date, since, queued, sent, finals, details, _, revision, previous, first, received, place = sms
     (
         sms_id,
         campaign_tracking_id,
@@ -217,11 +203,11 @@ def sms_record(message_id: str, sms: Sms) -> dict[str, Any]:
         groups,
         latency_seconds,
         price,
-    ) = sms.details
-    final = is_final(sms.status)
-    partition, offset, index = sms.place
+    ) = details
+    final = is_final(status)
+    partition, offset, index = place
     return {
-        "sms_key": sms.key,
+        "sms_key": key,
         "message_id": message_id,
         "sms_id": sms_id,
         "campaign_tracking_id": campaign_tracking_id,
@@ -234,25 +220,25 @@ def sms_record(message_id: str, sms: Sms) -> dict[str, Any]:
         "country": country,
         "operator": operator,
         "groups": groups or [],
-        "status": sms.status,
-        "previous_status": sms.previous,
+        "status": status,
+        "previous_status": previous,
         "is_final": final,
         "detailed_status": detailed_status,
         "status_description": status_description,
-        "status_updated_at": date_text(sms.date or sms.since),
-        "queued_at": date_text_or_none(sms.queued),
-        "sent_at": date_text_or_none(sms.sent),
-        "final_at": date_text(sms.date) if final and sms.date else None,
+        "status_updated_at": date_text(date or since),
+        "queued_at": date_text(queued) if queued else None,
+        "sent_at": date_text(sent) if sent else None,
+        "final_at": date_text(date) if final and date else None,
         "latency_seconds": latency_seconds,
-        "price": money_text_or_none(price),
+        "price": None if price is None else money_text(price),
         "application_name": application_name,
         "direction": direction,
         "originating_service": originating_service,
         "message": message,
-        "revision": sms.revision,
-        "conflicts": sms.conflicts,
-        "first_received_at": date_text(sms.first_received),
-        "received_at": date_text(sms.received),
+        "revision": revision,
+        "conflicts": changes_of_mind(finals),
+        "first_received_at": date_text(first),
+        "received_at": date_text(received),
         "partition": partition,
         "offset": offset,
         "index": index,

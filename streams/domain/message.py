@@ -4,14 +4,18 @@ One message: the SMS it is made of, how a callback finds its SMS, and what the m
 
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from streams.contract.records import Reason
 from streams.domain.callback import CAMPAIGN, CAMPAIGN_NAME, PART, PARTS, PRICE, SMS_ID, Callback
-from streams.domain.lifecycle import APPLIED, Arrival, Joined, Sms, begin, join
+from streams.domain.lifecycle import APPLIED, Joined, Sms, begin, join
 from streams.domain.refusal import Refusal
-from streams.domain.statuses import SENT, FinalsRule, rolled_up
+from streams.domain.statuses import SENT, FinalsRule, changes_of_mind, rolled_up
 
 MAX_PARTS: Final = 255
-"""A concatenated SMS has no more parts; a message that claims more would let its row grow without end."""
+"""A concatenated SMS has no more parts."""
+ROW_MAX_BYTES: Final = 256 * 1024
+"""No message comes near it, but anyone can post parts, and a row that outgrows a Kafka record stops its partition."""
 
 
 class Message(NamedTuple):
@@ -33,15 +37,8 @@ class Message(NamedTuple):
         return rolled_up(words)
 
 
-class Contribution(NamedTuple):
-    """What one message adds to the counts of its campaign."""
-
-    campaign: str
-    name: str | None
-    status: str
-    part_statuses: list[str]
-    price: int
-    conflicts: int
+Contribution = tuple[str, str | None, str, list[str], int, int]
+"""What a message adds to the counts of its campaign: id, name, status, statuses of the parts, price, conflicts."""
 
 
 def message_key(message_id: str) -> bytes:
@@ -70,20 +67,30 @@ def expected_parts(parts: list[Sms]) -> int:
     return max(len(parts), *said) if said else len(parts)
 
 
-def take(message: Message, callback: Callback, arrival: Arrival, rule: FinalsRule) -> tuple[Message, Joined] | Refusal:
+def take(
+    message: Message, callback: Callback, received: int, place: list[int], rule: FinalsRule
+) -> tuple[Message, Joined] | Refusal:
     """Return the message after one callback, and what that did to the SMS concerned."""
     at = _find(message.parts, callback.details[SMS_ID], callback.details[PART])
     if at is None:
         if len(message.parts) >= MAX_PARTS:
             return Refusal(Reason.INVALID_FIELD, f"smsId: expected at most {MAX_PARTS} SMS of one message")
-        sms = begin(_new_key(message.message_id, callback), callback, arrival)
-        return message._replace(parts=[*message.parts, sms]), Joined(sms, APPLIED, visible=True)
-    joined = join(message.parts[at], callback, arrival, rule)
-    if joined.sms is message.parts[at]:
+        sms = begin(_new_key(message.message_id, callback), callback, received, place)
+        parts = [*message.parts, sms]
+        return _fitting(Message(message.message_id, message.touched, parts), (sms, APPLIED, True))
+    joined = join(message.parts[at], callback, received, place, rule)
+    if joined[0] is message.parts[at]:
         return message, joined
     parts = [*message.parts]
-    parts[at] = joined.sms
-    return message._replace(parts=parts), joined
+    parts[at] = joined[0]
+    return _fitting(Message(message.message_id, message.touched, parts), joined)
+
+
+def _fitting(message: Message, joined: Joined) -> tuple[Message, Joined] | Refusal:
+    """The fields of one SMS are bounded, so only several together can grow too large."""
+    if len(message.parts) > 1 and len(orjson.dumps(message_row(message))) > ROW_MAX_BYTES:
+        return Refusal(Reason.INVALID_FIELD, f"smsId: expected all SMS of one message to fit in {ROW_MAX_BYTES} bytes")
+    return message, joined
 
 
 def _new_key(message_id: str, callback: Callback) -> str:
@@ -123,18 +130,17 @@ def contribution(message: Message) -> Contribution | None:
         if details[CAMPAIGN] is None:
             return None
         price = details[PRICE] or 0
-        return Contribution(
-            details[CAMPAIGN], details[CAMPAIGN_NAME], message.status, [sms.status], price, sms.conflicts
-        )
+        conflicts = changes_of_mind(sms.finals)
+        return details[CAMPAIGN], details[CAMPAIGN_NAME], message.status, [sms.status], price, conflicts
     campaign = max((sms.details[CAMPAIGN] for sms in parts if sms.details[CAMPAIGN]), key=str.lower, default=None)
     name = max((sms.details[CAMPAIGN_NAME] for sms in parts if sms.details[CAMPAIGN_NAME]), default=None)
     if campaign is None:
         return None
-    return Contribution(
+    return (
         campaign,
         name,
         message.status,
         [sms.status for sms in parts],
         sum(sms.details[PRICE] or 0 for sms in parts),
-        sum(sms.conflicts for sms in parts),
+        sum(changes_of_mind(sms.finals) for sms in parts),
     )

@@ -9,6 +9,7 @@ from typing import Final
 DECIMALS: Final = 8
 _UNIT: Final = 10**DECIMALS
 _MAX_WHOLE_DIGITS: Final = 10  # what Decimal(18, 8) holds
+MOST_UNITS: Final = 10 ** (_MAX_WHOLE_DIGITS + DECIMALS) - 1
 
 
 # A price depends on country and operator: few distinct ones come by the million.

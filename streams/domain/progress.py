@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from streams.domain.counts import Counts
 from streams.domain.dates import date_text, date_text_or_none
-from streams.domain.money import money_text
+from streams.domain.money import MOST_UNITS, money_text
 from streams.domain.reconciliation import Numbers, reconcile
 from streams.domain.report import ENDED, Report, finals_of
 from streams.domain.statuses import DELIVERED
@@ -47,7 +47,7 @@ def totals(sources: Iterable[Counts]) -> Totals:
     return Totals(
         _sum(source["messages"] for source in counts),
         _sum(source["parts"] for source in counts),
-        sum(source["price"] for source in counts),
+        sum(int(source["price"]) for source in counts),
         sum(source["conflicts"] for source in counts),
         max((source["name"] for source in counts if source["name"]), default=None),
     )
@@ -118,7 +118,7 @@ def progress_record(campaign: Campaign) -> dict[str, Any]:
         "reported_by_status": reported,
         "progress": progress_of(report, derived),
         "delivery_rate": delivery_rate(report, derived),
-        "price_total": money_text(derived.price),
+        "price_total": money_text(max(-MOST_UNITS, min(derived.price, MOST_UNITS))),
         "reconciliation": verdict.reconciliation,
         "reconciliation_unit": verdict.unit,
         "drift": verdict.drift,

@@ -13,11 +13,11 @@ import orjson
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
 from streams.domain.callback import Callback, read_callback
-from streams.domain.counts import COUNTS_PREFIX, Counts, add, counts_key, no_counts
+from streams.domain.counts import COUNTS_PREFIX, Counts, counts_key, move, no_counts
 from streams.domain.counts import copied as copied_counts
 from streams.domain.envelope import Opened, bodies_of, open_envelope
 from streams.domain.expiry import bucket_of, forget_due, is_due, list_keys
-from streams.domain.lifecycle import Arrival, sms_record
+from streams.domain.lifecycle import sms_record
 from streams.domain.message import Contribution, Message, contribution, message_key, message_row, read_message, take
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
@@ -152,13 +152,13 @@ class _Intake:
         if before is None and self._is_expired(callback, received):
             hours = self._policy.retention_hours
             return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
-        arrival = Arrival(received, [self._partition, self._offset, index])
-        taken = take(self._touched(before, callback), callback, arrival, self._policy.conflicting_finals)
+        place = [self._partition, self._offset, index]
+        taken = take(self._touched(before, callback), callback, received, place, self._policy.conflicting_finals)
         if isinstance(taken, Refusal):
             return taken
-        after, joined = taken
-        if joined.visible:
-            output = Output(SMS_STATUS, joined.sms.key.encode(), orjson.dumps(sms_record(after.message_id, joined.sms)))
+        after, (sms, verdict, visible) = taken
+        if visible:
+            output = Output(SMS_STATUS, sms.key.encode(), orjson.dumps(sms_record(after.message_id, sms)))
             moved = before and contribution(before), contribution(after)
             # Nothing above changes anything and nothing below can fail: a bug leaves out a callback as a whole.
             self._move(*moved, received)
@@ -167,8 +167,9 @@ class _Intake:
             self._rows.put(key, message_row(after))
         if row is None:
             self._new_keys.append(key.decode())
-        self._note(callback.notes)
-        return joined.verdict
+        if callback.notes:
+            self._note(callback.notes)
+        return verdict
 
     def _known(self, row: Any) -> Message | None:  # noqa: ANN401 - as Rows gives it
         if row is None or is_due(row[1], self._tally["clock"], self._policy.retention_ms):
@@ -188,10 +189,13 @@ class _Intake:
     def _move(self, before: Contribution | None, after: Contribution | None, received: int) -> None:
         if before == after:
             return
+        if before and after and before[0].lower() == after[0].lower():
+            move(self._counts_of(after[0], received), before, after, received, self._offset)
+            return
         if before is not None:
-            add(self._counts_of(before.campaign, received), before, -1, received, self._offset)
+            move(self._counts_of(before[0], received), before, None, received, self._offset)
         if after is not None:
-            add(self._counts_of(after.campaign, received), after, 1, received, self._offset)
+            move(self._counts_of(after[0], received), None, after, received, self._offset)
 
     def _counts_of(self, campaign: str, received: int) -> Counts:
         key = counts_key(campaign)

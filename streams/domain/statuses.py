@@ -27,6 +27,7 @@ _UNKNOWN_PLACE: Final = (1, 1)
 _SPELLINGS: Final = {word.lower(): word for word in _PLACES}
 
 FINALS: Final = ("Delivered", "Undelivered", "Failed", "Unsent")
+_FINALS: Final = frozenset(FINALS)
 _WORST_FIRST: Final = ("Failed", "Unsent", "Undelivered")
 
 FinalsRule = Literal["latest", "first"]
@@ -48,7 +49,7 @@ def is_known(word: str) -> bool:
 
 def is_final(word: str) -> bool:
     """Tell whether a word in Routee's spelling ends the life of an SMS."""
-    return word in FINALS
+    return word in _FINALS
 
 
 def standing(word: str, date: int, rule: FinalsRule) -> Standing:
@@ -82,7 +83,7 @@ def rolled_up(words: Iterable[str]) -> str:
 
 def changes_of_mind(finals: list[list[int | str]]) -> int:
     """Return how often a different final follows a final; `finals` are [date, word] in the order of `sort_finals`."""
-    return sum(earlier[1] != later[1] for earlier, later in pairwise(finals))
+    return 0 if not finals else sum(earlier[1] != later[1] for earlier, later in pairwise(finals))
 
 
 def sort_finals(finals: Iterable[list[int | str]]) -> list[list[int | str]]:

@@ -26,7 +26,7 @@ def message_view(row: Any) -> dict[str, Any]:  # noqa: ANN401 - as Rows gives it
     counted = contribution(message)
     return {
         "message_id": message.message_id,
-        "campaign_tracking_id": counted.campaign if counted else None,
+        "campaign_tracking_id": counted[0] if counted else None,
         "status": status,
         "is_final": is_final(status),
         "parts": expected_parts(message.parts),

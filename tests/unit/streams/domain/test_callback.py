@@ -87,6 +87,7 @@ def test_a_date_beyond_minutes_in_the_future_is_not_believed() -> None:
         ("groups", "vip", 16, ["vip"]),
         ("groups", ["a", 1, None, ""], 16, ["a", "1"]),
         ("groups", [], 16, None),
+        ("message", "x" * 4096, fields.MESSAGE, "x" * 4096),
     ],
 )
 def test_fields_are_read_leniently(field: str, value: object, index: int, read_as: object) -> None:
@@ -109,6 +110,7 @@ def test_null_and_empty_mean_absent(field: str, empty: object) -> None:
         ("part", 0), ("part", -1), ("part", "one"), ("part", 1.5), ("part", True), ("parts", 10**6), ("parts", []),
         ("latency", "fast"), ("latency", "nan"), ("latency", "1e999"), ("latency", {}), ("latency", False),
         ("price", "free"), ("price", []), ("price", 1e20), ("price", True), ("groups", [["x"]]), ("groups", {}),
+        ("groups", ["g"] * 65), ("groups", ["x" * 257]), ("label", "x" * 257), ("message", "x" * 4097),
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_left_out_and_noted_but_the_status_is_taken(field: str, value: object) -> None:

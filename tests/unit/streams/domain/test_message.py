@@ -4,8 +4,10 @@ Messages of several parts, and what they add to their campaign.
 
 import itertools
 
+import orjson
 import pytest
 
+from streams.domain.message import ROW_MAX_BYTES
 from streams.domain.statuses import rolled_up
 from tests.builders import ABSENT, CAMPAIGN_ID, sms_callback
 from tests.unit.streams.domain.pipeline import Pipeline
@@ -116,3 +118,40 @@ def test_single_messages_belong_to_no_campaign() -> None:
     pipeline.send(sms_callback(campaign=ABSENT), sms_callback(message_id="n", sms_id="n", campaign=""))
     assert pipeline.settle() == []
     assert [r["campaign_tracking_id"] for r in pipeline.revisions] == [None, None]
+
+
+def test_a_row_stays_smaller_than_a_kafka_record_whatever_is_posted() -> None:
+    pipeline = Pipeline()
+    for n in range(1, 101):
+        pipeline.send(sms_callback(sms_id=f"s{n}", part=n, message="\x01" * 4096))
+    (row,) = pipeline.sms_rows[0].with_prefix(b"m:").values()
+    assert len(orjson.dumps(row)) <= ROW_MAX_BYTES
+    assert pipeline.tally()["rejected"] == {"invalid-field": 100 - len(row[2])}
+
+
+def test_a_long_message_of_many_parts_fits() -> None:
+    pipeline = Pipeline()
+    for n in range(1, 27):
+        pipeline.send(sms_callback(sms_id=f"s{n}", part=n, parts=26, message="x" * 26 * 153))
+    assert pipeline.message()["status"] == "Delivered"
+
+
+def test_unknown_words_beyond_a_few_are_counted_together_and_leave_again() -> None:
+    pipeline = Pipeline()
+    for n in range(100):
+        pipeline.send(sms_callback(f"word {n}", T1, message_id=f"m{n}", sms_id="s"))
+    counts = pipeline.campaign()["messages_by_status"]
+    assert (len(counts), sum(counts.values()), counts["other"]) == (17, 100, 84)
+    for n in range(100):
+        pipeline.send(sms_callback("Delivered", T2, message_id=f"m{n}", sms_id="s"))
+    assert pipeline.campaign()["messages_by_status"] == {"Delivered": 100}
+    assert pipeline.campaign()["parts_by_status"] == {"Delivered": 100}
+
+
+def test_prices_beyond_64_bits_stop_nothing() -> None:
+    pipeline = Pipeline()
+    for n in range(12):
+        pipeline.send(sms_callback(message_id=f"m{n}", sms_id="s", price=9_999_999_999))
+    assert pipeline.campaign()["price_total"] == "9999999999.99999999"
+    (row,) = pipeline.sms_rows[0].with_prefix(b"c:").values()
+    assert row["price"] == str(12 * 9_999_999_999 * 10**8)
