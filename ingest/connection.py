@@ -305,6 +305,7 @@ class Connection(asyncio.Protocol):
         service = self._service
         self._seen = service.now
         if self._route is Route.METRICS:
+            service.tell_state()
             return service.answers.metrics(service.metrics.render(), head=head)
         trouble = service.trouble() if self._route is Route.READYZ else None
         return service.answers.not_ready(trouble, head=head) if trouble else service.answers.page(b"ok\n", head=head)

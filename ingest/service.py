@@ -91,6 +91,14 @@ class Service:
         """Return why this process should not be sent callbacks; None when it should."""
         return "shutting down" if self.stopping else self.publisher.trouble()
 
+    def tell_state(self) -> None:
+        """Bring the metrics that are no counters up to date."""
+        self.metrics.state(
+            pending_bytes=self.publisher.pending.size,
+            connections=len(self.connections),
+            ready=self.trouble() is None,
+        )
+
     def learn(self, head: bytes, body_bytes: int) -> None:
         """
         Remember a head that was admitted, byte for byte: the next request that begins with it needs no parser.
@@ -127,8 +135,4 @@ class Service:
         if once_a_second or self.stopping:
             for connection in list(self.connections):
                 connection.sweep(now)
-        self.metrics.state(
-            pending_bytes=self.publisher.pending.size,
-            connections=len(self.connections),
-            ready=self.trouble() is None,
-        )
+        self.tell_state()
