@@ -37,7 +37,7 @@ _REST = (
     b'"part":1,"parts":1,"label":"sale","to":"+306900000001","from":"Shop","country":"GR","operator":"Cosmote (OTE)",'
     b'"groups":["customers","athens","gold"],"campaignName":"Autumn sale, good customers","status":{"name":"Delivered",'
     b'"reason":{"detailedStatus":"Delivered","description":"The SMS was sent and it was delivered to its recipient."},'
-    b'"updatedDate":"2026-11-22T10:28:49Z"},"message":"Dear customer, the autumn sale starts tomorrow at nine in all of '
+    b'"updatedDate":"2026-11-22T10:28:49Z"},"message":"Dear customer, the autumn sale starts tomorrow at nine in all '
     b'our shops. Show this message at the till for 15 per cent off. Text STOP to hear no more.",'
     b'"applicationName":"default","latency":4,"price":0.03600000,"direction":"Outbound","originatingService":"Sms"}'
 )
