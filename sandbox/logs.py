@@ -5,7 +5,7 @@ The log files of the programs: not let grow for ever, and read for what people s
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -43,13 +43,23 @@ class Follower:
         return whole.decode(errors="replace").splitlines()
 
 
+def message_of(line: str) -> str:
+    """Return what a log line says: the message of a JSON line with its exception, any other line as it is."""
+    fields = _fields(line)
+    return " ".join(str(fields[name]) for name in ("message", "exception") if name in fields) if fields else line
+
+
 def _serious(line: str) -> str | None:
     """Return the message of a log line, in either of the forms of `LOG_FORMAT`, when it is a warning or worse."""
-    if line.startswith("{"):
-        try:
-            fields = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            return None
+    if fields := _fields(line):
         return str(fields.get("message", "")) if fields.get("level") in _SERIOUS else None
     level = _TEXT_LEVEL.match(line)
     return line if level and level.group(1) in _SERIOUS else None
+
+
+def _fields(line: str) -> dict[str, Any]:
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return {}
+    return fields if isinstance(fields, dict) else {}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.errors import StartError
+from sandbox.logs import message_of
 
 _PR_SET_PDEATHSIG: Final = 1
 _POLL_SECONDS: Final = 0.02
@@ -39,6 +40,7 @@ class Process:
         self._command = list(command)
         self._environment = environment
         self._running: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
 
     @property
     def pid(self) -> int:
@@ -67,6 +69,7 @@ class Process:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
+            self._log_start = output.tell()
             return subprocess.Popen(  # noqa: S603 - commands are the sandbox's own
                 self._command,
                 env=self._environment,
@@ -123,9 +126,11 @@ class Process:
             raise StartError(f"{self.name} {how}: {self.last_words()}")
 
     def last_words(self, lines: int = 3) -> str:
-        """Return the log's last lines that tell of a failure, else its last lines; stack frames left out."""
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        said = [line.strip() for line in text.splitlines()[-200:] if line.strip() and not _STACK_FRAME.match(line)]
+        """Return what the log has said of a failure since the last start, else its last lines; no stack frames."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            text = log.read().decode(errors="replace")
+        said = [message_of(line.strip()) for line in text.splitlines() if line.strip() and not _STACK_FRAME.match(line)]
         telling = [line for line in said if _TELLING.search(line)]
         return " | ".join((telling or said)[-lines:]) or f"it said nothing in {self.log}"
 

@@ -88,11 +88,12 @@ class _Watch:
         healthy = now - self._started > _HEALTHY_SECONDS
         self._delay = _FIRST_DELAY if healthy else min(2 * self._delay, _LONGEST_DELAY)
         self._due = now + self._delay
+        killed = (self._process.exit_code or 0) < 0
         log.warning(
             "%s ended with exit code %s and is started again",
             self._process.name,
             self._process.exit_code,
-            extra={"pid": self._process.pid, "last_words": self._process.last_words(1)},
+            extra={"pid": self._process.pid} | ({} if killed else {"said": self._process.last_words(1)}),
         )
 
     def _restart(self, now: float) -> None:

@@ -130,10 +130,22 @@ def test_success_is_required_of_commands_that_end_by_themselves(tmp_path: Path) 
     assert not slow.is_running
 
 
-def test_the_last_words_leave_stack_frames_out(tmp_path: Path) -> None:
-    process = python("", tmp_path)
-    process.log.write_text("starting\nERROR Address in use\n\tat java.net.bind(X.java:1)\njava.net.BindException: no\n")
+def test_the_last_words_are_of_this_start_and_without_stack_frames(tmp_path: Path) -> None:
+    process = python(
+        r"""print('starting\nERROR Address in use\n\tat java.net.bind(X.java:1)\njava.net.BindException: no')""",
+        tmp_path,
+    )
+    process.log.write_text("ERROR of the run before\n")
+    process.start()
+    process.require_success(10)
     assert process.last_words() == "ERROR Address in use | java.net.BindException: no"
+
+
+def test_the_last_words_of_a_json_log_are_its_messages(tmp_path: Path) -> None:
+    process = python(r"""print('{"level": "error", "message": "Kafka is gone", "exception": "E: x"}')""", tmp_path)
+    process.start()
+    process.require_success(10)
+    assert process.last_words() == "Kafka is gone E: x"
 
 
 def test_a_missing_program_is_a_start_error(tmp_path: Path) -> None:
