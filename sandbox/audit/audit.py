@@ -14,6 +14,7 @@ from sandbox.audit.differences import (
     campaign_differences,
     message_differences,
     rejection_differences,
+    revision_differences,
     sms_differences,
     unsure_campaigns,
 )
@@ -142,9 +143,11 @@ class _Table:
 
 
 def _in_topics(oracle: Oracle, kafka: Kafka) -> Iterator[Difference]:
-    where, prefix = kafka.bootstrap_servers, kafka.prefix
-    yield from sms_differences(oracle, topics.latest_records(where, f"{prefix}sms.status"))
-    yield from campaign_differences(oracle, topics.latest_records(where, f"{prefix}campaign.progress"))
+    records = list(topics.values(kafka.bootstrap_servers, f"{kafka.prefix}sms.status"))
+    progress = topics.values(kafka.bootstrap_servers, f"{kafka.prefix}campaign.progress")
+    yield from revision_differences(records)
+    yield from sms_differences(oracle, {record["sms_key"]: record for record in records})
+    yield from campaign_differences(oracle, {record["campaign_tracking_id"]: record for record in progress})
 
 
 def _equation(oracle: Oracle, verdicts: dict[str, int], ingest_metrics: str) -> Iterator[Difference]:

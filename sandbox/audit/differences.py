@@ -104,6 +104,25 @@ def _time(text: str | None) -> str | None:
     return text.replace("Z", ".000Z") if text else None
 
 
+def revision_differences(records: Iterable[Row]) -> Iterator[Difference]:
+    """
+    Yield SMS whose records on the topic, in the order of their revisions, have a gap or contradict each other.
+
+    The same revision may be there more than once, always with the same content.
+    """
+    seen: dict[str, dict[int, Row]] = {}
+    for record in records:
+        known = seen.setdefault(record["sms_key"], {}).setdefault(record["revision"], record)
+        if known != record:
+            thing = f"SMS {record['sms_key']}, revision {record['revision']}"
+            yield from (
+                Difference(thing, name, record[name], known[name]) for name in known if known[name] != record[name]
+            )
+    for key, revisions in seen.items():
+        if max(revisions) != len(revisions):
+            yield Difference(f"SMS {key}", "revisions on the topic", sorted(revisions), f"1 to {max(revisions)}")
+
+
 def message_differences(oracle: Oracle, rows: Mapping[str, Row]) -> Iterator[Difference]:
     """Yield what is wrong with the rows of the view `messages`, by message id."""
     unsure = {sms.facts["message_id"] for sms in oracle.sms.values() if sms.maybe}

@@ -1,5 +1,5 @@
 """
-Reading topics from end to end: the latest record of each key, straight from Kafka.
+Reading topics from end to end, straight from Kafka.
 """
 
 from collections.abc import Iterator
@@ -14,18 +14,17 @@ from sandbox.audit.errors import SourceError
 _POLL_MS: Final = 500
 
 
-def latest_records(bootstrap_servers: str, topic: str) -> dict[str, dict[str, Any]]:
-    """Return the last value of every key of a compacted topic."""
-    return {key.decode(): orjson.loads(value) for key, value in records(bootstrap_servers, topic) if key and value}
-
-
 def values(bootstrap_servers: str, topic: str) -> Iterator[Any]:
-    """Yield every value of a topic, decoded."""
+    """Yield every decoded value of a topic, in the order of `records`."""
     return (orjson.loads(value) for _, value in records(bootstrap_servers, topic) if value)
 
 
 def records(bootstrap_servers: str, topic: str) -> Iterator[tuple[bytes | None, bytes | None]]:
-    """Yield key and value of every record up to the end that a topic has now, partition by partition in order."""
+    """
+    Yield key and value of every record up to the end that a topic has now, partition by partition in order.
+
+    So the last record of a key is its latest. Raises SourceError when Kafka does not answer.
+    """
     try:
         yield from _read(bootstrap_servers, topic)
     except KafkaError as error:

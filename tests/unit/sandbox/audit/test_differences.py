@@ -16,6 +16,7 @@ from sandbox.audit.differences import (
     Difference,
     campaign_differences,
     rejection_differences,
+    revision_differences,
     sms_differences,
 )
 from sandbox.emulator.oracle import Oracle
@@ -119,6 +120,18 @@ def test_a_missing_row_is_found(traffic: tuple[Oracle, Shown]) -> None:
     broken.rejections.pop()
     (found,) = differences(oracle, broken)
     assert (found.field, found.found, found.expected) == ("rejections", 0, 1)
+
+
+def test_revisions_are_whole_and_never_contradict(traffic: tuple[Oracle, Shown]) -> None:
+    """A repeated record is no matter; a gap, or the same revision with another content, is a difference."""
+    _, shown = traffic
+    row = next(iter(shown.sms.values()))
+    first, second, third = ({**row, "revision": number} for number in (1, 2, 3))
+    assert list(revision_differences([first, second, first, second, third])) == []
+    (gap,) = revision_differences([first, third])
+    assert (gap.found, gap.expected) == ([1, 3], "1 to 3")
+    (contradiction,) = revision_differences([first, second, {**second, "status": "Else"}])
+    assert (contradiction.field, contradiction.found) == ("status", "Else")
 
 
 def test_a_rejection_too_many_or_with_another_reason_is_found(traffic: tuple[Oracle, Shown]) -> None:
