@@ -27,7 +27,9 @@ class Sink:
         self._log = log
         with log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "sinks.cli", command], env={**os.environ, **environment}, stderr=file
+                [Path(sys.executable).with_name("routee-sinks"), command],
+                env={**os.environ, **environment},
+                stderr=file,
             )
 
     @property
@@ -142,25 +144,34 @@ class Wire:
             self._open |= {client, server}
         threading.Thread(target=self._back, args=(server, client), daemon=True).start()
         passed = 0
-        while data := _receive(client):
-            passed += len(data)
-            if self.refusal and b"INSERT INTO" in data:
-                self._refuse(client, data)
+        while request := self._request(client):
+            passed += len(request)
+            if self.refusal and b"INSERT INTO" in request:
+                self._refuse(client, *self.refusal)
                 break
             if self.cut_after is not None and passed > self.cut_after:
+                server.sendall(request[: self.cut_after])
                 break
-            server.sendall(data)
+            server.sendall(request)
         _hang_up(client)
         _hang_up(server)
 
-    def _refuse(self, client: socket.socket, data: bytes) -> None:
-        assert self.refusal
-        code, name = self.refusal
-        head, _, body = data.partition(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        missing = length - len(body)
-        while missing > 0 and (more := _receive(client)):
-            missing -= len(more)
+    @staticmethod
+    def _request(client: socket.socket) -> bytes:
+        """Read one whole request."""
+        request = bytearray()
+        while b"\r\n\r\n" not in request:
+            if not (data := _receive(client)):
+                return b""
+            request += data
+        head = request.partition(b"\r\n\r\n")[0]
+        _, _, length = head.lower().partition(b"content-length:")
+        whole = len(head) + 4 + int(length.split(b"\r\n")[0] or 0)
+        while len(request) < whole and (data := _receive(client)):
+            request += data
+        return bytes(request)
+
+    def _refuse(self, client: socket.socket, code: int, name: str) -> None:
         text = f"Code: {code}. DB::Exception: Refused by the wire. ({name}) (version 1)\n".encode()
         answer = f"HTTP/1.1 500 Refused\r\nContent-Length: {len(text)}\r\nX-ClickHouse-Exception-Code: {code}\r\n\r\n"
         self.refused += 1

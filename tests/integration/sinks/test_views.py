@@ -194,7 +194,7 @@ def test_conflicting_finals(sent: ClickHouse) -> None:
 
 
 def test_messages_put_their_parts_together(tables: ClickHouse) -> None:
-    def part(message: str, number: int | None, status: str, parts: int | None = 2, **fields: Any) -> Record:
+    def part(message: str, number: int | None, status: str, parts: int | None = 2, **fields: Any) -> Record:  # noqa: ANN401 - as records take them
         about = {"message_id": message, "part": number, "parts": parts, **fields}
         make = final if status in {"Delivered", "Undelivered", "Failed", "Unsent"} else sms
         return make(f"{message}{number}", status=status, **about)

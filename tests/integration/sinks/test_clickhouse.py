@@ -1,0 +1,263 @@
+"""
+`routee-sinks clickhouse` as a process, between the real Kafka and the real engine, under faults.
+"""
+
+import random
+from collections.abc import Iterator
+
+import orjson
+import pytest
+
+from sandbox.kafka import KafkaCluster
+from sinks.clickhouse.client import ClickHouse
+from sinks.settings import SinksSettings
+from streams.contract.codec import encode
+from streams.contract.records import SinkRejection
+from tests.behaviour.sinks.kafka_topics import Producing, everything
+from tests.behaviour.sinks.records import campaign, final, rejection, sms
+from tests.integration.sinks.conftest import PARTITIONS
+from tests.integration.sinks.running import Running, Sink, Wire
+from tests.support.wait import eventually
+
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
+
+
+def statuses(count: int, start: int = 0) -> list[tuple[int, bytes]]:
+    """Return two revisions each of so many SMS, with the partitions they go to."""
+    return [
+        (number % PARTITIONS, encode(record))
+        for number in range(start, start + count)
+        for record in (sms(f"sms-{number:06d}"), final(f"sms-{number:06d}", "Delivered", revision=2))
+    ]
+
+
+def latest(tables: ClickHouse) -> dict[str, int]:
+    return dict(tables.rows("SELECT sms_key, revision FROM sms"))
+
+
+def history(tables: ClickHouse) -> set[tuple[str, int]]:
+    return {(key, revision) for key, revision in tables.rows("SELECT sms_key, revision FROM sms_history")}
+
+
+def revisions(count: int) -> dict[str, int]:
+    return {f"sms-{number:06d}": 2 for number in range(count)}
+
+
+def expect(tables: ClickHouse, count: int, seconds: float = 60) -> None:
+    """Wait until the tables hold exactly the latest records and all records of so many SMS."""
+    eventually(lambda: latest(tables) == revisions(count), seconds, every=0.2)
+    assert history(tables) == {(key, revision) for key in revisions(count) for revision in (1, 2)}
+
+
+def wait_for_history(tables: ClickHouse, rows: int) -> None:
+    eventually(lambda: len(history(tables)) >= rows, 60)
+
+
+def wait_until_ready(sink: Sink) -> None:
+    eventually(lambda: sink.get("/readyz")[0] == 200, 40)
+
+
+def test_every_topic_reaches_its_table(tables: ClickHouse, producing: Producing, running: Running) -> None:
+    sink = running.start("clickhouse")
+    producing.produce("sms.status", statuses(30))
+    producing.produce("campaign.progress", [(0, encode(campaign("one"))), (0, encode(campaign("one", revision=2)))])
+    producing.produce("callbacks.rejected", [(1, encode(rejection())), (2, encode(rejection(index=7)))])
+    expect(tables, 30)
+    eventually(lambda: tables.rows("SELECT campaign_tracking_id, revision FROM campaigns") == [("one", 2)], 20)
+    eventually(lambda: tables.rows("SELECT count() FROM rejections") == [(2,)], 20)
+    eventually(lambda: sink.metric("routee_sinks_lag_records") == 0, 20)
+    assert sink.get("/readyz") == (200, "ready\n")
+    assert sink.get("/livez")[0] == 200
+    assert sink.metric("routee_sinks_rows_total") == 60 + 2 + 2
+
+
+def test_killed_at_any_moment_it_ends_with_the_latest_records(
+    tables: ClickHouse, producing: Producing, running: Running
+) -> None:
+    chance = random.Random(7)  # noqa: S311 - moments, not secrets
+    total = 0
+    for _ in range(3):
+        sink = running.start("clickhouse", SINKS_BATCH_SECONDS="0.05", SINKS_BATCH_ROWS="200")
+        producing.produce("sms.status", statuses(800, total))
+        total += 800
+        aim = len(history(tables)) + chance.randrange(200, 1200)
+        wait_for_history(tables, aim)
+        sink.kill()
+    running.start("clickhouse")
+    expect(tables, total)
+
+
+def test_a_bad_row_is_kept_with_clickhouses_own_words_and_the_rest_is_written(
+    tables: ClickHouse, producing: Producing, running: Running, kafka: KafkaCluster, topic_prefix: str
+) -> None:
+    good = statuses(100)
+    bad = [
+        b"not json",
+        b"[1]",
+        b'{"sms_key":"x"',
+        b"{}",
+        encode(sms("x")).replace(b'"revision":1', b'"revision":"one"'),
+        encode(sms("x")).replace(b'"is_final":false', b'"is_final":"perhaps"'),
+        b'\xff{"sms_key":1}\xfe',
+    ]
+    records: list[tuple[int, bytes | None]] = [
+        *good[:90],
+        *[(0, value) for value in bad],
+        (0, None),
+        (1, b""),
+        *good[90:],
+    ]
+    producing.produce("sms.status", records)
+    sink = running.start("clickhouse")
+    expect(tables, 100)
+    eventually(lambda: sink.metric("routee_sinks_lag_records") == 0, 20)
+    kept = [
+        SinkRejection(**orjson.loads(value or b""))
+        for value in everything(kafka.bootstrap_servers, f"{topic_prefix}sinks.rejected").values()
+    ]
+    assert sorted((found.value or found.value_base64 or "") for found in kept) == sorted(
+        [*(value.decode() for value in bad[:-1]), "/3sic21zX2tleSI6MX3+"]
+    )
+    errors = {found.value: found.error for found in kept}
+    assert errors["not json"] == "not a JSON object"
+    assert "VIOLATED_CONSTRAINT" in errors["{}"]
+    assert "(while reading the value of key revision)" in errors[bad[4].decode()]
+    assert {(found.sink, found.table, found.topic) for found in kept} == {
+        ("clickhouse", "sms_status", f"{topic_prefix}sms.status")
+    }
+    assert sink.metric("routee_sinks_rejected_rows_total") == len(bad)
+    assert sink.metric("routee_sinks_empty_records_total") == 2
+    assert not any("perhaps" in str(line) for line in sink.lines)
+
+
+def test_a_flood_of_bad_rows_ends_it_and_commits_nothing(
+    tables: ClickHouse, producing: Producing, running: Running
+) -> None:
+    del tables
+    producing.produce("sms.status", [(0, b"garbage")] * 200)
+    for _ in range(2):
+        sink = running.start("clickhouse", SINKS_MAX_REJECTED_PER_MINUTE="50")
+        assert sink.process.wait(60) == 1
+        assert sink.messages[-1].startswith("more than SINKS_MAX_REJECTED_PER_MINUTE=50 rows were refused")
+
+
+@pytest.fixture
+def wire(settings: SinksSettings) -> Iterator[Wire]:
+    strung = Wire(settings.clickhouse_url)
+    yield strung
+    strung.close()
+
+
+def test_while_clickhouse_is_away_it_stays_a_member_and_then_goes_on(
+    tables: ClickHouse, producing: Producing, running: Running, wire: Wire
+) -> None:
+    sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
+    producing.produce("sms.status", statuses(50))
+    expect(tables, 50)
+    wire.cut()
+    producing.produce("sms.status", statuses(50, 50))
+    eventually(lambda: sink.get("/readyz") == (503, "store: ClickHouse says no answer\n"), 30)
+    # Longer than a session: a member that does not poll or beat would be put out of the group.
+    eventually(lambda: sink.metric("routee_sinks_retries_total") >= 6, 60)
+    wire.mend()
+    expect(tables, 100)
+    wait_until_ready(sink)
+    assert sum("partitions revoked" in message for message in sink.messages) <= 1
+    assert sink.metric("routee_sinks_failed_commits_total") == 0
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [(241, "MEMORY_LIMIT_EXCEEDED"), (242, "TABLE_IS_READ_ONLY")],
+)
+def test_while_clickhouse_refuses_for_now_the_rows_are_tried_again(
+    tables: ClickHouse, producing: Producing, running: Running, wire: Wire, refusal: tuple[int, str]
+) -> None:
+    wire.refusal = refusal
+    sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
+    producing.produce("sms.status", statuses(20))
+    eventually(lambda: wire.refused >= 2, 60)
+    assert sink.get("/readyz") == (503, f"store: ClickHouse says {refusal[1]} ({refusal[0]})\n")
+    wire.refusal = None
+    expect(tables, 20)
+    assert sink.metric("routee_sinks_rejected_rows_total") == 0
+
+
+def test_a_connection_that_is_cut_in_the_middle_of_an_insert_loses_nothing(
+    tables: ClickHouse, producing: Producing, running: Running, wire: Wire
+) -> None:
+    sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
+    wait_until_ready(sink)
+    wire.cut_after = 100_000
+    producing.produce("sms.status", statuses(400))
+    eventually(lambda: sink.metric("routee_sinks_retries_total") >= 2, 60)
+    wire.cut_after = None
+    expect(tables, 400)
+
+
+def test_too_many_parts_in_the_real_engine_are_waited_for(
+    tables: ClickHouse, producing: Producing, running: Running
+) -> None:
+    sink = running.start("clickhouse")
+    producing.produce("sms.status", statuses(1))
+    expect(tables, 1)
+    tables.execute("ALTER TABLE sms_status MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 0")
+    producing.produce("sms.status", statuses(9, 1))
+    eventually(lambda: "TOO_MANY_PARTS" in sink.get("/readyz")[1], 30)
+    tables.execute("ALTER TABLE sms_status RESET SETTING parts_to_throw_insert, parts_to_delay_insert")
+    expect(tables, 10)
+
+
+def test_asked_to_stop_it_writes_what_it_has_and_leaves_at_once(
+    tables: ClickHouse, producing: Producing, running: Running
+) -> None:
+    sink = running.start("clickhouse", SINKS_BATCH_SECONDS="600")
+    wait_until_ready(sink)
+    producing.produce("sms.status", statuses(40))
+    eventually(lambda: sink.metric("routee_sinks_lag_records") == 80, 20)
+    code, seconds = sink.stop()
+    assert (code, seconds < 10) == (0, True)
+    expect(tables, 40, seconds=0)
+    successor = running.start("clickhouse")
+    producing.produce("sms.status", statuses(1, 40))
+    expect(tables, 41)
+    assert successor.metric("routee_sinks_rows_total") == 2
+
+
+def test_asked_to_stop_while_clickhouse_is_away_it_stops_all_the_same(
+    tables: ClickHouse, producing: Producing, running: Running, wire: Wire
+) -> None:
+    sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
+    wait_until_ready(sink)
+    wire.cut()
+    producing.produce("sms.status", statuses(20))
+    eventually(lambda: sink.metric("routee_sinks_retries_total") >= 1, 30)
+    code, seconds = sink.stop()
+    assert (code, seconds < 10) == (0, True)
+    running.start("clickhouse")
+    expect(tables, 20)
+
+
+def test_two_processes_share_the_work(tables: ClickHouse, producing: Producing, running: Running) -> None:
+    sinks = [running.start("clickhouse"), running.start("clickhouse")]
+    for sink in sinks:
+        wait_until_ready(sink)
+    producing.produce("sms.status", statuses(300))
+    expect(tables, 300)
+    producing.produce("sms.status", statuses(300, 300))
+    sinks[0].stop()
+    expect(tables, 600)
+
+
+def test_it_does_not_start_without_the_schema(settings: SinksSettings, producing: Producing, running: Running) -> None:
+    del settings, producing
+    sink = running.start("clickhouse", CLICKHOUSE_DATABASE="default")
+    assert sink.process.wait(30) == 1
+    assert "run `routee-sinks schema`" in sink.messages[-1]
+
+
+def test_it_does_not_start_when_topics_differ(tables: ClickHouse, producing: Producing, running: Running) -> None:
+    del tables, producing
+    sink = running.start("clickhouse", KAFKA_PARTITIONS=str(PARTITIONS + 1))
+    assert sink.process.wait(30) == 1
+    assert f"has {PARTITIONS} partitions, KAFKA_PARTITIONS={PARTITIONS + 1}" in sink.messages[-1]
