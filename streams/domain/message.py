@@ -132,7 +132,7 @@ def contribution(message: Message) -> Contribution | None:
         price = details[PRICE] or 0
         conflicts = changes_of_mind(sms.finals)
         return details[CAMPAIGN], details[CAMPAIGN_NAME], message.status, [sms.status], price, conflicts
-    campaign = max((sms.details[CAMPAIGN] for sms in parts if sms.details[CAMPAIGN]), key=str.lower, default=None)
+    campaign = max((sms.details[CAMPAIGN] for sms in parts if sms.details[CAMPAIGN]), default=None)
     name = max((sms.details[CAMPAIGN_NAME] for sms in parts if sms.details[CAMPAIGN_NAME]), default=None)
     if campaign is None:
         return None

@@ -178,6 +178,19 @@ def test_replayed_partials_change_nothing_not_even_the_revision() -> None:
     assert pipeline.campaign_rows.rows == before
 
 
+def test_replayed_reports_change_nothing_and_are_not_counted_as_stale() -> None:
+    pipeline = Pipeline()
+    for number in (5, 3, 7):
+        pipeline.send(campaign_report("Running", {"Delivered": number}))
+    reports = [*pipeline.partials]
+    pipeline.settle()
+    before = pipeline.campaign_rows.get(campaign_key(CAMPAIGN_ID))
+    assert before["stale_reports"] == 1
+    pipeline.partials += reports
+    assert pipeline.settle_campaigns() == []
+    assert pipeline.campaign_rows.get(campaign_key(CAMPAIGN_ID)) == before
+
+
 def test_the_same_partials_give_the_same_revisions_however_they_are_flushed() -> None:
     pipelines = [Pipeline(), Pipeline()]
     for n in range(4):

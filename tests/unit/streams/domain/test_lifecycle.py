@@ -177,6 +177,19 @@ def test_a_field_comes_from_the_greatest_callback_that_has_it() -> None:
     assert (pipeline.sms()["label"], pipeline.sms()["operator"]) == ("sent", "late")
 
 
+@pytest.mark.parametrize("labels", [("a", "b"), ("b", "a")])
+def test_of_two_callbacks_of_the_same_status_and_date_the_greater_value_stands(labels: tuple[str, str]) -> None:
+    pipeline = Pipeline()
+    pipeline.send(*(sms_callback("Sent", T1, label=label) for label in labels))
+    assert pipeline.sms()["label"] == "b"
+
+
+def test_a_stage_without_a_date_does_not_erase_the_date_of_that_stage() -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback("Sent", T1), sms_callback("Sent", None), sms_callback("Sent", T2))
+    assert (pipeline.sms()["sent_at"], pipeline.sms()["status_updated_at"]) == (T1, T2)
+
+
 def test_a_callback_that_only_adds_a_field_to_the_status_it_repeats_is_applied() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback("Delivered", T3, operator=ABSENT))
