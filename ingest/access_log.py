@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final
 
 from ingest.admission import Refused
-from ingest.publisher import Outcome, Waiter
+from ingest.lane import Outcome, Waiter
 
 logger = logging.getLogger(__name__)
 

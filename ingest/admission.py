@@ -30,7 +30,6 @@ class Cause(StrEnum):
     CONNECTIONS = "connections"
     OVERLOAD = "overload"
     KAFKA = "kafka"
-    STOPPING = "stopping"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,8 +43,8 @@ class AllowList:
         return peer is not None and peer in self._proxies
 
     async def run(self) -> None:
-        """Look the names up every minute, until cancelled; returns at once when there are none."""
-        while self._names:
+        """Look the names up every minute, until cancelled."""
+        while True:
             await self.refresh()
             await asyncio.sleep(_REFRESH_S)
 

@@ -9,11 +9,10 @@ import socket
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from ingest.errors import CannotListenError
-from ingest.kafka_log import topic_problems
+from ingest.errors import CannotListenError, KafkaFilesError
+from ingest.kafka_log import connection_options, topic_problems
 from ingest.server import tls_context
 from ingest.settings import IngestSettings, is_network
-from streams.contract.brokers import client_options
 
 _TIMEOUT_MS = 5000
 
@@ -44,9 +43,9 @@ def _host_names(settings: IngestSettings) -> list[str]:
 
 async def _kafka(settings: IngestSettings) -> list[str]:
     try:
-        client = AIOKafkaClient(**client_options(settings), request_timeout_ms=_TIMEOUT_MS)
-    except OSError as error:
-        return [f"KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE or KAFKA_SSL_KEYFILE cannot be used: {error}"]
+        client = AIOKafkaClient(**connection_options(settings), request_timeout_ms=_TIMEOUT_MS)
+    except KafkaFilesError as error:
+        return [str(error)]
     try:
         await client.bootstrap()
         cluster = await client.fetch_all_metadata()

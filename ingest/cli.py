@@ -43,8 +43,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(settings: IngestSettings) -> int:
-    # Its errors come back as exceptions; its own lines would be one per attempt in an outage.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    if settings.log_level != "debug":
+        # Its errors come back as exceptions; its own lines would be one per attempt in an outage.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if not settings.secrets:
         logger.warning("INGEST_SECRETS is empty: whoever reaches the port can post callbacks")
     _allow_many_connections()

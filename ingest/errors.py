@@ -3,6 +3,7 @@ What can go wrong with the world around ingest. Bad requests and bad callbacks a
 
     IngestError
     ├── CannotListenError      the port cannot be had, or the TLS files cannot be read
+    ├── KafkaFilesError        the files of the connection to Kafka cannot be read
     ├── TopicsDifferError      the topics are not what KAFKA_PARTITIONS says; waiting does not help
     ├── KafkaUnavailableError  no broker answers, or a topic is missing; tried again until it works
     └── NotStoredError         a record was not acknowledged; its callbacks are answered 503
@@ -15,6 +16,10 @@ class IngestError(Exception):
 
 class CannotListenError(IngestError):
     """The server cannot take connections at the configured address."""
+
+
+class KafkaFilesError(IngestError):
+    """A certificate or key for the connection to Kafka cannot be used."""
 
 
 class TopicsDifferError(IngestError):

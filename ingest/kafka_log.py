@@ -13,7 +13,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from ingest.envelope import Record
-from ingest.errors import KafkaUnavailableError, NotStoredError, TopicsDifferError
+from ingest.errors import KafkaFilesError, KafkaUnavailableError, NotStoredError, TopicsDifferError
 from ingest.settings import IngestSettings
 from streams.contract.brokers import client_options
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Topic
@@ -28,6 +28,7 @@ _PROBE_S: Final = 2.0
 _PROBES_MISSED: Final = 5
 _CLOSE_S: Final = 3.0
 _BATCH_BYTES: Final = 1_000_000
+_PATIENCE_MS: Final = 1500
 
 
 class KafkaCommitLog:
@@ -40,7 +41,9 @@ class KafkaCommitLog:
     """
 
     def __init__(self, settings: IngestSettings) -> None:
+        """Raise KafkaFilesError when certificates cannot be read; nothing is connected yet."""
         self._settings = settings
+        self._options = _producer_options(settings)
         self._producer: AIOKafkaProducer | None = None
         self._trouble: str | None = "not connected to Kafka yet"
 
@@ -80,7 +83,7 @@ class KafkaCommitLog:
             await _stop(producer)
 
     async def _connect_and_watch(self) -> NoReturn:
-        producer = AIOKafkaProducer(**_producer_options(self._settings))
+        producer = AIOKafkaProducer(**self._options)
         try:
             await _start(producer, self._settings)
             await verify_topics(producer.client, self._settings)
@@ -123,6 +126,16 @@ class KafkaCommitLog:
             logger.info("connected to Kafka", extra={"brokers": self._settings.kafka_bootstrap_servers})
         else:
             logger.warning("callbacks are answered 503 until Kafka can take them: %s", trouble)
+
+
+def connection_options(settings: IngestSettings) -> dict[str, Any]:
+    """Return how aiokafka's clients reach the brokers; raises KafkaFilesError for unusable certificates."""
+    try:
+        return client_options(settings)
+    except OSError as error:
+        raise KafkaFilesError(
+            f"KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE or KAFKA_SSL_KEYFILE cannot be used: {error}"
+        ) from error
 
 
 async def verify_topics(client: AIOKafkaClient, settings: IngestSettings) -> None:
@@ -176,14 +189,14 @@ async def _send_together(producer: AIOKafkaProducer, name: str, records: Sequenc
 
 def _producer_options(settings: IngestSettings) -> dict[str, Any]:
     return {
-        **client_options(settings),
+        **connection_options(settings),
         "client_id": "routee-ingest",
         "acks": "all",
         "max_batch_size": _BATCH_BYTES,
         "max_request_size": _BATCH_BYTES,
         "linger_ms": 0,
         # Also how long a batch is tried: nobody waits for it any longer.
-        "request_timeout_ms": settings.ingest_ack_timeout_ms,
+        "request_timeout_ms": _PATIENCE_MS,
         "retry_backoff_ms": 50,
         "metadata_max_age_ms": 60_000,
     }

@@ -130,7 +130,7 @@ async def _until_stopped(background: Sequence[asyncio.Task[Any]], parent: int | 
         loop.add_signal_handler(number, stop.set)
     watchers: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait()), asyncio.create_task(_orphaned(parent))]
     try:
-        done, _ = await asyncio.wait([*watchers, background[0]], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([*watchers, *background], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:

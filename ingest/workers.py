@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 _RESTART_S: Final = 1.0
 _STOP_S: Final = 9.0
 _POLL_S: Final = 0.05
+# By itself, or by the signal before it had begun to listen to signals.
+_STOPPED: Final = (0, -int(signal.SIGTERM))
 
 Work = Callable[[socket.socket, Metrics, int], int]
 """What a worker does with its socket, its metrics and its parent's process id; returns the exit code."""
@@ -67,12 +69,13 @@ class Workers:
         deadline = time.monotonic() + _STOP_S
         code = 0
         while self._running and time.monotonic() < deadline:
-            code = max([code, *(abs(left) for _, left in self._gone())])
+            if any(left not in _STOPPED for _, left in self._gone()):
+                code = 1
             time.sleep(_POLL_S)
         if self._running:
             self._signal(signal.SIGKILL)
             code = 1
-        return min(code, 1)
+        return code
 
     def _start(self, worker: int) -> None:
         if self._stopping:
@@ -85,8 +88,10 @@ class Workers:
     def _be(self, worker: int) -> int:
         """Be a worker: never returns into what the parent was doing."""
         try:
-            for number, listener in enumerate(self._listeners):
-                if number != worker:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            for other, listener in enumerate(self._listeners):
+                if other != worker:
                     listener.close()
             return self._work(self._listeners[worker], Metrics(self._pages, worker), os.getppid())
         except BaseException:

@@ -14,8 +14,9 @@ from ingest.admission import Cause
 from ingest.commit_log import CommitLog, MemoryCommitLog
 from ingest.envelope import RECORD_BYTES, Record
 from ingest.kafka_log import KafkaCommitLog
+from ingest.lane import Lane, Outcome
 from ingest.metrics import Metrics
-from ingest.publisher import Lane, Outcome, Publisher, Terms
+from ingest.publisher import Publisher, Terms
 from ingest.settings import IngestSettings
 from streams.contract.keys import partition_of
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Topic

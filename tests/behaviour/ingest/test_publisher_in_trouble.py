@@ -11,8 +11,9 @@ import pytest
 from ingest.admission import Cause
 from ingest.commit_log import MemoryCommitLog
 from ingest.envelope import Record
+from ingest.lane import Lane, Outcome
 from ingest.metrics import Metrics
-from ingest.publisher import Lane, Outcome, Publisher, Terms
+from ingest.publisher import Publisher, Terms
 from streams.contract.topics import CALLBACKS_RAW, Topic
 from tests.support.wait import eventually_async
 
@@ -59,10 +60,12 @@ async def test_an_append_that_fails_is_told_and_the_next_one_is_tried(
     log.failing = True
     client = post(publisher)
     await eventually_async(lambda: client.outcomes)
+    assert publisher.trouble() == "Kafka does not acknowledge callbacks.raw 0"
     log.failing = False
     again = post(publisher)
     await eventually_async(lambda: again.outcomes)
     assert (client.outcomes, again.outcomes) == ([Outcome.FAILED], [Outcome.STORED])
+    assert publisher.trouble() is None
     assert publisher.pending.size == 0
 
 
