@@ -1,0 +1,51 @@
+"""TLS without a proxy in front."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from ingest.errors import CannotListenError
+from ingest.server import tls_context
+from ingest.settings import IngestSettings
+from tests.integration.ingest.wire import post, serving
+
+FOLDER = Path(__file__).parent / "tls"
+CERT, KEY = str(FOLDER / "cert.pem"), str(FOLDER / "key.pem")
+
+
+def settings(cert: str = CERT, key: str = KEY) -> IngestSettings:
+    return IngestSettings(_env_file=None, ingest_tls_cert=cert, ingest_tls_key=key)
+
+
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return what server and client need to speak TLS with each other."""
+    server = tls_context(settings())
+    assert server is not None
+    return server, ssl.create_default_context(cafile=CERT)
+
+
+async def test_callbacks_are_taken_over_tls() -> None:
+    async with serving(tls=contexts()) as server:
+        wire = await server.talk(post(), post() + post(), post(fields="Connection: close\r\n"))
+        assert await wire.statuses(4) == [200] * 4
+        assert await wire.is_closed()
+        assert len(server.callbacks) == 4
+
+
+async def test_refusals_reach_a_tls_client() -> None:
+    async with serving(tls=contexts()) as server:
+        wire = await server.talk(post(path="/callbacks/wrong"))
+        assert (await wire.reply()).status == 404
+        assert await wire.is_closed()
+
+
+@pytest.mark.parametrize(("cert", "key"), [("missing.pem", KEY), (KEY, KEY), (CERT, CERT)])
+def test_unusable_files_are_one_line(cert: str, key: str) -> None:
+    with pytest.raises(CannotListenError, match="INGEST_TLS_CERT and INGEST_TLS_KEY cannot be used") as wrong:
+        tls_context(settings(cert, key))
+    assert "\n" not in str(wrong.value)
+
+
+def test_without_a_certificate_there_is_no_tls() -> None:
+    assert tls_context(IngestSettings(_env_file=None)) is None
