@@ -52,14 +52,14 @@ class Look:
 Show = Callable[[Look], None]
 
 
-def traffic_options(seed: int, callback_url: str) -> TrafficOptions:
+def traffic_options(seed: int, callback_url: str, recipients: int) -> TrafficOptions:
     """Return the demo's traffic: four campaigns of both strategies, singles, and more faults than in real life."""
     return TrafficOptions(
         seed,
         callback_url,
         campaigns=4,
-        recipients=1500,
-        singles=400,
+        recipients=recipients,
+        singles=recipients // 4,
         strategies=(Strategy.ON_CHANGE, Strategy.ON_COMPLETION),
         conflicts=0.001,
         malformed=0.003,

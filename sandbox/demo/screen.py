@@ -5,6 +5,7 @@ What the demo shows: live bars on a terminal, plain lines in a pipe or a log.
 import io
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -124,12 +125,14 @@ def verdict_lines(audit: Audit, tally: Tally) -> Iterator[str]:
 
 
 def difference_lines(audit: Audit) -> Iterator[str]:
-    """Yield what is wrong, the first differences one by one."""
-    for difference in audit.differences[:_DIFFERENCES_SHOWN]:
-        yield str(difference)
-    more = len(audit.differences) - _DIFFERENCES_SHOWN
-    if more > 0:
-        yield f"… and {more:,} more"
+    """Yield what is wrong, a line per SMS, message, campaign or program, the first of them."""
+    fields = Counter(difference.thing for difference in audit.differences)
+    firsts = {difference.thing: difference for difference in reversed(audit.differences)}
+    for first in list(reversed(firsts.values()))[:_DIFFERENCES_SHOWN]:
+        more = fields[first.thing] - 1
+        yield f"{first}{f' (and {more} more of its fields)' if more else ''}"
+    if len(firsts) > _DIFFERENCES_SHOWN:
+        yield f"… and {len(firsts) - _DIFFERENCES_SHOWN:,} more"
 
 
 class _Bars:
