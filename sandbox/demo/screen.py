@@ -141,15 +141,12 @@ class _Bars:
     def __init__(self, planned: Sequence[Campaign]) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
-            TextColumn("{task.fields[strategy]}", style="dim"),
             BarColumn(bar_width=32),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[news]}", style="dim"),
         )
         self._tasks: dict[str, TaskID] = {
-            campaign.tracking_id: self._progress.add_task(
-                campaign.name, total=campaign.recipients, strategy=campaign.strategy.value, news=""
-            )
+            campaign.tracking_id: self._progress.add_task(campaign.name, total=campaign.recipients, news="")
             for campaign in planned
         }
 
@@ -187,7 +184,8 @@ class _PlainLines:
 
 
 def _news(row: dict[str, Any]) -> str:
-    return f"{row['messages_delivered']:,} delivered · Routee says {row['campaign_status'] or 'nothing yet'}"
+    status = f" · {row['campaign_status']}" if row["campaign_status"] else ""
+    return f"{row['messages_delivered']:,} delivered{status}"
 
 
 def _pace(look: Look) -> str:

@@ -1,0 +1,102 @@
+"""
+`routee-sandbox emulate` as a process: same traffic for the same seed, clean ends, clear words.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import orjson
+
+from sandbox.emulator.ledger import read_ledger
+from tests.integration.emulator.receiver import receiver
+from tests.support.wait import eventually_async
+
+PROGRAM = str(Path(sys.executable).with_name("routee-sandbox"))
+SMALL = ("--campaigns", "1", "--recipients", "20", "--singles", "10", "--malformed", "0.05")
+
+
+async def emulate(*options: str) -> tuple[int | None, str]:
+    """Run to the end; return exit code and what was said."""
+    process = await asyncio.create_subprocess_exec(
+        PROGRAM, "emulate", *options, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, said.decode()
+
+
+async def test_same_seed_same_traffic() -> None:
+    """Two runs over one connection post the same bytes in the same order; another seed posts others."""
+    async with receiver() as received:
+        runs = []
+        for seed in ("5", "5", "6"):
+            received.bodies.clear()
+            code, said = await emulate("--url", received.url, *SMALL, "--seed", seed, "--connections", "1")
+            assert code == 0, said
+            runs.append(list(received.bodies))
+    assert runs[0] == runs[1] != runs[2]
+
+
+async def test_requests_look_like_routee_s() -> None:
+    """Each is a POST of JSON to the path of the URL, secret included."""
+    async with receiver() as received:
+        await emulate("--url", received.url, *SMALL)
+        head = received.heads[0].decode()
+    assert head.startswith("POST /callbacks/s3cret HTTP/1.1\r\n")
+    assert "\r\nContent-Type: application/json" in head
+
+
+async def test_sigterm_ends_cleanly(tmp_path: Path) -> None:
+    """The ledger is whole, has everything that was posted, and says that it is not complete."""
+    ledger = tmp_path / "ledger.ndjson"
+    async with receiver() as received:
+        process = await asyncio.create_subprocess_exec(
+            PROGRAM, "emulate", "--url", received.url, "--rate", "200", "--ledger", str(ledger),
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        await eventually_async(lambda: len(received.bodies) > 20, deadline=30)
+        process.send_signal(signal.SIGTERM)
+        _, said = await asyncio.wait_for(process.communicate(), 10)
+        posted = len(received.bodies)
+    assert process.returncode == 0
+    assert b"Traceback" not in said
+    end = orjson.loads(ledger.read_bytes().splitlines()[-1])
+    assert end == {"type": "end", "complete": False, "callbacks": posted, "accepted": posted}
+    assert read_ledger(ledger).accepted == posted
+
+
+async def test_refused_for_good_is_a_failure() -> None:
+    """When Routee would have given up, the exit code is 1 and the last line says how many."""
+    async with receiver(lambda _: 503) as received:
+        code, said = await emulate("--url", received.url, *SMALL, "--retry-scale", "0.0000001")
+    assert code == 1
+    assert " never answered 200" in said.splitlines()[-1]
+
+
+async def test_nobody_at_the_url_is_one_line() -> None:
+    """Exit code 1 after a few tries, and a line that names the address."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        code, said = await emulate("--url", f"http://127.0.0.1:{port}/callbacks", *SMALL)
+    assert code == 1
+    (line,) = said.splitlines()
+    assert line.startswith(f"emulate: nobody answers at 127.0.0.1:{port} after 5 tries: ")
+
+
+async def test_a_ledger_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:
+    """Exit code 1, and a line that names the file."""
+    async with receiver() as received:
+        code, said = await emulate("--url", received.url, *SMALL, "--ledger", str(tmp_path / "no" / "ledger"))
+    assert code == 1
+    assert "Traceback" not in said
+    assert str(tmp_path / "no" / "ledger") in said
+
+
+async def test_wrong_options_are_wrong_usage() -> None:
+    """Exit code 2, and a last line that names the option."""
+    code, said = await emulate("--url", "somewhere")
+    assert code == 2
+    assert "argument --url: 'somewhere': a callback URL looks like" in said.splitlines()[-1]
