@@ -1,0 +1,161 @@
+"""
+What the documents say is what the code does.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from ingest.settings import IngestSettings
+from sandbox.settings import SandboxSettings
+from sinks.settings import SinksSettings
+from streams.contract.records import PUBLIC_RECORDS, Record
+from streams.contract.schemas import FOLDER, schema_json
+from streams.contract.settings import CommonSettings
+from streams.contract.topics import PUBLIC_TOPICS, Topic
+from streams.settings import StreamsSettings
+from tests.support.markdown import ROOT, Table, code, tables
+
+CONTRACT = ROOT / "streams" / "contract" / "README.md"
+PROGRAMS: dict[str, type[CommonSettings]] = {
+    "ingest": IngestSettings,
+    "streams": StreamsSettings,
+    "sinks": SinksSettings,
+    "sandbox": SandboxSettings,
+}
+FIELDS: dict[str, FieldInfo] = {
+    name.upper(): field for model in reversed(PROGRAMS.values()) for name, field in model.model_fields.items()
+}
+SETTINGS_HEADER = ("variable", "default", "meaning")
+SECTIONS = {
+    "callbacks.raw": "Envelope",
+    "callbacks.rejected": "Rejection",
+    "sms.status": "SMS status",
+    "campaign.progress": "Campaign progress",
+    "sinks.rejected": "Sink rejection",
+}
+
+
+def documents() -> list[Path]:
+    skipped = {".venv", ".sandbox", ".cache", "data"}
+    return sorted(file for file in ROOT.rglob("*.md") if not skipped & set(file.relative_to(ROOT).parts))
+
+
+def settings_tables() -> list[tuple[Path, Table]]:
+    return [(file, table) for file in documents() for table in tables(file) if table.header == SETTINGS_HEADER]
+
+
+def default_of(field: FieldInfo) -> str:
+    default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    if default is None:
+        return "none"
+    return f"`{default}`" if default != "" else "empty"
+
+
+def test_the_readme_lists_every_setting_once() -> None:
+    listed = [
+        row[0].strip("`") for file, table in settings_tables() if file == ROOT / "README.md" for row in table.rows
+    ]
+    assert sorted(listed) == sorted(FIELDS)
+
+
+def test_the_readmes_settings_table_has_the_defaults_of_the_code() -> None:
+    rows = [row for file, table in settings_tables() if file == ROOT / "README.md" for row in table.rows]
+    assert {row[0].strip("`"): row[1] for row in rows} == {name: default_of(field) for name, field in FIELDS.items()}
+    assert all(row[2] for row in rows)
+
+
+def test_no_settings_table_names_a_variable_that_nothing_reads() -> None:
+    named = {name for _, table in settings_tables() for row in table.rows for name in code(row[0])}
+    assert named <= set(FIELDS)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_setting_of_a_program_says_what_changing_it_does(program: str) -> None:
+    own = {
+        name: field for name, field in PROGRAMS[program].model_fields.items() if name not in CommonSettings.model_fields
+    }
+    assert [name for name, field in own.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("program", ["ingest", "streams", "sinks"])
+def test_the_sandbox_and_a_program_mean_the_same_default(program: str) -> None:
+    shared = PROGRAMS[program].model_fields.keys() & SandboxSettings.model_fields.keys()
+    assert shared > set(CommonSettings.model_fields)
+    for name in shared:
+        assert default_of(PROGRAMS[program].model_fields[name]) == default_of(SandboxSettings.model_fields[name])
+
+
+@pytest.mark.parametrize("topic", PUBLIC_RECORDS)
+def test_a_checked_in_schema_is_that_of_the_model(topic: str) -> None:
+    """`python -m streams.contract.schemas` writes them anew."""
+    assert (FOLDER / f"{topic}.json").read_bytes() == schema_json(PUBLIC_RECORDS[topic])
+
+
+def test_there_is_a_schema_for_each_public_topic_and_for_nothing_else() -> None:
+    assert {file.stem for file in FOLDER.iterdir()} == set(PUBLIC_RECORDS) == {topic.suffix for topic in PUBLIC_TOPICS}
+
+
+def kept(topic: Topic) -> str:
+    day = 24 * 60 * 60 * 1000
+    if topic.config["cleanup.policy"] == "compact":
+        assert topic.config["min.compaction.lag.ms"] == str(day)
+        return "the latest per key, all for at least a day"
+    return f"{int(topic.config['retention.ms']) // day} days"
+
+
+def test_the_topic_table_is_that_of_the_code() -> None:
+    (table,) = [table for table in tables(CONTRACT) if table.header[0] == "topic"]
+    prefix = CommonSettings.model_fields["kafka_topic_prefix"].default
+    assert [(row[0].strip("`"), row[3], row[4]) for row in table.rows] == [
+        (topic.name(prefix), kept(topic), topic.about.partition("; ")[2]) for topic in PUBLIC_TOPICS
+    ]
+    assert [row[2].lower() for row in table.rows] == [
+        f"[{SECTIONS[topic.suffix]}](#{SECTIONS[topic.suffix].replace(' ', '-')})".lower() for topic in PUBLIC_TOPICS
+    ]
+
+
+def word(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """Return the document's word for the type of a field."""
+    if "anyOf" in schema:
+        return " or ".join(word(one, definitions) for one in schema["anyOf"])
+    if "$ref" in schema:
+        return word(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if schema["type"] == "array":
+        return f"list of {word(schema['items'], definitions)}"
+    if schema["type"] == "object":
+        return "counts" if schema["additionalProperties"] is not True else "object"
+    if schema["type"] == "string" and "pattern" in schema:
+        return "money" if schema["pattern"].startswith("^-?") else "time"
+    return {"integer": "int", "boolean": "bool"}.get(schema["type"], str(schema["type"]))
+
+
+@pytest.mark.parametrize("topic", PUBLIC_RECORDS)
+def test_a_record_table_has_the_fields_and_types_of_the_model(topic: str) -> None:
+    model: type[Record] = PUBLIC_RECORDS[topic]
+    (table,) = [table for table in tables(CONTRACT) if table.heading == SECTIONS[topic]]
+    assert table.header == ("field", "type", "meaning")
+    schema = model.model_json_schema(mode="serialization")
+    expected = [(name, word(schema["properties"][name], schema.get("$defs", {}))) for name in model.model_fields]
+    assert [(row[0].strip("`"), row[1]) for row in table.rows] == expected
+    assert set(schema["required"]) == set(model.model_fields)
+
+
+@pytest.mark.parametrize("file", documents(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_somewhere(file: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", file.read_text())
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (file.parent / target).exists()] == []
+
+
+def test_the_changelog_has_a_place_for_what_is_not_released() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## \[(\w+)\]", text, re.MULTILINE)[0] == "Unreleased"
+
+
+def test_code_in_a_table_cell_is_found() -> None:
+    assert code("`a`, then `b c`") == ["a", "b c"]

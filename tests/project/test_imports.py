@@ -1,0 +1,142 @@
+"""
+Who may import whom, and that importing does nothing.
+"""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.markdown import ROOT
+
+PROGRAMS = ("ingest", "streams", "sinks", "sandbox")
+PURE = (
+    "ingest/admission.py",
+    "ingest/envelope.py",
+    "streams/domain",
+    "sinks/batch.py",
+    "sinks/rows.py",
+    "sinks/errors.py",
+    "sinks/source.py",
+    "sandbox/emulator/traffic",
+)
+# What would let a clock, a client, chance or the machine into a decision.
+WORLD = {
+    *("faust", "mode", "aiokafka", "kafka", "clickhouse_connect", "chdb", "requests", "httptools", "uvloop"),
+    *("asyncio", "concurrent", "multiprocessing", "socket", "ssl", "http", "urllib", "subprocess", "threading"),
+    *("os", "pathlib", "shutil", "signal", "sys", "tempfile", "time", "secrets", "logging"),
+}
+# Of our own packages a pure module may use other pure ones, and these of the contract.
+PURE_CONTRACT = {f"streams.contract.{name}" for name in ("codec", "keys", "records", "topics")}
+
+BREACHES = {
+    "ingest, sinks and sandbox are independent programs": ("ingest/settings.py", "import sandbox.errors"),
+    "of streams, the other programs import the contract only": ("sinks/rows.py", "import streams.domain"),
+    "the contract rests on the standard library, pydantic and orjson": ("streams/contract/keys.py", "import kafka"),
+    "the pure core touches no clock, socket, client or log": ("streams/domain/__init__.py", "import time"),
+}
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = Path(sys.executable).with_name("lint-imports")
+    return subprocess.run([command, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("copy")
+    for program in PROGRAMS:
+        shutil.copytree(ROOT / program, folder / program, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def test_the_import_rules_hold(copy: Path) -> None:
+    result = lint(copy)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("rule", BREACHES)
+def test_each_import_rule_notices_a_breach(copy: Path, rule: str) -> None:
+    name, line = BREACHES[rule]
+    file = copy / name
+    before = file.read_text()
+    file.write_text(f"{before}\n{line}\n")
+    result = lint(copy)
+    file.write_text(before)
+    assert result.returncode == 1
+    assert f"{rule} BROKEN" in result.stdout
+
+
+def modules(*places: str) -> list[Path]:
+    paths = [ROOT / place for place in places]
+    assert all(path.exists() for path in paths)
+    return [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
+
+
+def imported(tree: ast.AST) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return names
+
+
+@pytest.mark.parametrize("file", modules(*PURE), ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_pure_module_knows_no_clock_no_chance_and_no_machine(file: Path) -> None:
+    tree = ast.parse(file.read_text())
+    assert not {name.split(".")[0] for name in imported(tree)} & WORLD
+    whole = {one.name for node in ast.walk(tree) if isinstance(node, ast.Import) for one in node.names}
+    assert "random" not in whole, "chance is handed in, as a Random"
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    methods = {call.attr for call in calls if isinstance(call, ast.Attribute)}
+    assert not methods & {"now", "utcnow", "today", "uuid4", "uuid1"}
+
+
+@pytest.mark.parametrize("file", modules(*PURE), ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_pure_module_rests_on_pure_ones(file: Path) -> None:
+    pure = {str(path.relative_to(ROOT).with_suffix("")).replace("/", ".") for path in modules(*PURE)} | PURE_CONTRACT
+    pure |= {name.removesuffix(".__init__") for name in pure}
+    ours = {name for name in imported(ast.parse(file.read_text())) if name.split(".")[0] in PROGRAMS}
+    assert ours <= pure
+
+
+def import_everything(folder: Path, *packages: str) -> str:
+    """Return what was done besides importing, a line each."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.support.import_everything", *packages]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_importing_any_module_does_nothing() -> None:
+    """No environment is read, no thread, process or connection begun."""
+    assert import_everything(ROOT, *PROGRAMS) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "deed"),
+    [
+        ("import os; os.environ.get('INGEST_PORT')", "reads INGEST_PORT"),
+        ("import socket; socket.socket().bind(('127.0.0.1', 0))", "socket.bind"),
+        (
+            "import threading, time; threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+            "_thread.start_new_thread",
+        ),
+        ("import subprocess; subprocess.run(['true'])", "subprocess.Popen"),
+    ],
+)
+def test_a_module_that_acts_on_import_is_noticed(copy: Path, line: str, deed: str) -> None:
+    shutil.copytree(ROOT / "tests" / "support", copy / "tests" / "support", dirs_exist_ok=True)
+    (copy / "tests" / "__init__.py").touch()
+    file = copy / "streams" / "contract" / "keys.py"
+    before = file.read_text()
+    file.write_text(f"{before}\n{line}\n")
+    said = import_everything(copy, "streams.contract")
+    file.write_text(before)
+    assert said.startswith(f"streams/contract/keys.py: {deed}")
