@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from streams.contract.records import Reason
 from streams.domain import coercion
+from streams.domain.coercion import TEXT_MAX_CHARS
 from streams.domain.dates import NO_DATE, read_date
 from streams.domain.policy import Policy
 from streams.domain.privacy import holds_one_time_code, shown_recipient
@@ -94,7 +95,7 @@ def _read_details(body: Body, status: Body, policy: Policy, notes: list[str]) ->
     get = body.get
     details: Details = [
         value
-        if (value := get(name)).__class__ is str and 0 < len(value) <= coercion.TEXT_MAX_CHARS
+        if (value := get(name)).__class__ is str and 0 < len(value) <= TEXT_MAX_CHARS
         else coercion.text(value, name, notes)
         for name in _TEXTS
     ]

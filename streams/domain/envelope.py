@@ -54,7 +54,7 @@ def bodies_of(value: bytes, expected: int) -> list[bytes]:
     for token in _TOKEN.finditer(value):
         mark = token[0][:1]
         if mark == b'"':
-            key = token[0] if depth == 1 else key
+            key = token[0]
         elif mark in b"[{":
             depth += 1
             if depth == _DEPTH_OF_CALLBACKS and key == b'"callbacks"':

@@ -17,6 +17,8 @@ MAX_PARTS: Final = 255
 ROW_MAX_BYTES: Final = 256 * 1024
 """No message comes near it, but anyone can post parts, and a row that outgrows a Kafka record stops its partition."""
 
+_WHOLE: Final = (None, 1)  # parts of a message that is one SMS
+
 
 class Message(NamedTuple):
     """The row of a message."""
@@ -30,7 +32,7 @@ class Message(NamedTuple):
     def status(self) -> str:
         """Return the status of the whole message; a part that is not seen yet counts as `Sent`."""
         words = [sms.status for sms in self.parts]
-        if len(words) == 1 and self.parts[0].details[PARTS] in (None, 1):
+        if len(words) == 1 and self.parts[0].details[PARTS] in _WHOLE:
             return words[0]
         if expected_parts(self.parts) > len(words):
             words.append(SENT)
@@ -129,9 +131,10 @@ def contribution(message: Message) -> Contribution | None:
         details = sms.details
         if details[CAMPAIGN] is None:
             return None
+        status = sms.status if details[PARTS] in _WHOLE else message.status
         price = details[PRICE] or 0
         conflicts = changes_of_mind(sms.finals)
-        return details[CAMPAIGN], details[CAMPAIGN_NAME], message.status, [sms.status], price, conflicts
+        return details[CAMPAIGN], details[CAMPAIGN_NAME], status, [sms.status], price, conflicts
     campaign = max((sms.details[CAMPAIGN] for sms in parts if sms.details[CAMPAIGN]), default=None)
     name = max((sms.details[CAMPAIGN_NAME] for sms in parts if sms.details[CAMPAIGN_NAME]), default=None)
     if campaign is None:
