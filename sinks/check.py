@@ -20,7 +20,7 @@ def problems(settings: SinksSettings) -> Iterator[str]:
     prefix = settings.kafka_topic_prefix
     yield from check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
     yield from _clickhouse(settings)
-    yield from _folder(settings.sinks_files_root)
+    yield from folder_problems(settings.sinks_files_root)
 
 
 def _clickhouse(settings: SinksSettings) -> Iterator[str]:
@@ -34,7 +34,7 @@ def _clickhouse(settings: SinksSettings) -> Iterator[str]:
         yield str(error)
 
 
-def _folder(root: Path) -> Iterator[str]:
+def folder_problems(root: Path) -> Iterator[str]:
     """Look at the folder, or at the nearest one above it, in which it would be made."""
     there = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
     if not there.is_dir():

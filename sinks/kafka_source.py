@@ -4,7 +4,8 @@ Records from Kafka, by kafka-python and its consumer group.
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer
@@ -19,6 +20,7 @@ from streams.contract.settings import CommonSettings
 
 _log = logging.getLogger(__name__)
 
+_BOOTSTRAP_MS: Final = 5_000
 _ASK_MS: Final = 5_000
 _CLOSE_MS: Final = 1_500
 
@@ -74,8 +76,6 @@ class KafkaSource:
         if problems:
             self._consumer.close(timeout_ms=_CLOSE_MS)
             raise TopicError("; ".join(problems))
-        # It warns when the machine is busy.
-        logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
         self._consumer.subscribe(topics=list(topics), listener=_Listener(self._notes))
 
     def poll(self, seconds: float, max_records: int) -> Polled:
@@ -165,14 +165,30 @@ class KafkaSource:
 
 
 def _consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN401 - kafka-python has no types
+    # It warns when the machine is busy.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
     try:
-        return KafkaConsumer(
-            group_id=group, **CONSUMER_OPTIONS, **client_options(settings), bootstrap_timeout_ms=10_000
-        )
+        with _silent("kafka"):
+            return KafkaConsumer(
+                group_id=group, **CONSUMER_OPTIONS, **client_options(settings), bootstrap_timeout_ms=_BOOTSTRAP_MS
+            )
     except (KafkaError, OSError) as error:
         raise ConnectError(
-            f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: {type(error).__name__}"
+            f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: no broker answers as the KAFKA_ settings "
+            f"describe it ({type(error).__name__})"
         ) from error
+
+
+@contextmanager
+def _silent(logger: str) -> Iterator[None]:
+    """Keep a library from logging, at length, what it is about to raise."""
+    found = logging.getLogger(logger)
+    level = found.level
+    found.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        found.setLevel(level)
 
 
 def topic_problems(consumer: Any, topics: Sequence[str], partitions: int) -> list[str]:  # noqa: ANN401 - same

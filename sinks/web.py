@@ -35,22 +35,24 @@ class StatusServer:
         self._server.server_close()
 
 
-def _handler(registry: CollectorRegistry, readiness: Readiness) -> type[BaseHTTPRequestHandler]:
-    def answer(path: str) -> tuple[int, str, bytes]:
-        match path:
-            case "/livez":
-                return 200, _TEXT, b"alive\n"
-            case "/readyz":
-                reasons = readiness.reasons
-                return (503, _TEXT, "\n".join([*reasons, ""]).encode()) if reasons else (200, _TEXT, b"ready\n")
-            case "/metrics":
-                return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
-            case _:
-                return 404, _TEXT, b"/livez, /readyz, /metrics\n"
+def answer(path: str, registry: CollectorRegistry, readiness: Readiness) -> tuple[int, str, bytes]:
+    """Return status, content type and body for a path."""
+    match path.partition("?")[0]:
+        case "/livez":
+            return 200, _TEXT, b"alive\n"
+        case "/readyz":
+            reasons = readiness.reasons
+            return (503, _TEXT, "\n".join([*reasons, ""]).encode()) if reasons else (200, _TEXT, b"ready\n")
+        case "/metrics":
+            return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
+        case _:
+            return 404, _TEXT, b"/livez, /readyz, /metrics\n"
 
+
+def _handler(registry: CollectorRegistry, readiness: Readiness) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, content_type, body = answer(self.path.partition("?")[0])
+            status, content_type, body = answer(self.path, registry, readiness)
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))

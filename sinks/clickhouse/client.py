@@ -69,8 +69,9 @@ def connect(settings: SinksSettings, database: str | None = None) -> ClickHouse:
 
     ConnectError when ClickHouse cannot be reached or refuses the user: one line that says which.
     """
-    # The client logs what it raises.
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    # They log what they raise.
+    for library in ("clickhouse_connect", "urllib3"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     url = urlsplit(settings.clickhouse_url)
     try:
         client = clickhouse_connect.get_client(

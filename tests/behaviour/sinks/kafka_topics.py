@@ -25,43 +25,52 @@ def create_topics(bootstrap_servers: str, prefix: str, partitions: int) -> None:
         admin.close()
 
 
-class Producing:
-    """Puts records on partitions, acknowledged when `produce` returns."""
+class Topics:
+    """The topics under one prefix, from outside."""
 
     def __init__(self, bootstrap_servers: str, prefix: str) -> None:
-        self._prefix = prefix
+        self._bootstrap_servers = bootstrap_servers
+        self.prefix = prefix
         self._producer = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=5)
 
     def produce(self, suffix: str, values: Iterable[tuple[int, bytes | None]], timestamp: int | None = None) -> None:
-        """Put (partition, value) pairs on a topic, in order."""
+        """Put (partition, value) pairs on a topic, in order; they are acknowledged when this returns."""
         sent = [
             self._producer.send(
-                self._prefix + suffix, key=b"key", value=value, partition=partition, timestamp_ms=timestamp
+                self.prefix + suffix, key=b"key", value=value, partition=partition, timestamp_ms=timestamp
             )
             for partition, value in values
         ]
         for future in sent:
             future.get(timeout=30)
 
+    def everything(self, suffix: str) -> dict[tuple[int, int], bytes | None]:
+        """Return all records of a topic by (partition, offset)."""
+        consumer = KafkaConsumer(bootstrap_servers=self._bootstrap_servers, enable_auto_commit=False)
+        topic = self.prefix + suffix
+        try:
+            partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+            consumer.assign(partitions)
+            consumer.seek_to_beginning(*partitions)
+            ends = consumer.end_offsets(partitions)
+            found: dict[tuple[int, int], bytes | None] = {}
+            deadline = time.monotonic() + 60
+            while any(consumer.position(partition) < end for partition, end in ends.items()):
+                assert time.monotonic() < deadline
+                for records in consumer.poll(timeout_ms=200, max_records=10_000).values():
+                    found.update({(record.partition, record.offset): record.value for record in records})
+            return found
+        finally:
+            consumer.close()
+
+    def forget_commits(self, group: str) -> None:
+        """Delete what a group has committed; it must have no members."""
+        admin = KafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
+        try:
+            admin.delete_groups([self.prefix + group])
+        finally:
+            admin.close()
+
     def close(self) -> None:
         """Close the producer."""
         self._producer.close()
-
-
-def everything(bootstrap_servers: str, topic: str) -> dict[tuple[int, int], bytes | None]:
-    """Return all records of a topic by (partition, offset)."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
-    try:
-        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
-        consumer.assign(partitions)
-        consumer.seek_to_beginning(*partitions)
-        ends = consumer.end_offsets(partitions)
-        found: dict[tuple[int, int], bytes | None] = {}
-        deadline = time.monotonic() + 60
-        while any(consumer.position(partition) < end for partition, end in ends.items()):
-            assert time.monotonic() < deadline
-            for records in consumer.poll(timeout_ms=200, max_records=10_000).values():
-                found.update({(record.partition, record.offset): record.value for record in records})
-        return found
-    finally:
-        consumer.close()

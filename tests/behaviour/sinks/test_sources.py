@@ -13,7 +13,7 @@ from sinks.errors import PositionError
 from sinks.kafka_source import KafkaSource
 from sinks.source import MemorySource, MemoryTopics, Source, TopicPartition
 from streams.contract.settings import CommonSettings
-from tests.behaviour.sinks.kafka_topics import Producing, create_topics
+from tests.behaviour.sinks.kafka_topics import Topics, create_topics
 
 PARTITIONS = 3
 Positions = Mapping[int, int | None]
@@ -53,16 +53,16 @@ class OnKafka:
         self._prefix = prefix
         self._settings = CommonSettings(kafka_bootstrap_servers=kafka.bootstrap_servers, kafka_partitions=PARTITIONS)
         create_topics(kafka.bootstrap_servers, prefix, PARTITIONS)
-        self._producing = Producing(kafka.bootstrap_servers, prefix)
+        self._topics = Topics(kafka.bootstrap_servers, prefix)
 
     def join(self) -> Source:
         return KafkaSource(self._settings, [self.topic], f"{self._prefix}group")
 
     def append(self, partition: int, *values: bytes | None) -> None:
-        self._producing.produce("sms.status", [(partition, value) for value in values])
+        self._topics.produce("sms.status", [(partition, value) for value in values])
 
     def close(self) -> None:
-        self._producing.close()
+        self._topics.close()
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])

@@ -12,7 +12,7 @@ from sandbox.kafka import KafkaCluster
 from sinks.cli import run_schema
 from sinks.clickhouse.client import ClickHouse, connect
 from sinks.settings import SinksSettings
-from tests.behaviour.sinks.kafka_topics import Producing, create_topics
+from tests.behaviour.sinks.kafka_topics import Topics, create_topics
 from tests.integration.sinks.running import Running
 
 PARTITIONS = 3
@@ -39,10 +39,10 @@ def tables(settings: SinksSettings) -> Iterator[ClickHouse]:
 
 
 @pytest.fixture
-def producing(kafka: KafkaCluster, topic_prefix: str) -> Iterator[Producing]:
+def topics(kafka: KafkaCluster, topic_prefix: str) -> Iterator[Topics]:
     """Give the topics, to produce to."""
     create_topics(kafka.bootstrap_servers, topic_prefix, PARTITIONS)
-    opened = Producing(kafka.bootstrap_servers, topic_prefix)
+    opened = Topics(kafka.bootstrap_servers, topic_prefix)
     yield opened
     opened.close()
 

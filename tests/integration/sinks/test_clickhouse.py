@@ -8,12 +8,11 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from sandbox.kafka import KafkaCluster
 from sinks.clickhouse.client import ClickHouse
 from sinks.settings import SinksSettings
 from streams.contract.codec import encode
 from streams.contract.records import SinkRejection
-from tests.behaviour.sinks.kafka_topics import Producing, everything
+from tests.behaviour.sinks.kafka_topics import Topics
 from tests.behaviour.sinks.records import campaign, final, rejection, sms
 from tests.integration.sinks.conftest import PARTITIONS
 from tests.integration.sinks.running import Running, Sink, Wire
@@ -57,11 +56,11 @@ def wait_until_ready(sink: Sink) -> None:
     eventually(lambda: sink.get("/readyz")[0] == 200, 40)
 
 
-def test_every_topic_reaches_its_table(tables: ClickHouse, producing: Producing, running: Running) -> None:
+def test_every_topic_reaches_its_table(tables: ClickHouse, topics: Topics, running: Running) -> None:
     sink = running.start("clickhouse")
-    producing.produce("sms.status", statuses(30))
-    producing.produce("campaign.progress", [(0, encode(campaign("one"))), (0, encode(campaign("one", revision=2)))])
-    producing.produce("callbacks.rejected", [(1, encode(rejection())), (2, encode(rejection(index=7)))])
+    topics.produce("sms.status", statuses(30))
+    topics.produce("campaign.progress", [(0, encode(campaign("one"))), (0, encode(campaign("one", revision=2)))])
+    topics.produce("callbacks.rejected", [(1, encode(rejection())), (2, encode(rejection(index=7)))])
     expect(tables, 30)
     eventually(lambda: tables.rows("SELECT campaign_tracking_id, revision FROM campaigns") == [("one", 2)], 20)
     eventually(lambda: tables.rows("SELECT count() FROM rejections") == [(2,)], 20)
@@ -72,13 +71,13 @@ def test_every_topic_reaches_its_table(tables: ClickHouse, producing: Producing,
 
 
 def test_killed_at_any_moment_it_ends_with_the_latest_records(
-    tables: ClickHouse, producing: Producing, running: Running
+    tables: ClickHouse, topics: Topics, running: Running
 ) -> None:
     chance = random.Random(7)  # noqa: S311 - moments, not secrets
     total = 0
     for _ in range(3):
         sink = running.start("clickhouse", SINKS_BATCH_SECONDS="0.05", SINKS_BATCH_ROWS="200")
-        producing.produce("sms.status", statuses(800, total))
+        topics.produce("sms.status", statuses(800, total))
         total += 800
         aim = len(history(tables)) + chance.randrange(200, 1200)
         wait_for_history(tables, aim)
@@ -88,7 +87,7 @@ def test_killed_at_any_moment_it_ends_with_the_latest_records(
 
 
 def test_a_bad_row_is_kept_with_clickhouses_own_words_and_the_rest_is_written(
-    tables: ClickHouse, producing: Producing, running: Running, kafka: KafkaCluster, topic_prefix: str
+    tables: ClickHouse, topics: Topics, running: Running
 ) -> None:
     good = statuses(100)
     bad = [
@@ -107,14 +106,11 @@ def test_a_bad_row_is_kept_with_clickhouses_own_words_and_the_rest_is_written(
         (1, b""),
         *good[90:],
     ]
-    producing.produce("sms.status", records)
+    topics.produce("sms.status", records)
     sink = running.start("clickhouse")
     expect(tables, 100)
     eventually(lambda: sink.metric("routee_sinks_lag_records") == 0, 20)
-    kept = [
-        SinkRejection(**orjson.loads(value or b""))
-        for value in everything(kafka.bootstrap_servers, f"{topic_prefix}sinks.rejected").values()
-    ]
+    kept = [SinkRejection(**orjson.loads(value or b"")) for value in topics.everything("sinks.rejected").values()]
     assert sorted((found.value or found.value_base64 or "") for found in kept) == sorted(
         [*(value.decode() for value in bad[:-1]), "/3sic21zX2tleSI6MX3+"]
     )
@@ -123,18 +119,16 @@ def test_a_bad_row_is_kept_with_clickhouses_own_words_and_the_rest_is_written(
     assert "VIOLATED_CONSTRAINT" in errors["{}"]
     assert "(while reading the value of key revision)" in errors[bad[4].decode()]
     assert {(found.sink, found.table, found.topic) for found in kept} == {
-        ("clickhouse", "sms_status", f"{topic_prefix}sms.status")
+        ("clickhouse", "sms_status", f"{topics.prefix}sms.status")
     }
     assert sink.metric("routee_sinks_rejected_rows_total") == len(bad)
     assert sink.metric("routee_sinks_empty_records_total") == 2
     assert not any("perhaps" in str(line) for line in sink.lines)
 
 
-def test_a_flood_of_bad_rows_ends_it_and_commits_nothing(
-    tables: ClickHouse, producing: Producing, running: Running
-) -> None:
+def test_a_flood_of_bad_rows_ends_it_and_commits_nothing(tables: ClickHouse, topics: Topics, running: Running) -> None:
     del tables
-    producing.produce("sms.status", [(0, b"garbage")] * 200)
+    topics.produce("sms.status", [(0, b"garbage")] * 200)
     for _ in range(2):
         sink = running.start("clickhouse", SINKS_MAX_REJECTED_PER_MINUTE="50")
         assert sink.process.wait(60) == 1
@@ -149,13 +143,13 @@ def wire(settings: SinksSettings) -> Iterator[Wire]:
 
 
 def test_while_clickhouse_is_away_it_stays_a_member_and_then_goes_on(
-    tables: ClickHouse, producing: Producing, running: Running, wire: Wire
+    tables: ClickHouse, topics: Topics, running: Running, wire: Wire
 ) -> None:
     sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
-    producing.produce("sms.status", statuses(50))
+    topics.produce("sms.status", statuses(50))
     expect(tables, 50)
     wire.cut()
-    producing.produce("sms.status", statuses(50, 50))
+    topics.produce("sms.status", statuses(50, 50))
     eventually(lambda: sink.get("/readyz") == (503, "store: ClickHouse says no answer\n"), 30)
     # Longer than a session: a member that does not poll or beat would be put out of the group.
     eventually(lambda: sink.metric("routee_sinks_retries_total") >= 6, 60)
@@ -171,11 +165,11 @@ def test_while_clickhouse_is_away_it_stays_a_member_and_then_goes_on(
     [(241, "MEMORY_LIMIT_EXCEEDED"), (242, "TABLE_IS_READ_ONLY")],
 )
 def test_while_clickhouse_refuses_for_now_the_rows_are_tried_again(
-    tables: ClickHouse, producing: Producing, running: Running, wire: Wire, refusal: tuple[int, str]
+    tables: ClickHouse, topics: Topics, running: Running, wire: Wire, refusal: tuple[int, str]
 ) -> None:
     wire.refusal = refusal
     sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
-    producing.produce("sms.status", statuses(20))
+    topics.produce("sms.status", statuses(20))
     eventually(lambda: wire.refused >= 2, 60)
     assert sink.get("/readyz") == (503, f"store: ClickHouse says {refusal[1]} ({refusal[0]})\n")
     wire.refusal = None
@@ -184,53 +178,51 @@ def test_while_clickhouse_refuses_for_now_the_rows_are_tried_again(
 
 
 def test_a_connection_that_is_cut_in_the_middle_of_an_insert_loses_nothing(
-    tables: ClickHouse, producing: Producing, running: Running, wire: Wire
+    tables: ClickHouse, topics: Topics, running: Running, wire: Wire
 ) -> None:
     sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
     wait_until_ready(sink)
     wire.cut_after = 100_000
-    producing.produce("sms.status", statuses(400))
+    topics.produce("sms.status", statuses(400))
     eventually(lambda: sink.metric("routee_sinks_retries_total") >= 2, 60)
     wire.cut_after = None
     expect(tables, 400)
 
 
-def test_too_many_parts_in_the_real_engine_are_waited_for(
-    tables: ClickHouse, producing: Producing, running: Running
-) -> None:
+def test_too_many_parts_in_the_real_engine_are_waited_for(tables: ClickHouse, topics: Topics, running: Running) -> None:
     sink = running.start("clickhouse")
-    producing.produce("sms.status", statuses(1))
+    topics.produce("sms.status", statuses(1))
     expect(tables, 1)
     tables.execute("ALTER TABLE sms_status MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 0")
-    producing.produce("sms.status", statuses(9, 1))
+    topics.produce("sms.status", statuses(9, 1))
     eventually(lambda: "TOO_MANY_PARTS" in sink.get("/readyz")[1], 30)
     tables.execute("ALTER TABLE sms_status RESET SETTING parts_to_throw_insert, parts_to_delay_insert")
     expect(tables, 10)
 
 
 def test_asked_to_stop_it_writes_what_it_has_and_leaves_at_once(
-    tables: ClickHouse, producing: Producing, running: Running
+    tables: ClickHouse, topics: Topics, running: Running
 ) -> None:
     sink = running.start("clickhouse", SINKS_BATCH_SECONDS="600")
     wait_until_ready(sink)
-    producing.produce("sms.status", statuses(40))
+    topics.produce("sms.status", statuses(40))
     eventually(lambda: sink.metric("routee_sinks_lag_records") == 80, 20)
     code, seconds = sink.stop()
     assert (code, seconds < 10) == (0, True)
     expect(tables, 40, seconds=0)
     successor = running.start("clickhouse")
-    producing.produce("sms.status", statuses(1, 40))
+    topics.produce("sms.status", statuses(1, 40))
     expect(tables, 41)
     assert successor.metric("routee_sinks_rows_total") == 2
 
 
 def test_asked_to_stop_while_clickhouse_is_away_it_stops_all_the_same(
-    tables: ClickHouse, producing: Producing, running: Running, wire: Wire
+    tables: ClickHouse, topics: Topics, running: Running, wire: Wire
 ) -> None:
     sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
     wait_until_ready(sink)
     wire.cut()
-    producing.produce("sms.status", statuses(20))
+    topics.produce("sms.status", statuses(20))
     eventually(lambda: sink.metric("routee_sinks_retries_total") >= 1, 30)
     code, seconds = sink.stop()
     assert (code, seconds < 10) == (0, True)
@@ -238,26 +230,26 @@ def test_asked_to_stop_while_clickhouse_is_away_it_stops_all_the_same(
     expect(tables, 20)
 
 
-def test_two_processes_share_the_work(tables: ClickHouse, producing: Producing, running: Running) -> None:
+def test_two_processes_share_the_work(tables: ClickHouse, topics: Topics, running: Running) -> None:
     sinks = [running.start("clickhouse"), running.start("clickhouse")]
     for sink in sinks:
         wait_until_ready(sink)
-    producing.produce("sms.status", statuses(300))
+    topics.produce("sms.status", statuses(300))
     expect(tables, 300)
-    producing.produce("sms.status", statuses(300, 300))
+    topics.produce("sms.status", statuses(300, 300))
     sinks[0].stop()
     expect(tables, 600)
 
 
-def test_it_does_not_start_without_the_schema(settings: SinksSettings, producing: Producing, running: Running) -> None:
-    del settings, producing
+def test_it_does_not_start_without_the_schema(settings: SinksSettings, topics: Topics, running: Running) -> None:
+    del settings, topics
     sink = running.start("clickhouse", CLICKHOUSE_DATABASE="default")
     assert sink.process.wait(30) == 1
     assert "run `routee-sinks schema`" in sink.messages[-1]
 
 
-def test_it_does_not_start_when_topics_differ(tables: ClickHouse, producing: Producing, running: Running) -> None:
-    del tables, producing
+def test_it_does_not_start_when_topics_differ(tables: ClickHouse, topics: Topics, running: Running) -> None:
+    del tables, topics
     sink = running.start("clickhouse", KAFKA_PARTITIONS=str(PARTITIONS + 1))
     assert sink.process.wait(30) == 1
     assert f"has {PARTITIONS} partitions, KAFKA_PARTITIONS={PARTITIONS + 1}" in sink.messages[-1]
