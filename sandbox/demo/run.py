@@ -6,12 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sandbox.audit.audit import Audit, Kafka, Sources, audit
-from sandbox.audit.clickhouse import ClickHouse
+from sandbox.audit.audit import Audit, audit
+from sandbox.audit.command import sources_of
 from sandbox.audit.errors import SourceError
 from sandbox.emulator.connection import Target
 from sandbox.emulator.ledger import Ledger, read_ledger
@@ -70,25 +69,17 @@ class Run:
     """One run of the demo in a sandbox that is up; its ledger lies in the sandbox's folder."""
 
     def __init__(self, sandbox: Sandbox, traffic: TrafficOptions, start: int, rate: float) -> None:
-        settings = sandbox.settings
         self.campaigns = campaigns(traffic, start)
-        self.clickhouse = ClickHouse(
-            sandbox.addresses.clickhouse,
-            settings.clickhouse_user,
-            settings.clickhouse_database,
-            settings.clickhouse_password.get_secret_value(),
+        self._sources = replace(
+            sources_of(sandbox.settings),
+            ingest_metrics=f"{sandbox.addresses.ingest}/metrics",
+            streams_metrics=f"{sandbox.addresses.streams}/metrics",
         )
-        self._ledger = settings.sandbox_dir / "ledger.ndjson"
-        self._addresses = sandbox.addresses
-        self._kafka = Kafka(sandbox.addresses.kafka, settings.kafka_topic_prefix)
+        self.clickhouse = self._sources.clickhouse
+        self._ledger = sandbox.settings.sandbox_dir / "ledger.ndjson"
         self._traffic = traffic
         self._start = start
         self._rate = rate
-
-    @property
-    def ledger(self) -> Path:
-        """Return where the ledger is."""
-        return self._ledger
 
     async def send(self, show: Show, swallow: Callable[[Callback], bool] | None) -> Tally:
         """Send all traffic and wait until ClickHouse has the end of it; `show` is called a few times a second."""
@@ -106,6 +97,14 @@ class Run:
         took = time.monotonic() - began
         await self._arrive(lambda rows: show(Look(sender.tally, took, rows)))
         return sender.tally
+
+    def audit(self) -> Audit:
+        """Hold topics, tables and metrics against the ledger, once the pipeline is quiet."""
+        return audit(read_ledger(self._ledger), self._sources, quiet_seconds=6.0)
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return the campaigns as ClickHouse has them."""
+        return list(self.clickhouse.rows(_CAMPAIGNS))
 
     async def _arrive(self, show: Callable[[Rows], None]) -> None:
         """Show on until every message has come to its end, or nothing moves any more."""
@@ -128,15 +127,6 @@ class Run:
         with suppress(SourceError):  # the next look will do
             return {row["campaign_tracking_id"]: row for row in self.clickhouse.rows(_PROGRESS)}
         return {}
-
-    def audit(self) -> Audit:
-        """Hold topics, tables and metrics against the ledger, once the pipeline is quiet."""
-        pages = f"{self._addresses.ingest}/metrics", f"{self._addresses.streams}/metrics"
-        return audit(read_ledger(self._ledger), Sources(self.clickhouse, self._kafka, *pages), quiet_seconds=6.0)
-
-    def table(self) -> list[dict[str, Any]]:
-        """Return the campaigns as ClickHouse has them."""
-        return list(self.clickhouse.rows(_CAMPAIGNS))
 
 
 class SwallowOne:

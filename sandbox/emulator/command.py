@@ -14,13 +14,15 @@ from typing import Final
 
 import uvloop
 
-from sandbox.emulator.arguments import send_options, traffic_options
+from sandbox.emulator.arguments import add_arguments, send_options, traffic_options
 from sandbox.emulator.connection import Target
 from sandbox.emulator.errors import EmulatorError
 from sandbox.emulator.ledger import Ledger
 from sandbox.emulator.sender import Sender, SendOptions, Tally, reach
 from sandbox.emulator.traffic.options import TrafficOptions
 from sandbox.emulator.traffic.schedule import schedule
+
+__all__ = ["add_arguments", "default_start", "run"]
 
 _PROGRESS_SECONDS: Final = 5.0
 

@@ -2,6 +2,7 @@
 Every callback that was accepted is accounted for: applied, duplicate, stale, conflict, report or rejected.
 """
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +18,7 @@ from sandbox.stack import Sandbox
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
+PROGRAM = str(Path(sys.executable).with_name("routee-sandbox"))
 TRAFFIC = (
     "--campaigns 2 --recipients 250 --singles 60 --strategy mixed --seed 21 --rate 600 "
     "--duplicates 0.1 --reorder 0.2 --lost 0.02 --conflicts 0.02 --malformed 0.02"
@@ -33,25 +35,26 @@ class Books:
         self.verdicts = Counter(counter(streams, "routee_streams_callbacks_total", "verdict"))
 
 
-def test_accepted_is_the_sum_of_all_verdicts(sandbox: Sandbox, database: ClickHouse, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def emulated(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Books]:
+    """Send emulated traffic with every fault; return its ledger, and the books from before."""
+    before, ledger = Books(sandbox), tmp_path_factory.mktemp("ledger") / "ledger.ndjson"
+    command = [PROGRAM, "emulate", "--url", sandbox.addresses.callback_url, "--ledger", str(ledger), *TRAFFIC.split()]
+    emulator = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert emulator.returncode == 0, emulator.stderr
+    return ledger, before
+
+
+def test_accepted_is_the_sum_of_all_verdicts(
+    sandbox: Sandbox, database: ClickHouse, emulated: tuple[Path, Books]
+) -> None:
     """
-    Emulated traffic with every fault: the ledger, ingest, streams and the rows agree on every single callback.
+    The ledger, ingest, streams and the rows agree on every single callback.
 
     accepted = applied + duplicate + stale + conflict + report + rejected
     """
-    before, ledger = Books(sandbox), tmp_path / "ledger.ndjson"
-    command = [
-        str(Path(sys.executable).with_name("routee-sandbox")),
-        "emulate",
-        "--url",
-        sandbox.addresses.callback_url,
-        "--ledger",
-        str(ledger),
-    ]
-    emulator = subprocess.run([*command, *TRAFFIC.split()], capture_output=True, text=True, timeout=90, check=False)
-    assert emulator.returncode == 0, emulator.stderr
+    ledger, before = emulated
     oracle = read_ledger(ledger)
-
     found = audit(oracle, Sources(database, Kafka(sandbox.addresses.kafka)), deadline_seconds=60)
     assert [str(difference) for difference in found.differences[:5]] == []
 
@@ -62,3 +65,37 @@ def test_accepted_is_the_sum_of_all_verdicts(sandbox: Sandbox, database: ClickHo
     assert stored == verdicts.total()
     assert set(verdicts) == {"applied", "duplicate", "stale", "conflict", "report", "rejected"}
     assert rejected + verdicts["rejected"] == len(oracle.malformed)
+
+
+def verify(sandbox: Sandbox, ledger: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Run `routee-sandbox verify` as somebody who has only the settings of the sandbox."""
+    settings = sandbox.settings
+    environment = {
+        "PATH": os.environ["PATH"],
+        "SANDBOX_KAFKA_PORT": str(settings.sandbox_kafka_port),
+        "SANDBOX_CLICKHOUSE_PORT": str(settings.sandbox_clickhouse_port),
+    }
+    command = [PROGRAM, "verify", "--ledger", str(ledger), *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+
+def test_verify_agrees_with_a_ledger_that_was_sent(sandbox: Sandbox, emulated: tuple[Path, Books]) -> None:
+    """Exit 0, and a last line that says what was looked at."""
+    done = verify(sandbox, emulated[0])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("0 differences in ")
+
+
+def test_verify_finds_what_was_never_sent(sandbox: Sandbox, emulated: tuple[Path, Books], tmp_path: Path) -> None:
+    """Exit 1 when the ledger says that something was accepted which is not there."""
+    changed = tmp_path / "ledger.ndjson"
+    changed.write_bytes(emulated[0].read_bytes().replace(b'"status":"Failed"', b'"status":"Undelivered"'))
+    done = verify(sandbox, changed, "--quiet-seconds", "0.1")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert ": status is Failed, the ledger says Undelivered" in done.stdout
+
+
+def test_verify_says_what_is_no_ledger(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A wrong file is one line, exit 1."""
+    done = verify(sandbox, tmp_path / "nothing")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)

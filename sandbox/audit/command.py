@@ -1,0 +1,72 @@
+"""
+`routee-sandbox verify`: a sandbox that runs, against the ledger of an emulator that has sent to it.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+from sandbox.addresses import addresses_of
+from sandbox.audit.audit import Audit, Kafka, Sources, audit
+from sandbox.audit.clickhouse import ClickHouse
+from sandbox.audit.errors import AuditError
+from sandbox.emulator.errors import EmulatorError
+from sandbox.emulator.ledger import read_ledger
+from sandbox.settings import SandboxSettings
+from streams.contract.settings import SettingsError, load_settings
+
+_SHOWN: Final = 50
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of `verify`."""
+    parser.add_argument(
+        "--ledger", type=Path, required=True, metavar="FILE", help="what `emulate --ledger` has written"
+    )
+    parser.add_argument(
+        "--quiet-seconds",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="give up on what is missing when nothing has changed for so long (%(default)s)",
+    )
+    parser.epilog = "The sandbox is found by the settings it was started with, see `routee-sandbox up --help`."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare; return 0 when everything shows what follows from the ledger, 1 if not, 2 for wrong settings."""
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+    try:
+        found = audit(
+            read_ledger(args.ledger), sources_of(load_settings(SandboxSettings)), quiet_seconds=args.quiet_seconds
+        )
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except (AuditError, EmulatorError, OSError) as error:
+        sys.stderr.write(f"verify: {error}\n")
+        return 1
+    sys.stdout.write(_report(found))
+    return 1 if found.differences else 0
+
+
+def sources_of(settings: SandboxSettings) -> Sources:
+    """Return where a sandbox with these settings is looked at: the tables and the topics."""
+    addresses = addresses_of(settings)
+    password = settings.clickhouse_password.get_secret_value()
+    clickhouse = ClickHouse(addresses.clickhouse, settings.clickhouse_user, settings.clickhouse_database, password)
+    return Sources(clickhouse, Kafka(addresses.kafka, settings.kafka_topic_prefix))
+
+
+def _report(found: Audit) -> str:
+    lines = [str(difference) for difference in found.differences[:_SHOWN]]
+    if len(found.differences) > _SHOWN:
+        lines.append(f"… and {len(found.differences) - _SHOWN:,} more")
+    looked_at = (
+        f"{found.sms:,} SMS, {found.messages:,} messages, {found.campaigns} campaigns, {found.malformed:,} malformed"
+    )
+    unsure = f", {found.unsure:,} of them unsure: sent and never answered" if found.unsure else ""
+    lines.append(f"{len(found.differences):,} differences in {looked_at}{unsure}")
+    return "\n".join(lines) + "\n"
