@@ -63,7 +63,7 @@ def _second_text(second: int) -> str:
 
 
 # A record has seven times; most are shared with the records around it.
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def date_text(ms: int) -> str:
     """Return the moment in the contract's form: `2026-11-22T09:16:54.500Z`."""
     second, ms = divmod(ms, 1000)
