@@ -15,6 +15,10 @@ from streams.contract.topics import Topic
 class CommitLog(Protocol):
     """Where records become durable."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why records cannot be taken now, as a phrase for people; None when they can, as far as is known."""
+
     async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
         """
         Return once every record is acknowledged by all in-sync replicas; without a partition, the log picks one.
@@ -23,21 +27,18 @@ class CommitLog(Protocol):
         long while the log is in trouble: deadlines are the caller's.
         """
 
-    def trouble(self) -> str | None:
-        """Return why records cannot be taken now, as a phrase for people; None when they can, as far as is known."""
-
 
 class MemoryCommitLog:
     """
     A log that forgets. Acknowledges at once, unless told to hold or to fail.
 
-    `held` keeps every append waiting while it is set; `failing` makes appends raise NotStoredError; `down` is trouble.
+    `failing` makes appends raise NotStoredError; `trouble` is up to whoever has it.
     """
 
     def __init__(self) -> None:
         self.records: defaultdict[tuple[str, int | None], list[Record]] = defaultdict(list)
         self.failing = False
-        self.down: str | None = None
+        self.trouble: str | None = None
         self._open = asyncio.Event()
         self._open.set()
 
@@ -56,7 +57,3 @@ class MemoryCommitLog:
             raise NotStoredError("told to fail")
         self.records[topic.suffix, partition].extend(records)
         await asyncio.sleep(0)
-
-    def trouble(self) -> str | None:
-        """Return what `down` says."""
-        return self.down

@@ -247,7 +247,7 @@ class Connection(asyncio.Protocol):
         self._store(service.publisher.lane_for_rejections(), record, rejected.reason)
 
     def _store(self, lane: Lane | Cause, body: bytes, key: str) -> None:
-        if isinstance(lane, Cause):
+        if not isinstance(lane, Lane):
             self._service.metrics.refused(lane)
             self._line.reply(self._service.answers.unavailable)
             return

@@ -45,17 +45,13 @@ class KafkaCommitLog:
         self._settings = settings
         self._options = _producer_options(settings)
         self._producer: AIOKafkaProducer | None = None
-        self._trouble: str | None = "not connected to Kafka yet"
-
-    def trouble(self) -> str | None:
-        """Return why records cannot be taken now; None while Kafka answers."""
-        return self._trouble
+        self.trouble: str | None = "not connected to Kafka yet"
 
     async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
         """Append to one partition: the given one, else any (always one, so that the records share a batch)."""
         producer = self._producer
         if producer is None:
-            raise NotStoredError(self._trouble or "not connected to Kafka")
+            raise NotStoredError(self.trouble or "not connected to Kafka")
         if partition is None:
             partition = random.randrange(self._settings.kafka_partitions)  # noqa: S311 - spreads load, guards nothing
         name = topic.name(self._settings.kafka_topic_prefix)
@@ -105,7 +101,7 @@ class KafkaCommitLog:
             trouble = await self._probe(producer)
             self._note(trouble)
             missed = missed + 1 if trouble else 0
-        raise KafkaUnavailableError(self._trouble or "Kafka does not answer")
+        raise KafkaUnavailableError(self.trouble or "Kafka does not answer")
 
     async def _probe(self, producer: AIOKafkaProducer) -> str | None:
         try:
@@ -119,9 +115,9 @@ class KafkaCommitLog:
 
     def _note(self, trouble: str | None) -> None:
         """Remember the state of the connection, and log it when it changes."""
-        if trouble == self._trouble:
+        if trouble == self.trouble:
             return
-        self._trouble = trouble
+        self.trouble = trouble
         if trouble is None:
             logger.info("connected to Kafka", extra={"brokers": self._settings.kafka_bootstrap_servers})
         else:

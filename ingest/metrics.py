@@ -132,14 +132,18 @@ class Metrics:
 
     def answered(self, times: Sequence[float], now: float) -> None:
         """Callbacks that came at `times` (ascending, monotonic) are answered now."""
-        spec = _BY_NAME["answer_seconds"]
-        below = 0
-        for i, bound in enumerate(spec.bounds):
-            within = len(times) - bisect_left(times, now - bound)
-            self._page[spec.start + i] += within - below
-            below = within
-        self._page[spec.start + len(spec.bounds)] += len(times) - below
-        self._page[spec.start + len(spec.bounds) + 1] += len(times) * now - sum(times)
+        spec, page, count = _BY_NAME["answer_seconds"], self._page, len(times)
+        place, below = spec.start, 0
+        for bound in spec.bounds:
+            within = count - bisect_left(times, now - bound)
+            if within != below:
+                page[place] += within - below
+                below = within
+            if within == count:
+                break
+            place += 1
+        page[spec.start + len(spec.bounds)] += count - below
+        page[spec.start + len(spec.bounds) + 1] += count * now - sum(times)
 
     def acknowledged(self, callbacks: int, size: int, seconds: float) -> None:
         """One envelope (or one batch of rejections) was acknowledged after so many seconds."""

@@ -45,7 +45,9 @@ class Publisher:
         self.metrics = metrics
         self.pending = Pending()
         self._log = log
-        self._terms = terms
+        self._partitions = terms.partitions
+        self._ack_timeout_s = terms.ack_timeout_s
+        self._max_pending_bytes = terms.max_pending_bytes
         to_lane = partial(Lane, log=log, metrics=metrics, pending=self.pending, flush_s=terms.flush_s)
         self._raw = [
             to_lane(Cargo(CALLBACKS_RAW, partition, _envelope, self._count_callbacks))
@@ -69,27 +71,27 @@ class Publisher:
 
     def lane_for(self, key: str) -> Lane | Cause:
         """Return where the callback with this key may be added now, or the cause why it may not."""
-        return self._unless_refused(self._raw[partition_of(key, self._terms.partitions)])
+        lane = self._raw[partition_of(key, self._partitions)]
+        return lane if self._takes(lane) else self._cause()
 
     def lane_for_rejections(self) -> Lane | Cause:
         """Return where a rejection may be added now, or the cause why it may not."""
-        return self._unless_refused(self._rejected)
+        return self._rejected if self._takes(self._rejected) else self._cause()
 
     def has_room(self, size: int) -> bool:
         """Return whether that many bytes more stay within the limit."""
-        return self.pending.size + size <= self._terms.max_pending_bytes
+        return self.pending.size + size <= self._max_pending_bytes
 
     def tick(self, now: float) -> None:
         """Answer for what waited too long."""
-        oldest = now - self._terms.ack_timeout_s
+        oldest = now - self._ack_timeout_s
         for lane in self._lanes:
             lane.expire(oldest)
 
     def trouble(self) -> str | None:
         """Return why callbacks cannot be stored now, as a phrase for people; None when all is well."""
-        trouble = self._log.trouble()
-        if trouble is not None:
-            return trouble
+        if self._log.trouble is not None:
+            return self._log.trouble
         # A failure is told for a while only: without callbacks there is nothing that could succeed again.
         lately = monotonic() - _FAILED_LATELY_S
         for lane in self._lanes:
@@ -99,12 +101,13 @@ class Publisher:
                 return f"Kafka does not acknowledge {lane.name}"
         return None
 
-    def _unless_refused(self, lane: Lane) -> Lane | Cause:
-        if self.pending.size >= self._terms.max_pending_bytes:
-            return Cause.OVERLOAD
-        if lane.stuck or lane.dead or self._log.trouble() is not None:
-            return Cause.KAFKA
-        return lane
+    def _takes(self, lane: Lane) -> bool:
+        if lane.stuck or lane.dead or self._log.trouble is not None:
+            return False
+        return self.pending.size < self._max_pending_bytes
+
+    def _cause(self) -> Cause:
+        return Cause.OVERLOAD if self.pending.size >= self._max_pending_bytes else Cause.KAFKA
 
     def _count_callbacks(self, batch: Batch) -> None:
         self.metrics.stored_callbacks(len(batch.bodies))

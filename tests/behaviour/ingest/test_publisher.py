@@ -84,7 +84,7 @@ async def bench(request: pytest.FixtureRequest, topic_prefix: str) -> AsyncItera
     )
     log = kafka_log = KafkaCommitLog(settings)
     connection = asyncio.create_task(kafka_log.run())
-    await eventually_async(lambda: log.trouble() is None)
+    await eventually_async(lambda: log.trouble is None)
 
     async def read_kafka(topic: Topic) -> dict[int, list[Record]]:
         return await asyncio.to_thread(read_partitions, servers, topic.name(topic_prefix))

@@ -135,10 +135,10 @@ async def test_beyond_the_limit_nothing_is_taken_until_there_is_room(
 
 
 async def test_a_log_in_trouble_takes_nothing(log: MemoryCommitLog, publisher: Publisher) -> None:
-    log.down = "the topic is missing"
+    log.trouble = "the topic is missing"
     assert publisher.lane_for("key") is Cause.KAFKA
     assert publisher.trouble() == "the topic is missing"
-    log.down = None
+    log.trouble = None
     assert isinstance(publisher.lane_for("key"), Lane)
 
 

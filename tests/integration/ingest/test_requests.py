@@ -195,7 +195,7 @@ async def test_metrics_are_prometheus_text(server: Server) -> None:
 
 
 async def test_readyz_says_why_not(server: Server) -> None:
-    server.log.down = "the topic is missing"
+    server.log.trouble = "the topic is missing"
     wire = await server.talk(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
     reply = await wire.reply()
     assert (reply.status, reply.body) == (503, b"the topic is missing\n")
@@ -203,13 +203,13 @@ async def test_readyz_says_why_not(server: Server) -> None:
 
 
 async def test_callbacks_that_cannot_be_stored_are_to_be_sent_again(server: Server) -> None:
-    server.log.down = "the topic is missing"
+    server.log.trouble = "the topic is missing"
     wire = await server.talk(post() + post(b"not json"))
     for _ in range(2):
         reply = await wire.reply()
         assert reply.status == 503
         assert int(reply.fields["retry-after"]) > 0
-    server.log.down = None
+    server.log.trouble = None
     await wire.send(post())
     assert (await wire.reply()).status == 200
     assert len(server.callbacks) == 1
