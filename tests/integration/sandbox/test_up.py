@@ -82,7 +82,7 @@ class Up:
         return [line for _, _, line in _processes() if self.settings["SANDBOX_DIR"] in line]
 
     def address(self, name: str) -> str:
-        found = re.search(rf"^ready .*\b{name}=(\S+)", self.output, re.MULTILINE)
+        found = re.search(rf"^ready .*?(?<=\s){name}=(\S+)", self.output, re.MULTILINE)
         assert found
         return found.group(1)
 
