@@ -14,7 +14,7 @@ from ingest.settings import is_network
 logger = logging.getLogger(__name__)
 
 _REFRESH_S: Final = 60.0
-_TIMEOUT_S: Final = 10.0
+_TIMEOUT_S: Final = 5.0
 
 
 class AllowList:
@@ -45,21 +45,23 @@ class AllowList:
     async def run(self) -> None:
         """Look the names up every minute, until cancelled."""
         while True:
-            await self.refresh()
             await asyncio.sleep(_REFRESH_S)
+            await self.refresh()
 
     async def refresh(self) -> None:
         """Look every name up; one that cannot be looked up keeps the addresses it had."""
         before = dict(self._resolved)
-        for name in self._names:
-            try:
-                self._resolved[name] = await _look_up(name)
-            except (OSError, TimeoutError) as error:
-                kept = len(self._resolved.get(name, ()))
-                logger.warning("%s cannot be looked up, %d known addresses stay allowed: %s", name, kept, error)
+        await asyncio.gather(*map(self._refresh, self._names))
         if self._resolved != before:
             logger.info("allowed addresses have changed", extra={"names": len(self._names)})
             self._on_change()
+
+    async def _refresh(self, name: str) -> None:
+        try:
+            self._resolved[name] = await _look_up(name)
+        except (OSError, TimeoutError) as error:
+            kept = len(self._resolved.get(name, ()))
+            logger.warning("%s cannot be looked up, %d known addresses stay allowed: %s", name, kept, error)
 
 
 async def _look_up(name: str) -> frozenset[Address]:

@@ -88,6 +88,7 @@ async def _serve(
         stack.push_async_callback(service.stop)
         background = [asyncio.create_task(log.run())]
         if service.allowlist is not None:
+            await service.allowlist.refresh()
             background.append(asyncio.create_task(service.allowlist.run()))
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(service), sock=listener, backlog=_BACKLOG, ssl=context
