@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Final, NoReturn
 
 from aiokafka import AIOKafkaProducer
@@ -26,6 +27,7 @@ TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED)
 _RETRY_S: Final = 1.0
 _PROBE_S: Final = 2.0
 _PROBES_MISSED: Final = 5
+_HOPELESS_S: Final = 10.0
 _CLOSE_S: Final = 3.0
 _BATCH_BYTES: Final = 1_000_000
 _PATIENCE_MS: Final = 1500
@@ -45,6 +47,7 @@ class KafkaCommitLog:
         self._settings = settings
         self._options = _producer_options(settings)
         self._producer: AIOKafkaProducer | None = None
+        self._failing_since: float | None = None
         self.trouble: str | None = "not connected to Kafka yet"
 
     async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
@@ -54,14 +57,12 @@ class KafkaCommitLog:
             raise NotStoredError(self.trouble or "not connected to Kafka")
         if partition is None:
             partition = random.randrange(self._settings.kafka_partitions)  # noqa: S311 - spreads load, guards nothing
-        name = topic.name(self._settings.kafka_topic_prefix)
         try:
-            if len(records) == 1:
-                await producer.send_and_wait(name, records[0].value, key=records[0].key, partition=partition)
-            else:
-                await _send_together(producer, name, records, partition)
+            await _send(producer, topic.name(self._settings.kafka_topic_prefix), records, partition)
         except KafkaError as error:
+            self._failing_since = self._failing_since or monotonic()
             raise NotStoredError(str(error)) from error
+        self._failing_since = None
 
     async def run(self) -> None:
         """Stay connected until cancelled; raises TopicsDifferError when waiting cannot help."""
@@ -94,13 +95,22 @@ class KafkaCommitLog:
                 await _stop(producer)
 
     async def _watch(self, producer: AIOKafkaProducer) -> NoReturn:
-        """Ask for the topics' metadata again and again: the only sign of life while no callbacks come."""
+        """
+        Ask for the topics' metadata again and again: the only sign of life while no callbacks come.
+
+        Raises KafkaUnavailableError when this producer is beyond help: nothing is answered, or nothing is stored
+        although everything else is answered.
+        """
         missed = 0
         while missed < _PROBES_MISSED:
             await asyncio.sleep(_RETRY_S if missed else _PROBE_S)
             trouble = await self._probe(producer)
-            self._note(trouble)
             missed = missed + 1 if trouble else 0
+            if missed != 1:  # one may be missed by chance; lanes notice by themselves when nothing is acknowledged
+                self._note(trouble)
+            if self._failing_since is not None and monotonic() - self._failing_since > _HOPELESS_S:
+                self._failing_since = None
+                raise KafkaUnavailableError("Kafka answers and does not acknowledge: connecting anew")
         raise KafkaUnavailableError(self.trouble or "Kafka does not answer")
 
     async def _probe(self, producer: AIOKafkaProducer) -> str | None:
@@ -173,7 +183,10 @@ def topic_problems(cluster: Any, settings: IngestSettings) -> list[tuple[str, bo
     return problems
 
 
-async def _send_together(producer: AIOKafkaProducer, name: str, records: Sequence[Record], partition: int) -> None:
+async def _send(producer: AIOKafkaProducer, name: str, records: Sequence[Record], partition: int) -> None:
+    if len(records) == 1:
+        await producer.send_and_wait(name, records[0].value, key=records[0].key, partition=partition)
+        return
     results = await asyncio.gather(
         *(producer.send_and_wait(name, record.value, key=record.key, partition=partition) for record in records),
         return_exceptions=True,

@@ -2,9 +2,13 @@
 
 import asyncio
 import gzip
+from collections.abc import Sequence
 
 import pytest
 
+from ingest.envelope import Record
+from ingest.errors import NotStoredError
+from streams.contract.topics import Topic
 from tests.integration.ingest.wire import LIVEZ, MAX_BODY, PATH, Server, callback, chunked, post
 from tests.support.wait import eventually_async
 
@@ -91,6 +95,31 @@ async def test_answers_known_at_once_wait_for_those_before_them(server: Server) 
     replies = [await wire.reply() for _ in range(5)]
     assert [reply.body for reply in replies] == [b"", b"ok\n", b"", b"ok\n", b""]
     assert {reply.status for reply in replies} == {200}
+
+
+async def test_an_outcome_that_comes_early_waits_for_those_before_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = b'{"messageId":"slow"}', b'{"messageId":"quick"}'
+    released = asyncio.Event()
+    append = server.log.append
+
+    async def append_but_fail_the_slow_one(
+        topic: Topic, records: Sequence[Record], partition: int | None = None
+    ) -> None:
+        if any(slow in record.value for record in records):
+            await released.wait()
+            raise NotStoredError("told to fail")
+        await append(topic, records, partition)
+
+    monkeypatch.setattr(server.log, "append", append_but_fail_the_slow_one)
+    wire = await server.talk(post(slow) + post(quick) + LIVEZ + post(quick) + post(path="/wrong"))
+    await eventually_async(lambda: len(server.callbacks) == 2)
+    sentinel = await server.talk(LIVEZ)
+    assert (await sentinel.reply()).status == 200
+    assert not vars(wire.reader)["_buffer"]
+    released.set()
+    assert await wire.statuses(5) == [503, 200, 200, 200, 404]
 
 
 async def test_a_request_that_ends_the_connection_comes_after_those_before_it(server: Server) -> None:
