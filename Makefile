@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-quick check format bench faults sandbox lock clean
+.PHONY: demo test test-quick test-containers check format bench faults sandbox lock clean
 
 demo: $(INSTALLED)          ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
@@ -13,6 +13,9 @@ test: check                 ## the whole suite: unit, behaviour, integration, en
 
 test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds
 	$(BIN)/pytest tests/unit tests/project
+
+test-containers: $(INSTALLED)  ## the image and the whole pipeline as containers; needs an engine, see docker/README.md
+	TEST_CONTAINERS=1 $(BIN)/pytest tests/containers
 
 check: $(INSTALLED)         ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

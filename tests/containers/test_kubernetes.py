@@ -1,0 +1,93 @@
+"""
+The manifests are what Kubernetes takes, and ask for nothing that a restricted namespace forbids.
+"""
+
+import shutil
+import subprocess
+from typing import Any, Final
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.containers.manifests import KUBERNETES, containers, kustomization, resources, workloads
+
+# The oldest release that is likely to be met, and the newest whose schemas are known.
+_RELEASES: Final = ("1.31", kubernetes_validate.latest_version())
+_WORKLOADS: Final = workloads()
+_EACH: Final = pytest.mark.parametrize("workload", _WORKLOADS, ids=[each["metadata"]["name"] for each in _WORKLOADS])
+
+
+@pytest.mark.parametrize("release", _RELEASES)
+def test_every_resource_fits_its_schema(release: str) -> None:
+    """Strictly: a field that the schema does not know is a mistake."""
+    for resource in resources():
+        kubernetes_validate.validate(resource, release, strict=True)
+
+
+def test_a_misspelt_field_does_not_fit() -> None:
+    wrong = next(resource for resource in resources() if resource["kind"] == "StatefulSet")
+    wrong["spec"]["template"]["spec"]["enableServiceLink"] = False
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, _RELEASES[0], strict=True)
+
+
+@pytest.mark.parametrize("release", _RELEASES)
+def test_what_kustomize_makes_of_them_fits_too(release: str) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("needs kubectl on the PATH")
+    made = subprocess.run([kubectl, "kustomize", str(KUBERNETES)], check=True, capture_output=True, timeout=60).stdout
+    documents = list(yaml.safe_load_all(made))
+    assert len(documents) > len(list(resources()))
+    for document in documents:
+        kubernetes_validate.validate(document, release, strict=True)
+
+
+def test_every_file_is_named() -> None:
+    files = {path.name for path in KUBERNETES.glob("*.yaml")} - {"kustomization.yaml"}
+    assert set(kustomization()["resources"]) == files
+
+
+@_EACH
+def test_pods_ask_for_no_rights(workload: dict[str, Any]) -> None:
+    pod = workload["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == 10001
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    for container in containers(workload):
+        rights = container["securityContext"]
+        assert rights["readOnlyRootFilesystem"] is True
+        assert rights["allowPrivilegeEscalation"] is False
+        assert rights["capabilities"] == {"drop": ["ALL"]}
+
+
+@_EACH
+def test_services_set_no_variables(workload: dict[str, Any]) -> None:
+    """A Service named `ingest` would set INGEST_PORT to `tcp://…`."""
+    assert workload["spec"]["template"]["spec"]["enableServiceLinks"] is False
+
+
+@_EACH
+def test_pods_have_probes_limits_and_a_disruption_budget(workload: dict[str, Any]) -> None:
+    labels = workload["spec"]["template"]["metadata"]["labels"]
+    assert workload["spec"]["selector"]["matchLabels"] == labels
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    port = container["ports"][0]["name"]
+    for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+        assert container[probe]["httpGet"] == {"path": path, "port": port}
+    for each in containers(workload):
+        assert set(each["resources"]["requests"]) == {"cpu", "memory"}
+        assert each["resources"]["limits"]["memory"]
+    budgets = [each for each in resources() if each["kind"] == "PodDisruptionBudget"]
+    assert [each["spec"]["selector"]["matchLabels"] for each in budgets].count(labels) == 1
+
+
+@_EACH
+def test_all_that_is_mounted_is_there(workload: dict[str, Any]) -> None:
+    pod = workload["spec"]["template"]["spec"]
+    claims = workload["spec"].get("volumeClaimTemplates", [])
+    volumes = {volume["name"] for volume in pod["volumes"]} | {claim["metadata"]["name"] for claim in claims}
+    for container in containers(workload):
+        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
