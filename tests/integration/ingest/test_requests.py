@@ -9,7 +9,7 @@ import pytest
 from ingest.envelope import Record
 from ingest.errors import NotStoredError
 from streams.contract.topics import Topic
-from tests.integration.ingest.wire import LIVEZ, MAX_BODY, PATH, Server, callback, chunked, post
+from tests.integration.ingest.wire import LIVEZ, MAX_BODY, PATH, Server, Wire, callback, chunked, post
 from tests.support.wait import eventually_async
 
 BODY = callback()
@@ -97,29 +97,53 @@ async def test_answers_known_at_once_wait_for_those_before_them(server: Server) 
     assert {reply.status for reply in replies} == {200}
 
 
-async def test_an_outcome_that_comes_early_waits_for_those_before_it(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slow, quick = b'{"messageId":"slow"}', b'{"messageId":"quick"}'
-    released = asyncio.Event()
-    append = server.log.append
+class SlowLog:
+    """Gets in front of a server's log: one callback is held until `released`, and then fails."""
 
-    async def append_but_fail_the_slow_one(
-        topic: Topic, records: Sequence[Record], partition: int | None = None
-    ) -> None:
-        if any(slow in record.value for record in records):
-            await released.wait()
+    SLOW, QUICK = b'{"messageId":"slow"}', b'{"messageId":"quick"}'
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._append = server, server.log.append
+        self.released = asyncio.Event()
+
+    async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
+        if any(self.SLOW in record.value for record in records):
+            await self.released.wait()
             raise NotStoredError("told to fail")
-        await append(topic, records, partition)
+        await self._append(topic, records, partition)
 
-    monkeypatch.setattr(server.log, "append", append_but_fail_the_slow_one)
-    wire = await server.talk(post(slow) + post(quick) + LIVEZ + post(quick) + post(path="/wrong"))
+    async def assert_nothing_came(self, wire: Wire) -> None:
+        """Assert that the client has no answer, though the server has answered another client since."""
+        sentinel = await self._server.talk(LIVEZ)
+        assert (await sentinel.reply()).status == 200
+        assert not vars(wire.reader)["_buffer"]
+
+
+@pytest.fixture
+def slow_log(server: Server, monkeypatch: pytest.MonkeyPatch) -> SlowLog:
+    log = SlowLog(server)
+    monkeypatch.setattr(server.log, "append", log.append)
+    return log
+
+
+async def test_an_outcome_that_comes_early_waits_for_those_before_it(server: Server, slow_log: SlowLog) -> None:
+    slow, quick = post(slow_log.SLOW), post(slow_log.QUICK)
+    wire = await server.talk(slow + quick + LIVEZ + quick + post(path="/wrong"))
     await eventually_async(lambda: len(server.callbacks) == 2)
-    sentinel = await server.talk(LIVEZ)
-    assert (await sentinel.reply()).status == 200
-    assert not vars(wire.reader)["_buffer"]
-    released.set()
+    await slow_log.assert_nothing_came(wire)
+    slow_log.released.set()
     assert await wire.statuses(5) == [503, 200, 200, 200, 404]
+
+
+async def test_a_request_that_comes_late_waits_for_those_before_it(server: Server, slow_log: SlowLog) -> None:
+    slow, quick = post(slow_log.SLOW), post(slow_log.QUICK)
+    wire = await server.talk(quick + slow)
+    assert (await wire.reply()).status == 200
+    await wire.send(quick)
+    await eventually_async(lambda: len(server.callbacks) == 2)
+    await slow_log.assert_nothing_came(wire)
+    slow_log.released.set()
+    assert await wire.statuses(2) == [503, 200]
 
 
 async def test_a_request_that_ends_the_connection_comes_after_those_before_it(server: Server) -> None:
