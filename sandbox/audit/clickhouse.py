@@ -5,15 +5,15 @@ Reading from ClickHouse over HTTP: rows as dicts, in the forms of the topics' re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 import orjson
 
 from sandbox.audit.errors import SourceError
+from sandbox.audit.http import fetch
 
-_TIMEOUT_SECONDS: Final = 60.0
 _FORMS: Final = {
     "default_format": "JSONEachRow",
     "date_time_output_format": "iso",
@@ -41,9 +41,8 @@ class ClickHouse:
         headers = {"X-ClickHouse-User": self.user, "X-ClickHouse-Key": self.password}
         request = Request(f"{self.url}/?{query}", sql.encode(), headers)  # noqa: S310 - the URL of the settings
         try:
-            with urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
-                return bytes(answer.read())
+            return fetch(request)
         except HTTPError as error:
             raise SourceError(f"ClickHouse: {error.read().decode(errors='replace').strip()[:300]}") from error
-        except (URLError, OSError) as error:
+        except OSError as error:
             raise SourceError(f"ClickHouse does not answer at {self.url}: {error}") from error

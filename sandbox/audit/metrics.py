@@ -2,23 +2,17 @@
 Reading counters from the programs' metrics pages.
 """
 
-from typing import Final
-from urllib.error import URLError
-from urllib.request import urlopen
-
 from prometheus_client.parser import text_string_to_metric_families
 
 from sandbox.audit.errors import SourceError
-
-_TIMEOUT_SECONDS: Final = 10.0
+from sandbox.audit.http import fetch
 
 
 def counter(url: str, name: str, label: str | None = None) -> dict[str, int]:
     """Return a counter by the values of one label, or under `""` without one; empty when nothing was counted."""
     try:
-        with urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - the URL of the settings
-            text = answer.read().decode()
-    except (URLError, OSError) as error:
+        text = fetch(url).decode()
+    except OSError as error:
         raise SourceError(f"no metrics at {url}: {error}") from error
     found: dict[str, int] = {}
     for family in text_string_to_metric_families(text):

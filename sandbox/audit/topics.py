@@ -2,6 +2,7 @@
 Reading topics from end to end, straight from Kafka.
 """
 
+import socket
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from kafka.errors import KafkaError
 
 from sandbox.audit.errors import SourceError
 
+_CONNECT_SECONDS: Final = 5.0
 _POLL_MS: Final = 500
 
 
@@ -26,9 +28,16 @@ def records(bootstrap_servers: str, topic: str) -> Iterator[tuple[bytes | None, 
     So the last record of a key is its latest. Raises SourceError when Kafka does not answer.
     """
     try:
+        _require_listener(bootstrap_servers)
         yield from _read(bootstrap_servers, topic)
-    except KafkaError as error:
+    except (KafkaError, OSError) as error:
         raise SourceError(f"Kafka does not answer at {bootstrap_servers}: {error}") from error
+
+
+def _require_listener(bootstrap_servers: str) -> None:
+    """Raise OSError when nobody listens: kafka-python's client would try for long, and leave sockets open."""
+    host, _, port = bootstrap_servers.partition(",")[0].rpartition(":")
+    socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
 
 
 def _read(bootstrap_servers: str, topic: str) -> Iterator[tuple[bytes | None, bytes | None]]:

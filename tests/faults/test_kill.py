@@ -65,7 +65,7 @@ def kill_when(sandbox: Sandbox, name: str, is_time: Callable[[], bool]) -> None:
     ("recipients", "rate"),
     [
         pytest.param(700, 250, id="4,000"),
-        pytest.param(3_500, 700, id="20,000", marks=[pytest.mark.full, pytest.mark.timeout(600)]),
+        pytest.param(3_700, 700, id="20,000", marks=[pytest.mark.full, pytest.mark.timeout(600)]),
     ],
 )
 def test_every_program_killed_once_leaves_no_difference(
