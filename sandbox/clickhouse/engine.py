@@ -69,7 +69,7 @@ class Engine:
             raise ClickHouseError(str(error)) from error
 
     def _connect(self) -> Any:  # noqa: ANN401 - chDB is not typed
-        return chdb.connect(self._path)  # type: ignore[no-untyped-call]
+        return chdb.connect(self._path)
 
     def _ask(self, sql: str) -> str:
         return bytes(self._root.query(sql, "TSVRaw").bytes()).decode().strip()
