@@ -1,6 +1,7 @@
 """What is a callback, and why something is not."""
 
 import gzip
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -138,7 +139,13 @@ def test_gzip_is_inflated_within_the_limit() -> None:
 
 
 def test_a_bomb_is_not_inflated() -> None:
-    assert inflate(gzip.compress(b"\x00" * 50_000_000), 1_000) is None
+    bomb = gzip.compress(b"\x00" * 50_000_000)
+    tracemalloc.start()
+    try:
+        assert inflate(bomb, 1_000) is None
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
