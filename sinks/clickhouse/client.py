@@ -28,8 +28,12 @@ INSERT_SETTINGS: Final[dict[str, str]] = {
     # Fields that a newer version of streams adds must not stop an older sink.
     "input_format_skip_unknown_fields": "1",
     "input_format_null_as_default": "1",
-    # Replicas remember the checksums of inserts and would take equal rows, written again on purpose, for done.
+    # Replicas remember what was inserted, and would take rows for done that reached one table of two.
     "insert_deduplicate": "0",
+    # A row counts as written when both tables have it.
+    "materialized_views_ignore_errors": "0",
+    # One batch after the other comes from here: threads would only compete with merges and queries.
+    "input_format_parallel_parsing": "0",
 }
 
 

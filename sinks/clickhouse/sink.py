@@ -1,5 +1,5 @@
 """
-Rows to ClickHouse: the records' own JSON, into the table of the latest rows and the table of all rows.
+Rows to ClickHouse: the records' own JSON, in one insert for the table of latest rows and the history.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,12 +10,11 @@ from sinks.rows import with_position
 from sinks.source import Record, TopicPartition
 from sinks.tables import CAMPAIGN_PROGRESS_TABLE, REJECTED_CALLBACKS_TABLE, SMS_STATUS_TABLE
 
-# The history first: whoever sees a latest row finds it in the history. Two inserts, and no materialized view between
-# the tables: each is acknowledged by itself, so no failure can leave a row in one and out of the other for good.
-TARGETS: Final = {
-    SMS_STATUS_TABLE: ("sms_status_history", "sms_status"),
-    CAMPAIGN_PROGRESS_TABLE: ("campaign_progress_history", "campaign_progress"),
-    REJECTED_CALLBACKS_TABLE: ("rejected_callbacks",),
+# An inbox keeps nothing: materialized views pass each block on to the table of latest rows and to the history.
+INBOX_OF: Final = {
+    SMS_STATUS_TABLE: "sms_inbox",
+    CAMPAIGN_PROGRESS_TABLE: "campaign_inbox",
+    REJECTED_CALLBACKS_TABLE: REJECTED_CALLBACKS_TABLE,
 }
 
 
@@ -40,10 +39,8 @@ class ClickHouseSink:
         """Nothing is held."""
 
     def write(self, table: str, rows: Sequence[Record]) -> None:
-        """Insert the rows into each table that is kept of this one."""
-        body = b"\n".join(_json(table, rows))
-        for target in TARGETS[table]:
-            self._clickhouse.insert_json(target, body)
+        """Insert the rows; returns when every table that is filled from them has them."""
+        self._clickhouse.insert_json(INBOX_OF[table], b"\n".join(_json(table, rows)))
 
     def close(self) -> None:
         """Close the connection."""

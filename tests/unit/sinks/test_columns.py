@@ -31,6 +31,11 @@ def test_files_have_a_column_for_every_field_and_the_position(table: str) -> Non
     assert set(SCHEMAS[table].names) == TABLES[table] | POSITION
 
 
+@pytest.mark.parametrize(("inbox", "table"), [("sms_inbox", "sms_status"), ("campaign_inbox", "campaign_progress")])
+def test_an_inbox_has_a_column_for_every_field(inbox: str, table: str) -> None:
+    assert clickhouse_columns(inbox) == TABLES[table]
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_clickhouse_has_a_column_for_every_field(table: str) -> None:
     extra = POSITION if table == "rejected_callbacks" else set()
