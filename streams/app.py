@@ -33,6 +33,12 @@ from streams.state.table import CheckpointedTable
 
 _COMMIT_SECONDS: Final = 1.0
 
+_PARTIAL_SECONDS: Final = 0.25
+"""
+Counts of a campaign leave a source partition at most this often. Each of these records costs Faust as much as an
+envelope of callbacks does, and progress is not told more often than once per STREAMS_PROGRESS_MS anyway.
+"""
+
 
 class StreamsApp(CheckpointedApp):
     """The app of a worker, with its two tables at hand, and where records of each topic go."""
@@ -63,14 +69,21 @@ def build_app(
         **_faust_options(settings),
     )
     sms_stage, campaign_stage = stages
+    progress_seconds = settings.streams_progress_ms / 1000
     specs = (
-        Spec("sms", sms_stage, CALLBACKS_RAW, exclusive=frozenset({SMS_STATUS})),
+        Spec(
+            "sms",
+            sms_stage,
+            source=CALLBACKS_RAW,
+            exclusive=frozenset({SMS_STATUS}),
+            summary_seconds=min(_PARTIAL_SECONDS, progress_seconds),
+        ),
         Spec(
             "campaigns",
             campaign_stage,
-            CAMPAIGN_PARTIALS,
+            source=CAMPAIGN_PARTIALS,
             exclusive=frozenset({CAMPAIGN_PROGRESS}),
-            summary_seconds=settings.streams_progress_ms / 1000,
+            summary_seconds=progress_seconds,
         ),
     )
     memory = RocksMemory()

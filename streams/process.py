@@ -86,6 +86,8 @@ def run_worker(settings: StreamsSettings, stages: tuple[Stage, Stage] | None = N
 
 
 def _execute(worker: Worker) -> None:
+    # A commit waits for a flush; Faust warns of each one that takes longer than the pause between two.
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)
     try:
         worker.execute_from_commandline()
     except SystemExit as end:

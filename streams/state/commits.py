@@ -23,6 +23,9 @@ FETCH_WAIT_MS: Final = 50
 SESSION_SECONDS: Final = 6.0
 HEARTBEAT_SECONDS: Final = 1.0
 
+STREAM_BUFFER_RECORDS: Final = 256
+"""Read ahead of an agent; an envelope can be 900 KB, and Faust would keep 4,096 of them."""
+
 
 class PromptConsumerThread(AIOKafkaConsumerThread):
     """
@@ -118,6 +121,7 @@ class CheckpointedApp(faust.App):
             producer_acks=-1,
             producer_max_batch_size=MAX_BATCH_BYTES,
             producer_max_request_size=2 * MAX_BATCH_BYTES,
+            stream_buffer_maxsize=STREAM_BUFFER_RECORDS,
             stream_recovery_delay=0.0,
             table_standby_replicas=0,
             topic_allow_declare=False,
