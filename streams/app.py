@@ -22,6 +22,7 @@ from streams.contract.topics import (
     CAMPAIGN_PROGRESS,
     SMS_STATUS,
     Topic,
+    changelog,
 )
 from streams.domain.stage import Output, Stage
 from streams.settings import StreamsSettings
@@ -48,9 +49,10 @@ class StreamsApp(CheckpointedApp):
     route: Route
 
 
-def build_app(
+def build_app(  # noqa: PLR0913 - everything meets here, once
     settings: StreamsSettings,
-    folders: Mapping[str, Path],
+    folder: Path,
+    ids: Mapping[Topic, str],
     stages: tuple[Stage, Stage],
     *,
     on_step: OnStep = no_step,
@@ -59,13 +61,14 @@ def build_app(
     """
     Return the app of one worker, not started.
 
-    `stages` are those of the SMS and of the campaigns; `folders` has a place for the local state of each table, this
-    worker's alone and of these very changelogs.
+    `folder` is for local state, this worker's alone. `ids` are those that Kafka gave the topics: a table's folder is
+    named by its changelog's, so that one which was made anew, or is another cluster's, begins with an empty folder.
+    `stages` are those of the SMS and of the campaigns.
     """
     app = StreamsApp(
         settings.group_id,
         reader_options=client_options(settings),
-        datadir=folders["sms"].parent,
+        datadir=folder,
         **_faust_options(settings),
     )
     sms_stage, campaign_stage = stages
@@ -75,6 +78,7 @@ def build_app(
             "sms",
             sms_stage,
             source=CALLBACKS_RAW,
+            source_id=ids[CALLBACKS_RAW],
             exclusive=frozenset({SMS_STATUS}),
             summary_seconds=min(_PARTIAL_SECONDS, progress_seconds),
         ),
@@ -82,6 +86,7 @@ def build_app(
             "campaigns",
             campaign_stage,
             source=CAMPAIGN_PARTIALS,
+            source_id=ids[CAMPAIGN_PARTIALS],
             exclusive=frozenset({CAMPAIGN_PROGRESS}),
             summary_seconds=progress_seconds,
         ),
@@ -94,7 +99,7 @@ def build_app(
                 app,
                 spec,
                 prefix=settings.kafka_topic_prefix,
-                store=_store(settings, folders[spec.name], memory),
+                store=_store(settings, folder / f"{spec.name}-{ids[changelog(spec.name)]}", memory),
                 route=app.route,
                 ownership=app.ownership,
                 flush_seconds=settings.streams_flush_ms / 1000,

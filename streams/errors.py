@@ -56,6 +56,7 @@ class Exit(IntEnum):
     SOURCE_GAP = 80
     STATE_LOST = 81
     TAKEOVER_FAILED = 82
+    SOURCE_REPLACED = 83
 
 
 def die(code: Exit, why: str) -> NoReturn:

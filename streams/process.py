@@ -4,9 +4,10 @@ One worker process, from its first check to its exit code.
 
 import logging
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from signal import Signals
+from threading import Timer
 from typing import Final
 
 import faust
@@ -20,14 +21,13 @@ from streams.contract.topics import (
     CAMPAIGN_PARTIALS,
     CAMPAIGN_PROGRESS,
     SMS_STATUS,
-    Topic,
     changelog,
 )
 from streams.domain.campaign_stage import CampaignStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import Stage
-from streams.errors import PortInUseError
+from streams.errors import Exit, PortInUseError, die
 from streams.folder import worker_folder
 from streams.metrics import FlushMetrics, StateMetrics
 from streams.provision import verify
@@ -38,15 +38,19 @@ from streams.views import WebServer
 
 logger = logging.getLogger(__name__)
 
-TABLES: Final = ("sms", "campaigns")
 USED_TOPICS: Final = (
     CALLBACKS_RAW,
     CALLBACKS_REJECTED,
     SMS_STATUS,
     CAMPAIGN_PROGRESS,
     CAMPAIGN_PARTIALS,
-    *(changelog(table) for table in TABLES),
+    changelog("sms"),
+    changelog("campaigns"),
 )
+
+
+STOP_SECONDS: Final = 8.0
+"""A worker that was told to stop ends after this long at the latest."""
 
 
 class Worker(faust.Worker):
@@ -57,6 +61,14 @@ class Worker(faust.Worker):
     def __init__(self, app: StreamsApp, *services: ServiceT) -> None:
         super().__init__(app, *services, override_logging=False, redirect_stdouts=False, quiet=True)
         self.spinner = None
+
+    def _schedule_shutdown(self, signal: Signals) -> None:
+        super()._schedule_shutdown(signal)
+        # Without Kafka the last flush would be waited for as long as any other.
+        why = f"not stopped {STOP_SECONDS:.0f} s after {signal.name}: what was not acknowledged is done again"
+        deadline = Timer(STOP_SECONDS, die, (Exit.FLUSH_FAILED, why))
+        deadline.daemon = True
+        deadline.start()
 
     def _setproctitle(self, info: str, *, ident: str = "") -> None:
         """Leave the name by which people find the process."""
@@ -74,7 +86,8 @@ def run_worker(settings: StreamsSettings, stages: tuple[Stage, Stage] | None = N
         registry = CollectorRegistry()
         app = build_app(
             settings,
-            table_folders(folder, ids),
+            folder,
+            ids,
             stages or default_stages(settings),
             on_step=on_step,
             on_flush=FlushMetrics(registry),
@@ -104,15 +117,6 @@ def _web_socket(port: int) -> Iterator[socket.socket]:
         raise PortInUseError(f"STREAMS_WEB_PORT={port}: {error.strerror}") from error
     with bound:
         yield bound
-
-
-def table_folders(folder: Path, ids: Mapping[Topic, str]) -> dict[str, Path]:
-    """
-    Return where each table has its local state below a worker's folder.
-
-    It is named by the id of the changelog: one that was made anew, or is another cluster's, begins with none.
-    """
-    return {table: folder / f"{table}-{ids[changelog(table)]}" for table in TABLES}
 
 
 def default_stages(settings: StreamsSettings) -> tuple[Stage, Stage]:

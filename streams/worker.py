@@ -7,10 +7,10 @@ two workers out of one folder, and serves health, metrics and answers.
 
 from streams.app import build_app
 from streams.contract.settings import load_settings
-from streams.process import USED_TOPICS, default_stages, table_folders
+from streams.process import USED_TOPICS, default_stages
 from streams.provision import verify
 from streams.settings import StreamsSettings
 
 _settings = load_settings(StreamsSettings)
-_folders = table_folders(_settings.streams_data_dir / "worker-0", verify(_settings, USED_TOPICS))
-app = build_app(_settings, _folders, default_stages(_settings))
+_ids = verify(_settings, USED_TOPICS)
+app = build_app(_settings, _settings.streams_data_dir / "worker-0", _ids, default_stages(_settings))

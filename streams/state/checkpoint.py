@@ -64,6 +64,7 @@ class Spec:
     name: str
     stage: Stage
     source: Topic
+    source_id: str
     exclusive: frozenset[Topic]
     summary_seconds: float = 0.0
     """A changed key is summarized at most once in this time; 0 summarizes at every flush."""

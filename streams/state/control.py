@@ -13,6 +13,9 @@ OWNER: Final = b"\0owner"
 POSITION: Final = b"\0position"
 """The last source offset whose effects are in the rows; written in the same batch as they are."""
 
+SOURCE: Final = b"\0source"
+"""The id of the topic that POSITION is an offset of; written with the first position."""
+
 HELD: Final = b"\0held:"
 """Prefix of the keys whose newest state was not summarized yet."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from streams.domain.stage import Output, Stage
-from streams.state.control import HELD, POSITION
+from streams.state.control import HELD, POSITION, SOURCE
 from streams.state.overlay import Overlay
 from streams.state.throttle import Throttle
 
@@ -29,6 +29,7 @@ class Partition:
     The rows of one partition, the outputs that they owe, and the last source offset that they contain.
 
     `applied` is that offset; None before the first record ever. A record at or below it is contained already.
+    `source` is the id of the topic that it is an offset of.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Partition:
         stage: Stage,
         read: Callable[[bytes], bytes | None],
         throttle: Throttle,
+        source: str,
     ) -> None:
         self.number = number
         self.rows = Overlay(read)
@@ -44,6 +46,7 @@ class Partition:
         self.applied = None if position is None else int(position)
         self._stage = stage
         self._throttle = throttle
+        self._source = None if position else source.encode()
         self._outputs: list[Output] = []
         self._sealed_position = self.applied
 
@@ -72,6 +75,8 @@ class Partition:
         rows.update((HELD + key, None) for key in held_before - self._throttle.held)
         if self.applied is not None:
             rows[POSITION] = b"%d" % self.applied
+            if self._source is not None:
+                rows[SOURCE], self._source = self._source, None
         self._outputs = []
         self._sealed_position = self.applied
         return Checkpoint(self.number, outputs, rows, self.applied)

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from streams.errors import Exit, die
 from streams.state.checkpoint import Checkpointer, Owned
-from streams.state.control import CLAIM, HELD, OWNER
+from streams.state.control import CLAIM, HELD, OWNER, SOURCE
 from streams.state.fence import LAST_EPOCH, Writer, next_writer
 from streams.state.partition import Partition
 from streams.state.stores import Store
@@ -76,6 +76,7 @@ class Takeover:
     def finish(self) -> Owned:
         """Own the partition: its rows are complete, and nobody else can write."""
         table, partition = self._table, self.partition
+        self._require_source()
         if table.store.offset(partition) != self.end:
             die(
                 Exit.STATE_LOST,
@@ -87,10 +88,21 @@ class Takeover:
             table.spec.stage,
             lambda key: table.store.read(partition, key),
             Throttle(table.spec.summary_seconds, held),
+            table.spec.source_id,
         )
         durable = None if rows.applied is None else rows.applied + 1
         owned = table.owned[partition] = Owned(rows, self._claimed(), self.end, durable)
         return owned
+
+    def _require_source(self) -> None:
+        """Die when the rows come from a topic that was deleted: the offsets of its successor mean something else."""
+        known = self.store.read(self.partition, SOURCE)
+        if known is not None and known.decode() != self._table.spec.source_id:
+            die(
+                Exit.SOURCE_REPLACED,
+                f"{self._table.spec.name}[{self.partition}] was made from topic {known.decode()}, and "
+                f"{self._table.spec.source.suffix} is {self._table.spec.source_id} now",
+            )
 
     def _claimed(self) -> Writer:
         if self._writer is None:

@@ -11,6 +11,7 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
+from streams.contract.topics import CALLBACKS_RAW
 from streams.errors import Exit
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import latest, traffic
@@ -58,6 +59,19 @@ def test_without_the_check_a_skipped_record_is_lost(kafka: KafkaCluster, topic_p
         lab.start(skip=[1, 12], without=["contiguity"])
         lab.drain()
         assert any(line.startswith("sms table") for line in lab.differences())
+
+
+def test_a_source_that_was_made_anew_is_refused(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
+    """Its offsets begin at 0 again: taken for replays, its records would be left out."""
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        first = lab.start_ready()
+        lab.produce(traffic(6, 100, lab.partitions))
+        lab.drain()
+        first.kill()
+        lab.expel(first)
+        lab.recreate(CALLBACKS_RAW)
+        assert lab.start().wait() == Exit.SOURCE_REPLACED
 
 
 def test_an_empty_folder_is_filled_from_the_changelogs(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import MemberToRemove
 
 from sandbox.ports import accepts_connections, free_port
-from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS
+from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic
 from streams.provision import creation_config
 from tests.support.pipeline import worker
-from tests.support.pipeline.truth import Record, Topic, Truth, differences
+from tests.support.pipeline.truth import Record, Records, Truth, differences
 from tests.support.wait import eventually
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -124,17 +124,22 @@ class Lab:
 
     def create_topics(self, changelog_config: dict[str, str] | None = None) -> None:
         """Create all topics, the changelogs with more configuration if there is any."""
+        self._create(*ALL_TOPICS, more=changelog_config or {})
+
+    def recreate(self, topic: Topic) -> None:
+        """Delete a topic and make one of the same name."""
+        self.admin.delete_topics([topic.name(self.prefix)])
+        self._create(topic, more={})
+
+    def _create(self, *topics: Topic, more: dict[str, str]) -> None:
         self.admin.create_topics(
             {
                 topic.name(self.prefix): {
                     "num_partitions": self.partitions,
                     "replication_factor": -1,
-                    "configs": {
-                        **creation_config(topic, 1),
-                        **(changelog_config or {} if "changelog" in topic.suffix else {}),
-                    },
+                    "configs": {**creation_config(topic, 1), **(more if "changelog" in topic.suffix else {})},
                 }
-                for topic in ALL_TOPICS
+                for topic in topics
             },
             wait_for_metadata=True,
         )
@@ -222,7 +227,7 @@ class Lab:
             consumer.close()
         return ends
 
-    def read(self, suffix: str) -> Topic:
+    def read(self, suffix: str) -> Records:
         """Return all records of a topic that are there now."""
         consumer = KafkaConsumer(bootstrap_servers=self._servers, enable_auto_commit=False, group_id=None)
         try:

@@ -16,7 +16,7 @@ from tests.support.pipeline.toy import ToySmsStage, total
 Record = tuple[int, bytes]
 """Partition and value of one source record."""
 
-Topic = Sequence[tuple[int, bytes | None, bytes | None]]
+Records = Sequence[tuple[int, bytes | None, bytes | None]]
 """Partition, key and value of each record, in order of offset within each partition."""
 
 _LEVELS = (1, 2, 3)
@@ -71,7 +71,7 @@ def _groups(rows: Mapping[int, Mapping[bytes, Any]]) -> dict[str, dict[str, Any]
     return {group: total(row) for group, row in sources.items()}
 
 
-def differences(truth: Truth, topics: Mapping[str, Topic]) -> list[str]:
+def differences(truth: Truth, topics: Mapping[str, Records]) -> list[str]:
     """Return a line for everything that is not as it should be; the topics are those of one prefix, without it."""
     return [
         *_wrong_outputs(truth, topics["sms.status"]),
@@ -81,7 +81,7 @@ def differences(truth: Truth, topics: Mapping[str, Topic]) -> list[str]:
     ]
 
 
-def latest(changelog: Topic) -> dict[tuple[int, bytes], bytes]:
+def latest(changelog: Records) -> dict[tuple[int, bytes], bytes]:
     """Return what compaction, or a recovery, leaves of a topic."""
     rows: dict[tuple[int, bytes], bytes] = {}
     for number, key, value in changelog:
@@ -92,7 +92,7 @@ def latest(changelog: Topic) -> dict[tuple[int, bytes], bytes]:
     return rows
 
 
-def _wrong_outputs(truth: Truth, topic: Topic) -> list[str]:
+def _wrong_outputs(truth: Truth, topic: Records) -> list[str]:
     """Every change once or more, never with another content, and the first sight of each in order."""
     wrong = []
     for number, expected in truth.outputs.items():
@@ -110,7 +110,7 @@ def _wrong_rows(truth: Truth, rows: Mapping[tuple[int, bytes], bytes]) -> list[s
     return [f"sms table: {len(wrong)} of {len(expected)} rows"] if wrong else []
 
 
-def _wrong_progress(truth: Truth, topic: Topic) -> list[str]:
+def _wrong_progress(truth: Truth, topic: Records) -> list[str]:
     last: dict[str, dict[str, Any]] = {}
     revisions: dict[tuple[str, int], dict[str, Any]] = {}
     wrong = []

@@ -12,7 +12,7 @@ from streams.domain.stage import Output
 from streams.errors import Exit
 from streams.state import checkpoint
 from streams.state.checkpoint import Checkpointer, Owned, Route, Spec
-from streams.state.control import POSITION
+from streams.state.control import POSITION, SOURCE
 from streams.state.fence import Writer
 from streams.state.partition import Partition
 from streams.state.stores import MemoryStore
@@ -59,7 +59,7 @@ class Bench:
         self.events: list[Any] = []
         self.kafka = Kafka(self.events)
         self.store = MemoryStore()
-        spec = Spec("sms", ToySmsStage(), CALLBACKS_RAW, frozenset({SMS_STATUS}))
+        spec = Spec("sms", ToySmsStage(), CALLBACKS_RAW, "topic-id", frozenset({SMS_STATUS}))
         self.table = Checkpointer(
             spec,
             changelog=CHANGELOG,
@@ -77,7 +77,7 @@ class Bench:
         def read(key: bytes) -> bytes | None:
             return self.store.read(number, key)
 
-        rows = Partition(number, self.table.spec.stage, read, Throttle(0.0))
+        rows = Partition(number, self.table.spec.stage, read, Throttle(0.0), "topic-id")
         self.table.owned[number] = Owned(rows, Writer(1, 0), -1, None)
 
     def take_in(self, partition: int, offset: int, key: str) -> None:
@@ -120,12 +120,12 @@ async def test_outputs_go_before_rows_and_rows_before_the_store(bench: Bench) ->
         ("campaign.partials", 5, [b"g"], False),
         ("sms", "outputs"),
         "check",
-        (CHANGELOG, 0, [b"g:g", b"k:a", POSITION], True),
+        (CHANGELOG, 0, [b"g:g", b"k:a", POSITION, SOURCE], True),
         ("sms", "changelog"),
         ("sms", "store"),
     ]
     assert bench.store.read(0, POSITION) == b"0"
-    assert bench.store.offset(0) == 2
+    assert bench.store.offset(0) == 3
 
 
 async def test_an_offset_is_durable_only_after_the_flush(bench: Bench) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from streams.contract.topics import CAMPAIGN_PROGRESS, SMS_STATUS
 from streams.domain.stage import Output, Rows
-from streams.state.control import HELD, POSITION
+from streams.state.control import HELD, POSITION, SOURCE
 from streams.state.partition import Partition
 from streams.state.throttle import Throttle
 
@@ -24,7 +24,7 @@ def partition(
     stored: dict[bytes, bytes] | None = None, interval: float = 0.0, held: Collection[bytes] = ()
 ) -> Partition:
     """Give partition 7 over a store."""
-    return Partition(7, LastValue(), (stored or {}).get, Throttle(interval, held))
+    return Partition(7, LastValue(), (stored or {}).get, Throttle(interval, held), "topic-id")
 
 
 def test_a_new_partition_has_applied_nothing_and_needs_no_flush() -> None:
@@ -52,8 +52,19 @@ def test_a_checkpoint_has_the_rows_and_the_position_that_they_contain() -> None:
     mine = partition()
     mine.take_in(4, b"x")
     checkpoint = mine.seal(now=0.0)
-    assert checkpoint.rows == {b"last": b'[7,4,"x"]', POSITION: b"4"}
+    assert checkpoint.rows == {b"last": b'[7,4,"x"]', POSITION: b"4", SOURCE: b"topic-id"}
     assert (checkpoint.partition, checkpoint.position) == (7, 4)
+
+
+def test_the_topic_of_the_position_is_written_with_the_first_one_only() -> None:
+    mine = partition()
+    mine.take_in(0, b"x")
+    assert SOURCE in mine.seal(now=0.0).rows
+    mine.take_in(1, b"y")
+    assert SOURCE not in mine.seal(now=0.0).rows
+    again = partition({POSITION: b"1"})
+    again.take_in(2, b"z")
+    assert SOURCE not in again.seal(now=0.0).rows
 
 
 def test_after_a_seal_nothing_is_left_to_flush() -> None:
