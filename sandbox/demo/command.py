@@ -17,12 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from sandbox.audit.audit import Audit
 from sandbox.audit.errors import AuditError
 from sandbox.demo.queries import QUERIES
 from sandbox.demo.run import Run, SwallowOne, traffic_options
 from sandbox.demo.screen import Screen, difference_lines, verdict_lines
+from sandbox.emulator.arguments import at_least_one
 from sandbox.emulator.command import default_start
 from sandbox.emulator.errors import EmulatorError
+from sandbox.emulator.sender import Tally
 from sandbox.errors import SandboxError
 from sandbox.stack import Sandbox
 from sandbox.temporary import RULES, temporary_settings
@@ -39,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options of `demo`."""
     parser.add_argument("--seed", type=int, default=7, metavar="N", help="same seed, same traffic (%(default)s)")
     parser.add_argument(
-        "--recipients", type=int, default=1500, metavar="N", help="of each of four campaigns (%(default)s)"
+        "--recipients", type=at_least_one, default=1500, metavar="N", help="of each of four campaigns (%(default)s)"
     )
     parser.add_argument(
         "--swallow-one",
@@ -56,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     Whatever happens, it leaves nothing running, and its folder only when it was asked to `--keep` it.
     """
     screen = Screen()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
     os.environ.update(RULES)
     try:
         with _folder(keep=args.keep) as folder:
@@ -100,41 +104,47 @@ def _demo(screen: Screen, folder: Path, args: argparse.Namespace) -> int:
 def _watched(screen: Screen, sandbox: Sandbox, args: argparse.Namespace) -> int:
     traffic = traffic_options(args.seed, sandbox.addresses.callback_url, args.recipients)
     demo = Run(sandbox, traffic, default_start(datetime.now(UTC)), _RATE)
+    swallow = SwallowOne() if args.swallow_one else None
     screen.heading(
         f"Routee sends {traffic.campaigns} campaigns to {traffic.recipients:,} each, and {traffic.singles} single SMS",
         "many twice, out of order, in parts",
     )
-    swallow = SwallowOne() if args.swallow_one else None
-    with screen.campaigns(demo.campaigns) as show:
-        tally = asyncio.run(demo.send(show, swallow))
-    again = f"{tally.retried:,} of them only after another try" if tally.retried else "all at the first try"
-    screen.done(f"{tally.accepted:,} callbacks accepted, {again}")
+    tally = _send(screen, demo, swallow)
     with screen.step("Comparing every row with the ledger, once nothing moves any more"):
         audit = demo.audit()
 
     screen.heading("Campaigns, as ClickHouse has them", "SELECT … FROM campaigns")
     screen.table(demo.table())
     screen.hint(_RECONCILIATION)
-
-    screen.heading(
-        "Checked against the emulator's ledger", "it knows what must come of every callback that was accepted"
-    )
+    screen.heading("Checked against the emulator's ledger", "it knows what must come of every accepted callback")
     if swallow:
         screen.hint(f"One callback about SMS {swallow.sms_key} was answered 200 and thrown away: it must be missed.")
     if audit.differences:
-        for line in difference_lines(audit):
-            screen.failed(line)
-        screen.failed(f"{len(audit.differences):,} numbers do not agree with the ledger")
+        _disagree(screen, audit)
         return 1
     for line in verdict_lines(audit, tally):
         screen.done(line)
-    for query in QUERIES:
-        screen.answers(query.question, query.sql, list(demo.clickhouse.rows(query.sql)))
-    _what_next(screen)
+    _what_next(screen, demo)
     return 0
 
 
-def _what_next(screen: Screen) -> None:
+def _send(screen: Screen, demo: Run, swallow: SwallowOne | None) -> Tally:
+    with screen.campaigns(demo.campaigns) as show:
+        tally = asyncio.run(demo.send(show, swallow))
+    again = f"{tally.retried:,} of them only after another try" if tally.retried else "all at the first try"
+    screen.done(f"{tally.accepted:,} callbacks accepted, {again}")
+    return tally
+
+
+def _disagree(screen: Screen, audit: Audit) -> None:
+    for line in difference_lines(audit):
+        screen.failed(line)
+    screen.failed(f"{len(audit.differences):,} numbers do not agree with the ledger")
+
+
+def _what_next(screen: Screen, demo: Run) -> None:
+    for query in QUERIES:
+        screen.answers(query.question, query.sql, list(demo.clickhouse.rows(query.sql)))
     screen.heading("Ask yourself", "in a sandbox that stays up")
     screen.command("make sandbox")
     screen.command(".venv/bin/routee-sandbox emulate --url http://127.0.0.1:8080/callbacks --strategy mixed")

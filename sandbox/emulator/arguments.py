@@ -62,7 +62,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     sending.add_argument(
         "--rate", type=_positive, default=500.0, metavar="PER_SECOND", help="callbacks per second (500)"
     )
-    sending.add_argument("--connections", type=_some, default=64, metavar="N", help="at most so many (%(default)s)")
+    sending.add_argument(
+        "--connections", type=at_least_one, default=64, metavar="N", help="at most so many (%(default)s)"
+    )
     sending.add_argument("--retry-scale", type=_positive, default=0.01, metavar="FACTOR", help=_RETRY_HELP)
     sending.add_argument("--ledger", type=Path, metavar="FILE", help="write the truth to this file, as NDJSON")
 
@@ -92,7 +94,8 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _some(text: str) -> int:
+def at_least_one(text: str) -> int:
+    """Return a number of things of which there has to be one; ArgumentTypeError otherwise."""
     if _count(text) == 0:
         raise ArgumentTypeError("at least 1 is needed")
     return int(text)

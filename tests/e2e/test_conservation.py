@@ -16,7 +16,7 @@ from sandbox.audit.metrics import counter
 from sandbox.emulator.ledger import read_ledger
 from sandbox.stack import Sandbox
 
-pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.timeout(240)]
 
 PROGRAM = str(Path(sys.executable).with_name("routee-sandbox"))
 TRAFFIC = (

@@ -13,7 +13,7 @@ from sandbox.stack import Sandbox
 from tests.e2e.posting import post
 from tests.support.wait import eventually
 
-pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.timeout(240)]
 
 NESTED = 10_000
 REFUSED = {

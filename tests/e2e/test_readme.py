@@ -16,7 +16,7 @@ from tests.support.wait import eventually
 README = Path(__file__).parents[2] / "README.md"
 ITS_URL = "http://127.0.0.1:8080/callbacks"
 
-pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.timeout(240)]
 
 
 def queries() -> list[str]:

@@ -21,7 +21,7 @@ SINGLE = "5b1c9f0e-0000-4000-8000-0000000000b1"
 LEGACY = "9571ef84-6e34-4601-ba3c-7a5748bc8e7f#1"
 KINDS = ("inbound SMS", "two-step verification", "Viber message")
 
-pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")

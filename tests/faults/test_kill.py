@@ -55,7 +55,7 @@ def has_sent(ledger: Path, callbacks: float) -> bool:
 
 def kill_when(sandbox: Sandbox, name: str, is_time: Callable[[], bool]) -> None:
     """Kill a program when it is time, and see it come back."""
-    eventually(is_time, deadline=120)
+    eventually(is_time, deadline=120, every=0.2)
     before = sandbox.pid(name)
     sandbox.kill(name)
     eventually(lambda: sandbox.pids().get(name, before) != before, deadline=10)
