@@ -2,7 +2,7 @@
 Group commit: callbacks that arrive together leave together, and each is answered when Kafka has all of them.
 
 A callback waits in the lane of its partition. A lane has at most one batch in the air; what arrives meanwhile is
-the next one. A lone callback leaves at once; batches of one lane leave at least `flush` apart, so a crowd shares.
+the next one.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from typing import Protocol
 
 from ingest.admission import Cause
 from ingest.commit_log import CommitLog
+from ingest.departures import Departures, Pending
 from ingest.envelope import RECORD_BYTES, Record, fitting
 from ingest.errors import NotStoredError
 from ingest.metrics import Metrics
@@ -70,15 +71,6 @@ class Batch:
                 logger.exception("an answer could not be given")
 
 
-class Pending:
-    """Bytes that were taken and are not yet acknowledged, over all lanes."""
-
-    __slots__ = ("size",)
-
-    def __init__(self) -> None:
-        self.size = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Cargo:
     """What a lane carries: where to, in what form, and how it is counted once it is there."""
@@ -98,12 +90,14 @@ class Lane:
     `dead` is for whoever runs it.
     """
 
-    def __init__(self, cargo: Cargo, log: CommitLog, metrics: Metrics, pending: Pending, flush_s: float) -> None:
+    def __init__(
+        self, cargo: Cargo, log: CommitLog, metrics: Metrics, pending: Pending, departures: Departures
+    ) -> None:
         self._cargo = cargo
         self._log = log
         self._metrics = metrics
         self._pending = pending
-        self._flush_s = flush_s
+        self._departures = departures
         self._waiting = Batch()
         self._flight: Batch | None = None
         self._left = 0.0
@@ -130,6 +124,7 @@ class Lane:
         size = len(body) + 1
         batch.size += size
         self._pending.size += size
+        self._pending.count += 1
 
     async def run(self) -> None:
         """Store batch after batch, until cancelled."""
@@ -143,9 +138,7 @@ class Lane:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
             self._idle = None
-        wait = self._left + self._flush_s - monotonic()
-        if wait > 0:
-            await asyncio.sleep(wait)
+        await self._departures.wait()
 
     def _board(self) -> Batch:
         self._flight = flight = self._waiting
@@ -176,7 +169,7 @@ class Lane:
     def _land(self, flight: Batch, outcome: Outcome) -> None:
         self._flight = None
         self.stuck = False
-        self._pending.size -= flight.size
+        self._release(flight)
         if outcome is Outcome.FAILED:
             if not flight.abandoned:
                 self._fail(flight)
@@ -203,7 +196,7 @@ class Lane:
         waiting = self._waiting
         if waiting.bodies and (self.stuck or waiting.times[0] < oldest):
             self._waiting = Batch()
-            self._pending.size -= waiting.size
+            self._release(waiting)
             self._fail(waiting)
 
     def abandon(self) -> None:
@@ -212,10 +205,14 @@ class Lane:
         self.stuck = False
         self._idle = None
         if flight is not None:
-            self._pending.size -= flight.size
+            self._release(flight)
             if not flight.abandoned:
                 self._fail(flight)
         self.expire(float("inf"))
+
+    def _release(self, batch: Batch) -> None:
+        self._pending.size -= batch.size
+        self._pending.count -= len(batch.bodies)
 
     def _fail(self, batch: Batch) -> None:
         self._metrics.refused(Cause.KAFKA, len(batch.bodies))

@@ -11,8 +11,9 @@ from typing import Final
 
 from ingest.admission import Cause
 from ingest.commit_log import CommitLog
+from ingest.departures import Departures, Pending
 from ingest.envelope import Record, seal
-from ingest.lane import Batch, Cargo, Lane, Pending
+from ingest.lane import Batch, Cargo, Lane
 from ingest.metrics import Metrics
 from streams.contract.keys import partition_of
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
@@ -48,7 +49,8 @@ class Publisher:
         self._partitions = terms.partitions
         self._ack_timeout_s = terms.ack_timeout_s
         self._max_pending_bytes = terms.max_pending_bytes
-        to_lane = partial(Lane, log=log, metrics=metrics, pending=self.pending, flush_s=terms.flush_s)
+        departures = Departures(self.pending, terms.flush_s)
+        to_lane = partial(Lane, log=log, metrics=metrics, pending=self.pending, departures=departures)
         self._raw = [
             to_lane(Cargo(CALLBACKS_RAW, partition, _envelope, self._count_callbacks))
             for partition in range(terms.partitions)
