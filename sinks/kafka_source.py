@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 
 _BOOTSTRAP_MS: Final = 5_000
 _ASK_MS: Final = 5_000
+_COMMIT_MS: Final = 3_000
 _CLOSE_MS: Final = 1_500
 
 CONSUMER_OPTIONS: Final[dict[str, Any]] = {
@@ -137,7 +138,7 @@ class KafkaSource:
         offsets = {partition: OffsetAndMetadata(positions[partition], "", -1) for partition in mine}
         try:
             if offsets:
-                self._consumer.commit(offsets, timeout_ms=_ASK_MS)
+                self._consumer.commit(offsets, timeout_ms=_COMMIT_MS)
         except KafkaError as error:
             _log.warning("could not commit", extra={"error": type(error).__name__, "partitions": len(offsets)})
             return False

@@ -2,7 +2,6 @@
 Everything that is measured, named once; and whether the program is ready.
 """
 
-import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -79,7 +78,6 @@ class Readiness:
 
     def __init__(self) -> None:
         self._reasons: dict[str, str] = {"group": "not a member of the consumer group yet"}
-        self.since = time.monotonic()
 
     def trouble(self, concern: str, reason: str) -> None:
         """Say what keeps a concern from being well."""

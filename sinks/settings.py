@@ -24,7 +24,7 @@ class SinksSettings(CommonSettings):
         1.0, gt=0, le=3600, description="Age at which a batch is written; with files, how often a new file appears."
     )
     sinks_batch_bytes: int = Field(
-        33_554_432, ge=1024, le=1 << 30, description="Bytes after which a batch is written; bounds the memory."
+        25_165_824, ge=1024, le=1 << 30, description="Bytes after which a batch is written; bounds the memory."
     )
     sinks_max_rejected_per_minute: int = Field(
         1_000, ge=0, description="More refused rows than this in a minute end the program: then it is not the rows."
