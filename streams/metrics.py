@@ -80,6 +80,11 @@ class StateMetrics(Collector):
         rejected = CounterMetricFamily(
             "routee_streams_rejected", "Rejected callbacks by reason.", labels=["reason", "partition"]
         )
+        notes = CounterMetricFamily(
+            "routee_streams_notes",
+            "What was left out of callbacks: a field not understood, a future date, an unknown status.",
+            labels=["note", "partition"],
+        )
         for number, owned in self._app.sms.checkpointer.owned.items():
             tally = read_tally(owned.partition.rows)
             accepted.add_metric([str(number)], tally["accepted"])
@@ -87,7 +92,9 @@ class StateMetrics(Collector):
                 verdicts.add_metric([verdict, str(number)], count)
             for reason, count in tally["rejected"].items():
                 rejected.add_metric([reason, str(number)], count)
-        return iter((accepted, verdicts, rejected))
+            for note, count in tally["notes"].items():
+                notes.add_metric([note, str(number)], count)
+        return iter((accepted, verdicts, rejected, notes))
 
     def _restores(self) -> Iterator[Metric]:
         recovery = self._app.bulk_recovery
