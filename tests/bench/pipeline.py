@@ -94,7 +94,7 @@ class Bench:
     def __init__(self, folder: Path, kafka: KafkaCluster, clickhouse: ClickHouseServer, store: str) -> None:
         self._folder = folder
         self._kafka = kafka
-        self._database = ClickHouse(clickhouse.url, clickhouse.user, "", "routee")
+        self._database = ClickHouse(clickhouse.url, clickhouse.user, "routee")
         self._web_port, self._sinks_port = free_port(), free_port()
         self._callbacks = 0
         self._environment = {
