@@ -32,7 +32,7 @@ from sandbox.temporary import RULES, temporary_settings
 from streams.contract.logline import configure_logging
 from streams.contract.settings import SettingsError
 
-_RATE: Final = 1200.0
+_RATE: Final = 1500.0
 _RECONCILIATION: Final = """\
 reconciliation: what was counted from single callbacks against Routee's own last report. It is `mixed` where an SMS
 got a second, different final status after that report, or in the same second as the first."""
