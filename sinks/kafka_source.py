@@ -169,10 +169,12 @@ def _consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN4
     # It warns when the machine is busy.
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
     try:
+        options = client_options(settings)
+    except OSError as error:
+        raise ConnectError(f"KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE: {error}") from error
+    try:
         with _silent("kafka"):
-            return KafkaConsumer(
-                group_id=group, **CONSUMER_OPTIONS, **client_options(settings), bootstrap_timeout_ms=_BOOTSTRAP_MS
-            )
+            return KafkaConsumer(group_id=group, **CONSUMER_OPTIONS, **options, bootstrap_timeout_ms=_BOOTSTRAP_MS)
     except (KafkaError, OSError) as error:
         raise ConnectError(
             f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: no broker answers as the KAFKA_ settings "

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+import orjson
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
@@ -23,6 +24,9 @@ from streams.contract.topics import SINKS_REJECTED
 _MINUTE: Final = 60.0
 _ACK_SECONDS: Final = 10.0
 _ERROR_CHARS: Final = 4_000
+_REQUEST_BYTES: Final = 2 << 20
+# JSON text may take six bytes for one; beyond this base64 is shorter, and the longest record fits into a request.
+_TEXT_BYTES: Final = 1_200_000
 
 
 class Rejections(Protocol):
@@ -61,7 +65,9 @@ class KafkaRejections:
         """Produce it and wait for the acknowledgement."""
         try:
             if self._producer is None:
-                self._producer = KafkaProducer(acks="all", **client_options(self._settings))
+                self._producer = KafkaProducer(
+                    acks="all", max_request_size=_REQUEST_BYTES, **client_options(self._settings)
+                )
             self._producer.send(self._topic, encode(rejection)).get(timeout=_ACK_SECONDS)
         except KafkaError as error:
             raise RetryableError(f"{self._topic}: {type(error).__name__}") from error
@@ -96,10 +102,7 @@ class Flood:
 def rejection_of(record: Record, sink: str, table: str, error: str) -> SinkRejection:
     """Return what is kept of one refused row: all of it."""
     value = record.value or b""
-    try:
-        text, base64 = value.decode(), None
-    except UnicodeDecodeError:
-        text, base64 = None, b64encode(value).decode()
+    text = _text(value)
     return SinkRejection(
         rejected_at=datetime.now(UTC),
         sink=sink,
@@ -109,5 +112,14 @@ def rejection_of(record: Record, sink: str, table: str, error: str) -> SinkRejec
         partition=record.partition,
         offset=record.offset,
         value=text,
-        value_base64=base64,
+        value_base64=b64encode(value).decode() if text is None else None,
     )
+
+
+def _text(value: bytes) -> str | None:
+    """Return the value as text, None when it is not UTF-8 or grows too long as JSON."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if len(orjson.dumps(text)) <= _TEXT_BYTES else None

@@ -54,10 +54,11 @@ class Writer:
         started = time.perf_counter()
         for table, records in self._by_table(batch).items():
             parts = sort_out(records)
-            if parts.rows:
-                self._write_rows(table, parts.rows)
+            # First: to a store whose positions are its commits (files) the rows are what moves on.
             for record in parts.unusable:
                 self._give_up(table, record, NOT_AN_OBJECT)
+            if parts.rows:
+                self._write_rows(table, parts.rows)
             self._metrics.empty.labels(table).inc(parts.empty)
         self._metrics.batch_rows.observe(len(batch))
         self._metrics.write_seconds.observe(time.perf_counter() - started)

@@ -29,7 +29,7 @@ def parquet(table: str, rows: Sequence[Record]) -> bytes:
     """Return a Parquet file with typed columns, compressed by zstd. Fields without a column are left out."""
     try:
         data = to_table(table, [with_position(row) for row in rows])
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, orjson.JSONDecodeError, AttributeError) as error:
+    except (pa.ArrowException, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise PermanentError(str(error)) from error
     file = io.BytesIO()
     pyarrow.parquet.write_table(data, file, compression="zstd")

@@ -95,7 +95,7 @@ AS SELECT
 FROM sms
 WHERE status = 'Delivered'
 GROUP BY country, operator
-COMMENT 'Seconds from sending to delivery by country and operator. Of Delivered SMS parts whose latency is known';
+COMMENT 'Seconds from sending to delivery by country and operator. Of Delivered SMS parts; quantiles over those that have a latency';
 
 CREATE OR REPLACE VIEW failure_reasons {{on_cluster}}
 AS SELECT
