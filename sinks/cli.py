@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import pyarrow
+import pyarrow as pa
 
 from sinks.check import problems
 from sinks.clickhouse.client import connect
@@ -66,7 +66,7 @@ def run_clickhouse(settings: SinksSettings) -> int:
 def run_files(settings: SinksSettings) -> int:
     """Consume into files until SIGTERM."""
     # Arrow's own pool would keep what the largest batch once needed.
-    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+    pa.set_memory_pool(pa.system_memory_pool())
     return _consume(
         settings, FileSink(settings.sinks_files_root, settings.sinks_files_format, settings.kafka_topic_prefix)
     )
