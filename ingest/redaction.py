@@ -4,32 +4,47 @@ Keeping the path secrets out of what is stored: Routee echoes the callback URL i
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 import orjson
 
 MASK: Final = "***"
-# A shorter secret may stand in a name or a text by chance; it is a secret only where it ends a URL.
+# A shorter secret may stand in a name or a text by chance; it is a secret only as a whole segment of a path.
 _UNLIKELY_BY_CHANCE: Final = 16
+# What secrets are made of: a segment goes on while these follow.
+_SEGMENT_ENDS: Final = "(?![A-Za-z0-9._~-])"
 # A JSON string, and the colon that makes it a name. Possessive, and content with a string that does not end:
 # hostile bytes can neither make it backtrack nor make it look for the end again and again.
 _STRING: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?+)(\s*+:)?+', re.DOTALL)
 
 
+class _Secret(NamedTuple):
+    """One secret: bytes that are there wherever it is, and what is replaced by what, in text and in bytes."""
+
+    needle: bytes
+    text: re.Pattern[str]
+    raw: re.Pattern[bytes]
+    masked: str
+
+
+def _secret(secret: str) -> _Secret:
+    if len(secret) >= _UNLIKELY_BY_CHANCE:
+        needle, pattern, masked = secret, re.escape(secret), MASK
+    else:
+        needle, pattern, masked = f"/{secret}", f"/{re.escape(secret)}{_SEGMENT_ENDS}", f"/{MASK}"
+    return _Secret(needle.encode(), re.compile(pattern), re.compile(pattern.encode()), masked)
+
+
 class Redactor:
     """Finds the secrets in callbacks, however the URL is spelled, and replaces them by `***`."""
 
-    __slots__ = ("_needles", "_texts")
+    __slots__ = ("_needles", "_secrets")
 
     def __init__(self, secrets: Sequence[str]) -> None:
         # The longest first: one secret may be the beginning of another.
-        self._texts = sorted(
-            (secret if len(secret) >= _UNLIKELY_BY_CHANCE else f"/{secret}" for secret in secrets),
-            key=len,
-            reverse=True,
-        )
-        self._needles = [text.encode() for text in self._texts]
+        self._secrets = [_secret(secret) for secret in sorted(secrets, key=len, reverse=True)]
+        self._needles = [secret.needle for secret in self._secrets]
 
     def finds(self, body: bytes, document: Mapping[str, object]) -> bool:
         """Return whether a callback, given as bytes and decoded, holds a secret. Costs a search of the bytes."""
@@ -46,8 +61,8 @@ class Redactor:
     def redact_anything(self, body: bytes) -> bytes:
         """Return bytes that need not be JSON without a secret: masked in strings, and wherever else it stands."""
         body = self.redact(body)
-        for needle, text in zip(self._needles, self._texts, strict=True):
-            body = body.replace(needle, _masked(text).encode())
+        for secret in self._secrets:
+            body = secret.raw.sub(secret.masked.encode(), body)
         return body
 
     def _echoes(self, info: object) -> bool:
@@ -73,10 +88,6 @@ class Redactor:
         return text if masked == decoded else masked
 
     def _mask(self, text: str) -> str:
-        for needle in self._texts:
-            text = text.replace(needle, _masked(needle))
+        for secret in self._secrets:
+            text = secret.text.sub(secret.masked, text)
         return text
-
-
-def _masked(needle: str) -> str:
-    return f"/{MASK}" if needle.startswith("/") else MASK

@@ -4,6 +4,7 @@ Settings that mean the same in every program, and the one way in which all of th
 Every setting is an environment variable with the name of the field in upper case; `.env` is read when present.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, Literal, TypeVar
 
@@ -12,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettings
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+
+_USER_IN_URL = re.compile(r"//[^/]*@")
 
 
 class SettingsError(Exception):
@@ -93,5 +96,7 @@ def _problems(model: type[BaseSettings], error: ValidationError) -> Iterator[str
         name = str(problem["loc"][0])
         field = model.model_fields.get(name)
         secret = field is not None and ("Secret" in str(field.annotation) or "secret" in name)
-        value = "" if secret or problem["type"] == "missing" else f"={problem['input']}"
+        value = (
+            "" if secret or problem["type"] == "missing" else f"={_USER_IN_URL.sub('//***@', str(problem['input']))}"
+        )
         yield f"{name.upper()}{value}: {message[:1].lower()}{message[1:]}"

@@ -61,3 +61,13 @@ def test_clients_are_given_the_credentials(monkeypatch: pytest.MonkeyPatch) -> N
     assert options["sasl_mechanism"] == "SCRAM-SHA-512"
     assert options["sasl_plain_password"] == "p"  # noqa: S105 - made up here
     assert options["ssl_context"] is None
+
+
+def test_a_password_within_a_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Settings(CommonSettings):
+        clickhouse_url: str = Field("http://127.0.0.1:8123", pattern=r"^https?://[^@]*$")
+
+    monkeypatch.setenv("CLICKHOUSE_URL", "https://user:hunter2@clickhouse.example:8443")
+    with pytest.raises(SettingsError, match=r"CLICKHOUSE_URL=https://\*\*\*@clickhouse\.example") as error:
+        load_settings(Settings)
+    assert "hunter2" not in str(error.value)

@@ -87,3 +87,12 @@ def test_hostile_bytes_cost_no_time() -> None:
 def test_what_holds_no_secret_keeps_every_byte(document: object) -> None:
     body = orjson.dumps(document)
     assert REDACTOR.redact(body) == body
+
+
+def test_a_short_secret_is_masked_as_a_whole_segment_only() -> None:
+    """`dev` in a longer word is no secret, and nobody could bring the word back."""
+    redactor = Redactor(["dev"])
+    body = b'{"messageId":"m","message":"see https://shop.example/deviation and https://shop.example/dev-1"}'
+    assert redactor.redact(body) == body
+    assert redactor.redact_anything(b"not JSON /deviation /dev") == b"not JSON /deviation /***"
+    assert redactor.redact(b'["https://x.example/callbacks/dev/"]') == b'["https://x.example/callbacks/***/"]'
