@@ -15,7 +15,7 @@ from streams.domain.money import read_money
 TEXT_MAX_CHARS: Final = 256
 _LONGER_TEXTS: Final = {"message": 4096, "status.reason.description": 1024}
 _GROUPS_MAX: Final = 64
-_MAX_COUNT: Final = 2**53  # beyond it, JSON readers in other languages lose digits
+MAX_COUNT: Final = 2**53  # beyond it, JSON readers in other languages lose digits
 _MAX_PARTS: Final = 65_535
 
 
@@ -34,7 +34,7 @@ def text(value: Any, name: str, notes: list[str]) -> str | None:  # noqa: ANN401
 def number(value: Any, name: str, notes: list[str]) -> float | None:  # noqa: ANN401 - JSON is any
     """Return a finite number; numeric text counts as one."""
     if value.__class__ is int or value is None or value == "":
-        return value or None if value == "" else value
+        return None if value == "" else value
     try:
         read = float(value) if value.__class__ in (str, float) else math.nan
     except ValueError:
@@ -51,7 +51,7 @@ def count(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN40
     read = number(value, name, mine)
     if read is None and not mine:
         return None
-    if read is not None and 0 <= read <= _MAX_COUNT and read == int(read):
+    if read is not None and 0 <= read <= MAX_COUNT and read == int(read):
         return int(read)
     notes.append(name)
     return None

@@ -26,7 +26,8 @@ def read_money(value: float | str) -> int | None:
         return None
     if not amount.is_finite() or amount.adjusted() >= _MAX_WHOLE_DIGITS:
         return None
-    return int(amount.scaleb(DECIMALS).to_integral_value(ROUND_HALF_EVEN))
+    units = int(amount.scaleb(DECIMALS).to_integral_value(ROUND_HALF_EVEN))
+    return units if abs(units) <= MOST_UNITS else None
 
 
 @lru_cache(maxsize=4096)

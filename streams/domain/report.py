@@ -77,7 +77,7 @@ def _read_counts(body: Body, notes: list[str]) -> dict[str, int] | None:
         number = coercion.count(value, "messageStatuses", notes)
         word = spelled(name)
         if number and len(word) <= _WORD_MAX_CHARS and (word in counts or len(counts) < _WORDS_KEPT):
-            counts[word] = counts.get(word, 0) + number
+            counts[word] = min(counts.get(word, 0) + number, coercion.MAX_COUNT)
     return counts
 
 

@@ -234,3 +234,13 @@ def test_rows_read_back_from_the_changelog_are_the_same_rows() -> None:
     pipeline.campaign()
     row = pipeline.campaign_rows.get(campaign_key(CAMPAIGN_ID))
     assert orjson.loads(orjson.dumps(row)) == row
+
+
+def test_spellings_of_one_status_cannot_add_up_to_a_number_json_does_not_hold() -> None:
+    """One forged report must not stop the summaries of its partition."""
+    pipeline = Pipeline()
+    spellings = ("undelivered", "UNDELIVERED", "Undelivered", "uNDELIVERED", "unDELIVERED", "undELIVERED")
+    send_finals(pipeline, Delivered=1)
+    pipeline.send(campaign_report("Running", dict.fromkeys(spellings, 2**53), total=10))
+    assert pipeline.campaign()["reported_by_status"] == {"Undelivered": 2**53}
+    assert pipeline.campaign()["drift"] == {"Delivered": 1, "Undelivered": -(2**53)}

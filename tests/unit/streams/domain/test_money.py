@@ -44,3 +44,8 @@ def test_amounts_are_written_with_eight_decimals() -> None:
     assert money_text(-1) == "-0.00000001"
     assert money_text(123 * 10**8) == "123.00000000"
     assert money_text_or_none(None) is None
+
+
+def test_what_rounds_up_to_more_than_ten_digits_is_no_amount() -> None:
+    assert read_money("9999999999.99999999") == 999_999_999_999_999_999
+    assert read_money("9999999999.999999999") is None
