@@ -6,7 +6,7 @@ A record of the partials topic is either `{"partition", "counts"}` (absolute cou
 """
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import orjson
 
@@ -29,6 +29,8 @@ def campaign_key(tracking_id: str) -> bytes:
 
 class CampaignStage:
     """The rules of `track_campaign`; a `Stage`."""
+
+    summarized: ClassVar = CAMPAIGN_PREFIX
 
     def apply(self, rows: Rows, partition: int, offset: int, value: bytes) -> list[Output]:
         """

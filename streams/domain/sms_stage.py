@@ -6,7 +6,7 @@ Order of the outputs is the order of the callbacks. Each callback gets exactly o
 
 from collections.abc import Collection
 from traceback import extract_tb
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import orjson
 
@@ -37,6 +37,8 @@ _EXPIRY_PER_ENVELOPE: Final = 16
 
 class SmsStage:
     """The rules of `track_sms`; a `Stage`."""
+
+    summarized: ClassVar = COUNTS_PREFIX
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy

@@ -7,7 +7,7 @@ gives the same rows and the same outputs.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from streams.contract.topics import Topic
 
@@ -45,6 +45,9 @@ class Stage(Protocol):
     Neither method raises for bad data: what cannot be understood becomes a rejection among the outputs.
     """
 
+    summarized: ClassVar[bytes]
+    """Prefix of the keys that `summarize` has outputs for."""
+
     def apply(self, rows: Rows, partition: int, offset: int, value: bytes) -> list[Output]:
         """
         Take in one source record, whole; return the outputs that must all be produced, in order.
@@ -56,5 +59,6 @@ class Stage(Protocol):
         """
         Return the outputs that need to be produced only once for many changes, made at a flush.
 
-        `changed` are the keys put or deleted since they were last summarized. The same rows give the same outputs.
+        `changed` are the summarized keys that were put or deleted since they were last handed in. The same rows
+        give the same outputs.
         """

@@ -68,7 +68,8 @@ class Partition:
     def seal(self, now: float) -> Checkpoint:
         """Return the checkpoint of everything taken in so far, and begin the next one."""
         held_before = frozenset(self._throttle.held)
-        due = self._throttle.admit(self.rows.changed, now)
+        changed = [key for key in self.rows.changed if key.startswith(self._stage.summarized)]
+        due = self._throttle.admit(changed, now)
         outputs = self._outputs + self._stage.summarize(self.rows, self.number, due)
         rows = self.rows.seal()
         rows.update((HELD + key, _MARK) for key in self._throttle.held - held_before)

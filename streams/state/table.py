@@ -3,9 +3,10 @@ The checkpointed table as Faust sees it: a table with a changelog, a store and b
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, Final
 
 import faust
@@ -20,8 +21,6 @@ from streams.state.batches import Batches
 from streams.state.checkpoint import Checkpointer, OnFlush, OnStep, Route, Spec, no_flush, no_step
 from streams.state.ownership import Ownership
 from streams.state.stores import Store
-
-logger = logging.getLogger(__name__)
 
 SOFT_LIMIT_BYTES: Final = 500_000
 """Waiting in one partition: flush now, without waiting for the timer."""
@@ -85,9 +84,11 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         self._check_contiguous(message, partition.applied)
         try:
             size = partition.take_in(message.offset, message.value or b"")
-        except Exception:
-            logger.exception("a stage raised")
-            die(Exit.STAGE_RAISED, f"{message.tp} offset {message.offset}: {self.name} could not take it in")
+        except Exception as error:  # noqa: BLE001 - whatever it is: the record must not be acknowledged
+            # Its kind and place, not its text: that may quote a callback.
+            frame = extract_tb(error.__traceback__)[-1]
+            place = f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name} line {frame.lineno}"
+            die(Exit.STAGE_RAISED, f"{message.tp} offset {message.offset}: {self.name} could not take it in: {place}")
         if size > SOFT_LIMIT_BYTES:
             self._wake.set()
         if size > HARD_LIMIT_BYTES:

@@ -7,7 +7,7 @@ output with its revision. The counts of a group move with its keys, and every ev
 """
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -17,6 +17,8 @@ from streams.domain.stage import Output, Rows
 
 class ToySmsStage:
     """The highest level of each key, counts per group, and how many events were seen."""
+
+    summarized: ClassVar = b"g:"
 
     def apply(self, rows: Rows, _partition: int, offset: int, value: bytes) -> list[Output]:
         """Take in one record."""
@@ -57,6 +59,8 @@ def _partial(rows: Rows, partition: int, group: bytes) -> Output:
 
 class ToyCampaignStage:
     """The newest partial of each source partition; their sum is the progress of the group."""
+
+    summarized: ClassVar = b""
 
     def apply(self, rows: Rows, _partition: int, _offset: int, value: bytes) -> list[Output]:
         """Take in one partial."""

@@ -1,6 +1,7 @@
 """What one partition has taken in, and the checkpoint that it becomes."""
 
 from collections.abc import Collection
+from typing import ClassVar
 
 from streams.contract.topics import CAMPAIGN_PROGRESS, SMS_STATUS
 from streams.domain.stage import Output, Rows
@@ -12,8 +13,11 @@ from streams.state.throttle import Throttle
 class LastValue:
     """A stage: one row with the last value; each value is an output, and so is the last one at a flush."""
 
+    summarized: ClassVar = b"last"
+
     def apply(self, rows: Rows, partition: int, offset: int, value: bytes) -> list[Output]:
         rows.put(b"last", [partition, offset, value.decode()])
+        rows.put(b"aside", offset)
         return [Output(SMS_STATUS, b"last", value)]
 
     def summarize(self, rows: Rows, _partition: int, changed: Collection[bytes]) -> list[Output]:
@@ -52,7 +56,7 @@ def test_a_checkpoint_has_the_rows_and_the_position_that_they_contain() -> None:
     mine = partition()
     mine.take_in(4, b"x")
     checkpoint = mine.seal(now=0.0)
-    assert checkpoint.rows == {b"last": b'[7,4,"x"]', POSITION: b"4", SOURCE: b"topic-id"}
+    assert checkpoint.rows == {b"last": b'[7,4,"x"]', b"aside": b"4", POSITION: b"4", SOURCE: b"topic-id"}
     assert (checkpoint.partition, checkpoint.position) == (7, 4)
 
 
@@ -97,3 +101,15 @@ def test_what_was_held_back_before_a_crash_is_summarized_without_a_new_record() 
     checkpoint = mine.seal(now=0.0)
     assert [output.value for output in checkpoint.outputs] == [b"x"]
     assert checkpoint.rows == {HELD + b"last": None, POSITION: b"4"}
+
+
+def test_only_summarized_keys_are_throttled_and_held() -> None:
+    """What has no summary costs no record in the changelog beside its row."""
+    busy = partition(interval=10.0)
+    busy.take_in(0, b"a")
+    busy.seal(now=0.0)
+    busy.take_in(1, b"b")
+    rows = busy.seal(now=1.0).rows
+    assert HELD + b"last" in rows
+    assert b"aside" in rows
+    assert HELD + b"aside" not in rows
