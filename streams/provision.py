@@ -19,7 +19,7 @@ from streams.errors import KafkaUnreachableError, TopicsDifferError
 
 _BOOTSTRAP_MS: Final = 5_000
 _REQUEST_MS: Final = 15_000
-_AT_LEAST: Final = frozenset({"retention.ms", "min.compaction.lag.ms", "max.message.bytes"})
+_AT_LEAST: Final = frozenset({"retention.ms", "min.compaction.lag.ms", "max.message.bytes", "min.insync.replicas"})
 """Of these an operator may want more than the contract; -1 is no limit."""
 
 _SAFE_REPLICATION: Final = 3
@@ -143,7 +143,9 @@ def differences(topic: Topic, found: Found, settings: CommonSettings) -> list[st
             f"{found.partitions}, or, while nothing is in it, `kafka-topics.sh --bootstrap-server "
             f"{settings.kafka_bootstrap_servers} --delete --topic {name}` and run `routee-streams topics`"
         )
-    wanted = creation_config(topic, found.replication)
+    # With -1 the brokers decide on replication, and on what a write needs.
+    left_to_brokers = settings.kafka_replication_factor < 0
+    wanted = creation_config(topic, 0 if left_to_brokers else found.replication)
     changes = {key: value for key, value in wanted.items() if not _satisfies(key, found.config.get(key), value)}
     if changes:
         now = ", ".join(f"{key}={found.config.get(key)}" for key in changes)

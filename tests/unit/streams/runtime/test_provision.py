@@ -45,5 +45,12 @@ def test_changelogs_take_batches_as_large_as_a_checkpoint_can_be() -> None:
 def test_with_three_replicas_two_must_have_a_record() -> None:
     assert creation_config(SMS_STATUS, 3)["min.insync.replicas"] == "2"
     assert "min.insync.replicas" not in creation_config(SMS_STATUS, 1)
-    (line,) = differences(SMS_STATUS, found(SMS_STATUS.config, replication=3), SETTINGS)
+    three = SETTINGS.model_copy(update={"kafka_replication_factor": 3})
+    (line,) = differences(SMS_STATUS, found(SMS_STATUS.config, replication=3), three)
     assert "--add-config min.insync.replicas=2`" in line
+    stricter = {**SMS_STATUS.config, "min.insync.replicas": "3"}
+    assert not differences(SMS_STATUS, found(stricter, replication=3), three)
+
+
+def test_with_the_brokers_own_replication_their_own_rule_for_writes_stands() -> None:
+    assert not differences(SMS_STATUS, found(SMS_STATUS.config, replication=3), SETTINGS)
