@@ -16,6 +16,8 @@ from sandbox.audit.differences import (
     rejection_differences,
     revision_differences,
     sms_differences,
+    unexplained_rejections,
+    unknown_keys,
     unsure_campaigns,
 )
 from sandbox.audit.metrics import counter
@@ -114,6 +116,7 @@ def compare(oracle: Oracle, sources: Sources) -> Audit:
     if sources.streams_metrics:
         result.verdicts = counter(sources.streams_metrics, "routee_streams_callbacks_total", "verdict")
     if sources.streams_metrics and sources.ingest_metrics:
+        result.differences.extend(_unexplained(oracle, sources.clickhouse))
         result.differences.extend(_equation(oracle, result.verdicts, sources.ingest_metrics))
     return result
 
@@ -128,6 +131,17 @@ def _in_clickhouse(oracle: Oracle, clickhouse: ClickHouse) -> Iterator[Differenc
     yield from message_differences(oracle, messages.rows)
     yield from campaign_differences(oracle, campaigns.rows)
     yield from rejection_differences(oracle, clickhouse.rows("SELECT * FROM rejected_callbacks FINAL"))
+
+
+def _unexplained(oracle: Oracle, clickhouse: ClickHouse) -> Iterator[Difference]:
+    """Yield what nobody sent; only a run that had the pipeline for itself can tell."""
+    for view, key, known in (
+        ("sms", "sms_key", oracle.sms.keys()),
+        ("campaigns", "campaign_tracking_id", oracle.campaigns.keys()),
+    ):
+        rows = clickhouse.rows(f"SELECT {key} FROM {view}")  # noqa: S608 - our own words
+        yield from unknown_keys(key, (row[key] for row in rows), known)
+    yield from unexplained_rejections(oracle, clickhouse.rows("SELECT * FROM rejected_callbacks FINAL"))
 
 
 class _Table:

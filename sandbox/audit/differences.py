@@ -6,7 +6,7 @@ Rows of ClickHouse and records of the topics have the same fields, so both are c
 
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -238,6 +238,21 @@ def rejection_differences(oracle: Oracle, rows: Iterable[Row]) -> Iterator[Diffe
         for row in rows:
             if row["reason"] not in line["reasons"]:
                 yield Difference(thing, "reason", row["reason"], " or ".join(line["reasons"]))
+
+
+def unexplained_rejections(oracle: Oracle, rows: Iterable[Row]) -> Iterator[Difference]:
+    """Yield rejections of bodies that are none of the malformed ones."""
+    malformed = {_likeness(b64decode(line["body_base64"])) for line in oracle.malformed}
+    for row in rows:
+        if _likeness(rejected_bytes(row)) not in malformed:
+            yield Difference(f"rejection at {row['stage']}", "reason", row["reason"], "no rejection")
+
+
+def unknown_keys(name: str, found: Iterable[str], known: Collection[str]) -> Iterator[Difference]:
+    """Yield rows whose key nobody sent."""
+    for key in found:
+        if key not in known:
+            yield Difference(f"{name} {key}", "row", "there", None)
 
 
 def rejected_bytes(row: Row) -> bytes:

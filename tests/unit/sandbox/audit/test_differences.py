@@ -18,6 +18,8 @@ from sandbox.audit.differences import (
     rejection_differences,
     revision_differences,
     sms_differences,
+    unexplained_rejections,
+    unknown_keys,
 )
 from sandbox.emulator.oracle import Oracle
 from sandbox.emulator.traffic.model import Strategy
@@ -52,6 +54,7 @@ def differences(oracle: Oracle, shown: Shown) -> list[Difference]:
         yield from sms_differences(oracle, shown.sms)
         yield from campaign_differences(oracle, shown.campaigns)
         yield from rejection_differences(oracle, shown.rejections)
+        yield from unexplained_rejections(oracle, shown.rejections)
 
     return list(found())
 
@@ -155,3 +158,16 @@ def test_a_body_written_anew_is_the_same_body(traffic: tuple[Oracle, Shown]) -> 
             row["body"], row["body_base64"] = orjson.dumps(body, option=orjson.OPT_INDENT_2).decode(), None
     assert anew.rejections != shown.rejections
     assert not differences(oracle, anew)
+
+
+def test_a_row_that_nobody_sent_is_a_difference() -> None:
+    assert not list(unknown_keys("sms_key", ["a"], {"a", "b"}))
+    (difference,) = unknown_keys("sms_key", ["a", "c"], {"a", "b"})
+    assert str(difference) == "sms_key c: row is there, the ledger says missing"
+
+
+def test_a_good_callback_among_the_rejections_is_a_difference(traffic: tuple[Oracle, Shown]) -> None:
+    oracle, shown = traffic
+    refused = {**shown.rejections[0], "body": '{"messageId":"m"}', "body_base64": None, "reason": "bug"}
+    (difference,) = unexplained_rejections(oracle, [*shown.rejections, refused])
+    assert (difference.found, difference.expected) == ("bug", "no rejection")
