@@ -49,7 +49,10 @@ CAMPAIGN_PROGRESS: Final = Topic(
     "campaign.progress", "the progress of each campaign; streams → sinks, anyone", _COMPACT_AFTER_A_DAY
 )
 SINKS_REJECTED: Final = Topic(
-    "sinks.rejected", "rows that ClickHouse refused, with its message; sinks → people", _DELETE_AFTER_30_DAYS
+    "sinks.rejected",
+    "rows that ClickHouse refused, with its message; sinks → people",
+    # A record of another topic and what JSON or base64 adds to it.
+    _DELETE_AFTER_30_DAYS | {"max.message.bytes": str(2 << 20)},
 )
 # Neither compacted nor transactional: its reader checks that offsets are contiguous.
 CAMPAIGN_PARTIALS: Final = Topic(

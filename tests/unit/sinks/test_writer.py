@@ -218,3 +218,20 @@ def test_the_memory_sink_refuses_before_it_writes() -> None:
     with pytest.raises(PermanentError):
         sink.write(TABLE, [record(0, b'{"n":0}'), record(1, b'{"n":1}')])
     assert sink.tables == {}
+
+
+def test_what_is_no_row_is_given_up_before_the_rows_move_on() -> None:
+    """Files are their own commits: what lies before a written row is not read again."""
+    bench = Bench()
+    bench.sink.faults = [FatalError("the disk is gone")]
+    with pytest.raises(FatalError):
+        bench.write(record(0), record(1, b"garbage"), record(2))
+    assert (bench.rejected, bench.written) == ([1], [])
+
+
+def test_a_value_that_grows_too_long_as_text_is_kept_as_base64() -> None:
+    bench = Bench()
+    bench.write(record(0, b'"' * 700_000))
+    (rejection,) = bench.rejections.kept
+    assert rejection.value is None
+    assert rejection.value_base64 is not None
