@@ -42,7 +42,9 @@ def run(_: argparse.Namespace) -> int:
         return 2
     configure_logging("sandbox", settings)
     # From here on both signals mean the same, an interrupt; `Sandbox` stops what it started before it goes on.
+    # SIGINT too: a shell starts what it puts in the background with that signal ignored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with Sandbox(settings) as sandbox:
             sys.stdout.write(f"ready {sandbox.addresses}\n")
