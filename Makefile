@@ -40,8 +40,8 @@ lock: $(INSTALLED)          ## after a change of pyproject.toml's dependencies
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-package routee-callbacks -o requirements.lock
 
-clean:
-	rm -rf .venv .sandbox .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean:                      ## what was installed and cached; the sandbox's state stays
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
