@@ -27,7 +27,7 @@ bench: $(INSTALLED)         ## speed and cost; see tests/bench
 	$(BIN)/python -m tests.bench
 
 faults: $(INSTALLED)        ## long fault and soak runs
-	$(BIN)/pytest tests/faults --full
+	$(BIN)/pytest tests/faults tests/e2e/test_demo.py --full
 
 sandbox: $(INSTALLED)       ## Kafka, ClickHouse and the three programs, until Ctrl-C
 	$(BIN)/routee-sandbox up
