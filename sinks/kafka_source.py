@@ -24,6 +24,8 @@ _BOOTSTRAP_MS: Final = 5_000
 _ASK_MS: Final = 5_000
 _COMMIT_MS: Final = 3_000
 _CLOSE_MS: Final = 1_500
+# While the group is shared out there is nothing to fetch; an answer that comes between two polls is asked for again.
+_JOIN_SECONDS: Final = 0.5
 
 CONSUMER_OPTIONS: Final[dict[str, Any]] = {
     "enable_auto_commit": False,
@@ -81,12 +83,26 @@ class KafkaSource:
 
     def poll(self, seconds: float, max_records: int) -> Polled:
         """Wait at most `seconds` for records, at most `max_records` of them."""
+        if self._sees_join_through():
+            seconds = max(seconds, _JOIN_SECONDS)
         fetched = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=max_records)
         news = Polled()
         while self._notes:
             self._note(news, *self._notes.popleft())
         news.records = assigned_only(fetched, self._delivering)
         return news
+
+    def _sees_join_through(self) -> bool:
+        """
+        Return whether the group is being joined anew, and make sure that it goes on to the end.
+
+        When the topics' metadata have changed and a short poll ends before the group has answered, kafka-python finds
+        the change dealt with at the next poll and never looks at the answer: the member would wait for ever.
+        """
+        coordinator = self._consumer._coordinator  # noqa: SLF001 - nothing public tells
+        if coordinator.rejoining:
+            coordinator.request_rejoin()
+        return bool(coordinator.rejoining)
 
     def _note(self, news: Polled, what: str, partitions: set[TopicPartition]) -> None:
         if what == "revoked":

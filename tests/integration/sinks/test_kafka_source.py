@@ -1,0 +1,37 @@
+"""
+What only the real client gets into: a group that is joined anew while polls are short.
+"""
+
+import pytest
+
+from sandbox.kafka import KafkaCluster
+from sinks.kafka_source import KafkaSource
+from streams.contract.settings import CommonSettings
+from tests.behaviour.sinks.kafka_topics import create_topics
+from tests.support.wait import eventually
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_new_metadata_and_short_polls_leave_no_member_without_partitions(
+    kafka: KafkaCluster, topic_prefix: str, attempt: int
+) -> None:
+    """The group is joined anew when metadata change; a poll that ends before the answer must not lose it."""
+    del attempt
+    create_topics(kafka.bootstrap_servers, topic_prefix, 3)
+    settings = CommonSettings(kafka_bootstrap_servers=kafka.bootstrap_servers, kafka_partitions=3)
+    source = KafkaSource(settings, [f"{topic_prefix}sms.status"], f"{topic_prefix}group")
+    try:
+        eventually(lambda: source.poll(0.2, 10).assigned, 30)
+        source._consumer._coordinator._metadata_snapshot = {"as": "it was before"}
+        revoked: set[object] = set()
+
+        def assigned_again() -> bool:
+            polled = source.poll(0.0, 10)
+            revoked.update(polled.revoked)
+            return bool(revoked and polled.assigned)
+
+        eventually(assigned_again, 20, every=0.001)
+    finally:
+        source.close()
