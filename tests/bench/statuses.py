@@ -75,7 +75,7 @@ def statuses(rows: int) -> Iterator[tuple[bytes, bytes]]:
 
 def _template(status: str, campaign: int) -> bytes:
     """Return a record with places for three identifiers, the recipient and the moment at which it was first seen."""
-    identifier, moment, recipient = _PLACES
+    identifier, _, recipient = _PLACES
     value = encode(_record(status, campaign)).replace(b"%", b"%%")
     for place in (identifier, recipient):
         value = value.replace(place.encode(), b"%b")
