@@ -1,5 +1,5 @@
 """
-The commit log in Kafka: an aiokafka producer that is kept connected, and replaced when it is beyond help.
+The commit log in Kafka: a producer that is kept connected, and replaced when it is beyond help.
 """
 
 import asyncio
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Final, NoReturn
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from ingest.envelope import Record
 from ingest.errors import KafkaFilesError, KafkaUnavailableError, NotStoredError, TopicsDifferError
+from ingest.producer import Producer
 from ingest.settings import IngestSettings
 from streams.contract.brokers import client_options
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Topic
@@ -29,24 +29,18 @@ _PROBE_S: Final = 2.0
 _PROBES_MISSED: Final = 5
 _HOPELESS_S: Final = 10.0
 _CLOSE_S: Final = 3.0
-_BATCH_BYTES: Final = 1_000_000
-_PATIENCE_MS: Final = 1500
 
 
 class KafkaCommitLog:
     """
     Appends with acks=all. `run` must be running: it connects, watches, and connects again.
-
-    The producer is not idempotent on purpose: an idempotent one retries a batch that is in the air for ever, so an
-    outage would have no end that anybody can wait for. What that may cost is a duplicate, and callbacks come more
-    than once anyway.
     """
 
     def __init__(self, settings: IngestSettings) -> None:
         """Raise KafkaFilesError when certificates cannot be read; nothing is connected yet."""
         self._settings = settings
-        self._options = _producer_options(settings)
-        self._producer: AIOKafkaProducer | None = None
+        self._options = _client_options(settings)
+        self._producer: Producer | None = None
         self._failing_since: float | None = None
         self.trouble: str | None = "not connected to Kafka yet"
 
@@ -58,7 +52,7 @@ class KafkaCommitLog:
         if partition is None:
             partition = random.randrange(self._settings.kafka_partitions)  # noqa: S311 - spreads load, guards nothing
         try:
-            await _send(producer, topic.name(self._settings.kafka_topic_prefix), records, partition)
+            await producer.append(topic.name(self._settings.kafka_topic_prefix), partition, records)
         except KafkaError as error:
             self._failing_since = self._failing_since or monotonic()
             raise NotStoredError(str(error)) from error
@@ -77,10 +71,10 @@ class KafkaCommitLog:
         """Send what is still on its way, for a bounded time, and close the connections."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _stop(producer)
+            await producer.close(_CLOSE_S)
 
     async def _connect_and_watch(self) -> NoReturn:
-        producer = AIOKafkaProducer(**self._options)
+        producer = Producer(self._options)
         try:
             await _start(producer, self._settings)
             await verify_topics(producer.client, self._settings)
@@ -92,9 +86,9 @@ class KafkaCommitLog:
             # Set by close() as well, which then stops the producer itself, gracefully.
             if self._producer in (producer, None):
                 self._producer = None
-                await _stop(producer)
+                await producer.close(_CLOSE_S)
 
-    async def _watch(self, producer: AIOKafkaProducer) -> NoReturn:
+    async def _watch(self, producer: Producer) -> NoReturn:
         """
         Ask for the topics' metadata again and again: the only sign of life while no callbacks come.
 
@@ -113,7 +107,7 @@ class KafkaCommitLog:
                 raise KafkaUnavailableError("Kafka answers and does not acknowledge: connecting anew")
         raise KafkaUnavailableError(self.trouble or "Kafka does not answer")
 
-    async def _probe(self, producer: AIOKafkaProducer) -> str | None:
+    async def _probe(self, producer: Producer) -> str | None:
         try:
             async with asyncio.timeout(_PROBE_S):
                 answered = await producer.client.force_metadata_update()
@@ -183,43 +177,17 @@ def topic_problems(cluster: Any, settings: IngestSettings) -> list[tuple[str, bo
     return problems
 
 
-async def _send(producer: AIOKafkaProducer, name: str, records: Sequence[Record], partition: int) -> None:
-    if len(records) == 1:
-        await producer.send_and_wait(name, records[0].value, key=records[0].key, partition=partition)
-        return
-    results = await asyncio.gather(
-        *(producer.send_and_wait(name, record.value, key=record.key, partition=partition) for record in records),
-        return_exceptions=True,
-    )
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-
-
-def _producer_options(settings: IngestSettings) -> dict[str, Any]:
+def _client_options(settings: IngestSettings) -> dict[str, Any]:
     return {
         **connection_options(settings),
         "client_id": "routee-ingest",
-        "acks": "all",
-        "max_batch_size": _BATCH_BYTES,
-        "max_request_size": _BATCH_BYTES,
-        "linger_ms": 0,
-        # Also how long a batch is tried: nobody waits for it any longer.
-        "request_timeout_ms": _PATIENCE_MS,
         "retry_backoff_ms": 50,
         "metadata_max_age_ms": 60_000,
     }
 
 
-async def _start(producer: AIOKafkaProducer, settings: IngestSettings) -> None:
+async def _start(producer: Producer, settings: IngestSettings) -> None:
     try:
         await producer.start()
     except (KafkaError, OSError) as error:
         raise KafkaUnavailableError(f"Kafka does not answer at {settings.kafka_bootstrap_servers}") from error
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    try:
-        await asyncio.wait_for(producer.stop(), _CLOSE_S)
-    except TimeoutError:
-        logger.warning("Kafka did not acknowledge everything before ingest stopped")

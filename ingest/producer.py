@@ -1,0 +1,156 @@
+"""
+Producing with acks=all, straight over aiokafka's client.
+
+aiokafka's own producer has one request under way per broker: whoever comes while it is under way waits for it first,
+and on a slow network that alone takes longer than Routee waits. Here requests to a broker overlap, and what is
+appended in one turn of the event loop shares a request.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any, Final
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, LeaderNotAvailableError, NoError, UnknownError, for_code
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.structs import TopicPartition
+
+from ingest.envelope import Record
+
+_ALL_IN_SYNC: Final = -1
+_MAGIC: Final = 2
+_PATIENCE_S: Final = 1.5
+_BACKOFF_S: Final = 0.05
+# A request that grows beyond it leaves; the batches of a turn that come later take another one.
+_REQUEST_BYTES: Final = 4_000_000
+# aiokafka's builder closes a batch at this size. Above every batch that the lanes fill, below the broker's limit.
+_BATCH_BYTES: Final = 1_040_000
+
+
+class Producer:
+    """
+    Appends batches of records. `start` before, `close` after.
+
+    Not idempotent on purpose: an idempotent producer must retry what is under way for ever, so an outage would have
+    no end that anybody can wait for. What that may cost is a duplicate, and callbacks come more than once anyway.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.client = AIOKafkaClient(**options, request_timeout_ms=int(_PATIENCE_S * 1000))
+        self._boarding: dict[int, _Request] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Connect; raises KafkaError or OSError."""
+        await self.client.bootstrap()
+
+    async def close(self, timeout_s: float) -> None:
+        """Wait for requests under way, for a bounded time, and disconnect."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=timeout_s)
+        await self.client.close()
+
+    async def append(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        """
+        Return when all in-sync replicas have the records, which together must fit into one batch.
+
+        Raises KafkaError when that is not so after 1.5 s, or cannot become so. To one partition, one append at a time.
+        """
+        place, batch = TopicPartition(topic, partition), _batch(records)
+        patient_until = monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return await self._append_once(place, batch)
+            except KafkaError as error:
+                if error.invalid_metadata:
+                    self.client.force_metadata_update()
+                if not error.retriable or monotonic() > patient_until:
+                    raise
+            await asyncio.sleep(_BACKOFF_S)
+
+    async def _append_once(self, place: TopicPartition, batch: bytes) -> None:
+        leader = self.client.cluster.leader_for_partition(place)
+        if leader is None or leader < 0:
+            raise LeaderNotAvailableError
+        request = self._boarding.get(leader)
+        if request is None:
+            request = self._boarding[leader] = _Request()
+            asyncio.get_running_loop().call_soon(self._depart, leader, request)
+        acknowledged = request.add(place, batch)
+        if request.size > _REQUEST_BYTES:
+            self._depart(leader, request)
+        await acknowledged
+
+    def _depart(self, leader: int, request: "_Request") -> None:
+        if self._boarding.get(leader) is not request:
+            return  # it was full before the turn was over
+        del self._boarding[leader]
+        task = asyncio.get_running_loop().create_task(request.send(self.client, leader))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+
+class _Request:
+    """Batches on their way to one broker, and who waits for each."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._topics: dict[str, list[tuple[int, bytes]]] = {}
+        self._waiting: dict[tuple[str, int], asyncio.Future[None]] = {}
+
+    def add(self, place: TopicPartition, batch: bytes) -> asyncio.Future[None]:
+        """Take a batch in; returns what is done when it is acknowledged, or fails with a KafkaError."""
+        self.size += len(batch)
+        self._topics.setdefault(place.topic, []).append((place.partition, batch))
+        acknowledged = self._waiting[place] = asyncio.get_running_loop().create_future()
+        return acknowledged
+
+    async def send(self, client: AIOKafkaClient, leader: int) -> None:
+        """Send, and tell everybody who waits."""
+        request = ProduceRequest(None, _ALL_IN_SYNC, int(_PATIENCE_S * 1000), list(self._topics.items()))
+        self._topics = {}
+        try:
+            response = await client.send(leader, request)
+        except KafkaError as error:
+            self._fail(error)
+        except KeyError:  # aiokafka's client, when several requests time out on a connection that is gone already
+            self._fail(LeaderNotAvailableError())
+        else:
+            for topic, partitions in response.topics:
+                for partition, code, *_ in partitions:
+                    self._settle((topic, partition), for_code(code))
+        self._fail(UnknownError("the broker's answer names another partition"))
+
+    def _settle(self, place: tuple[str, int], error: type[KafkaError]) -> None:
+        waiting = self._waiting.pop(place, None)
+        if waiting is None or waiting.done():
+            return
+        if error is NoError:
+            waiting.set_result(None)
+        else:
+            waiting.set_exception(error())
+
+    def _fail(self, error: KafkaError) -> None:
+        """Tell whoever still waits."""
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(error)
+        self._waiting.clear()
+
+
+def _batch(records: Sequence[Record]) -> bytes:
+    builder = DefaultRecordBatchBuilder(
+        magic=_MAGIC,
+        compression_type=0,
+        is_transactional=0,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=-1,
+        batch_size=_BATCH_BYTES,
+    )
+    for offset, record in enumerate(records):
+        if builder.append(offset, None, record.key, record.value, []) is None:
+            raise UnknownError("more records than fit into one batch")
+    return bytes(builder.build())
