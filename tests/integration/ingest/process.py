@@ -3,7 +3,6 @@ The command `routee-ingest` as a process of its own, and clients that count what
 """
 
 import asyncio
-import json
 import os
 import re
 import signal
@@ -17,7 +16,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 from uuid import uuid4
 
-from tests.integration.ingest.topics import PARTITIONS
+from tests.integration.ingest.topics import PARTITIONS, body_of
 from tests.support.wait import eventually
 
 COMMAND = [sys.executable, "-m", "ingest"]
@@ -105,10 +104,15 @@ def ingest(folder: Path, settings: dict[str, str]) -> Iterator[Ingest]:
 
 @dataclass
 class Load:
-    """Clients that post one callback after the other, and remember what they were answered."""
+    """
+    Clients that post one callback after the other, and remember what they were answered.
+
+    With a pause before each, they leave the machine to what is tested.
+    """
 
     port: int
     path: str = "/callbacks"
+    pause_s: float = 0.0
     stored: list[str] = field(default_factory=list)
     refused: int = 0
     cut: int = 0
@@ -135,6 +139,7 @@ class Load:
                 continue
             try:
                 while not self._ended:
+                    await asyncio.sleep(self.pause_s)
                     began = loop.time()
                     more = await self._post(reader, writer)
                     self.slowest_s = max(self.slowest_s, loop.time() - began)
@@ -147,7 +152,7 @@ class Load:
     async def _post(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Post one callback; returns whether the connection goes on."""
         key = str(uuid4())
-        body = json.dumps({"messageId": key, "message": "x" * 300}).encode()
+        body = body_of(key)
         head = f"POST {self.path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")

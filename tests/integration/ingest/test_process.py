@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from sandbox.kafka import KafkaCluster
-from sandbox.ports import free_port
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
 from tests.integration.ingest.process import COMMAND, Ingest, Load, environment, ingest
 from tests.integration.ingest.topics import PARTITIONS, callbacks_in, create_topics, read_partitions
@@ -157,29 +156,3 @@ def test_check_names_every_problem_at_once(kafka: KafkaCluster, topic_prefix: st
     assert "nobody.invalid cannot be looked up" in told[1]
     assert "callbacks.raw does not exist" in told[2]
     assert "callbacks.rejected does not exist" in told[3]
-
-
-async def test_while_kafka_is_away_callbacks_are_to_be_sent_again_and_none_is_lost(
-    tmp_path: Path, topic_prefix: str
-) -> None:
-    cluster = KafkaCluster(tmp_path / "kafka", free_port())
-    await asyncio.to_thread(cluster.start)
-    try:
-        await asyncio.to_thread(create_topics, cluster.bootstrap_servers, topic_prefix)
-        with ingest(tmp_path, environment(cluster.bootstrap_servers, topic_prefix)) as server:
-            await eventually_async(server.is_ready)
-            load = Load(server.port)
-            load.start(16)
-            await eventually_async(lambda: len(load.stored) > 500, deadline=20)
-            await asyncio.to_thread(cluster.kill_broker, 1)
-            await eventually_async(lambda: load.refused > 50)
-            assert not server.is_ready()
-            await asyncio.to_thread(cluster.start_broker, 1)
-            before = len(load.stored)
-            await eventually_async(lambda: len(load.stored) > before + 100, deadline=5.0)
-            await load.stop()
-            assert load.cut == 0
-            assert load.slowest_s < 2.0
-            assert set(load.stored) <= await asyncio.to_thread(stored_keys, cluster.bootstrap_servers, topic_prefix)
-    finally:
-        await asyncio.to_thread(cluster.stop)

@@ -2,7 +2,8 @@
 The topics of ingest on the real Kafka: made for a test, and read back whole.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator
 
 import orjson
 from kafka import KafkaConsumer, TopicPartition
@@ -14,11 +15,16 @@ from ingest.kafka_log import TOPICS
 PARTITIONS = 4
 
 
-def create_topics(servers: str, prefix: str, partitions: int = PARTITIONS) -> None:
+def body_of(key: str) -> bytes:
+    """Return the callback that a load posts under a key."""
+    return json.dumps({"messageId": key, "message": "x" * 300}).encode()
+
+
+def create_topics(servers: str, prefix: str, partitions: int = PARTITIONS, replicas: int = 1) -> None:
     """Create the topics that ingest writes."""
     client = KafkaAdminClient(bootstrap_servers=servers)
     try:
-        client.create_topics([NewTopic(topic.name(prefix), partitions, 1) for topic in TOPICS])
+        client.create_topics([NewTopic(topic.name(prefix), partitions, replicas) for topic in TOPICS])
     finally:
         client.close()
 
@@ -45,3 +51,15 @@ def callbacks_in(partitions: dict[int, list[Record]]) -> Iterator[dict[str, obje
     for records in partitions.values():
         for record in records:
             yield from orjson.loads(record.value)["callbacks"]
+
+
+def assert_stored_as_posted(servers: str, name: str, keys: Collection[str]) -> None:
+    """Hold that every one of these callbacks of a load is in the topic, and every byte of it as it was posted."""
+    stored: set[str] = set()
+    for records in read_partitions(servers, name).values():
+        for record in records:
+            found = [str(callback["messageId"]) for callback in orjson.loads(record.value)["callbacks"]]
+            assert record.value.endswith(b'"callbacks":[' + b",".join(map(body_of, found)) + b"]}")
+            stored.update(found)
+    missing = set(keys) - stored
+    assert not missing, f"{len(missing)} of {len(keys)} callbacks that were answered 200 are not in Kafka"
