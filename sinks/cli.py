@@ -10,14 +10,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import pyarrow as pa
-
 from sinks.check import problems
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import create_database, migrate, verify
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.errors import FatalError, SinksError
-from sinks.files.sink import FileSink
 from sinks.kafka_source import KafkaSource
 from sinks.metrics import Metrics, Readiness
 from sinks.rejections import Flood, KafkaRejections
@@ -65,7 +62,12 @@ def run_clickhouse(settings: SinksSettings) -> int:
 
 def run_files(settings: SinksSettings) -> int:
     """Consume into files until SIGTERM."""
-    # Arrow's own pool would keep what the largest batch once needed.
+    # Arrow takes 45 MB, of which ClickHouse's sink has no use.
+    import pyarrow as pa  # noqa: PLC0415
+
+    from sinks.files.sink import FileSink  # noqa: PLC0415
+
+    # Its own pool would keep what the largest batch once needed.
     pa.set_memory_pool(pa.system_memory_pool())
     return _consume(
         settings, FileSink(settings.sinks_files_root, settings.sinks_files_format, settings.kafka_topic_prefix)

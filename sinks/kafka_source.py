@@ -39,9 +39,9 @@ CONSUMER_OPTIONS: Final[dict[str, Any]] = {
     # Fewer, larger answers: one fetch costs more than the records in it when they trickle in.
     "fetch_min_bytes": 65_536,
     "fetch_max_wait_ms": 200,
-    # What is read ahead is held in memory besides the batch.
-    "fetch_max_bytes": 16 << 20,
-    "max_partition_fetch_bytes": 2 << 20,
+    # What is read ahead is held in memory besides the batch, several times over: more than this is not read faster.
+    "fetch_max_bytes": 4 << 20,
+    "max_partition_fetch_bytes": 1 << 20,
     "metrics_enabled": False,
 }
 

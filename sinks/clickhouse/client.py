@@ -32,6 +32,9 @@ INSERT_SETTINGS: Final[dict[str, str]] = {
     "insert_deduplicate": "0",
     # A row counts as written when both tables have it.
     "materialized_views_ignore_errors": "0",
+    # Revisions of a row that meet in one batch are left to merges and to FINAL: replacing them at once, in each of
+    # many small inserts, takes as much processor time as all the rest of an insert.
+    "optimize_on_insert": "0",
     # One batch after the other comes from here: threads would only compete with merges and queries.
     "input_format_parallel_parsing": "0",
 }

@@ -1,8 +1,8 @@
 """
 Stage 2, `track_campaign`: partial counts and reports become the progress of each campaign.
 
-A record of the partials topic is either `{"partition", "counts"}` (absolute counts of one source partition) or
-`{"partition", "campaign", "place", "received", "report"}`.
+A record of the partials topic is either `{"partition", "generation", "counts"}` (absolute counts of one source
+partition) or `{"partition", "campaign", "place", "received", "report"}`.
 """
 
 from collections.abc import Collection
@@ -11,15 +11,17 @@ from typing import Any, ClassVar, Final
 import orjson
 
 from streams.contract.records import Reason
-from streams.contract.topics import CAMPAIGN_PROGRESS
-from streams.domain.counts import Counts
-from streams.domain.progress import Campaign, is_ended, progress_record, totals
+from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS
+from streams.domain.progress import Campaign, Source, is_ended, progress_record, totals
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
 from streams.domain.report import newer
 from streams.domain.stage import Output, Rows
 
 CAMPAIGN_PREFIX: Final = b"t:"
+
+CLOCK_KEY: Final = b"v:"
+"""The row with the greatest time of receipt so far (ms)."""
 
 
 def campaign_key(tracking_id: str) -> bytes:
@@ -36,17 +38,18 @@ class CampaignStage:
         """
         Take in one record of the partials topic.
 
-        Counts are kept when their `v` is larger, a report when it lies further than the last one: what comes again
-        changes nothing, not even the revision.
+        Counts are kept when their generation and `v` are larger, a report when it lies further than the last one:
+        what comes again changes nothing, not even the revision.
         """
         try:
             campaign = _taken(rows, offset, orjson.loads(value))
         except Exception as error:  # noqa: BLE001
             # The topic is our own: what can not be read there was written by a bug, and must not stop the others.
-            refusal = Refusal(Reason.BUG, f"{type(error).__name__} for record {partition}@{offset} of the partials")
-            return [rejection(refusal, value, 0, None)]
+            detail = f"{type(error).__name__} for offset {offset} of {CAMPAIGN_PARTIALS.suffix}[{partition}]"
+            return [rejection(Refusal(Reason.BUG, detail), value, rows.get(CLOCK_KEY) or 0, _place_in(value))]
         if campaign is not None:
             rows.put(campaign_key(campaign["id"]), campaign)
+            rows.put(CLOCK_KEY, max(rows.get(CLOCK_KEY) or 0, campaign["last"]))
         return []
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
@@ -59,16 +62,30 @@ def _output(campaign: Campaign) -> Output:
     return Output(CAMPAIGN_PROGRESS, campaign["id"].encode(), orjson.dumps(progress_record(campaign)))
 
 
+def _place_in(value: bytes) -> tuple[int, int, int] | None:
+    """Return where the callback lies that a record which cannot be taken in was made from; None for counts."""
+    try:
+        place = orjson.loads(value)["place"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    match place:
+        case [int(partition), int(offset), int(index)]:
+            return partition, offset, index
+        case _:
+            return None
+
+
 def _taken(rows: Rows, offset: int, record: dict[str, Any]) -> Campaign | None:
     if "report" in record:
         return _take_report(rows, offset, record)
-    return _take_counts(rows, offset, str(record["partition"]), record["counts"])
+    counts: Any = {**record["counts"], "generation": record["generation"]}
+    return _take_counts(rows, offset, str(record["partition"]), counts)
 
 
-def _take_counts(rows: Rows, offset: int, source: str, counts: Counts) -> Campaign | None:
+def _take_counts(rows: Rows, offset: int, source: str, counts: Source) -> Campaign | None:
     row = _row(rows, counts["id"], counts["first"])
     known = row["sources"].get(source)
-    if known is not None and known["v"] >= counts["v"]:
+    if known is not None and (known["generation"], known["v"]) >= (counts["generation"], counts["v"]):
         return None
     row = {
         **row,

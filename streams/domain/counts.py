@@ -24,7 +24,7 @@ class Counts(TypedDict):
     """As received first."""
     name: str | None
     v: int
-    """Offset of the source record that moved the counts last: of two versions the greater is the newer."""
+    """Offset of the source record that moved the counts last: of two versions of a generation the greater is newer."""
     messages: dict[str, int]
     parts: dict[str, int]
     price: str

@@ -1,10 +1,15 @@
 """
 Forgetting messages: bounded state, with a bounded piece of work per envelope.
 
+Stream time is the latest moment that two clocks agree to have passed: Routee's, in the date of a status, and ours, in
+the time of receipt. So neither a forged date nor an ingest whose clock is days ahead makes everything be forgotten.
+Callbacks without a date move it too, by an hour at most: then one with a date has to come.
+
 Stream time is cut into buckets of ten minutes. Each message is listed in one bucket: first that of its first
 callback. When a bucket is due, each message in it is forgotten, or listed again in the bucket of its last callback
 if that is a later one. So a callback of a known message costs no index work, and a message is handled about twice
-in its life. A message whose row is still there though its time is up counts as forgotten.
+in its life. One that is not final is listed once more, for PATIENCE times as long: its next status may be days away,
+and would be taken for that of a new message.
 
 A bucket is a row [number of full chunks, keys of the open chunk]; each full chunk is a row of its own, so that the
 rows that change stay small whatever the traffic.
@@ -13,10 +18,24 @@ rows that change stay small whatever the traffic.
 from collections.abc import Iterable
 from typing import Final
 
+from streams.domain.message import Message, read_message, sms_index_key
 from streams.domain.stage import Rows
+from streams.domain.statuses import is_final
 
 BUCKET_MS: Final = 600_000
 CHUNK_KEYS: Final = 100
+
+PATIENCE: Final = 4
+"""A message that is not final is kept for this many times the retention."""
+
+_UNDATED_STEP_MS: Final = 3_600_000
+
+
+def advanced(clock: int, date: int, received: int) -> int:
+    """Return stream time (ms) after a callback with this date (NO_DATE for none), received at this time."""
+    if date:
+        return max(clock, min(date, received))
+    return max(clock, received) if not clock or received <= clock + _UNDATED_STEP_MS else clock
 
 
 def bucket_of(moment: int) -> int:
@@ -53,23 +72,33 @@ def forget_due(rows: Rows, oldest: int, clock: int, retention: int, budget: int)
             budget -= 1
             continue
         budget -= len(keys)
-        _forget(rows, oldest, keys)
+        _forget(rows, oldest, keys, (PATIENCE - 1) * retention // BUCKET_MS)
     return oldest
 
 
-def _forget(rows: Rows, bucket: int, keys: list[str]) -> None:
+def _forget(rows: Rows, bucket: int, keys: list[str], patience: int) -> None:
     again: dict[int, list[str]] = {}
     for key in keys:
         row = rows.get(key.encode())
         if row is None:
             continue
-        touched = row[1]
-        if touched > bucket:
-            again.setdefault(touched, []).append(key)
+        message = read_message(row)
+        last = message.touched if is_final(message.status) else message.touched + patience
+        if last > bucket:
+            again.setdefault(last, []).append(key)
         else:
-            rows.delete(key.encode())
+            _delete(rows, key.encode(), message)
     for later, survivors in again.items():
         list_keys(rows, later, survivors)
+
+
+def _delete(rows: Rows, key: bytes, message: Message) -> None:
+    rows.delete(key)
+    for sms in message.parts:
+        index_key = sms_index_key(message.message_id, sms.key)
+        # The same key in another message: then that one is found by it.
+        if index_key is not None and rows.get(index_key) == message.message_id:
+            rows.delete(index_key)
 
 
 def _take_chunk(rows: Rows, bucket: int) -> list[str] | None:

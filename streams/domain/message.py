@@ -17,6 +17,9 @@ MAX_PARTS: Final = 255
 ROW_MAX_BYTES: Final = 256 * 1024
 """No message comes near it, but anyone can post parts, and a row that outgrows a Kafka record stops its partition."""
 
+SMS_PREFIX: Final = b"s:"
+"""Of the rows that name the message of an SMS."""
+
 _WHOLE: Final = (None, 1)  # parts of a message that is one SMS
 
 
@@ -46,6 +49,24 @@ Contribution = tuple[str, str | None, str, list[str], int, int]
 def message_key(message_id: str) -> bytes:
     """Return the key of a message's row; ids are the same in any case."""
     return b"m:" + message_id.lower().encode()
+
+
+def sms_index_key(message_id: str, sms_key: str) -> bytes | None:
+    """
+    Return the key of the row that names the message of an SMS; keys are the same in any case.
+
+    None when the key of the SMS tells it by itself: then there is no such row.
+    """
+    key, message = sms_key.lower(), message_id.lower()
+    if key == message or key.rpartition("#")[0] == message:
+        return None
+    return SMS_PREFIX + key.encode()
+
+
+def sms_lookup_keys(sms_key: str) -> tuple[bytes, list[bytes]]:
+    """Return where an SMS may be found: the key of its row in the index, and those of messages it may be part of."""
+    key = sms_key.lower()
+    return SMS_PREFIX + key.encode(), [message_key(key), message_key(key.rpartition("#")[0])]
 
 
 def read_message(row: Any) -> Message:  # noqa: ANN401 - as Rows gives it

@@ -13,13 +13,20 @@ from streams.domain.report import ENDED, Report, finals_of
 from streams.domain.statuses import DELIVERED
 
 
+class Source(Counts):
+    """The counts that one source partition told."""
+
+    generation: int
+    """Of the rows that the counts were made from; of two generations the greater is the newer."""
+
+
 class Campaign(TypedDict):
     """The row of a campaign in stage 2."""
 
     id: str
     """As received first: the key of the public topic must not change with the case of a later callback."""
     revision: int
-    sources: dict[str, Counts]
+    sources: dict[str, Source]
     """Source partition → its newest counts."""
     report: Report | None
     report_place: list[int] | None

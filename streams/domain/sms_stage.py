@@ -15,16 +15,26 @@ from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
 from streams.domain.callback import Callback, read_callback
 from streams.domain.counts import COUNTS_PREFIX, Counts, counts_key, move, no_counts
 from streams.domain.counts import copied as copied_counts
+from streams.domain.dates import NO_DATE
 from streams.domain.envelope import Opened, bodies_of, open_envelope
-from streams.domain.expiry import bucket_of, forget_due, is_due, list_keys
+from streams.domain.expiry import advanced, bucket_of, forget_due, list_keys
 from streams.domain.lifecycle import sms_record
-from streams.domain.message import Contribution, Message, contribution, message_key, message_row, read_message, take
+from streams.domain.message import (
+    Contribution,
+    Message,
+    contribution,
+    message_key,
+    message_row,
+    read_message,
+    sms_index_key,
+    take,
+)
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
 from streams.domain.report import Read, read_report
 from streams.domain.shapes import REPORT, SMS, Body, shape_of
-from streams.domain.stage import Output, Rows
+from streams.domain.stage import GENERATION_KEY, Output, Rows
 from streams.domain.tally import TALLY_KEY, copied, count, read_tally
 
 REPORTED: Final = "report"
@@ -44,25 +54,19 @@ class SmsStage:
         self._policy = policy
 
     def apply(self, rows: Rows, partition: int, offset: int, value: bytes) -> list[Output]:
-        """
-        Take in one envelope of `routee.callbacks.raw`.
-
-        An envelope that the rows already hold (a replay) is passed over whole: what it led to has been produced,
-        and its callbacks have been counted.
-        """
-        if offset < read_tally(rows)["position"]:
-            return []
+        """Take in one envelope of `routee.callbacks.raw`."""
         intake = _Intake(self._policy, rows, partition, offset)
         intake.take_envelope(value)
         return intake.outputs
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
-        """Return one partial per campaign whose counts changed: absolute numbers, the newer of two has more `v`."""
+        """Return one partial per campaign whose counts changed: absolute numbers, with what tells the newer of two."""
         outputs = []
+        generation = rows.get(GENERATION_KEY) or 0
         for key in sorted(key for key in changed if key.startswith(COUNTS_PREFIX)):
             counts = rows.get(key)
             if counts is not None:
-                value = orjson.dumps({"partition": partition, "counts": counts})
+                value = orjson.dumps({"partition": partition, "generation": generation, "counts": counts})
                 outputs.append(Output(CAMPAIGN_PARTIALS, key.removeprefix(COUNTS_PREFIX), value))
         return outputs
 
@@ -88,14 +92,12 @@ class _Intake:
             self._reject(opened, value, self._tally["clock"], 0)
         else:
             self._take_callbacks(opened, value)
-        self._tally["position"] = self._offset + 1
         for key, counts in self._counts.items():
             self._rows.put(key, counts)
         self._rows.put(TALLY_KEY, self._tally)
 
     def _take_callbacks(self, opened: Opened, value: bytes) -> None:
         tally, received = self._tally, opened.received
-        tally["clock"] = max(tally["clock"], received)
         tally["accepted"] += len(opened.callbacks)
         bodies: list[bytes] | None = None
         for index, body in enumerate(opened.callbacks):
@@ -105,6 +107,8 @@ class _Intake:
                 self._reject(outcome, bodies[index], received, index)
             else:
                 count(tally["verdicts"], outcome)
+        # Last: a date among the callbacks is the better witness.
+        tally["clock"] = advanced(tally["clock"], NO_DATE, received)
         self._expire(len(opened.callbacks))
 
     def _take_guarded(self, index: int, body: Any, received: int) -> str | Refusal:  # noqa: ANN401 - JSON is any
@@ -150,8 +154,9 @@ class _Intake:
     def _take_sms(self, index: int, callback: Callback, received: int) -> str | Refusal:
         key = message_key(callback.message_id)
         row = self._rows.get(key)
-        before = self._known(row)
-        if before is None and self._is_expired(callback, received):
+        before = None if row is None else read_message(row)
+        self._tally["clock"] = advanced(self._tally["clock"], callback.date, received)
+        if before is None and self._is_expired(callback):
             hours = self._policy.retention_hours
             return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
         place = [self._partition, self._offset, index]
@@ -167,20 +172,27 @@ class _Intake:
             self.outputs.append(output)
         if after is not before:
             self._rows.put(key, message_row(after))
-        if row is None:
+        if before is None:
             self._new_keys.append(key.decode())
+        if before is None or len(after.parts) > len(before.parts):
+            self._index(after.message_id, sms.key)
         if callback.notes:
             self._note(callback.notes)
         return verdict
 
-    def _known(self, row: Any) -> Message | None:  # noqa: ANN401 - as Rows gives it
-        if row is None or is_due(row[1], self._tally["clock"], self._policy.retention_ms):
-            return None
-        return read_message(row)
+    def _index(self, message_id: str, sms_key: str) -> None:
+        key = sms_index_key(message_id, sms_key)
+        if key is not None:
+            self._rows.put(key, message_id)
 
-    def _is_expired(self, callback: Callback, received: int) -> bool:
-        """Tell whether a callback is too old for its message to be a new one: it may have been counted before."""
-        return bool(callback.date) and callback.date + self._policy.retention_ms < received
+    def _is_expired(self, callback: Callback) -> bool:
+        """
+        Tell whether a callback is too old for its message to be a new one: it may have been counted before.
+
+        Whatever was forgotten was last heard of the retention ago, in the same stream time: its old callbacks are
+        all refused here.
+        """
+        return bool(callback.date) and callback.date + self._policy.retention_ms < self._tally["clock"]
 
     def _touched(self, message: Message | None, callback: Callback) -> Message:
         bucket = bucket_of(self._tally["clock"])

@@ -7,7 +7,7 @@ gives the same rows and the same outputs.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from streams.contract.topics import Topic
 
@@ -21,11 +21,19 @@ class Output:
     value: bytes
 
 
+GENERATION_KEY: Final = b"\0generation"
+"""
+A number that grows whenever the rows of a partition are made anew from the source, as after their loss: what was said
+of the partition in an older generation is out of date, however far that one had come.
+"""
+
+
 class Rows(Protocol):
     """
     The rows of one source partition: what was put or deleted is seen by the next `get`.
 
-    A row is anything that orjson writes. It must not be changed after `put`, nor after `get`.
+    A row is anything that orjson writes. It must not be changed after `put`, nor after `get`. Keys that begin with a
+    zero byte are not a stage's own; it may read GENERATION_KEY.
     """
 
     def get(self, key: bytes) -> Any:  # noqa: ANN401 - each stage knows the form of its own rows
@@ -52,7 +60,7 @@ class Stage(Protocol):
         """
         Take in one source record, whole; return the outputs that must all be produced, in order.
 
-        Taking in the same record again, after rows that already hold it, changes nothing that can be seen.
+        A record is never handed to rows that hold it already, nor one before it.
         """
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:

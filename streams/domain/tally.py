@@ -15,10 +15,8 @@ TALLY_KEY: Final = b"v:"
 class Tally(TypedDict):
     """What became of the callbacks of one partition, from the first record on."""
 
-    position: int
-    """Offset of the next source record; a source that ends before it is not the one these rows were made from."""
     clock: int
-    """Stream time: the greatest `received_at` so far, in ms. Expiry knows no other clock."""
+    """Stream time, in ms; see `expiry`. Nothing is forgotten by any other clock."""
     oldest: int
     """The first bucket of the expiry index that may still have keys."""
     accepted: int
@@ -33,7 +31,7 @@ class Tally(TypedDict):
 def read_tally(rows: Rows) -> Tally:
     """Return the totals of one partition, all zero before its first record; the row must not be changed."""
     row: Any = rows.get(TALLY_KEY)
-    return row or Tally(position=0, clock=0, oldest=0, accepted=0, verdicts={}, rejected={}, notes={})
+    return row or Tally(clock=0, oldest=0, accepted=0, verdicts={}, rejected={}, notes={})
 
 
 def copied(tally: Tally) -> Tally:

@@ -1,5 +1,5 @@
 """
-Rows as answers: what the read-only HTTP pages say of one message and of one campaign.
+Rows as answers: what the read-only HTTP pages say of one SMS, one message and one campaign.
 """
 
 from typing import Any
@@ -7,12 +7,13 @@ from typing import Any
 from streams.domain.callback import LATENCY, PRICE
 from streams.domain.campaign_stage import campaign_key
 from streams.domain.lifecycle import Sms, sms_record
-from streams.domain.message import contribution, expected_parts, message_key, read_message
+from streams.domain.message import contribution, expected_parts, message_key, read_message, sms_lookup_keys
 from streams.domain.money import money_text_or_none
 from streams.domain.progress import progress_record
+from streams.domain.stage import Rows
 from streams.domain.statuses import is_final
 
-__all__ = ["campaign_key", "campaign_view", "message_key", "message_view"]
+__all__ = ["campaign_key", "campaign_view", "find_sms", "message_key", "message_view"]
 
 
 def message_view(row: Any) -> dict[str, Any]:  # noqa: ANN401 - as Rows gives it
@@ -35,6 +36,23 @@ def message_view(row: Any) -> dict[str, Any]:  # noqa: ANN401 - as Rows gives it
         "price": money_text_or_none(sum(prices) if (prices := _known(message.parts, PRICE)) else None),
         "sms": [sms_record(message.message_id, sms) for sms in message.parts],
     }
+
+
+def sms_view(row: Any, sms_key: str) -> dict[str, Any] | None:  # noqa: ANN401 - as Rows gives it
+    """Return an SMS (the fields of SmsStatus) from the row of its message, None when it is not part of that one."""
+    message = read_message(row)
+    found = (sms for sms in message.parts if sms.key.lower() == sms_key.lower())
+    return next((sms_record(message.message_id, sms) for sms in found), None)
+
+
+def find_sms(rows: Rows, sms_key: str) -> dict[str, Any] | None:
+    """Return an SMS (the fields of SmsStatus) from the rows of one partition of stage 1, None when it is not there."""
+    index_key, candidates = sms_lookup_keys(sms_key)
+    message_id = rows.get(index_key)
+    if message_id is not None:
+        candidates = [message_key(message_id)]
+    views = (sms_view(row, sms_key) for key in candidates if (row := rows.get(key)) is not None)
+    return next((view for view in views if view is not None), None)
 
 
 def _known(parts: list[Sms], index: int) -> list[Any]:

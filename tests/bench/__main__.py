@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import Final
 
-BENCHMARKS: Final = ("ingest", "pipeline")
+BENCHMARKS: Final = ("ingest", "pipeline", "sinks")
 
 
 def main() -> int:

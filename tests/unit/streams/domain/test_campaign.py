@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
+from streams.domain.stage import GENERATION_KEY
 from streams.domain.views import campaign_key
-from tests.builders import ABSENT, CAMPAIGN_ID, NOW, campaign_report, sms_callback
-from tests.unit.streams.domain.pipeline import Pipeline
+from tests.builders import ABSENT, CAMPAIGN_ID, NOW, campaign_report, envelope, sms_callback
+from tests.unit.streams.domain.pipeline import MemoryRows, Pipeline
 
 LATER = "2026-11-22T12:00:05.000Z"
 
@@ -176,6 +177,41 @@ def test_replayed_partials_change_nothing_not_even_the_revision() -> None:
     pipeline.partials += taken
     assert pipeline.settle_campaigns() == []
     assert pipeline.campaign_rows.rows == before
+
+
+def test_counts_of_rows_made_anew_replace_those_of_the_rows_that_were_lost() -> None:
+    """However far the lost ones had come, and however late a record of theirs arrives."""
+    pipeline = Pipeline()
+    for n in range(3):
+        pipeline.send(sms_callback(message_id=f"m{n}", sms_id="s"))
+        pipeline.settle()
+    rows = pipeline.sms_rows[0]
+    (late,) = (output.value for output in pipeline.sms_stage.summarize(rows, 0, list(rows.rows)))
+    pipeline.sms_rows[0] = anew = MemoryRows()
+    anew.put(GENERATION_KEY, 7)
+    pipeline.take_in(0, 1, envelope(sms_callback(message_id="m1", sms_id="s")))
+    before = pipeline.campaign_rows.get(campaign_key(CAMPAIGN_ID))["revision"]
+    assert pipeline.campaign()["messages"] == 1
+    assert pipeline.campaign()["revision"] > before
+    pipeline.partials.append(late)
+    assert pipeline.campaign()["messages"] == 1
+
+
+def test_a_partial_that_cannot_be_read_is_a_bug_that_is_told_with_its_time_and_place() -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback(at=NOW))
+    pipeline.settle()
+    pipeline.partials += [b"{", b'{"partition":0,"place":[1,20,3],"report":{}}', b'{"place":["text",2,3]}']
+    pipeline.settle_campaigns()
+    told = [
+        (record["reason"], record["received_at"], record["detail"], record["partition"], record["index"])
+        for record in pipeline.rejections
+    ]
+    assert told == [
+        ("bug", NOW, "JSONDecodeError for offset 1 of campaign.partials[0]", None, None),
+        ("bug", NOW, "KeyError for offset 2 of campaign.partials[0]", 1, 3),
+        ("bug", NOW, "KeyError for offset 3 of campaign.partials[0]", None, None),
+    ]
 
 
 def test_replayed_reports_change_nothing_and_are_not_counted_as_stale() -> None:

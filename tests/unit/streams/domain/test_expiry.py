@@ -8,10 +8,10 @@ import pytest
 
 from streams.contract.codec import format_time_ms
 from streams.domain.dates import read_date
-from streams.domain.expiry import BUCKET_MS, CHUNK_KEYS
+from streams.domain.expiry import CHUNK_KEYS
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
-from tests.builders import envelope, sms_callback
+from tests.builders import campaign_report, envelope, sms_callback
 from tests.unit.streams.domain.pipeline import MemoryRows, Pipeline
 
 START = read_date("2026-11-22T00:00:00Z") or 0
@@ -25,11 +25,12 @@ def at(ms: int) -> str:
 
 def test_a_callback_of_an_unknown_message_that_is_too_old_is_refused_as_expired() -> None:
     pipeline = Pipeline(Policy(retention_hours=48))
+    pipeline.send(sms_callback(at=at(0), message_id="now", sms_id="now"), received_at=at(0))
     pipeline.send(sms_callback(at=at(-48 * HOUR - 1)), received_at=at(0))
     pipeline.send(sms_callback(at=at(-48 * HOUR), message_id="m", sms_id="m"), received_at=at(0))
     assert [(r["reason"], r["index"]) for r in pipeline.rejections] == [("expired", 0)]
     assert pipeline.tally()["rejected"] == {"expired": 1}
-    assert len(pipeline.revisions) == 1
+    assert len(pipeline.revisions) == 2
 
 
 def test_a_known_message_takes_callbacks_of_any_age() -> None:
@@ -44,44 +45,99 @@ def test_a_message_without_a_date_is_never_expired() -> None:
     assert pipeline.send(sms_callback(at=None))[0]["revision"] == 1
 
 
+def passing(pipeline: Pipeline, until: int, since: int = 0) -> None:
+    """Let stream time pass, by a callback of another message every hour."""
+    for ms in range(since + HOUR, until + 1, HOUR):
+        other = sms_callback("Delivered", at(ms), message_id=f"other-{ms}", sms_id=f"other-{ms}")
+        pipeline.send(other, received_at=at(ms))
+
+
 def test_a_message_is_remembered_for_the_retention_after_its_last_callback_duplicates_included() -> None:
     pipeline = Pipeline(Policy(retention_hours=48))
-    callback = sms_callback(at=at(0))
+    callback = sms_callback("Delivered", at(0))
     pipeline.send(callback, received_at=at(0))
+    passing(pipeline, 40 * HOUR)
     pipeline.send(callback, received_at=at(40 * HOUR))
+    passing(pipeline, 87 * HOUR, since=40 * HOUR)
     pipeline.send(callback, received_at=at(87 * HOUR))
-    assert pipeline.verdicts == {"applied": 1, "duplicate": 2}
-    pipeline.send(callback, received_at=at(87 * HOUR + 48 * HOUR + BUCKET_MS))
+    assert pipeline.verdicts["duplicate"] == 2
+    passing(pipeline, 87 * HOUR + 49 * HOUR, since=87 * HOUR)
+    pipeline.send(callback, received_at=at(137 * HOUR))
     assert pipeline.tally()["rejected"] == {"expired": 1}
 
 
-def test_a_row_whose_time_is_up_counts_as_forgotten_though_it_is_still_there() -> None:
-    pipeline = Pipeline(Policy(retention_hours=48))
-    pipeline.send(sms_callback(at=at(0)), received_at=at(0))
-    (rejection,) = pipeline.send(sms_callback(at=at(0)), received_at=at(3 * DAY))
-    assert rejection["reason"] == "expired"
-
-
-def test_a_forgotten_message_that_comes_back_with_a_new_date_begins_anew() -> None:
+def test_a_message_that_is_not_final_is_remembered_four_times_as_long() -> None:
+    """Its next status may be days away, and would be taken for that of a new message."""
     pipeline = Pipeline(Policy(retention_hours=48))
     pipeline.send(sms_callback("Sent", at(0)), received_at=at(0))
-    (record,) = pipeline.send(sms_callback("Delivered", at(3 * DAY)), received_at=at(3 * DAY))
-    assert (record["revision"], record["sent_at"]) == (1, None)
-    assert len(pipeline.sms_rows[0].with_prefix(b"m:")) == 1
+    passing(pipeline, 7 * DAY)
+    (record,) = pipeline.send(sms_callback("Delivered", at(7 * DAY)), received_at=at(7 * DAY))
+    assert (record["revision"], record["previous_status"]) == (2, "Sent")
+
+
+def test_a_message_whose_last_part_was_never_seen_is_not_final() -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    pipeline.send(sms_callback("Delivered", at(0), part=1, parts=2), received_at=at(0))
+    passing(pipeline, 7 * DAY)
+    pipeline.send(sms_callback("Delivered", at(7 * DAY), sms_id="s2", part=2, parts=2), received_at=at(7 * DAY))
+    assert pipeline.message()["parts_seen"] == 2
+
+
+@pytest.mark.parametrize(("status", "days"), [("Sent", 9), ("Delivered", 3)])
+def test_a_forgotten_message_that_comes_back_with_a_new_date_begins_anew(status: str, days: int) -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    pipeline.send(sms_callback(status, at(0)), received_at=at(0))
+    passing(pipeline, days * DAY)
+    (record,) = pipeline.send(sms_callback("Failed", at(days * DAY)), received_at=at(days * DAY))
+    assert (record["revision"], record["previous_status"]) == (1, None)
+
+
+def test_whatever_was_forgotten_is_refused_when_it_comes_again() -> None:
+    """So nothing is counted twice, whatever the clocks of Routee and of ingest said."""
+    pipeline = Pipeline(Policy(retention_hours=48))
+    dates = {"a": at(0), "b": at(-40 * HOUR), "c": at(0)}
+    sent = [sms_callback("Delivered", date, message_id=name, sms_id=name) for name, date in dates.items()]
+    for callback, received in zip(sent, (at(0), at(0), at(9 * DAY)), strict=True):
+        pipeline.send(callback, received_at=received)
+    passing(pipeline, 3 * DAY)
+    assert not pipeline.sms_rows[0].with_prefix(b"m:").keys() & {b"m:a", b"m:b", b"m:c"}
+    pipeline.send(*sent, received_at=at(3 * DAY))
+    assert pipeline.tally()["rejected"] == {"expired": 3}
 
 
 def test_time_that_goes_back_forgets_nothing_and_time_without_traffic_forgets_nothing() -> None:
     pipeline = Pipeline(Policy(retention_hours=48))
-    pipeline.send(sms_callback(at=at(0)), received_at=at(DAY))
+    pipeline.send(sms_callback(at=at(DAY)), received_at=at(DAY))
     pipeline.send(sms_callback(at=at(0)), received_at=at(0))
     assert pipeline.tally()["clock"] == START + DAY
-    assert pipeline.verdicts == {"applied": 1, "duplicate": 1}
+    assert pipeline.verdicts == {"applied": 1, "stale": 1}
 
 
 def test_a_date_in_the_future_does_not_move_stream_time() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback(at="2099-01-01T00:00:00Z"), received_at=at(0))
     assert pipeline.tally()["clock"] == START
+
+
+def test_an_ingest_whose_clock_is_days_ahead_makes_nothing_be_forgotten() -> None:
+    """Routee's dates do not bear it out; of callbacks without a date an hour is believed."""
+    pipeline = Pipeline(Policy(retention_hours=48))
+    pipeline.send(sms_callback("Sent", at(0)), received_at=at(0))
+    pipeline.send(sms_callback("Sent", at(HOUR), message_id="m", sms_id="m"), received_at=at(30 * DAY))
+    pipeline.send(sms_callback("Sent", None, message_id="n", sms_id="n"), received_at=at(30 * DAY))
+    pipeline.send(campaign_report(), {}, received_at=at(30 * DAY))
+    assert pipeline.tally()["clock"] == START + HOUR
+    (record,) = pipeline.send(sms_callback("Delivered", at(2 * HOUR)), received_at=at(2 * HOUR))
+    assert record["revision"] == 2
+    assert pipeline.tally()["rejected"] == {"unknown-shape": 1}
+
+
+def test_callbacks_without_dates_move_stream_time_hour_by_hour() -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    for hour in range(100):
+        pipeline.send(sms_callback(at=None, message_id=f"m{hour}", sms_id="s"), received_at=at(hour * HOUR))
+    assert pipeline.tally()["clock"] == START + 99 * HOUR
+    assert len(pipeline.sms_rows[0].with_prefix(b"m:")) < 52
 
 
 def _simulate(rows: MemoryRows, per_step: int, days: int) -> list[int]:
@@ -118,8 +174,10 @@ def test_the_work_per_envelope_is_bounded_after_a_long_silence() -> None:
     stage.apply(rows, 0, 0, envelope(*first, received_at=at(0)))
     left = [known]
     for offset in range(1, 400):
-        stage.apply(rows, 0, offset, envelope({}, received_at=at(30 * DAY)))
+        late = sms_callback(at=at(30 * DAY), message_id="late", sms_id="late")
+        stage.apply(rows, 0, offset, envelope(late, received_at=at(30 * DAY)))
         left.append(len(rows.with_prefix(b"m:")))
     assert max(before - after for before, after in pairwise(left)) <= CHUNK_KEYS
-    assert left[-1] == 0
-    assert len(rows.with_prefix(b"x:")) == 0
+    assert set(rows.with_prefix(b"m:")) == {b"m:late"}
+    assert len(rows.with_prefix(b"x:")) == 1
+    assert rows.with_prefix(b"s:") == {}

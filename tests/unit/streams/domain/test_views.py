@@ -1,5 +1,9 @@
-from streams.domain.views import campaign_key, campaign_view, message_key, message_view
-from tests.builders import ABSENT, CAMPAIGN_ID, MESSAGE_ID, campaign_report, sms_callback
+import pytest
+
+from streams.contract.codec import format_time_ms
+from streams.domain.policy import Policy
+from streams.domain.views import campaign_key, campaign_view, find_sms, message_key, message_view
+from tests.builders import ABSENT, CAMPAIGN_ID, MESSAGE_ID, NOW, campaign_report, sms_callback
 from tests.unit.streams.domain.pipeline import Pipeline
 
 
@@ -30,3 +34,48 @@ def test_the_view_of_a_campaign_is_its_last_progress_record() -> None:
     pipeline.send(sms_callback(), campaign_report())
     (progress,) = pipeline.settle()
     assert campaign_view(pipeline.campaign_rows.reloaded().get(campaign_key(CAMPAIGN_ID))) == progress
+
+
+@pytest.mark.parametrize(
+    ("sms_id", "part", "key", "rows"),
+    [
+        ("s-1", 1, "s-1", 1),
+        ("M-1", 1, "m-1", 0),
+        (ABSENT, 2, "m-1#2", 0),
+        ("other#2", 2, "OTHER#2", 1),
+    ],
+)
+def test_an_sms_is_found_by_its_key_alone_and_has_an_index_row_only_where_the_key_does_not_tell(
+    sms_id: object, part: int, key: str, rows: int
+) -> None:
+    pipeline = Pipeline()
+    for status in ("Queued", "Delivered"):
+        pipeline.send(sms_callback(status, message_id="m-1", sms_id=sms_id, part=part, parts=2))
+    pipeline.send(sms_callback(message_id="another", sms_id="s-9"))
+    found = find_sms(pipeline.sms_rows[0], key)
+    assert found == pipeline.revisions[1]
+    assert len(pipeline.sms_rows[0].with_prefix(b"s:")) == rows + 1
+
+
+def test_an_sms_that_is_not_there_is_not_found() -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback(message_id="m-1", sms_id="s-1"))
+    for key in ("m-1", "m-1#1", "m-1#", "s-2", "#", ""):
+        assert find_sms(pipeline.sms_rows[0], key) is None
+
+
+def test_an_sms_that_learns_its_sms_id_keeps_its_key() -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback("Queued", message_id="m-1", sms_id=ABSENT))
+    (record,) = pipeline.send(sms_callback("Delivered", message_id="m-1", sms_id="s-1"))
+    assert find_sms(pipeline.sms_rows[0], "m-1#1") == record
+
+
+def test_what_is_forgotten_leaves_no_row_in_the_index() -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    pipeline.send(sms_callback(at=NOW, message_id="m-1", sms_id="s-1"))
+    pipeline.send(sms_callback(at=NOW, message_id="m-2", sms_id="s-1"))
+    later = format_time_ms(1_795_349_000_000 + 50 * 3_600_000)
+    pipeline.send(sms_callback(at=later, message_id="m-3", sms_id="s-3"), received_at=later)
+    assert set(pipeline.sms_rows[0].with_prefix(b"m:")) == {b"m:m-3"}
+    assert set(pipeline.sms_rows[0].with_prefix(b"s:")) == {b"s:s-3"}

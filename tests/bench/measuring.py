@@ -1,0 +1,106 @@
+"""
+What the benchmarks measure with: cores, processor time, memory, a program's own metrics, medians.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final, Self
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from sandbox.clickhouse.process import ClickHouseServer
+from sandbox.kafka import KafkaCluster
+from sandbox.ports import free_port
+
+PROGRAM_CORE: Final = 0
+"""The core of the program that is measured; everything else has the other one."""
+OTHER_CORE: Final = 1
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+HEADING: Final = f"{'':28} {'items':>9} {'per second':>10} {'CPU s/million':>14} {'RSS MB':>7}"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One program on one load: wall seconds, CPU seconds of the process, peak memory in MB."""
+
+    items: float
+    seconds: float
+    cpu: float
+    rss: float
+
+    @property
+    def per_second(self) -> float:
+        """Return the rate."""
+        return self.items / self.seconds
+
+    @property
+    def cpu_per_million(self) -> float:
+        """Return the CPU seconds for a million items."""
+        return self.cpu * 1e6 / self.items
+
+    def row(self, name: str) -> str:
+        """Return the figures as a line below `HEADING`."""
+        return f"{name:28} {self.items:9,.0f} {self.per_second:10,.0f} {self.cpu_per_million:14.1f} {self.rss:7.0f}"
+
+    @classmethod
+    def median(cls, runs: Sequence[Self]) -> Self:
+        """Return the median of each figure."""
+        return cls(*map(median, zip(*map(astuple, runs), strict=True)))
+
+
+def pin(core: int, pid: int = 0) -> None:
+    """Keep a process, and what it starts from then on, on one core, where the machine has it."""
+    there = os.sched_getaffinity(pid)
+    os.sched_setaffinity(pid, {core} & set(range(os.cpu_count() or 1)) or there)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the user and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def peak_mb(pid: int) -> int:
+    """Return the most memory that a process had in RAM."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
+def metric(url: str, name: str) -> float:
+    """Return the sum of all samples of a metric; 0 while the page does not answer."""
+    try:
+        with urlopen(url, timeout=5) as page:  # noqa: S310 - our own program
+            text = page.read().decode()
+    except OSError:
+        return 0.0
+    families = text_string_to_metric_families(text)
+    return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """Return the value below which that share of the values lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+@contextmanager
+def stores(folder: Path) -> Iterator[tuple[KafkaCluster, ClickHouseServer]]:
+    """Run a broker and an engine for the length of the block."""
+    with (
+        KafkaCluster(folder / "kafka", free_port()) as kafka,
+        ClickHouseServer(folder / "clickhouse", free_port()) as clickhouse,
+    ):
+        yield kafka, clickhouse
+
+
+def say(line: str) -> None:
+    """Show a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
