@@ -72,6 +72,7 @@ def build_app(  # noqa: PLR0913 - everything meets here, once
         **_faust_options(settings),
     )
     sms_stage, campaign_stage = stages
+    skip_expired = settings.streams_expired_source == "skip"
     progress_seconds = settings.streams_progress_ms / 1000
     specs = (
         Spec(
@@ -81,6 +82,8 @@ def build_app(  # noqa: PLR0913 - everything meets here, once
             source_id=ids[CALLBACKS_RAW],
             exclusive=frozenset({SMS_STATUS}),
             summary_seconds=min(_PARTIAL_SECONDS, progress_seconds),
+            counted_by=CAMPAIGN_PARTIALS,
+            skip_expired=skip_expired,
         ),
         Spec(
             "campaigns",
@@ -89,6 +92,7 @@ def build_app(  # noqa: PLR0913 - everything meets here, once
             source_id=ids[CAMPAIGN_PARTIALS],
             exclusive=frozenset({CAMPAIGN_PROGRESS}),
             summary_seconds=progress_seconds,
+            skip_expired=skip_expired,
         ),
     )
     memory = RocksMemory()

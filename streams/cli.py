@@ -1,5 +1,5 @@
 """
-`routee-streams`: worker, topics, check.
+`routee-streams`: worker, topics, check, rebuild.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from streams.settings import StreamsSettings
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0 when done, 1 when it failed, 2 for wrong usage or settings."""
-    command: Callable[[StreamsSettings], None] = _parser().parse_args(arguments).command
+    given = _parser().parse_args(arguments)
+    command: Callable[[StreamsSettings, argparse.Namespace], None] = given.command
     try:
         settings = load_settings(StreamsSettings)
     except SettingsError as error:
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     configure_logging("streams", settings)
     try:
-        command(settings)
+        command(settings, given)
     except StreamsError as error:
         print(error, file=sys.stderr)
         return 1
@@ -43,17 +44,21 @@ def _parser() -> argparse.ArgumentParser:
         ("check", _check, "validate the settings, reach Kafka, verify the topics; say every problem"),
     ):
         commands.add_parser(name, help=about, description=about).set_defaults(command=command)
+    about = "forget the state, which workers then make anew from the callbacks that are left in Kafka"
+    rebuilding = commands.add_parser("rebuild", help=about, description=f"{about}; see streams/README.md first")
+    rebuilding.add_argument("--campaigns", action="store_true", help="the state of the campaigns, too")
+    rebuilding.set_defaults(command=_rebuild)
     return parser
 
 
-def _worker(settings: StreamsSettings) -> None:
+def _worker(settings: StreamsSettings, _given: argparse.Namespace) -> None:
     # Faust takes a while to import, which the other commands need not wait for.
     from streams.process import run_worker  # noqa: PLC0415
 
     run_worker(settings)
 
 
-def _topics(settings: StreamsSettings) -> None:
+def _topics(settings: StreamsSettings, _given: argparse.Namespace) -> None:
     from streams.provision import connect  # noqa: PLC0415
 
     with connect(settings) as topics:
@@ -67,8 +72,15 @@ def _topics(settings: StreamsSettings) -> None:
         raise TopicsDifferError(problems)
 
 
-def _check(settings: StreamsSettings) -> None:
+def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
     from streams.provision import verify  # noqa: PLC0415
 
     verify(settings)
     print(f"settings and {len(ALL_TOPICS)} topics on {settings.kafka_bootstrap_servers} are as they should be")
+
+
+def _rebuild(settings: StreamsSettings, given: argparse.Namespace) -> None:
+    from streams.rebuild import rebuild  # noqa: PLC0415
+
+    for topic in rebuild(settings, campaigns=given.campaigns):
+        print(f"{topic.name(settings.kafka_topic_prefix)}: made anew")

@@ -4,6 +4,8 @@ How a worker of streams fails.
     StreamsError                     the program ends with exit code 1 and this one line
     ├── KafkaUnreachableError        no broker answered
     ├── TopicsDifferError            topics are missing or differ; `problems` has a line and a remedy for each
+    ├── CertificatesError            the files of KAFKA_SSL_… cannot be used
+    ├── WorkersRunningError          what was asked for needs all workers to be stopped
     ├── DataFolderError              the folder of local state cannot be used
     └── PortInUseError               the web port is taken
 
@@ -15,6 +17,8 @@ import logging
 import os
 from collections.abc import Sequence
 from enum import IntEnum
+from pathlib import Path
+from traceback import extract_tb
 from typing import NoReturn
 
 logger = logging.getLogger(__name__)
@@ -34,6 +38,14 @@ class TopicsDifferError(StreamsError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class CertificatesError(StreamsError):
+    """The files that KAFKA_SSL_… name cannot be read, or are no certificates and keys."""
+
+
+class WorkersRunningError(StreamsError):
+    """The group has members."""
 
 
 class DataFolderError(StreamsError):
@@ -57,6 +69,13 @@ class Exit(IntEnum):
     STATE_LOST = 81
     TAKEOVER_FAILED = 82
     SOURCE_REPLACED = 83
+    SOURCE_EXPIRED = 84
+
+
+def place_of(error: BaseException) -> str:
+    """Return the kind of an error and where it was raised. Its text is left out: it may quote a callback."""
+    frame = extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name} line {frame.lineno}"
 
 
 def die(code: Exit, why: str) -> NoReturn:

@@ -3,8 +3,10 @@ Whether a worker is ready, and whether it gets anywhere.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams.state import internals
@@ -23,7 +25,7 @@ def lags(app: CheckpointedApp) -> dict[Place, int]:
         for number, owned in table.checkpointer.owned.items():
             end = internals.highwater(app, TP(table.source, number))
             if end is not None:
-                found[table.name, number] = max(0, end - (owned.durable or 0))
+                found[table.name, number] = max(0, end - max(owned.durable or 0, owned.begin))
     return found
 
 
@@ -52,10 +54,27 @@ class StuckWatch:
             stands = known == offset and lag.get(place, 0) > 0
             self._moved[place] = (offset, since if stands else now)
 
-    def stuck(self) -> list[str]:
-        """Return the partitions that had work for too long and did none of it."""
-        return [
-            f"{table}[{partition}]"
-            for (table, partition), (_, since) in self._moved.items()
-            if self._now - since > self._seconds
-        ]
+    def stuck(self) -> list[Place]:
+        """Return the partitions that seem to have had work for too long and did none of it."""
+        return [place for place, (_, since) in self._moved.items() if self._now - since > self._seconds]
+
+    def excuse(self, place: Place) -> None:
+        """Note that a partition has no work after all."""
+        self._moved[place] = (self._moved[place][0], self._now)
+
+
+async def stuck_partitions(app: CheckpointedApp, watch: StuckWatch) -> list[str]:
+    """Return the partitions that have records to take in and have not moved for too long."""
+    tables = {table.name: table for table in app.checkpointed}
+    stuck = []
+    for name, number in watch.stuck():
+        owned = tables[name].checkpointer.owned.get(number)
+        if owned is None:
+            continue
+        # Offsets need not be records: what is left may be the marks of transactions.
+        with suppress(KafkaError):
+            if await app.bulk_recovery.first_record(TP(tables[name].source, number), owned.partition.next) is None:
+                watch.excuse((name, number))
+                continue
+        stuck.append(f"{name}[{number}]")
+    return stuck

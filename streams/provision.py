@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -15,7 +15,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from streams.contract.brokers import client_options
 from streams.contract.settings import CommonSettings
 from streams.contract.topics import ALL_TOPICS, Topic
-from streams.errors import KafkaUnreachableError, TopicsDifferError
+from streams.errors import CertificatesError, KafkaUnreachableError, TopicsDifferError
 
 _BOOTSTRAP_MS: Final = 5_000
 _REQUEST_MS: Final = 15_000
@@ -42,18 +42,18 @@ class Topics:
     """
 
     def __init__(self, admin: KafkaAdminClient, settings: CommonSettings) -> None:
-        self._admin = admin
+        self.admin: Final = admin
         self._settings = settings
 
     def missing(self, topics: Iterable[Topic] = ALL_TOPICS) -> list[Topic]:
         """Return those of `topics` that do not exist."""
-        existing = set(self._admin.list_topics())
+        existing = set(self.admin.list_topics())
         return [topic for topic in topics if self._name(topic) not in existing]
 
     def ids(self, topics: Iterable[Topic]) -> dict[Topic, str]:
         """Return the id that Kafka gave each topic when it was made: another one when it is made anew."""
         by_name = {self._name(topic): topic for topic in topics}
-        return {by_name[found["name"]]: str(found["topic_id"]) for found in self._admin.describe_topics([*by_name])}
+        return {by_name[found["name"]]: str(found["topic_id"]) for found in self.admin.describe_topics([*by_name])}
 
     def create(self, topics: Sequence[Topic]) -> None:
         """Create topics; one that someone else creates at the same time is left to them."""
@@ -64,9 +64,15 @@ class Topics:
                 "configs": creation_config(topic, self._settings.kafka_replication_factor),
             }
             try:
-                self._admin.create_topics({self._name(topic): wanted}, wait_for_metadata=True)
+                self.admin.create_topics({self._name(topic): wanted}, wait_for_metadata=True)
             except TopicAlreadyExistsError:
                 continue
+
+    def remake(self, topics: Sequence[Topic]) -> None:
+        """Delete topics with all that is in them, where they exist, and create them."""
+        gone = self.missing(topics)
+        self.admin.delete_topics([self._name(topic) for topic in topics if topic not in gone])
+        self.create(topics)
 
     def problems(self, topics: Iterable[Topic] = ALL_TOPICS) -> list[str]:
         """Return a line for everything that is missing or differs, each with what to do about it."""
@@ -83,9 +89,9 @@ class Topics:
         if not topics:
             return []
         names = [self._name(topic) for topic in topics]
-        described = {topic["name"]: topic["partitions"] for topic in self._admin.describe_topics(names)}
+        described = {topic["name"]: topic["partitions"] for topic in self.admin.describe_topics(names)}
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-        configs = self._admin.describe_configs(resources, config_filter="all")["topic"]
+        configs = self.admin.describe_configs(resources, config_filter="all")["topic"]
         return [
             Found(
                 len(described[name]),
@@ -101,13 +107,12 @@ class Topics:
 
 @contextmanager
 def connect(settings: CommonSettings) -> Iterator[Topics]:
-    """Yield the topics of the Kafka that the settings name, or raise KafkaUnreachableError."""
+    """Yield the topics of the Kafka that the settings name; KafkaUnreachableError or CertificatesError otherwise."""
     # Of an unreachable broker it writes a dozen lines; people need the one below.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    options = _options(settings)
     try:
-        admin = KafkaAdminClient(
-            bootstrap_timeout_ms=_BOOTSTRAP_MS, request_timeout_ms=_REQUEST_MS, **client_options(settings)
-        )
+        admin = KafkaAdminClient(bootstrap_timeout_ms=_BOOTSTRAP_MS, request_timeout_ms=_REQUEST_MS, **options)
     except (KafkaError, OSError, ValueError) as error:
         raise KafkaUnreachableError(_unreachable(settings, error)) from error
     try:
@@ -118,8 +123,21 @@ def connect(settings: CommonSettings) -> Iterator[Topics]:
         admin.close()
 
 
+def _options(settings: CommonSettings) -> dict[str, Any]:
+    try:
+        return client_options(settings)
+    except (OSError, ValueError) as error:
+        files = {
+            name.upper(): value
+            for name in ("kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile")
+            if (value := getattr(settings, name)) is not None
+        }
+        named = ", ".join(f"{name}={value}" for name, value in files.items())
+        raise CertificatesError(f"{named}: {getattr(error, 'strerror', None) or error}") from error
+
+
 def verify(settings: CommonSettings, topics: Sequence[Topic] = ALL_TOPICS) -> dict[Topic, str]:
-    """Return the topics' ids when all is as it should be; TopicsDifferError or KafkaUnreachableError otherwise."""
+    """Return the topics' ids when all is as it should be; raises TopicsDifferError, or what `connect` does."""
     with connect(settings) as kafka:
         if problems := kafka.problems(topics):
             raise TopicsDifferError(problems)

@@ -32,6 +32,10 @@ class StreamsSettings(CommonSettings):
     streams_state_retention_hours: int = Field(
         96, ge=48, description="An SMS is forgotten this long after its last callback; Routee retries for up to 40 h."
     )
+    streams_expired_source: Literal["refuse", "skip"] = Field(
+        "refuse",
+        description="When callbacks expired in Kafka before they were read: do not work, or go on without them.",
+    )
     streams_progress_ms: int = Field(
         1000, ge=0, description="At most one progress record per campaign in this time; the last state always comes."
     )

@@ -22,7 +22,7 @@ from streams.contract.keys import KEY_MAX_CHARS, partition_of
 from streams.contract.topics import CAMPAIGN_PARTIALS
 from streams.domain.stage import Output
 from streams.domain.views import campaign_key, campaign_view, message_key, message_view
-from streams.health import StuckWatch, durables, lags
+from streams.health import StuckWatch, durables, lags, stuck_partitions
 from streams.state import internals
 from streams.state.table import CheckpointedTable
 
@@ -44,6 +44,7 @@ class WebServer(Service):
         self._registry = registry
         self._bound = bound
         self._watch = StuckWatch()
+        self._stuck: list[str] = []
         self._runner = web.AppRunner(self._routes(), access_log=None)
         self._peers: ClientSession | None = None
 
@@ -76,12 +77,12 @@ class WebServer(Service):
     async def _keep_watch(self) -> None:
         while not self.should_stop:
             self._watch.observe(durables(self._app), lags(self._app), monotonic())
+            self._stuck = await stuck_partitions(self._app, self._watch)
             await self.sleep(_WATCH_SECONDS)
 
     async def live(self, _request: web.Request) -> web.Response:
         """Answer 503 when a partition has had records for a minute and got nowhere: a restart may help."""
-        stuck = self._watch.stuck()
-        return _json({"stuck": stuck}, 503 if stuck else 200)
+        return _json({"stuck": self._stuck}, 503 if self._stuck else 200)
 
     async def ready(self, _request: web.Request) -> web.Response:
         """Answer 503 before the first assignment, and while partitions are taken over."""

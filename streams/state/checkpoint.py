@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import KafkaError, ProducerFenced
 
 from streams.contract.topics import Topic
 from streams.domain.stage import Output, Stage
-from streams.errors import Exit, die
-from streams.state.batches import Batches, KeyValue
+from streams.errors import Exit, die, place_of
+from streams.state.batches import Batches, BatchTooLargeError, KeyValue
 from streams.state.fence import Writer
 from streams.state.partition import Checkpoint, Partition
 from streams.state.stores import Store
@@ -68,6 +68,10 @@ class Spec:
     exclusive: frozenset[Topic]
     summary_seconds: float = 0.0
     """A changed key is summarized at most once in this time; 0 summarizes at every flush."""
+    counted_by: Topic | None = None
+    """The topic by whose length the generations of this table's partitions are told apart; None: nobody asks."""
+    skip_expired: bool = False
+    """Go on when source records expired before they were read; otherwise their partition cannot be taken over."""
 
 
 @dataclass(slots=True)
@@ -80,6 +84,8 @@ class Owned:
     """Offset of the last record in the changelog partition."""
     durable: int | None
     """The source offset that may be committed; None before the first checkpoint ever."""
+    begin: int
+    """Where the source began when the partition was taken over: what lies before it is no work to do."""
 
 
 @dataclass
@@ -121,6 +127,16 @@ class Checkpointer:
         self._lock = asyncio.Lock()
         self._running: set[asyncio.Future[None]] = set()
 
+    @property
+    def source(self) -> str:
+        """Return the full name of the source topic."""
+        return self._route.name(self.spec.source)
+
+    @property
+    def counted_by(self) -> str | None:
+        """Return the full name of the topic that tells generations apart."""
+        return self._route.name(self.spec.counted_by) if self.spec.counted_by else None
+
     def step(self, name: str) -> None:
         """Tell that a step is done."""
         self._on_step(self.spec.name, name)
@@ -156,8 +172,10 @@ class Checkpointer:
                     self._note(checkpoints, monotonic() - started)
             except ProducerFenced:
                 die(Exit.FENCED, f"{self.spec.name}: a partition has a newer owner")
-            except Exception as error:  # noqa: BLE001 - whatever it is: what is not durable must not be committed
+            except (KafkaError, BatchTooLargeError) as error:
                 die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error!r}")
+            except Exception as error:  # noqa: BLE001 - whatever it is: what is not durable must not be committed
+                die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {place_of(error)}")
 
     def _seal(self, now: float) -> list[tuple[Owned, Checkpoint]]:
         due = [owned for owned in self.owned.values() if owned.partition.needs_flush(now)]

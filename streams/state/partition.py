@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from streams.domain.stage import Output, Stage
+from streams.domain.stage import GENERATION_KEY, Output, Stage
 from streams.state.control import HELD, POSITION, SOURCE
 from streams.state.overlay import Overlay
 from streams.state.throttle import Throttle
@@ -24,12 +24,21 @@ class Checkpoint:
     position: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the records of a partition come from, and what its rows are called when they begin anew."""
+
+    topic_id: str
+    begin: int = 0
+    """The first offset that still exists."""
+    generation: int = 0
+
+
 class Partition:
     """
     The rows of one partition, the outputs that they owe, and the last source offset that they contain.
 
     `applied` is that offset; None before the first record ever. A record at or below it is contained already.
-    `source` is the id of the topic that it is an offset of.
     """
 
     def __init__(
@@ -38,17 +47,25 @@ class Partition:
         stage: Stage,
         read: Callable[[bytes], bytes | None],
         throttle: Throttle,
-        source: str,
+        origin: Origin,
     ) -> None:
         self.number = number
         self.rows = Overlay(read)
         position = read(POSITION)
         self.applied = None if position is None else int(position)
+        self._begin = origin.begin
         self._stage = stage
         self._throttle = throttle
-        self._source = None if position else source.encode()
+        self._source = None if position else origin.topic_id.encode()
         self._outputs: list[Output] = []
         self._sealed_position = self.applied
+        if position is None:
+            self.rows.put(GENERATION_KEY, origin.generation)
+
+    @property
+    def next(self) -> int:
+        """The source offset that has to be taken in next."""
+        return self._begin if self.applied is None else max(self.applied + 1, self._begin)
 
     def take_in(self, offset: int, value: bytes) -> int:
         """Apply one source record, whole; return how many bytes the next flush has to write for this partition."""

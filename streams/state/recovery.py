@@ -6,8 +6,8 @@ Faust's own recovery spends several tasks on every record. It still runs afterwa
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -131,32 +131,64 @@ class BulkRecovery(Recovery):
                 self.active_highwaters[tp] = destination[tp] = takeover.end
         await super()._build_offsets(consumer, tps, destination, title)
 
-    async def _take_over(self, takeovers: Iterable[Takeover]) -> int:
+    async def _take_over(self, takeovers: Collection[Takeover]) -> int:
         """Restore and retire until every partition is complete, then own all of them; return the records read."""
         left, count = list(takeovers), 0
-        while left:
-            count += await self._restore(left)
-            left = [takeover for takeover in left if not await takeover.retire()]
-        for takeover in takeovers:
-            takeover.finish()
+        async with self._reader() as reader:
+            while left:
+                wanted = {takeover.tp: (takeover.store, takeover.end) for takeover in left}
+                count += await restore(reader, wanted)
+                left = [takeover for takeover in left if not await takeover.retire()]
+            begins = await reader.beginning_offsets([takeover.source for takeover in takeovers])
+            for takeover in takeovers:
+                generation = await self._length(reader, takeover.counted_by)
+                takeover.finish(begins[takeover.source], generation)
         return count
+
+    async def _length(self, reader: AIOKafkaConsumer, topic: str | None) -> int:
+        """Return how many records were ever written to a topic: more each time that something follows from it."""
+        if topic is None:
+            return 0
+        tps = [TopicPartition(topic, number) for number in range(self.app.conf.topic_partitions)]
+        return sum((await reader.end_offsets(tps)).values())
 
     def _checkpointer(self, tp: TP) -> Checkpointer:
         return cast("CheckpointedTable", self.tp_to_table[tp]).checkpointer
 
-    async def _restore(self, takeovers: Iterable[Takeover]) -> int:
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:
         reader = AIOKafkaConsumer(
             enable_auto_commit=False, auto_offset_reset="earliest", **_FETCH_BYTES, **self.reader_options
         )
         await reader.start()
         try:
-            return await restore(reader, {takeover.tp: (takeover.store, takeover.end) for takeover in takeovers})
+            yield reader
         finally:
             await reader.stop()
 
+    async def first_record(self, tp: TP, offset: int) -> int | None:
+        """
+        Return the offset of the first record at or after one; None when there is none, or the log begins later.
+
+        Raises KafkaError when Kafka cannot say.
+        """
+        async with self._reader() as reader:
+            source = TopicPartition(tp.topic, tp.partition)
+            if (await reader.beginning_offsets([source]))[source] > offset:
+                return None
+            reader.assign([source])
+            reader.seek(source, offset)
+            end = (await reader.end_offsets([source]))[source]
+            while await reader.position(source) < end:
+                for records in (await reader.getmany(timeout_ms=500, max_records=1)).values():
+                    return int(records[0].offset)
+            return None
+
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Say that the worker is ready."""
+        """Make sure that no rows are missing, and say that the worker is ready."""
         await super().on_recovery_completed(generation_id)
+        for table in self.tables.values():
+            cast("CheckpointedTable", table).check_committed()
         logger.info(
             "ready",
             extra={

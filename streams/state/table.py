@@ -5,22 +5,25 @@ The checkpointed table as Faust sees it: a table with a changelog, a store and b
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
-from traceback import extract_tb
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.stores.base import Store as FaustStoreBase
 from faust.types import TP, AppT, EventT, Message, StoreT
 from mode import Service
 
 from streams.contract.topics import changelog
-from streams.errors import Exit, die
+from streams.errors import Exit, die, place_of
 from streams.state import internals
 from streams.state.batches import Batches
 from streams.state.checkpoint import Checkpointer, OnFlush, OnStep, Route, Spec, no_flush, no_step
 from streams.state.ownership import Ownership
+from streams.state.partition import Partition
 from streams.state.stores import Store
+
+if TYPE_CHECKING:
+    from streams.state.commits import CheckpointedApp
 
 SOFT_LIMIT_BYTES: Final = 500_000
 """Waiting in one partition: flush now, without waiting for the timer."""
@@ -79,34 +82,51 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         if owned is None:
             return
         partition = owned.partition
-        if partition.applied is not None and message.offset <= partition.applied:
+        if message.offset < partition.next:
             return
-        self._check_contiguous(message, partition.applied)
+        await self._check_contiguous(message, partition)
+        if self.checkpointer.owned.get(message.partition) is not owned:
+            return
         try:
             size = partition.take_in(message.offset, message.value or b"")
         except Exception as error:  # noqa: BLE001 - whatever it is: the record must not be acknowledged
-            # Its kind and place, not its text: that may quote a callback.
-            frame = extract_tb(error.__traceback__)[-1]
-            place = f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name} line {frame.lineno}"
-            die(Exit.STAGE_RAISED, f"{message.tp} offset {message.offset}: {self.name} could not take it in: {place}")
+            why = place_of(error)
+            die(Exit.STAGE_RAISED, f"{message.tp} offset {message.offset}: {self.name} could not take it in: {why}")
         if size > SOFT_LIMIT_BYTES:
             self._wake.set()
         if size > HARD_LIMIT_BYTES:
             await self.checkpointer.flush()
 
-    def _check_contiguous(self, message: Message, applied: int | None) -> None:
+    async def _check_contiguous(self, message: Message, partition: Partition) -> None:
         """Die unless the record is the one after the last that the rows contain."""
-        committed = internals.committed_offset(self.app, message.tp)
-        if committed is not None and committed > (0 if applied is None else applied + 1):
-            have = "nothing" if applied is None else f"offset {applied}"
-            die(Exit.STATE_LOST, f"{message.tp}: the group committed {committed}, but the changelog ends at {have}")
-        if applied is not None and message.offset != applied + 1:
-            die(Exit.SOURCE_GAP, f"{message.tp}: expected offset {applied + 1}, got {message.offset}")
+        self._check_committed(partition)
+        # Offsets without a record (the marks of a transaction, what compaction took) are no gap; that is looked up.
+        if message.offset != partition.next and await self._first_record(message.tp, partition.next) != message.offset:
+            die(Exit.SOURCE_GAP, f"{message.tp}: expected offset {partition.next}, got {message.offset}")
+
+    def _check_committed(self, partition: Partition) -> None:
+        """Die when the group has committed more than the rows contain."""
+        tp = TP(self.source, partition.number)
+        committed = internals.committed_offset(self.app, tp)
+        durable = 0 if partition.applied is None else partition.applied + 1
+        if committed is not None and committed > durable:
+            have = f"offset {partition.applied}" if durable else "nothing"
+            die(Exit.STATE_LOST, f"{tp}: the group committed {committed}, but the changelog ends at {have}")
+
+    async def _first_record(self, tp: TP, offset: int) -> int | None:
+        with suppress(KafkaError):  # whoever cannot be sure ends
+            return await cast("CheckpointedApp", self.app).bulk_recovery.first_record(tp, offset)
+        return None
 
     def durable(self, partition: int) -> int | None:
         """Return the source offset up to which everything is durable; None when nothing may be committed."""
         owned = self.checkpointer.owned.get(partition)
         return None if owned is None else owned.durable
+
+    def check_committed(self) -> None:
+        """Die when the group has committed more of any partition than its rows contain."""
+        for owned in self.checkpointer.owned.values():
+            self._check_committed(owned.partition)
 
     # -- what Faust calls
 

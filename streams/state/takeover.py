@@ -11,6 +11,7 @@ Becoming the only writer of a partition: claim it, restore its rows, retire the 
 A crash after any of them is healed by the next takeover, which begins with a still newer epoch.
 """
 
+import logging
 import os
 import socket
 from typing import Final
@@ -19,11 +20,13 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from streams.errors import Exit, die
 from streams.state.checkpoint import Checkpointer, Owned
-from streams.state.control import CLAIM, HELD, OWNER, SOURCE
+from streams.state.control import CLAIM, HELD, OWNER, POSITION, SOURCE
 from streams.state.fence import LAST_EPOCH, Writer, next_writer
-from streams.state.partition import Partition
+from streams.state.partition import Origin, Partition
 from streams.state.stores import Store
 from streams.state.throttle import Throttle
+
+logger = logging.getLogger(__name__)
 
 
 class Takeover:
@@ -41,6 +44,16 @@ class Takeover:
     def tp(self) -> TopicPartition:
         """Return the changelog partition."""
         return TopicPartition(self._table.changelog, self.partition)
+
+    @property
+    def source(self) -> TopicPartition:
+        """Return the partition that the records come from."""
+        return TopicPartition(self._table.source, self.partition)
+
+    @property
+    def counted_by(self) -> str | None:
+        """Return the topic by whose length generations are told apart, for rows that begin anew."""
+        return None if self.store.read(self.partition, POSITION) else self._table.counted_by
 
     @property
     def store(self) -> Store:
@@ -73,10 +86,15 @@ class Takeover:
         self._table.step("retire")
         return False
 
-    def finish(self) -> Owned:
-        """Own the partition: its rows are complete, and nobody else can write."""
+    def finish(self, begin: int, generation: int) -> Owned:
+        """
+        Own the partition: its rows are complete, and nobody else can write.
+
+        `begin` is the first offset of the source that still exists; `generation` is for rows that begin anew.
+        """
         table, partition = self._table, self.partition
         self._require_source()
+        self._require_unexpired(begin)
         if table.store.offset(partition) != self.end:
             die(
                 Exit.STATE_LOST,
@@ -88,10 +106,10 @@ class Takeover:
             table.spec.stage,
             lambda key: table.store.read(partition, key),
             Throttle(table.spec.summary_seconds, held),
-            table.spec.source_id,
+            Origin(table.spec.source_id, begin, generation),
         )
         durable = None if rows.applied is None else rows.applied + 1
-        owned = table.owned[partition] = Owned(rows, self._claimed(), self.end, durable)
+        owned = table.owned[partition] = Owned(rows, self._claimed(), self.end, durable, begin)
         return owned
 
     def _require_source(self) -> None:
@@ -103,6 +121,16 @@ class Takeover:
                 f"{self._table.spec.name}[{self.partition}] was made from topic {known.decode()}, and "
                 f"{self._table.spec.source.suffix} is {self._table.spec.source_id} now",
             )
+
+    def _require_unexpired(self, begin: int) -> None:
+        """Die when source records are gone that were never read, unless that was accepted."""
+        position = self.store.read(self.partition, POSITION)
+        if position is None or begin <= int(position) + 1:
+            return
+        gone = f"{self._table.source}[{self.partition}]: offsets {int(position) + 1} to {begin - 1} expired unread"
+        if not self._table.spec.skip_expired:
+            die(Exit.SOURCE_EXPIRED, f"{gone}; STREAMS_EXPIRED_SOURCE=skip goes on without them")
+        logger.error("%s, and are left out", gone)
 
     def _claimed(self) -> Writer:
         if self._writer is None:

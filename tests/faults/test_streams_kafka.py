@@ -11,7 +11,6 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
-from streams.contract.topics import CALLBACKS_RAW
 from streams.errors import Exit
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import latest, traffic
@@ -37,13 +36,14 @@ def own_kafka(tmp_path: Path) -> Iterator[KafkaCluster]:
         gc.collect()  # kafka-python leaves the sockets of failed attempts to the collector
 
 
+@pytest.mark.parametrize("offset", [0, pytest.param(12, marks=full)])
 def test_a_record_that_faust_skips_is_noticed_and_not_lost(
-    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, offset: int
 ) -> None:
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
         lab.create_topics()
         lab.produce(traffic(6, 600, lab.partitions))
-        skipping = lab.start(skip=[1, 12])
+        skipping = lab.start(skip=[1, offset])
         assert skipping.wait() == Exit.SOURCE_GAP
         lab.expel(skipping)
         lab.start()
@@ -59,19 +59,6 @@ def test_without_the_check_a_skipped_record_is_lost(kafka: KafkaCluster, topic_p
         lab.start(skip=[1, 12], without=["contiguity"])
         lab.drain()
         assert any(line.startswith("sms table") for line in lab.differences())
-
-
-def test_a_source_that_was_made_anew_is_refused(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
-    """Its offsets begin at 0 again: taken for replays, its records would be left out."""
-    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
-        lab.create_topics()
-        first = lab.start_ready()
-        lab.produce(traffic(6, 100, lab.partitions))
-        lab.drain()
-        first.kill()
-        lab.expel(first)
-        lab.recreate(CALLBACKS_RAW)
-        assert lab.start().wait() == Exit.SOURCE_REPLACED
 
 
 def test_an_empty_folder_is_filled_from_the_changelogs(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:

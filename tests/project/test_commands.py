@@ -13,7 +13,7 @@ from streams.cli import main as streams
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], tuple[str, ...]]] = {
     "routee-ingest": (ingest, ("serve", "check")),
-    "routee-streams": (streams, ("worker", "topics", "check")),
+    "routee-streams": (streams, ("worker", "topics", "check", "rebuild")),
     "routee-sinks": (sinks, ("clickhouse", "files", "schema", "check")),
     "routee-sandbox": (sandbox, ("up", "demo", "emulate")),
 }

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.request import urlopen
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import MemberToRemove
@@ -105,7 +106,8 @@ class Lab:
         self.admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
         self._folder = folder
         self._servers = bootstrap_servers
-        self._records: list[Record] = []
+        self._records: list[tuple[Record, int]] = []
+        """What was produced, and the offset that it got."""
         self._settings = settings
 
     def __enter__(self) -> Self:
@@ -147,7 +149,7 @@ class Lab:
     def start(self, folder: str = "data", **faults: Any) -> ToyWorker:  # noqa: ANN401 - JSON
         """Start a worker; returns before it is ready. `rules="product"` starts the product's own."""
         log = self._folder / f"worker-{len(self.workers)}.log"
-        self.workers.append(ToyWorker(log, self._environment(folder), faults))
+        self.workers.append(ToyWorker(log, self.environment(folder), faults))
         return self.workers[-1]
 
     def start_ready(self, folder: str = "data", **faults: Any) -> ToyWorker:  # noqa: ANN401 - JSON
@@ -156,7 +158,13 @@ class Lab:
         eventually(started.is_ready, READY_SECONDS)
         return started
 
-    def _environment(self, folder: str) -> dict[str, str]:
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment variables that the next worker is started with, besides those of every lab."""
+        return self._settings
+
+    def environment(self, folder: str = "data") -> dict[str, str]:
+        """Return the environment variables of a worker."""
         return {
             "KAFKA_BOOTSTRAP_SERVERS": self._servers,
             "KAFKA_TOPIC_PREFIX": self.prefix,
@@ -174,18 +182,44 @@ class Lab:
         gone = [member["member_id"] for member in members if member["client_id"].endswith(f"-{dead.pid}")]
         self.admin.remove_group_members(self.group, [MemberToRemove(member_id=member) for member in gone])
 
-    def produce(self, records: Sequence[Record], pause: float = 0.0) -> None:
+    def produce(self, records: Sequence[Record], pause: float = 0.0, transaction: str | None = None) -> None:
         """Send source records in order, with a pause after each; return when all are acknowledged."""
-        self._records += records
-        producer = KafkaProducer(bootstrap_servers=self._servers, acks="all", max_request_size=2_000_000)
+        options: dict[str, Any] = {"transactional_id": transaction} if transaction else {}
+        producer = KafkaProducer(bootstrap_servers=self._servers, acks="all", max_request_size=2_000_000, **options)
+        sent = []
         try:
+            if transaction:
+                producer.init_transactions()
+                producer.begin_transaction()
             for partition, value in records:
-                producer.send(CALLBACKS_RAW.name(self.prefix), value=value, partition=partition)
+                sent.append(producer.send(CALLBACKS_RAW.name(self.prefix), value=value, partition=partition))
                 if pause:
                     time.sleep(pause)
+            if transaction:
+                producer.commit_transaction()
             producer.flush()
         finally:
             producer.close()
+        self._records += [(record, future.get().offset) for record, future in zip(records, sent, strict=True)]
+
+    def expire(self, partition: int, end: int) -> None:
+        """Delete the records of a source partition below an offset, as retention does."""
+        self.admin.delete_records({TopicPartition(CALLBACKS_RAW.name(self.prefix), partition): end})
+
+    def forget(self, partition: int, begin: int, end: int) -> None:
+        """Expect nothing of the records of a source partition from one offset up to another."""
+        self._records = [
+            ((number, value), offset)
+            for (number, value), offset in self._records
+            if number != partition or not begin <= offset < end
+        ]
+
+    def lag_of(self, worker: ToyWorker, table: str, partition: int) -> float | None:
+        """Return the lag of a partition as a worker's metrics have it, None when they do not name it."""
+        name = f'routee_streams_lag_records{{partition="{partition}",table="{table}"}}'
+        with urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), None)
 
     def wait_for_progress(self, records: int, deadline: float = 30.0) -> None:
         """Return when the group has committed so many more records of the source: a worker is in full flight."""
@@ -214,18 +248,21 @@ class Lab:
     def lag(self) -> int:
         """Return how many records of the source topics the group has not committed."""
         committed = self.committed()
-        ends = self.ends(CALLBACKS_RAW.suffix, CAMPAIGN_PARTIALS.suffix)
-        return sum(end - committed.get(tp, 0) for tp, end in ends.items())
+        bounds = self._bounds(CALLBACKS_RAW.suffix, CAMPAIGN_PARTIALS.suffix)
+        return sum(end - max(begin, committed.get(tp, 0)) for tp, (begin, end) in bounds.items())
 
     def ends(self, *suffixes: str) -> dict[TopicPartition, int]:
         """Return the end offset of every partition of topics."""
+        return {tp: end for tp, (_, end) in self._bounds(*suffixes).items()}
+
+    def _bounds(self, *suffixes: str) -> dict[TopicPartition, tuple[int, int]]:
         tps = [TopicPartition(self.prefix + suffix, number) for suffix in suffixes for number in range(self.partitions)]
         consumer = KafkaConsumer(bootstrap_servers=self._servers)
         try:
-            ends: dict[TopicPartition, int] = consumer.end_offsets(tps)
+            begins, ends = consumer.beginning_offsets(tps), consumer.end_offsets(tps)
         finally:
             consumer.close()
-        return ends
+        return {tp: (begins[tp], ends[tp]) for tp in tps}
 
     def read(self, suffix: str) -> Records:
         """Return all records of a topic that are there now."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import orjson
 
 from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS, SMS_STATUS
-from streams.domain.stage import Output, Rows
+from streams.domain.stage import GENERATION_KEY, Output, Rows
 
 
 class ToySmsStage:
@@ -53,14 +53,15 @@ def _advance(rows: Rows, offset: int, key: str, group: str, level: int) -> list[
 
 
 def _partial(rows: Rows, partition: int, group: bytes) -> Output:
-    partial = {"group": group.decode(), "from": partition, **rows.get(b"g:" + group)}
+    counts = rows.get(b"g:" + group)
+    partial = {"group": group.decode(), "from": partition, "generation": rows.get(GENERATION_KEY), **counts}
     return Output(CAMPAIGN_PARTIALS, group, orjson.dumps(partial))
 
 
 class ToyCampaignStage:
     """The newest partial of each source partition; their sum is the progress of the group."""
 
-    summarized: ClassVar = b""
+    summarized: ClassVar = b"t:"
 
     def apply(self, rows: Rows, _partition: int, _offset: int, value: bytes) -> list[Output]:
         """Take in one partial."""
@@ -68,9 +69,10 @@ class ToyCampaignStage:
         key = b"t:" + partial["group"].encode()
         row: dict[str, Any] = dict(rows.get(key) or {})
         source = str(partial["from"])
-        if source in row and row[source]["offset"] >= partial["offset"]:
+        newer = {name: partial[name] for name in ("generation", "offset", "seen", "levels")}
+        if source in row and _age(row[source]) >= _age(newer):
             return []
-        row[source] = {name: partial[name] for name in ("offset", "seen", "levels")}
+        row[source] = newer
         row["revision"] = row.get("revision", 0) + 1
         rows.put(key, row)
         return []
@@ -78,6 +80,10 @@ class ToyCampaignStage:
     def summarize(self, rows: Rows, _partition: int, changed: Collection[bytes]) -> list[Output]:
         """Return the sum of each changed group."""
         return [Output(CAMPAIGN_PROGRESS, key[2:], orjson.dumps(total(rows.get(key)))) for key in changed]
+
+
+def _age(part: dict[str, Any]) -> tuple[int, int]:
+    return part["generation"], part["offset"]
 
 
 def total(row: dict[str, Any]) -> dict[str, Any]:

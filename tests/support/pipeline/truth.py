@@ -45,18 +45,16 @@ def traffic(seed: int, keys: int, partitions: int, events_per_record: int = 20) 
 
 
 class Truth:
-    """The outcome of source records, each applied once and in order."""
+    """The outcome of source records that lie at offsets, each applied once and in order."""
 
-    def __init__(self, records: Iterable[Record], partitions: int) -> None:
+    def __init__(self, records: Iterable[tuple[Record, int]], partitions: int) -> None:
         self.rows: dict[int, dict[bytes, Any]] = {}
         self.outputs: dict[int, list[tuple[bytes | None, bytes | None]]] = {number: [] for number in range(partitions)}
         stage = ToySmsStage()
         overlays = {number: Overlay(lambda _: None) for number in range(partitions)}
-        offsets = dict.fromkeys(range(partitions), 0)
-        for number, value in records:
-            outputs = stage.apply(overlays[number], number, offsets[number], value)
+        for (number, value), offset in records:
+            outputs = stage.apply(overlays[number], number, offset, value)
             self.outputs[number] += [(output.key, output.value) for output in outputs]
-            offsets[number] += 1
         for number, overlay in overlays.items():
             self.rows[number] = {key: overlay.get(key) for key in overlay.changed}
         self.groups = _groups(self.rows)

@@ -8,13 +8,13 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError, ProducerFenced
 
 from streams.contract.topics import CALLBACKS_RAW, CAMPAIGN_PARTIALS, SMS_STATUS, Topic
-from streams.domain.stage import Output
+from streams.domain.stage import GENERATION_KEY, Output
 from streams.errors import Exit
 from streams.state import checkpoint
 from streams.state.checkpoint import Checkpointer, Owned, Route, Spec
 from streams.state.control import POSITION, SOURCE
 from streams.state.fence import Writer
-from streams.state.partition import Partition
+from streams.state.partition import Origin, Partition
 from streams.state.stores import MemoryStore
 from streams.state.throttle import Throttle
 from tests.support.pipeline.toy import ToySmsStage
@@ -77,8 +77,8 @@ class Bench:
         def read(key: bytes) -> bytes | None:
             return self.store.read(number, key)
 
-        rows = Partition(number, self.table.spec.stage, read, Throttle(0.0), "topic-id")
-        self.table.owned[number] = Owned(rows, Writer(1, 0), -1, None)
+        rows = Partition(number, self.table.spec.stage, read, Throttle(0.0), Origin("topic-id"))
+        self.table.owned[number] = Owned(rows, Writer(1, 0), -1, None, 0)
 
     def take_in(self, partition: int, offset: int, key: str) -> None:
         value = b'{"events":[["%s","g",1]]}' % key.encode()
@@ -120,12 +120,12 @@ async def test_outputs_go_before_rows_and_rows_before_the_store(bench: Bench) ->
         ("campaign.partials", 5, [b"g"], False),
         ("sms", "outputs"),
         "check",
-        (CHANGELOG, 0, [b"g:g", b"k:a", POSITION, SOURCE], True),
+        (CHANGELOG, 0, [GENERATION_KEY, b"g:g", b"k:a", POSITION, SOURCE], True),
         ("sms", "changelog"),
         ("sms", "store"),
     ]
     assert bench.store.read(0, POSITION) == b"0"
-    assert bench.store.offset(0) == 3
+    assert bench.store.offset(0) == 4
 
 
 async def test_an_offset_is_durable_only_after_the_flush(bench: Bench) -> None:

@@ -1,11 +1,11 @@
 """A partition that has work and does not move is noticed."""
 
-from streams.health import StuckWatch
+from streams.health import Place, StuckWatch
 
 PLACE = ("sms", 3)
 
 
-def watched(*seen: tuple[int, int, float]) -> list[str]:
+def watched(*seen: tuple[int, int, float]) -> list[Place]:
     """Return what is stuck after (durable offset, lag, time) was seen."""
     watch = StuckWatch(seconds=60)
     for durable, lag, now in seen:
@@ -15,7 +15,7 @@ def watched(*seen: tuple[int, int, float]) -> list[str]:
 
 def test_a_partition_that_stands_with_work_is_stuck_after_a_while() -> None:
     assert watched((5, 9, 0.0), (5, 9, 30.0)) == []
-    assert watched((5, 9, 0.0), (5, 9, 61.0)) == ["sms[3]"]
+    assert watched((5, 9, 0.0), (5, 9, 61.0)) == [PLACE]
 
 
 def test_a_partition_that_moves_is_not_stuck_however_far_behind() -> None:
@@ -28,6 +28,17 @@ def test_a_partition_without_work_may_stand() -> None:
 
 def test_the_wait_begins_when_there_is_work() -> None:
     assert watched((5, 0, 0.0), (5, 0, 100.0), (5, 1, 101.0), (5, 1, 150.0)) == []
+
+
+def test_a_partition_whose_offsets_are_no_records_is_looked_at_again_later() -> None:
+    watch = StuckWatch(seconds=60)
+    for now in (0.0, 61.0):
+        watch.observe({PLACE: 5}, {PLACE: 9}, now)
+    watch.excuse(PLACE)
+    watch.observe({PLACE: 5}, {PLACE: 9}, 100.0)
+    assert watch.stuck() == []
+    watch.observe({PLACE: 5}, {PLACE: 9}, 122.0)
+    assert watch.stuck() == [PLACE]
 
 
 def test_a_partition_that_was_given_up_is_forgotten() -> None:

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from streams.contract.topics import CAMPAIGN_PROGRESS, SMS_STATUS
-from streams.domain.stage import Output, Rows
+from streams.domain.stage import GENERATION_KEY, Output, Rows
 from streams.state.control import HELD, POSITION, SOURCE
-from streams.state.partition import Partition
+from streams.state.partition import Origin, Partition
 from streams.state.throttle import Throttle
 
 
@@ -25,10 +25,13 @@ class LastValue:
 
 
 def partition(
-    stored: dict[bytes, bytes] | None = None, interval: float = 0.0, held: Collection[bytes] = ()
+    stored: dict[bytes, bytes] | None = None,
+    interval: float = 0.0,
+    held: Collection[bytes] = (),
+    origin: Origin = Origin("topic-id"),  # noqa: B008 - it cannot be changed
 ) -> Partition:
     """Give partition 7 over a store."""
-    return Partition(7, LastValue(), (stored or {}).get, Throttle(interval, held), "topic-id")
+    return Partition(7, LastValue(), (stored or {}).get, Throttle(interval, held), origin)
 
 
 def test_a_new_partition_has_applied_nothing_and_needs_no_flush() -> None:
@@ -56,7 +59,13 @@ def test_a_checkpoint_has_the_rows_and_the_position_that_they_contain() -> None:
     mine = partition()
     mine.take_in(4, b"x")
     checkpoint = mine.seal(now=0.0)
-    assert checkpoint.rows == {b"last": b'[7,4,"x"]', b"aside": b"4", POSITION: b"4", SOURCE: b"topic-id"}
+    assert checkpoint.rows == {
+        GENERATION_KEY: b"0",
+        b"last": b'[7,4,"x"]',
+        b"aside": b"4",
+        POSITION: b"4",
+        SOURCE: b"topic-id",
+    }
     assert (checkpoint.partition, checkpoint.position) == (7, 4)
 
 
@@ -69,6 +78,27 @@ def test_the_topic_of_the_position_is_written_with_the_first_one_only() -> None:
     again = partition({POSITION: b"1"})
     again.take_in(2, b"z")
     assert SOURCE not in again.seal(now=0.0).rows
+
+
+def test_the_first_record_has_to_be_the_first_that_still_exists() -> None:
+    assert partition().next == 0
+    assert partition(origin=Origin("topic-id", begin=40)).next == 40
+
+
+def test_the_next_record_is_the_one_after_the_last_unless_the_source_begins_later() -> None:
+    assert partition({POSITION: b"41"}).next == 42
+    assert partition({POSITION: b"41"}, origin=Origin("topic-id", begin=7)).next == 42
+    assert partition({POSITION: b"41"}, origin=Origin("topic-id", begin=50)).next == 50
+
+
+def test_a_generation_is_given_to_rows_that_begin_and_stays_with_them() -> None:
+    mine = partition(origin=Origin("topic-id", generation=12))
+    mine.take_in(0, b"x")
+    assert mine.seal(now=0.0).rows[GENERATION_KEY] == b"12"
+    again = partition({POSITION: b"0", GENERATION_KEY: b"12"}, origin=Origin("topic-id", generation=99))
+    again.take_in(1, b"x")
+    assert GENERATION_KEY not in again.seal(now=0.0).rows
+    assert again.rows.get(GENERATION_KEY) == 12
 
 
 def test_after_a_seal_nothing_is_left_to_flush() -> None:
