@@ -77,6 +77,11 @@ def owner_url(app: AppT, topic: str, partition: int) -> str | None:
     return None
 
 
+def owner_urls(app: AppT, topic: str) -> list[str]:
+    """Return the web addresses of all workers that own partitions of a changelog."""
+    return [url for url, partitions in app.assignor.tables_metadata().items() if partitions.get(topic)]
+
+
 def stamp(batch: BatchBuilder, producer_id: int, epoch: int, sequence: int) -> None:
     """Write a producer id, its epoch and the first sequence number into the header of a batch."""
     batch._set_producer_state(producer_id, epoch, sequence)  # noqa: SLF001

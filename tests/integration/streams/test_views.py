@@ -2,7 +2,13 @@
 The product's own workers: samples in, answers out, from either of two workers.
 """
 
+import logging
+import random
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import median, quantiles
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -16,6 +22,7 @@ from tests.support.pipeline.lab import Lab, ToyWorker
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.kafka
+logger = logging.getLogger(__name__)
 
 RECEIVED = format_time_ms(1_795_300_000_000)
 
@@ -64,15 +71,79 @@ def test_any_of_two_workers_answers_for_every_message_and_campaign(
                 status, body = get(worker, f"/messages/MESSAGE-{number}")
                 assert status == 200
                 assert orjson.loads(body)["sms"][0]["status"] == "Delivered"
+                status, body = get(worker, f"/sms/SMS-{number}")
+                assert (status, orjson.loads(body)["message_id"]) == (200, f"message-{number}")
             for number in range(4):
                 status, body = get(worker, f"/campaigns/campaign-{number}")
                 assert (status, orjson.loads(body)["messages_delivered"]) == (200, 5)
             assert get(worker, "/messages/nobody")[0] == 404
+            assert get(worker, "/sms/nobody")[0] == 404
             assert get(worker, "/campaigns/none")[0] == 404
             assert get(worker, "/livez")[0] == 200
         metrics = b"".join(get(worker, "/metrics")[1] for worker in workers).decode().splitlines()
         applied = [line for line in metrics if "routee_streams_callbacks_total" in line and 'verdict="applied"' in line]
         assert sum(float(line.split()[-1]) for line in applied) == 20
+
+
+def test_what_a_dead_worker_had_is_never_called_unknown(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
+    """Until its partitions are taken over, whoever asks is told to ask again."""
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4, STREAMS_WEB_HOST="127.0.0.1") as lab:
+        lab.create_topics()
+        workers = [lab.start(rules="product"), lab.start(rules="product")]
+        eventually(lambda: all(owned(worker) for worker in workers), 60, every=0.2)
+        lab.produce([(partition_of(f"message-{n}", 4), envelope(callback(n, "Delivered"))) for n in range(20)])
+        lab.drain()
+        paths = [f"/{kind}/{word}-{n}" for n in range(20) for kind, word in (("sms", "sms"), ("messages", "message"))]
+        dead, alive = workers
+        dead.kill()
+        answers = [get(alive, path)[0] for path in paths]
+        assert set(answers) == {200, 503}
+        assert get(alive, "/sms/nobody")[0] == 503
+
+        def all_found() -> bool:
+            found = {get(alive, path)[0] for path in paths}
+            assert found <= {200, 503}
+            return found == {200}
+
+        eventually(all_found, 60, every=0.1)
+        assert get(alive, "/sms/nobody")[0] == 404
+
+
+@pytest.mark.full
+def test_answers_take_less_than_ten_milliseconds_while_callbacks_flow(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    """At 2,000 callbacks a second, of any of two workers, one request at a time."""
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4, STREAMS_WEB_HOST="127.0.0.1") as lab:
+        lab.create_topics()
+        workers = [lab.start(rules="product"), lab.start(rules="product")]
+        eventually(lambda: all(owned(worker) for worker in workers), 60, every=0.2)
+        records = [
+            (partition, envelope(*(callback(n, word) for n in some)))
+            for partition in range(4)
+            for some in batched([n for n in range(16_000) if partition_of(f"message-{n}", 4) == partition], 50)
+            for word in ("Queued", "Delivered")
+        ]
+        random.Random(5).shuffle(records)  # noqa: S311 - the same order every time
+        producing = threading.Thread(target=lab.produce, args=(records, 0.025), daemon=True)
+        producing.start()
+        lab.wait_for_progress(40)
+        seconds: dict[str, list[float]] = {}
+        for number in range(400):
+            for path in (f"/sms/sms-{number}", f"/messages/message-{number}", f"/campaigns/campaign-{number % 4}"):
+                began = time.perf_counter()
+                assert get(workers[number % 2], path)[0] in {200, 404}
+                seconds.setdefault(path.split("/")[1], []).append(time.perf_counter() - began)
+        assert producing.is_alive(), "the callbacks flowed all the time"
+        producing.join()
+        p99 = {name: quantiles(taken, n=100)[98] for name, taken in seconds.items()}
+        logger.info("%s", {name: f"p50 {median(seconds[name]):.4f} s, p99 {p99[name]:.4f} s" for name in p99})
+        assert max(p99.values()) < 0.010
+
+
+def batched(numbers: list[int], size: int) -> Iterator[list[int]]:
+    """Cut a list into pieces."""
+    return (numbers[at : at + size] for at in range(0, len(numbers), size))
 
 
 def envelope(*callbacks: bytes) -> bytes:
