@@ -4,6 +4,7 @@ Workers that were replaced and do not know it: the broker refuses whatever they 
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,16 +18,21 @@ pytestmark = pytest.mark.kafka
 full = pytest.mark.full
 
 
-def freeze_and_replace(lab: Lab, topic: str, *without: str) -> ToyWorker:
+def held(topic: str) -> dict[str, Any]:
+    """Return the fault by which a worker freezes with a request to a topic built and not yet sent."""
+    return {"hold": [topic, 12 if "changelog" in topic else 3]}
+
+
+def freeze_and_replace(lab: Lab, fault: dict[str, Any], *without: str) -> ToyWorker:
     """
-    Freeze a worker with a request to a topic built and not yet sent, and let another worker take everything over.
+    Let a worker freeze while it works, and another worker take everything over.
 
     Returned frozen, when all traffic is done: nothing that it does after its thaw can be healed by later records.
     """
     lab.create_topics()
-    zombie = lab.start_ready(hold=[topic, 12 if "changelog" in topic else 3], without=without)
+    zombie = lab.start_ready(**fault, without=without)
     lab.produce(traffic(5, 600, lab.partitions), pause=0.01)
-    eventually(zombie.is_frozen, 20)
+    eventually(zombie.is_frozen, 30)
     lab.expel(zombie)
     lab.start_ready("other", without=without)
     lab.drain()
@@ -48,28 +54,72 @@ def test_a_request_held_back_in_a_replaced_worker_is_refused(
 ) -> None:
     """Without any alarm in the worker: the fence alone protects."""
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
-        zombie = freeze_and_replace(lab, topic, "alarms")
+        zombie = freeze_and_replace(lab, held(topic), "alarms")
         zombie.signal(signal.SIGCONT)
         assert zombie.wait() == Exit.FENCED
         lab.verify()
 
 
-def test_without_the_fence_the_same_request_leaves_wrong_rows(
-    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("topic", "wrong"),
+    [
+        ("streams-sms-changelog", "sms table"),
+        pytest.param("sms.status", "sms.status", marks=full),
+        pytest.param("campaign.progress", "campaign.progress", marks=full),
+        pytest.param("streams-campaigns-changelog", "campaigns table", marks=full),
+    ],
+)
+def test_without_the_fence_the_same_request_leaves_wrong_records(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, topic: str, wrong: str
 ) -> None:
-    """The fence is needed: switched off, stale rows land on top of the new owner's."""
+    """The fence is needed: switched off, stale records land on top of the new owner's."""
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
-        zombie = freeze_and_replace(lab, "streams-sms-changelog", "fence", "alarms")
+        zombie = freeze_and_replace(lab, held(topic), "fence", "alarms")
         lab.verify()
         zombie.signal(signal.SIGCONT)
-        eventually(lambda: any(line.startswith("sms table") for line in lab.differences()), 15, every=0.2)
+        eventually(lambda: any(line.startswith(wrong) for line in lab.differences()), 15, every=0.2)
+
+
+@full
+@pytest.mark.parametrize("table", ["sms", "campaigns"])
+@pytest.mark.parametrize("step", ["outputs", "changelog", "store"])
+def test_a_worker_that_is_replaced_between_two_steps_of_a_flush_writes_nothing_more(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, table: str, step: str
+) -> None:
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        zombie = freeze_and_replace(lab, {"freeze": [table, step, 4]}, "alarms")
+        zombie.signal(signal.SIGCONT)
+        lab.produce(traffic(5, 900, lab.partitions)[-3:])
+        lab.drain()
+        assert zombie.wait() == Exit.FENCED
+        lab.verify()
+
+
+@full
+@pytest.mark.parametrize("table", ["sms", "campaigns"])
+@pytest.mark.parametrize("step", ["init", "claim", "retire"])
+def test_a_worker_that_is_replaced_while_it_takes_over_writes_nothing_more(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, table: str, step: str
+) -> None:
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        lab.produce(traffic(3, 400, lab.partitions))
+        zombie = lab.start(freeze=[table, step, 2], without=["alarms"])
+        eventually(zombie.is_frozen, 30)
+        lab.expel(zombie)
+        lab.start_ready("other")
+        lab.drain()
+        zombie.signal(signal.SIGCONT)
+        lab.produce(traffic(3, 700, lab.partitions)[-3:])
+        lab.drain()
+        lab.verify()
 
 
 @full
 def test_a_replaced_worker_notices_by_itself(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
     """With its alarms on, a worker that stood still ends itself before it writes."""
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
-        zombie = freeze_and_replace(lab, "sms.status")
+        zombie = freeze_and_replace(lab, held("sms.status"))
         zombie.signal(signal.SIGCONT)
         assert zombie.wait() in {Exit.MAYBE_REPLACED, Exit.FENCED}
         lab.verify()

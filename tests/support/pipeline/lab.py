@@ -133,6 +133,20 @@ class Lab:
         self.admin.delete_topics([topic.name(self.prefix)])
         self._create(topic, more={})
 
+    def delete_everything(self) -> None:
+        """Delete the topics and the group."""
+        self.admin.delete_topics([topic.name(self.prefix) for topic in ALL_TOPICS])
+        self.admin.delete_groups([self.group])
+
+    def leader_of(self, suffix: str, partition: int) -> int:
+        """Return the broker that leads a partition, negative while there is none."""
+        (topic,) = self.admin.describe_topics([self.prefix + suffix])
+        return next(int(found["leader_id"]) for found in topic["partitions"] if found["partition_index"] == partition)
+
+    def wait_for_leaders(self) -> None:
+        """Return when every partition has a leader that can be reached."""
+        eventually(lambda: bool(self.ends(*(topic.suffix for topic in ALL_TOPICS))), 60, every=0.5)
+
     def _create(self, *topics: Topic, more: dict[str, str]) -> None:
         self.admin.create_topics(
             {

@@ -91,13 +91,19 @@ def latest(changelog: Records) -> dict[tuple[int, bytes], bytes]:
 
 
 def _wrong_outputs(truth: Truth, topic: Records) -> list[str]:
-    """Every change once or more, never with another content, and the first sight of each in order."""
+    """
+    Every change once or more, never with another content, the first sight of each in order, the newest of a key last.
+    """
     wrong = []
     for number, expected in truth.outputs.items():
         seen = list(dict.fromkeys((key, value) for partition, key, value in topic if partition == number))
         if seen != expected:
             missing, untrue = len(set(expected) - set(seen)), len(set(seen) - set(expected))
             wrong.append(f"sms.status[{number}]: {missing} missing, {untrue} never true, or out of order")
+        last = dict(expected)
+        stale = [key for key, value in latest(topic).items() if key[0] == number and last.get(key[1]) != value]
+        if stale:
+            wrong.append(f"sms.status[{number}]: {len(stale)} keys end with a record that is not their newest")
     return wrong
 
 

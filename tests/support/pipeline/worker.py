@@ -3,12 +3,16 @@ A worker with toy rules, as a process of its own.
 
 Settings come from the environment, as for the product. Faults are injected here, from outside of it:
 
-    crash    [table, step, n]     the process ends right after the n-th time that a table has done a step
+    crash    [table, step, n]     the process ends right after the n-th time that a table has done a step; the step
+                                  `commit`, of no table, is a commit of source offsets
+    freeze   [table, step, n]     it freezes (SIGSTOP) there
     hold     [topic suffix, n]    it freezes (SIGSTOP) with its n-th produce request to a topic built and not yet sent
     skip     [partition, offset]  Faust skips that record of the source and acknowledges it, as around a rebalance
     without  [guard, …]           `fence`: batches carry no epoch; `alarms`: a worker does not ask whether it was
                                   replaced, and takes any changelog offset for its own; `contiguity`: records may be
-                                  missing; `position`: replays are applied again
+                                  missing; `position`: replays are applied again; `retire`: an id that the
+                                  coordinator forgot keeps its right to write
+    static   name                 it is a static member of its group
 
 `rules` is `product` for the product's own rules.
 """
@@ -16,6 +20,7 @@ Settings come from the environment, as for the product. Faults are injected here
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka.producer.sender import SendProduceReqHandler
@@ -28,10 +33,12 @@ from streams.process import run_worker
 from streams.settings import StreamsSettings
 from streams.state import checkpoint
 from streams.state.checkpoint import OnStep, no_step
+from streams.state.commits import CheckpointedApp
 from streams.state.fence import Writer
 from streams.state.ownership import Ownership
 from streams.state.partition import Partition
 from streams.state.table import CheckpointedTable
+from streams.state.takeover import Takeover
 from tests.support.pipeline.toy import ToyCampaignStage, ToySmsStage
 
 CRASHED = 99
@@ -51,7 +58,14 @@ def main(log: str, environment: dict[str, str], faults: dict[str, Any]) -> None:
         _WITHOUT[guard]()
     settings = load_settings(StreamsSettings)
     configure_logging("streams", settings)
-    on_step = _crash(*faults["crash"]) if "crash" in faults else no_step
+    if "static" in faults:
+        _be_static(faults["static"])
+    on_step: OnStep = no_step
+    if "crash" in faults:
+        on_step = _at(lambda: os._exit(CRASHED), *faults["crash"])
+    if "freeze" in faults:
+        on_step = _at(lambda: os.kill(os.getpid(), signal.SIGSTOP), *faults["freeze"])
+    _tell_commits(on_step)
     toy = None if faults.get("rules") == "product" else (ToySmsStage(), ToyCampaignStage())
     try:
         run_worker(settings, toy, on_step)
@@ -59,16 +73,36 @@ def main(log: str, environment: dict[str, str], faults: dict[str, Any]) -> None:
         sys.exit(str(error))
 
 
-def _crash(table: str, step: str, times: int) -> OnStep:
+def _at(act: Callable[[], None], table: str, step: str, times: int) -> OnStep:
     left = [times]
 
     def on_step(its_table: str, its_step: str) -> None:
         if (its_table, its_step) == (table, step):
             left[0] -= 1
             if not left[0]:
-                os._exit(CRASHED)
+                act()
 
     return on_step
+
+
+def _tell_commits(on_step: OnStep) -> None:
+    commit = Consumer._commit
+
+    async def commit_and_tell(self: Any, offsets: Any) -> bool:  # noqa: ANN401
+        done: bool = await commit(self, offsets)
+        on_step("", "commit")
+        return done
+
+    Consumer._commit = commit_and_tell  # type: ignore[method-assign]
+
+
+def _be_static(name: str) -> None:
+    begin = CheckpointedApp.__init__
+
+    def begin_as_static_member(self: Any, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
+        begin(self, *arguments, consumer_group_instance_id=name, **options)
+
+    CheckpointedApp.__init__ = begin_as_static_member  # type: ignore[method-assign]
 
 
 def _hold(suffix: str, times: int) -> None:
@@ -129,7 +163,15 @@ def _without_position() -> None:
     Partition.__init__ = begin_anew  # type: ignore[assignment,method-assign]
 
 
+def _without_retire() -> None:
+    async def leave_it(_: object) -> bool:
+        return True
+
+    Takeover.retire = leave_it  # type: ignore[method-assign,assignment]
+
+
 _WITHOUT = {
+    "retire": _without_retire,
     "fence": _without_fence,
     "alarms": _without_alarms,
     "contiguity": _without_contiguity,

@@ -1,0 +1,227 @@
+"""
+Brokers that go, refuse and forget: twenty seconds of nothing, leaders killed, writes not authorised or too large.
+"""
+
+import gc
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ConfigResource,
+    ConfigResourceType,
+    ResourcePattern,
+    ResourceType,
+)
+
+from sandbox.kafka import KafkaCluster
+from sandbox.ports import free_port
+from streams.errors import Exit
+from tests.support.pipeline.lab import Lab
+from tests.support.pipeline.truth import traffic
+from tests.support.wait import eventually
+
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("ignore:Exception ignored in.*socket:pytest.PytestUnraisableExceptionWarning"),
+]
+full = pytest.mark.full
+
+
+def started(folder: Path, brokers: int = 1, **properties: str) -> Iterator[KafkaCluster]:
+    """Give brokers that the test may stop; properties have underscores for dots."""
+    named = {name.replace("_", "."): value for name, value in properties.items()}
+    cluster = KafkaCluster(folder, free_port(), brokers, properties=named)
+    cluster.start()
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+        gc.collect()  # kafka-python leaves the sockets of failed attempts to the collector
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[KafkaCluster]:
+    yield from started(tmp_path / "kafka")
+
+
+@pytest.fixture
+def three_brokers(tmp_path: Path) -> Iterator[KafkaCluster]:
+    yield from started(tmp_path / "kafka", brokers=3)
+
+
+@pytest.fixture
+def forgetful(tmp_path: Path) -> Iterator[KafkaCluster]:
+    """Give a broker whose coordinator forgets an id that was not used for three seconds."""
+    yield from started(
+        tmp_path / "kafka",
+        transactional_id_expiration_ms="3000",
+        transaction_remove_expired_transaction_cleanup_interval_ms="500",
+    )
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[KafkaCluster]:
+    """Give a broker that knows permissions; who is not forbidden may."""
+    yield from started(
+        tmp_path / "kafka",
+        authorizer_class_name="org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        allow_everyone_if_no_acl_found="true",
+    )
+
+
+def test_a_record_that_a_topic_does_not_take_ends_the_worker_and_loses_nothing(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        limit = ConfigResource(ConfigResourceType.TOPIC, f"{topic_prefix}sms.status", {"max.message.bytes": "500"})
+        lab.admin.alter_configs([limit])
+        worker = lab.start_ready()
+        lab.produce(traffic(41, 400, lab.partitions))
+        assert worker.wait() == Exit.FLUSH_FAILED
+        assert "flush-failed: flush of sms failed: MessageSizeTooLargeError" in worker.log
+        lab.expel(worker)
+        limit = ConfigResource(ConfigResourceType.TOPIC, f"{topic_prefix}sms.status", {"max.message.bytes": "1048588"})
+        lab.admin.alter_configs([limit])
+        lab.start()
+        lab.verify()
+
+
+@full
+@pytest.mark.parametrize(
+    ("topic", "code"), [("sms.status", Exit.FLUSH_FAILED), ("streams-sms-changelog", Exit.TAKEOVER_FAILED)]
+)
+def test_a_worker_that_may_not_write_ends_with_a_clear_line_and_loses_nothing(
+    guarded: KafkaCluster, topic_prefix: str, tmp_path: Path, topic: str, code: Exit
+) -> None:
+    with Lab(guarded.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        forbidden = ACL(
+            "User:ANONYMOUS",
+            "*",
+            ACLOperation.WRITE,
+            ACLPermissionType.DENY,
+            ResourcePattern(ResourceType.TOPIC, topic_prefix + topic),
+        )
+        allowed = ACL(
+            "User:*",
+            "*",
+            ACLOperation.ALL,
+            ACLPermissionType.ALLOW,
+            ResourcePattern(ResourceType.TOPIC, topic_prefix + topic),
+        )
+        lab.admin.create_acls([allowed, forbidden])
+        worker = lab.start()
+        lab.produce(traffic(42, 400, lab.partitions))
+        assert worker.wait() == code
+        assert "TopicAuthorizationFailedError" in worker.log.splitlines()[-1]
+        lab.expel(worker)
+        lab.admin.delete_acls([forbidden])
+        lab.start()
+        lab.verify()
+
+
+@full
+def test_twenty_seconds_without_kafka_cost_nothing(own_kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
+    with Lab(own_kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        worker = lab.start_ready()
+        records = traffic(43, 6_000, lab.partitions)
+        lab.produce(records[:400], pause=0.01)
+        own_kafka.kill_broker(1)
+        threading.Event().wait(20)
+        own_kafka.start_broker(1)
+        producing = threading.Thread(target=lab.produce, args=(records[400:], 0.01), daemon=True)
+        producing.start()
+        producing.join()
+        if worker.exit_code is not None:
+            lab.start()
+        lab.verify(deadline=60)
+
+
+@full
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_leader_of_a_busy_partition_killed_twice_loses_nothing(
+    three_brokers: KafkaCluster, topic_prefix: str, tmp_path: Path, workers: int
+) -> None:
+    with Lab(three_brokers.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        running = [lab.start_ready() for _ in range(workers)]
+        producing = threading.Thread(target=lab.produce, args=(traffic(44, 12_000, lab.partitions), 0.015), daemon=True)
+        producing.start()
+        for _ in range(2):
+            lab.wait_for_progress(40, deadline=90)
+            leader = lab.leader_of("streams-sms-changelog", 0)
+            three_brokers.kill_broker(leader)
+            lab.wait_for_progress(40, deadline=90)
+            three_brokers.start_broker(leader)
+            running = [worker if worker.exit_code is None else lab.start_ready() for worker in running]
+        producing.join()
+        lab.verify(deadline=90)
+
+
+@full
+def test_a_leader_that_goes_while_the_fence_is_raised_takes_nothing_of_it_along(
+    three_brokers: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    """The claim is replicated: the next leader refuses the replaced worker, too."""
+    with Lab(three_brokers.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        zombie = lab.start_ready(hold=["streams-sms-changelog", 12], without=["alarms"])
+        lab.produce(traffic(45, 900, lab.partitions), pause=0.01)
+        eventually(zombie.is_frozen, 30)
+        lab.expel(zombie)
+        claiming = lab.start("other", freeze=["sms", "init", 3], without=["alarms"])
+        eventually(claiming.is_frozen, 30)
+        leader = lab.leader_of("streams-sms-changelog", 0)
+        three_brokers.kill_broker(leader)
+        claiming.signal(signal.SIGCONT)
+        eventually(claiming.is_ready, 60)
+        lab.drain(60)
+        second = lab.leader_of("streams-sms-changelog", 1)
+        three_brokers.start_broker(leader)
+        three_brokers.kill_broker(second)
+        lab.wait_for_leaders()
+        zombie.signal(signal.SIGCONT)
+        assert zombie.wait(60) == Exit.FENCED
+        three_brokers.start_broker(second)
+        lab.verify(deadline=60)
+
+
+@full
+def test_an_id_that_the_coordinator_forgot_is_retired_before_another_is_used(
+    forgetful: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    replaced_after_expiry(forgetful, topic_prefix, tmp_path, "alarms", verdict="fenced")
+
+
+@full
+def test_without_that_the_forgotten_id_still_writes(forgetful: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
+    """Retiring is needed: switched off, the same request leaves wrong rows."""
+    replaced_after_expiry(forgetful, topic_prefix, tmp_path, "alarms", "retire", verdict="wrong")
+
+
+def replaced_after_expiry(kafka: KafkaCluster, prefix: str, folder: Path, *without: str, verdict: str) -> None:
+    with Lab(kafka.bootstrap_servers, prefix, folder) as lab:
+        lab.create_topics()
+        zombie = lab.start_ready(hold=["streams-sms-changelog", 12], without=without)
+        lab.produce(traffic(46, 600, lab.partitions), pause=0.01)
+        eventually(zombie.is_frozen, 30)
+        lab.expel(zombie)
+        eventually(lambda: not any(lab.admin.list_transactions().values()), 30, every=0.2)
+        lab.start_ready("other", without=without)
+        lab.drain()
+        lab.verify()
+        zombie.signal(signal.SIGCONT)
+        if verdict == "fenced":
+            assert zombie.wait() == Exit.FENCED
+            lab.verify()
+        else:
+            eventually(lambda: any(line.startswith("sms table") for line in lab.differences()), 20, every=0.2)

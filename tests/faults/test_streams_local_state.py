@@ -1,0 +1,107 @@
+"""
+Local state that is not what the changelog says: older, newer, another worker's, another Kafka's.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sandbox.kafka import KafkaCluster
+from streams.state.rocks import RocksMemory, RocksStore
+from tests.support.pipeline.lab import Lab, ToyWorker
+from tests.support.pipeline.truth import traffic
+
+pytestmark = pytest.mark.kafka
+full = pytest.mark.full
+
+
+def stopped(lab: Lab, worker: ToyWorker) -> None:
+    """Kill a worker; its group forgets it."""
+    worker.kill()
+    lab.expel(worker)
+
+
+def databases(folder: Path) -> list[Path]:
+    """Return the folder of each table below a worker's, without the lock."""
+    return [found for found in folder.iterdir() if found.is_dir()]
+
+
+def disturb(folder: Path) -> None:
+    """Make local state that reaches further than its changelog, with rows that were never true."""
+    for database in databases(folder):
+        store = RocksStore(database, RocksMemory())
+        for partition in range(3):
+            store.open(partition)
+            store.write(partition, {b"k:never": b'{"level":9,"revision":9,"group":"g9"}'}, 1_000_000)
+            store.close(partition)
+
+
+def test_a_backup_that_is_older_than_the_changelog_is_brought_up_to_date(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        records = traffic(31, 600, lab.partitions)
+        first = lab.start_ready()
+        lab.produce(records[:30])
+        lab.drain()
+        stopped(lab, first)
+        shutil.copytree(tmp_path / "data", tmp_path / "backup")
+        second = lab.start_ready()
+        lab.produce(records[30:60])
+        lab.drain()
+        stopped(lab, second)
+        lab.start_ready("backup")
+        lab.produce(records[60:])
+        lab.verify()
+
+
+def test_state_that_reaches_further_than_the_changelog_is_read_anew(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        records = traffic(32, 600, lab.partitions)
+        first = lab.start_ready()
+        lab.produce(records[:40])
+        lab.drain()
+        stopped(lab, first)
+        disturb(tmp_path / "data" / "worker-0")
+        second = lab.start_ready()
+        assert "reaches offset 1000000 of" in second.log
+        lab.produce(records[40:])
+        lab.verify()
+
+
+@full
+def test_workers_that_were_given_each_others_folders_count_exactly(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4) as lab:
+        lab.create_topics()
+        records = traffic(33, 900, lab.partitions)
+        workers = [lab.start_ready("a"), lab.start_ready("b")]
+        lab.produce(records[:60])
+        lab.drain()
+        for worker in workers:
+            stopped(lab, worker)
+        for name in ("a", "b"):
+            shutil.copytree(tmp_path / name, tmp_path / f"{name}-copy")
+        lab.start_ready("b-copy")
+        lab.start_ready("a-copy")
+        lab.produce(records[60:])
+        lab.verify()
+
+
+@full
+def test_the_folder_of_another_kafka_is_left_alone(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
+    """Topics of the same names, made anew, have other ids: so have the databases."""
+    for records in (traffic(34, 300, 3), traffic(35, 300, 3)):
+        with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+            lab.create_topics()
+            worker = lab.start_ready()
+            lab.produce(records)
+            lab.verify()
+            stopped(lab, worker)
+            lab.delete_everything()
