@@ -10,18 +10,18 @@ from typing import Any, Final, NamedTuple
 
 from streams.contract.records import Reason
 from streams.domain import coercion
-from streams.domain.coercion import TEXT_MAX_CHARS
 from streams.domain.dates import NO_DATE, read_date
 from streams.domain.policy import Policy
 from streams.domain.privacy import holds_one_time_code, shown_recipient
 from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
 from streams.domain.shapes import Body
-from streams.domain.statuses import is_known, spelled
+from streams.domain.statuses import WORDS, spelled
+from streams.domain.wire import WireReason, WireSms
 
 FUTURE_TOLERANCE_MS: Final = 5 * 60_000
 """How far `updatedDate` may lie after the time of receipt (clocks differ) before it is not believed."""
 
-_STATUS_MAX_CHARS: Final = 64
+_WORD_MAX_CHARS: Final = 64
 
 # The text fields, in the order of the first of the details.
 _TEXTS: Final = (
@@ -75,30 +75,76 @@ def read_callback(body: Body, received: int, policy: Policy) -> Callback | Refus
     status = body.get("status")
     if status.__class__ is not dict:
         return Refusal(Reason.INVALID_FIELD, "status: expected an object with a name")
-    word = status.get("name")
-    if word.__class__ is not str or not 0 < len(word := word.strip()) <= _STATUS_MAX_CHARS:
-        return Refusal(Reason.INVALID_FIELD, f"status.name: expected text of 1 to {_STATUS_MAX_CHARS} characters")
-    date = read_date(status.get("updatedDate"))
+    notes: list[str] = []
+    details = _read_details(body, status, notes)
+    return _callback(message_id, status.get("name"), status.get("updatedDate"), details, notes, received, policy)
+
+
+def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refusal:
+    """Return the same as `read_callback` does, from a body in the documented form."""
+    status = sms.status
+    reason = status.reason or _NO_REASON
+    price = sms.price
+    details: Details = [
+        sms.smsId or None,
+        sms.campaignTrackingId or None,
+        sms.campaignName or None,
+        sms.label or None,
+        sms.to or None,
+        sms.sender or None,
+        sms.country or None,
+        sms.operator or None,
+        sms.applicationName or None,
+        sms.direction or None,
+        sms.originatingService or None,
+        sms.message or None,
+        reason.detailedStatus or None,
+        reason.description or None,
+        sms.part,
+        sms.parts,
+        sms.groups or None,
+        sms.latency,
+        price,
+    ]
+    notes: list[str] = []
+    if price is not None:
+        details[PRICE] = coercion.money(price, "price", notes)
+    return _callback(sms.messageId, status.name, status.updatedDate, details, notes, received, policy)
+
+
+_NO_REASON: Final = WireReason()
+
+
+def _callback(  # noqa: PLR0913, PLR0917 - what both readers have read
+    message_id: str, name: object, updated: object, details: Details, notes: list[str], received: int, policy: Policy
+) -> Callback | Refusal:
+    word = _read_word(name, notes)
+    if word is None:
+        return Refusal(Reason.INVALID_FIELD, f"status.name: expected text of 1 to {_WORD_MAX_CHARS} characters")
+    date = read_date(updated)
     if date is None:
         return Refusal(Reason.INVALID_FIELD, "status.updatedDate: expected ISO 8601 with a zone, or an epoch number")
-    notes: list[str] = []
     if date > received + FUTURE_TOLERANCE_MS:
         # Believing it would let one wrong clock outrank every later status of this SMS, for good.
         notes.append("future-date")
         date = NO_DATE
-    if not is_known(word):
+    _withhold(details, policy)
+    return Callback(message_id, word, date, details, notes)
+
+
+def _read_word(name: Any, notes: list[str]) -> str | None:  # noqa: ANN401 - JSON is any
+    if name.__class__ is not str:
+        return None
+    if name in WORDS:
+        return str(name)
+    word = spelled(name.strip())
+    if word not in WORDS:
         notes.append("unknown-status")
-    return Callback(message_id, spelled(word), date, _read_details(body, status, policy, notes), notes)
+    return word if 0 < len(word) <= _WORD_MAX_CHARS else None
 
 
-def _read_details(body: Body, status: Body, policy: Policy, notes: list[str]) -> Details:
-    get = body.get
-    details: Details = [
-        value
-        if (value := get(name)).__class__ is str and 0 < len(value) <= TEXT_MAX_CHARS
-        else coercion.text(value, name, notes)
-        for name in _TEXTS
-    ]
+def _read_details(body: Body, status: Body, notes: list[str]) -> Details:
+    details: Details = [coercion.text(body.get(name), name, notes) for name in _TEXTS]
     reason = status.get("reason")
     if reason.__class__ is dict:
         details.append(coercion.text(reason.get("detailedStatus"), "status.reason.detailedStatus", notes))
@@ -108,18 +154,17 @@ def _read_details(body: Body, status: Body, policy: Policy, notes: list[str]) ->
             notes.append("status.reason")
         details += (None, None)
     details += (
-        coercion.part_number(get("part"), "part", notes),
-        coercion.part_number(get("parts"), "parts", notes),
-        coercion.texts(get("groups"), "groups", notes),
-        coercion.number(get("latency"), "latency", notes),
-        coercion.money(get("price"), "price", notes),
+        coercion.part_number(body.get("part"), "part", notes),
+        coercion.part_number(body.get("parts"), "parts", notes),
+        coercion.texts(body.get("groups"), "groups", notes),
+        coercion.number(body.get("latency"), "latency", notes),
+        coercion.money(body.get("price"), "price", notes),
     )
-    _withhold(details, policy)
     return details
 
 
 def _withhold(details: Details, policy: Policy) -> None:
-    if details[RECIPIENT] is not None and policy.recipient != "keep":
+    if policy.recipient != "keep" and details[RECIPIENT] is not None:
         details[RECIPIENT] = shown_recipient(details[RECIPIENT], policy)
     if policy.message_text == "drop" or holds_one_time_code(details[SERVICE]):
         details[MESSAGE] = None

@@ -13,10 +13,12 @@ from streams.domain.money import read_money
 
 # Rows and records have to fit in a Kafka record whatever a stranger posts, or one body stops a partition for good.
 TEXT_MAX_CHARS: Final = 256
-_LONGER_TEXTS: Final = {"message": 4096, "status.reason.description": 1024}
-_GROUPS_MAX: Final = 64
+MESSAGE_MAX_CHARS: Final = 4096
+DESCRIPTION_MAX_CHARS: Final = 1024
+_LONGER_TEXTS: Final = {"message": MESSAGE_MAX_CHARS, "status.reason.description": DESCRIPTION_MAX_CHARS}
+GROUPS_MAX: Final = 64
 MAX_COUNT: Final = 2**53  # beyond it, JSON readers in other languages lose digits
-_MAX_PARTS: Final = 65_535
+MAX_PARTS: Final = 65_535
 
 
 def text(value: Any, name: str, notes: list[str]) -> str | None:  # noqa: ANN401 - JSON is any
@@ -59,10 +61,10 @@ def count(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN40
 
 def part_number(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN401 - JSON is any
     """Return a number of parts, or of one part: 1 or more."""
-    if value.__class__ is int and 0 < value <= _MAX_PARTS:
+    if value.__class__ is int and 0 < value <= MAX_PARTS:
         return int(value)
     read = count(value, name, notes)
-    if read is None or 0 < read <= _MAX_PARTS:
+    if read is None or 0 < read <= MAX_PARTS:
         return read
     notes.append(name)
     return None
@@ -83,7 +85,7 @@ def texts(value: Any, name: str, notes: list[str]) -> list[str] | None:  # noqa:
     if value is None or value == []:
         return None
     items = value if value.__class__ is list else [value]
-    if len(items) > _GROUPS_MAX:
+    if len(items) > GROUPS_MAX:
         notes.append(name)
         return None
     return [read for item in items if (read := text(item, name, notes)) is not None] or None

@@ -39,11 +39,6 @@ def counts_key(campaign: str) -> bytes:
     return COUNTS_PREFIX + campaign.lower().encode()
 
 
-def copied(row: Counts) -> Counts:
-    """Return counts that may be moved without changing the row they come from."""
-    return {**row, "messages": {**row["messages"]}, "parts": {**row["parts"]}}
-
-
 def no_counts(campaign: str, received: int) -> Counts:
     """Return the counts of a campaign that is seen for the first time."""
     return Counts(
@@ -51,37 +46,71 @@ def no_counts(campaign: str, received: int) -> Counts:
     )
 
 
-def move(counts: Counts, before: Contribution | None, after: Contribution | None, received: int, offset: int) -> None:
-    """Take away what a message contributed before, and add what it contributes now (None: nothing)."""
-    price, conflicts = 0, 0
-    if before is not None:
-        _, _, status, part_statuses, price, conflicts = before
-        _add(counts["messages"], status, -1)
-        for part_status in part_statuses:
-            _add(counts["parts"], part_status, -1)
-        price, conflicts = -price, -conflicts
-    if after is not None:
-        _, name, status, part_statuses, new_price, new_conflicts = after
-        _add(counts["messages"], status, 1)
-        for part_status in part_statuses:
-            _add(counts["parts"], part_status, 1)
-        price, conflicts = price + new_price, conflicts + new_conflicts
-        if name is not None and (counts["name"] is None or name > counts["name"]):
-            counts["name"] = name  # of several names the greatest: the same for every order of arrival
-    if price:
-        counts["price"] = str(int(counts["price"]) + price)
-    counts["conflicts"] += conflicts
-    counts["v"] = offset
-    counts["first"] = min(counts["first"], received)
-    counts["last"] = max(counts["last"], received)
+class Tallying:
+    """
+    The counts of one campaign while one envelope moves them.
+
+    `row` gives the row again. Zeros stay until then: most words come back within the envelope.
+    """
+
+    __slots__ = ("_messages", "_parts", "_price", "_row")
+
+    def __init__(self, row: Counts) -> None:
+        """Begin with a row, which is used up."""
+        self._row = row
+        self._messages = row["messages"]
+        self._parts = row["parts"]
+        self._price = int(row["price"])
+
+    def move(self, before: Contribution | None, after: Contribution | None) -> None:
+        """Take away what a message contributed before, and add what it contributes now (None: nothing)."""
+        if before is not None:
+            _, _, status, part_statuses, price, conflicts = before
+            _add(self._messages, status, -1)
+            for part_status in part_statuses:
+                _add(self._parts, part_status, -1)
+            self._price -= price
+            self._row["conflicts"] -= conflicts
+        if after is not None:
+            _, name, status, part_statuses, price, conflicts = after
+            _add(self._messages, status, 1)
+            for part_status in part_statuses:
+                _add(self._parts, part_status, 1)
+            self._price += price
+            self._row["conflicts"] += conflicts
+            self._be_named(name)
+
+    def _be_named(self, name: str | None) -> None:
+        """Of several names the greatest stays: the same for every order of arrival."""
+        known = self._row["name"]
+        if name != known and name is not None and (known is None or name > known):
+            self._row["name"] = name
+
+    def row(self, received: int, offset: int) -> Counts:
+        """Return the row after the envelope at this offset, received at this time."""
+        row = self._row
+        return Counts(
+            id=row["id"],
+            name=row["name"],
+            v=offset,
+            messages=_without_zeros(self._messages),
+            parts=_without_zeros(self._parts),
+            price=str(self._price),
+            conflicts=row["conflicts"],
+            first=min(row["first"], received),
+            last=max(row["last"], received),
+        )
 
 
 def _add(numbers: dict[str, int], status: str, change: int) -> None:
     """Whatever was added can be taken away again: a word that is not in the row must be among the others."""
-    if status not in numbers and (change < 0 or (len(numbers) >= _WORDS_KEPT and not is_known(status))):
-        status = OTHER
-    number = numbers.get(status, 0) + change
-    if number:
-        numbers[status] = number
+    if status not in numbers:
+        if change < 0 or (len(numbers) >= _WORDS_KEPT and not is_known(status)):
+            status = OTHER
+        numbers[status] = numbers.get(status, 0) + change
     else:
-        numbers.pop(status, None)
+        numbers[status] += change
+
+
+def _without_zeros(numbers: dict[str, int]) -> dict[str, int]:
+    return {status: number for status, number in numbers.items() if number}

@@ -1,68 +1,57 @@
 """
-Envelopes, opened: the callbacks of one raw record, and the exact bytes of each where it is needed as evidence.
+Envelopes, opened: the exact bytes of each callback of one raw record.
 """
 
-import re
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+import msgspec
 import orjson
 
 from streams.contract.records import Reason
 from streams.domain.dates import read_date
 from streams.domain.refusal import Refusal
 
-_DEPTH_OF_CALLBACKS: Final = 2
-
 
 class Opened(NamedTuple):
-    """The callbacks of one envelope as decoded JSON (they need not be objects), and when it was received (ms)."""
+    """The callbacks of one envelope, byte for byte as they were posted, and when it was received (ms)."""
 
     received: int
-    callbacks: list[Any]
+    bodies: list[msgspec.Raw]
+
+
+class _Envelope(msgspec.Struct):
+    """What every envelope has. That each body is JSON shows only when it is decoded; where it ends shows here."""
+
+    received_at: str | int | float | None
+    callbacks: list[msgspec.Raw]
+
+
+_DECODER: Final = msgspec.json.Decoder(_Envelope)
 
 
 def open_envelope(value: bytes) -> Opened | Refusal:
     """Return what is in a raw record; a refusal when it is no envelope at all."""
+    try:
+        envelope = _DECODER.decode(value)
+    except (msgspec.MsgspecError, RecursionError):
+        return _refusal(value)
+    received = read_date(envelope.received_at)
+    return Opened(received, envelope.callbacks) if received else _NO_TIME
+
+
+_NO_TIME: Final = Refusal(Reason.INVALID_FIELD, "envelope: expected received_at, a time with a zone")
+
+
+def _refusal(value: bytes) -> Refusal:
+    """Say what a raw record that cannot be opened is wrong about."""
     try:
         envelope = orjson.loads(value)
     except orjson.JSONDecodeError:
         return Refusal(Reason.NOT_JSON, "envelope: expected JSON")
     if envelope.__class__ is not dict:
         return Refusal(Reason.NOT_OBJECT, "envelope: expected an object")
-    received = read_date(envelope.get("received_at"))
-    if not received:
-        return Refusal(Reason.INVALID_FIELD, "envelope: expected received_at, a time with a zone")
-    callbacks = envelope.get("callbacks")
-    if callbacks.__class__ is not list:
+    if not read_date(envelope.get("received_at")):
+        return _NO_TIME
+    if envelope.get("callbacks").__class__ is not list:
         return Refusal(Reason.INVALID_FIELD, "envelope: expected callbacks, a list")
-    return Opened(received, callbacks)
-
-
-_TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]')
-
-
-def bodies_of(value: bytes, expected: int) -> list[bytes]:
-    """
-    Return each callback of an envelope byte for byte: spaces, repeated keys and spelling of numbers included.
-
-    The envelope has to be one that `open_envelope` took, with `expected` callbacks. Only refused callbacks need it,
-    so the hot path does not pay for it. It counts brackets instead of parsing: JSON readers and writers give up at
-    different depths, and evidence must not be lost to that.
-    """
-    bodies: list[bytes] = []
-    depth, start, key = 0, -1, b""
-    for token in _TOKEN.finditer(value):
-        mark = token[0][:1]
-        if mark == b'"':
-            key = token[0]
-        elif mark in b"[{":
-            depth += 1
-            if depth == _DEPTH_OF_CALLBACKS and key == b'"callbacks"':
-                bodies, start = [], token.end()
-        else:
-            if start >= 0 and depth == _DEPTH_OF_CALLBACKS:
-                bodies.append(value[start : token.start()].strip())
-                start = token.end() if mark == b"," else -1
-            depth -= mark in b"]}"
-    # A key in an unusual spelling escapes this reader; the whole record is evidence, too.
-    return bodies if len(bodies) == expected else [value] * expected
+    return Refusal(Reason.NOT_JSON, "envelope: expected JSON that every reader takes, nested less deeply")

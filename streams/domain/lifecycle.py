@@ -89,8 +89,7 @@ def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: Fi
     if theirs > mine:
         status, date = callback.status, callback.date
         since = NO_DATE if date else received
-    queued = _earliest(sms.queued, callback, QUEUED)
-    sent = _earliest(sms.sent, callback, SENT)
+    queued, sent = _stages(sms, callback)
     finals = _join_finals(sms, callback)
     details, stamps = _join_details(sms, callback, mine, theirs, rule)
     state = Sms(
@@ -109,7 +108,7 @@ def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: Fi
         received,
         place,
     )
-    if changes_of_mind(finals) > changes_of_mind(sms.finals):
+    if finals is not sms.finals and changes_of_mind(finals) > changes_of_mind(sms.finals):
         return state, CONFLICT, True
     if theirs > mine:
         return state, APPLIED, True
@@ -124,10 +123,14 @@ def _unseen(sms: Sms, finals: list[list[int | str]], stamps: list[list[Any]]) ->
     return sms if unchanged else sms._replace(finals=finals, stamps=stamps)
 
 
-def _earliest(known: int, callback: Callback, stage: str) -> int:
-    if callback.status != stage or not callback.date:
-        return known
-    return min(known, callback.date) if known else callback.date
+def _stages(sms: Sms, callback: Callback) -> tuple[int, int]:
+    """Return the earliest dates of the stages before the end, as known with this callback."""
+    _, status, date, _, _ = callback
+    if not date or status not in (QUEUED, SENT):
+        return sms.queued, sms.sent
+    if status == QUEUED:
+        return min(sms.queued or date, date), sms.sent
+    return sms.queued, min(sms.sent or date, date)
 
 
 def _is_seen(sms: Sms, callback: Callback) -> bool:
@@ -156,6 +159,8 @@ def _join_details(
 ) -> tuple[Details, list[list[Any]]]:
     """Return each detail from the greatest callback that has it, and the stamps of those that are not the status'."""
     if theirs > mine:
+        if None not in callback.details:
+            return callback.details, []
         details = [old if new is None else new for old, new in zip(sms.details, callback.details, strict=True)]
         if not sms.stamps and details == callback.details:
             return _without_codes(details), []

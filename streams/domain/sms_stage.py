@@ -9,14 +9,14 @@ from traceback import extract_tb
 from typing import Any, ClassVar, Final
 
 import orjson
+from msgspec import Raw
 
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
-from streams.domain.callback import Callback, read_callback
-from streams.domain.counts import COUNTS_PREFIX, Counts, counts_key, move, no_counts
-from streams.domain.counts import copied as copied_counts
+from streams.domain.callback import Callback, callback_of, read_callback
+from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, no_counts
 from streams.domain.dates import NO_DATE
-from streams.domain.envelope import Opened, bodies_of, open_envelope
+from streams.domain.envelope import Opened, open_envelope
 from streams.domain.expiry import advanced, bucket_of, forget_due, list_keys
 from streams.domain.lifecycle import sms_record
 from streams.domain.message import (
@@ -35,7 +35,8 @@ from streams.domain.rejection import rejection
 from streams.domain.report import Read, read_report
 from streams.domain.shapes import REPORT, SMS, Body, shape_of
 from streams.domain.stage import GENERATION_KEY, Output, Rows
-from streams.domain.tally import TALLY_KEY, copied, count, read_tally
+from streams.domain.tally import TALLY_KEY, count, read_tally
+from streams.domain.wire import read_wire
 
 REPORTED: Final = "report"
 REJECTED: Final = "rejected"
@@ -79,8 +80,10 @@ class _Intake:
         self._rows = rows
         self._partition = partition
         self._offset = offset
-        self._tally = copied(read_tally(rows))
-        self._counts: dict[bytes, Counts] = {}
+        self._tally = read_tally(rows)
+        self._received = 0
+        self._campaigns: dict[str, Tallying] = {}
+        self._counts: dict[bytes, Tallying] = {}
         self._new_keys: list[str] = []
         self.outputs: list[Output] = []
 
@@ -89,31 +92,34 @@ class _Intake:
         opened = open_envelope(value)
         if isinstance(opened, Refusal):
             self._tally["accepted"] += 1
-            self._reject(opened, value, self._tally["clock"], 0)
+            self._received = self._tally["clock"]
+            self._reject(opened, value, 0)
         else:
-            self._take_callbacks(opened, value)
+            self._take_callbacks(opened)
         for key, counts in self._counts.items():
-            self._rows.put(key, counts)
+            self._rows.put(key, counts.row(self._received, self._offset))
         self._rows.put(TALLY_KEY, self._tally)
 
-    def _take_callbacks(self, opened: Opened, value: bytes) -> None:
-        tally, received = self._tally, opened.received
-        tally["accepted"] += len(opened.callbacks)
-        bodies: list[bytes] | None = None
-        for index, body in enumerate(opened.callbacks):
-            outcome = self._take_guarded(index, body, received)
-            if isinstance(outcome, Refusal):
-                bodies = bodies or bodies_of(value, len(opened.callbacks))
-                self._reject(outcome, bodies[index], received, index)
+    def _take_callbacks(self, opened: Opened) -> None:
+        tally, self._received = self._tally, opened.received
+        tally["accepted"] += len(opened.bodies)
+        verdicts = tally["verdicts"]
+        for index, body in enumerate(opened.bodies):
+            outcome = self._take_guarded(index, body)
+            if outcome.__class__ is Refusal:
+                self._reject(outcome, bytes(body), index)
             else:
-                count(tally["verdicts"], outcome)
+                count(verdicts, outcome)
         # Last: a date among the callbacks is the better witness.
-        tally["clock"] = advanced(tally["clock"], NO_DATE, received)
-        self._expire(len(opened.callbacks))
+        tally["clock"] = advanced(tally["clock"], NO_DATE, opened.received)
+        self._expire(len(opened.bodies))
 
-    def _take_guarded(self, index: int, body: Any, received: int) -> str | Refusal:  # noqa: ANN401 - JSON is any
+    def _take_guarded(self, index: int, body: Raw) -> Any:  # noqa: ANN401 - str | Refusal, told apart by the caller
         try:
-            return self._take(index, body, received)
+            sms = read_wire(body)
+            if sms is None:
+                return self._take_unusual(index, body)
+            return self._take_sms(index, callback_of(sms, self._received, self._policy))
         except Exception as error:  # noqa: BLE001
             # The one broad except: Faust acknowledges an event whose agent raised, and without the acknowledgement
             # one body that meets a bug would stop its partition for good. So the bug is told where every refusal
@@ -122,54 +128,60 @@ class _Intake:
             frame = extract_tb(error.__traceback__)[-1]
             return Refusal(Reason.BUG, f"{type(error).__name__} in {frame.name}, line {frame.lineno}")
 
-    def _take(self, index: int, body: Any, received: int) -> str | Refusal:  # noqa: ANN401 - JSON is any
+    def _take_unusual(self, index: int, raw: Raw) -> str | Refusal:
+        """Take in a report, or a callback that is not in the documented form."""
+        try:
+            body = orjson.loads(memoryview(raw))
+        except orjson.JSONDecodeError:
+            return Refusal(Reason.NOT_JSON, "expected JSON")
         if body.__class__ is not dict:
             return Refusal(Reason.NOT_OBJECT, "expected a JSON object")
         shape = shape_of(body)
         if shape == SMS:
-            callback = read_callback(body, received, self._policy)
-            return callback if isinstance(callback, Refusal) else self._take_sms(index, callback, received)
+            return self._take_sms(index, read_callback(body, self._received, self._policy))
         if shape == REPORT:
-            return self._take_report(index, body, received)
+            return self._take_report(index, body)
         return Refusal(Reason.UNKNOWN_SHAPE, shape)
 
-    def _take_report(self, index: int, body: Body, received: int) -> str | Refusal:
+    def _take_report(self, index: int, body: Body) -> str | Refusal:
         read = read_report(body)
         if isinstance(read, Refusal):
             return read
-        self.outputs.append(self._report_output(index, read, received))
+        self.outputs.append(self._report_output(index, read))
         self._note(read.notes)
         return REPORTED
 
-    def _report_output(self, index: int, read: Read, received: int) -> Output:
+    def _report_output(self, index: int, read: Read) -> Output:
         value = {
             "partition": self._partition,
             "campaign": read.campaign,
             "place": [self._partition, self._offset, index],
-            "received": received,
+            "received": self._received,
             "report": read.report,
         }
         return Output(CAMPAIGN_PARTIALS, read.campaign.lower().encode(), orjson.dumps(value))
 
-    def _take_sms(self, index: int, callback: Callback, received: int) -> str | Refusal:
+    def _take_sms(self, index: int, callback: Callback | Refusal) -> str | Refusal:
+        if isinstance(callback, Refusal):
+            return callback
         key = message_key(callback.message_id)
         row = self._rows.get(key)
         before = None if row is None else read_message(row)
-        self._tally["clock"] = advanced(self._tally["clock"], callback.date, received)
+        self._tally["clock"] = advanced(self._tally["clock"], callback.date, self._received)
         if before is None and self._is_expired(callback):
             hours = self._policy.retention_hours
             return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
         place = [self._partition, self._offset, index]
-        taken = take(self._touched(before, callback), callback, received, place, self._policy.conflicting_finals)
+        taken = take(self._touched(before, callback), callback, self._received, place, self._policy.conflicting_finals)
         if isinstance(taken, Refusal):
             return taken
         after, (sms, verdict, visible) = taken
         if visible:
-            output = Output(SMS_STATUS, sms.key.encode(), orjson.dumps(sms_record(after.message_id, sms)))
+            value = orjson.dumps(sms_record(after.message_id, sms))
             moved = before and contribution(before), contribution(after)
             # Nothing above changes anything and nothing below can fail: a bug leaves out a callback as a whole.
-            self._move(*moved, received)
-            self.outputs.append(output)
+            self._move(*moved)
+            self.outputs.append(Output(SMS_STATUS, sms.key.encode(), value))
         if after is not before:
             self._rows.put(key, message_row(after))
         if before is None:
@@ -200,32 +212,37 @@ class _Intake:
             return Message(callback.message_id, bucket, [])
         return message if message.touched == bucket else message._replace(touched=bucket)
 
-    def _move(self, before: Contribution | None, after: Contribution | None, received: int) -> None:
+    def _move(self, before: Contribution | None, after: Contribution | None) -> None:
         if before == after:
             return
-        if before and after and before[0].lower() == after[0].lower():
-            move(self._counts_of(after[0], received), before, after, received, self._offset)
+        if before is not None and after is not None and before[0] == after[0]:
+            self._counts_of(after[0]).move(before, after)
             return
         if before is not None:
-            move(self._counts_of(before[0], received), before, None, received, self._offset)
+            self._counts_of(before[0]).move(before, None)
         if after is not None:
-            move(self._counts_of(after[0], received), None, after, received, self._offset)
+            self._counts_of(after[0]).move(None, after)
 
-    def _counts_of(self, campaign: str, received: int) -> Counts:
-        key = counts_key(campaign)
-        if key not in self._counts:
-            row = self._rows.get(key)
-            self._counts[key] = copied_counts(row) if row else no_counts(campaign, received)
-        return self._counts[key]
+    def _counts_of(self, campaign: str) -> Tallying:
+        counts = self._campaigns.get(campaign)
+        if counts is None:
+            key = counts_key(campaign)
+            counts = self._counts.get(key)
+            if counts is None:
+                counts = Tallying(self._rows.get(key) or no_counts(campaign, self._received))
+                self._counts[key] = counts
+            self._campaigns[campaign] = counts
+        return counts
 
     def _note(self, notes: list[str]) -> None:
         for note in notes:
             count(self._tally["notes"], note)
 
-    def _reject(self, refusal: Refusal, body: bytes, received: int, index: int) -> None:
+    def _reject(self, refusal: Refusal, body: bytes, index: int) -> None:
         count(self._tally["verdicts"], REJECTED)
         count(self._tally["rejected"], refusal.reason.value)
-        self.outputs.append(rejection(refusal, body, received, (self._partition, self._offset, index)))
+        place = (self._partition, self._offset, index)
+        self.outputs.append(rejection(refusal, body, self._received, place))
 
     def _expire(self, callbacks: int) -> None:
         tally, retention = self._tally, self._policy.retention_ms

@@ -6,14 +6,12 @@ gives the same rows and the same outputs.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from streams.contract.topics import Topic
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """One record to produce. Its partition follows from the topic, never from the stage."""
 
     topic: Topic
@@ -32,8 +30,8 @@ class Rows(Protocol):
     """
     The rows of one source partition: what was put or deleted is seen by the next `get`.
 
-    A row is anything that orjson writes. It must not be changed after `put`, nor after `get`. Keys that begin with a
-    zero byte are not a stage's own; it may read GENERATION_KEY.
+    A row is anything that orjson writes. It is written when it is put, and read anew by each `get`: what becomes of it
+    outside changes nothing here. Keys that begin with a zero byte are not a stage's own; it may read GENERATION_KEY.
     """
 
     def get(self, key: bytes) -> Any:  # noqa: ANN401 - each stage knows the form of its own rows

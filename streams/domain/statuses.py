@@ -26,6 +26,9 @@ _PLACES: Final = {
 _UNKNOWN_PLACE: Final = (1, 1)
 _SPELLINGS: Final = {word.lower(): word for word in _PLACES}
 
+WORDS: Final = frozenset(_PLACES)
+"""All known words, in Routee's spelling."""
+
 FINALS: Final = ("Delivered", "Undelivered", "Failed", "Unsent")
 _FINALS: Final = frozenset(FINALS)
 _WORST_FIRST: Final = ("Failed", "Unsent", "Undelivered")

@@ -29,19 +29,9 @@ class Tally(TypedDict):
 
 
 def read_tally(rows: Rows) -> Tally:
-    """Return the totals of one partition, all zero before its first record; the row must not be changed."""
+    """Return the totals of one partition, all zero before its first record."""
     row: Any = rows.get(TALLY_KEY)
     return row or Tally(clock=0, oldest=0, accepted=0, verdicts={}, rejected={}, notes={})
-
-
-def copied(tally: Tally) -> Tally:
-    """Return a tally that may be changed without changing the row it comes from."""
-    return {
-        **tally,
-        "verdicts": {**tally["verdicts"]},
-        "rejected": {**tally["rejected"]},
-        "notes": {**tally["notes"]},
-    }
 
 
 def count(numbers: dict[str, int], name: str) -> None:

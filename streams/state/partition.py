@@ -71,7 +71,7 @@ class Partition:
         """Apply one source record, whole; return how many bytes the next flush has to write for this partition."""
         self._outputs += self._stage.apply(self.rows, self.number, offset, value)
         self.applied = offset
-        return self.rows.encode()
+        return self.rows.size
 
     @property
     def unsealed(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.domain.envelope import bodies_of
+from streams.domain.envelope import Opened, open_envelope
 from streams.domain.message import contribution
 from streams.domain.rejection import BODY_MAX_BYTES
 from tests.builders import ABSENT, NOW, campaign_report, sms_callback
@@ -82,8 +82,8 @@ def test_a_refused_body_is_kept_as_it_was_sent_spaces_repeated_keys_and_zeros_in
     assert [r["body"] for r in pipeline.rejections] == [odd, "3"]
 
 
-@pytest.mark.parametrize("depth", [200, 1000])
-def test_a_refused_body_may_be_nested_as_deep_as_an_envelope_can_be_read(depth: int) -> None:
+@pytest.mark.parametrize("depth", [248, 800])
+def test_a_refused_body_may_be_nested_deeper_than_ingest_lets_through(depth: int) -> None:
     body = '{"a":' + "[" * depth + "]" * depth + "}"
     pipeline = Pipeline()
     pipeline.take_in(0, 0, f'{{"received_at":"{NOW}","callbacks":[{body}]}}'.encode())
@@ -93,12 +93,32 @@ def test_a_refused_body_may_be_nested_as_deep_as_an_envelope_can_be_read(depth: 
 def test_quotes_and_brackets_in_texts_do_not_end_a_body() -> None:
     body = '{"a":"x\\"]},{[","b":"\\\\"}'
     value = f'{{"received_at":"{NOW}","note":"callbacks","callbacks":[{body}, {body} ]}}'.encode()
-    assert bodies_of(value, 2) == [body.encode()] * 2
+    opened = open_envelope(value)
+    assert isinstance(opened, Opened)
+    assert [bytes(found) for found in opened.bodies] == [body.encode()] * 2
 
 
-def test_an_envelope_whose_keys_are_written_unusually_is_its_own_evidence() -> None:
-    value = b'{"callb\\u0061cks":[{}]}'
-    assert bodies_of(value, 1) == [value]
+def test_a_key_of_an_envelope_may_be_written_with_escapes() -> None:
+    opened = open_envelope(f'{{"received_at":"{NOW}","callb\\u0061cks":[{{}}]}}'.encode())
+    assert isinstance(opened, Opened)
+    assert [bytes(found) for found in opened.bodies] == [b"{}"]
+
+
+def test_an_envelope_nested_deeper_than_can_be_read_is_refused_whole() -> None:
+    deep = b"[" * 1020 + b"]" * 1020
+    pipeline = Pipeline()
+    (rejection,) = pipeline.take_in(0, 0, f'{{"received_at":"{NOW}","callbacks":['.encode() + deep + b"]}")
+    assert (rejection["reason"], rejection["index"]) == ("not-json", 0)
+
+
+def test_one_body_that_is_no_json_costs_nobody_else_the_verdict() -> None:
+    good = orjson.dumps(sms_callback())
+    value = b'{"received_at":"' + NOW.encode() + b'","callbacks":[{"a":"\xff"},' + good + b"]}"
+    pipeline = Pipeline()
+    rejection, revision = pipeline.take_in(0, 0, value)
+    assert (rejection["reason"], rejection["index"]) == ("not-json", 0)
+    assert base64.b64decode(rejection["body_base64"]) == b'{"a":"\xff"}'
+    assert revision["index"] == 1
 
 
 def test_an_envelope_without_callbacks_is_taken_in() -> None:

@@ -1,0 +1,97 @@
+"""The quick reader of documented bodies and the patient reader of all others say the same."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.domain.callback import Callback, callback_of, read_callback
+from streams.domain.dates import read_date
+from streams.domain.policy import Policy
+from streams.domain.refusal import Refusal
+from streams.domain.shapes import SMS, shape_of
+from streams.domain.wire import read_wire
+from tests.builders import ABSENT, NOW, campaign_report, sms_callback
+
+_RECEIVED = read_date(NOW) or 0
+_SAMPLES = Path(__file__).parents[3] / "samples"
+_FIELDS = [*sms_callback(), "type", "audioMessage", "duration", "trackingId", "status.name", "status.reason"]
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**64), 2**64)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+    | st.sampled_from(["", "1", "2.5", "x" * 256, "x" * 257, "x" * 4097, " Sent ", "TwoStep", 0, 1, 65_535, 65_536]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def quickly(body: bytes, policy: Policy) -> Callback | Refusal | None:
+    sms = read_wire(msgspec.Raw(body))
+    return None if sms is None else callback_of(sms, _RECEIVED, policy)
+
+
+def patiently(body: bytes, policy: Policy) -> Callback | Refusal:
+    read = orjson.loads(body)
+    assert shape_of(read) == SMS
+    return read_callback(read, _RECEIVED, policy)
+
+
+def same(body: dict[str, Any], policy: Policy) -> bool:
+    """Hold both readers against each other; tell whether the quick one took the body at all."""
+    raw = orjson.dumps(body)
+    quick = quickly(raw, policy)
+    if quick is not None:
+        assert quick == patiently(raw, policy)
+    return quick is not None
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(_FIELDS), JSON | st.just(ABSENT), max_size=4),
+    st.sampled_from([Policy(), Policy(recipient="mask"), Policy(message_text="drop")]),
+)
+def test_whatever_the_quick_reader_takes_the_patient_one_reads_alike(changes: dict[str, Any], policy: Policy) -> None:
+    body = sms_callback(reason={"detailedStatus": "Expired", "description": "text"})
+    for name, value in changes.items():
+        target, _, field = name.rpartition(".")
+        holder = body[target] if target and isinstance(body.get(target), dict) else body
+        holder[field if holder is not body else name] = value
+    body = {name: value for name, value in body.items() if value is not ABSENT}
+    try:
+        same(body, policy)
+    except TypeError:
+        return  # an integer of more than 64 bits, or a lone surrogate: no JSON of ours
+
+
+@pytest.mark.parametrize("file", sorted(_SAMPLES.glob("case[23]*.json")) + sorted(_SAMPLES.glob("sms-*.json")), ids=str)
+def test_every_documented_and_captured_sms_callback_is_read_quickly(file: Path) -> None:
+    assert same(orjson.loads(file.read_bytes()), Policy())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"latency": "3"}, {"part": "1"}, {"part": 0}, {"groups": "vip"}, {"groups": [""]}, {"price": "0.1"},
+        {"label": 7}, {"type": "viber"}, {"audioMessage": None}, {"duration": 3}, {"status": "Sent"}, {"messageId": ""},
+        {"label": "x" * 257}, {"status": {"name": "Sent", "reason": "Expired"}}, {"latency": 2**63},
+    ],
+)  # fmt: skip
+def test_any_other_form_is_left_to_the_patient_reader(change: dict[str, Any]) -> None:
+    assert quickly(orjson.dumps(sms_callback() | change), Policy()) is None
+
+
+def test_a_report_is_left_to_the_patient_reader() -> None:
+    assert quickly(orjson.dumps(campaign_report()), Policy()) is None
+
+
+@pytest.mark.parametrize("field", ["smsId", "label", "message", "groups", "operator", "campaignTrackingId"])
+def test_empty_means_absent_to_both(field: str) -> None:
+    assert same(sms_callback() | {field: [] if field == "groups" else ""}, Policy())
