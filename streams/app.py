@@ -36,8 +36,8 @@ _COMMIT_SECONDS: Final = 1.0
 
 _PARTIAL_SECONDS: Final = 0.25
 """
-Counts of a campaign leave a source partition at most this often. Each of these records costs Faust as much as an
-envelope of callbacks does, and progress is not told more often than once per STREAMS_PROGRESS_MS anyway.
+Counts of a campaign leave a source partition at most this often: progress is not told more often than once per
+STREAMS_PROGRESS_MS anyway.
 """
 
 
@@ -81,6 +81,7 @@ def build_app(  # noqa: PLR0913 - everything meets here, once
             source=CALLBACKS_RAW,
             source_id=ids[CALLBACKS_RAW],
             exclusive=frozenset({SMS_STATUS}),
+            bundled=frozenset({CAMPAIGN_PARTIALS}),
             summary_seconds=min(_PARTIAL_SECONDS, progress_seconds),
             counted_by=CAMPAIGN_PARTIALS,
             skip_expired=skip_expired,

@@ -2,6 +2,7 @@
 One worker process, from its first check to its exit code.
 """
 
+import gc
 import logging
 import socket
 from collections.abc import Iterator
@@ -74,6 +75,13 @@ class Worker(faust.Worker):
         """Leave the name by which people find the process."""
 
 
+_COLLECT_AFTER: Final = 50_000
+"""
+New objects before Python looks for cycles among them (its own default is 700). Rows and records are made and let go
+by the hundred thousand and never refer to each other, so that looking more often finds nothing and costs a quarter.
+"""
+
+
 def run_worker(settings: StreamsSettings, stages: tuple[Stage, Stage] | None = None, on_step: OnStep = no_step) -> None:
     """
     Work until SIGTERM or SIGINT; return when everything is flushed, committed and the group is left.
@@ -82,6 +90,8 @@ def run_worker(settings: StreamsSettings, stages: tuple[Stage, Stage] | None = N
     `die` where nothing may be written any more.
     """
     ids = verify(settings, USED_TOPICS)
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
+    gc.freeze()  # what is imported stays
     with worker_folder(settings.streams_data_dir) as folder, _web_socket(settings.streams_web_port) as bound:
         registry = CollectorRegistry()
         app = build_app(

@@ -1,8 +1,8 @@
 """
 Stage 2, `track_campaign`: partial counts and reports become the progress of each campaign.
 
-A record of the partials topic is either `{"partition", "generation", "counts"}` (absolute counts of one source
-partition) or `{"partition", "campaign", "place", "received", "report"}`.
+A record of the partials topic has lines of two kinds: `{"partition", "generation", "counts"}` (absolute counts of one
+source partition) and `{"partition", "campaign", "place", "received", "report"}`.
 """
 
 from collections.abc import Collection
@@ -36,26 +36,31 @@ class CampaignStage:
 
     def apply(self, rows: Rows, partition: int, offset: int, value: bytes) -> list[Output]:
         """
-        Take in one record of the partials topic.
+        Take in one record of the partials topic, whose lines are partials of several campaigns.
 
         Counts are kept when their generation and `v` are larger, a report when it lies further than the last one:
         what comes again changes nothing, not even the revision.
         """
-        try:
-            campaign = _taken(rows, offset, orjson.loads(value))
-        except Exception as error:  # noqa: BLE001
-            # The topic is our own: what can not be read there was written by a bug, and must not stop the others.
-            detail = f"{type(error).__name__} for offset {offset} of {CAMPAIGN_PARTIALS.suffix}[{partition}]"
-            return [rejection(Refusal(Reason.BUG, detail), value, rows.get(CLOCK_KEY) or 0, _place_in(value))]
-        if campaign is not None:
-            rows.put(campaign_key(campaign["id"]), campaign)
-            rows.put(CLOCK_KEY, max(rows.get(CLOCK_KEY) or 0, campaign["last"]))
-        return []
+        rejections = (_take_guarded(rows, partition, offset, line) for line in value.split(b"\n"))
+        return [rejection for rejection in rejections if rejection is not None]
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
         """Return one progress record per campaign that changed."""
         campaigns = (rows.get(key) for key in sorted(changed) if key.startswith(CAMPAIGN_PREFIX))
         return [_output(campaign) for campaign in campaigns if campaign is not None]
+
+
+def _take_guarded(rows: Rows, partition: int, offset: int, line: bytes) -> Output | None:
+    try:
+        campaign = _taken(rows, offset, orjson.loads(line))
+    except Exception as error:  # noqa: BLE001
+        # The topic is our own: what can not be read there was written by a bug, and must not stop the others.
+        detail = f"{type(error).__name__} for offset {offset} of {CAMPAIGN_PARTIALS.suffix}[{partition}]"
+        return rejection(Refusal(Reason.BUG, detail), line, rows.get(CLOCK_KEY) or 0, _place_in(line))
+    if campaign is not None:
+        rows.put(campaign_key(campaign["id"]), campaign)
+        rows.put(CLOCK_KEY, max(rows.get(CLOCK_KEY) or 0, campaign["last"]))
+    return None
 
 
 def _output(campaign: Campaign) -> Output:

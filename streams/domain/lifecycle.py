@@ -14,6 +14,8 @@ What depends on arrival is told apart as provenance: key, previous status, revis
 
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from streams.domain.callback import MESSAGE, SERVICE, Callback, Details
 from streams.domain.dates import NO_DATE, date_text
 from streams.domain.money import money_text
@@ -185,8 +187,48 @@ def _without_codes(details: Details) -> Details:
     return details
 
 
-def sms_record(message_id: str, sms: Sms) -> dict[str, Any]:
-    """Return the public record of an SMS: the fields of SmsStatus, ready for JSON."""
+class SmsRecord(msgspec.Struct, gc=False):
+    """The public record of an SMS: the fields of SmsStatus, ready for JSON, in their order."""
+
+    sms_key: str
+    message_id: str
+    sms_id: str | None
+    campaign_tracking_id: str | None
+    campaign_name: str | None
+    part: int | None
+    parts: int | None
+    label: str | None
+    recipient: str | None
+    sender: str | None
+    country: str | None
+    operator: str | None
+    groups: list[str]
+    status: str
+    previous_status: str | None
+    is_final: bool
+    detailed_status: str | None
+    status_description: str | None
+    status_updated_at: str
+    queued_at: str | None
+    sent_at: str | None
+    final_at: str | None
+    latency_seconds: float | None
+    price: str | None
+    application_name: str | None
+    direction: str | None
+    originating_service: str | None
+    message: str | None
+    revision: int
+    conflicts: int
+    first_received_at: str
+    received_at: str
+    partition: int
+    offset: int
+    index: int
+
+
+def sms_record(message_id: str, sms: Sms) -> SmsRecord:
+    """Return the public record of an SMS."""
     key, status, date, since, queued, sent, finals, details, _, revision, previous, first, received, place = sms
     (
         sms_id,
@@ -211,40 +253,41 @@ def sms_record(message_id: str, sms: Sms) -> dict[str, Any]:
     ) = details
     final = is_final(status)
     partition, offset, index = place
-    return {
-        "sms_key": key,
-        "message_id": message_id,
-        "sms_id": sms_id,
-        "campaign_tracking_id": campaign_tracking_id,
-        "campaign_name": campaign_name,
-        "part": part,
-        "parts": parts,
-        "label": label,
-        "recipient": recipient,
-        "sender": sender,
-        "country": country,
-        "operator": operator,
-        "groups": groups or [],
-        "status": status,
-        "previous_status": previous,
-        "is_final": final,
-        "detailed_status": detailed_status,
-        "status_description": status_description,
-        "status_updated_at": date_text(date or since),
-        "queued_at": date_text(queued) if queued else None,
-        "sent_at": date_text(sent) if sent else None,
-        "final_at": date_text(date) if final and date else None,
-        "latency_seconds": latency_seconds,
-        "price": None if price is None else money_text(price),
-        "application_name": application_name,
-        "direction": direction,
-        "originating_service": originating_service,
-        "message": message,
-        "revision": revision,
-        "conflicts": changes_of_mind(finals),
-        "first_received_at": date_text(first),
-        "received_at": date_text(received),
-        "partition": partition,
-        "offset": offset,
-        "index": index,
-    }
+    # By position: this is made for every status of every SMS, and keywords have a price.
+    return SmsRecord(
+        key,
+        message_id,
+        sms_id,
+        campaign_tracking_id,
+        campaign_name,
+        part,
+        parts,
+        label,
+        recipient,
+        sender,
+        country,
+        operator,
+        groups or [],
+        status,
+        previous,
+        final,
+        detailed_status,
+        status_description,
+        date_text(date or since),
+        date_text(queued) if queued else None,
+        date_text(sent) if sent else None,
+        date_text(date) if final and date else None,
+        latency_seconds,
+        None if price is None else money_text(price),
+        application_name,
+        direction,
+        originating_service,
+        message,
+        revision,
+        changes_of_mind(finals),
+        date_text(first),
+        date_text(received),
+        partition,
+        offset,
+        index,
+    )

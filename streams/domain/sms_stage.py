@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 from msgspec import Raw
+from msgspec.json import Encoder
 
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
@@ -44,6 +45,8 @@ REJECTED: Final = "rejected"
 # Twice what an envelope can add, so that forgetting always catches up, and a little for envelopes of one.
 _EXPIRY_PER_CALLBACK: Final = 2
 _EXPIRY_PER_ENVELOPE: Final = 16
+
+_ENCODER: Final = Encoder()
 
 
 class SmsStage:
@@ -177,7 +180,7 @@ class _Intake:
             return taken
         after, (sms, verdict, visible) = taken
         if visible:
-            value = orjson.dumps(sms_record(after.message_id, sms))
+            value = _ENCODER.encode(sms_record(after.message_id, sms))
             moved = before and contribution(before), contribution(after)
             # Nothing above changes anything and nothing below can fail: a bug leaves out a callback as a whole.
             self._move(*moved)

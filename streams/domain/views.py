@@ -4,6 +4,8 @@ Rows as answers: what the read-only HTTP pages say of one SMS, one message and o
 
 from typing import Any
 
+from msgspec import to_builtins
+
 from streams.domain.callback import LATENCY, PRICE
 from streams.domain.campaign_stage import campaign_key
 from streams.domain.lifecycle import Sms, sms_record
@@ -34,7 +36,7 @@ def message_view(row: Any) -> dict[str, Any]:  # noqa: ANN401 - as Rows gives it
         "parts_seen": len(message.parts),
         "latency_seconds": max(_known(message.parts, LATENCY), default=None),
         "price": money_text_or_none(sum(prices) if (prices := _known(message.parts, PRICE)) else None),
-        "sms": [sms_record(message.message_id, sms) for sms in message.parts],
+        "sms": [to_builtins(sms_record(message.message_id, sms)) for sms in message.parts],
     }
 
 
@@ -42,7 +44,7 @@ def sms_view(row: Any, sms_key: str) -> dict[str, Any] | None:  # noqa: ANN401 -
     """Return an SMS (the fields of SmsStatus) from the row of its message, None when it is not part of that one."""
     message = read_message(row)
     found = (sms for sms in message.parts if sms.key.lower() == sms_key.lower())
-    return next((sms_record(message.message_id, sms) for sms in found), None)
+    return next((to_builtins(sms_record(message.message_id, sms)) for sms in found), None)
 
 
 def find_sms(rows: Rows, sms_key: str) -> dict[str, Any] | None:

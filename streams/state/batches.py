@@ -60,16 +60,21 @@ class Batches:
             await self.send(topic, partition, chunk, writer)
 
 
+def bundled(records: Iterable[KeyValue]) -> list[KeyValue]:
+    """Return records without keys that have the values of the given ones as lines, in order; none of them is large."""
+    return [(None, b"\n".join(value or b"" for _, value in chunk)) for chunk in _chunks(records)]
+
+
 def _chunks(records: Iterable[KeyValue]) -> Iterator[list[KeyValue]]:
     """Split records so that no chunk of several exceeds what any topic takes by default."""
     chunk: list[KeyValue] = []
-    size = 0
-    for key, value in records:
-        length = len(key or b"") + len(value or b"") + _RECORD_OVERHEAD
-        if chunk and size + length > _CHUNK_BYTES:
+    room = _CHUNK_BYTES
+    for record in records:
+        key, value = record
+        room -= (len(key) if key else 0) + (len(value) if value else 0) + _RECORD_OVERHEAD
+        if room < 0 and chunk:
             yield chunk
-            chunk, size = [], 0
-        chunk.append((key, value))
-        size += length
+            chunk, room = [], _CHUNK_BYTES - len(key or b"") - len(value or b"")
+        chunk.append(record)
     if chunk:
         yield chunk

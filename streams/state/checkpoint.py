@@ -12,7 +12,7 @@ position in the changelog and leaves them out. Nothing skips a step: what fails 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
@@ -22,7 +22,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from streams.contract.topics import Topic
 from streams.domain.stage import Output, Stage
 from streams.errors import Exit, die, place_of
-from streams.state.batches import Batches, BatchTooLargeError, KeyValue
+from streams.state.batches import Batches, BatchTooLargeError, KeyValue, bundled
 from streams.state.fence import Writer
 from streams.state.partition import Checkpoint, Partition
 from streams.state.stores import Store
@@ -66,6 +66,8 @@ class Spec:
     source: Topic
     source_id: str
     exclusive: frozenset[Topic]
+    bundled: frozenset[Topic] = frozenset()
+    """Topics whose records of one flush and partition become lines of one: their reader pays for each record."""
     summary_seconds: float = 0.0
     """A changed key is summarized at most once in this time; 0 summarizes at every flush."""
     counted_by: Topic | None = None
@@ -202,20 +204,25 @@ class Checkpointer:
                 batches.send_all(
                     self._route.name(topic),
                     partition,
-                    records,
+                    bundled(records) if topic in self.spec.bundled else records,
                     self.owned[partition].writer if topic in self.spec.exclusive else None,
                 )
-                for (topic, partition), records in self._group(checkpoints).items()
+                for topic, partition, records in self._group(checkpoints)
             )
         )
 
-    def _group(self, checkpoints: Iterable[Checkpoint]) -> Mapping[tuple[Topic, int], list[KeyValue]]:
-        groups: dict[tuple[Topic, int], list[KeyValue]] = {}
+    def _group(self, checkpoints: Iterable[Checkpoint]) -> Iterable[tuple[Topic, int, list[KeyValue]]]:
+        groups: dict[tuple[str, int], tuple[Topic, int, list[KeyValue]]] = {}
+        partition_of = self._route.partition
         for checkpoint in checkpoints:
             for output in checkpoint.outputs:
-                partition = self._route.partition(output, checkpoint.partition)
-                groups.setdefault((output.topic, partition), []).append((output.key, output.value))
-        return groups
+                topic, key, value = output
+                partition = partition_of(output, checkpoint.partition)
+                group = groups.get((topic.suffix, partition))
+                if group is None:
+                    group = groups[topic.suffix, partition] = (topic, partition, [])
+                group[2].append((key, value))
+        return groups.values()
 
     async def _send_rows(self, owned: Owned, checkpoint: Checkpoint) -> None:
         first, last = await self.batches().send(

@@ -15,6 +15,7 @@ from rocksdict import (
     Rdict,
     WriteBatch,
     WriteBufferManager,
+    WriteOptions,
 )
 
 # Beside the rows, never in the changelog; no row's key begins with two zero bytes.
@@ -29,6 +30,12 @@ not written for longer could miss deletions that the changelog no longer shows, 
 """
 
 _MIB: Final = 1 << 20
+
+
+def _unlogged() -> WriteOptions:
+    options = WriteOptions()
+    options.disable_wal = True  # type: ignore[method-assign, assignment]  # a property, whatever its stub says
+    return options
 
 
 class RocksMemory:
@@ -52,6 +59,7 @@ class RocksMemory:
         options.set_compression_type(DBCompressionType.lz4())
         options.set_max_open_files(128)
         options.set_keep_log_file_num(2)
+        options.set_allow_concurrent_memtable_write(False)
         return options
 
 
@@ -59,8 +67,9 @@ class RocksStore:
     """
     Implements `streams.state.stores.Store` on disk.
 
-    Rows and offset are written in one write batch. It is in the operating system's hands when `write` returns: a
-    killed process loses nothing; after a power cut a partition may be older, but rows and offset fit together.
+    Rows and offset are written in one write batch, to memory first and without a log of RocksDB's own: the changelog
+    is that log. After a kill or a power cut a partition may be older, but rows and offset fit together, and what is
+    missing is read from the changelog, at most a write buffer's worth.
     """
 
     def __init__(self, folder: Path, memory: RocksMemory, clock: Callable[[], float] = time.time) -> None:
@@ -111,7 +120,7 @@ class RocksStore:
                 batch.put(key, value)
         batch.put(_OFFSET, b"%d" % offset)
         batch.put(_WRITTEN_AT, b"%d" % self._clock())
-        self._open[partition].write(batch)
+        self._open[partition].write(batch, _unlogged())
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys begin with `prefix`, in the order of the keys."""

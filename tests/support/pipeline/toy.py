@@ -64,22 +64,26 @@ class ToyCampaignStage:
     summarized: ClassVar = b"t:"
 
     def apply(self, rows: Rows, _partition: int, _offset: int, value: bytes) -> list[Output]:
-        """Take in one partial."""
-        partial = orjson.loads(value)
-        key = b"t:" + partial["group"].encode()
-        row: dict[str, Any] = dict(rows.get(key) or {})
-        source = str(partial["from"])
-        newer = {name: partial[name] for name in ("generation", "offset", "seen", "levels")}
-        if source in row and _age(row[source]) >= _age(newer):
-            return []
-        row[source] = newer
-        row["revision"] = row.get("revision", 0) + 1
-        rows.put(key, row)
+        """Take in the partials of one flush."""
+        for line in value.split(b"\n"):
+            _take_partial(rows, orjson.loads(line))
         return []
 
     def summarize(self, rows: Rows, _partition: int, changed: Collection[bytes]) -> list[Output]:
         """Return the sum of each changed group."""
         return [Output(CAMPAIGN_PROGRESS, key[2:], orjson.dumps(total(rows.get(key)))) for key in changed]
+
+
+def _take_partial(rows: Rows, partial: dict[str, Any]) -> None:
+    key = b"t:" + partial["group"].encode()
+    row: dict[str, Any] = dict(rows.get(key) or {})
+    source = str(partial["from"])
+    newer = {name: partial[name] for name in ("generation", "offset", "seen", "levels")}
+    if source in row and _age(row[source]) >= _age(newer):
+        return
+    row[source] = newer
+    row["revision"] = row.get("revision", 0) + 1
+    rows.put(key, row)
 
 
 def _age(part: dict[str, Any]) -> tuple[int, int]:
