@@ -114,12 +114,16 @@ class Pipeline:
     def settle_campaigns(self) -> list[dict[str, Any]]:
         """Take in and flush what stage 2 has not seen yet."""
         for value in self.partials:
-            self._collected(self.campaign_stage.apply(self.campaign_rows, 0, self.partials_taken, value))
-            self.partials_taken += 1
+            self.take_partials(value)
         self.partials.clear()
         outputs = self.campaign_stage.summarize(self.campaign_rows, 0, self.campaign_rows.changed)
         self.campaign_rows.changed.clear()
         return self._collected(outputs)
+
+    def take_partials(self, value: bytes) -> list[dict[str, Any]]:
+        """Take in one record of the partials topic."""
+        self.partials_taken += 1
+        return self._collected(self.campaign_stage.apply(self.campaign_rows, 0, self.partials_taken - 1, value))
 
     def of(self, topic: str) -> list[dict[str, Any]]:
         """Return everything produced to a topic."""

@@ -197,6 +197,32 @@ def test_counts_of_rows_made_anew_replace_those_of_the_rows_that_were_lost() -> 
     assert pipeline.campaign()["messages"] == 1
 
 
+def test_partials_bundled_in_one_record_give_what_they_give_one_by_one() -> None:
+    alone, bundled = Pipeline(), Pipeline()
+    for pipeline in (alone, bundled):
+        for number, campaign in enumerate(("a", "b", "a")):
+            pipeline.send(sms_callback(message_id=f"m-{number}", campaign=campaign), partition=number)
+            pipeline._collected(
+                pipeline.sms_stage.summarize(pipeline.sms_rows[number], number, [b"c:" + campaign.encode()])
+            )
+        pipeline.send(campaign_report("Running", {"Delivered": 2}, campaign="b"), partition=1)
+    bundled.take_partials(b"\n".join(bundled.partials))
+    bundled.partials.clear()
+    for campaign in ("a", "b"):
+        one, other = alone.campaign(campaign), bundled.campaign(campaign)
+        assert one["messages"] == {"a": 2, "b": 1}[campaign]
+        assert one | {"revision": 0} == other | {"revision": 0}
+
+
+def test_a_line_that_cannot_be_read_costs_the_others_nothing() -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback())
+    pipeline._collected(pipeline.sms_stage.summarize(pipeline.sms_rows[0], 0, pipeline.sms_rows[0].changed))
+    (rejection,) = pipeline.take_partials(b"{\n" + pipeline.partials.pop())
+    assert rejection["reason"] == "bug"
+    assert pipeline.campaign()["messages"] == 1
+
+
 def test_a_partial_that_cannot_be_read_is_a_bug_that_is_told_with_its_time_and_place() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback(at=NOW))

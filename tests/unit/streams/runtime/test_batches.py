@@ -1,6 +1,6 @@
 """How records are cut into batches where they need not be one."""
 
-from streams.state.batches import KeyValue, _chunks
+from streams.state.batches import KeyValue, _chunks, bundled
 
 
 def test_few_records_are_one_batch() -> None:
@@ -23,3 +23,18 @@ def test_a_record_larger_than_a_batch_goes_alone() -> None:
 
 def test_nothing_makes_no_batch() -> None:
     assert list(_chunks([])) == []
+
+
+def test_a_bundle_has_the_values_as_lines_in_order() -> None:
+    assert bundled([(b"a", b"1"), (b"b", b"2"), (b"a", b"3")]) == [(None, b"1\n2\n3")]
+
+
+def test_no_bundle_outgrows_a_record() -> None:
+    records: list[KeyValue] = [(b"%d" % number, b"x" * 1000) for number in range(2000)]
+    bundles = [value or b"" for _, value in bundled(records)]
+    assert b"\n".join(bundles).split(b"\n") == [value for _, value in records]
+    assert all(len(bundle) < 700_000 for bundle in bundles)
+
+
+def test_no_records_make_no_bundle() -> None:
+    assert bundled([]) == []
