@@ -158,7 +158,7 @@ def test_the_leader_of_a_busy_partition_killed_twice_loses_nothing(
         producing.start()
         for _ in range(2):
             lab.wait_for_progress(40, deadline=90)
-            leader = lab.leader_of("streams-sms-changelog", 0)
+            leader = eventually(lambda: lab.leader_of("streams-sms-changelog", 0), 60)
             three_brokers.kill_broker(leader)
             lab.wait_for_progress(40, deadline=90)
             three_brokers.start_broker(leader)

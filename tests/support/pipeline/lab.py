@@ -6,7 +6,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,7 @@ from urllib.request import urlopen
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import MemberToRemove
+from kafka.errors import KafkaError
 
 from sandbox.ports import accepts_connections, free_port
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic
@@ -94,6 +96,15 @@ class ToyWorker:
         return state == "T"
 
 
+@contextmanager
+def _patiently() -> Iterator[None]:
+    """Let `eventually` ask again when a broker is away."""
+    try:
+        yield
+    except KafkaError as error:
+        raise AssertionError(f"Kafka does not answer: {error!r}") from error
+
+
 class Lab:
     """A context: what it starts, it ends. `settings` are environment variables of the workers."""
 
@@ -140,7 +151,8 @@ class Lab:
 
     def leader_of(self, suffix: str, partition: int) -> int:
         """Return the broker that leads a partition, negative while there is none."""
-        (topic,) = self.admin.describe_topics([self.prefix + suffix])
+        with _patiently():
+            (topic,) = self.admin.describe_topics([self.prefix + suffix])
         return next(int(found["leader_id"]) for found in topic["partitions"] if found["partition_index"] == partition)
 
     def wait_for_leaders(self) -> None:
@@ -242,7 +254,7 @@ class Lab:
         def done() -> int:
             return sum(offset for tp, offset in self.committed().items() if tp.topic == raw)
 
-        before = done()
+        before = eventually(lambda: (done(),), deadline)[0]
         eventually(lambda: done() >= before + records, deadline, every=0.05)
 
     def drain(self, deadline: float = 40.0) -> None:
@@ -256,7 +268,8 @@ class Lab:
 
     def committed(self) -> dict[TopicPartition, int]:
         """Return the committed offsets of the group."""
-        offsets = self.admin.list_group_offsets({self.group: None})[self.group]
+        with _patiently():
+            offsets = self.admin.list_group_offsets({self.group: None})[self.group]
         return {tp: found.offset for tp, found in offsets.items() if found.offset > 0}
 
     def lag(self) -> int:
@@ -273,7 +286,8 @@ class Lab:
         tps = [TopicPartition(self.prefix + suffix, number) for suffix in suffixes for number in range(self.partitions)]
         consumer = KafkaConsumer(bootstrap_servers=self._servers)
         try:
-            begins, ends = consumer.beginning_offsets(tps), consumer.end_offsets(tps)
+            with _patiently():
+                begins, ends = consumer.beginning_offsets(tps), consumer.end_offsets(tps)
         finally:
             consumer.close()
         return {tp: (begins[tp], ends[tp]) for tp in tps}

@@ -12,7 +12,6 @@ Settings come from the environment, as for the product. Faults are injected here
                                   replaced, and takes any changelog offset for its own; `contiguity`: records may be
                                   missing; `position`: replays are applied again; `retire`: an id that the
                                   coordinator forgot keeps its right to write
-    static   name                 it is a static member of its group
 
 `rules` is `product` for the product's own rules.
 """
@@ -33,7 +32,6 @@ from streams.process import run_worker
 from streams.settings import StreamsSettings
 from streams.state import checkpoint
 from streams.state.checkpoint import OnStep, no_step
-from streams.state.commits import CheckpointedApp
 from streams.state.fence import Writer
 from streams.state.ownership import Ownership
 from streams.state.partition import Partition
@@ -58,8 +56,6 @@ def main(log: str, environment: dict[str, str], faults: dict[str, Any]) -> None:
         _WITHOUT[guard]()
     settings = load_settings(StreamsSettings)
     configure_logging("streams", settings)
-    if "static" in faults:
-        _be_static(faults["static"])
     on_step: OnStep = no_step
     if "crash" in faults:
         on_step = _at(lambda: os._exit(CRASHED), *faults["crash"])
@@ -94,15 +90,6 @@ def _tell_commits(on_step: OnStep) -> None:
         return done
 
     Consumer._commit = commit_and_tell  # type: ignore[method-assign]
-
-
-def _be_static(name: str) -> None:
-    begin = CheckpointedApp.__init__
-
-    def begin_as_static_member(self: Any, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
-        begin(self, *arguments, consumer_group_instance_id=name, **options)
-
-    CheckpointedApp.__init__ = begin_as_static_member  # type: ignore[method-assign]
 
 
 def _hold(suffix: str, times: int) -> None:
