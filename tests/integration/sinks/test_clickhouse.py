@@ -2,7 +2,6 @@
 `routee-sinks clickhouse` as a process, between the real Kafka and the real engine, under faults.
 """
 
-import random
 from collections.abc import Iterator
 
 import orjson
@@ -48,10 +47,6 @@ def expect(tables: ClickHouse, count: int, seconds: float = 60) -> None:
     assert history(tables) == {(key, revision) for key in revisions(count) for revision in (1, 2)}
 
 
-def wait_for_history(tables: ClickHouse, rows: int) -> None:
-    eventually(lambda: len(history(tables)) >= rows, 60)
-
-
 def wait_until_ready(sink: Sink) -> None:
     eventually(lambda: sink.get("/readyz")[0] == 200, 40)
 
@@ -68,21 +63,6 @@ def test_every_topic_reaches_its_table(tables: ClickHouse, topics: Topics, runni
     assert sink.get("/readyz") == (200, "ready\n")
     assert sink.get("/livez")[0] == 200
     assert sink.metric("routee_sinks_rows_total") == 60 + 2 + 2
-
-
-def test_killed_at_any_moment_it_ends_with_the_latest_records(
-    tables: ClickHouse, topics: Topics, running: Running
-) -> None:
-    chance = random.Random(7)  # noqa: S311 - moments, not secrets
-    total = 0
-    for _ in range(3):
-        sink = running.start("clickhouse", SINKS_BATCH_SECONDS="0.05", SINKS_BATCH_ROWS="200")
-        topics.produce("sms.status", statuses(800, total))
-        total += 800
-        wait_for_history(tables, min(2 * total, len(history(tables)) + chance.randrange(200, 1200)))
-        sink.kill()
-    running.start("clickhouse")
-    expect(tables, total)
 
 
 def test_a_bad_row_is_kept_with_clickhouses_own_words_and_the_rest_is_written(

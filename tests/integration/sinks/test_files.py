@@ -2,7 +2,6 @@
 `routee-sinks files` as a process: the files are the topic, each record once, whatever happens to the process.
 """
 
-import random
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -84,22 +83,6 @@ def wait_until_ready(sink: Sink) -> None:
 
 def wait_for_rows(folder: Folder, rows: int) -> None:
     eventually(lambda: len(folder.positions()) >= rows, 60, every=0.1)
-
-
-def test_files_hold_the_topic_after_kills_at_any_moment(
-    folder: Folder, file_format: str, topics: Topics, running: Running
-) -> None:
-    chance = random.Random(11)  # noqa: S311 - moments, not secrets
-    settings = {"SINKS_FILES_FORMAT": file_format, "SINKS_BATCH_SECONDS": "0.05", "SINKS_BATCH_ROWS": "100"}
-    total = 0
-    for _ in range(3):
-        sink = running.start("files", **settings)
-        topics.produce("sms.status", statuses(600, total))
-        total += 600
-        wait_for_rows(folder, min(total, len(folder.positions()) + chance.randrange(50, 500)))
-        sink.kill()
-    running.start("files", **settings)
-    expect_topic(folder, topics)
 
 
 def test_a_commit_that_was_lost_doubles_nothing(
