@@ -28,7 +28,7 @@ _MAPS: Final[dict[str, object]] = {"reported_by_status": {}}
 
 
 class Load:
-    """As a context manager it produces `records` records of SMS at `per_second`, and ends early when the block does."""
+    """As a context manager it produces at most `records` records of SMS at `per_second`, while the block runs."""
 
     def __init__(self, topics: Topics, records: int, per_second: float, seed: int = 5) -> None:
         self._topics = topics
@@ -42,17 +42,16 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Return when what was begun is acknowledged; no more comes."""
         self._over.set()
         self._thread.join()
 
     def finish(self) -> None:
         """Return when everything is produced and acknowledged."""
         self._thread.join()
-
-    @property
-    def is_over(self) -> bool:
-        """Return whether everything was produced."""
-        return not self._thread.is_alive()
 
     def _produce(self) -> None:
         revision = 0

@@ -72,7 +72,7 @@ def test_killed_at_random_moments_under_load_it_ends_with_the_latest_records(
 def test_members_that_join_leave_and_die_under_load_lose_no_row(
     views: Database, topics: Topics, running: Running
 ) -> None:
-    with Load(topics, 6_000, per_second=500) as load:
+    with Load(topics, 60_000, per_second=500) as load:
         first = running.start("clickhouse", **SMALL_BATCHES)
         eventually(lambda: has_written(first), 60)
         second = running.start("clickhouse", **SMALL_BATCHES)
@@ -81,7 +81,7 @@ def test_members_that_join_leave_and_die_under_load_lose_no_row(
         third = running.start("clickhouse", **SMALL_BATCHES)
         eventually(lambda: has_written(third), 60)
         second.kill()
-        load.finish()
+        load.end()
         wait_until_all_is_written(topics, views)
         expect_latest(topics, views)
 

@@ -129,7 +129,7 @@ def test_members_that_join_leave_and_die_under_load_lose_and_double_no_row(
     tmp_path: Path, topics: Topics, running: Running
 ) -> None:
     folder = Folder(tmp_path / "files", "parquet")
-    with Load(topics, 6_000, per_second=500) as load:
+    with Load(topics, 60_000, per_second=500) as load:
         first = running.start("files", **folder.settings)
         eventually(lambda: has_written(first), 60)
         second = running.start("files", **folder.settings)
@@ -138,7 +138,7 @@ def test_members_that_join_leave_and_die_under_load_lose_and_double_no_row(
         third = running.start("files", **folder.settings)
         eventually(lambda: has_written(third), 60)
         second.kill()
-        load.finish()
+        load.end()
         expect_topic(topics, folder)
 
 

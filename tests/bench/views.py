@@ -1,0 +1,143 @@
+"""
+How long the analysts' views take over millions of SMS, right after the last inserts and after background merges.
+
+`python -m tests.bench.views --help`. Each SMS has two revisions, one in five is a part of a longer message, one in
+twenty never came to an end; they are spread over a month, twenty countries, sixty operators and forty campaigns.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from sandbox.clickhouse.process import ClickHouseServer
+from sandbox.ports import free_port
+from sinks.cli import run_schema
+from sinks.clickhouse.client import INSERT_SETTINGS, ClickHouse, connect
+from sinks.settings import SinksSettings
+from tests.bench.measuring import say
+
+_LIMIT_S: Final = 1.0
+_ROWS_AT_ONCE: Final = 500_000
+_MERGED_S: Final = 60.0
+
+# One level of numbers: what a column's value depends on is seen at once.
+_INSERT: Final = """
+INSERT INTO sms_inbox
+WITH
+    intHash64(number) AS chance,
+    number % 10 IN (0, 1) AS is_long,
+    if(is_long, intDiv(number, 2), number) AS whole,
+    toDateTime64('2026-10-23 00:00:00', 3, 'UTC') + toIntervalSecond(intDiv(number * 2592000, {sms})) AS at,
+    {revision} > 1 AND chance % 20 != 0 AS ended,
+    chance % 100 AS percent,
+    multiIf(percent < 90, 'Delivered', percent < 95, 'Undelivered', percent < 98, 'Failed', 'Unsent') AS fate
+SELECT
+    hex(sipHash128(number)) AS sms_key, hex(sipHash128(whole, is_long)) AS message_id, sms_key AS sms_id,
+    concat('c0ffee00-0000-4000-8000-', leftPad(toString(intDiv(number * 40, {sms})), 12, '0')) AS campaign_tracking_id,
+    concat('Autumn sale ', toString(intDiv(number * 40, {sms}))) AS campaign_name,
+    if(is_long, 1 + number % 2, 1) AS part, if(is_long, 2, 1) AS parts, NULL AS label,
+    concat('+3069', leftPad(toString(number), 8, '0')) AS recipient,
+    concat('Sender', toString(chance % 9)) AS sender, concat('C', toString(chance % 20)) AS country,
+    concat('Operator ', toString(chance % 60)) AS operator, ['customers'] AS groups,
+    if(ended, fate, 'Sent') AS status, 'Queued' AS previous_status, ended AS is_final,
+    if(ended AND fate != 'Delivered', concat('Reason ', toString(chance % 11)), NULL) AS detailed_status,
+    NULL AS status_description, at + toIntervalSecond(chance % 30) AS status_updated_at,
+    at AS queued_at, at AS sent_at,
+    if(ended, at + toIntervalSecond(chance % 30), NULL) AS final_at, if(ended, chance % 30, 0) AS latency_seconds,
+    toDecimal64(0.036, 8) AS price,
+    'default' AS application_name, 'Outbound' AS direction, 'Sms' AS originating_service,
+    'Dear customer, the autumn sale starts tomorrow at nine in all our shops. Text STOP to hear no more.' AS message,
+    {revision} AS revision, chance % 1000 = 0 AS conflicts, at AS first_received_at,
+    at + toIntervalSecond({revision}) AS received_at, chance % 8 AS `partition`, number AS `offset`, 0 AS `index`
+FROM numbers({first}, {rows})
+"""
+_VIEWS: Final = {
+    "messages": "SELECT count(), countIf(is_final), sum(price) FROM messages",
+    "campaigns": "SELECT * FROM campaigns",
+    "stuck_messages": "SELECT count(), max(age_seconds) FROM stuck_messages",
+    "missing_parts": "SELECT count(), sum(length(missing)) FROM missing_parts",
+    **{
+        view: f"SELECT * FROM {view}"  # noqa: S608 - names of ours
+        for view in (
+            "delivery_by_country",
+            "delivery_by_operator",
+            "delivery_by_sender",
+            "delivery_by_hour",
+            "delivery_by_final_hour",
+            "latency_by_operator",
+            "failure_reasons",
+            "cost_by_country",
+            "campaign_reconciliation",
+            "conflicting_finals",
+        )
+    },
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark and print a table; 1 when a view takes longer than a second."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.views", description=__doc__)
+    parser.add_argument("--sms", type=int, default=5_000_000)
+    parser.add_argument("--runs", type=int, default=3, help="runs of each query, of which the median is shown")
+    given = parser.parse_args(arguments)
+    with (
+        tempfile.TemporaryDirectory(prefix="routee-bench-") as folder,
+        ClickHouseServer(Path(folder), free_port()) as server,
+    ):
+        settings = SinksSettings(clickhouse_url=server.url, clickhouse_user=server.user)
+        run_schema(settings)
+        return _table(connect(settings), given)
+
+
+def _table(clickhouse: ClickHouse, given: argparse.Namespace) -> int:
+    began = time.monotonic()
+    for revision in (1, 2):
+        for first in range(0, given.sms, _ROWS_AT_ONCE):
+            _insert(clickhouse, given.sms, revision, first)
+    say(f"{given.sms:,} SMS of two revisions in {time.monotonic() - began:.0f} s")
+    fresh = _times(clickhouse, given.runs)
+    parts = _parts(clickhouse)
+    _wait_for_merges(clickhouse)
+    merged = _times(clickhouse, given.runs)
+    say(f"{'milliseconds':28} {parts:>4} parts {_parts(clickhouse):>4} parts")
+    for view in _VIEWS:
+        say(f"{view:28} {fresh[view] * 1000:10.0f} {merged[view] * 1000:10.0f}")
+    return 0 if max(*fresh.values(), *merged.values()) < _LIMIT_S else 1
+
+
+def _insert(clickhouse: ClickHouse, sms: int, revision: int, first: int) -> None:
+    # In blocks as large as the sink's, so that the parts are those that it leaves.
+    names = {**INSERT_SETTINGS, "max_block_size": "20000", "min_insert_block_size_rows": "20000", "max_threads": "1"}
+    settings = ", ".join(f"{name} = '{value}'" for name, value in names.items())
+    rows = min(_ROWS_AT_ONCE, sms - first)
+    clickhouse.execute(f"{_INSERT.format(sms=sms, revision=revision, first=first, rows=rows)} SETTINGS {settings}")
+
+
+def _times(clickhouse: ClickHouse, runs: int) -> dict[str, float]:
+    return {view: median(_seconds(clickhouse, sql) for _ in range(runs)) for view, sql in _VIEWS.items()}
+
+
+def _seconds(clickhouse: ClickHouse, sql: str) -> float:
+    began = time.perf_counter()
+    clickhouse.rows(sql)
+    return time.perf_counter() - began
+
+
+def _parts(clickhouse: ClickHouse) -> int:
+    sql = "SELECT count() FROM system.parts WHERE database = currentDatabase() AND table = 'sms_status' AND active"
+    return int(clickhouse.rows(sql)[0][0])
+
+
+def _wait_for_merges(clickhouse: ClickHouse) -> None:
+    deadline = time.monotonic() + _MERGED_S
+    while clickhouse.rows("SELECT count() FROM system.merges") != [(0,)] and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
