@@ -3,6 +3,7 @@ Records from Kafka, by kafka-python and its consumer group.
 """
 
 import logging
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -168,6 +169,11 @@ class KafkaSource:
             if end is not None:
                 found[TopicPartition(*partition)] = end
         return found
+
+    def silence(self) -> float:
+        """Return the seconds since a heartbeat was answered, or the group was joined."""
+        heartbeat = self._consumer._coordinator.heartbeat  # noqa: SLF001 - nothing public tells
+        return float(time.monotonic() - max(heartbeat.last_receive, heartbeat.last_reset))
 
     def close(self) -> None:
         """Leave the group, within a second or two even when no broker answers."""

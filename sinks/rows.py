@@ -4,16 +4,21 @@ Record → row: what of a topic can be written to a table at all, decided by loo
 Values are JSON in the table's own column names, so a row is the value itself: it is not parsed and built again.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import orjson
+
 from sinks.source import Record
 
-NOT_AN_OBJECT: Final = "not a JSON object"
+NOT_AN_OBJECT: Final = "not one JSON object"
 
 _OPEN: Final = ord("{")
 _CLOSE: Final = ord("}")
+# ClickHouse takes what follows for a second row, which nobody sent.
+_SECOND: Final = re.compile(rb"\}\s*,?\s*\{")
 
 
 @dataclass(slots=True)
@@ -30,23 +35,33 @@ def sort_out(records: Sequence[Record]) -> Sorted:
     Tell rows from what cannot be one.
 
     Tombstones and empty values carry nothing. Anything that is not one `{…}` is unusable: a store that reads rows one
-    after the other could take its bytes for a part of the next row. What is inside the braces is the store's to judge.
+    after the other could take its bytes for a part of the next row, or for two. What is inside the braces is the
+    store's to judge: only a value that may be two objects is parsed here.
     """
     parts = Sorted()
     for record in records:
         value = record.value
         if not value:
             parts.empty += 1
-        elif (value[0] == _OPEN and value[-1] == _CLOSE) or _is_object(value):
+        elif _is_braced(value) and (_SECOND.search(value) is None or _is_object(value)):
             parts.rows.append(record)
         else:
             parts.unusable.append(record)
     return parts
 
 
-def _is_object(value: bytes) -> bool:
+def _is_braced(value: bytes) -> bool:
+    if value[0] == _OPEN and value[-1] == _CLOSE:
+        return True
     text = value.strip()
     return text.startswith(b"{") and text.endswith(b"}")
+
+
+def _is_object(value: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(value), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def with_position(record: Record) -> bytes:

@@ -83,6 +83,9 @@ class Source(Protocol):
     def ends(self) -> dict[TopicPartition, int]:
         """Return the offset after the newest record of each partition that delivers, as far as it is known."""
 
+    def silence(self) -> float:
+        """Return the seconds since Kafka last answered this member of the group."""
+
     def close(self) -> None:
         """Leave the group, so that others go on at once. Nothing is committed."""
 
@@ -192,6 +195,10 @@ class MemorySource:
     def ends(self) -> dict[TopicPartition, int]:
         """Return the ends of what this member delivers."""
         return {partition: len(self._topics.logs[partition]) for partition in self._positions}
+
+    def silence(self) -> float:
+        """Memory always answers."""
+        return 0.0
 
     def close(self) -> None:
         """Leave the group."""

@@ -25,7 +25,9 @@ _log = logging.getLogger(__name__)
 _POLL_RECORDS: Final = 5_000
 _POLL_SECONDS: Final = 0.2
 _BUSY_POLL_SECONDS: Final = 0.02
-_LAG_SECONDS: Final = 1.0
+_SHOW_SECONDS: Final = 1.0
+# Heartbeats leave every second. Sharing out the group anew, which takes less than this, is no silence.
+_SILENCE_SECONDS: Final = 15.0
 
 
 class Stop(Protocol):
@@ -63,7 +65,7 @@ class Worker:
         self._leaving: set[TopicPartition] = set()
         self._written: dict[TopicPartition, tuple[int, int]] = {}
         self._uncommitted: dict[TopicPartition, int] = {}
-        self._lag_shown = 0.0
+        self._shown = 0.0
 
     def run(self, stop: Stop, drain_seconds: float) -> None:
         """Work until `stop` is set, then drain and leave. FatalError when a person has to act."""
@@ -88,7 +90,7 @@ class Worker:
             self._source.pause()
         else:
             self._source.resume()
-        self._show_lag(now)
+        self._show_state(now)
 
     def drain(self, seconds: float) -> None:
         """
@@ -173,7 +175,13 @@ class Worker:
         else:
             self._metrics.commits_failed.inc()
 
-    def _show_lag(self, now: float) -> None:
-        if now - self._lag_shown >= _LAG_SECONDS:
-            self._lag_shown = now
-            self._metrics.show_lag(self._source.ends(), self._written, int(time.time() * 1000))
+    def _show_state(self, now: float) -> None:
+        if now - self._shown < _SHOW_SECONDS:
+            return
+        self._shown = now
+        self._metrics.show_lag(self._source.ends(), self._written, int(time.time() * 1000))
+        silence = self._source.silence()
+        if silence < _SILENCE_SECONDS:
+            self._readiness.fine("kafka")
+        else:
+            self._readiness.trouble("kafka", f"no answer for {silence:.0f} s")

@@ -76,6 +76,8 @@ def test_a_bad_row_is_kept_with_clickhouses_own_words_and_the_rest_is_written(
         b"{}",
         encode(sms("x")).replace(b'"revision":1', b'"revision":"one"'),
         encode(sms("x")).replace(b'"is_final":false', b'"is_final":"perhaps"'),
+        encode(sms("x")) + encode(sms("y")),
+        encode(sms("x")) + b";" + encode(sms("y")),
         b'\xff{"sms_key":1}\xfe',
     ]
     records: list[tuple[int, bytes | None]] = [
@@ -94,7 +96,7 @@ def test_a_bad_row_is_kept_with_clickhouses_own_words_and_the_rest_is_written(
         [*(value.decode() for value in bad[:-1]), "/3sic21zX2tleSI6MX3+"]
     )
     errors = {found.value: found.error for found in kept}
-    assert errors["not json"] == "not a JSON object"
+    assert errors["not json"] == errors[bad[-3].decode()] == "not one JSON object"
     assert "VIOLATED_CONSTRAINT" in errors["{}"]
     assert "(while reading the value of key revision)" in errors[bad[4].decode()]
     assert {(found.sink, found.table, found.topic) for found in kept} == {

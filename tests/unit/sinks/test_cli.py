@@ -48,6 +48,24 @@ def test_a_folder_need_not_be_there_but_must_be_possible(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize("wrong", ["KAFKA_SSL_CAFILE", "KAFKA_SSL_CERTFILE"])
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_wrong_files_for_tls_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, wrong: str, content: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SSL")
+    monkeypatch.setenv("SINKS_METRICS_PORT", "0")
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    monkeypatch.setenv(wrong, str(tmp_path / "file.pem"))
+    if content:
+        (tmp_path / "file.pem").write_text(content)
+    assert main(["files"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    message = json.loads(line)["message"]
+    assert message.startswith("KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE: ")
+
+
 def test_the_log_is_json_when_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -31,6 +31,35 @@ def test_anything_else_is_unusable(value: bytes) -> None:
     assert (parts.rows, len(parts.unusable), parts.empty) == ([], 1, 0)
 
 
+@pytest.mark.parametrize("between", [b"", b" ", b"\n", b",", b" ,\r\n\t"], ids=repr)
+def test_two_objects_are_no_row(between: bytes) -> None:
+    """ClickHouse would take them for two rows."""
+    parts = sort_out([record(0, b'{"a":{"b":1}}%b{"a":2}' % between)])
+    assert (parts.rows, len(parts.unusable)) == ([], 1)
+
+
+@pytest.mark.parametrize("text", ["}{", "}, {", "};", "} x", '}"{', "}\n{"])
+def test_braces_in_a_text_are_text(text: str) -> None:
+    value = orjson.dumps({"message": text, "counts": {"Sent": 1}, "last": {}})
+    assert len(sort_out([record(0, value)]).rows) == 1
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4))
+def test_every_json_object_is_a_row(found: dict[str, object]) -> None:
+    try:
+        value = orjson.dumps(found)
+    except orjson.JSONEncodeError:
+        return  # text with half a surrogate pair cannot be JSON
+    assert len(sort_out([record(0, value)]).rows) == 1
+
+
 def test_order_is_kept() -> None:
     parts = sort_out([record(1), record(2, None), record(3, b"x"), record(4)])
     assert [row.offset for row in parts.rows] == [1, 4]

@@ -238,6 +238,17 @@ def test_it_is_ready_once_the_group_has_decided() -> None:
     assert bench.readiness.reasons == []
 
 
+def test_it_is_not_ready_while_kafka_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.rounds(2)
+    monkeypatch.setattr(MemorySource, "silence", lambda _: 16.0)
+    bench.rounds(1, seconds=1.0)
+    assert bench.readiness.reasons == ["kafka: no answer for 16 s"]
+    monkeypatch.undo()
+    bench.rounds(1, seconds=1.0)
+    assert bench.readiness.reasons == []
+
+
 def test_stopping_writes_and_commits_what_is_collected_and_leaves_the_group() -> None:
     bench = Bench()
     bench.fill(8)

@@ -135,7 +135,7 @@ def test_bytes_that_are_not_text_are_kept_as_base64() -> None:
     bench = Bench()
     bench.write(record(0, b"\xff\xfe"))
     (rejection,) = bench.rejections.kept
-    assert (rejection.value, rejection.value_base64, rejection.error) == (None, "//4=", "not a JSON object")
+    assert (rejection.value, rejection.value_base64, rejection.error) == (None, "//4=", "not one JSON object")
 
 
 def test_a_flood_of_bad_rows_ends_the_program() -> None:

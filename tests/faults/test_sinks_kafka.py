@@ -1,0 +1,53 @@
+"""
+`routee-sinks` while Kafka is away: it says so, and goes on when Kafka is back.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.kafka import KafkaCluster
+from sandbox.ports import free_port
+from tests.behaviour.sinks.kafka_topics import Topics, create_topics
+from tests.faults.sinks_load import Load
+from tests.faults.test_sinks_files import Folder, expect_topic
+from tests.integration.sinks.conftest import PARTITIONS
+from tests.integration.sinks.running import Running
+from tests.support.wait import eventually
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[KafkaCluster]:
+    """Give a broker of its own: it will be stopped."""
+    with KafkaCluster(tmp_path / "kafka", free_port()) as cluster:
+        yield cluster
+
+
+def test_it_is_not_ready_while_kafka_is_away_and_goes_on_where_it_was(
+    own_kafka: KafkaCluster, running: Running, tmp_path: Path
+) -> None:
+    create_topics(own_kafka.bootstrap_servers, "own.", PARTITIONS)
+    topics = Topics(own_kafka.bootstrap_servers, "own.")
+    folder = Folder(tmp_path / "files", "parquet")
+    sink = running.start(
+        "files",
+        **folder.settings,
+        KAFKA_BOOTSTRAP_SERVERS=own_kafka.bootstrap_servers,
+        KAFKA_TOPIC_PREFIX="own.",
+    )
+    with Load(topics, 500, per_second=1_000) as load:
+        load.finish()
+    expect_topic(topics, folder)
+    assert sink.get("/readyz")[0] == 200
+    own_kafka.stop()
+    eventually(lambda: sink.get("/readyz")[1].startswith("kafka: no answer for "), 60)
+    assert sink.get("/livez")[0] == 200
+    own_kafka.start()
+    with Load(topics, 500, per_second=1_000, seed=6) as load:
+        load.finish()
+    expect_topic(topics, folder)
+    eventually(lambda: sink.get("/readyz")[0] == 200, 60)
+    topics.close()
