@@ -26,28 +26,29 @@ def own_kafka(tmp_path: Path) -> Iterator[KafkaCluster]:
         yield cluster
 
 
+def produce_and_expect(kafka: KafkaCluster, folder: Folder, seed: int) -> None:
+    """Put records on the topic and see them all in the files; no client of ours stays to miss the broker."""
+    topics = Topics(kafka.bootstrap_servers, "own.")
+    try:
+        with Load(topics, 500, per_second=1_000, seed=seed) as load:
+            load.finish()
+        expect_topic(topics, folder)
+    finally:
+        topics.close()
+
+
 def test_it_is_not_ready_while_kafka_is_away_and_goes_on_where_it_was(
     own_kafka: KafkaCluster, running: Running, tmp_path: Path
 ) -> None:
     create_topics(own_kafka.bootstrap_servers, "own.", PARTITIONS)
-    topics = Topics(own_kafka.bootstrap_servers, "own.")
     folder = Folder(tmp_path / "files", "parquet")
-    sink = running.start(
-        "files",
-        **folder.settings,
-        KAFKA_BOOTSTRAP_SERVERS=own_kafka.bootstrap_servers,
-        KAFKA_TOPIC_PREFIX="own.",
-    )
-    with Load(topics, 500, per_second=1_000) as load:
-        load.finish()
-    expect_topic(topics, folder)
+    address = {"KAFKA_BOOTSTRAP_SERVERS": own_kafka.bootstrap_servers, "KAFKA_TOPIC_PREFIX": "own."}
+    sink = running.start("files", **folder.settings, **address)
+    produce_and_expect(own_kafka, folder, seed=5)
     assert sink.get("/readyz")[0] == 200
     own_kafka.stop()
     eventually(lambda: sink.get("/readyz")[1].startswith("kafka: no answer for "), 60)
     assert sink.get("/livez")[0] == 200
     own_kafka.start()
-    with Load(topics, 500, per_second=1_000, seed=6) as load:
-        load.finish()
-    expect_topic(topics, folder)
+    produce_and_expect(own_kafka, folder, seed=6)
     eventually(lambda: sink.get("/readyz")[0] == 200, 60)
-    topics.close()
