@@ -1,0 +1,75 @@
+"""
+The demo's traffic, taken in by the rules of streams without Kafka: the records that the demo leaves on the topics.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import orjson
+
+from sandbox.demo.run import traffic_options
+from sandbox.emulator.traffic.schedule import schedule
+from streams.contract.codec import format_time
+from streams.contract.topics import CAMPAIGN_PARTIALS
+from streams.domain.campaign_stage import CampaignStage
+from streams.domain.policy import Policy
+from streams.domain.sms_stage import SmsStage
+from streams.domain.stage import Output
+
+# What `routee-sandbox demo` sends unless it is told otherwise.
+_SEED: Final = 7
+_RECIPIENTS: Final = 1500
+_START: Final = datetime(2026, 11, 21, tzinfo=UTC)
+_URL: Final = "http://127.0.0.1:8080/callbacks"
+
+
+class _Rows:
+    """Rows of a stage in memory; stages do not change what they have put or got."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, Any] = {}
+
+    def get(self, key: bytes) -> Any:  # noqa: ANN401 - as the protocol has it
+        return self.rows.get(key)
+
+    def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - same
+        self.rows[key] = row
+
+    def delete(self, key: bytes) -> None:
+        self.rows.pop(key, None)
+
+
+def demo_records() -> Iterator[tuple[str, bytes]]:
+    """Yield (topic without prefix, value) for every change, rejection and, at the end, campaign."""
+    sms_stage, rows = SmsStage(Policy()), _Rows()
+    partials: list[bytes] = []
+    for offset, envelope in enumerate(_envelopes()):
+        yield from _public(sms_stage.apply(rows, 0, offset, envelope), partials)
+    yield from _public(sms_stage.summarize(rows, 0, list(rows.rows)), partials)
+    campaign_stage, campaigns = CampaignStage(), _Rows()
+    for offset, partial in enumerate(partials):
+        campaign_stage.apply(campaigns, 0, offset, partial)
+    yield from _public(campaign_stage.summarize(campaigns, 0, list(campaigns.rows)), partials)
+
+
+def _public(outputs: list[Output], partials: list[bytes]) -> Iterator[tuple[str, bytes]]:
+    for output in outputs:
+        if output.topic is CAMPAIGN_PARTIALS:
+            partials.append(output.value)
+        else:
+            yield output.topic.suffix, output.value
+
+
+def _envelopes() -> Iterator[bytes]:
+    """Yield a raw record for each callback, received a millisecond after the one before, the day after the start."""
+    received_at = _START + timedelta(days=1)
+    for callback in schedule(traffic_options(_SEED, _URL, _RECIPIENTS), _START.timestamp()):
+        if callback.lost:
+            continue
+        received_at += timedelta(milliseconds=1)
+        try:
+            body = orjson.loads(callback.body)
+        except orjson.JSONDecodeError:
+            continue  # ingest refuses it
+        yield orjson.dumps({"received_at": format_time(received_at), "callbacks": [body]})
