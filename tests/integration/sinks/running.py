@@ -97,7 +97,8 @@ class Wire:
     A TCP proxy before ClickHouse.
 
     Cut, it closes every connection and accepts none. `refuse_with` answers requests itself with an error of ClickHouse.
-    `cut_after` closes connections in the middle of a request, after so many bytes of it.
+    `cut_after` closes connections in the middle of a request, after so many bytes of it. `swallow` lets requests
+    through and closes the connection in place of the answer. `delay` seconds pass before each request goes on.
     """
 
     def __init__(self, url: str) -> None:
@@ -107,6 +108,9 @@ class Wire:
         self._lock = threading.Lock()
         self._is_cut = False
         self.cut_after: int | None = None
+        self.swallow = False
+        self.delay = 0.0
+        self.swallowed = 0
         self.refusal: tuple[int, str] | None = None
         self.refused = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -152,6 +156,7 @@ class Wire:
             if self.cut_after is not None and passed > self.cut_after:
                 server.sendall(request[: self.cut_after])
                 break
+            time.sleep(self.delay)
             server.sendall(request)
         _hang_up(client)
         _hang_up(server)
@@ -177,9 +182,12 @@ class Wire:
         self.refused += 1
         client.sendall(answer.encode() + text)
 
-    @staticmethod
-    def _back(server: socket.socket, client: socket.socket) -> None:
+    def _back(self, server: socket.socket, client: socket.socket) -> None:
         while data := _receive(server):
+            if self.swallow:
+                self.swallowed += 1
+                _hang_up(client)
+                return
             try:
                 client.sendall(data)
             except OSError:

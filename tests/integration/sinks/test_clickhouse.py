@@ -143,7 +143,7 @@ def test_while_clickhouse_is_away_it_stays_a_member_and_then_goes_on(
 
 @pytest.mark.parametrize(
     "refusal",
-    [(241, "MEMORY_LIMIT_EXCEEDED"), (242, "TABLE_IS_READ_ONLY")],
+    [(241, "MEMORY_LIMIT_EXCEEDED"), (242, "TABLE_IS_READ_ONLY"), (164, "READONLY")],
 )
 def test_while_clickhouse_refuses_for_now_the_rows_are_tried_again(
     tables: ClickHouse, topics: Topics, running: Running, wire: Wire, refusal: tuple[int, str]
@@ -168,6 +168,35 @@ def test_a_connection_that_is_cut_in_the_middle_of_an_insert_loses_nothing(
     eventually(lambda: sink.metric("routee_sinks_retries_total") >= 2, 60)
     wire.cut_after = None
     expect(tables, 400)
+
+
+def test_an_answer_that_is_lost_doubles_nothing(
+    tables: ClickHouse, topics: Topics, running: Running, wire: Wire
+) -> None:
+    """The rows are in, and the sink cannot know: it inserts them again."""
+    sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
+    wait_until_ready(sink)
+    wire.swallow = True
+    topics.produce("sms.status", statuses(100))
+    eventually(lambda: wire.swallowed >= 2, 60)
+    wire.swallow = False
+    expect(tables, 100)
+    assert tables.rows("SELECT count() FROM sms_history") == [(200,)]
+
+
+def test_a_slow_clickhouse_is_waited_for_with_two_batches_in_memory(
+    tables: ClickHouse, topics: Topics, running: Running, wire: Wire
+) -> None:
+    sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url, SINKS_BATCH_ROWS="50")
+    wait_until_ready(sink)
+    wire.delay = 1.5
+    topics.produce("sms.status", statuses(100))
+    eventually(lambda: sink.metric("routee_sinks_rows_total") >= 100, 60)
+    assert sink.get("/readyz") == (200, "ready\n")
+    wire.delay = 0.0
+    expect(tables, 100)
+    assert sink.metric("routee_sinks_retries_total") == 0
+    assert sum("partitions revoked" in message for message in sink.messages) == 0
 
 
 def test_too_many_parts_in_the_real_engine_are_waited_for(tables: ClickHouse, topics: Topics, running: Running) -> None:

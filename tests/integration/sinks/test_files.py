@@ -8,8 +8,11 @@ from pathlib import Path
 
 import duckdb
 import orjson
+import pyarrow.dataset
 import pytest
 
+from sandbox.audit.clickhouse import ClickHouse
+from sinks.settings import SinksSettings
 from streams.contract.codec import encode
 from tests.behaviour.sinks.kafka_topics import Topics
 from tests.behaviour.sinks.records import START, campaign, rejection, sms
@@ -122,6 +125,24 @@ def test_every_table_has_its_folder_and_typed_columns(tmp_path: Path, topics: To
     assert folder.query('reason, body, "partition"', "rejected_callbacks") == [
         ("invalid-field", '{"messageId":"1"}', 3)
     ]
+
+
+@pytest.mark.clickhouse
+def test_clickhouse_and_arrow_read_all_files_as_one_table(
+    folder: Folder, file_format: str, topics: Topics, running: Running, settings: SinksSettings
+) -> None:
+    topics.produce("sms.status", statuses(90))
+    running.start("files", SINKS_FILES_FORMAT=file_format)
+    expect_topic(folder, topics)
+    password = settings.clickhouse_password.get_secret_value()
+    clickhouse = ClickHouse(settings.clickhouse_url, settings.clickhouse_user, "default", password)
+    kind = {"parquet": "Parquet", "ndjson": "JSONEachRow"}[file_format]
+    files = f"file('{folder.files()[0].parents[1]}/date=*/*', {kind})"
+    sql = f"SELECT count(), uniqExact(topic_partition, topic_offset), sum(toFloat64(price)) FROM {files} FORMAT TSV"  # noqa: S608 - words of ours
+    assert clickhouse.text(sql).split() == [b"90", b"90", b"0.54"]
+    if file_format == "parquet":
+        table = pyarrow.dataset.dataset(folder.files()[0].parents[1], format="parquet").to_table()
+        assert (table.num_rows, str(table.schema.field("price").type)) == (90, "decimal128(18, 8)")
 
 
 def test_a_record_lies_in_the_folder_of_the_day_of_its_kafka_timestamp(

@@ -2,6 +2,7 @@
 The numbered schema in the real engine.
 """
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from sandbox.clickhouse.process import ClickHouseServer
 from sinks.cli import run_schema
 from sinks.clickhouse.client import ClickHouse, connect
 from sinks.clickhouse.migrate import known_migrations, migrate, verify
-from sinks.errors import ConnectError, SchemaError
+from sinks.errors import ConnectError, RetryableError, SchemaError
 from sinks.settings import SinksSettings
 from streams.contract.records import CampaignProgress, Rejection, SmsStatus
 
@@ -135,6 +136,27 @@ def test_the_statements_for_a_cluster_are_sql(untouched: ClickHouse) -> None:
             literal = statement.replace("\\", "\\\\").replace("'", "\\'")
             ((formatted,),) = untouched.rows(f"SELECT formatQuerySingleLine('{literal}')")
             assert "ON CLUSTER main" in formatted
+
+
+def test_for_a_cluster_every_table_that_keeps_rows_is_replicated(untouched: ClickHouse) -> None:
+    """The engine takes each of them as it stands, and misses nothing but the keeper, which there is none of here."""
+    migrate(untouched, None)
+    statements = [part for migration in known_migrations() for part in migration.statements("main")]
+    tables = {match[1]: part for part in statements if (match := re.search(r"CREATE TABLE IF NOT EXISTS (\w+)", part))}
+    replicated = {name: part for name, part in tables.items() if "ENGINE = Null" not in part}
+    kept = untouched.rows(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
+    )
+    assert replicated.keys() | {"schema_migrations"} == {name for (name,) in kept}
+    # The last first: histories are made like their tables.
+    for name, statement in reversed(replicated.items()):
+        untouched.execute(f"DROP TABLE {name}")
+        # What a cluster's configuration and ON CLUSTER would fill in.
+        place = "ReplicatedReplacingMergeTree('/tables/here', 'one', "
+        filled = statement.replace("ON CLUSTER 'main'", "").replace("ReplicatedReplacingMergeTree(", place)
+        filled = filled.replace("ReplicatedReplacingMergeTree\n", f"{place.rstrip(', ')})\n")
+        with pytest.raises(RetryableError, match="NO_ZOOKEEPER"):
+            untouched.execute(filled)
 
 
 @pytest.mark.parametrize(
