@@ -15,7 +15,7 @@ from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sinks.errors import ConnectError, RetryableError, TopicError
-from sinks.source import Polled, TopicPartition, assigned_only, first_position
+from sinks.source import Polled, Record, TopicPartition, assigned_only, first_position
 from streams.contract.brokers import client_options
 from streams.contract.settings import CommonSettings
 
@@ -76,6 +76,7 @@ class KafkaSource:
         self._notes: deque[tuple[str, set[TopicPartition]]] = deque()
         self._delivering: set[TopicPartition] = set()
         self._paused = False
+        self._answered = True
         problems = topic_problems(self._consumer, topics, settings.kafka_partitions)
         if problems:
             self._consumer.close(timeout_ms=_CLOSE_MS)
@@ -86,12 +87,32 @@ class KafkaSource:
         """Wait at most `seconds` for records, at most `max_records` of them."""
         if self._sees_join_through():
             seconds = max(seconds, _JOIN_SECONDS)
-        fetched = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=max_records)
+        fetched = self._fetch(seconds, max_records)
         news = Polled()
         while self._notes:
             self._note(news, *self._notes.popleft())
         news.records = assigned_only(fetched, self._delivering)
         return news
+
+    def _fetch(self, seconds: float, max_records: int) -> Mapping[TopicPartition, Sequence[Record]]:
+        """
+        Return what the client has, nothing while no broker answers: it tells so by raising, now and then.
+
+        ConnectError for what waiting does not mend.
+        """
+        try:
+            found: Mapping[TopicPartition, Sequence[Record]] = self._consumer.poll(int(seconds * 1000), max_records)
+        except KafkaError as error:
+            if not error.retriable:
+                raise ConnectError(f"Kafka says {type(error).__name__}") from error
+            if self._answered:
+                _log.warning("Kafka does not answer", extra={"error": type(error).__name__})
+            self._answered = False
+            # It may raise at once.
+            time.sleep(seconds)
+            return {}
+        self._answered = True
+        return found
 
     def _sees_join_through(self) -> bool:
         """

@@ -2,9 +2,13 @@
 What only the real client gets into: a group that is joined anew while polls are short.
 """
 
+from collections.abc import Callable, Iterator
+
 import pytest
+from kafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, KafkaError
 
 from sandbox.kafka import KafkaCluster
+from sinks.errors import ConnectError
 from sinks.kafka_source import KafkaSource
 from streams.contract.settings import CommonSettings
 from tests.behaviour.sinks.kafka_topics import create_topics
@@ -35,3 +39,34 @@ def test_new_metadata_and_short_polls_leave_no_member_without_partitions(
         eventually(assigned_again, 20, every=0.001)
     finally:
         source.close()
+
+
+@pytest.fixture
+def source(kafka: KafkaCluster, topic_prefix: str) -> Iterator[KafkaSource]:
+    create_topics(kafka.bootstrap_servers, topic_prefix, 3)
+    settings = CommonSettings(kafka_bootstrap_servers=kafka.bootstrap_servers, kafka_partitions=3)
+    opened = KafkaSource(settings, [f"{topic_prefix}sms.status"], f"{topic_prefix}group")
+    yield opened
+    opened.close()
+
+
+def raising(error: KafkaError) -> Callable[..., object]:
+    def poll(*_: object) -> object:
+        raise error
+
+    return poll
+
+
+def test_a_broker_that_does_not_answer_is_waited_for(source: KafkaSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client tells by raising from a poll, which must not end the program."""
+    with monkeypatch.context() as patch:
+        patch.setattr(source._consumer, "poll", raising(KafkaConnectionError("111 ECONNREFUSED")))
+        assert source.poll(0.01, 10).records == {}
+    eventually(lambda: source.poll(0.2, 10).assigned, 30)
+
+
+def test_what_waiting_does_not_mend_is_one_line(source: KafkaSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(source._consumer, "poll", raising(GroupAuthorizationFailedError("routee")))
+        with pytest.raises(ConnectError, match=r"^Kafka says GroupAuthorizationFailedError$"):
+            source.poll(0.01, 10)
