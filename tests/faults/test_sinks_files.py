@@ -125,6 +125,7 @@ def test_killed_at_random_moments_under_load_the_files_together_are_the_topic(
         expect_topic(topics, folder)
 
 
+@pytest.mark.full
 def test_members_that_join_leave_and_die_under_load_lose_and_double_no_row(
     tmp_path: Path, topics: Topics, running: Running
 ) -> None:

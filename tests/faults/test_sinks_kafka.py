@@ -16,7 +16,7 @@ from tests.integration.sinks.conftest import PARTITIONS
 from tests.integration.sinks.running import Running
 from tests.support.wait import eventually
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.full, pytest.mark.timeout(240)]
 
 
 @pytest.fixture

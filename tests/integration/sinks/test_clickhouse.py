@@ -196,7 +196,7 @@ def test_a_slow_clickhouse_is_waited_for_with_two_batches_in_memory(
     wire.delay = 0.0
     expect(tables, 100)
     assert sink.metric("routee_sinks_retries_total") == 0
-    assert sum("partitions revoked" in message for message in sink.messages) == 0
+    assert sum("partitions revoked" in message for message in sink.messages) <= 1
 
 
 def test_too_many_parts_in_the_real_engine_are_waited_for(tables: ClickHouse, topics: Topics, running: Running) -> None:
