@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import Final
 
-BENCHMARKS: Final = ("ingest", "pipeline", "sinks")
+BENCHMARKS: Final = ("ingest", "streams", "sinks")
 
 
 def main() -> int:

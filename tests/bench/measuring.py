@@ -3,6 +3,7 @@ What the benchmarks measure with: cores, processor time, memory, a program's own
 """
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -88,6 +89,19 @@ def quantile(values: Iterable[float], share: float) -> float:
     """Return the value below which that share of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def yardstick_ms() -> float:
+    """Return how long the core of the measured program takes for a fixed piece of Python work, in ms: its speed now."""
+    code = (
+        f"import os, time; os.sched_setaffinity(0, {{{PROGRAM_CORE}}}); took = []\n"
+        "for _ in range(15):\n"
+        "    started, total, kept = time.process_time(), 0, {}\n"
+        "    for number in range(60_000): kept[number & 1023] = (number, total); total += len(kept)\n"
+        "    took.append(time.process_time() - started)\n"
+        "print(sorted(took)[7] * 1000)"
+    )
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
 @contextmanager

@@ -1,0 +1,103 @@
+"""
+Callbacks by the hundred thousand, as ingest writes them: all 20 fields, about 800 bytes, three statuses per SMS.
+"""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import orjson
+from kafka import KafkaProducer
+
+from streams.contract.codec import format_time
+from streams.contract.keys import partition_of
+from streams.contract.topics import CALLBACKS_RAW
+from tests.builders import sms_callback
+
+PARTITIONS: Final = 8
+CAMPAIGNS: Final = 20
+STEPS: Final = (("Queued", 30), ("Sent", 29), ("Delivered", 26))
+"""Each status, and how many seconds ago it was reached."""
+
+_TEXT: Final = (
+    "Dear customer, the autumn sale starts tomorrow at nine in all our shops. Show this message at the till for "
+    "15 per cent off. Text STOP to hear no more."
+)
+
+Body = tuple[int, bytes]
+"""A callback and the partition it belongs to."""
+
+
+def message_ids(count: int, seed: int = 1) -> list[str]:
+    """Return ids of messages, the same for the same seed."""
+    chance = random.Random(seed)  # noqa: S311 - the same load in every run
+    return [str(UUID(int=chance.getrandbits(128))) for _ in range(count)]
+
+
+def lives(count: int, *, half_in_one: bool = False) -> Iterator[Body]:
+    """
+    Yield about so many callbacks: every message queued, then every message sent, then every message delivered.
+
+    That is the hardest order for a store: between two callbacks of a message come those of all the others.
+    `half_in_one` puts half of all messages into one campaign.
+    """
+    now, messages = datetime.now(UTC), message_ids(count // len(STEPS))
+    for status, seconds_ago in STEPS:
+        at = format_time(now - timedelta(seconds=seconds_ago))
+        for number, message in enumerate(messages):
+            campaign = 0 if half_in_one and number % 2 else number % CAMPAIGNS
+            yield partition_of(message, PARTITIONS), body(message, campaign, status, at)
+
+
+def body(message: str, campaign: int, status: str, at: str) -> bytes:
+    """Return one callback."""
+    reason = {"detailedStatus": status, "description": "The SMS was sent and it was delivered to its recipient."}
+    return orjson.dumps(
+        sms_callback(
+            status,
+            at,
+            message_id=message,
+            sms_id=message[::-1],
+            campaign=f"c0ffee00-0000-4000-8000-{campaign:012d}",
+            reason=reason,
+            message=_TEXT,
+        )
+    )
+
+
+def envelope_of(bodies: list[bytes], received_at: str) -> bytes:
+    """Return the record that ingest writes for callbacks received together."""
+    return f'{{"received_at":"{received_at}","callbacks":['.encode() + b",".join(bodies) + b"]}"
+
+
+def fill(bootstrap_servers: str, prefix: str, callbacks: Iterator[Body], per_envelope: int) -> int:
+    """Write callbacks to the raw topic, so many per record, each record of one partition; return how many."""
+    producer = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=20, batch_size=500_000)
+    topic, received_at = CALLBACKS_RAW.name(prefix), format_time(datetime.now(UTC))
+    waiting: dict[int, list[bytes]] = {}
+    count = 0
+    for partition, one in callbacks:
+        count += 1
+        bodies = waiting.setdefault(partition, [])
+        bodies.append(one)
+        if len(bodies) == per_envelope:
+            producer.send(topic, envelope_of(waiting.pop(partition), received_at), partition=partition)
+    for partition, bodies in waiting.items():
+        producer.send(topic, envelope_of(bodies, received_at), partition=partition)
+    producer.flush()
+    producer.close()
+    return count
+
+
+def fill_single(bootstrap_servers: str, topic: str, callbacks: Iterator[Body]) -> int:
+    """Write callbacks to a topic as they are, one per record, keyed by nothing; return how many."""
+    producer = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=20, batch_size=500_000)
+    count = 0
+    for partition, one in callbacks:
+        producer.send(topic, one, partition=partition)
+        count += 1
+    producer.flush()
+    producer.close()
+    return count

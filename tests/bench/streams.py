@@ -1,0 +1,262 @@
+"""
+What streams costs: one worker on one core, Kafka and the clock on the other.
+
+`python -m tests.bench.streams --help`. Parts: `cost` (envelopes of 1, 10 and 50, both stores, beside stock Faust),
+`skew` (half of all SMS in one campaign), `growth` (cost while the state grows), `recovery` (a worker starts with many
+rows), `latency` (from a callback in Kafka to the progress that contains it).
+
+The processor's speed is not ours alone: each table ends with a yardstick, the time of a fixed piece of Python work
+before and after. Figures of runs with different yardsticks do not compare, their ratios to stock Faust do.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.request import urlopen
+
+from sandbox.kafka import KafkaCluster
+from sandbox.ports import free_port
+from sandbox.process import Process
+from tests.bench import callbacks, freshness, measuring
+from tests.bench.callbacks import PARTITIONS
+from tests.bench.measuring import Figures, say
+
+_DEADLINE_S: Final = 600.0
+_EVERY_S: Final = 0.25
+_STOCK_SHARE: Final = 8
+"""Stock Faust gets an eighth of the callbacks: it needs as long for them as streams for all."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the parts that are named and print a table of each; all when none is."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.streams", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--callbacks", type=int, default=150_000)
+    parser.add_argument("--messages", type=int, default=200_000, help="of the state in `growth` and `recovery`")
+    parser.add_argument("--runs", type=int, default=1, help="runs of `cost`, of which the median is shown")
+    parser.add_argument("--rate", type=int, default=10_000, help="callbacks per second in `latency`")
+    given = parser.parse_args(arguments)
+    measuring.pin(measuring.OTHER_CORE)
+    for part in given.parts or PARTS:
+        with (
+            tempfile.TemporaryDirectory(prefix="routee-bench-") as folder,
+            KafkaCluster(Path(folder) / "kafka", free_port()) as kafka,
+        ):
+            say(f"-- {part}")
+            before = measuring.yardstick_ms()
+            PARTS[part](Bench(Path(folder), kafka), given)
+            say(f"yardstick: {before:.1f} ms before, {measuring.yardstick_ms():.1f} ms after")
+    return 0
+
+
+class Bench:
+    """A broker, and workers that are started beside it one after the other, each with topics of its own."""
+
+    def __init__(self, folder: Path, kafka: KafkaCluster) -> None:
+        self._folder = folder
+        self._kafka = kafka
+        self._jobs = 0
+
+    @property
+    def servers(self) -> str:
+        """Return where the broker is."""
+        return self._kafka.bootstrap_servers
+
+    def job(self, store: str = "rocksdict", **settings: str) -> "Job":
+        """Return a job on new topics."""
+        self._jobs += 1
+        return Job(self._folder / f"job-{self._jobs}", self.servers, f"b{self._jobs}.", store, settings)
+
+    def stock(self, count: int) -> Figures:
+        """Let stock Faust take in so many callbacks of one record each."""
+        self._jobs += 1
+        topic = f"stock{self._jobs}"
+        make_topic(self.servers, topic)
+        written = callbacks.fill_single(self.servers, topic, callbacks.lives(count))
+        command = [sys.executable, "-m", "tests.bench.stock_faust", self.servers, topic, str(PARTITIONS), str(written)]
+        run = subprocess.run(
+            ["taskset", "-c", str(measuring.PROGRAM_CORE), *command],
+            cwd=self._folder,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+            capture_output=True,
+            text=True,
+            timeout=_DEADLINE_S,
+            check=True,
+        )
+        return Figures(**json.loads(run.stdout.splitlines()[-1]), rss=0)
+
+
+def make_topic(servers: str, topic: str) -> None:
+    """Create a topic with the partitions of the benchmarks."""
+    from kafka.admin import KafkaAdminClient, NewTopic  # noqa: PLC0415 - no other part needs it
+
+    admin = KafkaAdminClient(bootstrap_servers=servers)
+    admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+    admin.close()
+
+
+class Job:
+    """The topics of one prefix, and a worker on them."""
+
+    def __init__(self, folder: Path, servers: str, prefix: str, store: str, settings: dict[str, str]) -> None:
+        folder.mkdir()
+        self.prefix = prefix
+        self.servers = servers
+        self._folder = folder
+        self._port = free_port()
+        self._environment = {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": servers,
+            "KAFKA_TOPIC_PREFIX": prefix,
+            "KAFKA_PARTITIONS": str(PARTITIONS),
+            "STREAMS_DATA_DIR": str(folder / "state"),
+            "STREAMS_STORE": store,
+            "STREAMS_WEB_PORT": str(self._port),
+            **settings,
+        }
+        topics = self._program("topics")
+        topics.start()
+        topics.require_success(60)
+
+    def _program(self, argument: str) -> Process:
+        path = str(Path(sys.executable).with_name("routee-streams"))
+        return Process("streams", (path, argument), self._folder / f"{argument}.log", self._environment)
+
+    @contextmanager
+    def worker(self) -> Iterator[Process]:
+        """Run a worker for the length of the block; it is killed if it does not stop."""
+        process = self._program("worker")
+        process.start()
+        measuring.pin(measuring.PROGRAM_CORE, process.pid)
+        try:
+            yield process
+        finally:
+            process.stop(30)
+
+    def accepted(self) -> int:
+        """Return how many callbacks were taken in."""
+        return int(measuring.metric(f"http://127.0.0.1:{self._port}/metrics", "routee_streams_accepted_total"))
+
+    def is_ready(self) -> bool:
+        """Tell whether the worker has taken over all partitions."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5) as page:
+                body = json.load(page)
+        except OSError:
+            return False
+        return len(body["partitions"]["sms"]) == PARTITIONS
+
+    def keep_local_state(self) -> None:
+        """Leave the worker's folder as it is."""
+
+    def forget_local_state(self) -> None:
+        """Delete the worker's folder."""
+        shutil.rmtree(self._folder / "state")
+
+    def measure(self, process: Process, wanted: int) -> Figures:
+        """Measure from the first callback to the last: starting Python and joining a group are not the job."""
+        process.wait_until(_slowly(lambda: self.accepted() > 0), _DEADLINE_S)
+        first, started, cpu = self.accepted(), time.monotonic(), measuring.cpu_seconds(process.pid)
+        process.wait_until(_slowly(lambda: self.accepted() >= wanted), _DEADLINE_S)
+        seconds, used = time.monotonic() - started, measuring.cpu_seconds(process.pid) - cpu
+        return Figures(wanted - first, seconds, used, measuring.peak_mb(process.pid))
+
+
+def _slowly(ready: Callable[[], bool]) -> Callable[[], bool]:
+    """Ask a few times a second: answering costs the worker time that is not the job's."""
+
+    def asked() -> bool:
+        time.sleep(_EVERY_S)
+        return ready()
+
+    return asked
+
+
+def cost(bench: Bench, given: argparse.Namespace) -> None:
+    """Show what a callback costs by size of envelope and store, beside stock Faust in the same minutes."""
+    say(measuring.HEADING)
+    stock = Figures.median([bench.stock(given.callbacks // _STOCK_SHARE) for _ in range(given.runs)])
+    say(stock.row("stock Faust, single records"))
+    for per_envelope, store in ((50, "rocksdict"), (50, "memory"), (10, "rocksdict"), (1, "rocksdict")):
+        figures = Figures.median([_whole(bench, given.callbacks, per_envelope, store) for _ in range(given.runs)])
+        times = stock.cpu_per_million / figures.cpu_per_million
+        say(f"{figures.row(f'envelopes of {per_envelope}, {store}')}  {times:.1f} times cheaper")
+
+
+def _whole(bench: Bench, count: int, per_envelope: int, store: str, *, half_in_one: bool = False) -> Figures:
+    job = bench.job(store)
+    written = callbacks.fill(bench.servers, job.prefix, callbacks.lives(count, half_in_one=half_in_one), per_envelope)
+    with job.worker() as process:
+        return job.measure(process, written)
+
+
+def skew(bench: Bench, given: argparse.Namespace) -> None:
+    """Show the cost when one campaign holds half of all SMS, beside the usual spread."""
+    say(measuring.HEADING)
+    say(_whole(bench, given.callbacks, 50, "rocksdict").row("campaigns of one size"))
+    say(_whole(bench, given.callbacks, 50, "rocksdict", half_in_one=True).row("half in one campaign"))
+
+
+def growth(bench: Bench, given: argparse.Namespace) -> None:
+    """Show the cost of a callback in five stretches while the state grows with each of them."""
+    job = bench.job()
+    bodies = (one for one, _ in zip(callbacks.lives(given.messages * 3), range(given.messages), strict=False))
+    written = callbacks.fill(bench.servers, job.prefix, bodies, 50)
+    say(measuring.HEADING)
+    with job.worker() as process:
+        for share in (0.01, 0.1, 0.3, 0.6, 1.0):
+            figures = job.measure(process, int(written * share))
+            say(figures.row(f"until {int(written * share):,} SMS"))
+
+
+def recovery(bench: Bench, given: argparse.Namespace) -> None:
+    """Show how long a worker needs from its start until it works, with its local state and without."""
+    job = bench.job()
+    bodies = (one for one, _ in zip(callbacks.lives(given.messages * 3), range(given.messages), strict=False))
+    written = callbacks.fill(bench.servers, job.prefix, bodies, 50)
+    with job.worker() as process:
+        job.measure(process, written)
+    say(f"{written:,} SMS")
+    for name, prepare in (("with local state", job.keep_local_state), ("without", job.forget_local_state)):
+        prepare()
+        started = time.monotonic()
+        with job.worker() as process:
+            process.wait_until(job.is_ready, _DEADLINE_S)
+            say(f"{name:20} {time.monotonic() - started:6.1f} s from the start of Python to taking in")
+    empty = bench.job()
+    started = time.monotonic()
+    with empty.worker() as process:
+        process.wait_until(empty.is_ready, _DEADLINE_S)
+        say(f"{'no rows at all':20} {time.monotonic() - started:6.1f} s")
+
+
+def latency(bench: Bench, given: argparse.Namespace) -> None:
+    """Show the time from a callback in Kafka to the progress that contains it, at a steady rate."""
+    job = bench.job(STREAMS_PROGRESS_MS="100")
+    with job.worker() as process:
+        process.wait_until(job.is_ready, _DEADLINE_S)
+        waits = freshness.measure(bench.servers, job.prefix, given.rate)
+    say(f"{len(waits)} envelopes at {given.rate:,} callbacks/s, STREAMS_PROGRESS_MS=100:")
+    middle, most, longest = (measuring.quantile(waits, share) * 1000 for share in (0.5, 0.99, 1.0))
+    say(f"p50 {middle:.0f} ms, p99 {most:.0f} ms, longest {longest:.0f} ms")
+
+
+PARTS: Final[dict[str, Callable[[Bench, argparse.Namespace], None]]] = {
+    "cost": cost,
+    "skew": skew,
+    "growth": growth,
+    "recovery": recovery,
+    "latency": latency,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
