@@ -50,6 +50,8 @@ class Batches:
         # aiokafka takes a batch only when none of this partition waits: batches keep their order.
         acknowledged = await self._producer.send_batch(batch, topic, partition=partition)
         first = (await acknowledged).offset
+        if writer is not None:
+            writer.confirm(topic, partition, first)
         return first, first + last
 
     async def send_all(

@@ -29,6 +29,10 @@ _RETRY_SECONDS: Final = 0.1
 _MAX_SEQUENCE: Final = 0x7FFFFFFF
 
 
+class RepeatedBatchError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """A batch was acknowledged and not appended."""
+
+
 class Writer:
     """A producer id, its epoch, and the next sequence number in each partition written with them."""
 
@@ -36,12 +40,24 @@ class Writer:
         self.producer_id = producer_id
         self.epoch = epoch
         self._next: dict[tuple[str, int], int] = {}
+        self._last: dict[tuple[str, int], int] = {}
 
     def stamp(self, batch: BatchBuilder, topic: str, partition: int) -> None:
         """Sign a batch that is sent next to this partition; batches must be sent in the order of their stamps."""
         sequence = self._next.get((topic, partition), 0)
         internals.stamp(batch, self.producer_id, self.epoch, sequence)
         self._next[topic, partition] = (sequence + batch.record_count()) & _MAX_SEQUENCE
+
+    def confirm(self, topic: str, partition: int, offset: int) -> None:
+        """
+        Note the offset at which a batch was appended; RepeatedBatchError when it was not.
+
+        A broker that takes a batch for the repetition of an earlier one acknowledges it and appends nothing: with
+        the offset of that earlier one, or, by way of aiokafka, with none.
+        """
+        if offset <= self._last.get((topic, partition), -1):
+            raise RepeatedBatchError(f"{topic}[{partition}]: a batch was taken for the one at offset {offset}")
+        self._last[topic, partition] = offset
 
 
 async def next_writer(client: AIOKafkaClient, transactional_id: str) -> Writer:
