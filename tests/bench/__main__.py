@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import Final
 
-BENCHMARKS: Final = ("ingest", "streams", "sinks")
+BENCHMARKS: Final = ("ingest", "streams", "sinks", "visibility", "views")
 
 
 def main() -> int:

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from sandbox.audit.clickhouse import ClickHouse
 from sandbox.clickhouse.process import ClickHouseServer
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
+from sandbox.probes import answers_ok
 from sandbox.process import Process
 from sinks.kafka_source import CONSUMER_OPTIONS
 from streams.contract.topics import SMS_STATUS
@@ -121,6 +123,21 @@ class Bench:
         self.agrees &= sms == newest == self._rows // len(statuses.STATUSES)
         database.text(f"DROP DATABASE {name} SYNC")
         return figures
+
+    @contextmanager
+    def consuming(self, name: str) -> Iterator[Callable[[], int]]:
+        """Let the sink write to a database of its own within the block; gives what tells how many rows `sms` has."""
+        database = ClickHouse(self._clickhouse.url, self._clickhouse.user, name)
+        self._run("routee-sinks", "schema", CLICKHOUSE_DATABASE=name)
+        process = self._program("routee-sinks", "clickhouse", {"CLICKHOUSE_DATABASE": name})
+        process.start()
+        measuring.pin(measuring.PROGRAM_CORE, process.pid)
+        url = f"http://127.0.0.1:{self._port}"
+        try:
+            process.wait_until(lambda: answers_ok(f"{url}/readyz"), _DEADLINE_S)
+            yield lambda: int(database.text("SELECT count() FROM sms FORMAT TSV"))
+        finally:
+            process.stop(15)
 
     def files(self, file_format: str) -> Figures:
         """Let the sink write every record to files."""

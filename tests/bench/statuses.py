@@ -59,15 +59,15 @@ async def _fill(bootstrap_servers: str, rows: int) -> None:
         await producer.stop()
 
 
-def statuses(rows: int) -> Iterator[tuple[bytes, bytes]]:
+def statuses(rows: int, wave: int = _WAVE) -> Iterator[tuple[bytes, bytes]]:
     """Yield keys and values: wave after wave, all its SMS queued, then sent, then delivered."""
     templates = [[_template(status, campaign) for campaign in range(_CAMPAIGNS)] for status in STATUSES]
     began = datetime.now(UTC) - timedelta(hours=1)
-    per_wave = min(_WAVE, rows // len(STATUSES))
-    for wave in range(-(-rows // (per_wave * len(STATUSES)))):
-        moment = format_time(began + timedelta(seconds=wave)).encode()
+    per_wave = min(wave, rows // len(STATUSES))
+    for first in range(0, rows // len(STATUSES), max(1, per_wave)):
+        moment = format_time(began + timedelta(seconds=first // _WAVE)).encode()
         for of_status in templates:
-            for number in range(wave * per_wave, (wave + 1) * per_wave):
+            for number in range(first, first + per_wave):
                 # Spread as random identifiers are, or the table would be in the order of its keys already.
                 key = b"%08x-0000-4000-8000-%012d" % (number * 2_654_435_761 % (1 << 32), number)
                 yield key, of_status[number % _CAMPAIGNS] % (key, key, key, b"+3069%08d" % number, moment)
