@@ -8,13 +8,10 @@ Nothing is locked: a page has one writer, and an aligned eight-byte number is re
 import mmap
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
-
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from ingest.admission import Cause
 from streams.contract.records import Reason
@@ -110,8 +107,6 @@ class Metrics:
         refused, rejected = _BY_NAME["refused"], _BY_NAME["rejected"]
         self._refused = {cause: refused.start + i for i, cause in enumerate(refused.values)}
         self._rejected = {reason: rejected.start + i for i, reason in enumerate(rejected.values)}
-        self._registry = CollectorRegistry()
-        self._registry.register(_Totals(self._pages))
 
     def stored_callbacks(self, count: int) -> None:
         """So many callbacks are durable and were answered 200."""
@@ -163,7 +158,9 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return Prometheus text, summed over all workers."""
-        return generate_latest(self._registry)
+        totals = self._pages.totals()
+        lines = (line for spec in _SPECS for line in _lines(spec, totals[spec.start : spec.start + spec.width]))
+        return "".join(f"{line}\n" for line in lines).encode()
 
     def _observe(self, name: str, value: float) -> None:
         spec = _BY_NAME[name]
@@ -171,36 +168,34 @@ class Metrics:
         self._page[spec.start + len(spec.bounds) + 1] += value
 
 
-class _Totals(Collector):
-    """Hands the sums to prometheus_client."""
+def _lines(spec: _Spec, numbers: Sequence[float]) -> Iterator[str]:
+    """
+    Yield one metric in Prometheus' text format.
 
-    def __init__(self, pages: Pages) -> None:
-        self._pages = pages
-
-    def collect(self) -> Iterable[Metric]:
-        """Return one family per metric."""
-        totals = self._pages.totals()
-        for spec in _SPECS:
-            yield _family(spec, totals[spec.start : spec.start + spec.width])
-
-
-def _family(spec: _Spec, numbers: Sequence[float]) -> Metric:
+    Written here because the client library, which streams has anyway, would be a twentieth of a worker's memory.
+    """
     name = _PREFIX + spec.name
-    if spec.gauge:
-        return GaugeMetricFamily(name, spec.about, value=numbers[0])
     if spec.bounds:
-        return _histogram(spec, name, numbers)
-    if spec.label is None:
-        return CounterMetricFamily(name, spec.about, value=numbers[0])
-    counter = CounterMetricFamily(name, spec.about, labels=[spec.label])
-    for value, number in zip(spec.values, numbers, strict=True):
-        counter.add_metric([value], number)
-    return counter
+        yield from _head(name, spec.about, "histogram")
+        yield from _histogram(spec, name, numbers)
+    elif spec.gauge:
+        yield from _head(name, spec.about, "gauge")
+        yield f"{name} {numbers[0]}"
+    else:
+        name += "_total"
+        yield from _head(name, spec.about, "counter")
+        labels = [f'{{{spec.label}="{value}"}}' for value in spec.values] or [""]
+        yield from (f"{name}{label} {number}" for label, number in zip(labels, numbers, strict=True))
 
 
-def _histogram(spec: _Spec, name: str, numbers: Sequence[float]) -> Metric:
-    buckets, count = [], 0.0
-    for bound, number in zip([*map(str, spec.bounds), "+Inf"], numbers, strict=False):
-        count += number
-        buckets.append((bound, count))
-    return HistogramMetricFamily(name, spec.about, buckets=buckets, sum_value=numbers[-1])
+def _head(name: str, about: str, kind: str) -> Iterator[str]:
+    yield f"# HELP {name} {about}"
+    yield f"# TYPE {name} {kind}"
+
+
+def _histogram(spec: _Spec, name: str, numbers: Sequence[float]) -> Iterator[str]:
+    *counts, total = numbers
+    for bound, within in zip([*map(str, spec.bounds), "+Inf"], accumulate(counts), strict=True):
+        yield f'{name}_bucket{{le="{bound}"}} {within}'
+    yield f"{name}_count {sum(counts)}"
+    yield f"{name}_sum {total}"

@@ -1,5 +1,7 @@
 """What is counted, and how the workers' numbers come together."""
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from ingest.admission import Cause
 from ingest.metrics import Metrics, Pages
 from streams.contract.records import Reason
@@ -59,3 +61,26 @@ def test_envelopes_are_observed_whole() -> None:
     assert told['routee_ingest_envelope_bytes_bucket{le="64000"}'] == 1
     assert told['routee_ingest_kafka_ack_seconds_bucket{le="0.0025"}'] == 0
     assert told['routee_ingest_kafka_ack_seconds_bucket{le="0.005"}'] == 1
+
+
+def test_the_page_is_what_prometheus_reads() -> None:
+    metrics = Metrics()
+    metrics.stored_callbacks(3)
+    metrics.acknowledged(40, 35_000, 0.004)
+    families = {family.name: family for family in text_string_to_metric_families(metrics.render().decode())}
+    kinds = {name.removeprefix("routee_ingest_"): family.type for name, family in families.items()}
+    assert kinds == {
+        "accepted": "counter",
+        "rejected": "counter",
+        "refused": "counter",
+        "stored_late": "counter",
+        "answer_seconds": "histogram",
+        "envelope_callbacks": "histogram",
+        "envelope_bytes": "histogram",
+        "kafka_ack_seconds": "histogram",
+        "pending_bytes": "gauge",
+        "connections": "gauge",
+        "ready": "gauge",
+    }
+    assert all(family.documentation and family.samples for family in families.values())
+    assert {sample.labels["cause"] for sample in families["routee_ingest_refused"].samples} == set(Cause)
