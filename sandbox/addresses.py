@@ -39,7 +39,8 @@ class Addresses:
 def addresses_of(settings: SandboxSettings) -> Addresses:
     """Return where the programs will be found under these settings."""
     everywhere = settings.ingest_host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
-    ingest = f"http://{LOOPBACK if everywhere else settings.ingest_host}:{settings.ingest_port}"
+    scheme = "https" if settings.ingest_tls_cert else "http"
+    ingest = f"{scheme}://{LOOPBACK if everywhere else settings.ingest_host}:{settings.ingest_port}"
     secret = settings.ingest_secrets.get_secret_value().split(",")[0].strip()
     brokers = range(settings.sandbox_kafka_brokers)
     return Addresses(

@@ -28,6 +28,8 @@ class SandboxSettings(CommonSettings):
     ingest_host: str = Field("0.0.0.0", description="Address ingest listens on.")  # noqa: S104 - as ingest's default
     ingest_port: int = Field(8080, ge=1, le=65535, description="Port ingest listens on.")
     ingest_secrets: SecretStr = Field(SecretStr(""), description="Path secrets; the first is used to send callbacks.")
+    ingest_tls_cert: str | None = Field(None, description="PEM file; with it, ingest is found at https.")
+    ingest_tls_key: str | None = Field(None, description="PEM file with its private key.")
     streams_web_port: int = Field(6066, ge=1, le=65535, description="Port of streams' health and metrics.")
     sinks_metrics_port: int = Field(
         9102, ge=1, le=65534, description="Port of the ClickHouse sink's health; the files sink takes the next."

@@ -1,5 +1,6 @@
 """TLS without a proxy in front."""
 
+import asyncio
 import ssl
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from ingest.errors import CannotListenError
 from ingest.server import tls_context
 from ingest.settings import IngestSettings
+from sandbox.probes import answers_ok
 from tests.integration.ingest.wire import post, serving
 
 FOLDER = Path(__file__).parent / "tls"
@@ -49,3 +51,10 @@ def test_unusable_files_are_one_line(cert: str, key: str) -> None:
 
 def test_without_a_certificate_there_is_no_tls() -> None:
     assert tls_context(IngestSettings(_env_file=None)) is None
+
+
+async def test_the_sandbox_finds_out_over_tls_whether_it_is_ready() -> None:
+    async with serving(tls=contexts()) as server:
+        assert await asyncio.to_thread(answers_ok, f"https://127.0.0.1:{server.port}/readyz")
+        server.log.trouble = "the topic is missing"
+        assert not await asyncio.to_thread(answers_ok, f"https://127.0.0.1:{server.port}/readyz")

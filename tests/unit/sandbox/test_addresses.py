@@ -34,6 +34,11 @@ def test_the_first_secret_ends_the_callback_url_and_is_not_shown() -> None:
     assert "new" not in str(addresses)
 
 
+def test_an_ingest_with_a_certificate_is_called_over_tls() -> None:
+    addresses = addresses_of(settings(ingest_tls_cert="cert.pem", ingest_tls_key="key.pem"))
+    assert addresses.callback_url == "https://127.0.0.1:8080/callbacks"
+
+
 def test_an_ingest_bound_to_one_address_is_called_there() -> None:
     assert addresses_of(settings(ingest_host="192.0.2.7", ingest_port=80)).ingest == "http://192.0.2.7:80"
 
