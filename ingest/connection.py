@@ -272,7 +272,8 @@ class Connection(asyncio.Protocol):
         if self._service.access_log is not None:
             self._service.access_log.refused(self._peer_name(), refused)
         self._hold(0)
-        self._reader.between_requests = True
+        # The connection lingers, and its body is no longer counted as pending.
+        self._reader.abandon()
         self._line.end_with(self._service.answers.refusal(refused))
 
     def _peer_name(self) -> str:

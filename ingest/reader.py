@@ -97,6 +97,11 @@ class RequestReader:
             return self._refused or MALFORMED
         return None if self.between_requests else self._check_unfinished(len(data))
 
+    def abandon(self) -> None:
+        """Let go of the request that was begun: there is nothing to read any more."""
+        self.between_requests = True
+        self._body = b""
+
     def _check_unfinished(self, size: int) -> Refused | None:
         """
         Bound what the parser keeps to itself: half a header line, chunk extensions.
