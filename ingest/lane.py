@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
-from typing import Protocol
+from typing import Final, Protocol
 
 from ingest.admission import Cause
 from ingest.commit_log import CommitLog
@@ -22,6 +22,9 @@ from ingest.metrics import Metrics
 from streams.contract.topics import Topic
 
 logger = logging.getLogger(__name__)
+
+_GOOD_TIME_S: Final = 0.8
+_USUAL_ACK_S: Final = 0.05
 
 
 class Outcome(StrEnum):
@@ -81,6 +84,16 @@ class Cargo:
     count_stored: Callable[[Batch], None]
 
 
+def room_at(ack_s: float) -> int:
+    """
+    Return how many bytes may wait while an acknowledgement takes that long.
+
+    So many full envelopes that the last of them, behind the one in the air, is acknowledged in good time; one always.
+    What came beyond that would be answered late or not at all: better told at once.
+    """
+    return RECORD_BYTES * max(1, int(_GOOD_TIME_S / ack_s) - 1)
+
+
 class Lane:
     """
     The group commit of one partition (or, without a partition, of one topic).
@@ -102,6 +115,7 @@ class Lane:
         self._flight: Batch | None = None
         self._left = 0.0
         self._idle: asyncio.Future[None] | None = None
+        self._room = room_at(_USUAL_ACK_S)
         self.failed_at: float | None = None
         self.stuck = False
         self.dead = False
@@ -111,6 +125,11 @@ class Lane:
         """For people: the topic, and the partition when it is given."""
         suffix, partition = self._cargo.topic.suffix, self._cargo.partition
         return suffix if partition is None else f"{suffix} {partition}"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether whoever came now would wait too long for his turn."""
+        return self._waiting.size >= self._room
 
     def add(self, body: bytes, key: str, waiter: Waiter, now: float) -> None:
         """Take one callback and its key, or a rejection and its reason; `now` is monotonic, in seconds."""
@@ -174,7 +193,9 @@ class Lane:
             if not flight.abandoned:
                 self._fail(flight)
             return
-        self._metrics.acknowledged(len(flight.bodies), flight.size, monotonic() - self._left)
+        took = monotonic() - self._left
+        self._room = room_at(took)
+        self._metrics.acknowledged(len(flight.bodies), flight.size, took)
         if flight.abandoned:
             self._metrics.stored_late(len(flight.bodies))
             return

@@ -74,11 +74,11 @@ class Publisher:
     def lane_for(self, key: str) -> Lane | Cause:
         """Return where the callback with this key may be added now, or the cause why it may not."""
         lane = self._raw[partition_of(key, self._partitions)]
-        return lane if self._takes(lane) else self._cause()
+        return lane if self._takes(lane) else self._cause(lane)
 
     def lane_for_rejections(self) -> Lane | Cause:
         """Return where a rejection may be added now, or the cause why it may not."""
-        return self._rejected if self._takes(self._rejected) else self._cause()
+        return self._rejected if self._takes(self._rejected) else self._cause(self._rejected)
 
     def has_room(self, size: int) -> bool:
         """Return whether that many bytes more stay within the limit."""
@@ -106,10 +106,12 @@ class Publisher:
     def _takes(self, lane: Lane) -> bool:
         if lane.stuck or lane.dead or self._log.trouble is not None:
             return False
-        return self.pending.size < self._max_pending_bytes
+        return self.pending.size < self._max_pending_bytes and not lane.is_full
 
-    def _cause(self) -> Cause:
-        return Cause.OVERLOAD if self.pending.size >= self._max_pending_bytes else Cause.KAFKA
+    def _cause(self, lane: Lane) -> Cause:
+        if self.pending.size >= self._max_pending_bytes or lane.is_full:
+            return Cause.OVERLOAD
+        return Cause.KAFKA
 
     def _count_callbacks(self, batch: Batch) -> None:
         self.metrics.stored_callbacks(len(batch.bodies))

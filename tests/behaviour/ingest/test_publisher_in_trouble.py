@@ -9,10 +9,11 @@ import pytest
 
 from ingest.admission import Cause
 from ingest.commit_log import MemoryCommitLog
-from ingest.envelope import Record
-from ingest.lane import Lane, Outcome
+from ingest.envelope import RECORD_BYTES, Record
+from ingest.lane import Lane, Outcome, room_at
 from ingest.metrics import Metrics
 from ingest.publisher import Publisher, Terms
+from streams.contract.keys import partition_of
 from streams.contract.topics import CALLBACKS_RAW, Topic
 from tests.support.wait import eventually_async
 
@@ -131,6 +132,27 @@ async def test_beyond_the_limit_nothing_is_taken_until_there_is_room(
     log.release()
     await eventually_async(lambda: client.outcomes)
     assert isinstance(publisher.lane_for("key"), Lane)
+
+
+@pytest.mark.parametrize(("ack_s", "envelopes"), [(0.001, 799), (0.05, 15), (0.1, 7), (0.3, 1), (2.0, 1)])
+def test_as_many_envelopes_may_wait_as_leave_in_good_time(ack_s: float, envelopes: int) -> None:
+    assert room_at(ack_s) == envelopes * RECORD_BYTES
+
+
+async def test_a_lane_that_is_full_takes_nothing_until_it_moves(log: MemoryCommitLog) -> None:
+    publisher = Publisher(log, Metrics(), Terms(2, flush_s=0.0, ack_timeout_s=1.5, max_pending_bytes=64 << 20))
+    publisher.start()
+    log.hold()
+    clients = [post(publisher, b"x" * RECORD_BYTES)]
+    await eventually_async(lambda: publisher._raw[partition_of("key", 2)]._flight is not None)
+    clients += [post(publisher, b"x" * RECORD_BYTES) for _ in range(15)]
+    assert publisher.lane_for("key") is Cause.OVERLOAD
+    other = next(key for key in map(str, range(99)) if partition_of(key, 2) != partition_of("key", 2))
+    assert isinstance(publisher.lane_for(other), Lane)
+    log.release()
+    await eventually_async(lambda: all(client.outcomes for client in clients))
+    assert isinstance(publisher.lane_for("key"), Lane)
+    await publisher.stop()
 
 
 async def test_a_log_in_trouble_takes_nothing(log: MemoryCommitLog, publisher: Publisher) -> None:
