@@ -117,6 +117,7 @@ class Load:
     refused: int = 0
     cut: int = 0
     slowest_s: float = 0.0
+    stored_s: list[float] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _ended: bool = False
 
@@ -128,6 +129,10 @@ class Load:
         """End, each client after its answer."""
         self._ended = True
         await asyncio.wait_for(asyncio.gather(*self._tasks), 15)
+
+    def p99(self) -> float:
+        """Return how long nearly all of those who were answered 200 waited at most."""
+        return sorted(self.stored_s)[len(self.stored_s) * 99 // 100]
 
     async def _client(self) -> None:
         loop = asyncio.get_running_loop()
@@ -154,10 +159,12 @@ class Load:
         key = str(uuid4())
         body = body_of(key)
         head = f"POST {self.path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+        began = asyncio.get_running_loop().time()
         writer.write(head.encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")
         if answer.startswith(b"HTTP/1.1 200"):
             self.stored.append(key)
+            self.stored_s.append(asyncio.get_running_loop().time() - began)
         else:
             self.refused += 1
             await asyncio.sleep(0.05)

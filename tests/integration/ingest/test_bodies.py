@@ -10,6 +10,7 @@ import pytest
 
 from streams.contract.records import Reason, Rejection
 from tests.integration.ingest.wire import PATH, SECRET, Server, post
+from tests.support.mutation import mutated
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.json"))
 
@@ -130,20 +131,3 @@ async def test_mutated_callbacks_end_up_in_the_one_topic_or_the_other(server: Se
     assert len(server.callbacks) + len(server.rejections) == len(posted)
     for callback in server.callbacks:
         assert orjson.loads(orjson.dumps(callback)) == callback
-
-
-def mutated(chance: random.Random, body: bytes) -> bytes:
-    """Return a callback with some bytes changed, lost, doubled or put in."""
-    data = bytearray(body)
-    for _ in range(chance.randrange(4)):
-        place = chance.randrange(len(data) + 1)
-        match chance.randrange(4):
-            case 0:
-                data[place : place + 1] = bytes([chance.randrange(256)])
-            case 1:
-                del data[place : place + chance.randrange(40)]
-            case 2:
-                data[place:place] = data[place : place + chance.randrange(40)]
-            case _:
-                data[place:place] = chance.choice([b"[", b"{", b'"', b"\\", b"\x00", b",", b"null", b"\xff", b"]}"])
-    return bytes(data)
