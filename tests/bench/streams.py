@@ -19,6 +19,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from urllib.request import urlopen
@@ -164,21 +166,41 @@ class Job:
 
     def measure(self, process: Process, wanted: int) -> Figures:
         """Measure from the first callback to the last: starting Python and joining a group are not the job."""
-        process.wait_until(_slowly(lambda: self.accepted() > 0), _DEADLINE_S)
-        first, started, cpu = self.accepted(), time.monotonic(), measuring.cpu_seconds(process.pid)
-        process.wait_until(_slowly(lambda: self.accepted() >= wanted), _DEADLINE_S)
-        seconds, used = time.monotonic() - started, measuring.cpu_seconds(process.pid) - cpu
-        return Figures(wanted - first, seconds, used, measuring.peak_mb(process.pid))
+        samples = self.watch(process, wanted)
+        return stretch(samples, samples[0].accepted, samples[-1].accepted)
+
+    def watch(self, process: Process, wanted: int) -> list["Sample"]:
+        """Look at a worker a few times a second, from its first callback until it has taken in so many."""
+        samples: list[Sample] = []
+
+        def is_done() -> bool:
+            # Each answer costs the worker time that is not the job's.
+            time.sleep(_EVERY_S)
+            accepted = self.accepted()
+            if accepted:
+                cpu, rss = measuring.cpu_seconds(process.pid), measuring.peak_mb(process.pid)
+                samples.append(Sample(accepted, time.monotonic(), cpu, rss))
+            return accepted >= wanted
+
+        process.wait_until(is_done, _DEADLINE_S)
+        return samples
 
 
-def _slowly(ready: Callable[[], bool]) -> Callable[[], bool]:
-    """Ask a few times a second: answering costs the worker time that is not the job's."""
+@dataclass(frozen=True)
+class Sample:
+    """What a worker had done at a moment."""
 
-    def asked() -> bool:
-        time.sleep(_EVERY_S)
-        return ready()
+    accepted: int
+    at: float
+    cpu: float
+    rss: int
 
-    return asked
+
+def stretch(samples: list[Sample], first: int, last: int) -> Figures:
+    """Return the figures between the samples that are nearest to two numbers of callbacks."""
+    begin = min(samples, key=lambda sample: abs(sample.accepted - first))
+    end = min(samples, key=lambda sample: abs(sample.accepted - last))
+    return Figures(end.accepted - begin.accepted, end.at - begin.at, end.cpu - begin.cpu, end.rss)
 
 
 def cost(bench: Bench, given: argparse.Namespace) -> None:
@@ -211,11 +233,12 @@ def growth(bench: Bench, given: argparse.Namespace) -> None:
     job = bench.job()
     bodies = (one for one, _ in zip(callbacks.lives(given.messages * 3), range(given.messages), strict=False))
     written = callbacks.fill(bench.servers, job.prefix, bodies, 50)
-    say(measuring.HEADING)
     with job.worker() as process:
-        for share in (0.01, 0.1, 0.3, 0.6, 1.0):
-            figures = job.measure(process, int(written * share))
-            say(figures.row(f"until {int(written * share):,} SMS"))
+        samples = job.watch(process, written)
+    say(measuring.HEADING)
+    ends = [int(written * share) for share in (0.02, 0.2, 0.4, 0.6, 0.8, 1.0)]
+    for first, last in pairwise(ends):
+        say(stretch(samples, first, last).row(f"from {first:,} to {last:,} SMS"))
 
 
 def recovery(bench: Bench, given: argparse.Namespace) -> None:
