@@ -4,6 +4,7 @@ The app: Faust with a flush before every commit, and no commit beyond what is du
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from inspect import iscoroutine
 from typing import Any, Final, cast
 
 import faust
@@ -12,9 +13,11 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, P
 from faust.types import TP
 from faust.types.transports import TransportT
 from mode import Service
+from mode.services import WaitResults
 
 from streams.state import internals
 from streams.state.batches import MAX_BATCH_BYTES
+from streams.state.handover import begin
 from streams.state.ownership import PULSE_SECONDS, Ownership
 from streams.state.recovery import BulkRecovery, BulkTableManager
 from streams.state.table import CheckpointedTable
@@ -57,6 +60,23 @@ class ClampingConsumer(Consumer):
         # Changed in place: Faust remembers this very dictionary as committed.
         clamp(cast("dict[TP, int]", offsets), cast("CheckpointedApp", self.app).checkpointed)
         return await super()._commit(offsets) if offsets else False
+
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ANN401, ASYNC109 - as mode has it
+        """
+        Do the same as Faust does, but without tasks when the first of the coroutines ends without waiting.
+
+        The others only tell why to give up waiting for it.
+        """
+        first, *others = coros
+        if timeout is not None or not iscoroutine(first):
+            return await super().wait_first(*coros, timeout=timeout)
+        begun = begin(first)
+        if begun is not None:
+            return await super().wait_first(begun, *others)
+        for other in others:
+            if iscoroutine(other):
+                other.close()
+        return WaitResults([first], [None], stopped=False)
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)

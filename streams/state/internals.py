@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PRIVATE_NAMES: Final = (
     ("faust.app.base", "App", ("_new_transport", "_new_producer_transport")),
-    ("faust.transport.consumer", "Consumer", ("_commit", "_committed_offset")),
+    ("faust.transport.consumer", "Consumer", ("_commit", "_committed_offset", "wait_first")),
     ("faust.transport.consumer", "ThreadDelegateConsumer", ("_thread",)),
     ("faust.transport.drivers.aiokafka", "Consumer", ("_new_consumer_thread",)),
     ("faust.transport.drivers.aiokafka", "AIOKafkaConsumerThread", ("_create_worker_consumer", "_consumer")),
