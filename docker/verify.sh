@@ -12,7 +12,10 @@ readonly ROUTEE_WAITS=2
 export CLICKHOUSE_PASSWORD=verify INGEST_SECRETS=verify SETTINGS_FILE=/dev/null
 export INGEST_PUBLISHED=127.0.0.1:0 CLICKHOUSE_PUBLISHED_PORT=0
 
-compose() { docker compose --progress quiet --file compose.yaml --file compose.faults.yaml "$@"; }
+# The project is named here: the volumes go at the end, and a COMPOSE_PROJECT_NAME from outside could name other ones.
+compose() {
+    docker compose --progress quiet --project-name routee-faults --file compose.yaml --file compose.faults.yaml "$@"
+}
 
 say() { printf '%3d s  %s\n' "$SECONDS" "$*"; }
 
