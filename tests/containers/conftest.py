@@ -4,6 +4,7 @@ The image and the stack that the tests of containers share, and the figures they
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,11 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.image import DockerImage
 
 from tests.containers.engine import ROOT, Images, images, problem
+from tests.containers.project import Project
 from tests.containers.stack import Stack
 
+# Reads `env_file` with `required`, `!reset` and `!override`.
+_OLDEST_COMPOSE: Final = (2, 24)
 _FIGURES: Final = pytest.StashKey[dict[str, str]]()
 
 
@@ -48,12 +52,18 @@ def official() -> Images:
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a copy of what the image is made of, which stays the same while somebody works on the checkout."""
+    """
+    Give a copy of what the image is made of, which stays the same while somebody works on the checkout.
+
+    Its programs are for their owner's eyes only, as in a checkout that was made with the umask 077.
+    """
     copy = tmp_path_factory.mktemp("sources")
     for name in ("docker", "ingest", "sandbox", "sinks", "streams"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".env"))
     for name in (".dockerignore", "LICENSE", "README.md", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, copy / name)
+    for file in (*copy.rglob("*.py"), *copy.rglob("*.sql")):
+        file.chmod(0o600)
     return copy
 
 
@@ -73,6 +83,24 @@ def image(official: Images, sources: Path, figures: dict[str, str]) -> str:
     with built:
         figures["image built"] = f"in {time.monotonic() - began:.1f} s"
     return tag
+
+
+@pytest.fixture(scope="session")
+def compose(official: Images) -> str:  # noqa: ARG001 - where no engine is, Compose is of no use
+    """Give the command's name when it is there and new enough to read the files."""
+    asked = subprocess.run(["docker", "compose", "version", "--short"], capture_output=True, text=True, check=False)
+    version = tuple(int(part) for part in asked.stdout.strip().removeprefix("v").split(".")[:2] if part.isdigit())
+    if version < _OLDEST_COMPOSE:
+        pytest.skip("needs `docker compose` 2.24 or later")
+    return "docker compose"
+
+
+@pytest.fixture
+def project(compose: str, sources: Path, image: str, official: Images, tmp_path: Path) -> Iterator[Project]:  # noqa: ARG001
+    """Give a shell in a copy of `docker/`; what Compose has started there is removed at the end."""
+    shutil.copytree(sources, tmp_path / "project")
+    with Project(tmp_path / "project" / "docker", image, official) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

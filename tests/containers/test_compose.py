@@ -1,27 +1,15 @@
 """
-The compose files as Docker Compose reads them, and the proof that verify.sh gives.
+The compose files as Docker Compose reads and merges them.
 """
 
 import json
 import os
 import subprocess
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
-from tests.containers.engine import DOCKER, Images
-
-_OLDEST: Final = (2, 24)
-
-
-@pytest.fixture(scope="module")
-def compose(official: Images) -> str:  # noqa: ARG001 - where no engine is, Compose is of no use
-    """Give the command's name when it is there and new enough to read the files."""
-    asked = subprocess.run(["docker", "compose", "version", "--short"], capture_output=True, text=True, check=False)
-    version = tuple(int(part) for part in asked.stdout.strip().removeprefix("v").split(".")[:2] if part.isdigit())
-    if version < _OLDEST:
-        pytest.skip("needs `docker compose` 2.24 or later")
-    return "docker compose"
+from tests.containers.engine import DOCKER
 
 
 def merged(command: str, *files: str, **environment: str) -> dict[str, Any]:
@@ -61,17 +49,39 @@ def test_every_program_runs_twice_when_scaled(compose: str) -> None:
     assert services["schema"]["environment"]["CLICKHOUSE_CLUSTER"] == "routee"
 
 
-@pytest.mark.timeout(420)
-def test_a_cut_wire_loses_nothing(compose: str, image: str, official: Images) -> None:
-    """verify.sh: good callbacks, the wire to Kafka cut, refused ones, the wire restored, the refused ones again."""
-    assert compose
-    environment = {
-        **os.environ,
-        "ROUTEE_IMAGE": image,
-        "KAFKA_IMAGE": official.kafka,
-        "CLICKHOUSE_IMAGE": official.clickhouse,
+def test_the_second_replica_differs_in_nothing_but_its_name(compose: str) -> None:
+    services = merged(compose, "compose.yaml", "compose.scale.yaml")["services"]
+    first, second = services["clickhouse"], services["clickhouse-2"]
+    assert first["environment"].pop("REPLICA") == "clickhouse-1"
+    assert second["environment"].pop("REPLICA") == "clickhouse-2"
+    for same in ("environment", "image", "healthcheck", "mem_limit", "restart", "depends_on"):
+        assert first[same] == second[same], same
+    folders, settings = ({mount["target"]: mount["source"] for mount in each["volumes"]} for each in (first, second))
+    assert folders.pop("/var/lib/clickhouse") != settings.pop("/var/lib/clickhouse")
+    assert folders == settings
+    assert "ports" not in second
+
+
+def test_either_replica_answers_to_the_name_that_the_programs_have(compose: str) -> None:
+    """The name of a service is its own; the other's is an alias. And each has the one that replicas.xml calls it by."""
+    services = merged(compose, "compose.yaml", "compose.scale.yaml")["services"]
+    assert services["sinks-clickhouse"]["environment"]["CLICKHOUSE_URL"] == "http://clickhouse:8123"
+    assert services["clickhouse-2"]["networks"]["default"]["aliases"] == ["clickhouse"]
+    assert services["clickhouse"]["networks"]["default"]["aliases"] == ["clickhouse-1"]
+
+
+def test_whatever_is_added_for_scale_has_limits_health_and_a_restart_policy(compose: str) -> None:
+    """The programs' health check is the image's."""
+    whole = merged(compose, "compose.yaml", "compose.scale.yaml")
+    for name, service in whole["services"].items():
+        assert service["mem_limit"], name
+        assert service["restart"] in ("unless-stopped", "on-failure"), name
+        assert service["logging"]["options"]["max-size"], name
+        assert "healthcheck" in service or "routee-callbacks" in service["image"], name
+    volumes = {
+        mount["source"]
+        for service in whole["services"].values()
+        for mount in service.get("volumes", ())
+        if mount["type"] == "volume"
     }
-    script = [str(DOCKER / "verify.sh"), "--no-build", "--pull", "never"]
-    done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False, timeout=400)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "nothing lost" in done.stdout
+    assert volumes == set(whole["volumes"])

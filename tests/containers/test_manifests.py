@@ -4,6 +4,7 @@ What the container files say agrees with the programs: commands, settings, ports
 
 import re
 import tomllib
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from typing import Any
 
@@ -134,3 +135,34 @@ def test_nothing_is_published_beyond_this_host() -> None:
     for name, service in services().items():
         for port in service.get("ports", ()):
             assert "127.0.0.1:" in port, name
+
+
+def test_the_replicas_are_where_their_configuration_says() -> None:
+    """The cluster that the schema is made on, its hosts and its keeper are services of compose.scale.yaml."""
+    scale = compose("compose.scale.yaml")
+    services = scale["services"]
+    replicas = ET.parse(DOCKER / "clickhouse" / "replicas.xml")  # noqa: S314 - our own file
+    keeper = ET.parse(DOCKER / "clickhouse" / "keeper.xml")  # noqa: S314 - our own file
+
+    cluster = replicas.find("remote_servers/*")
+    assert cluster is not None
+    assert scale["x-program"]["environment"]["CLICKHOUSE_CLUSTER"] == f"${{CLICKHOUSE_CLUSTER-{cluster.tag}}}"
+    hosts = {host.text for host in cluster.iter("host")}
+    assert hosts == {services[name]["environment"]["REPLICA"] for name in ("clickhouse", "clickhouse-2")}
+    assert hosts <= {*services, *services["clickhouse"]["networks"]["default"]["aliases"]}
+
+    assert replicas.findtext("zookeeper/node/host") == "keeper"
+    assert keeper.findtext(".//raft_configuration/server/hostname") == "keeper"
+    assert replicas.findtext("zookeeper/node/port") == keeper.findtext("keeper_server/tcp_port")
+    asked = keeper.findtext("keeper_server/http_control/port")
+    assert f"http://127.0.0.1:{asked}/ready" in services["keeper"]["healthcheck"]["test"][1]
+
+
+def test_the_replicas_name_themselves() -> None:
+    """Each takes its name from the environment; what it keeps in the keeper and is reached by both go by that."""
+    replicas = ET.parse(DOCKER / "clickhouse" / "replicas.xml")  # noqa: S314 - our own file
+    for path in ("macros/replica", "interserver_http_host"):
+        named = replicas.find(path)
+        assert named is not None, path
+        assert named.get("from_env") == "REPLICA", path
+    assert replicas.findtext("macros/shard")

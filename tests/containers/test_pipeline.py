@@ -3,10 +3,6 @@ Callbacks through containers: nothing is lost, nothing is counted twice, also wh
 """
 
 import shlex
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +11,10 @@ import pytest
 from sandbox.audit.audit import audit
 from sandbox.audit.topics import values
 from sandbox.emulator.ledger import read_ledger
+from tests.containers.emulator import routee
 from tests.containers.stack import Stack
 from tests.support.wait import eventually
 
-_EMULATOR: Final = str(Path(sys.executable).with_name("routee-sandbox"))
 _COUNT_ROWS: Final = """
 import pathlib, pyarrow.parquet
 files = pathlib.Path('/var/lib/routee/files/sms_status').rglob('*.parquet')
@@ -26,24 +22,12 @@ print(sum(pyarrow.parquet.read_metadata(file).num_rows for file in files))
 """
 
 
-@contextmanager
-def routee(stack: Stack, ledger: Path, *options: str) -> Iterator[None]:
-    """Post the emulator's traffic while the block runs, and after it until everything was accepted."""
-    command = [_EMULATOR, "emulate", "--url", stack.callback_url, "--ledger", str(ledger), *options]
-    with subprocess.Popen(command) as emulator:
-        try:
-            yield
-            assert emulator.wait(timeout=100) == 0
-        finally:
-            emulator.kill()
-
-
 @pytest.mark.timeout(300)
 def test_what_was_accepted_is_what_clickhouse_shows(stack: Stack, tmp_path: Path, figures: dict[str, str]) -> None:
     """Accepted = applied + duplicate + stale + conflict + report + rejected, and every cell agrees with the ledger."""
     ledger = tmp_path / "ledger.ndjson"
     options = shlex.split("--campaigns 3 --recipients 40 --singles 30 --strategy mixed --rate 200 --malformed 0.02")
-    with routee(stack, ledger, *options):
+    with routee(stack.callback_url, ledger, *options):
         pass
     oracle = read_ledger(ledger)
     found = audit(oracle, stack.sources(), quiet_seconds=8.0, deadline_seconds=90.0)
@@ -72,7 +56,7 @@ def test_every_container_is_replaced_while_callbacks_come(stack: Stack, tmp_path
     """
     ledger = tmp_path / "ledger.ndjson"
     options = shlex.split("--seed 2 --campaigns 2 --recipients 300 --singles 0 --rate 60 --retry-scale 0.05")
-    with routee(stack, ledger, *options):
+    with routee(stack.callback_url, ledger, *options):
         codes = {name: stack.replace(name) for name in ("sinks-clickhouse", "sinks-files", "streams", "ingest")}
     assert set(codes.values()) == {0}, codes
     mine = read_ledger(ledger)

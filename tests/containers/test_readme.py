@@ -1,0 +1,78 @@
+"""
+The commands of docker/README.md, run as they stand.
+"""
+
+from typing import Final
+
+import pytest
+
+from tests.containers.engine import DOCKER
+from tests.containers.project import Project
+from tests.e2e.markdown import blocks
+from tests.support.wait import eventually
+
+_README: Final = DOCKER / "README.md"
+_START: Final = "The pipeline as containers"
+_UPGRADE: Final = "Upgrade without losing a callback"
+# Whoever types these has the variables of `.env` in the shell.
+_SETTINGS: Final = "[ ! -e .env ] || . ./.env\n"
+
+
+def steps() -> list[str]:
+    """What is typed one after the other: start, send, look, break, stop."""
+    (block,) = blocks(_README, _START, "sh")
+    return block.split("\n\n")
+
+
+def upgrade() -> str:
+    """What is typed for an upgrade, except the build: the image is there, under the name that ROUTEE_IMAGE says."""
+    (block,) = blocks(_README, _UPGRADE, "sh")
+    build, *rest = block.splitlines()
+    assert build.startswith("docker compose build ")
+    return "\n".join(rest)
+
+
+def here(project: Project, step: str) -> str:
+    """The same step for a machine on which the usual ports may be taken."""
+    published = {"127.0.0.1:8080": project.ingest, "127.0.0.1:8123": project.clickhouse}
+    for usual, own in published.items():
+        step = step.replace(usual, own)
+    return _SETTINGS + step
+
+
+@pytest.mark.timeout(600)
+def test_start_send_look_break_upgrade_and_stop(project: Project) -> None:
+    """Each command ends well and shows what it says; verify.sh loses nothing, and leaves this pipeline alone."""
+    start, send, look, break_, stop = (here(project, step) for step in steps())
+
+    project.run(start)
+    assert "HTTP/1.1 200" in project.run(send)
+    seen = eventually(lambda: _with_row(project.run(look)), deadline=60, every=1)
+    assert '"sms_key":"s-1"' in seen
+    assert "healthy" in seen
+
+    assert "nothing lost" in project.run(break_)
+    assert "HTTP/1.1 200" in project.run(send)
+    project.run(here(project, upgrade()))
+    assert "HTTP/1.1 200" in project.run(send)
+    eventually(lambda: _with_row(project.run(look)), deadline=60, every=1)
+
+    project.run(stop)
+    project.run(start.replace("> .env", "> /dev/null"))
+    eventually(lambda: _with_row(project.run(look)), deadline=60, every=1)
+
+
+def _with_row(seen: str) -> str:
+    """What was seen, once ClickHouse has the one row of the one SMS."""
+    return seen if seen.count("Row ") == 1 and "s-1" in seen else ""
+
+
+def test_the_first_block_is_read_at_one_sitting() -> None:
+    assert len("\n\n".join(steps()).splitlines()) <= 30
+    assert [step.lstrip("# ").split()[0].rstrip(".:,") for step in steps()] == [
+        "Start",
+        "Send",
+        "Look",
+        "Break",
+        "Stop",
+    ]
