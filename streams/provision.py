@@ -19,7 +19,9 @@ from streams.errors import CertificatesError, KafkaUnreachableError, TopicsDiffe
 
 _BOOTSTRAP_MS: Final = 5_000
 _REQUEST_MS: Final = 15_000
-_AT_LEAST: Final = frozenset({"retention.ms", "min.compaction.lag.ms", "max.message.bytes", "min.insync.replicas"})
+_AT_LEAST: Final = frozenset(
+    {"retention.ms", "delete.retention.ms", "min.compaction.lag.ms", "max.message.bytes", "min.insync.replicas"}
+)
 """Of these an operator may want more than the contract; -1 is no limit."""
 
 _SAFE_REPLICATION: Final = 3

@@ -2,7 +2,7 @@
 Stage 2, `track_campaign`: partial counts and reports become the progress of each campaign.
 
 A record of the partials topic has lines of two kinds: `{"partition", "generation", "counts"}` (absolute counts of one
-source partition) and `{"partition", "campaign", "place", "received", "report"}`.
+source partition) and `{"partition", "generation", "campaign", "place", "received", "report"}`.
 """
 
 from collections.abc import Collection
@@ -41,7 +41,8 @@ class CampaignStage:
         Counts are kept when their generation and `v` are larger, a report when it lies further than the last one:
         what comes again changes nothing, not even the revision.
         """
-        rejections = (_take_guarded(rows, partition, offset, line) for line in value.split(b"\n"))
+        revised: set[bytes] = set()
+        rejections = (_take_guarded(rows, partition, offset, line, revised) for line in value.split(b"\n"))
         return [rejection for rejection in rejections if rejection is not None]
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
@@ -50,15 +51,21 @@ class CampaignStage:
         return [_output(campaign) for campaign in campaigns if campaign is not None]
 
 
-def _take_guarded(rows: Rows, partition: int, offset: int, line: bytes) -> Output | None:
+def _take_guarded(rows: Rows, partition: int, offset: int, line: bytes, revised: set[bytes]) -> Output | None:
     try:
-        campaign = _taken(rows, offset, orjson.loads(line))
+        campaign = _taken(rows, orjson.loads(line))
     except Exception as error:  # noqa: BLE001
         # The topic is our own: what can not be read there was written by a bug, and must not stop the others.
         detail = f"{type(error).__name__} for offset {offset} of {CAMPAIGN_PARTIALS.suffix}[{partition}]"
         return rejection(Refusal(Reason.BUG, detail), line, rows.get(CLOCK_KEY) or 0, _place_in(line))
     if campaign is not None:
-        rows.put(campaign_key(campaign["id"]), campaign)
+        key = campaign_key(campaign["id"])
+        if key not in revised:
+            # The offset of the record, plus one: the same in every replay, however many of its lines change the row.
+            # Should the topic be made anew, its offsets begin at 0 again; then the revision still grows.
+            campaign["revision"] = max(offset, campaign["revision"]) + 1
+            revised.add(key)
+        rows.put(key, campaign)
         rows.put(CLOCK_KEY, max(rows.get(CLOCK_KEY) or 0, campaign["last"]))
     return None
 
@@ -80,14 +87,14 @@ def _place_in(value: bytes) -> tuple[int, int, int] | None:
             return None
 
 
-def _taken(rows: Rows, offset: int, record: dict[str, Any]) -> Campaign | None:
+def _taken(rows: Rows, record: dict[str, Any]) -> Campaign | None:
     if "report" in record:
-        return _take_report(rows, offset, record)
+        return _take_report(rows, record)
     counts: Any = {**record["counts"], "generation": record["generation"]}
-    return _take_counts(rows, offset, str(record["partition"]), counts)
+    return _take_counts(rows, str(record["partition"]), counts)
 
 
-def _take_counts(rows: Rows, offset: int, source: str, counts: Source) -> Campaign | None:
+def _take_counts(rows: Rows, source: str, counts: Source) -> Campaign | None:
     row = _row(rows, counts["id"], counts["first"])
     known = row["sources"].get(source)
     if known is not None and (known["generation"], known["v"]) >= (counts["generation"], counts["v"]):
@@ -98,25 +105,26 @@ def _take_counts(rows: Rows, offset: int, source: str, counts: Source) -> Campai
         "first": min(row["first"], counts["first"]),
         "last": max(row["last"], counts["last"]),
     }
-    return _revised(row, offset, counts["last"])
+    return _with_end(row, counts["last"])
 
 
-def _take_report(rows: Rows, offset: int, record: dict[str, Any]) -> Campaign | None:
-    place, received = record["place"], record["received"]
+def _take_report(rows: Rows, record: dict[str, Any]) -> Campaign | None:
+    generation, place, received = record["generation"], record["place"], record["received"]
     row = _row(rows, record["campaign"], received)
     last = row["report_place"]
-    if last is not None and last[0] == place[0] and last >= place:
+    if last is not None and last[0] == place[0] and (row["report_generation"], last) >= (generation, place):
         return None
     report = newer(row["report"], record["report"])
     row = {
         **row,
         "report": report or row["report"],
+        "report_generation": generation,
         "report_place": place,
         "stale_reports": row["stale_reports"] + (report is None),
         "first": min(row["first"], received),
         "last": max(row["last"], received),
     }
-    return _revised(row, offset, received)
+    return _with_end(row, received)
 
 
 def _row(rows: Rows, campaign: str, received: int) -> Campaign:
@@ -125,6 +133,7 @@ def _row(rows: Rows, campaign: str, received: int) -> Campaign:
         revision=0,
         sources={},
         report=None,
+        report_generation=0,
         report_place=None,
         stale_reports=0,
         first=received,
@@ -133,15 +142,6 @@ def _row(rows: Rows, campaign: str, received: int) -> Campaign:
     )
 
 
-def _revised(row: Campaign, offset: int, received: int) -> Campaign:
-    """
-    Give the row the revision that its content has in every replay: the offset of the record it took in, plus one.
-
-    Should the partials topic be made anew, its offsets begin at 0 again; then the revision still grows.
-    """
+def _with_end(row: Campaign, received: int) -> Campaign:
     ended = is_ended(row["report"], totals(row["sources"].values()))
-    return {
-        **row,
-        "revision": max(offset, row["revision"]) + 1,
-        "finished": (row["finished"] or received) if ended else 0,
-    }
+    return {**row, "finished": (row["finished"] or received) if ended else 0}

@@ -32,9 +32,14 @@ _UNDATED_STEP_MS: Final = 3_600_000
 
 
 def advanced(clock: int, date: int, received: int) -> int:
-    """Return stream time (ms) after a callback with this date (NO_DATE for none), received at this time."""
+    """
+    Return stream time (ms) after a callback with this date (NO_DATE for none), received at this time.
+
+    A believed date is at most minutes after the receipt. It counts whole: a message must not be forgotten before its
+    own date is old enough to be refused.
+    """
     if date:
-        return max(clock, min(date, received))
+        return max(clock, date)
     return max(clock, received) if not clock or received <= clock + _UNDATED_STEP_MS else clock
 
 

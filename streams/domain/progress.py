@@ -29,6 +29,8 @@ class Campaign(TypedDict):
     sources: dict[str, Source]
     """Source partition → its newest counts."""
     report: Report | None
+    report_generation: int
+    """Of the rows beside which the last report was taken in; see `Source`."""
     report_place: list[int] | None
     """[partition, offset, index] of the last report taken in, stale ones included."""
     stale_reports: int

@@ -157,6 +157,7 @@ class _Intake:
     def _report_output(self, index: int, read: Read) -> Output:
         value = {
             "partition": self._partition,
+            "generation": self._rows.get(GENERATION_KEY) or 0,
             "campaign": read.campaign,
             "place": [self._partition, self._offset, index],
             "received": self._received,

@@ -2,7 +2,8 @@
 The form of SMS callbacks that Routee documents, as types: nearly all bodies are in it, and are read in one step.
 
 A body in any other form (numbers as text, fields of another type, other channels, reports) is not refused by this
-reader, only left to the patient one: `callback.read_callback`. Both give the same callback.
+reader, only left to the patient one: `callback.read_callback`. Both give the same callback, except that this one does
+not look into fields it does not know: what ingest never lets through (bytes that are no UTF-8) goes unseen there.
 """
 
 from typing import Annotated, Final

@@ -18,6 +18,9 @@ MAX_BATCH_BYTES: Final = 15 << 20
 _CHUNK_BYTES: Final = 600_000
 _RECORD_OVERHEAD: Final = 32
 
+_LINES: Final = 100
+"""In one bundle: whoever takes it in changes a row for each line, and all of them have to fit in one checkpoint."""
+
 
 class BatchTooLargeError(Exception):
     """Records that have to be one batch do not fit in one."""
@@ -64,7 +67,8 @@ class Batches:
 
 def bundled(records: Iterable[KeyValue]) -> list[KeyValue]:
     """Return records without keys that have the values of the given ones as lines, in order; none of them is large."""
-    return [(None, b"\n".join(value or b"" for _, value in chunk)) for chunk in _chunks(records)]
+    lines = [[value or b"" for _, value in chunk] for chunk in _chunks(records)]
+    return [(None, b"\n".join(line[at : at + _LINES])) for line in lines for at in range(0, len(line), _LINES)]
 
 
 def _chunks(records: Iterable[KeyValue]) -> Iterator[list[KeyValue]]:

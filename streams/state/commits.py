@@ -46,6 +46,9 @@ class PromptConsumerThread(AIOKafkaConsumerThread):
         return consumer
 
 
+_OF_A_RECORD: Final = 2
+
+
 class ClampingConsumer(Consumer):
     """
     Commits what is durable, at most.
@@ -63,20 +66,19 @@ class ClampingConsumer(Consumer):
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ANN401, ASYNC109 - as mode has it
         """
-        Do the same as Faust does, but without tasks when the first of the coroutines ends without waiting.
+        Hand over a record as Faust does, but without tasks when that ends without waiting.
 
-        The others only tell why to give up waiting for it.
+        Faust asks for it by two coroutines: the handing over, which returns nothing, and one that ends when the flow
+        is suspended. Anything else is waited for by Faust itself.
         """
-        first, *others = coros
-        if timeout is not None or not iscoroutine(first):
+        if timeout is not None or len(coros) != _OF_A_RECORD or not all(map(iscoroutine, coros)):
             return await super().wait_first(*coros, timeout=timeout)
-        begun = begin(first)
+        handing_over, suspended = coros
+        begun = begin(handing_over)
         if begun is not None:
-            return await super().wait_first(begun, *others)
-        for other in others:
-            if iscoroutine(other):
-                other.close()
-        return WaitResults([first], [None], stopped=False)
+            return await super().wait_first(begun, suspended)
+        suspended.close()
+        return WaitResults([handing_over], [None], stopped=self.should_stop)
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)

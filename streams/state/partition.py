@@ -58,6 +58,7 @@ class Partition:
         self._throttle = throttle
         self._source = None if position else origin.topic_id.encode()
         self._outputs: list[Output] = []
+        self._output_bytes = 0
         self._sealed_position = self.applied
         if position is None:
             self.rows.put(GENERATION_KEY, origin.generation)
@@ -69,9 +70,11 @@ class Partition:
 
     def take_in(self, offset: int, value: bytes) -> int:
         """Apply one source record, whole; return how many bytes the next flush has to write for this partition."""
-        self._outputs += self._stage.apply(self.rows, self.number, offset, value)
+        outputs = self._stage.apply(self.rows, self.number, offset, value)
+        self._outputs += outputs
+        self._output_bytes += sum(len(output.value) for output in outputs)
         self.applied = offset
-        return self.rows.size
+        return self.rows.size + self._output_bytes
 
     @property
     def unsealed(self) -> bool:
@@ -95,6 +98,6 @@ class Partition:
             rows[POSITION] = b"%d" % self.applied
             if self._source is not None:
                 rows[SOURCE], self._source = self._source, None
-        self._outputs = []
+        self._outputs, self._output_bytes = [], 0
         self._sealed_position = self.applied
         return Checkpoint(self.number, outputs, rows, self.applied)

@@ -1,5 +1,7 @@
 """One suite for every store: rows, offsets, partitions, and what is found again."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -128,3 +130,34 @@ class TestRocksStore:
         with pytest.raises(Exception, match=r"lock|LOCK"):
             self.reopened(tmp_path)
         first.close(0)
+
+
+_WRITE_AND_DIE = """
+import os, sys
+from pathlib import Path
+from streams.state.rocks import RocksMemory, RocksStore
+
+store = RocksStore(Path(sys.argv[1]), RocksMemory(write_buffer_bytes=1 << 20))
+for partition in (0, 1):
+    store.open(partition)
+for offset in range(3000):
+    for partition in (0, 1):
+        row = b"%d " % offset + os.urandom(500)
+        store.write(partition, {b"k%d" % offset: row, b"last": row, b"k%d" % (offset - 1): None}, offset)
+os._exit(9)
+"""
+
+
+def test_after_a_kill_rows_and_offset_are_of_one_moment(tmp_path: Path) -> None:
+    """Older than what was written, as nothing but the changelog is the log; never rows of one flush beside another's."""
+    died = subprocess.run([sys.executable, "-c", _WRITE_AND_DIE, str(tmp_path)], check=False, timeout=60)
+    assert died.returncode == 9
+    store = RocksStore(tmp_path, RocksMemory())
+    for partition in (0, 1):
+        store.open(partition)
+        offset = store.offset(partition)
+        assert offset is not None
+        assert 0 < offset < 3000
+        assert int((store.read(partition, b"last") or b"").split()[0]) == offset
+        assert [key for key, _ in store.scan(partition, b"k")] == [b"k%d" % offset]
+        store.close(partition)

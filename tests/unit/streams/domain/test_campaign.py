@@ -214,6 +214,37 @@ def test_partials_bundled_in_one_record_give_what_they_give_one_by_one() -> None
         assert one | {"revision": 0} == other | {"revision": 0}
 
 
+def test_a_record_is_one_revision_however_many_of_its_lines_change_the_campaign() -> None:
+    """So a state made anew from the last records has the same revisions."""
+    pipeline, anew = Pipeline(), Pipeline()
+    records = []
+    for number in range(10):
+        pipeline.send(sms_callback(message_id=f"m-{number}"))
+        pipeline.send(campaign_report("Running", {"Delivered": number + 1}))
+        pipeline._collected(pipeline.sms_stage.summarize(pipeline.sms_rows[0], 0, pipeline.sms_rows[0].changed))
+        records.append(b"\n".join(pipeline.partials))
+        pipeline.partials.clear()
+        pipeline.take_partials(records[-1])
+    assert pipeline.campaign()["revision"] == 10
+    anew.partials_taken = 8
+    for record in records[-2:]:
+        anew.take_partials(record)
+    assert anew.campaign()["revision"] == 10
+
+
+def test_reports_of_a_source_made_anew_are_taken_though_their_offsets_begin_again() -> None:
+    pipeline, anew = Pipeline(), Pipeline()
+    for _ in range(50):
+        pipeline.send(campaign_report("Running", {"Delivered": 1}))
+    assert pipeline.campaign()["campaign_status"] == "Running"
+    anew.sms_rows[0] = MemoryRows()
+    anew.sms_rows[0].put(GENERATION_KEY, 1)
+    anew.send(campaign_report("Finished", {"Delivered": 100}))
+    pipeline.partials += anew.partials
+    assert pipeline.campaign()["campaign_status"] == "Finished"
+    assert pipeline.campaign()["is_final"]
+
+
 def test_a_line_that_cannot_be_read_costs_the_others_nothing() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback())

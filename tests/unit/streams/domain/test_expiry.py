@@ -105,6 +105,20 @@ def test_whatever_was_forgotten_is_refused_when_it_comes_again() -> None:
     assert pipeline.tally()["rejected"] == {"expired": 3}
 
 
+def test_a_message_dated_minutes_after_its_receipt_is_not_forgotten_before_its_own_date_is_too_old() -> None:
+    """Clocks differ; forgotten a moment too early, it would begin anew when it comes again, and count twice."""
+    pipeline = Pipeline(Policy(retention_hours=48))
+    received, dated = 599_000, 599_000 + 299_000
+    edge = sms_callback("Delivered", at(dated), message_id="edge", sms_id="edge")
+    pipeline.send(edge, received_at=at(received))
+    due = 600_000 + 48 * HOUR
+    for moment in range(due, due + 600_000, 60_000):
+        name = f"other-{moment}"
+        pipeline.send(sms_callback("Delivered", at(moment), message_id=name, sms_id=name), received_at=at(moment))
+        pipeline.send(edge, received_at=at(moment))
+    assert [record["revision"] for record in pipeline.revisions if record["sms_key"] == "edge"] == [1]
+
+
 def test_time_that_goes_back_forgets_nothing_and_time_without_traffic_forgets_nothing() -> None:
     pipeline = Pipeline(Policy(retention_hours=48))
     pipeline.send(sms_callback(at=at(DAY)), received_at=at(DAY))

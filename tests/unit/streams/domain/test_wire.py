@@ -66,9 +66,10 @@ def test_whatever_the_quick_reader_takes_the_patient_one_reads_alike(changes: di
         holder[field if holder is not body else name] = value
     body = {name: value for name, value in body.items() if value is not ABSENT}
     try:
-        same(body, policy)
+        orjson.dumps(body)
     except TypeError:
         return  # an integer of more than 64 bits, or a lone surrogate: no JSON of ours
+    same(body, policy)
 
 
 @pytest.mark.parametrize("file", sorted(_SAMPLES.glob("case[23]*.json")) + sorted(_SAMPLES.glob("sms-*.json")), ids=str)
@@ -95,3 +96,27 @@ def test_a_report_is_left_to_the_patient_reader() -> None:
 @pytest.mark.parametrize("field", ["smsId", "label", "message", "groups", "operator", "campaignTrackingId"])
 def test_empty_means_absent_to_both(field: str) -> None:
     assert same(sms_callback() | {field: [] if field == "groups" else ""}, Policy())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b'"label":"a","label":"b"',
+        b'"l\\u0061bel":"a"',
+        b'"label":"\\u00e9\\ud83d\\ude00"',
+        b'"latency":-0',
+        b'"latency":1e2',
+        b'"latency":2.50',
+        b'"price":1E-3',
+        b'"price":0.00600000',
+        b'"part":1,"part":2',
+        b' "part" : 2 ,\n"parts":2',
+        b'"x":{"label":"no"},"label":"yes"',
+        b'"messageId":"other"',
+    ],
+)
+def test_json_in_any_spelling_is_read_alike(fields: bytes) -> None:
+    raw = b'{"messageId":"m","status":{"name":"Sent","updatedDate":"2026-11-22T09:16:54Z"},' + fields + b"}"
+    quick = quickly(raw, Policy())
+    assert quick is not None
+    assert quick == patiently(raw, Policy())

@@ -38,3 +38,8 @@ def test_no_bundle_outgrows_a_record() -> None:
 
 def test_no_records_make_no_bundle() -> None:
     assert bundled([]) == []
+
+
+def test_a_bundle_has_a_hundred_lines_at_most() -> None:
+    bundles = bundled([(b"k", b"%d" % number) for number in range(250)])
+    assert [len((value or b"").split(b"\n")) for _, value in bundles] == [100, 100, 50]

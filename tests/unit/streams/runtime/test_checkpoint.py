@@ -55,11 +55,11 @@ class Kafka:
 class Bench:
     """A checkpointer of the toy stage that owns partitions 0 and 1."""
 
-    def __init__(self) -> None:
+    def __init__(self, bundled: frozenset[Topic] = frozenset()) -> None:
         self.events: list[Any] = []
         self.kafka = Kafka(self.events)
         self.store = MemoryStore()
-        spec = Spec("sms", ToySmsStage(), CALLBACKS_RAW, "topic-id", frozenset({SMS_STATUS}))
+        spec = Spec("sms", ToySmsStage(), CALLBACKS_RAW, "topic-id", frozenset({SMS_STATUS}), bundled)
         self.table = Checkpointer(
             spec,
             changelog=CHANGELOG,
@@ -126,6 +126,20 @@ async def test_outputs_go_before_rows_and_rows_before_the_store(bench: Bench) ->
     ]
     assert bench.store.read(0, POSITION) == b"0"
     assert bench.store.offset(0) == 4
+
+
+async def test_what_is_bundled_leaves_as_one_record_for_all_partitions_of_the_source_and_nothing_else_does() -> None:
+    bench = Bench(frozenset({CAMPAIGN_PARTIALS}))
+    for partition in (0, 1):
+        bench.take_in(partition, 0, "a")
+        bench.take_in(partition, 1, "b")
+    await bench.table.flush()
+    outputs = [event for event in bench.events if event[0] in ("sms.status", "campaign.partials")]
+    assert outputs == [
+        ("sms.status", 0, [b"a", b"b"], True),
+        ("campaign.partials", 5, [None], False),
+        ("sms.status", 1, [b"a", b"b"], True),
+    ]
 
 
 async def test_an_offset_is_durable_only_after_the_flush(bench: Bench) -> None:

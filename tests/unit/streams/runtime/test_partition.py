@@ -143,3 +143,11 @@ def test_only_summarized_keys_are_throttled_and_held() -> None:
     assert HELD + b"last" in rows
     assert b"aside" in rows
     assert HELD + b"aside" not in rows
+
+
+def test_what_waits_counts_outputs_as_well_as_rows() -> None:
+    mine = partition()
+    assert mine.take_in(0, b"x" * 100_000) > 200_000
+    assert mine.take_in(1, b"y" * 100_000) > 300_000
+    mine.seal(now=0.0)
+    assert mine.take_in(2, b"") < 1_000
