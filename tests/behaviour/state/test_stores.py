@@ -149,7 +149,7 @@ os._exit(9)
 
 
 def test_after_a_kill_rows_and_offset_are_of_one_moment(tmp_path: Path) -> None:
-    """Older than what was written, as nothing but the changelog is the log; never rows of one flush beside another's."""
+    """Older than what was written, as the changelog is the only log; never the rows of one flush beside another's."""
     died = subprocess.run([sys.executable, "-c", _WRITE_AND_DIE, str(tmp_path)], check=False, timeout=60)
     assert died.returncode == 9
     store = RocksStore(tmp_path, RocksMemory())
