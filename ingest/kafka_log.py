@@ -31,6 +31,29 @@ _HOPELESS_S: Final = 10.0
 _CLOSE_S: Final = 3.0
 
 
+class Failures:
+    """How long appends have failed, and none has succeeded. Times are monotonic, in seconds."""
+
+    def __init__(self) -> None:
+        self._first: float | None = None
+        self._last = 0.0
+
+    def add(self, now: float) -> None:
+        """Take note of an append that failed."""
+        if self._first is None or now - self._last > _HOPELESS_S:  # a lone one of long ago says nothing about now
+            self._first = now
+        self._last = now
+
+    def clear(self) -> None:
+        """Take note of an append that succeeded, or of a new connection."""
+        self._first = None
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether failures were seen for so long that waiting does not help: the time since the last does not count."""
+        return self._first is not None and self._last - self._first > _HOPELESS_S
+
+
 class KafkaCommitLog:
     """
     Appends with acks=all. `run` must be running: it connects, watches, and connects again.
@@ -41,7 +64,7 @@ class KafkaCommitLog:
         self._settings = settings
         self._options = _client_options(settings)
         self._producer: Producer | None = None
-        self._failing_since: float | None = None
+        self._failures = Failures()
         self.trouble: str | None = "not connected to Kafka yet"
 
     async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
@@ -54,9 +77,10 @@ class KafkaCommitLog:
         try:
             await producer.append(topic.name(self._settings.kafka_topic_prefix), partition, records)
         except KafkaError as error:
-            self._failing_since = self._failing_since or monotonic()
+            if producer is self._producer:  # what an earlier connection leaves behind says nothing about this one
+                self._failures.add(monotonic())
             raise NotStoredError(str(error)) from error
-        self._failing_since = None
+        self._failures.clear()
 
     async def run(self) -> None:
         """Stay connected until cancelled; raises TopicsDifferError when waiting cannot help."""
@@ -79,6 +103,7 @@ class KafkaCommitLog:
             await _start(producer, self._settings)
             await verify_topics(producer.client, self._settings)
             await producer.client.set_topics([topic.name(self._settings.kafka_topic_prefix) for topic in TOPICS])
+            self._failures.clear()
             self._producer = producer
             self._note(None)
             await self._watch(producer)
@@ -102,8 +127,7 @@ class KafkaCommitLog:
             missed = missed + 1 if trouble else 0
             if missed != 1:  # one may be missed by chance; lanes notice by themselves when nothing is acknowledged
                 self._note(trouble)
-            if self._failing_since is not None and monotonic() - self._failing_since > _HOPELESS_S:
-                self._failing_since = None
+            if self._failures.hopeless:
                 raise KafkaUnavailableError("Kafka answers and does not acknowledge: connecting anew")
         raise KafkaUnavailableError(self.trouble or "Kafka does not answer")
 

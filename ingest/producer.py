@@ -2,27 +2,40 @@
 Producing with acks=all, straight over aiokafka's client.
 
 aiokafka's own producer has one request under way per broker: whoever comes while it is under way waits for it first,
-and on a slow network that alone takes longer than Routee waits. Here requests to a broker overlap, and what is
-appended in one turn of the event loop shares a request.
+and on a slow network that alone takes longer than Routee waits. Here requests to a broker overlap, each on a connection
+of its own, because a broker handles the requests of one connection one after the other. What is appended in one turn of
+the event loop shares a request.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
-from time import monotonic
+from itertools import count
 from typing import Any, Final
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, LeaderNotAvailableError, NoError, UnknownError, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    LeaderNotAvailableError,
+    NoError,
+    RequestTimedOutError,
+    UnknownError,
+    for_code,
+)
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
 from ingest.envelope import Record
 
+logger = logging.getLogger(__name__)
+
 _ALL_IN_SYNC: Final = -1
 _MAGIC: Final = 2
 _PATIENCE_S: Final = 1.5
 _BACKOFF_S: Final = 0.05
+_DISCONNECT_S: Final = 1.0
 # A request that grows beyond it leaves; the batches of a turn that come later take another one.
 _REQUEST_BYTES: Final = 4_000_000
 # aiokafka's builder closes a batch at this size. Above every batch that the lanes fill, below the broker's limit.
@@ -41,16 +54,23 @@ class Producer:
         self.client = AIOKafkaClient(**options, request_timeout_ms=int(_PATIENCE_S * 1000))
         self._boarding: dict[int, _Request] = {}
         self._under_way: set[asyncio.Task[None]] = set()
+        self._busy: set[tuple[int, int]] = set()
 
     async def start(self) -> None:
         """Connect; raises KafkaError or OSError."""
         await self.client.bootstrap()
 
     async def close(self, timeout_s: float) -> None:
-        """Wait for requests under way, for a bounded time, and disconnect."""
+        """Wait for requests under way, for a bounded time, and disconnect; never raises, never hangs."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=timeout_s)
-        await self.client.close()
+        try:
+            async with asyncio.timeout(_DISCONNECT_S):
+                await self.client.close()
+        except Exception as error:  # noqa: BLE001 - also what ended aiokafka's own task, which can be anything
+            logger.warning("the connections to Kafka did not close in good order: %r", error)
+            for connection in self.client._conns.values():  # noqa: SLF001 - aiokafka gives up before it closes them
+                connection.close()
 
     async def append(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         """
@@ -59,16 +79,21 @@ class Producer:
         Raises KafkaError when that is not so after 1.5 s, or cannot become so. To one partition, one append at a time.
         """
         place, batch = TopicPartition(topic, partition), _batch(records)
-        patient_until = monotonic() + _PATIENCE_S
-        while True:
-            try:
-                return await self._append_once(place, batch)
-            except KafkaError as error:
-                if error.invalid_metadata:
-                    self.client.force_metadata_update()
-                if not error.retriable or monotonic() > patient_until:
-                    raise
-            await asyncio.sleep(_BACKOFF_S)
+        trouble: KafkaError = RequestTimedOutError()
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                while True:
+                    try:
+                        return await self._append_once(place, batch)
+                    except KafkaError as error:
+                        if error.invalid_metadata:
+                            self.client.force_metadata_update()
+                        if not error.retriable:
+                            raise
+                        trouble = error
+                    await asyncio.sleep(_BACKOFF_S)
+        except TimeoutError:
+            raise trouble from None
 
     async def _append_once(self, place: TopicPartition, batch: bytes) -> None:
         leader = self.client.cluster.leader_for_partition(place)
@@ -87,8 +112,12 @@ class Producer:
         if self._boarding.get(leader) is not request:
             return  # it was full before the turn was over
         del self._boarding[leader]
-        task = asyncio.get_running_loop().create_task(request.send(self.client, leader))
+        # Lowest first: there are never more connections than there were requests under way at once.
+        slot = next(slot for slot in count() if (leader, slot) not in self._busy)
+        self._busy.add((leader, slot))
+        task = asyncio.get_running_loop().create_task(request.send(self.client, leader, slot))
         self._under_way.add(task)
+        task.add_done_callback(lambda _: self._busy.discard((leader, slot)))
         task.add_done_callback(self._under_way.discard)
 
 
@@ -107,21 +136,32 @@ class _Request:
         acknowledged = self._waiting[place] = asyncio.get_running_loop().create_future()
         return acknowledged
 
-    async def send(self, client: AIOKafkaClient, leader: int) -> None:
-        """Send, and tell everybody who waits."""
-        request = ProduceRequest(None, _ALL_IN_SYNC, int(_PATIENCE_S * 1000), list(self._topics.items()))
-        self._topics = {}
+    async def send(self, client: AIOKafkaClient, leader: int, slot: int) -> None:
+        """Send on the connection of that number, and tell everybody who waits, whatever happens."""
+        group = ("produce", slot)
         try:
-            response = await client.send(leader, request)
+            async with asyncio.timeout(_PATIENCE_S):
+                await client.ready(leader, group=group)
+            if self._is_awaited():
+                self._read(await client.send(leader, self._encode(), group=group))
         except KafkaError as error:
             self._fail(error)
-        except KeyError:  # aiokafka's client, when several requests time out on a connection that is gone already
-            self._fail(LeaderNotAvailableError())
-        else:
-            for topic, partitions in response.topics:
-                for partition, code, *_ in partitions:
-                    self._settle((topic, partition), for_code(code))
-        self._fail(UnknownError("the broker's answer names another partition"))
+        except Exception as error:  # noqa: BLE001 - a lost connection makes aiokafka and uvloop raise RuntimeError, KeyError
+            self._fail(KafkaConnectionError(repr(error)))
+        finally:
+            self._fail(UnknownError("the broker's answer names another partition"))
+
+    def _is_awaited(self) -> bool:
+        return not all(waiting.done() for waiting in self._waiting.values())
+
+    def _encode(self) -> ProduceRequest:
+        topics, self._topics = self._topics, {}
+        return ProduceRequest(None, _ALL_IN_SYNC, int(_PATIENCE_S * 1000), list(topics.items()))
+
+    def _read(self, response: Any) -> None:  # noqa: ANN401 - aiokafka has no types
+        for topic, partitions in response.topics:
+            for partition, code, *_ in partitions:
+                self._settle((topic, partition), for_code(code))
 
     def _settle(self, place: tuple[str, int], error: type[KafkaError]) -> None:
         waiting = self._waiting.pop(place, None)

@@ -1,0 +1,80 @@
+"""
+A broker for the faults that a real one shows only by chance: it resets connections, and it is slow.
+
+Like a real one, it handles the requests of one connection one after the other. It stores nothing.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from io import BytesIO
+from typing import Any, Final
+
+from aiokafka.protocol.admin import ApiVersionResponse_v0
+from aiokafka.protocol.metadata import MetadataResponse_v1
+from aiokafka.protocol.produce import ProduceRequest_v3, ProduceResponse_v3
+
+TOPIC: Final = "callbacks"
+_NODE: Final = 1
+_PRODUCE, _METADATA, _API_VERSIONS = 0, 3, 18
+_KNOWN: Final = [(_PRODUCE, 3, 3), (_METADATA, 1, 1), (_API_VERSIONS, 0, 0)]
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class FakeBroker:
+    """The leader of all partitions of one topic."""
+
+    def __init__(self, partitions: int, ack_s: float, resets: Callable[[], bool]) -> None:
+        self.port = 0
+        self.connections = self.most_connections = 0
+        self._partitions = partitions
+        self._ack_s = ack_s
+        self._resets = resets
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one connection's requests, one after the other, until it is closed or reset."""
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.connections += 1
+        self.most_connections = max(self.most_connections, self.connections)
+        try:
+            while True:
+                (size,) = struct.unpack(">i", await reader.readexactly(4))
+                answer = await self._answer(await reader.readexactly(size))
+                if self._resets():
+                    break
+                writer.write(struct.pack(">i", len(answer)) + answer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.connections -= 1
+            writer.transport.abort()
+
+    async def _answer(self, request: bytes) -> bytes:
+        key, _, correlation, client = struct.unpack(">hhih", request[:10])
+        response = await self._handle(key, request[10 + client :])
+        return struct.pack(">i", correlation) + bytes(response.encode())
+
+    async def _handle(self, key: int, body: bytes) -> Any:  # noqa: ANN401 - aiokafka has no types
+        if key == _API_VERSIONS:
+            return ApiVersionResponse_v0(0, _KNOWN)
+        if key == _METADATA:
+            partitions = [(0, partition, _NODE, [_NODE], [_NODE]) for partition in range(self._partitions)]
+            brokers = [(_NODE, "127.0.0.1", self.port, None)]
+            return MetadataResponse_v1(brokers, _NODE, [(0, TOPIC, False, partitions)])
+        await asyncio.sleep(self._ack_s)
+        topics = ProduceRequest_v3.decode(BytesIO(body)).topics
+        return ProduceResponse_v3([(name, [(part, 0, 1, -1) for part, _ in parts]) for name, parts in topics], 0)
+
+
+@asynccontextmanager
+async def fake_broker(
+    partitions: int, ack_s: float = 0.0, resets: Callable[[], bool] = lambda: False
+) -> AsyncIterator[FakeBroker]:
+    """Run one within the block; `resets` is asked before every answer whether the connection is reset instead."""
+    broker = FakeBroker(partitions, ack_s, resets)
+    server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
+    broker.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield broker
