@@ -2,6 +2,8 @@
 What of a topic can be written to a table at all.
 """
 
+import time
+
 import orjson
 import pytest
 from hypothesis import given
@@ -42,6 +44,18 @@ def test_two_objects_are_no_row(between: bytes) -> None:
 def test_braces_in_a_text_are_text(text: str) -> None:
     value = orjson.dumps({"message": text, "counts": {"Sent": 1}, "last": {}})
     assert len(sort_out([record(0, value)]).rows) == 1
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [b"}" + b" " * 900_000, b"} " * 450_000, b"}," * 450_000, b"}" + b" ," * 450_000, b"}{" * 450_000],
+    ids=["spaces", "closed", "closed, commas", "spaces, commas", "objects"],
+)
+def test_a_forged_value_costs_no_more_time_than_its_length(inside: bytes) -> None:
+    """Anybody who can post a callback may choose the bytes; the thread that polls waits for them."""
+    began = time.thread_time()
+    sort_out([record(0, b"{" + inside + b"}")])
+    assert time.thread_time() - began < 2
 
 
 JSON = st.recursive(
