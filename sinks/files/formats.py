@@ -1,7 +1,8 @@
 """
 Rows → the bytes of one file, in either format.
 
-A format refuses a row by PermanentError: what it returned can be read by every reader of that format.
+A format refuses a row by PermanentError: what it returned can be read by every reader of that format. MemoryError says
+nothing about the rows.
 """
 
 import gzip
@@ -29,6 +30,9 @@ def parquet(table: str, rows: Sequence[Record]) -> bytes:
     """Return a Parquet file with typed columns, compressed by zstd. Fields without a column are left out."""
     try:
         data = to_table(table, [with_position(row) for row in rows])
+    except MemoryError:
+        # Arrow's own is an ArrowException too.
+        raise
     except (pa.ArrowException, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise PermanentError(str(error)) from error
     file = io.BytesIO()

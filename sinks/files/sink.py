@@ -67,11 +67,13 @@ class FileSink:
     def write(self, table: str, rows: Sequence[Record]) -> None:
         """Write a file for each run of rows of one partition and one day."""
         for partition, run in self._runs(rows):
-            content = FORMATS[self._format](table, run.rows)
             try:
+                content = FORMATS[self._format](table, run.rows)
                 self._publish(self._root / table / run.folder, run.name(self._format), content)
             except OSError as error:
                 raise RetryableError(f"{self._root}: {error.strerror}") from error
+            except MemoryError as error:
+                raise RetryableError(f"no memory for a file of {len(run.rows)} rows of {table}") from error
             self._next[partition] = run.rows[-1].offset + 1
 
     def close(self) -> None:

@@ -2,13 +2,18 @@
 A row that does not fit its columns is refused as bad data, whatever words Arrow has for it.
 """
 
+from pathlib import Path
+
 import orjson
+import pyarrow as pa
 import pytest
 
-from sinks.errors import PermanentError
+from sinks.errors import PermanentError, RetryableError
 from sinks.files.formats import parquet
+from sinks.files.sink import FileSink
+from sinks.source import TopicPartition
 from tests.behaviour.sinks.records import campaign
-from tests.unit.sinks.records import record
+from tests.unit.sinks.records import TOPIC, record
 
 
 @pytest.mark.parametrize("number", [True, 2**63])
@@ -16,3 +21,18 @@ def test_a_count_that_is_none_is_refused_and_does_not_end_the_program(number: ob
     row = {**campaign("one").model_dump(mode="json"), "drift": {"Delivered": number}}
     with pytest.raises(PermanentError):
         parquet("campaign_progress", [record(0, orjson.dumps(row))])
+
+
+@pytest.mark.parametrize("error", [MemoryError(), pa.ArrowMemoryError("malloc of size 4096 failed")], ids=repr)
+@pytest.mark.parametrize("call", ["to_table", "pyarrow.parquet.write_table"])
+def test_rows_are_not_refused_because_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, error: MemoryError
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(f"sinks.files.formats.{call}", fail)
+    sink = FileSink(tmp_path, "parquet", "routee.")
+    sink.claim([TopicPartition(TOPIC, 0)])
+    with pytest.raises(RetryableError, match=r"^no memory for a file of 1 rows of sms_status$"):
+        sink.write("sms_status", [record(0)])
