@@ -65,12 +65,17 @@ class KafkaRejections:
         """Produce it and wait for the acknowledgement."""
         try:
             if self._producer is None:
-                self._producer = KafkaProducer(
-                    acks="all", max_request_size=_REQUEST_BYTES, **client_options(self._settings)
-                )
+                self._producer = self._connect()
             self._producer.send(self._topic, encode(rejection)).get(timeout=_ACK_SECONDS)
         except KafkaError as error:
             raise RetryableError(f"{self._topic}: {type(error).__name__}") from error
+        except OSError as error:
+            files = "KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE"
+            raise RetryableError(f"{self._topic}: {files}: {error}") from error
+
+    def _connect(self) -> KafkaProducer:
+        """Return a producer. OSError when a certificate that was there at the start cannot be read any more."""
+        return KafkaProducer(acks="all", max_request_size=_REQUEST_BYTES, **client_options(self._settings))
 
     def close(self) -> None:
         """Close the producer, if there is one."""
