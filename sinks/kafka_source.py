@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer
@@ -15,6 +16,7 @@ from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sinks.errors import ConnectError, RetryableError, TopicError
+from sinks.kafka_refusal import refusal
 from sinks.source import Polled, Record, TopicPartition, assigned_only, first_position
 from streams.contract.brokers import client_options
 from streams.contract.settings import CommonSettings
@@ -72,6 +74,7 @@ class KafkaSource:
     """
 
     def __init__(self, settings: CommonSettings, topics: Sequence[str], group: str) -> None:
+        self._refusal = partial(refusal, settings=settings, topics=topics, group=group)
         self._consumer = _consumer(settings, group)
         self._notes: deque[tuple[str, set[TopicPartition]]] = deque()
         self._delivering: set[TopicPartition] = set()
@@ -103,8 +106,8 @@ class KafkaSource:
         try:
             found: Mapping[TopicPartition, Sequence[Record]] = self._consumer.poll(int(seconds * 1000), max_records)
         except KafkaError as error:
-            if not error.retriable:
-                raise ConnectError(f"Kafka says {type(error).__name__}") from error
+            if (line := self._refusal(error)) is not None:
+                raise ConnectError(line) from error
             if self._answered:
                 _log.warning("Kafka does not answer", extra={"error": type(error).__name__})
             self._answered = False
@@ -154,8 +157,8 @@ class KafkaSource:
 
     def _first(self, partition: KafkaPartition, position: int | None) -> int:
         committed = self._consumer.committed(partition, timeout_ms=_ASK_MS)
-        end = self._consumer.end_offsets([partition])[partition]
-        oldest: int = self._consumer.beginning_offsets([partition])[partition]
+        end = self._consumer.end_offsets([partition], timeout_ms=_ASK_MS)[partition]
+        oldest: int = self._consumer.beginning_offsets([partition], timeout_ms=_ASK_MS)[partition]
         return max(oldest, first_position(TopicPartition(*partition), position, committed, end))
 
     def pause(self) -> None:
