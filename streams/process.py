@@ -78,7 +78,7 @@ class Worker(faust.Worker):
 _COLLECT_AFTER: Final = 50_000
 """
 New objects before Python looks for cycles among them (its own default is 700). Rows and records are made and let go
-by the hundred thousand and never refer to each other, so that looking more often finds nothing and costs a quarter.
+by the hundred thousand and never refer to each other, so that looking more often finds nothing and costs time.
 """
 
 

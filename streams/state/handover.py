@@ -3,7 +3,7 @@ Handing a record to its agent without a task, when nothing has to be waited for.
 
 Faust puts four tasks around each record that it hands over: the handing over itself, and one each for "the flow is
 suspended", "stopped" and "crashed", of which the first to end decides. Nearly always the handing over ends at once,
-and making and cancelling the tasks costs as much as the rules for several callbacks.
+and making and cancelling the tasks is then all the work there is.
 """
 
 from collections.abc import Awaitable, Coroutine, Generator
