@@ -41,8 +41,9 @@ class CampaignStage:
         Counts are kept when their generation and `v` are larger, a report when it lies further than the last one:
         what comes again changes nothing, not even the revision.
         """
-        revised: set[bytes] = set()
-        rejections = (_take_guarded(rows, partition, offset, line, revised) for line in value.split(b"\n"))
+        intake = _Intake(rows, partition, offset)
+        rejections = [intake.take_guarded(line) for line in value.split(b"\n")]
+        intake.put_clock()
         return [rejection for rejection in rejections if rejection is not None]
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
@@ -51,23 +52,45 @@ class CampaignStage:
         return [_output(campaign) for campaign in campaigns if campaign is not None]
 
 
-def _take_guarded(rows: Rows, partition: int, offset: int, line: bytes, revised: set[bytes]) -> Output | None:
-    try:
-        campaign = _taken(rows, orjson.loads(line))
-    except Exception as error:  # noqa: BLE001
-        # The topic is our own: what can not be read there was written by a bug, and must not stop the others.
-        detail = f"{type(error).__name__} for offset {offset} of {CAMPAIGN_PARTIALS.suffix}[{partition}]"
-        return rejection(Refusal(Reason.BUG, detail), line, rows.get(CLOCK_KEY) or 0, _place_in(line))
-    if campaign is not None:
+class _Intake:
+    """One record of partials on its way in."""
+
+    def __init__(self, rows: Rows, partition: int, offset: int) -> None:
+        self._rows = rows
+        self._partition = partition
+        self._offset = offset
+        self._revised: set[bytes] = set()
+        self._known_clock: int = rows.get(CLOCK_KEY) or 0
+        self._clock = self._known_clock
+
+    def take_guarded(self, line: bytes) -> Output | None:
+        """Take in one line; return a rejection when that cannot be done."""
+        try:
+            campaign = _taken(self._rows, orjson.loads(line))
+        except Exception as error:  # noqa: BLE001
+            # The topic is our own: what can not be read there was written by a bug, and must not stop the others.
+            detail = (
+                f"{type(error).__name__} for offset {self._offset} of {CAMPAIGN_PARTIALS.suffix}[{self._partition}]"
+            )
+            return rejection(Refusal(Reason.BUG, detail), line, self._clock, _place_in(line))
+        if campaign is not None:
+            self._put(campaign)
+        return None
+
+    def _put(self, campaign: Campaign) -> None:
         key = campaign_key(campaign["id"])
-        if key not in revised:
+        if key not in self._revised:
             # The offset of the record, plus one: the same in every replay, however many of its lines change the row.
             # Should the topic be made anew, its offsets begin at 0 again; then the revision still grows.
-            campaign["revision"] = max(offset, campaign["revision"]) + 1
-            revised.add(key)
-        rows.put(key, campaign)
-        rows.put(CLOCK_KEY, max(rows.get(CLOCK_KEY) or 0, campaign["last"]))
-    return None
+            campaign["revision"] = max(self._offset, campaign["revision"]) + 1
+            self._revised.add(key)
+        self._rows.put(key, campaign)
+        self._clock = max(self._clock, campaign["last"])
+
+    def put_clock(self) -> None:
+        """Write the clock, once for all lines."""
+        if self._clock != self._known_clock:
+            self._rows.put(CLOCK_KEY, self._clock)
 
 
 def _output(campaign: Campaign) -> Output:

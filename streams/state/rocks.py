@@ -77,6 +77,7 @@ class RocksStore:
         self._memory = memory
         self._clock = clock
         self._open: dict[int, Rdict] = {}
+        self._unlogged = _unlogged()
 
     def open(self, partition: int) -> None:
         """Open the partition's database; what was last written too long ago is forgotten."""
@@ -120,7 +121,7 @@ class RocksStore:
                 batch.put(key, value)
         batch.put(_OFFSET, b"%d" % offset)
         batch.put(_WRITTEN_AT, b"%d" % self._clock())
-        self._open[partition].write(batch, _unlogged())
+        self._open[partition].write(batch, self._unlogged)
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys begin with `prefix`, in the order of the keys."""
