@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Final
 from urllib.request import urlopen
 
+from kafka.admin import KafkaAdminClient, NewTopic
+
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
 from sandbox.process import Process
@@ -99,8 +101,6 @@ class Bench:
 
 def make_topic(servers: str, topic: str) -> None:
     """Create a topic with the partitions of the benchmarks."""
-    from kafka.admin import KafkaAdminClient, NewTopic  # noqa: PLC0415 - no other part needs it
-
     admin = KafkaAdminClient(bootstrap_servers=servers)
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     admin.close()
@@ -156,9 +156,6 @@ class Job:
         except OSError:
             return False
         return len(body["partitions"]["sms"]) == PARTITIONS
-
-    def keep_local_state(self) -> None:
-        """Leave the worker's folder as it is."""
 
     def forget_local_state(self) -> None:
         """Delete the worker's folder."""
@@ -248,18 +245,18 @@ def recovery(bench: Bench, given: argparse.Namespace) -> None:
     written = callbacks.fill(bench.servers, job.prefix, bodies, 50)
     with job.worker() as process:
         job.measure(process, written)
-    say(f"{written:,} SMS")
-    for name, prepare in (("with local state", job.keep_local_state), ("without", job.forget_local_state)):
-        prepare()
-        started = time.monotonic()
-        with job.worker() as process:
-            process.wait_until(job.is_ready, _DEADLINE_S)
-            say(f"{name:20} {time.monotonic() - started:6.1f} s from the start of Python to taking in")
-    empty = bench.job()
+    say(f"{written:,} SMS, from the start of Python to taking in:")
+    say(f"{'with local state':20} {_seconds_to_ready(job):6.1f} s")
+    job.forget_local_state()
+    say(f"{'without':20} {_seconds_to_ready(job):6.1f} s")
+    say(f"{'no rows at all':20} {_seconds_to_ready(bench.job()):6.1f} s")
+
+
+def _seconds_to_ready(job: Job) -> float:
     started = time.monotonic()
-    with empty.worker() as process:
-        process.wait_until(empty.is_ready, _DEADLINE_S)
-        say(f"{'no rows at all':20} {time.monotonic() - started:6.1f} s")
+    with job.worker() as process:
+        process.wait_until(job.is_ready, _DEADLINE_S)
+        return time.monotonic() - started
 
 
 def latency(bench: Bench, given: argparse.Namespace) -> None:

@@ -36,8 +36,7 @@ def test_a_worker_that_is_killed_while_it_works_counts_exactly(
         producing.start()
         for _ in range(kills):
             lab.wait_for_progress(rnd.randrange(5, 60))
-            worker.kill()
-            lab.expel(worker)
+            lab.kill(worker)
             worker = lab.start_ready()
         producing.join()
         lab.verify()

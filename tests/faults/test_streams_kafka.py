@@ -67,8 +67,7 @@ def test_an_empty_folder_is_filled_from_the_changelogs(kafka: KafkaCluster, topi
         first = lab.start_ready()
         lab.produce(traffic(8, 500, lab.partitions))
         lab.verify()
-        first.kill()
-        lab.expel(first)
+        lab.kill(first)
         lab.produce(traffic(8, 900, lab.partitions))
         lab.start_ready("empty")
         lab.verify()
@@ -102,8 +101,7 @@ def test_a_changelog_compacted_to_its_last_records_restores_the_same_rows(
         first = lab.start_ready()
         lab.produce(traffic(9, 3_000, lab.partitions), pause=0.01)
         lab.verify()
-        first.kill()
-        lab.expel(first)
+        lab.kill(first)
 
         def is_compacted() -> bool:
             changelog = lab.read("streams-sms-changelog")
@@ -112,8 +110,7 @@ def test_a_changelog_compacted_to_its_last_records_restores_the_same_rows(
         # Only closed segments are compacted; a worker that takes over begins a new one in each partition.
         second = lab.start_ready("second")
         eventually(is_compacted, 60, every=1.0)
-        second.kill()
-        lab.expel(second)
+        lab.kill(second)
         lab.start_ready("third")
         lab.produce(traffic(9, 3_300, lab.partitions))
         lab.verify()

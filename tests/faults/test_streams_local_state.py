@@ -9,17 +9,11 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from streams.state.rocks import RocksMemory, RocksStore
-from tests.support.pipeline.lab import Lab, ToyWorker
+from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import traffic
 
 pytestmark = pytest.mark.kafka
 full = pytest.mark.full
-
-
-def stopped(lab: Lab, worker: ToyWorker) -> None:
-    """Kill a worker; its group forgets it."""
-    worker.kill()
-    lab.expel(worker)
 
 
 def databases(folder: Path) -> list[Path]:
@@ -46,12 +40,12 @@ def test_a_backup_that_is_older_than_the_changelog_is_brought_up_to_date(
         first = lab.start_ready()
         lab.produce(records[:30])
         lab.drain()
-        stopped(lab, first)
+        lab.kill(first)
         shutil.copytree(tmp_path / "data", tmp_path / "backup")
         second = lab.start_ready()
         lab.produce(records[30:60])
         lab.drain()
-        stopped(lab, second)
+        lab.kill(second)
         lab.start_ready("backup")
         lab.produce(records[60:])
         lab.verify()
@@ -66,7 +60,7 @@ def test_state_that_reaches_further_than_the_changelog_is_read_anew(
         first = lab.start_ready()
         lab.produce(records[:40])
         lab.drain()
-        stopped(lab, first)
+        lab.kill(first)
         disturb(tmp_path / "data" / "worker-0")
         second = lab.start_ready()
         assert "reaches offset 1000000 of" in second.log
@@ -85,7 +79,7 @@ def test_workers_that_were_given_each_others_folders_count_exactly(
         lab.produce(records[:60])
         lab.drain()
         for worker in workers:
-            stopped(lab, worker)
+            lab.kill(worker)
         for name in ("a", "b"):
             shutil.copytree(tmp_path / name, tmp_path / f"{name}-copy")
         lab.start_ready("b-copy")
@@ -103,5 +97,5 @@ def test_the_folder_of_another_kafka_is_left_alone(kafka: KafkaCluster, topic_pr
             worker = lab.start_ready()
             lab.produce(records)
             lab.verify()
-            stopped(lab, worker)
+            lab.kill(worker)
             lab.delete_everything()

@@ -49,8 +49,7 @@ def test_records_that_expired_unread_stop_a_worker_until_that_is_accepted(
         first = lab.start_ready()
         lab.produce(records[:half])
         lab.drain()
-        first.kill()
-        lab.expel(first)
+        lab.kill(first)
         lab.produce(records[half:])
         read = len(only(1, records[:half]))
         lab.expire(1, read + 3)
@@ -97,8 +96,7 @@ def test_a_state_that_was_lost_is_made_anew_and_its_campaigns_keep_their_rows(
         lab.drain()
         assert cli.main(["rebuild"]) == 1
         assert "stop all workers first" in capsys.readouterr().err
-        first.kill()
-        lab.expel(first)
+        lab.kill(first)
         lab.expire(1, 5)
         lab.forget(1, 0, 5)
         lab.recreate(changelog("sms"))
@@ -126,8 +124,7 @@ def test_a_source_that_was_made_anew_is_refused_until_the_state_is(
         first = lab.start_ready()
         lab.produce(traffic(6, 100, lab.partitions))
         lab.drain()
-        first.kill()
-        lab.expel(first)
+        lab.kill(first)
         lab.recreate(CALLBACKS_RAW)
         refusing = lab.start()
         assert refusing.wait() == Exit.SOURCE_REPLACED

@@ -202,6 +202,11 @@ class Lab:
             **self._settings,
         }
 
+    def kill(self, worker: ToyWorker) -> None:
+        """Kill -9 a worker; its group forgets it."""
+        worker.kill()
+        self.expel(worker)
+
     def expel(self, dead: ToyWorker) -> None:
         """Remove a worker from its group, so that nobody has to wait until its session is over."""
         members = self.admin.describe_groups([self.group])[self.group]["members"]
