@@ -6,15 +6,14 @@ import asyncio
 import logging
 import socket
 
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from ingest.errors import CannotListenError, KafkaFilesError
-from ingest.kafka_log import connection_options, topic_problems
+from ingest.kafka_log import cluster_of, no_answer, topic_problems
 from ingest.server import tls_context
 from ingest.settings import IngestSettings, is_network
 
-_TIMEOUT_MS = 5000
+_PATIENCE_S = 5.0
 
 
 def problems(settings: IngestSettings) -> list[str]:
@@ -43,14 +42,13 @@ def _host_names(settings: IngestSettings) -> list[str]:
 
 async def _kafka(settings: IngestSettings) -> list[str]:
     try:
-        client = AIOKafkaClient(**connection_options(settings), request_timeout_ms=_TIMEOUT_MS)
+        cluster = cluster_of(settings, _PATIENCE_S)
     except KafkaFilesError as error:
         return [str(error)]
     try:
-        await client.bootstrap()
-        cluster = await client.fetch_all_metadata()
-    except (KafkaError, OSError):
-        return [f"Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}"]
+        await cluster.refresh()
+    except KafkaError as error:
+        return [no_answer(settings, error)]
     finally:
-        await client.close()
+        await cluster.close()
     return [problem for problem, _ in topic_problems(cluster, settings)]

@@ -5,7 +5,6 @@ What can go wrong with the world around ingest. Bad requests and bad callbacks a
     ├── CannotListenError      the port cannot be had, or the TLS files cannot be read
     ├── KafkaFilesError        the files of the connection to Kafka cannot be read
     ├── TopicsDifferError      the topics are not what KAFKA_PARTITIONS says; waiting does not help
-    ├── KafkaUnavailableError  no broker answers, or a topic is missing; tried again until it works
     └── NotStoredError         a record was not acknowledged; its callbacks are answered 503
 """
 
@@ -24,10 +23,6 @@ class KafkaFilesError(IngestError):
 
 class TopicsDifferError(IngestError):
     """A topic has another partition count than KAFKA_PARTITIONS: callbacks would land in wrong partitions."""
-
-
-class KafkaUnavailableError(IngestError):
-    """Kafka cannot take records now, and may do so later."""
 
 
 class NotStoredError(IngestError):

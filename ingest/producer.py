@@ -1,5 +1,5 @@
 """
-Producing with acks=all, straight over aiokafka's client.
+Producing with acks=all, straight over connections to the brokers.
 
 aiokafka's own producer has one request under way per broker: whoever comes while it is under way waits for it first,
 and on a slow network that alone takes longer than Routee waits. Here requests to a broker overlap, each on a connection
@@ -8,16 +8,11 @@ the event loop shares a request.
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
-from itertools import count
 from typing import Any, Final
 
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
-    KafkaConnectionError,
     KafkaError,
-    LeaderNotAvailableError,
     NoError,
     RequestTimedOutError,
     UnknownError,
@@ -25,17 +20,16 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.structs import TopicPartition
 
+from ingest.cluster import Cluster
 from ingest.envelope import Record
-
-logger = logging.getLogger(__name__)
 
 _ALL_IN_SYNC: Final = -1
 _MAGIC: Final = 2
-_PATIENCE_S: Final = 1.5
+PATIENCE_S: Final = 1.5
+"""How long an append may take, its connection too."""
+
 _BACKOFF_S: Final = 0.05
-_DISCONNECT_S: Final = 1.0
 # A request that grows beyond it leaves; the batches of a turn that come later take another one.
 _REQUEST_BYTES: Final = 4_000_000
 # aiokafka's builder closes a batch at this size. Above every batch that the lanes fill, below the broker's limit.
@@ -44,33 +38,25 @@ _BATCH_BYTES: Final = 1_040_000
 
 class Producer:
     """
-    Appends batches of records. `start` before, `close` after.
+    Appends batches of records to a cluster; `close` after.
 
     Not idempotent on purpose: an idempotent producer must retry what is under way for ever, so an outage would have
     no end that anybody can wait for. What that may cost is a duplicate, and callbacks come more than once anyway.
     """
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        self.client = AIOKafkaClient(**options, request_timeout_ms=int(_PATIENCE_S * 1000))
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self._boarding: dict[int, _Request] = {}
         self._under_way: set[asyncio.Task[None]] = set()
-        self._busy: set[tuple[int, int]] = set()
-
-    async def start(self) -> None:
-        """Connect; raises KafkaError or OSError."""
-        await self.client.bootstrap()
 
     async def close(self, timeout_s: float) -> None:
-        """Wait for requests under way, for a bounded time, and disconnect; never raises, never hangs."""
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=timeout_s)
-        try:
-            async with asyncio.timeout(_DISCONNECT_S):
-                await self.client.close()
-        except Exception as error:  # noqa: BLE001 - also what ended aiokafka's own task, which can be anything
-            logger.warning("the connections to Kafka did not close in good order: %r", error)
-            for connection in self.client._conns.values():  # noqa: SLF001 - aiokafka gives up before it closes them
-                connection.close()
+        """Wait for requests under way, for a bounded time."""
+        if not self._under_way:
+            return
+        _, late = await asyncio.wait(self._under_way, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def append(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         """
@@ -78,16 +64,16 @@ class Producer:
 
         Raises KafkaError when that is not so after 1.5 s, or cannot become so. To one partition, one append at a time.
         """
-        place, batch = TopicPartition(topic, partition), _batch(records)
+        batch = _batch(records)
         trouble: KafkaError = RequestTimedOutError()
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while True:
                     try:
-                        return await self._append_once(place, batch)
+                        return await self._append_once(topic, partition, batch)
                     except KafkaError as error:
                         if error.invalid_metadata:
-                            self.client.force_metadata_update()
+                            self._cluster.refresh_soon()
                         if not error.retriable:
                             raise
                         trouble = error
@@ -95,15 +81,13 @@ class Producer:
         except TimeoutError:
             raise trouble from None
 
-    async def _append_once(self, place: TopicPartition, batch: bytes) -> None:
-        leader = self.client.cluster.leader_for_partition(place)
-        if leader is None or leader < 0:
-            raise LeaderNotAvailableError
+    async def _append_once(self, topic: str, partition: int, batch: bytes) -> None:
+        leader = self._cluster.leader(topic, partition)
         request = self._boarding.get(leader)
         if request is None:
             request = self._boarding[leader] = _Request()
             asyncio.get_running_loop().call_soon(self._depart, leader, request)
-        acknowledged = request.add(place, batch)
+        acknowledged = request.add(topic, partition, batch)
         if request.size > _REQUEST_BYTES:
             self._depart(leader, request)
         await acknowledged
@@ -112,12 +96,8 @@ class Producer:
         if self._boarding.get(leader) is not request:
             return  # it was full before the turn was over
         del self._boarding[leader]
-        # Lowest first: there are never more connections than there were requests under way at once.
-        slot = next(slot for slot in count() if (leader, slot) not in self._busy)
-        self._busy.add((leader, slot))
-        task = asyncio.get_running_loop().create_task(request.send(self.client, leader, slot))
+        task = asyncio.get_running_loop().create_task(request.send(self._cluster, leader))
         self._under_way.add(task)
-        task.add_done_callback(lambda _: self._busy.discard((leader, slot)))
         task.add_done_callback(self._under_way.discard)
 
 
@@ -129,34 +109,30 @@ class _Request:
         self._topics: dict[str, list[tuple[int, bytes]]] = {}
         self._waiting: dict[tuple[str, int], asyncio.Future[None]] = {}
 
-    def add(self, place: TopicPartition, batch: bytes) -> asyncio.Future[None]:
+    def add(self, topic: str, partition: int, batch: bytes) -> asyncio.Future[None]:
         """Take a batch in; returns what is done when it is acknowledged, or fails with a KafkaError."""
         self.size += len(batch)
-        self._topics.setdefault(place.topic, []).append((place.partition, batch))
-        acknowledged = self._waiting[place] = asyncio.get_running_loop().create_future()
+        self._topics.setdefault(topic, []).append((partition, batch))
+        acknowledged = self._waiting[topic, partition] = asyncio.get_running_loop().create_future()
         return acknowledged
 
-    async def send(self, client: AIOKafkaClient, leader: int, slot: int) -> None:
-        """Send on the connection of that number, and tell everybody who waits, whatever happens."""
-        group = ("produce", slot)
+    async def send(self, cluster: Cluster, leader: int) -> None:
+        """Send on a connection of its own, and tell everybody who waits, whatever happens."""
         try:
-            async with asyncio.timeout(_PATIENCE_S):
-                await client.ready(leader, group=group)
-            if self._is_awaited():
-                self._read(await client.send(leader, self._encode(), group=group))
+            async with cluster.connection(leader) as connection:
+                if self._is_awaited():
+                    self._read(await connection.send(self._encode()))
         except KafkaError as error:
             self._fail(error)
-        except Exception as error:  # noqa: BLE001 - a lost connection makes aiokafka and uvloop raise RuntimeError, KeyError
-            self._fail(KafkaConnectionError(repr(error)))
         finally:
-            self._fail(UnknownError("the broker's answer names another partition"))
+            self._fail(UnknownError("the broker's answer does not name the partition"))
 
     def _is_awaited(self) -> bool:
         return not all(waiting.done() for waiting in self._waiting.values())
 
     def _encode(self) -> ProduceRequest:
         topics, self._topics = self._topics, {}
-        return ProduceRequest(None, _ALL_IN_SYNC, int(_PATIENCE_S * 1000), list(topics.items()))
+        return ProduceRequest(None, _ALL_IN_SYNC, int(PATIENCE_S * 1000), list(topics.items()))
 
     def _read(self, response: Any) -> None:  # noqa: ANN401 - aiokafka has no types
         for topic, partitions in response.topics:

@@ -1,5 +1,5 @@
 """
-A broker for the faults that a real one shows only by chance: it resets connections, and it is slow.
+A broker for the faults that a real one shows only by chance: it resets connections, is slow, or falls silent.
 
 Like a real one, it handles the requests of one connection one after the other. It stores nothing.
 """
@@ -24,19 +24,25 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class FakeBroker:
-    """The leader of all partitions of one topic."""
+    """
+    The leader of all partitions of one topic; it acknowledges after `ack_s` seconds.
+
+    Connections of a number in `silent` stay and are never answered again; the first one has number 1.
+    """
 
     def __init__(self, partitions: int, ack_s: float, resets: Callable[[], bool]) -> None:
         self.port = 0
-        self.connections = self.most_connections = 0
+        self.ack_s = ack_s
+        self.connections = self.most_connections = self.made = self.waiting = 0
+        self.silent: set[int] = set()
         self._partitions = partitions
-        self._ack_s = ack_s
         self._resets = resets
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection's requests, one after the other, until it is closed or reset."""
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.connections += 1
+        self.made = number = self.made + 1
         self.most_connections = max(self.most_connections, self.connections)
         try:
             while True:
@@ -44,6 +50,8 @@ class FakeBroker:
                 answer = await self._answer(await reader.readexactly(size))
                 if self._resets():
                     break
+                if number in self.silent:
+                    continue
                 writer.write(struct.pack(">i", len(answer)) + answer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -63,7 +71,9 @@ class FakeBroker:
             partitions = [(0, partition, _NODE, [_NODE], [_NODE]) for partition in range(self._partitions)]
             brokers = [(_NODE, "127.0.0.1", self.port, None)]
             return MetadataResponse_v1(brokers, _NODE, [(0, TOPIC, False, partitions)])
-        await asyncio.sleep(self._ack_s)
+        self.waiting += 1
+        await asyncio.sleep(self.ack_s)
+        self.waiting -= 1
         topics = ProduceRequest_v3.decode(BytesIO(body)).topics
         return ProduceResponse_v3([(name, [(part, 0, 1, -1) for part, _ in parts]) for name, parts in topics], 0)
 

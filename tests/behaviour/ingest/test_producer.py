@@ -1,5 +1,5 @@
 """
-What the producer does on connections that are reset or slow, on the event loop that ingest runs on.
+What the producer does on connections that are reset, slow or silent, on the event loop that ingest runs on.
 """
 
 import asyncio
@@ -10,16 +10,17 @@ from time import monotonic
 
 import pytest
 import uvloop
-from aiokafka.errors import KafkaError
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaError, LeaderNotAvailableError
 
+from ingest.cluster import Cluster
 from ingest.envelope import Record
-from ingest.producer import Producer
+from ingest.producer import PATIENCE_S, Producer
 from tests.behaviour.ingest.fake_broker import TOPIC, FakeBroker, fake_broker
 from tests.support.wait import eventually_async
 
 LANES = 8
 RECORDS = [Record(b"key", b"x" * 800)]
-BOUND_S = 1.5
 # What a busy machine may add to a bound; far below what "for ever" is.
 SLACK_S = 3.0
 
@@ -31,13 +32,24 @@ def on_uvloop(story: Coroutine[object, object, None]) -> None:
 
 @asynccontextmanager
 async def connected(broker: FakeBroker) -> AsyncIterator[Producer]:
-    producer = Producer({"bootstrap_servers": f"127.0.0.1:{broker.port}", "retry_backoff_ms": 50})
-    await producer.start()
+    cluster = Cluster({"bootstrap_servers": f"127.0.0.1:{broker.port}"}, [TOPIC], PATIENCE_S)
+    producer = Producer(cluster)
     try:
-        await producer.client.set_topics([TOPIC])
+        await cluster.refresh()
         yield producer
     finally:
-        await producer.close(BOUND_S)
+        await producer.close(PATIENCE_S)
+        await cluster.close()
+    await eventually_async(lambda: broker.connections == 0)
+
+
+async def appends_of_all_lanes(producer: Producer) -> None:
+    """Append to every partition, in turns of the event loop of their own: they do not share a request."""
+    appends = []
+    for partition in range(LANES):
+        appends.append(asyncio.create_task(producer.append(TOPIC, partition, RECORDS)))
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*appends)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -51,7 +63,7 @@ def test_whatever_is_reset_an_append_ends_within_its_bound(seed: int) -> None:
         nonlocal stored
         while monotonic() < end:
             try:
-                async with asyncio.timeout(BOUND_S + SLACK_S):
+                async with asyncio.timeout(PATIENCE_S + SLACK_S):
                     await producer.append(TOPIC, partition, RECORDS)
                 stored += 1
             except KafkaError:
@@ -70,18 +82,17 @@ def test_whatever_is_reset_an_append_ends_within_its_bound(seed: int) -> None:
     assert stored > 100
 
 
-def test_an_error_that_the_client_does_not_name_is_told_and_tried_again() -> None:
-    """As when the event loop has closed a connection that the client believes in."""
+def test_an_error_of_the_event_loop_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when it has closed a connection that aiokafka believes in."""
+    send = AIOKafkaConnection.send
+
+    def broken(*_: object, **__: object) -> None:
+        monkeypatch.setattr(AIOKafkaConnection, "send", send)
+        raise RuntimeError("the handler is closed")
 
     async def story() -> None:
         async with fake_broker(LANES) as broker, connected(broker) as producer:
-            send = producer.client.send
-
-            async def broken(*_: object, **__: object) -> None:
-                producer.client.send = send
-                raise RuntimeError("the handler is closed")
-
-            producer.client.send = broken
+            monkeypatch.setattr(AIOKafkaConnection, "send", broken)
             await producer.append(TOPIC, 0, RECORDS)
 
     on_uvloop(story())
@@ -93,45 +104,53 @@ def test_lanes_do_not_wait_for_each_others_acknowledgements() -> None:
     async def story() -> None:
         async with fake_broker(LANES, ack_s=0.25) as broker, connected(broker) as producer:
             for _ in range(3):
-                appends = []
-                for partition in range(LANES):  # in turns of their own: they do not share a request
-                    appends.append(asyncio.create_task(producer.append(TOPIC, partition, RECORDS)))
-                    await asyncio.sleep(0.01)
-                await asyncio.gather(*appends)
+                await appends_of_all_lanes(producer)
             assert broker.most_connections <= LANES + 2  # metadata has one, and so has the first contact
 
     on_uvloop(story())
 
 
-def test_an_append_that_cannot_connect_fails_within_its_bound() -> None:
-    """The bound holds for connecting as well: nothing answers on a new connection."""
+def test_one_append_without_an_answer_fails_within_its_bound_and_tells_of_all_idle_connections() -> None:
+    """Nobody else loses the same time on a connection that was made before the network forgot them all."""
 
     async def story() -> None:
-        async with fake_broker(LANES, ack_s=0.0) as broker, connected(broker) as producer:
-            async with producer.client._get_conn_lock:  # somebody else is connecting, and does not get on
-                began = monotonic()
-                with pytest.raises(KafkaError):
-                    await producer.append(TOPIC, 0, RECORDS)
-                assert monotonic() - began < BOUND_S + SLACK_S
-            await producer.append(TOPIC, 0, RECORDS)
+        async with fake_broker(LANES, ack_s=0.2) as broker, connected(broker) as producer:
+            await appends_of_all_lanes(producer)
+            broker.silent = set(range(1, broker.made + 1))
+            began = monotonic()
+            with pytest.raises(KafkaError):
+                await producer.append(TOPIC, 0, RECORDS)
+            assert monotonic() - began < PATIENCE_S + SLACK_S
+            await appends_of_all_lanes(producer)
 
     on_uvloop(story())
 
 
-def test_closing_ends_well_whatever_ended_the_clients_own_task(caplog: pytest.LogCaptureFixture) -> None:
-    """An error that comes out of the client is logged, and no connection stays open."""
+def test_a_connection_that_does_not_get_on_holds_up_nobody_else() -> None:
+    async def story() -> None:
+        async with fake_broker(LANES, ack_s=PATIENCE_S / 2) as broker, connected(broker) as producer:
+            broker.silent = {broker.made + 1}
+            first = asyncio.create_task(producer.append(TOPIC, 0, RECORDS))
+            await eventually_async(lambda: broker.waiting)
+            stuck = asyncio.create_task(producer.append(TOPIC, 1, RECORDS))
+            await eventually_async(lambda: broker.made in broker.silent)
+            await producer.append(TOPIC, 2, RECORDS)
+            assert not stuck.done()
+            await first
+            with pytest.raises(KafkaError):
+                await stuck
 
-    async def die() -> None:
-        raise RuntimeError("the handler is closed")
+    on_uvloop(story())
 
+
+def test_a_topic_that_brokers_do_not_know_has_no_partitions() -> None:
     async def story() -> None:
         async with fake_broker(LANES) as broker:
-            async with connected(broker) as producer:
-                await producer.append(TOPIC, 0, RECORDS)
-                producer.client._sync_task.cancel()
-                producer.client._sync_task = asyncio.create_task(die())
-                await asyncio.sleep(0)
-            await eventually_async(lambda: broker.connections == 0)
+            cluster = Cluster({"bootstrap_servers": f"127.0.0.1:{broker.port}"}, ["other"], PATIENCE_S)
+            await cluster.refresh()
+            assert (cluster.partitions("other"), cluster.partitions(TOPIC)) == (0, LANES)
+            with pytest.raises(LeaderNotAvailableError):
+                cluster.leader("other", 0)
+            await cluster.close()
 
     on_uvloop(story())
-    assert "the handler is closed" in caplog.text
