@@ -126,6 +126,7 @@ def _faust_options(settings: StreamsSettings) -> dict[str, Any]:
         "broker_client_id": f"routee-streams-{socket.gethostname()}-{os.getpid()}",
         "broker_credentials": _credentials(settings),
         "broker_commit_interval": _COMMIT_SECONDS,
+        "consumer_group_instance_id": settings.streams_instance_id,
         "canonical_url": URL(f"http://{host}:{settings.streams_web_port}"),
         "topic_partitions": settings.kafka_partitions,
         "store": "memory://",  # the tables bring their own stores

@@ -70,6 +70,7 @@ class Exit(IntEnum):
     TAKEOVER_FAILED = 82
     SOURCE_REPLACED = 83
     SOURCE_EXPIRED = 84
+    READ_FAILED = 85
 
 
 def place_of(error: BaseException) -> str:

@@ -19,6 +19,12 @@ class StreamsSettings(CommonSettings):
         min_length=1,
         description="The name by which other workers reach this one, to answer for its partitions; the host's name.",
     )
+    streams_instance_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,249}$",
+        description="A name that no other worker has makes it a static member: started again within its session (6 s) "
+        "it goes on with its partitions, and the others never stop. Without, the others take them over.",
+    )
     streams_data_dir: Path = Field(
         Path("data/streams"),
         description="Local state, one folder per worker. May be deleted while no worker runs: Kafka has it all.",

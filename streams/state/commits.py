@@ -9,13 +9,16 @@ from typing import Any, Final, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Producer, Transport
 from faust.types import TP
 from faust.types.transports import TransportT
-from mode import Service
+from mode import Service, ServiceT
 from mode.services import WaitResults
 
+from streams.errors import Exit, die
 from streams.state import internals
+from streams.state.assignment import AddressedAssignor
 from streams.state.batches import MAX_BATCH_BYTES
 from streams.state.handover import begin
 from streams.state.ownership import PULSE_SECONDS, Ownership
@@ -63,6 +66,14 @@ class ClampingConsumer(Consumer):
         # Changed in place: Faust remembers this very dictionary as committed.
         clamp(cast("dict[TP, int]", offsets), cast("CheckpointedApp", self.app).checkpointed)
         return await super()._commit(offsets) if offsets else False
+
+    async def _drain_messages(self, fetcher: ServiceT) -> None:
+        try:
+            await super()._drain_messages(fetcher)
+        except KafkaError as error:
+            if not self.should_stop:
+                die(Exit.READ_FAILED, f"no records any more: {error!r}")
+            raise
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ANN401, ASYNC109 - as mode has it
         """
@@ -136,6 +147,7 @@ class CheckpointedApp(faust.App):
         )
         super().__init__(
             app_id,
+            PartitionAssignor=AddressedAssignor,
             TableManager=BulkTableManager,
             broker_session_timeout=SESSION_SECONDS,
             broker_heartbeat_interval=HEARTBEAT_SECONDS,
@@ -172,6 +184,9 @@ class CheckpointedApp(faust.App):
     async def _beat(self) -> None:
         while not self.should_stop:
             self.ownership.beat()
+            failure = internals.group_failure(self)
+            if failure is not None:
+                die(Exit.READ_FAILED, f"no part in the group any more: {failure!r}")
             await asyncio.sleep(PULSE_SECONDS)
 
     def _new_transport(self) -> TransportT:

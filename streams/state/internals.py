@@ -6,9 +6,10 @@ upgrade that moves one of them fails there and not in production.
 """
 
 import logging
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.types import TP, AppT
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 PRIVATE_NAMES: Final = (
     ("faust.app.base", "App", ("_new_transport", "_new_producer_transport")),
-    ("faust.transport.consumer", "Consumer", ("_commit", "_committed_offset", "wait_first")),
+    ("faust.transport.consumer", "Consumer", ("_commit", "_committed_offset", "_drain_messages", "wait_first")),
     ("faust.transport.consumer", "ThreadDelegateConsumer", ("_thread",)),
     ("faust.transport.drivers.aiokafka", "Consumer", ("_new_consumer_thread",)),
     ("faust.transport.drivers.aiokafka", "AIOKafkaConsumerThread", ("_create_worker_consumer", "_consumer")),
@@ -25,9 +26,13 @@ PRIVATE_NAMES: Final = (
     ("faust.tables.manager", "TableManager", ("_recovery",)),
     ("faust.tables.recovery", "Recovery", ("_build_highwaters", "_build_offsets", "_wait")),
     ("faust.tables.base", "Collection", ("_new_store",)),
-    ("faust.assignor.partition_assignor", "PartitionAssignor", ("tables_metadata",)),
+    ("faust.assignor.partition_assignor", "PartitionAssignor", ("tables_metadata", "_url", "_compress", "_decompress")),
     ("aiokafka.consumer.consumer", "AIOKafkaConsumer", ("_coordinator", "_fetch_max_wait_ms")),
-    ("aiokafka.consumer.group_coordinator", "GroupCoordinator", ("generation",)),
+    (
+        "aiokafka.consumer.group_coordinator",
+        "GroupCoordinator",
+        ("generation", "request_rejoin", "_pending_exception", "_coordination_task"),
+    ),
     ("aiokafka.producer.message_accumulator", "BatchBuilder", ("_set_producer_state",)),
     ("aiokafka.producer.sender", "SendProduceReqHandler", ("create_request",)),
 )
@@ -53,6 +58,30 @@ def kafka_consumer(app: AppT) -> AIOKafkaConsumer:
 def group_generation(app: AppT) -> int:
     """Return the generation of the consumer group that this worker is a member of, negative when it is none."""
     return int(kafka_consumer(app)._coordinator.generation)  # noqa: SLF001
+
+
+def group_failure(app: AppT) -> BaseException | None:
+    """
+    Return the error for which this worker no longer takes part in its group, None while it does.
+
+    aiokafka tells it to whoever asks its consumer for records. Faust asks in another way, is never told, and waits.
+    """
+    thread = cast("driver.Consumer", app.consumer)._thread  # noqa: SLF001
+    if thread._consumer is None:  # noqa: SLF001 - it was not started yet
+        return None
+    # It is made by `start()`, without a group at first.
+    coordinator: Any = thread._consumer._coordinator  # noqa: SLF001
+    if not isinstance(coordinator, GroupCoordinator):
+        return None
+    routine = coordinator._coordination_task  # noqa: SLF001
+    ended = routine.exception() if routine.done() and not routine.cancelled() else None
+    pending: BaseException | None = coordinator._pending_exception  # noqa: SLF001
+    return ended or pending
+
+
+def rejoin_group(app: AppT) -> None:
+    """Have the assignments of the group decided anew; call in the consumer's thread."""
+    kafka_consumer(app)._coordinator.request_rejoin()  # noqa: SLF001
 
 
 def committed_offset(app: AppT, tp: TP) -> int | None:

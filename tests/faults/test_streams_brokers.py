@@ -129,6 +129,26 @@ def test_a_worker_that_may_not_write_ends_with_a_clear_line_and_loses_nothing(
 
 
 @full
+@pytest.mark.parametrize(("kind", "name"), [(ResourceType.GROUP, "streams"), (ResourceType.TOPIC, "callbacks.raw")])
+def test_a_worker_that_may_not_read_any_more_ends_with_a_clear_line_and_loses_nothing(
+    guarded: KafkaCluster, topic_prefix: str, tmp_path: Path, kind: ResourceType, name: str
+) -> None:
+    with Lab(guarded.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        worker = lab.start_ready()
+        which = ResourcePattern(kind, topic_prefix + name)
+        forbidden = ACL("User:ANONYMOUS", "*", ACLOperation.READ, ACLPermissionType.DENY, which)
+        allowed = ACL("User:*", "*", ACLOperation.ALL, ACLPermissionType.ALLOW, which)
+        lab.admin.create_acls([allowed, forbidden])
+        assert worker.wait() == Exit.READ_FAILED
+        assert f"{kind.name.title()}AuthorizationFailedError" in worker.log.splitlines()[-1]
+        lab.admin.delete_acls([forbidden])
+        lab.produce(traffic(47, 200, lab.partitions))
+        lab.start()
+        lab.verify()
+
+
+@full
 def test_twenty_seconds_without_kafka_cost_nothing(own_kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
     with Lab(own_kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
         lab.create_topics()

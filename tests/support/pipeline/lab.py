@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,9 +39,9 @@ class ToyWorker:
     """
 
     def __init__(self, log: Path, environment: dict[str, str], faults: dict[str, Any]) -> None:
-        self.port = free_port()
+        environment = {"STREAMS_WEB_PORT": str(free_port()), **environment}
+        self.port = int(environment["STREAMS_WEB_PORT"])
         self._log = log
-        environment = {**environment, "STREAMS_WEB_PORT": str(self.port)}
         self._process = _FORKS.Process(target=worker.main, args=(str(log), environment, faults))
         self._process.start()
 
@@ -81,10 +81,15 @@ class ToyWorker:
         if self.exit_code is not None:
             raise RuntimeError(f"worker ended with {self.exit_code}:\n{self.log}")
 
+    @property
+    def takeovers(self) -> int:
+        """Return how often the worker has taken over partitions."""
+        return self.log.count("streams: ready (partitions=[")
+
     def is_ready(self) -> bool:
         """Tell whether the worker said that it works."""
         self.require_running()
-        return "streams: ready (partitions=[" in self.log
+        return self.takeovers > 0
 
     def is_listening(self) -> bool:
         """Tell whether its web port answers."""
@@ -96,15 +101,6 @@ class ToyWorker:
         return state == "T"
 
 
-@contextmanager
-def _patiently() -> Iterator[None]:
-    """Let `eventually` ask again when a broker is away."""
-    try:
-        yield
-    except KafkaError as error:
-        raise AssertionError(f"Kafka does not answer: {error!r}") from error
-
-
 class Lab:
     """A context: what it starts, it ends. `settings` are environment variables of the workers."""
 
@@ -114,9 +110,9 @@ class Lab:
         self.prefix = prefix
         self.partitions = partitions
         self.workers: list[ToyWorker] = []
-        self.admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
         self._folder = folder
         self._servers = bootstrap_servers
+        self.admin = self._new_admin()
         self._records: list[tuple[Record, int]] = []
         """What was produced, and the offset that it got."""
         self._settings = settings
@@ -149,9 +145,27 @@ class Lab:
         self.admin.delete_topics([topic.name(self.prefix) for topic in ALL_TOPICS])
         self.admin.delete_groups([self.group])
 
+    def _new_admin(self) -> KafkaAdminClient:
+        return KafkaAdminClient(bootstrap_servers=self._servers, reconnect_backoff_max_ms=1_000)
+
+    @contextmanager
+    def _patiently(self) -> Iterator[None]:
+        """
+        Let `eventually` ask again when a broker is away, through a client that begins with those that live.
+
+        A client remembers which broker coordinates a group, and asks that one even when it is dead.
+        """
+        try:
+            yield
+        except KafkaError as error:
+            with suppress(KafkaError):
+                former, self.admin = self.admin, self._new_admin()
+                former.close()
+            raise AssertionError(f"Kafka does not answer: {error!r}") from error
+
     def leader_of(self, suffix: str, partition: int) -> int:
         """Return the broker that leads a partition, negative while there is none."""
-        with _patiently():
+        with self._patiently():
             (topic,) = self.admin.describe_topics([self.prefix + suffix])
         return next(int(found["leader_id"]) for found in topic["partitions"] if found["partition_index"] == partition)
 
@@ -273,7 +287,7 @@ class Lab:
 
     def committed(self) -> dict[TopicPartition, int]:
         """Return the committed offsets of the group."""
-        with _patiently():
+        with self._patiently():
             offsets = self.admin.list_group_offsets({self.group: None})[self.group]
         return {tp: found.offset for tp, found in offsets.items() if found.offset > 0}
 
@@ -291,7 +305,7 @@ class Lab:
         tps = [TopicPartition(self.prefix + suffix, number) for suffix in suffixes for number in range(self.partitions)]
         consumer = KafkaConsumer(bootstrap_servers=self._servers)
         try:
-            with _patiently():
+            with self._patiently():
                 begins, ends = consumer.beginning_offsets(tps), consumer.end_offsets(tps)
         finally:
             consumer.close()

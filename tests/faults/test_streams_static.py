@@ -1,0 +1,84 @@
+"""
+Static members: workers with a name, which keep their partitions over a restart.
+"""
+
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from sandbox.kafka import KafkaCluster
+from sandbox.ports import free_port
+from streams.errors import Exit
+from tests.support.pipeline.lab import Lab, ToyWorker
+from tests.support.pipeline.truth import traffic
+from tests.support.wait import eventually
+
+pytestmark = pytest.mark.kafka
+full = pytest.mark.full
+
+
+def start_named(lab: Lab, name: str, port: int) -> ToyWorker:
+    """Start the static member of a name, at an address."""
+    lab.settings.update({"STREAMS_INSTANCE_ID": name, "STREAMS_WEB_PORT": str(port)})
+    return lab.start_ready(name)
+
+
+@pytest.mark.parametrize(
+    "end", [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGTERM, id="stopped", marks=full)]
+)
+def test_a_static_member_that_is_started_again_goes_on_and_the_others_never_stop(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, end: signal.Signals
+) -> None:
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4) as lab:
+        lab.create_topics()
+        port = free_port()
+        restarted = start_named(lab, "one", port)
+        other = start_named(lab, "two", free_port())
+        producing = threading.Thread(target=lab.produce, args=(traffic(51, 3_000, lab.partitions), 0.01), daemon=True)
+        producing.start()
+        lab.wait_for_progress(20)
+        before = other.takeovers
+        restarted.signal(end)
+        restarted.wait()
+        start_named(lab, "one", port)
+        lab.wait_for_progress(20)
+        producing.join()
+        lab.verify()
+        assert other.takeovers == before
+
+
+@full
+def test_a_static_member_that_comes_back_at_another_address_is_found_there(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    """The others are told by one more assignment."""
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4) as lab:
+        lab.create_topics()
+        moved = start_named(lab, "one", free_port())
+        other = start_named(lab, "two", free_port())
+        before = other.takeovers
+        moved.kill()
+        start_named(lab, "one", free_port())
+        eventually(lambda: other.takeovers > before, 30)
+        lab.produce(traffic(52, 300, lab.partitions))
+        lab.verify()
+
+
+@full
+def test_a_frozen_static_member_is_fenced_by_the_process_that_has_its_name_now(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    """Kafka gives the name's partitions to whoever came last, without a rebalance."""
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, STREAMS_INSTANCE_ID="one") as lab:
+        lab.create_topics()
+        zombie = lab.start_ready(hold=["streams-sms-changelog", 12], without=["alarms"])
+        lab.produce(traffic(53, 600, lab.partitions), pause=0.01)
+        eventually(zombie.is_frozen, 30)
+        lab.start_ready("other", without=["alarms"])
+        lab.drain()
+        zombie.signal(signal.SIGCONT)
+        assert zombie.wait() == Exit.FENCED
+        lab.start("third")
+        lab.verify()
