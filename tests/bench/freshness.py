@@ -19,7 +19,7 @@ from streams.contract.keys import partition_of
 from streams.contract.topics import CALLBACKS_RAW, CAMPAIGN_PROGRESS
 from tests.bench.callbacks import PARTITIONS, body, envelope_of
 
-_PER_ENVELOPE: Final = 50
+PER_ENVELOPE: Final = 50
 _SECONDS: Final = 10.0
 _DEADLINE_S: Final = 30.0
 _WARM_UP: Final = 0.2
@@ -28,16 +28,16 @@ _WARM_UP: Final = 0.2
 
 def measure(servers: str, prefix: str, rate: int) -> list[float]:
     """Send callbacks at a steady rate for ten seconds; return the seconds that each envelope waited to be shown."""
-    consumer = _at_the_end(servers, CAMPAIGN_PROGRESS.name(prefix))
+    consumer = at_the_end(servers, CAMPAIGN_PROGRESS.name(prefix))
     producer = KafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=0)
-    count = int(rate * _SECONDS / _PER_ENVELOPE)
-    envelopes = [_bodies(number) for number in range(count)]
+    count = int(rate * _SECONDS / PER_ENVELOPE)
+    envelopes = [bodies_of(number) for number in range(count)]
     unseen: dict[int, list[tuple[str, float]]] = {partition: [] for partition in range(PARTITIONS)}
     waits: list[float] = []
     started = time.monotonic()
     sent = 0
     while len(waits) < count and time.monotonic() - started < _SECONDS + _DEADLINE_S:
-        while sent < count and time.monotonic() - started >= sent * _PER_ENVELOPE / rate:
+        while sent < count and time.monotonic() - started >= sent * PER_ENVELOPE / rate:
             partition, received_at = sent % PARTITIONS, format_time(datetime.now(UTC))
             value = envelope_of(envelopes[sent], received_at)
             producer.send(CALLBACKS_RAW.name(prefix), value, partition=partition)
@@ -62,12 +62,12 @@ def _seen(unseen: dict[int, list[tuple[str, float]]], progress: dict[str, str]) 
     return [now - sent for sent in shown]
 
 
-def _bodies(number: int) -> list[bytes]:
+def bodies_of(number: int) -> list[bytes]:
     """Return the callbacks of one envelope: messages of one partition, all of its campaign."""
     partition, at = number % PARTITIONS, format_time(datetime.now(UTC))
     found: list[str] = []
-    candidate = number * _PER_ENVELOPE * PARTITIONS * 100
-    while len(found) < _PER_ENVELOPE:
+    candidate = number * PER_ENVELOPE * PARTITIONS * 100
+    while len(found) < PER_ENVELOPE:
         candidate += 1
         message = str(UUID(int=candidate))
         if partition_of(message, PARTITIONS) == partition:
@@ -75,7 +75,8 @@ def _bodies(number: int) -> list[bytes]:
     return [body(message, partition, "Delivered", at) for message in found]
 
 
-def _at_the_end(servers: str, topic: str) -> KafkaConsumer:
+def at_the_end(servers: str, topic: str) -> KafkaConsumer:
+    """Return a consumer that is given what comes from now on."""
     consumer = KafkaConsumer(bootstrap_servers=servers, group_id=None, enable_auto_commit=False, fetch_max_wait_ms=10)
     partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
     consumer.assign(partitions)

@@ -3,7 +3,8 @@ What streams costs: one worker on one core, Kafka and the clock on the other.
 
 `python -m tests.bench.streams --help`. Parts: `cost` (envelopes of 1, 10 and 50, both stores, beside stock Faust),
 `skew` (half of all SMS in one campaign), `growth` (cost while the state grows), `recovery` (a worker starts with many
-rows), `latency` (from a callback in Kafka to the progress that contains it).
+rows), `latency` (from a callback in Kafka to the progress that contains it), `rebalance` (how long progress stands
+still while workers join, leave and die).
 
 The processor's speed is not ours alone: each table ends with a yardstick, the time of a fixed piece of Python work
 before and after. Figures of runs with different yardsticks do not compare, their ratios to stock Faust do.
@@ -22,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 from urllib.request import urlopen
 
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -30,12 +31,15 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
 from sandbox.process import Process
-from tests.bench import callbacks, freshness, measuring
+from tests.bench import callbacks, freshness, measuring, standstill
 from tests.bench.callbacks import PARTITIONS
 from tests.bench.measuring import Figures, say
 
 _DEADLINE_S: Final = 600.0
 _EVERY_S: Final = 0.25
+_CALM_S: Final = 3.0
+"""Between two changes of the workers."""
+
 _STOCK_SHARE: Final = 8
 """Stock Faust gets an eighth of the callbacks: it needs as long for them as streams for all."""
 
@@ -114,7 +118,6 @@ class Job:
         self.prefix = prefix
         self.servers = servers
         self._folder = folder
-        self._port = free_port()
         self._environment = {
             **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": servers,
@@ -122,23 +125,29 @@ class Job:
             "KAFKA_PARTITIONS": str(PARTITIONS),
             "STREAMS_DATA_DIR": str(folder / "state"),
             "STREAMS_STORE": store,
-            "STREAMS_WEB_PORT": str(self._port),
             **settings,
         }
+        self._port = free_port()
         topics = self._program("topics")
         topics.start()
         topics.require_success(60)
 
-    def _program(self, argument: str) -> Process:
+    def _program(self, argument: str, **settings: str) -> Process:
         path = str(Path(sys.executable).with_name("routee-streams"))
-        return Process("streams", (path, argument), self._folder / f"{argument}.log", self._environment)
+        environment = {**self._environment, **settings}
+        return Process("streams", (path, argument), self._folder / f"{argument}.log", environment)
+
+    def start(self, port: int, **settings: str) -> Process:
+        """Start a worker that listens on a port; somebody has to stop it."""
+        process = self._program("worker", STREAMS_WEB_PORT=str(port), **settings)
+        process.start()
+        measuring.pin(measuring.PROGRAM_CORE, process.pid)
+        return process
 
     @contextmanager
     def worker(self) -> Iterator[Process]:
         """Run a worker for the length of the block; it is killed if it does not stop."""
-        process = self._program("worker")
-        process.start()
-        measuring.pin(measuring.PROGRAM_CORE, process.pid)
+        process = self.start(self._port)
         try:
             yield process
         finally:
@@ -150,12 +159,7 @@ class Job:
 
     def is_ready(self) -> bool:
         """Tell whether the worker has taken over all partitions."""
-        try:
-            with urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5) as page:
-                body = json.load(page)
-        except OSError:
-            return False
-        return len(body["partitions"]["sms"]) == PARTITIONS
+        return owned(self._port) == PARTITIONS
 
     def forget_local_state(self) -> None:
         """Delete the worker's folder."""
@@ -181,6 +185,15 @@ class Job:
 
         process.wait_until(is_done, _DEADLINE_S)
         return samples
+
+
+def owned(port: int) -> int:
+    """Return how many partitions of the SMS a worker works on, none while it takes over."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as page:
+            return len(json.load(page)["partitions"]["sms"])
+    except OSError:
+        return 0
 
 
 @dataclass(frozen=True)
@@ -270,12 +283,75 @@ def latency(bench: Bench, given: argparse.Namespace) -> None:
     say(f"p50 {middle:.0f} ms, p99 {most:.0f} ms, longest {longest:.0f} ms")
 
 
+def rebalance(bench: Bench, _: argparse.Namespace) -> None:
+    """Show for how long progress stands still at most while workers come and go under load."""
+    say(f"{standstill.RATE:,} callbacks/s, two workers, STREAMS_PROGRESS_MS=100; the longest time without progress:")
+    job = bench.job(STREAMS_PROGRESS_MS="100")
+    with Team(job) as team, standstill.Traffic(bench.servers, job.prefix) as traffic:
+        for change in (None, team.join, team.leave, team.join, team.kill, team.join, team.kill_and_replace):
+            time.sleep(_CALM_S)
+            began = time.monotonic()
+            if change is not None:
+                change()
+            team.wait_until_settled()
+            traffic.wait_for_all()
+            name = change.__name__.replace("_", " ") if change else "nothing changes"
+            say(f"{name:20} {traffic.longest(began):6.1f} s")
+
+
+class Team:
+    """Two workers of one group, and those that come and go; all are stopped at the end of the block."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._running: dict[int, Process] = {}
+
+    def __enter__(self) -> Self:
+        for _ in range(2):
+            self.join()
+        self.wait_until_settled()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._running.values():
+            process.stop(30)
+
+    def join(self, port: int = 0) -> None:
+        """Start one more worker."""
+        port = port or free_port()
+        self._running[port] = self._job.start(port)
+
+    def leave(self) -> None:
+        """Stop the oldest worker as a person would."""
+        self._running.pop(next(iter(self._running))).stop(30)
+
+    def kill(self) -> None:
+        """Kill the oldest worker; the others have to notice."""
+        self._running.pop(next(iter(self._running))).kill()
+
+    def kill_and_replace(self) -> None:
+        """Kill the oldest worker and start it again, as a supervisor does."""
+        port = next(iter(self._running))
+        self._running.pop(port).kill()
+        self.join(port)
+
+    def wait_until_settled(self) -> None:
+        """Return when every worker has partitions, and all partitions a worker."""
+        newest = self._running[next(reversed(self._running))]
+        newest.wait_until(self._is_settled, _DEADLINE_S)
+
+    def _is_settled(self) -> bool:
+        shares = [owned(port) for port in self._running]
+        return all(shares) and sum(shares) == PARTITIONS
+
+
 PARTS: Final[dict[str, Callable[[Bench, argparse.Namespace], None]]] = {
     "cost": cost,
     "skew": skew,
     "growth": growth,
     "recovery": recovery,
     "latency": latency,
+    "rebalance": rebalance,
 }
 
 if __name__ == "__main__":
