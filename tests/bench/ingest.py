@@ -14,22 +14,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import accepts_connections, free_port
 from streams.contract.topics import CALLBACKS_RAW
-from tests.bench.ingest_load import HEAD, SECRET, Figures, cpu_seconds, load, middle, resident_mb
+from tests.bench.ingest_load import HEAD, SECRET, Figures, children, cpu_seconds, load, middle, resident_mb
+from tests.bench.share import limited
 from tests.integration.ingest.process import Ingest, environment, ingest
-from tests.integration.ingest.topics import callbacks_in, create_topics, read_partitions
+from tests.integration.ingest.topics import callbacks_in, create_topics
 from tests.support.wait import eventually
 
 _SERVER_CORE, _OTHER_CORE = 0, 1
 _CONNECTIONS = (1, 16, 64, 256, 512, 1000, 5000)
 _PARTITIONS = (4, 8, 32)
 _IDLE = 5000
+_SHARE = 0.2
+_SOAK_MINUTES = 10
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,29 @@ class Bench:
                 self._row(server, 256, f"{partitions} partitions")
 
     def workers(self) -> None:
-        """Measure one worker on a core, and two on two; Kafka and the clients take from the same two."""
+        """
+        Measure one worker, and two.
+
+        With two on two cores, Kafka and the clients take from the same two. So the second table gives each worker a
+        fifth of a core, and leaves plenty to the others: what it shows is whether a second worker doubles the first.
+        """
         _say("\nworkers, 8 partitions, 256 connections", HEAD)
         for workers in (1, 2):
             with self._serving(workers=workers) as server:
                 self._row(server, 256, f"{workers} worker(s)")
+        _say(f"\nworkers that have {_SHARE:.0%} of a core each", HEAD)
+        for workers in (1, 2):
+            with self._serving(workers=workers) as server, ExitStack() as stack:
+                for pid in children(server.process.pid) or [server.process.pid]:
+                    stack.enter_context(limited(pid, _SHARE))
+                self._row(server, 64, f"{workers} worker(s)")
+
+    def soak(self) -> None:
+        """Watch memory over ten minutes of work."""
+        _say("\nten minutes, 64 connections", HEAD)
+        with self._serving() as server:
+            for minute in range(1, _SOAK_MINUTES + 1):
+                _say(load(server.port, 64, 60.0, server.process.pid).row(f"minute {minute}"))
 
     def idle(self) -> None:
         """Measure what connections cost that do nothing."""
@@ -119,7 +140,7 @@ class Bench:
             yield server
             accepted = int(server.metric("accepted_total"))
         topic = CALLBACKS_RAW.name(settings["KAFKA_TOPIC_PREFIX"])
-        stored = sum(1 for _ in callbacks_in(read_partitions(self._kafka.bootstrap_servers, topic)))
+        stored = sum(1 for _ in callbacks_in(self._kafka.bootstrap_servers, topic))
         self.lost += max(0, accepted - stored)
         _say(f"{'':>28} answered 200: {accepted}, in Kafka: {stored}")
 
@@ -144,7 +165,7 @@ class Bench:
         return environment(self._kafka.bootstrap_servers, prefix, kafka_partitions=partitions, ingest_secrets=SECRET)
 
 
-PARTS = ("goals", "connections", "partitions", "workers", "idle")
+PARTS = ("goals", "connections", "partitions", "workers", "idle", "soak")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -72,9 +72,14 @@ def load(port: int, connections: int, seconds: float, pid: int) -> Figures:
 
 def cpu_seconds(pid: int) -> float:
     """Return user and system time of a process and of the children it has now."""
-    pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    pids = [pid, *children(pid)]
     ticks = [Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split() for one in pids]
     return sum(int(fields[11]) + int(fields[12]) for fields in ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that run."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def resident_mb(pid: int) -> float:

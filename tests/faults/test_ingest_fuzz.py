@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ingest.envelope import Record
 from sandbox.kafka import KafkaCluster
-from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Topic
+from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
 from tests.integration.ingest.process import environment, ingest
-from tests.integration.ingest.topics import callbacks_in, create_topics, read_partitions
+from tests.integration.ingest.topics import callbacks_in, create_topics, records_in
 from tests.integration.ingest.wire import SECRET, Wire, post, serving
 from tests.support.mutation import mutated
 
@@ -31,11 +30,8 @@ async def test_200_000_mutated_callbacks_are_all_kept(kafka: KafkaCluster, topic
         assert server.stop() == 0
         assert "Traceback" not in server.log
 
-    async def read(topic: Topic) -> dict[int, list[Record]]:
-        return await asyncio.to_thread(read_partitions, kafka.bootstrap_servers, topic.name(topic_prefix))
-
-    stored = sum(1 for _ in callbacks_in(await read(CALLBACKS_RAW)))
-    rejected = sum(len(records) for records in (await read(CALLBACKS_REJECTED)).values())
+    stored = sum(1 for _ in callbacks_in(kafka.bootstrap_servers, CALLBACKS_RAW.name(topic_prefix)))
+    rejected = sum(1 for _ in records_in(kafka.bootstrap_servers, CALLBACKS_REJECTED.name(topic_prefix)))
     assert stored == accepted
     assert stored + rejected == 200_000
 

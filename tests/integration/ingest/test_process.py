@@ -13,7 +13,7 @@ import pytest
 from sandbox.kafka import KafkaCluster
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
 from tests.integration.ingest.process import COMMAND, Ingest, Load, environment, ingest
-from tests.integration.ingest.topics import PARTITIONS, callbacks_in, create_topics, read_partitions
+from tests.integration.ingest.topics import PARTITIONS, callbacks_in, create_topics, records_in
 from tests.support.wait import eventually, eventually_async
 
 pytestmark = pytest.mark.kafka
@@ -35,7 +35,7 @@ def running(servers: str, topic_prefix: str, tmp_path: Path) -> Iterator[Ingest]
 
 
 def stored_keys(servers: str, prefix: str) -> set[object]:
-    stored = callbacks_in(read_partitions(servers, CALLBACKS_RAW.name(prefix)))
+    stored = callbacks_in(servers, CALLBACKS_RAW.name(prefix))
     return {callback["messageId"] for callback in stored}
 
 
@@ -105,8 +105,7 @@ def test_garbage_is_found_in_the_rejected_topic(running: Ingest, servers: str, t
     with socket.create_connection(("127.0.0.1", running.port)) as client:
         client.sendall(b"POST /callbacks HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
         assert client.recv(99).startswith(b"HTTP/1.1 200")
-    records = read_partitions(servers, CALLBACKS_REJECTED.name(topic_prefix))
-    (record,) = [record for kept in records.values() for record in kept]
+    ((_, record),) = records_in(servers, CALLBACKS_REJECTED.name(topic_prefix))
     assert b'"reason":"not-json"' in record.value
     assert running.metric('rejected_total{reason="not-json"}') == 1
 

@@ -8,7 +8,7 @@ import pytest
 from sandbox.kafka import KafkaCluster
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
 from tests.integration.ingest.process import environment, ingest
-from tests.integration.ingest.topics import create_topics, read_partitions
+from tests.integration.ingest.topics import create_topics, records_in
 from tests.integration.ingest.wire import PATH, SECRET, Server, post
 
 pytestmark = pytest.mark.kafka
@@ -57,8 +57,8 @@ def test_a_secret_is_in_no_topic_log_line_metric_or_answer(
         page = server.get("/metrics")[1]
         assert server.stop() == 0
     topics = [CALLBACKS_RAW, CALLBACKS_REJECTED]
-    read = [read_partitions(kafka.bootstrap_servers, topic.name(topic_prefix)) for topic in topics]
-    stored = b"".join(record.value for partitions in read for records in partitions.values() for record in records)
+    read = [records_in(kafka.bootstrap_servers, topic.name(topic_prefix)) for topic in topics]
+    stored = b"".join(record.value for records in read for _, record in records)
     assert stored.count(b"***") == 3
     for told in (stored.decode(), server.log, page, answers.decode()):
         assert SECRET not in told

@@ -3,6 +3,7 @@ The topics of ingest on the real Kafka: made for a test, and read back whole.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 
 import orjson
@@ -29,37 +30,41 @@ def create_topics(servers: str, prefix: str, partitions: int = PARTITIONS, repli
         client.close()
 
 
-def read_partitions(servers: str, name: str) -> dict[int, list[Record]]:
-    """Return every record that a topic holds now, by partition, in order."""
+def records_in(servers: str, name: str) -> Iterator[tuple[int, Record]]:
+    """Yield every record that a topic holds now, with its partition; those of one partition in order."""
     consumer = KafkaConsumer(bootstrap_servers=servers, group_id=None, enable_auto_commit=False)
     try:
         places = [TopicPartition(name, partition) for partition in sorted(consumer.partitions_for_topic(name) or ())]
         consumer.assign(places)
         ends = consumer.end_offsets(places)
         consumer.seek_to_beginning(*places)
-        found: dict[int, list[Record]] = {place.partition: [] for place in places}
         while any(consumer.position(place) < ends[place] for place in places):
             for place, messages in consumer.poll(timeout_ms=1000).items():
-                found[place.partition] += [Record(message.key, message.value) for message in messages]
-        return found
+                yield from ((place.partition, Record(message.key, message.value)) for message in messages)
     finally:
         consumer.close()
 
 
-def callbacks_in(partitions: dict[int, list[Record]]) -> Iterator[dict[str, object]]:
-    """Yield the callbacks of all envelopes."""
-    for records in partitions.values():
-        for record in records:
-            yield from orjson.loads(record.value)["callbacks"]
+def read_partitions(servers: str, name: str) -> dict[int, list[Record]]:
+    """Return every record that a topic holds now, by partition, in order."""
+    found: defaultdict[int, list[Record]] = defaultdict(list)
+    for partition, record in records_in(servers, name):
+        found[partition].append(record)
+    return found
+
+
+def callbacks_in(servers: str, name: str) -> Iterator[dict[str, object]]:
+    """Yield every callback of the envelopes that a topic holds now."""
+    for _, record in records_in(servers, name):
+        yield from orjson.loads(record.value)["callbacks"]
 
 
 def assert_stored_as_posted(servers: str, name: str, keys: Collection[str]) -> None:
     """Hold that every one of these callbacks of a load is in the topic, and every byte of it as it was posted."""
     stored: set[str] = set()
-    for records in read_partitions(servers, name).values():
-        for record in records:
-            found = [str(callback["messageId"]) for callback in orjson.loads(record.value)["callbacks"]]
-            assert record.value.endswith(b'"callbacks":[' + b",".join(map(body_of, found)) + b"]}")
-            stored.update(found)
+    for _, record in records_in(servers, name):
+        found = [str(callback["messageId"]) for callback in orjson.loads(record.value)["callbacks"]]
+        assert record.value.endswith(b'"callbacks":[' + b",".join(map(body_of, found)) + b"]}")
+        stored.update(found)
     missing = set(keys) - stored
     assert not missing, f"{len(missing)} of {len(keys)} callbacks that were answered 200 are not in Kafka"
