@@ -8,7 +8,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaProducer
 
-from streams.state.fence import Writer
+from streams.state.fence import Writer, renewed
 
 KeyValue = tuple[bytes | None, bytes | None]
 
@@ -56,6 +56,10 @@ class Batches:
         if writer is not None:
             writer.confirm(topic, partition, first)
         return first, first + last
+
+    async def renewed(self, writer: Writer) -> Writer:
+        """Return the writer with the next epoch that takes over from one of which nothing is in flight."""
+        return await renewed(self._producer.client, writer)
 
     async def send_all(
         self, topic: str, partition: int, records: Iterable[KeyValue], writer: Writer | None = None

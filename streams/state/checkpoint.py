@@ -27,6 +27,9 @@ from streams.state.fence import Writer
 from streams.state.partition import Checkpoint, Partition
 from streams.state.stores import Store
 
+RENEW_SECONDS: Final = 24 * 60 * 60.0
+"""After this long an owner asks for the next epoch, so that the coordinator does not forget its id."""
+
 OnStep = Callable[[str, str], None]
 """Called as `on_step(table, step)` after each step of a flush and of a takeover; tests inject crashes with it."""
 
@@ -90,6 +93,10 @@ class Owned:
     """Where the source began when the partition was taken over: what lies before it is no work to do."""
 
 
+def _is_old(owned: Owned, now: float) -> bool:
+    return now - owned.writer.since > RENEW_SECONDS
+
+
 @dataclass
 class Route:
     """Full topic names, and which partition a record of each topic goes to."""
@@ -144,9 +151,9 @@ class Checkpointer:
         self._on_step(self.spec.name, name)
 
     def needs_flush(self) -> bool:
-        """Tell whether a flush would write anything."""
+        """Tell whether a flush would do anything."""
         now = monotonic()
-        return any(owned.partition.needs_flush(now) for owned in self.owned.values())
+        return any(owned.partition.needs_flush(now) or _is_old(owned, now) for owned in self.owned.values())
 
     async def flush(self) -> None:
         """Make durable everything that was taken in before the call. Ends the process when that fails."""
@@ -168,6 +175,7 @@ class Checkpointer:
         async with self._lock:
             started = monotonic()
             try:
+                await self._renew(started)
                 checkpoints = self._seal(started)
                 if checkpoints:
                     await self._write(checkpoints)
@@ -178,6 +186,16 @@ class Checkpointer:
                 die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error!r}")
             except Exception as error:  # noqa: BLE001 - whatever it is: what is not durable must not be committed
                 die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {place_of(error)}")
+
+    async def _renew(self, now: float) -> None:
+        """Ask for the next epoch of each id that is old; none of its batches is in flight between two flushes."""
+        for number, owned in [*self.owned.items()]:
+            if not _is_old(owned, now):
+                continue
+            self._check()
+            former, owned.writer = owned.writer, await self.batches().renewed(owned.writer)
+            if owned.writer.producer_id != former.producer_id:
+                die(Exit.FENCED, f"{self.changelog}[{number}] got another producer id, and is to be taken over anew")
 
     def _seal(self, now: float) -> list[tuple[Owned, Checkpoint]]:
         due = [owned for owned in self.owned.values() if owned.partition.needs_flush(now)]

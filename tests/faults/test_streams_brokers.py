@@ -6,6 +6,7 @@ import gc
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from kafka.admin import (
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
 from streams.errors import Exit
-from tests.support.pipeline.lab import Lab
+from tests.support.pipeline.lab import Lab, ToyWorker
 from tests.support.pipeline.truth import traffic
 from tests.support.wait import eventually
 
@@ -32,6 +33,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Exception ignored in.*socket:pytest.PytestUnraisableExceptionWarning"),
 ]
 full = pytest.mark.full
+
+FORGOTTEN_SECONDS = 20
 
 
 def started(folder: Path, brokers: int = 1, **properties: str) -> Iterator[KafkaCluster]:
@@ -62,6 +65,16 @@ def forgetful(tmp_path: Path) -> Iterator[KafkaCluster]:
     yield from started(
         tmp_path / "kafka",
         transactional_id_expiration_ms="3000",
+        transaction_remove_expired_transaction_cleanup_interval_ms="500",
+    )
+
+
+@pytest.fixture
+def soon_forgetful(tmp_path: Path) -> Iterator[KafkaCluster]:
+    """Give a broker that forgets an id after as long as it takes to replace a worker, and some more."""
+    yield from started(
+        tmp_path / "kafka",
+        transactional_id_expiration_ms=str(FORGOTTEN_SECONDS * 1000),
         transaction_remove_expired_transaction_cleanup_interval_ms="500",
     )
 
@@ -219,16 +232,26 @@ def test_a_leader_that_goes_while_the_fence_is_raised_takes_nothing_of_it_along(
 def test_an_id_that_the_coordinator_forgot_is_retired_before_another_is_used(
     forgetful: KafkaCluster, topic_prefix: str, tmp_path: Path
 ) -> None:
-    replaced_after_expiry(forgetful, topic_prefix, tmp_path, "alarms", verdict="fenced")
+    with replaced_after_expiry(forgetful, topic_prefix, tmp_path, "alarms") as (lab, zombie):
+        zombie.signal(signal.SIGCONT)
+        assert zombie.wait() == Exit.FENCED
+        # What else was in that request: only ids that are renewed keep a zombie out of the public topics, too.
+        assert not [line for line in lab.differences() if "table" in line]
 
 
 @full
 def test_without_that_the_forgotten_id_still_writes(forgetful: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
     """Retiring is needed: switched off, the same request leaves wrong rows."""
-    replaced_after_expiry(forgetful, topic_prefix, tmp_path, "alarms", "retire", verdict="wrong")
+    with replaced_after_expiry(forgetful, topic_prefix, tmp_path, "alarms", "retire") as (lab, zombie):
+        zombie.signal(signal.SIGCONT)
+        eventually(lambda: any(line.startswith("sms table") for line in lab.differences()), 20, every=0.2)
 
 
-def replaced_after_expiry(kafka: KafkaCluster, prefix: str, folder: Path, *without: str, verdict: str) -> None:
+@contextmanager
+def replaced_after_expiry(
+    kafka: KafkaCluster, prefix: str, folder: Path, *without: str
+) -> Iterator[tuple[Lab, ToyWorker]]:
+    """Give a worker that froze, was forgotten by the coordinator, and has been replaced since."""
     with Lab(kafka.bootstrap_servers, prefix, folder) as lab:
         lab.create_topics()
         zombie = lab.start_ready(hold=["streams-sms-changelog", 12], without=without)
@@ -239,10 +262,43 @@ def replaced_after_expiry(kafka: KafkaCluster, prefix: str, folder: Path, *witho
         lab.start_ready("other", without=without)
         lab.drain()
         lab.verify()
+        yield lab, zombie
+
+
+@full
+def test_a_worker_that_runs_for_longer_than_ids_are_remembered_can_still_be_fenced(
+    soon_forgetful: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    """It asks for its next epoch before its id is forgotten, so its successor gets one of the same id."""
+    with Lab(soon_forgetful.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        zombie = lab.start_ready(hold=["sms.status", 3], renew=1.0, without=["alarms"])
+        eventually(lambda: lab.epoch_of("streams-sms-changelog", 0) > FORGOTTEN_SECONDS, 60, every=0.5)
+        replace_frozen(lab, zombie)
         zombie.signal(signal.SIGCONT)
-        if verdict == "fenced":
-            assert zombie.wait() == Exit.FENCED
-            # What else was in that request: README says what is not promised of the public topics.
-            assert not [line for line in lab.differences() if "table" in line]
-        else:
-            eventually(lambda: any(line.startswith("sms table") for line in lab.differences()), 20, every=0.2)
+        assert zombie.wait() == Exit.FENCED
+        lab.verify()
+
+
+@full
+def test_without_renewal_a_worker_that_was_replaced_writes_to_the_public_topic_once_more(
+    soon_forgetful: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    """Renewing is needed: switched off, the same request leaves stale records on top of newer ones."""
+    with Lab(soon_forgetful.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        zombie = lab.start_ready(hold=["sms.status", 3], without=["alarms"])
+        eventually(lambda: not any(lab.admin.list_transactions().values()), 60, every=0.5)
+        replace_frozen(lab, zombie)
+        zombie.signal(signal.SIGCONT)
+        eventually(lambda: any(line.startswith("sms.status") for line in lab.differences()), 20, every=0.2)
+
+
+def replace_frozen(lab: Lab, zombie: ToyWorker) -> None:
+    """Let a worker freeze, and another one do all of its work."""
+    lab.produce(traffic(48, 600, lab.partitions), pause=0.01)
+    eventually(zombie.is_frozen, 30)
+    lab.expel(zombie)
+    lab.start_ready("other", without=["alarms"])
+    lab.drain()
+    lab.verify()

@@ -169,6 +169,11 @@ class Lab:
             (topic,) = self.admin.describe_topics([self.prefix + suffix])
         return next(int(found["leader_id"]) for found in topic["partitions"] if found["partition_index"] == partition)
 
+    def epoch_of(self, suffix: str, partition: int) -> int:
+        """Return the epoch that the coordinator gave out last to the owner of a changelog partition."""
+        name = f"{self.group}:{self.prefix}{suffix}:{partition}"
+        return int(self.admin.describe_transactions([name])[name].producer_epoch)
+
     def wait_for_leaders(self) -> None:
         """Return when every partition has a leader that can be reached."""
         eventually(lambda: bool(self.ends(*(topic.suffix for topic in ALL_TOPICS))), 60, every=0.5)

@@ -8,6 +8,7 @@ Settings come from the environment, as for the product. Faults are injected here
     freeze   [table, step, n]     it freezes (SIGSTOP) there
     hold     [topic suffix, n]    it freezes (SIGSTOP) with its n-th produce request to a topic built and not yet sent
     skip     [partition, offset]  Faust skips that record of the source and acknowledges it, as around a rebalance
+    renew    seconds              it asks for the next epoch of its producer ids this often
     without  [guard, …]           `fence`: batches carry no epoch; `alarms`: a worker does not ask whether it was
                                   replaced, and takes any changelog offset for its own; `contiguity`: records may be
                                   missing; `position`: replays are applied again; `retire`: an id that the
@@ -54,6 +55,8 @@ def main(log: str, environment: dict[str, str], faults: dict[str, Any]) -> None:
         _skip(*faults["skip"])
     for guard in faults.get("without", ()):
         _WITHOUT[guard]()
+    if "renew" in faults:
+        vars(checkpoint)["RENEW_SECONDS"] = faults["renew"]
     settings = load_settings(StreamsSettings)
     configure_logging("streams", settings)
     on_step: OnStep = no_step

@@ -11,7 +11,7 @@ from streams.contract.topics import CALLBACKS_RAW, CAMPAIGN_PARTIALS, SMS_STATUS
 from streams.domain.stage import GENERATION_KEY, Output
 from streams.errors import Exit
 from streams.state import checkpoint
-from streams.state.checkpoint import Checkpointer, Owned, Route, Spec
+from streams.state.checkpoint import RENEW_SECONDS, Checkpointer, Owned, Route, Spec
 from streams.state.control import POSITION, SOURCE
 from streams.state.fence import Writer
 from streams.state.partition import Origin, Partition
@@ -34,6 +34,11 @@ class Kafka:
         self.ends: dict[tuple[str, int], int] = {}
         self.error: Exception | None = None
         self.gate: asyncio.Event | None = None
+        self.next_writer: Writer | None = None
+
+    async def renewed(self, writer: Writer) -> Writer:
+        self.events.append(("renewed", writer.epoch))
+        return self.next_writer or Writer(writer.producer_id, writer.epoch + 1)
 
     async def send(
         self, topic: str, partition: int, records: Iterable[Any], writer: Writer | None = None
@@ -203,6 +208,25 @@ async def test_a_produce_that_fails_ends_the_process(
     assert died[0] is code
     assert bench.store.offset(0) is None
     assert bench.table.owned[0].durable is None
+
+
+async def test_an_id_is_renewed_before_a_flush_once_it_is_old(bench: Bench) -> None:
+    bench.table.owned[0].writer.since -= RENEW_SECONDS
+    assert bench.table.needs_flush(), "an idle worker, too"
+    for _ in range(2):
+        await bench.table.flush()
+    assert bench.events == ["check", ("renewed", 0)]
+    assert [owned.writer.epoch for owned in bench.table.owned.values()] == [1, 0]
+    assert not bench.table.needs_flush()
+
+
+async def test_a_renewed_id_that_is_another_one_has_to_be_taken_over_anew(bench: Bench, died: list[Exit]) -> None:
+    """Whoever has the id before must be retired first, and that is what a takeover does."""
+    bench.table.owned[0].writer.since -= RENEW_SECONDS
+    bench.kafka.next_writer = Writer(2, 0)
+    with pytest.raises(DiedError):
+        await bench.table.flush()
+    assert died[0] is Exit.FENCED
 
 
 async def test_an_offset_of_somebody_else_in_the_changelog_ends_the_process(bench: Bench, died: list[Exit]) -> None:
