@@ -91,7 +91,10 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
             size = partition.take_in(message.offset, message.value or b"")
         except Exception as error:  # noqa: BLE001 - whatever it is: the record must not be acknowledged
             why = place_of(error)
-            die(Exit.STAGE_RAISED, f"{message.tp} offset {message.offset}: {self.name} could not take it in: {why}")
+            die(
+                Exit.STAGE_RAISED,
+                f"{_name(message.tp)} offset {message.offset}: {self.name} could not take it in: {why}",
+            )
         if size > SOFT_LIMIT_BYTES:
             self._wake.set()
         if size > HARD_LIMIT_BYTES:
@@ -102,7 +105,7 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         self._check_committed(partition)
         # Offsets without a record (the marks of a transaction, what compaction took) are no gap; that is looked up.
         if message.offset != partition.next and await self._first_record(message.tp, partition.next) != message.offset:
-            die(Exit.SOURCE_GAP, f"{message.tp}: expected offset {partition.next}, got {message.offset}")
+            die(Exit.SOURCE_GAP, f"{_name(message.tp)}: expected offset {partition.next}, got {message.offset}")
 
     def _check_committed(self, partition: Partition) -> None:
         """Die when the group has committed more than the rows contain."""
@@ -111,7 +114,7 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         durable = 0 if partition.applied is None else partition.applied + 1
         if committed is not None and committed > durable:
             have = f"offset {partition.applied}" if durable else "nothing"
-            die(Exit.STATE_LOST, f"{tp}: the group committed {committed}, but the changelog ends at {have}")
+            die(Exit.STATE_LOST, f"{_name(tp)}: the group committed {committed}, but the changelog ends at {have}")
 
     async def _first_record(self, tp: TP, offset: int) -> int | None:
         with suppress(KafkaError):  # whoever cannot be sure ends
@@ -156,6 +159,10 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
 
     def _new_store(self) -> StoreT[Any, Any]:
         return FaustStore("memory://", self.app, self, loop=self.loop)
+
+
+def _name(tp: TP) -> str:
+    return f"{tp.topic}[{tp.partition}]"
 
 
 class FaustStore(FaustStoreBase[Any, Any]):

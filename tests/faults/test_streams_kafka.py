@@ -12,6 +12,7 @@ import pytest
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
 from streams.errors import Exit
+from streams.state.control import CLAIM
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import latest, traffic
 from tests.support.wait import eventually
@@ -46,6 +47,24 @@ def test_a_record_that_faust_skips_is_noticed_and_not_lost(
         skipping = lab.start(skip=[1, offset])
         assert skipping.wait() == Exit.SOURCE_GAP
         lab.expel(skipping)
+        lab.start()
+        lab.verify()
+
+
+def test_a_record_of_somebody_else_in_the_changelog_stops_a_worker_before_it_believes_its_own_offsets(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        worker = lab.start_ready()
+        lab.produce(traffic(10, 100, lab.partitions))
+        lab.drain()
+        lab.write("streams-sms-changelog", 1, CLAIM, b"not a worker")
+        lab.produce(traffic(10, 300, lab.partitions))
+        assert worker.wait() == Exit.FOREIGN_WRITE
+        assert "foreign-write: " in worker.log.splitlines()[-1]
+        assert "streams-sms-changelog[1]: expected offset " in worker.log.splitlines()[-1]
+        lab.expel(worker)
         lab.start()
         lab.verify()
 

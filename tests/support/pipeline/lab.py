@@ -252,6 +252,12 @@ class Lab:
             producer.close()
         self._records += [(record, future.get().offset) for record, future in zip(records, sent, strict=True)]
 
+    def write(self, suffix: str, partition: int, key: bytes, value: bytes) -> None:
+        """Write a record to a topic as somebody else would."""
+        producer = KafkaProducer(bootstrap_servers=self._servers, acks="all")
+        producer.send(self.prefix + suffix, key=key, value=value, partition=partition)
+        producer.close()
+
     def expire(self, partition: int, end: int) -> None:
         """Delete the records of a source partition below an offset, as retention does."""
         self.admin.delete_records({TopicPartition(CALLBACKS_RAW.name(self.prefix), partition): end})
