@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from streams.contract.codec import format_time_ms
-from streams.domain.dates import read_date
-from streams.domain.expiry import CHUNK_KEYS
+from streams.domain.dates import NO_DATE, read_date
+from streams.domain.expiry import CHUNK_KEYS, advanced
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from tests.builders import campaign_report, envelope, sms_callback
@@ -144,6 +144,23 @@ def test_an_ingest_whose_clock_is_days_ahead_makes_nothing_be_forgotten() -> Non
     (record,) = pipeline.send(sms_callback("Delivered", at(2 * HOUR)), received_at=at(2 * HOUR))
     assert record["revision"] == 2
     assert pipeline.tally()["rejected"] == {"unknown-shape": 1}
+
+
+@pytest.mark.parametrize(
+    ("clock", "date", "received", "after"),
+    [
+        (0, NO_DATE, START, START),
+        (START, NO_DATE, START + HOUR, START + HOUR),
+        (START, NO_DATE, START + HOUR + 1, START),
+        (START, NO_DATE, START - 1, START),
+        (START, START + 5 * HOUR, START, START + 5 * HOUR),
+        (START, START - 1, START + DAY, START),
+    ],
+)
+def test_stream_time_follows_dates_and_an_hour_of_the_receipts_of_what_has_none(
+    clock: int, date: int, received: int, after: int
+) -> None:
+    assert advanced(clock, date, received) == after
 
 
 def test_callbacks_without_dates_move_stream_time_hour_by_hour() -> None:

@@ -57,6 +57,24 @@ def test_an_sms_is_found_by_its_key_alone_and_has_an_index_row_only_where_the_ke
     assert len(pipeline.sms_rows[0].with_prefix(b"s:")) == rows + 1
 
 
+def test_each_part_of_a_message_is_found_by_its_key() -> None:
+    pipeline = Pipeline()
+    for part in (1, 2, 3):
+        pipeline.send(sms_callback(message_id="m-1", sms_id=f"s-{part}", part=part, parts=3))
+    assert [find_sms(pipeline.sms_rows[0], f"s-{part}") for part in (1, 2, 3)] == pipeline.revisions
+
+
+def test_an_sms_is_still_found_when_another_message_that_had_its_key_is_forgotten() -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    hours = {"m-1": 0, "m-2": 40, "m-3": 50}
+    for message, hour in hours.items():
+        at = format_time_ms(1_795_349_000_000 + hour * 3_600_000)
+        sms_id = "s-3" if message == "m-3" else "s-1"
+        pipeline.send(sms_callback(at=at, message_id=message, sms_id=sms_id), received_at=at)
+    assert set(pipeline.sms_rows[0].with_prefix(b"m:")) == {b"m:m-2", b"m:m-3"}
+    assert find_sms(pipeline.sms_rows[0], "s-1") == pipeline.revisions[1]
+
+
 def test_an_sms_that_is_not_there_is_not_found() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback(message_id="m-1", sms_id="s-1"))
