@@ -25,7 +25,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from streams.app import StreamsApp
 from streams.contract.keys import KEY_MAX_CHARS, partition_of
 from streams.contract.topics import CAMPAIGN_PARTIALS
-from streams.domain.stage import Output
+from streams.domain.stage import Output, Rows
 from streams.domain.views import campaign_key, campaign_view, find_sms, message_key, message_view
 from streams.health import StuckWatch, durables, lags, stuck_partitions
 from streams.state import internals
@@ -35,7 +35,7 @@ _WATCH_SECONDS: Final = 1.0
 _FORWARD_TIMEOUT: Final = ClientTimeout(total=2.0)
 _FORWARDED: Final = "X-Routee-Forwarded"
 
-View = Callable[[Any], dict[str, Any]]
+View = Callable[[Rows, bytes], dict[str, Any] | None]
 
 
 class WebServer(Service):
@@ -148,8 +148,8 @@ class WebServer(Service):
         owned = table.checkpointer.owned.get(partition)
         if owned is None:
             return await self._ask_owner(request, table, partition)
-        row = owned.partition.rows.get(key)
-        return _unknown() if row is None else _json(view(row))
+        found = view(owned.partition.rows, key)
+        return _unknown() if found is None else _json(found)
 
     async def _ask_owner(self, request: web.Request, table: CheckpointedTable, partition: int) -> web.Response:
         owner = internals.owner_url(self._app, table.checkpointer.changelog, partition)

@@ -18,7 +18,7 @@ rows that change stay small whatever the traffic.
 from collections.abc import Iterable
 from typing import Final
 
-from streams.domain.message import Message, read_message, sms_index_key
+from streams.domain.message import Message, find_message, sms_index_key
 from streams.domain.stage import Rows
 from streams.domain.statuses import is_final
 
@@ -84,10 +84,9 @@ def forget_due(rows: Rows, oldest: int, clock: int, retention: int, budget: int)
 def _forget(rows: Rows, bucket: int, keys: list[str], patience: int) -> None:
     again: dict[int, list[str]] = {}
     for key in keys:
-        row = rows.get(key.encode())
-        if row is None:
+        message = find_message(rows, key.encode())
+        if message is None:
             continue
-        message = read_message(row)
         last = message.touched if is_final(message.status) else message.touched + patience
         if last > bucket:
             again.setdefault(last, []).append(key)

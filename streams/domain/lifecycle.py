@@ -12,7 +12,7 @@ callbacks end in the same state:
 What depends on arrival is told apart as provenance: key, previous status, revision, times and places of receipt.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -39,7 +39,7 @@ CONFLICT: Final = "conflict"
 _FINALS_KEPT: Final = 32  # more different finals of one SMS are noise, and a row must not grow without end
 
 
-class Sms(NamedTuple):
+class Sms(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The state of one SMS; in a row it is a list of these values."""
 
     key: str
@@ -122,7 +122,7 @@ def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: Fi
 def _unseen(sms: Sms, finals: list[list[int | str]], stamps: list[list[Any]]) -> Sms:
     """Return the state after a callback that nobody can see: no revision tells of it."""
     unchanged = finals == sms.finals and stamps == sms.stamps
-    return sms if unchanged else sms._replace(finals=finals, stamps=stamps)
+    return sms if unchanged else msgspec.structs.replace(sms, finals=finals, stamps=stamps)
 
 
 def _stages(sms: Sms, callback: Callback) -> tuple[int, int]:
@@ -229,7 +229,6 @@ class SmsRecord(msgspec.Struct, gc=False):
 
 def sms_record(message_id: str, sms: Sms) -> SmsRecord:
     """Return the public record of an SMS."""
-    key, status, date, since, queued, sent, finals, details, _, revision, previous, first, received, place = sms
     (
         sms_id,
         campaign_tracking_id,
@@ -250,12 +249,13 @@ def sms_record(message_id: str, sms: Sms) -> SmsRecord:
         groups,
         latency_seconds,
         price,
-    ) = details
+    ) = sms.details
+    status, date, queued, sent = sms.status, sms.date, sms.queued, sms.sent
     final = is_final(status)
-    partition, offset, index = place
+    partition, offset, index = sms.place
     # By position: this is made for every status of every SMS, and keywords have a price.
     return SmsRecord(
-        key,
+        sms.key,
         message_id,
         sms_id,
         campaign_tracking_id,
@@ -269,11 +269,11 @@ def sms_record(message_id: str, sms: Sms) -> SmsRecord:
         operator,
         groups or [],
         status,
-        previous,
+        sms.previous,
         final,
         detailed_status,
         status_description,
-        date_text(date or since),
+        date_text(date or sms.since),
         date_text(queued) if queued else None,
         date_text(sent) if sent else None,
         date_text(date) if final and date else None,
@@ -283,10 +283,10 @@ def sms_record(message_id: str, sms: Sms) -> SmsRecord:
         direction,
         originating_service,
         message,
-        revision,
-        changes_of_mind(finals),
-        date_text(first),
-        date_text(received),
+        sms.revision,
+        changes_of_mind(sms.finals),
+        date_text(sms.first_received),
+        date_text(sms.received),
         partition,
         offset,
         index,

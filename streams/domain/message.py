@@ -2,14 +2,15 @@
 One message: the SMS it is made of, how a callback finds its SMS, and what the message adds to its campaign.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-import orjson
+import msgspec
 
 from streams.contract.records import Reason
 from streams.domain.callback import CAMPAIGN, CAMPAIGN_NAME, PART, PARTS, PRICE, SMS_ID, Callback
 from streams.domain.lifecycle import APPLIED, Joined, Sms, begin, join
 from streams.domain.refusal import Refusal
+from streams.domain.stage import Rows
 from streams.domain.statuses import SENT, FinalsRule, changes_of_mind, rolled_up
 
 MAX_PARTS: Final = 255
@@ -23,8 +24,8 @@ SMS_PREFIX: Final = b"s:"
 _WHOLE: Final = (None, 1)  # parts of a message that is one SMS
 
 
-class Message(NamedTuple):
-    """The row of a message."""
+class Message(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The row of a message, in which it is a list of these values."""
 
     message_id: str
     touched: int
@@ -69,15 +70,13 @@ def sms_lookup_keys(sms_key: str) -> tuple[bytes, list[bytes]]:
     return SMS_PREFIX + key.encode(), [message_key(key), message_key(key.rpartition("#")[0])]
 
 
-def read_message(row: Any) -> Message:  # noqa: ANN401 - as Rows gives it
-    """Return the message that `message_row` wrote."""
-    message_id, touched, parts = row
-    return Message(message_id, touched, [Sms._make(sms) for sms in parts])
+def find_message(rows: Rows, key: bytes) -> Message | None:
+    """Return the message of a row, None when there is no such row."""
+    raw = rows.raw(key)
+    return None if raw is None else _DECODER.decode(raw)
 
 
-def message_row(message: Message) -> list[Any]:
-    """Return the row of a message: lists only, as orjson writes them."""
-    return [message.message_id, message.touched, [list(sms) for sms in message.parts]]
+_DECODER: Final = msgspec.json.Decoder(Message)
 
 
 def expected_parts(parts: list[Sms]) -> int:
@@ -111,7 +110,7 @@ def take(
 
 def _fitting(message: Message, joined: Joined) -> tuple[Message, Joined] | Refusal:
     """The fields of one SMS are bounded, so only several together can grow too large."""
-    if len(message.parts) > 1 and len(orjson.dumps(message_row(message))) > ROW_MAX_BYTES:
+    if len(message.parts) > 1 and len(msgspec.json.encode(message)) > ROW_MAX_BYTES:
         return Refusal(Reason.INVALID_FIELD, f"smsId: expected all SMS of one message to fit in {ROW_MAX_BYTES} bytes")
     return message, joined
 

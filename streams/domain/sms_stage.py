@@ -24,9 +24,8 @@ from streams.domain.message import (
     Contribution,
     Message,
     contribution,
+    find_message,
     message_key,
-    message_row,
-    read_message,
     sms_index_key,
     take,
 )
@@ -169,8 +168,7 @@ class _Intake:
         if isinstance(callback, Refusal):
             return callback
         key = message_key(callback.message_id)
-        row = self._rows.get(key)
-        before = None if row is None else read_message(row)
+        before = find_message(self._rows, key)
         self._tally["clock"] = advanced(self._tally["clock"], callback.date, self._received)
         if before is None and self._is_expired(callback):
             hours = self._policy.retention_hours
@@ -182,12 +180,12 @@ class _Intake:
         after, (sms, verdict, visible) = taken
         if visible:
             value = _ENCODER.encode(sms_record(after.message_id, sms))
-            moved = before and contribution(before), contribution(after)
+            moved = None if before is None else contribution(before), contribution(after)
             # Nothing above changes anything and nothing below can fail: a bug leaves out a callback as a whole.
             self._move(*moved)
             self.outputs.append(Output(SMS_STATUS, sms.key.encode(), value))
         if after is not before:
-            self._rows.put(key, message_row(after))
+            self._rows.put(key, after)
         if before is None:
             self._new_keys.append(key.decode())
         if before is None or len(after.parts) > len(before.parts):
@@ -214,7 +212,7 @@ class _Intake:
         bucket = bucket_of(self._tally["clock"])
         if message is None:
             return Message(callback.message_id, bucket, [])
-        return message if message.touched == bucket else message._replace(touched=bucket)
+        return message if message.touched == bucket else Message(message.message_id, bucket, message.parts)
 
     def _move(self, before: Contribution | None, after: Contribution | None) -> None:
         if before == after:

@@ -30,12 +30,16 @@ class Rows(Protocol):
     """
     The rows of one source partition: what was put or deleted is seen by the next `get`.
 
-    A row is anything that orjson writes. It is written when it is put, and read anew by each `get`: what becomes of it
-    outside changes nothing here. Keys that begin with a zero byte are not a stage's own; it may read GENERATION_KEY.
+    A row is anything that msgspec writes as JSON. It is written when it is put, and read anew by each `get`: what
+    becomes of it outside changes nothing here. Keys that begin with a zero byte are not a stage's own; it may read
+    GENERATION_KEY.
     """
 
     def get(self, key: bytes) -> Any:  # noqa: ANN401 - each stage knows the form of its own rows
         """Return the row, None when there is none."""
+
+    def raw(self, key: bytes) -> bytes | None:
+        """Return the row as it is written, for those who read it in a form of their own; None when there is none."""
 
     def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401
         """Write a row."""

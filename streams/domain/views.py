@@ -9,7 +9,7 @@ from msgspec import to_builtins
 from streams.domain.callback import LATENCY, PRICE
 from streams.domain.campaign_stage import campaign_key
 from streams.domain.lifecycle import Sms, sms_record
-from streams.domain.message import contribution, expected_parts, message_key, read_message, sms_lookup_keys
+from streams.domain.message import contribution, expected_parts, find_message, message_key, sms_lookup_keys
 from streams.domain.money import money_text_or_none
 from streams.domain.progress import progress_record
 from streams.domain.stage import Rows
@@ -18,13 +18,16 @@ from streams.domain.statuses import is_final
 __all__ = ["campaign_key", "campaign_view", "find_sms", "message_key", "message_view"]
 
 
-def message_view(row: Any) -> dict[str, Any]:  # noqa: ANN401 - as Rows gives it
+def message_view(rows: Rows, key: bytes) -> dict[str, Any] | None:
     """
     Return a message as a whole and all its SMS (each with the fields of SmsStatus) from its row of stage 1.
 
-    Latency is that of the slowest part, price the sum over the parts seen; null when no part has one.
+    None when there is no such row. Latency is that of the slowest part, price the sum over the parts seen; null when
+    no part has one.
     """
-    message = read_message(row)
+    message = find_message(rows, key)
+    if message is None:
+        return None
     status = message.status
     counted = contribution(message)
     return {
@@ -40,27 +43,26 @@ def message_view(row: Any) -> dict[str, Any]:  # noqa: ANN401 - as Rows gives it
     }
 
 
-def sms_view(row: Any, sms_key: str) -> dict[str, Any] | None:  # noqa: ANN401 - as Rows gives it
-    """Return an SMS (the fields of SmsStatus) from the row of its message, None when it is not part of that one."""
-    message = read_message(row)
-    found = (sms for sms in message.parts if sms.key.lower() == sms_key.lower())
-    return next((to_builtins(sms_record(message.message_id, sms)) for sms in found), None)
-
-
 def find_sms(rows: Rows, sms_key: str) -> dict[str, Any] | None:
     """Return an SMS (the fields of SmsStatus) from the rows of one partition of stage 1, None when it is not there."""
     index_key, candidates = sms_lookup_keys(sms_key)
     message_id = rows.get(index_key)
     if message_id is not None:
         candidates = [message_key(message_id)]
-    views = (sms_view(row, sms_key) for key in candidates if (row := rows.get(key)) is not None)
-    return next((view for view in views if view is not None), None)
+    for message in (find_message(rows, key) for key in candidates):
+        if message is None:
+            continue
+        for sms in message.parts:
+            if sms.key.lower() == sms_key.lower():
+                return dict(to_builtins(sms_record(message.message_id, sms)))
+    return None
 
 
 def _known(parts: list[Sms], index: int) -> list[Any]:
     return [sms.details[index] for sms in parts if sms.details[index] is not None]
 
 
-def campaign_view(row: Any) -> dict[str, Any]:  # noqa: ANN401 - as Rows gives it
-    """Return the fields of CampaignProgress from a campaign's row of stage 2."""
-    return progress_record(row)
+def campaign_view(rows: Rows, key: bytes) -> dict[str, Any] | None:
+    """Return the fields of CampaignProgress from a campaign's row of stage 2, None when there is none."""
+    row = rows.get(key)
+    return None if row is None else progress_record(row)

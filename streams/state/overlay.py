@@ -5,8 +5,10 @@ The rows of one partition as a stage sees them: unwritten changes over the local
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
+import msgspec
 import orjson
 
+_ENCODER: Final = msgspec.json.Encoder()
 _MISSING: Final = b"\0"  # no JSON
 _RECORD_OVERHEAD: Final = 32
 """At most this much does a record take in a batch besides its key and value."""
@@ -31,16 +33,21 @@ class Overlay:
 
     def get(self, key: bytes) -> Any:  # noqa: ANN401 - as in Rows
         """Return the row, None when there is none."""
+        raw = self.raw(key)
+        return None if raw is None else orjson.loads(raw)
+
+    def raw(self, key: bytes) -> bytes | None:
+        """Return the row as it is written, None when there is none."""
         raw = self._pending.get(key, _MISSING)
         if raw is _MISSING:
             raw = self._sealed.get(key, _MISSING)
             if raw is _MISSING:
                 raw = self._read(key)
-        return None if raw is None else orjson.loads(raw)
+        return raw
 
     def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - as in Rows
         """Write a row."""
-        self._write(key, orjson.dumps(row))
+        self._write(key, _ENCODER.encode(row))
 
     def delete(self, key: bytes) -> None:
         """Forget a row."""

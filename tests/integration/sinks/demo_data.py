@@ -4,7 +4,7 @@ The demo's traffic, taken in by the rules of streams without Kafka: the records 
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -16,6 +16,7 @@ from streams.domain.campaign_stage import CampaignStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import Output
+from tests.support.memory_rows import MemoryRows
 
 # What `routee-sandbox demo` sends unless it is told otherwise.
 _SEED: Final = 7
@@ -24,33 +25,17 @@ _START: Final = datetime(2026, 11, 21, tzinfo=UTC)
 _URL: Final = "http://127.0.0.1:8080/callbacks"
 
 
-class _Rows:
-    """Rows of a stage in memory; stages do not change what they have put or got."""
-
-    def __init__(self) -> None:
-        self.rows: dict[bytes, Any] = {}
-
-    def get(self, key: bytes) -> Any:  # noqa: ANN401 - as the protocol has it
-        return self.rows.get(key)
-
-    def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - same
-        self.rows[key] = row
-
-    def delete(self, key: bytes) -> None:
-        self.rows.pop(key, None)
-
-
 def demo_records() -> Iterator[tuple[str, bytes]]:
     """Yield (topic without prefix, value) for every change, rejection and, at the end, campaign."""
-    sms_stage, rows = SmsStage(Policy()), _Rows()
+    sms_stage, rows = SmsStage(Policy()), MemoryRows()
     partials: list[bytes] = []
     for offset, envelope in enumerate(_envelopes()):
         yield from _public(sms_stage.apply(rows, 0, offset, envelope), partials)
-    yield from _public(sms_stage.summarize(rows, 0, list(rows.rows)), partials)
-    campaign_stage, campaigns = CampaignStage(), _Rows()
+    yield from _public(sms_stage.summarize(rows, 0, rows.changed), partials)
+    campaign_stage, campaigns = CampaignStage(), MemoryRows()
     for offset, partial in enumerate(partials):
         campaign_stage.apply(campaigns, 0, offset, partial)
-    yield from _public(campaign_stage.summarize(campaigns, 0, list(campaigns.rows)), partials)
+    yield from _public(campaign_stage.summarize(campaigns, 0, campaigns.changed), partials)
 
 
 def _public(outputs: list[Output], partials: list[bytes]) -> Iterator[tuple[str, bytes]]:

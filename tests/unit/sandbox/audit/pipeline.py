@@ -19,19 +19,10 @@ from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
 from streams.domain.campaign_stage import CampaignStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
+from tests.support.memory_rows import MemoryRows
 
 START = 1_795_000_000
 ACCEPTED = [{"status": 200, "ms": 1.0}]
-
-
-class DictRows(dict[bytes, Any]):
-    """Rows of a stage in a plain dict."""
-
-    def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - as the protocol has it
-        self[key] = row
-
-    def delete(self, key: bytes) -> None:
-        self.pop(key, None)
 
 
 @dataclass
@@ -58,17 +49,17 @@ def shown(callbacks: list[Callback]) -> Shown:
     """Return what the rules of streams make of callbacks that come one by one."""
     result = Shown()
     partials = _first_stage(callbacks, result)
-    stage, rows = CampaignStage(), DictRows()
+    stage, rows = CampaignStage(), MemoryRows()
     for offset, value in enumerate(partials):
         stage.apply(rows, 0, offset, value)
-    for output in stage.summarize(rows, 0, list(rows)):
+    for output in stage.summarize(rows, 0, rows.changed):
         record = orjson.loads(output.value)
         result.campaigns[record["campaign_tracking_id"]] = record
     return result
 
 
 def _first_stage(callbacks: list[Callback], result: Shown) -> list[bytes]:
-    stage, rows = SmsStage(Policy()), DictRows()
+    stage, rows = SmsStage(Policy()), MemoryRows()
     partials = []
     for offset, callback in enumerate(callback for callback in callbacks if not callback.lost):
         if isinstance(callback.subject, Malformed):  # most of them would not get past ingest
@@ -79,7 +70,7 @@ def _first_stage(callbacks: list[Callback], result: Shown) -> list[bytes]:
         partials += [output.value for output in outputs if output.topic is CAMPAIGN_PARTIALS]
         for record in (orjson.loads(output.value) for output in outputs if output.topic is SMS_STATUS):
             result.sms[record["sms_key"]] = record
-    return partials + [output.value for output in stage.summarize(rows, 0, list(rows))]
+    return partials + [output.value for output in stage.summarize(rows, 0, rows.changed)]
 
 
 def _time(offset: int) -> bytes:

@@ -17,44 +17,11 @@ from streams.domain.stage import Output
 from streams.domain.tally import Tally, read_tally
 from streams.domain.views import campaign_key, campaign_view, message_key, message_view
 from tests.builders import CAMPAIGN_ID, MESSAGE_ID, NOW, envelope
+from tests.support.memory_rows import MemoryRows
 
 _SCHEMAS = {
     topic: Draft202012Validator(orjson.loads((FOLDER / f"{topic}.json").read_bytes())) for topic in PUBLIC_RECORDS
 }
-
-
-class MemoryRows:
-    """Rows as they are written: what is put is encoded, what is got is decoded anew."""
-
-    def __init__(self) -> None:
-        self.written: dict[bytes, bytes] = {}
-        self.changed: set[bytes] = set()
-
-    def get(self, key: bytes) -> Any:  # noqa: ANN401 - as the protocol has it
-        raw = self.written.get(key)
-        return None if raw is None else orjson.loads(raw)
-
-    def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401
-        self.written[key] = orjson.dumps(row)
-        self.changed.add(key)
-
-    def delete(self, key: bytes) -> None:
-        self.written.pop(key, None)
-        self.changed.add(key)
-
-    @property
-    def rows(self) -> dict[bytes, Any]:
-        """All rows, decoded."""
-        return {key: orjson.loads(raw) for key, raw in self.written.items()}
-
-    def reloaded(self) -> "MemoryRows":
-        """Return the rows as another worker reads them from the changelog."""
-        fresh = MemoryRows()
-        fresh.written = dict(self.written)
-        return fresh
-
-    def with_prefix(self, prefix: bytes) -> dict[bytes, Any]:
-        return {key: row for key, row in self.rows.items() if key.startswith(prefix)}
 
 
 def checked(output: Output) -> dict[str, Any]:
@@ -139,7 +106,9 @@ class Pipeline:
 
     def message(self, message_id: str = MESSAGE_ID, partition: int = 0) -> dict[str, Any]:
         """Return the view of a message."""
-        return message_view(self.sms_rows[partition].get(message_key(message_id)))
+        view = message_view(self.sms_rows[partition], message_key(message_id))
+        assert view is not None
+        return view
 
     def sms(self, message_id: str = MESSAGE_ID, partition: int = 0) -> dict[str, Any]:
         """Return the only SMS of a message."""
@@ -149,7 +118,9 @@ class Pipeline:
     def campaign(self, campaign: str = CAMPAIGN_ID) -> dict[str, Any]:
         """Flush, and return the view of a campaign."""
         self.settle()
-        return campaign_view(self.campaign_rows.get(campaign_key(campaign)))
+        view = campaign_view(self.campaign_rows, campaign_key(campaign))
+        assert view is not None
+        return view
 
     def tally(self, partition: int = 0) -> Tally:
         return read_tally(self.sms_rows[partition])

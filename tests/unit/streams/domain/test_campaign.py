@@ -10,7 +10,8 @@ import pytest
 from streams.domain.stage import GENERATION_KEY
 from streams.domain.views import campaign_key
 from tests.builders import ABSENT, CAMPAIGN_ID, NOW, campaign_report, envelope, sms_callback
-from tests.unit.streams.domain.pipeline import MemoryRows, Pipeline
+from tests.support.memory_rows import MemoryRows
+from tests.unit.streams.domain.pipeline import Pipeline
 
 LATER = "2026-11-22T12:00:05.000Z"
 

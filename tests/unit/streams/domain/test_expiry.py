@@ -12,7 +12,8 @@ from streams.domain.expiry import CHUNK_KEYS, advanced
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from tests.builders import campaign_report, envelope, sms_callback
-from tests.unit.streams.domain.pipeline import MemoryRows, Pipeline
+from tests.support.memory_rows import MemoryRows
+from tests.unit.streams.domain.pipeline import Pipeline
 
 START = read_date("2026-11-22T00:00:00Z") or 0
 HOUR = 3_600_000

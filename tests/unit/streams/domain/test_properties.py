@@ -7,16 +7,18 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.domain.counts import Tallying, no_counts
-from streams.domain.message import contribution, read_message
+from streams.domain.message import contribution, find_message
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from tests.builders import ABSENT, campaign_report, envelope, sms_callback
-from tests.unit.streams.domain.pipeline import MemoryRows, Pipeline, checked
+from tests.support.memory_rows import MemoryRows
+from tests.unit.streams.domain.pipeline import Pipeline, checked
 
 QUICK = settings(max_examples=25, deadline=None)
 POLICIES = st.sampled_from([Policy(), Policy(conflicting_finals="first")])
@@ -66,7 +68,9 @@ def rows_after(callbacks: Iterable[dict[str, Any]], policy: Policy) -> MemoryRow
 
 def state_of(rows: MemoryRows) -> list[Any]:
     """Return a message's state without what depends on arrival: keys, revisions, times and places of receipt."""
-    parts = (sms._asdict() for sms in read_message(rows.get(b"m:m")).parts)
+    message = find_message(rows, b"m:m")
+    assert message is not None
+    parts = (msgspec.structs.asdict(sms) for sms in message.parts)
     provenance = {"key", "revision", "previous", "first_received", "received", "place"}
     states = [{name: value for name, value in part.items() if name not in provenance} for part in parts]
     return sorted(states, key=lambda state: orjson.dumps(state["details"]))
@@ -117,8 +121,10 @@ def test_counts_always_equal_a_recount_of_the_rows(messages: list[list[dict[str,
     chance.shuffle(callbacks)
     rows = rows_after(callbacks, Policy())
     recounted: dict[str, Tallying] = {}
-    for row in rows.with_prefix(b"m:").values():
-        adds = contribution(read_message(row))
+    for key in rows.with_prefix(b"m:"):
+        message = find_message(rows, key)
+        assert message is not None
+        adds = contribution(message)
         if adds is not None:
             recounted.setdefault(adds[0].lower(), Tallying(no_counts("", 0))).move(None, adds)
     numbers = ("messages", "parts", "price", "conflicts")

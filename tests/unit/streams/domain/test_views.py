@@ -18,7 +18,8 @@ def test_the_view_of_a_message_has_the_last_record_of_each_sms() -> None:
         pipeline.send(sms_callback("Sent", sms_id=f"s{part}", part=part, parts=2))
     pipeline.send(sms_callback("Delivered", sms_id="s1", part=1, parts=2))
     rows = pipeline.sms_rows[0].reloaded()
-    view = message_view(rows.get(message_key(MESSAGE_ID)))
+    view = message_view(rows, message_key(MESSAGE_ID))
+    assert view is not None
     assert view["sms"] == [pipeline.revisions[2], pipeline.revisions[1]]
 
 
@@ -33,7 +34,7 @@ def test_the_view_of_a_campaign_is_its_last_progress_record() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback(), campaign_report())
     (progress,) = pipeline.settle()
-    assert campaign_view(pipeline.campaign_rows.reloaded().get(campaign_key(CAMPAIGN_ID))) == progress
+    assert campaign_view(pipeline.campaign_rows.reloaded(), campaign_key(CAMPAIGN_ID)) == progress
 
 
 @pytest.mark.parametrize(
