@@ -5,6 +5,7 @@ The compose files as Docker Compose reads and merges them.
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,20 @@ def test_a_password_has_to_be_chosen(compose: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as error:
         merged(compose, "compose.yaml", CLICKHOUSE_PASSWORD="", SETTINGS_FILE="/dev/null")
     assert b"CLICKHOUSE_PASSWORD" in error.value.stderr
+
+
+def test_a_secret_reaches_only_who_needs_it(compose: str, tmp_path: Path) -> None:
+    """The file that holds them is read for every program: what must not go on is blanked there."""
+    settings = tmp_path / "settings"
+    settings.write_text("CLICKHOUSE_PASSWORD=of-clickhouse\nINGEST_SECRETS=of-the-url\n")
+    secrets = {"CLICKHOUSE_PASSWORD": "of-clickhouse", "INGEST_SECRETS": "of-the-url", "SETTINGS_FILE": str(settings)}
+    services = merged(compose, "compose.yaml", "compose.scale.yaml", **secrets)["services"]
+
+    def having(name: str) -> set[str]:
+        return {service for service, what in services.items() if what.get("environment", {}).get(name)}
+
+    assert having("CLICKHOUSE_PASSWORD") == {"clickhouse", "clickhouse-2", "schema", "sinks-clickhouse"}
+    assert having("INGEST_SECRETS") == {"ingest"}
 
 
 def test_three_brokers_differ_in_nothing_but_their_names(compose: str) -> None:
