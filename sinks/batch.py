@@ -4,13 +4,17 @@ When the records collected so far are to be written: pure, the time is handed in
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sinks.source import Record, TopicPartition
+
+# A record beside its value: the tuple, its numbers, and what `bytes` adds. Small records are mostly that.
+_RECORD_BYTES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A batch is due when it has `rows` rows or `nbytes` bytes, or is `seconds` old."""
+    """A batch is due when it has `rows` rows or is `seconds` old, and takes no more when it has `nbytes` bytes."""
 
     rows: int
     nbytes: int
@@ -21,7 +25,8 @@ class Batch:
     """
     Records in the order in which they were read, per partition.
 
-    It may outgrow `nbytes` by what one poll returned, and never `rows` when polls ask for no more than `room`.
+    One that is due goes on growing until its turn comes: the further the store is behind, the fewer, larger writes. It
+    may outgrow `nbytes` by what one poll returned.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -36,13 +41,18 @@ class Batch:
 
     @property
     def nbytes(self) -> int:
-        """Return the bytes of all values."""
+        """Return the bytes that all records take in memory."""
         return self._nbytes
 
     @property
-    def room(self) -> int:
-        """Return how many more rows fit."""
-        return 0 if self._nbytes >= self._limits.nbytes else self._limits.rows - self._rows
+    def is_full(self) -> bool:
+        """Return whether nothing more may be added."""
+        return self._nbytes >= self._limits.nbytes
+
+    @property
+    def rows_until_due(self) -> int:
+        """Return how many rows are missing."""
+        return 0 if self.is_full else max(0, self._limits.rows - self._rows)
 
     @property
     def records(self) -> Mapping[TopicPartition, Sequence[Record]]:
@@ -80,10 +90,10 @@ class Batch:
         """Return the seconds until it is due: 0 when it is, infinity when it is empty."""
         if self._since is None:
             return float("inf")
-        if self.room <= 0:
+        if self.rows_until_due == 0:
             return 0.0
         return max(0.0, self._since + self._limits.seconds - now)
 
 
-def _nbytes(records: Iterable[Record]) -> int:
-    return sum([len(record.value) for record in records if record.value])
+def _nbytes(records: Sequence[Record]) -> int:
+    return _RECORD_BYTES * len(records) + sum([len(record.value) for record in records if record.value])

@@ -17,6 +17,7 @@ from kafka.structs import TopicPartition as KafkaPartition
 
 from sinks.errors import ConnectError, RetryableError, TopicError
 from sinks.kafka_refusal import refusal
+from sinks.record_batches import QuickRecords
 from sinks.source import Polled, Record, TopicPartition, assigned_only, first_position
 from streams.contract.brokers import client_options
 from streams.contract.settings import CommonSettings
@@ -220,12 +221,14 @@ def _consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN4
         raise ConnectError(f"KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE: {error}") from error
     try:
         with _silent("kafka"):
-            return KafkaConsumer(group_id=group, **CONSUMER_OPTIONS, **options, bootstrap_timeout_ms=_BOOTSTRAP_MS)
+            consumer = KafkaConsumer(group_id=group, **CONSUMER_OPTIONS, **options, bootstrap_timeout_ms=_BOOTSTRAP_MS)
     except (KafkaError, OSError) as error:
         raise ConnectError(
             f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: no broker answers as the KAFKA_ settings "
             f"describe it ({type(error).__name__})"
         ) from error
+    consumer._fetcher.PartitionRecords = QuickRecords  # noqa: SLF001 - nothing public takes another reader
+    return consumer
 
 
 @contextmanager

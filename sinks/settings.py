@@ -18,13 +18,13 @@ class SinksSettings(CommonSettings):
         9102, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0 takes a free one and logs it."
     )
     sinks_batch_rows: int = Field(
-        20_000, ge=1, le=1_000_000, description="Rows after which a batch is written; more means fewer, larger writes."
+        20_000, ge=1, le=1_000_000, description="Rows after which a batch is written; more when the store is behind."
     )
     sinks_batch_seconds: float = Field(
         1.0, gt=0, le=3600, description="Age at which a batch is written; with files, how often a new file appears."
     )
     sinks_batch_bytes: int = Field(
-        25_165_824, ge=1024, le=1 << 30, description="Bytes after which a batch is written; bounds the memory."
+        33_554_432, ge=1024, le=1 << 30, description="Bytes after which a batch takes no more; bounds the memory."
     )
     sinks_max_rejected_per_minute: int = Field(
         1_000, ge=0, description="More refused rows than this in a minute end the program: then it is not the rows."

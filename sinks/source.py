@@ -19,28 +19,17 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-class Record(Protocol):
-    """What is needed of a record; kafka-python's records have these names."""
+class Record(NamedTuple):
+    """What is needed of a record."""
 
-    @property
-    def topic(self) -> str:
-        """The full name of its topic."""
-
-    @property
-    def partition(self) -> int:
-        """Its partition."""
-
-    @property
-    def offset(self) -> int:
-        """Where it lies in its partition."""
-
-    @property
-    def timestamp(self) -> int:
-        """Kafka's time, in milliseconds since 1970-01-01 UTC."""
-
-    @property
-    def value(self) -> bytes | None:
-        """The bytes; None in a tombstone."""
+    topic: str
+    """The full name of its topic."""
+    partition: int
+    offset: int
+    timestamp: int
+    """Kafka's time, in milliseconds since 1970-01-01 UTC."""
+    value: bytes | None
+    """The bytes; None in a tombstone."""
 
 
 @dataclass(slots=True)
@@ -90,30 +79,20 @@ class Source(Protocol):
         """Leave the group, so that others go on at once. Nothing is committed."""
 
 
-class MemoryRecord(NamedTuple):
-    """A record in memory."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    value: bytes | None
-
-
 class MemoryTopics:
     """Topics in memory with one consumer group: what several `MemorySource` share."""
 
     def __init__(self, partitions: Mapping[str, int]) -> None:
-        self.logs: dict[TopicPartition, list[MemoryRecord]] = {
+        self.logs: dict[TopicPartition, list[Record]] = {
             TopicPartition(topic, number): [] for topic, count in partitions.items() for number in range(count)
         }
         self.committed: dict[TopicPartition, int] = {}
         self._members: list[MemorySource] = []
 
-    def append(self, topic: str, partition: int, value: bytes | None, timestamp: int = 0) -> MemoryRecord:
+    def append(self, topic: str, partition: int, value: bytes | None, timestamp: int = 0) -> Record:
         """Append one record and return it."""
         log = self.logs[TopicPartition(topic, partition)]
-        record = MemoryRecord(topic, partition, len(log), timestamp, value)
+        record = Record(topic, partition, len(log), timestamp, value)
         log.append(record)
         return record
 

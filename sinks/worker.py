@@ -75,18 +75,16 @@ class Worker:
 
     def step(self) -> None:
         """Do one round: at most one poll, and whatever became due."""
-        polled = self._source.poll(self._patience(), max(1, min(self._batch.room, _POLL_RECORDS)))
+        polled = self._source.poll(self._patience(), self._appetite())
         self._note_group(polled)
         now = self._clock()
         for partition, records in polled.records.items():
             self._batch.add(TopicPartition(*partition), records, now)
-        self._finish_writing(0)
+        # With nothing left to read, waiting for the store is what there is to do.
+        self._finish_writing(_BUSY_POLL_SECONDS if self._batch.is_full else 0)
         if self._writing is None:
-            self._commit()
-            self._settle_partitions()
-            if self._batch.due_in(now) <= 0:
-                self._begin_writing()
-        if self._batch.room <= 0:
+            self._take_turn(now)
+        if self._batch.is_full:
             self._source.pause()
         else:
             self._source.resume()
@@ -111,9 +109,25 @@ class Worker:
             self._sink.release(self._owned | self._leaving)
 
     def _patience(self) -> float:
-        if self._writing is not None:
-            return _BUSY_POLL_SECONDS
-        return min(_POLL_SECONDS, self._batch.due_in(self._clock()))
+        """Return the seconds for which a poll may wait for records."""
+        if self._writing is None:
+            return min(_POLL_SECONDS, self._batch.due_in(self._clock()))
+        return 0 if self._batch.is_full else _BUSY_POLL_SECONDS
+
+    def _appetite(self) -> int:
+        """Return how many records a poll may bring: while the store is at work, those of a larger batch."""
+        wanted = self._limits.rows if self._writing else self._batch.rows_until_due
+        return max(1, min(wanted, _POLL_RECORDS))
+
+    def _take_turn(self, now: float) -> None:
+        """Do what can be done while nothing is being written."""
+        if self._arriving or self._leaving:
+            self._commit()
+            self._settle_partitions()
+        # First, so that the store has something to do in the meantime.
+        if self._batch.due_in(now) <= 0:
+            self._begin_writing()
+        self._commit()
 
     def _note_group(self, polled: Polled) -> None:
         if polled.revoked:

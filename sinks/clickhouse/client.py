@@ -4,7 +4,7 @@ ClickHouse over HTTP, with its errors sorted by who has to act.
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -50,8 +50,12 @@ class ClickHouse:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def insert_json(self, table: str, rows: bytes) -> None:
-        """Insert rows of JSON, one after the other; returns when ClickHouse has written them."""
+    def insert_json(self, table: str, rows: Generator[bytes]) -> None:
+        """
+        Insert rows of JSON, as pieces of a text with a row on each line; returns when ClickHouse has written them.
+
+        The pieces are sent as they come: in one piece the rows would be copied twice, and wait until they are.
+        """
         with _translated():
             self._client.raw_insert(table, insert_block=rows, fmt="JSONEachRow", settings=INSERT_SETTINGS)
 

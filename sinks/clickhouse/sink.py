@@ -2,7 +2,7 @@
 Rows to ClickHouse: the records' own JSON, in one insert for the table of latest rows and the history.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Final
 
 from sinks.clickhouse.client import ClickHouse
@@ -16,6 +16,8 @@ INBOX_OF: Final = {
     CAMPAIGN_PROGRESS_TABLE: "campaign_inbox",
     REJECTED_CALLBACKS_TABLE: REJECTED_CALLBACKS_TABLE,
 }
+
+_ROWS_AT_ONCE: Final = 500
 
 
 class ClickHouseSink:
@@ -40,11 +42,17 @@ class ClickHouseSink:
 
     def write(self, table: str, rows: Sequence[Record]) -> None:
         """Insert the rows; returns when every table that is filled from them has them."""
-        self._clickhouse.insert_json(INBOX_OF[table], b"\n".join(_json(table, rows)))
+        self._clickhouse.insert_json(INBOX_OF[table], _lines(table, rows))
 
     def close(self) -> None:
         """Close the connection."""
         self._clickhouse.close()
+
+
+def _lines(table: str, rows: Sequence[Record]) -> Generator[bytes]:
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[start : start + _ROWS_AT_ONCE]
+        yield b"\n".join([*_json(table, some), b""])
 
 
 def _json(table: str, rows: Sequence[Record]) -> Iterable[bytes]:

@@ -24,7 +24,8 @@ from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
-SMALL_BATCHES = {"SINKS_BATCH_SECONDS": "0.05", "SINKS_BATCH_ROWS": "50"}
+# So small that a batch cannot grow either while the store is at work.
+SMALL_BATCHES = {"SINKS_BATCH_SECONDS": "0.05", "SINKS_BATCH_ROWS": "50", "SINKS_BATCH_BYTES": "50000"}
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from sinks.errors import PermanentError
 from sinks.files.sink import FileSink
 from sinks.settings import SinksSettings
 from sinks.sink import MemorySink, Sink
-from sinks.source import MemoryRecord, TopicPartition
+from sinks.source import Record, TopicPartition
 from streams.contract.codec import encode
 from tests.behaviour.sinks.records import campaign, rejection, sms
 
@@ -108,8 +108,8 @@ def sink(store: Store) -> Iterator[Sink]:
     opened.close()
 
 
-def row(table: str, offset: int, value: bytes) -> MemoryRecord:
-    return MemoryRecord(TOPICS[table], 0, offset, 1_795_000_000_000, value)
+def row(table: str, offset: int, value: bytes) -> Record:
+    return Record(TOPICS[table], 0, offset, 1_795_000_000_000, value)
 
 
 MAKERS: dict[str, Callable[[int], bytes]] = {
@@ -119,7 +119,7 @@ MAKERS: dict[str, Callable[[int], bytes]] = {
 }
 
 
-def rows(table: str, *offsets: int) -> list[MemoryRecord]:
+def rows(table: str, *offsets: int) -> list[Record]:
     return [row(table, offset, MAKERS[table](offset)) for offset in offsets]
 
 

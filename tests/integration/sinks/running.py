@@ -150,7 +150,7 @@ class Wire:
         passed = 0
         while request := self._request(client):
             passed += len(request)
-            if self.refusal and b"INSERT INTO" in request:
+            if self.refusal and b"INSERT+INTO" in request:
                 self._refuse(client, *self.refusal)
                 break
             if self.cut_after is not None and passed > self.cut_after:
@@ -170,9 +170,7 @@ class Wire:
                 return b""
             request += data
         head = request.partition(b"\r\n\r\n")[0]
-        _, _, length = head.lower().partition(b"content-length:")
-        whole = len(head) + 4 + int(length.split(b"\r\n")[0] or 0)
-        while len(request) < whole and (data := _receive(client)):
+        while not _is_whole(head, request) and (data := _receive(client)):
             request += data
         return bytes(request)
 
@@ -192,6 +190,14 @@ class Wire:
                 client.sendall(data)
             except OSError:
                 return
+
+
+def _is_whole(head: bytearray, request: bytearray) -> bool:
+    """Return whether the body has come too: in chunks, of which the last is empty, or in one piece."""
+    if b"transfer-encoding: chunked" in head.lower():
+        return request.endswith(b"\r\n0\r\n\r\n")
+    _, _, length = head.lower().partition(b"content-length:")
+    return len(request) >= len(head) + 4 + int(length.split(b"\r\n")[0] or 0)
 
 
 def _receive(connection: socket.socket) -> bytes:

@@ -14,7 +14,7 @@ from sinks.cli import run_schema
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.settings import SinksSettings
-from sinks.source import MemoryRecord
+from sinks.source import Record
 from sinks.tables import tables_by_topic
 from tests.integration.sinks.demo_data import demo_records
 
@@ -37,9 +37,9 @@ def demo(clickhouse: ClickHouseServer) -> Iterator[ClickHouse]:
     run_schema(settings)
     connection = connect(settings)
     sink = ClickHouseSink(connection)
-    rows: dict[str, list[MemoryRecord]] = {table: [] for table in tables_by_topic("").values()}
+    rows: dict[str, list[Record]] = {table: [] for table in tables_by_topic("").values()}
     for offset, (topic, value) in enumerate(demo_records()):
-        rows[tables_by_topic("")[topic]].append(MemoryRecord(topic, 0, offset, 0, value))
+        rows[tables_by_topic("")[topic]].append(Record(topic, 0, offset, 0, value))
     for table, found in rows.items():
         sink.write(table, found)
     yield ClickHouse(clickhouse.url, clickhouse.user, settings.clickhouse_database, clickhouse.password)

@@ -12,7 +12,7 @@ import pytest
 
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.sink import ClickHouseSink
-from sinks.source import MemoryRecord
+from sinks.source import Record as Row
 from streams.contract.codec import encode
 from streams.contract.records import Record
 from tests.behaviour.sinks.records import START, at, campaign, final, rejection, sms
@@ -25,7 +25,7 @@ PRICE = Decimal("0.006")
 
 
 def write(tables: ClickHouse, table: str, records: Sequence[Record]) -> None:
-    rows = [MemoryRecord("topic", 1, offset, 0, encode(record)) for offset, record in enumerate(records)]
+    rows = [Row("topic", 1, offset, 0, encode(record)) for offset, record in enumerate(records)]
     ClickHouseSink(tables).write(table, rows)
 
 

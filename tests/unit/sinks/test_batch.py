@@ -3,6 +3,7 @@ When a batch is due, and what may be committed after it.
 """
 
 import math
+import sys
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from sinks.batch import Batch, Limits
 from sinks.source import TopicPartition
 from tests.unit.sinks.records import TOPIC, record
 
-LIMITS = Limits(rows=10, nbytes=1000, seconds=2.0)
+LIMITS = Limits(rows=10, nbytes=5000, seconds=2.0)
 ZERO = TopicPartition(TOPIC, 0)
 ONE = TopicPartition(TOPIC, 1)
 
@@ -34,21 +35,31 @@ def test_it_is_due_when_it_is_old_enough_counted_from_its_first_record() -> None
 def test_it_is_due_at_once_when_it_has_all_its_rows() -> None:
     batch = Batch(LIMITS)
     batch.add(ZERO, [record(offset) for offset in range(9)], now=0)
-    assert (batch.room, batch.due_in(now=0)) == (1, 2.0)
+    assert (batch.rows_until_due, batch.due_in(now=0)) == (1, 2.0)
     batch.add(ONE, [record(0)], now=0)
-    assert (batch.room, batch.due_in(now=0)) == (0, 0.0)
+    assert (batch.rows_until_due, batch.due_in(now=0)) == (0, 0.0)
+
+
+def test_one_that_is_due_still_grows_until_it_has_all_its_bytes() -> None:
+    batch = Batch(LIMITS)
+    batch.add(ZERO, [record(offset) for offset in range(12)], now=0)
+    assert (batch.rows_until_due, batch.is_full) == (0, False)
+    batch.add(ZERO, [record(12, b"x" * 5000)], now=0)
+    assert (len(batch), batch.is_full) == (13, True)
 
 
 def test_it_is_due_at_once_when_it_has_all_its_bytes() -> None:
     batch = Batch(LIMITS)
-    batch.add(ZERO, [record(0, b"x" * 1000)], now=0)
-    assert (batch.room, batch.due_in(now=0)) == (0, 0.0)
+    batch.add(ZERO, [record(0, b"x" * 5000)], now=0)
+    assert (batch.rows_until_due, batch.is_full, batch.due_in(now=0)) == (0, True, 0.0)
 
 
-def test_tombstones_count_as_rows_without_bytes() -> None:
-    batch = Batch(LIMITS)
+def test_bytes_are_those_of_the_values_and_of_what_is_around_each_of_them() -> None:
+    batch, empty = Batch(LIMITS), Batch(LIMITS)
     batch.add(ZERO, [record(0, None), record(1, b"12345")], now=0)
-    assert (len(batch), batch.nbytes) == (2, 5)
+    empty.add(ZERO, [record(0, None), record(1, None)], now=0)
+    assert batch.nbytes == empty.nbytes + 5
+    assert empty.nbytes >= 2 * sum(map(sys.getsizeof, (record(0), 1 << 40, 1 << 40, b"")))
 
 
 def test_positions_are_after_the_last_record_of_each_partition() -> None:
@@ -63,7 +74,9 @@ def test_what_is_dropped_is_neither_written_nor_committed() -> None:
     batch.add(ZERO, [record(4, b"123")], now=0)
     batch.add(ONE, [record(0, b"4567")], now=0)
     assert batch.drop([ZERO]) == 1
-    assert (batch.positions, len(batch), batch.nbytes) == ({ONE: 1}, 1, 4)
+    only = Batch(LIMITS)
+    only.add(ONE, [record(0, b"4567")], now=0)
+    assert (batch.positions, len(batch), batch.nbytes) == ({ONE: 1}, 1, only.nbytes)
 
 
 def test_a_batch_of_which_everything_was_dropped_is_empty_again() -> None:
@@ -84,5 +97,6 @@ def test_rows_and_bytes_are_always_those_of_the_records_held(steps: list[tuple[i
         else:
             batch.add(TopicPartition(TOPIC, partition), [record(n, b"x" * n) for n in range(count)], now=0)
     held = [found for records in batch.records.values() for found in records]
-    assert len(batch) == len(held)
-    assert batch.nbytes == sum(len(found.value or b"") for found in held)
+    again = Batch(LIMITS)
+    again.add(ZERO, held, now=0)
+    assert (len(batch), batch.nbytes) == (len(held), again.nbytes)

@@ -19,7 +19,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
 def test_the_defaults_are_those_of_the_contract() -> None:
     settings = load_settings(SinksSettings)
     assert settings.sinks_metrics_port == 9102
-    assert settings.limits == Limits(rows=20_000, nbytes=25_165_824, seconds=1.0)
+    assert settings.limits == Limits(rows=20_000, nbytes=33_554_432, seconds=1.0)
     assert (str(settings.sinks_files_root), settings.sinks_files_format) == ("data/files", "parquet")
     assert (settings.clickhouse_url, settings.clickhouse_user) == ("http://127.0.0.1:8123", "default")
     assert (settings.clickhouse_password.get_secret_value(), settings.clickhouse_database) == ("", "routee")

@@ -3,7 +3,7 @@ The loop: poll → batch → write → commit, and never another order.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 
@@ -24,7 +24,13 @@ PARTITIONS = 4
 class Bench:
     """A worker over memory; `rounds` runs its loop, waiting for what is written on the other thread."""
 
-    def __init__(self, topics: MemoryTopics | None = None, sink: MemorySink | None = None, rows: int = 100) -> None:
+    def __init__(
+        self,
+        topics: MemoryTopics | None = None,
+        sink: MemorySink | None = None,
+        rows: int = 100,
+        nbytes: int = 1 << 20,
+    ) -> None:
         self.topics = topics or MemoryTopics({TOPIC: PARTITIONS})
         self.sink = sink or MemorySink()
         self.source = MemorySource(self.topics)
@@ -43,7 +49,7 @@ class Bench:
             self.source,
             self.sink,
             self.writer,
-            limits=Limits(rows=rows, nbytes=1 << 20, seconds=1.0),
+            limits=Limits(rows=rows, nbytes=nbytes, seconds=1.0),
             metrics=self.metrics,
             readiness=self.readiness,
             clock=lambda: self.now,
@@ -119,16 +125,48 @@ def test_nothing_is_committed_before_it_is_written() -> None:
 
 def test_while_the_store_is_away_one_more_batch_is_collected_and_the_source_is_still_polled() -> None:
     sink = BlockingSink()
-    bench = Bench(sink=sink, rows=4)
-    bench.fill(20)
+    bench = Bench(sink=sink, rows=4, nbytes=4_000)
+    bench.fill(60)
     bench.rounds(3)
     assert sink.started.wait(10)
     polls = count_polls(bench.source)
+    bench.fill(60, start=60)
     bench.rounds(30)
     assert len(polls) == 30
-    assert len(bench.worker._batch) == 4
     assert bench.source._paused
+    collected = len(bench.worker._batch)
+    assert 4 < collected < 30, "larger than one that need not wait, and not everything"
     sink.let.set()
+
+
+def test_what_was_collected_while_the_store_was_at_work_is_written_as_one_batch() -> None:
+    sink = BlockingSink()
+    bench = Bench(sink=sink, rows=4)
+    bench.fill(60)
+    bench.rounds(3)
+    assert sink.started.wait(10)
+    bench.rounds(20)
+    sink.let.set()
+    bench.worker._writing._thread.join(10)  # type: ignore[union-attr]
+    bench.rounds(1)
+    bench.worker._writing._thread.join(10)  # type: ignore[union-attr]
+    bench.rounds(1)
+    assert (sink.writes, len(bench.written), bench.committed) == (2, 60, 60)
+
+
+def test_the_next_batch_is_begun_before_the_last_one_is_committed() -> None:
+    bench = Bench(rows=4)
+    bench.fill(8)
+    begun: list[bool] = []
+    commit = bench.source.commit
+
+    def noting(positions: Mapping[TopicPartition, int]) -> bool:
+        begun.append(bench.worker._writing is not None)
+        return commit(positions)
+
+    bench.source.commit = noting  # type: ignore[method-assign]
+    bench.rounds(6)
+    assert (begun, bench.committed) == ([True, False], 8)
 
 
 def count_polls(source: MemorySource) -> list[float]:

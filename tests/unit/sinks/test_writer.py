@@ -15,7 +15,7 @@ from sinks.metrics import Metrics, Readiness
 from sinks.rejections import Flood, MemoryRejections
 from sinks.retry import Backoff
 from sinks.sink import MemorySink
-from sinks.source import MemoryRecord, Record, TopicPartition
+from sinks.source import Record, TopicPartition
 from sinks.writer import Writer, Writing
 from tests.unit.sinks.records import TOPIC, record
 
@@ -49,7 +49,7 @@ class Bench:
         self.slept.append(seconds)
         self.troubles.append(self.readiness.reasons)
 
-    def write(self, *records: MemoryRecord) -> None:
+    def write(self, *records: Record) -> None:
         self.writer.write(batch_of(*records))
 
     @property
@@ -64,14 +64,14 @@ class Bench:
         return self.metrics.registry.get_sample_value(name, {"table": TABLE})
 
 
-def batch_of(*records: MemoryRecord) -> Batch:
+def batch_of(*records: Record) -> Batch:
     batch = Batch(Limits(rows=1_000_000, nbytes=1 << 30, seconds=1))
     for found in records:
         batch.add(TopicPartition(found.topic, found.partition), [found], now=0)
     return batch
 
 
-def numbered(count: int) -> list[MemoryRecord]:
+def numbered(count: int) -> list[Record]:
     return [record(offset, b'{"n":%d}' % offset) for offset in range(count)]
 
 

@@ -1,0 +1,105 @@
+"""
+Records as the quick reader gives them are those that kafka-python's own gives, whatever is in a batch.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka.consumer.fetcher import Fetcher
+from kafka.errors import CorruptRecordError
+from kafka.record import MemoryRecords
+from kafka.record.memory_records import MemoryRecordsBuilder
+from kafka.record.util import calc_crc32c
+
+from sinks.record_batches import QuickRecords
+from sinks.source import TopicPartition
+
+PARTITION = TopicPartition("routee.sms.status", 3)
+GZIP = 1
+ATTRIBUTES, CRC = 21, 17
+
+Contents = Sequence[tuple[int, bytes | None, bytes | None]]
+"""Of each record how many offsets before it are missing, its key and its value."""
+
+
+def batch(contents: Contents, *, base: int = 0, compression: int = 0, timestamp: int = 1_795_000_000_000) -> bytes:
+    """Return a record batch as a broker hands it out."""
+    builder = MemoryRecordsBuilder(2, compression, 1 << 20)
+    for number, (missing, key, value) in enumerate(contents):
+        builder.skip(missing)
+        builder.append(timestamp + number * 700, key, value, [("header", b"any")] if number % 2 else None)
+    builder.close()
+    found = bytearray(builder.buffer())
+    struct.pack_into(">q", found, 0, base)
+    return bytes(found)
+
+
+def control(base: int) -> bytes:
+    """Return the mark of a transaction that was committed."""
+    found = bytearray(batch([(0, b"\0\0\0\1", b"\0\0\0\0\0\0")], base=base))
+    struct.pack_into(">h", found, ATTRIBUTES, 0x30)
+    struct.pack_into(">I", found, CRC, calc_crc32c(bytes(found[ATTRIBUTES:])))
+    return bytes(found)
+
+
+def read(reader: Any, data: bytes, first: int = 0, at_once: int = 3) -> tuple[list[tuple[Any, ...]], list[int]]:  # noqa: ANN401 - kafka-python has no types
+    """Return all records, and the positions after each few of them."""
+    part = reader(first, PARTITION, MemoryRecords(data))
+    records, positions = [], []
+    while part:
+        taken = part.take(at_once)
+        records += [(found.topic, found.partition, found.offset, found.timestamp, found.value) for found in taken]
+        positions.append(part.next_fetch_offset)
+    return records, positions
+
+
+def expect_the_same(data: bytes, first: int = 0) -> list[tuple[Any, ...]]:
+    found = read(QuickRecords, data, first)
+    assert found == read(Fetcher.PartitionRecords, data, first)
+    return found[0]
+
+
+optional_bytes = st.none() | st.binary(max_size=300)
+some_records = st.lists(st.tuples(st.integers(0, 300), optional_bytes, optional_bytes), min_size=1, max_size=8)
+
+
+@given(st.lists(some_records, min_size=1, max_size=3), st.sampled_from([0, GZIP]), st.integers(0, 1500))
+def test_any_records_of_any_batches_are_read_from_any_offset_on(
+    batches: list[Contents], compression: int, first: int
+) -> None:
+    data = b"".join(
+        batch(contents, base=number * 4_000, compression=compression) for number, contents in enumerate(batches)
+    )
+    expect_the_same(data, first)
+
+
+def test_what_transactions_leave_in_a_topic_is_passed_over() -> None:
+    data = batch([(0, None, b"{}")]) + control(1) + batch([(0, None, b"{}")], base=2) + control(3)
+    assert [found[2] for found in expect_the_same(data)] == [0, 2]
+
+
+def test_the_position_is_after_the_batch_even_if_its_last_records_were_compacted_away() -> None:
+    data = bytearray(batch([(0, None, b"{}")]))
+    struct.pack_into(">i", data, 23, 9)
+    struct.pack_into(">I", data, CRC, calc_crc32c(bytes(data[ATTRIBUTES:])))
+    expect_the_same(bytes(data))
+    assert read(QuickRecords, bytes(data))[1][-1] == 10
+
+
+def test_a_batch_that_is_damaged_is_refused() -> None:
+    data = bytearray(batch([(0, None, b'{"n":1}')]))
+    data[-3] ^= 1
+    with pytest.raises(CorruptRecordError):
+        read(QuickRecords, bytes(data))
+
+
+def test_records_of_the_format_before_kafka_0_11_are_read_too() -> None:
+    builder = MemoryRecordsBuilder(1, 0, 1 << 20)
+    for number in range(5):
+        builder.append(1_795_000_000_000, None, b"%d" % number)
+    builder.close()
+    assert len(expect_the_same(bytes(builder.buffer()))) == 5
