@@ -129,17 +129,21 @@ def test_killed_at_random_moments_under_load_the_files_together_are_the_topic(
 
 
 @pytest.mark.full
+@pytest.mark.timeout(240)
 def test_members_that_join_leave_and_die_under_load_lose_and_double_no_row(
     tmp_path: Path, topics: Topics, running: Running
 ) -> None:
     folder = Folder(tmp_path / "files", "parquet")
+    # Batches may grow here: a file is synced for each partition of a batch, and on a busy disk 50 rows at a time would
+    # be slower than the load.
+    settings = {**folder.settings, "SINKS_BATCH_BYTES": "10000000"}
     with Load(topics, 60_000, per_second=500) as load:
-        first = running.start("files", **folder.settings)
+        first = running.start("files", **settings)
         eventually(lambda: has_written(first), 60)
-        second = running.start("files", **folder.settings)
+        second = running.start("files", **settings)
         eventually(lambda: has_written(second), 60)
         assert first.stop()[0] == 0
-        third = running.start("files", **folder.settings)
+        third = running.start("files", **settings)
         eventually(lambda: has_written(third), 60)
         second.kill()
         load.end()
