@@ -27,7 +27,10 @@ from streams.state.table import CheckpointedTable
 
 FETCH_WAIT_MS: Final = 50
 SESSION_SECONDS: Final = 6.0
-HEARTBEAT_SECONDS: Final = 1.0
+HEARTBEAT_SECONDS: Final = 0.3
+"""A rebalance begins when the last worker has heard of it, in the answer to a heartbeat."""
+
+LONGEST_PAUSE_SECONDS: Final = SESSION_SECONDS - 2.0
 
 STREAM_BUFFER_RECORDS: Final = 256
 """Read ahead of an agent; an envelope can be 900 KB, and Faust would keep 4,096 of them."""
@@ -50,6 +53,7 @@ class PromptConsumerThread(AIOKafkaConsumerThread):
 
 
 _OF_A_RECORD: Final = 2
+_NOTHING_TO_READ_SECONDS: Final = 0.02
 
 
 class ClampingConsumer(Consumer):
@@ -74,6 +78,34 @@ class ClampingConsumer(Consumer):
             if not self.should_stop:
                 die(Exit.READ_FAILED, f"no records any more: {error!r}")
             raise
+
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - as Faust has it
+        """
+        Read nothing while partitions are taken over, and begin right after.
+
+        Faust sleeps for a second when it has nothing to read, over the end of each takeover.
+        """
+        if self.flow_active and (self.app.rebalancing or not self._get_active_partitions()):
+            await self.sleep(_NOTHING_TO_READ_SECONDS)
+            return {}, set()
+        return await super()._wait_next_records(timeout)
+
+    async def perform_seek(self) -> None:
+        """
+        Go back to what is committed, and to the beginning where nothing is.
+
+        What was read while its partition had no owner was let go of; Faust goes nowhere when nothing is committed.
+        """
+        await super().perform_seek()
+        assigned = self.assignment()
+        begins = {
+            TP(table.source, number): owned.begin
+            for table in cast("CheckpointedApp", self.app).checkpointed
+            for number, owned in table.checkpointer.owned.items()
+        }
+        await self.seek_wait(
+            {tp: begin for tp, begin in begins.items() if tp in assigned and not self._committed_offset.get(tp)}
+        )
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ANN401, ASYNC109 - as mode has it
         """
@@ -142,9 +174,7 @@ class CheckpointedApp(faust.App):
 
     def __init__(self, app_id: str, *, reader_options: Mapping[str, Any], **options: Any) -> None:  # noqa: ANN401
         self.checkpointed: list[CheckpointedTable] = []
-        self.ownership: Final = Ownership(
-            SESSION_SECONDS - 2 * HEARTBEAT_SECONDS, lambda: internals.group_generation(self)
-        )
+        self.ownership: Final = Ownership(LONGEST_PAUSE_SECONDS, lambda: internals.group_generation(self))
         super().__init__(
             app_id,
             PartitionAssignor=AddressedAssignor,

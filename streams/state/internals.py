@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 PRIVATE_NAMES: Final = (
     ("faust.app.base", "App", ("_new_transport", "_new_producer_transport")),
-    ("faust.transport.consumer", "Consumer", ("_commit", "_committed_offset", "_drain_messages", "wait_first")),
+    ("faust.transport.consumer", "Consumer", ("_commit", "_committed_offset", "wait_first")),
+    (
+        "faust.transport.consumer",
+        "Consumer",
+        ("_drain_messages", "_get_active_partitions", "_wait_next_records", "perform_seek", "seek_wait"),
+    ),
     ("faust.transport.consumer", "ThreadDelegateConsumer", ("_thread",)),
     ("faust.transport.drivers.aiokafka", "Consumer", ("_new_consumer_thread",)),
     ("faust.transport.drivers.aiokafka", "AIOKafkaConsumerThread", ("_create_worker_consumer", "_consumer")),
     ("faust.transport.drivers.aiokafka", "Producer", ("_ensure_producer",)),
-    ("faust.tables.manager", "TableManager", ("_recovery",)),
+    ("faust.tables.manager", "TableManager", ("_recovery", "_update_channels")),
     ("faust.tables.recovery", "Recovery", ("_build_highwaters", "_build_offsets", "_wait")),
     ("faust.tables.base", "Collection", ("_new_store",)),
     ("faust.assignor.partition_assignor", "PartitionAssignor", ("tables_metadata", "_url", "_compress", "_decompress")),

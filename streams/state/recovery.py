@@ -205,6 +205,11 @@ class BulkTableManager(TableManager):
     logger = internals.FAUST_LOGGER
     reader_options: Mapping[str, Any]
 
+    async def on_start(self) -> None:
+        """Begin at once. Faust waits a second for tables that are still to be made; ours all are."""
+        await self._update_channels()
+        await self.recovery.start()
+
     @property
     def recovery(self) -> Recovery:
         """Return the one recovery service of this worker."""

@@ -13,7 +13,8 @@ from sandbox.kafka import KafkaCluster
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import traffic
 
-pytestmark = [pytest.mark.kafka, pytest.mark.full, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+full = pytest.mark.full
 
 
 def flowing(lab: Lab, seed: int, keys: int) -> threading.Thread:
@@ -24,6 +25,7 @@ def flowing(lab: Lab, seed: int, keys: int) -> threading.Thread:
     return producing
 
 
+@full
 @pytest.mark.parametrize(("workers", "store"), [(2, "rocksdict"), (2, "memory"), (3, "rocksdict")])
 def test_workers_that_are_killed_one_at_a_time_count_exactly(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, workers: int, store: str
@@ -46,6 +48,7 @@ def test_workers_that_are_killed_one_at_a_time_count_exactly(
         lab.verify(deadline=60)
 
 
+@full
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_that_leave_and_join_under_load_count_exactly(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, workers: int
@@ -64,3 +67,24 @@ def test_workers_that_leave_and_join_under_load_count_exactly(
         assert producing.is_alive(), "all of it happened under load"
         producing.join()
         lab.verify(deadline=60)
+
+
+@pytest.mark.parametrize("rounds", [1, pytest.param(6, marks=full)])
+def test_records_that_were_read_around_a_rebalance_are_read_again_when_nothing_was_ever_committed(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, rounds: int
+) -> None:
+    """A worker that waits for records while the group changes is given some before it owns their partitions."""
+    records = iter(traffic(23, 4_000, 3))
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        older = lab.start_ready(without=["commits"])
+        for _ in range(rounds):
+            lab.produce([next(records) for _ in range(30)])
+            newer = lab.start_ready(without=["commits"])
+            lab.produce([next(records) for _ in range(60)], pause=0.005)
+            older.signal(signal.SIGTERM)
+            assert older.wait() == 0
+            lab.produce([next(records) for _ in range(9)])
+            lab.wait_for_truth()
+            newer.require_running()
+            older = newer

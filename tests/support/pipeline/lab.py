@@ -346,6 +346,10 @@ class Lab:
     def verify(self, deadline: float = 15.0) -> None:
         """Drain, and wait until nothing differs from the truth; AssertionError says what still does."""
         self.drain()
+        self.wait_for_truth(deadline)
+
+    def wait_for_truth(self, deadline: float = 30.0) -> None:
+        """Return when nothing differs from the truth; AssertionError says what still does."""
 
         def nothing_differs() -> bool:
             found = self.differences()

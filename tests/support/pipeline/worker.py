@@ -12,7 +12,7 @@ Settings come from the environment, as for the product. Faults are injected here
     without  [guard, …]           `fence`: batches carry no epoch; `alarms`: a worker does not ask whether it was
                                   replaced, and takes any changelog offset for its own; `contiguity`: records may be
                                   missing; `position`: replays are applied again; `retire`: an id that the
-                                  coordinator forgot keeps its right to write
+                                  coordinator forgot keeps its right to write; `commits`: no offset is committed
 
 `rules` is `product` for the product's own rules.
 """
@@ -160,7 +160,15 @@ def _without_retire() -> None:
     Takeover.retire = leave_it  # type: ignore[method-assign,assignment]
 
 
+def _without_commits() -> None:
+    async def say_so(*_: object) -> bool:
+        return True
+
+    Consumer._commit = say_so  # type: ignore[method-assign,assignment]
+
+
 _WITHOUT = {
+    "commits": _without_commits,
     "retire": _without_retire,
     "fence": _without_fence,
     "alarms": _without_alarms,
