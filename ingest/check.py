@@ -48,7 +48,7 @@ async def _kafka(settings: IngestSettings) -> list[str]:
     try:
         await cluster.refresh()
     except KafkaError as error:
-        return [no_answer(settings, error)]
+        return [str(no_answer(settings, error))]
     finally:
         await cluster.close()
     return [problem for problem, _ in topic_problems(cluster, settings)]

@@ -11,6 +11,7 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from time import monotonic
 from typing import Any, Final
 
 from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
@@ -20,6 +21,7 @@ from aiokafka.errors import (
     LeaderNotAvailableError,
     NoError,
     RequestTimedOutError,
+    TopicAuthorizationFailedError,
     for_code,
 )
 from aiokafka.protocol.metadata import MetadataRequest
@@ -27,6 +29,9 @@ from aiokafka.protocol.metadata import MetadataRequest
 logger = logging.getLogger(__name__)
 
 _DISCONNECT_S: Final = 1.0
+_REFRESH_EVERY_S: Final = 0.25
+# Long before brokers close it, or a router forgets it.
+_IDLE_MS: Final = 60_000
 
 Address = tuple[str, int]
 
@@ -40,26 +45,33 @@ class Cluster:
 
     def __init__(self, options: dict[str, Any], topics: Sequence[str], patience_s: float) -> None:
         """Take what aiokafka's clients take; `patience_s` bounds connecting, and each request."""
-        self._options = options | {"request_timeout_ms": int(patience_s * 1000)}
+        self._options = options | {"request_timeout_ms": int(patience_s * 1000), "max_idle_ms": _IDLE_MS}
         self._bootstrap = self._options.pop("bootstrap_servers")
         self._topics = list(topics)
         self._patience_s = patience_s
         self._addresses: dict[int, Address] = {}
         self._leaders: dict[str, dict[int, int]] = {}
         self._idle: defaultdict[Address, list[AIOKafkaConnection]] = defaultdict(list)
+        self._unseen: set[str] = set()
         self._refreshing: asyncio.Task[None] | None = None
+        self._refreshed_at = 0.0
 
     async def refresh(self) -> None:
         """Ask who leads what; raises KafkaError when no broker answers."""
         await asyncio.shield(self._refresh_under_way())
 
     def refresh_soon(self) -> None:
-        """Do so in the background; that it failed is told to those who wait for it only."""
-        self._refresh_under_way()
+        """Do so in the background, unless it was done a moment ago; that it failed is told to those who wait only."""
+        if monotonic() > self._refreshed_at + _REFRESH_EVERY_S:
+            self._refresh_under_way()
 
     def partitions(self, topic: str) -> int:
-        """Return how many partitions a topic has, 0 when the brokers do not know it."""
+        """Return how many partitions a topic has, 0 when the brokers do not say."""
         return len(self._leaders.get(topic, ()))
+
+    def may_not_see(self, topic: str) -> bool:
+        """Return whether the brokers say that this user has no right to know about a topic."""
+        return topic in self._unseen
 
     def leader(self, topic: str, partition: int) -> int:
         """Return the broker that leads a partition; raises LeaderNotAvailableError when there is none."""
@@ -82,8 +94,7 @@ class Cluster:
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.wait([self._refreshing])
-        closed = [connection.close() for idle in self._idle.values() for connection in idle]
-        self._idle.clear()
+        closed = [future for address in [*self._idle] for future in self._close_idle(address)]
         if closed:
             await asyncio.wait(closed, timeout=_DISCONNECT_S)
 
@@ -96,19 +107,16 @@ class Cluster:
         the block too, is a KafkaError. A request that is not answered in time says nothing good of the connections
         that have been idle longer: they are closed as well.
         """
-        try:
+        with _as_kafka_error():
             connection = self._take_idle(address) or await self._connect(address)
-            with _closed_after_an_error(connection):
+            try:
                 yield connection
-        except TimeoutError as error:
-            for idle in self._idle.pop(address, ()):
-                idle.close()
-            self.refresh_soon()
-            raise RequestTimedOutError("no answer in time") from error
-        except KafkaError:
-            raise
-        except (OSError, EOFError, RuntimeError) as error:  # RuntimeError: uvloop's, for what it has closed already
-            raise KafkaConnectionError(getattr(error, "strerror", None) or repr(error)) from error
+            except BaseException as error:
+                connection.close()
+                if isinstance(error, TimeoutError):
+                    self._close_idle(address)
+                    self.refresh_soon()
+                raise
         self._idle[address].append(connection)
 
     def _take_idle(self, address: Address) -> AIOKafkaConnection | None:
@@ -119,6 +127,9 @@ class Cluster:
                 return connection
             connection.close()
         return None
+
+    def _close_idle(self, address: Address) -> list[asyncio.Future[None]]:
+        return [connection.close() for connection in self._idle.pop(address, ())]
 
     async def _connect(self, address: Address) -> AIOKafkaConnection:
         async with asyncio.timeout(self._patience_s):
@@ -131,6 +142,12 @@ class Cluster:
         return self._refreshing
 
     async def _refresh(self) -> None:
+        try:
+            await self._ask_who_leads()
+        finally:
+            self._refreshed_at = monotonic()
+
+    async def _ask_who_leads(self) -> None:
         trouble: KafkaError = KafkaConnectionError("no broker says who leads what")
         for address in self._known_addresses():
             try:
@@ -152,20 +169,28 @@ class Cluster:
 
     def _learn(self, response: Any) -> None:  # noqa: ANN401 - aiokafka has no types
         self._addresses = {node: (host, port) for node, host, port, *_ in response.brokers}
-        self._leaders = {
-            topic: {partition: leader for _, partition, leader, *_ in partitions}
-            for code, topic, *_, partitions in response.topics
-            if for_code(code) is NoError
-        }
+        self._leaders, self._unseen = {}, set()
+        for code, topic, *_, partitions in response.topics:
+            if for_code(code) is NoError:
+                self._leaders[topic] = {partition: leader for _, partition, leader, *_ in partitions}
+            elif for_code(code) is TopicAuthorizationFailedError:
+                self._unseen.add(topic)
+        for gone in self._idle.keys() - self._known_addresses():
+            self._close_idle(gone)
 
 
 @contextmanager
-def _closed_after_an_error(connection: AIOKafkaConnection) -> Iterator[None]:
+def _as_kafka_error() -> Iterator[None]:
     try:
         yield
-    except BaseException:
-        connection.close()
+    except KafkaError:
         raise
+    except TimeoutError as error:
+        raise RequestTimedOutError("no answer in time") from error
+    except Exception as error:
+        # aiokafka, uvloop and the look-up of names raise errors of many kinds, bugs among them. For whoever waits all
+        # of them are one: this broker cannot be talked to now. The kind and the text are told with it.
+        raise KafkaConnectionError(getattr(error, "strerror", None) or repr(error)) from error
 
 
 def _told(refresh: asyncio.Task[None]) -> None:

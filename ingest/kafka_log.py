@@ -6,9 +6,16 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
 from ingest.cluster import Cluster
 from ingest.envelope import Record
@@ -23,9 +30,29 @@ logger = logging.getLogger(__name__)
 TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED)
 """What ingest writes to."""
 
-_RETRY_S: Final = 1.0
+_RETRY_S: Final = 0.5
 _WATCH_S: Final = 2.0
-_CLOSE_S: Final = 3.0
+_CLOSE_S: Final = 2.0
+
+
+_REFUSES_USER: Final = (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    IllegalSaslStateError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+
+
+class Trouble(NamedTuple):
+    """What is wrong, and the words of whoever told it, which may change while the trouble is the same."""
+
+    what: str
+    why: str = ""
+
+    def __str__(self) -> str:
+        """Return a phrase for people."""
+        return f"{self.what} ({self.why})" if self.why else self.what
 
 
 class KafkaCommitLog:
@@ -39,6 +66,7 @@ class KafkaCommitLog:
         self._cluster = cluster_of(settings, PATIENCE_S)
         self._producer = Producer(self._cluster)
         self.trouble: str | None = "not connected to Kafka yet"
+        self._told: str | None = self.trouble
 
     async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
         """Append to one partition: the given one, else any (always one, so that the records share a batch)."""
@@ -68,7 +96,7 @@ class KafkaCommitLog:
         await self._producer.close(_CLOSE_S)
         await self._cluster.close()
 
-    async def _look(self) -> str | None:
+    async def _look(self) -> Trouble | None:
         """Return what is wrong, None when callbacks can be stored; raises TopicsDifferError."""
         try:
             async with asyncio.timeout(_WATCH_S):
@@ -79,13 +107,15 @@ class KafkaCommitLog:
         differing = [problem for problem, waiting_helps in problems if not waiting_helps]
         if differing:
             raise TopicsDifferError("; ".join(differing))
-        return "; ".join(problem for problem, _ in problems) or None
+        return Trouble("; ".join(problem for problem, _ in problems)) if problems else None
 
-    def _note(self, trouble: str | None) -> None:
-        """Remember the state of the connection, and log it when it changes."""
-        if trouble == self.trouble:
+    def _note(self, trouble: Trouble | None) -> None:
+        """Remember the state of the connection, and log it when it changes; not each broker's words for the same."""
+        what = trouble and trouble.what
+        self.trouble = None if trouble is None else str(trouble)
+        if what == self._told:
             return
-        self.trouble = trouble
+        self._told = what
         if trouble is None:
             logger.info("connected to Kafka", extra={"brokers": self._settings.kafka_bootstrap_servers})
         else:
@@ -104,10 +134,14 @@ def cluster_of(settings: IngestSettings, patience_s: float) -> Cluster:
     return Cluster(options | {"client_id": "routee-ingest"}, names, patience_s)
 
 
-def no_answer(settings: IngestSettings, error: Exception) -> str:
-    """Return a phrase for people: Kafka does not answer, and why if that is known."""
-    why = f" ({error.args[0]})" if error.args else ""
-    return f"Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}{why}"
+def no_answer(settings: IngestSettings, error: Exception) -> Trouble:
+    """Return what is wrong when no broker could be asked."""
+    servers = f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}"
+    why = error.args[0] if error.args and isinstance(error.args[0], str) else type(error).__name__
+    if isinstance(error, _REFUSES_USER):
+        names = "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD"
+        return Trouble(f"Kafka at {servers} refuses {names}", why)
+    return Trouble(f"Kafka does not answer at {servers}", why)
 
 
 def topic_problems(cluster: Cluster, settings: IngestSettings) -> list[tuple[str, bool]]:
@@ -116,7 +150,9 @@ def topic_problems(cluster: Cluster, settings: IngestSettings) -> list[tuple[str
     for topic in TOPICS:
         name = topic.name(settings.kafka_topic_prefix)
         partitions = cluster.partitions(name)
-        if not partitions:
+        if cluster.may_not_see(name):
+            problems.append((f"topic {name} may not be seen by this user: grant Describe and Write", True))
+        elif not partitions:
             problems.append((f"topic {name} does not exist (routee-streams topics creates it)", True))
         elif partitions != settings.kafka_partitions:
             text = f"topic {name} has {partitions} partitions, KAFKA_PARTITIONS says {settings.kafka_partitions}"

@@ -30,6 +30,8 @@ PATIENCE_S: Final = 1.5
 """How long an append may take, its connection too."""
 
 _BACKOFF_S: Final = 0.05
+# How long a broker waits for replicas: less than whoever waits for its answer, which is one for all partitions.
+_REPLICATION_MS: Final = 1000
 # A request that grows beyond it leaves; the batches of a turn that come later take another one.
 _REQUEST_BYTES: Final = 4_000_000
 # aiokafka's builder closes a batch at this size. Above every batch that the lanes fill, below the broker's limit.
@@ -46,7 +48,8 @@ class Producer:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._boarding: dict[int, _Request] = {}
+        self._boarding: dict[_Departure, _Request] = {}
+        self._slow: set[tuple[str, int]] = set()
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def close(self, timeout_s: float) -> None:
@@ -82,23 +85,35 @@ class Producer:
             raise trouble from None
 
     async def _append_once(self, topic: str, partition: int, batch: bytes) -> None:
-        leader = self._cluster.leader(topic, partition)
-        request = self._boarding.get(leader)
+        # A request is answered when all its partitions are: one that is slow goes alone until it is quick again.
+        alone = (topic, partition) if (topic, partition) in self._slow else None
+        departure = self._cluster.leader(topic, partition), alone
+        request = self._boarding.get(departure)
         if request is None:
-            request = self._boarding[leader] = _Request()
-            asyncio.get_running_loop().call_soon(self._depart, leader, request)
+            request = self._boarding[departure] = _Request()
+            asyncio.get_running_loop().call_soon(self._depart, departure, request)
         acknowledged = request.add(topic, partition, batch)
         if request.size > _REQUEST_BYTES:
-            self._depart(leader, request)
-        await acknowledged
+            self._depart(departure, request)
+        try:
+            await acknowledged
+        except RequestTimedOutError:
+            self._slow.add((topic, partition))
+            raise
+        self._slow.discard((topic, partition))
 
-    def _depart(self, leader: int, request: "_Request") -> None:
-        if self._boarding.get(leader) is not request:
+    def _depart(self, departure: "_Departure", request: "_Request") -> None:
+        if self._boarding.get(departure) is not request:
             return  # it was full before the turn was over
-        del self._boarding[leader]
+        del self._boarding[departure]
+        leader, _ = departure
         task = asyncio.get_running_loop().create_task(request.send(self._cluster, leader))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
+
+
+_Departure = tuple[int, tuple[str, int] | None]
+"""To which broker; and for which partition, when it goes alone."""
 
 
 class _Request:
@@ -132,7 +147,7 @@ class _Request:
 
     def _encode(self) -> ProduceRequest:
         topics, self._topics = self._topics, {}
-        return ProduceRequest(None, _ALL_IN_SYNC, int(PATIENCE_S * 1000), list(topics.items()))
+        return ProduceRequest(None, _ALL_IN_SYNC, _REPLICATION_MS, list(topics.items()))
 
     def _read(self, response: Any) -> None:  # noqa: ANN401 - aiokafka has no types
         for topic, partitions in response.topics:

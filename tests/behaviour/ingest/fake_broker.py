@@ -18,6 +18,7 @@ from aiokafka.protocol.produce import ProduceRequest_v3, ProduceResponse_v3
 
 TOPIC: Final = "callbacks"
 _NODE: Final = 1
+_TIMED_OUT: Final = 7
 _PRODUCE, _METADATA, _API_VERSIONS = 0, 3, 18
 _KNOWN: Final = [(_PRODUCE, 3, 3), (_METADATA, 1, 1), (_API_VERSIONS, 0, 0)]
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -27,7 +28,10 @@ class FakeBroker:
     """
     The leader of all partitions of one topic; it acknowledges after `ack_s` seconds.
 
-    Connections of a number in `silent` stay and are never answered again; the first one has number 1.
+    A partition in `stuck` has a replica that does not follow: as with a real broker, the whole answer waits for it, no
+    longer than the request says, and tells a timeout of that partition. Connections of a number in `silent` stay and
+    are never answered again; the first one has number 1. `topic_error` is what it says of its topic, 0 for nothing;
+    `advertised` the port that clients are sent to; `knows_brokers` whether it knows any.
     """
 
     def __init__(self, partitions: int, ack_s: float, resets: Callable[[], bool]) -> None:
@@ -35,6 +39,11 @@ class FakeBroker:
         self.ack_s = ack_s
         self.connections = self.most_connections = self.made = self.waiting = 0
         self.silent: set[int] = set()
+        self.stuck: set[int] = set()
+        self.topic_error = 0
+        self.advertised: int | None = None
+        self.knows_brokers = True
+        self.asked = 0
         self._partitions = partitions
         self._resets = resets
 
@@ -67,15 +76,25 @@ class FakeBroker:
     async def _handle(self, key: int, body: bytes) -> Any:  # noqa: ANN401 - aiokafka has no types
         if key == _API_VERSIONS:
             return ApiVersionResponse_v0(0, _KNOWN)
-        if key == _METADATA:
-            partitions = [(0, partition, _NODE, [_NODE], [_NODE]) for partition in range(self._partitions)]
-            brokers = [(_NODE, "127.0.0.1", self.port, None)]
-            return MetadataResponse_v1(brokers, _NODE, [(0, TOPIC, False, partitions)])
+        return self._metadata() if key == _METADATA else await self._produce(ProduceRequest_v3.decode(BytesIO(body)))
+
+    def _metadata(self) -> Any:  # noqa: ANN401 - as above
+        self.asked += 1
+        brokers = [(_NODE, "127.0.0.1", self.advertised or self.port, None)] if self.knows_brokers else []
+        count = 0 if self.topic_error else self._partitions
+        partitions = [(0, partition, _NODE, [_NODE], [_NODE]) for partition in range(count)]
+        return MetadataResponse_v1(brokers, _NODE, [(self.topic_error, TOPIC, False, partitions)])
+
+    async def _produce(self, request: Any) -> Any:  # noqa: ANN401 - as above
         self.waiting += 1
-        await asyncio.sleep(self.ack_s)
+        numbers = {partition for _, partitions in request.topics for partition, _ in partitions}
+        await asyncio.sleep(request.timeout / 1000 if numbers & self.stuck else self.ack_s)
         self.waiting -= 1
-        topics = ProduceRequest_v3.decode(BytesIO(body)).topics
-        return ProduceResponse_v3([(name, [(part, 0, 1, -1) for part, _ in parts]) for name, parts in topics], 0)
+        answers = [
+            (name, [(partition, _TIMED_OUT if partition in self.stuck else 0, 1, -1) for partition, _ in partitions])
+            for name, partitions in request.topics
+        ]
+        return ProduceResponse_v3(answers, 0)
 
 
 @asynccontextmanager

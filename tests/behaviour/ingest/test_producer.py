@@ -4,6 +4,7 @@ What the producer does on connections that are reset, slow or silent, on the eve
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -11,7 +12,7 @@ from time import monotonic
 import pytest
 import uvloop
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaError, LeaderNotAvailableError
+from aiokafka.errors import KafkaError
 
 from ingest.cluster import Cluster
 from ingest.envelope import Record
@@ -143,14 +144,30 @@ def test_a_connection_that_does_not_get_on_holds_up_nobody_else() -> None:
     on_uvloop(story())
 
 
-def test_a_topic_that_brokers_do_not_know_has_no_partitions() -> None:
+def test_a_partition_whose_replicas_do_not_follow_fails_alone() -> None:
+    """A request is answered when all its partitions are; the others must not pay for one of them."""
+    stored: Counter[int] = Counter()
+    failed: Counter[int] = Counter()
+
+    async def lane(producer: Producer, partition: int, end: float) -> None:
+        while monotonic() < end:
+            try:
+                await producer.append(TOPIC, partition, RECORDS)
+                stored[partition] += 1
+            except KafkaError:
+                failed[partition] += 1
+
     async def story() -> None:
-        async with fake_broker(LANES) as broker:
-            cluster = Cluster({"bootstrap_servers": f"127.0.0.1:{broker.port}"}, ["other"], PATIENCE_S)
-            await cluster.refresh()
-            assert (cluster.partitions("other"), cluster.partitions(TOPIC)) == (0, LANES)
-            with pytest.raises(LeaderNotAvailableError):
-                cluster.leader("other", 0)
-            await cluster.close()
+        async with fake_broker(LANES, ack_s=0.01) as broker, connected(broker) as producer:
+            broker.stuck = {0}
+            await asyncio.gather(*(lane(producer, partition, monotonic() + 4.0) for partition in range(LANES)))
+            broker.stuck = set()
+            await producer.append(TOPIC, 0, RECORDS)
+            connections = broker.made
+            await asyncio.gather(*(producer.append(TOPIC, partition, RECORDS) for partition in range(LANES)))
+            assert broker.made == connections  # they share one request again
 
     on_uvloop(story())
+    assert not stored[0]
+    assert set(failed) == {0}
+    assert all(stored[partition] > 50 for partition in range(1, LANES))

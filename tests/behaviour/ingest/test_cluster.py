@@ -1,0 +1,152 @@
+"""
+What is known of the brokers, and what becomes of connections to them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka import conn
+from aiokafka.errors import KafkaConnectionError, KafkaError, LeaderNotAvailableError, RequestTimedOutError
+from aiokafka.protocol.metadata import MetadataRequest
+
+from ingest import cluster as under_test
+from ingest.cluster import Cluster
+from sandbox.ports import free_port
+from tests.behaviour.ingest.fake_broker import TOPIC, fake_broker
+from tests.support.wait import eventually_async
+
+NODE = 1
+PATIENCE_S = 0.5
+UNKNOWN_TOPIC, NO_RIGHT = 3, 29
+
+
+@asynccontextmanager
+async def knowing(*ports: int) -> AsyncIterator[Cluster]:
+    """Give a cluster of the brokers at these ports, not asked yet."""
+    servers = [f"127.0.0.1:{port}" for port in ports]
+    cluster = Cluster({"bootstrap_servers": servers}, [TOPIC], PATIENCE_S)
+    try:
+        yield cluster
+    finally:
+        await cluster.close()
+
+
+async def use(cluster: Cluster) -> None:
+    async with cluster.connection(NODE) as connection:
+        await connection.send(MetadataRequest([TOPIC]))
+
+
+async def test_partitions_and_their_leader_are_known_once_asked() -> None:
+    async with fake_broker(4) as broker, knowing(broker.port) as cluster:
+        with pytest.raises(LeaderNotAvailableError):
+            cluster.leader(TOPIC, 0)
+        await cluster.refresh()
+        assert (cluster.partitions(TOPIC), cluster.leader(TOPIC, 3)) == (4, NODE)
+        with pytest.raises(LeaderNotAvailableError):
+            cluster.leader(TOPIC, 4)
+
+
+@pytest.mark.parametrize(("error", "unseen"), [(UNKNOWN_TOPIC, False), (NO_RIGHT, True)])
+async def test_a_topic_that_may_not_be_seen_is_told_from_one_that_is_missing(error: int, *, unseen: bool) -> None:
+    async with fake_broker(4) as broker, knowing(broker.port) as cluster:
+        await cluster.refresh()
+        broker.topic_error = error
+        await cluster.refresh()
+        assert (cluster.partitions(TOPIC), cluster.may_not_see(TOPIC)) == (0, unseen)
+
+
+async def test_a_broker_that_knows_no_brokers_says_nothing() -> None:
+    async with fake_broker(4) as broker, knowing(broker.port) as cluster:
+        await cluster.refresh()
+        broker.knows_brokers = False
+        with pytest.raises(KafkaError):
+            await cluster.refresh()
+        assert cluster.leader(TOPIC, 0) == NODE
+
+
+async def test_those_named_at_first_are_asked_when_all_others_are_gone() -> None:
+    async with fake_broker(4) as broker, knowing(broker.port) as cluster:
+        broker.advertised = free_port()
+        await cluster.refresh()
+        broker.advertised = None
+        await cluster.refresh()
+        await use(cluster)
+
+
+async def test_connections_to_an_address_that_nobody_has_any_more_are_closed() -> None:
+    async with fake_broker(4) as old, fake_broker(4) as new, knowing(new.port) as cluster:
+        new.advertised = old.port
+        await cluster.refresh()
+        await use(cluster)
+        assert old.connections == 1
+        new.advertised = None
+        old.advertised = new.port
+        await cluster.refresh()
+        await eventually_async(lambda: old.connections == 0)
+
+
+async def test_a_request_without_an_answer_is_an_error_in_time_and_leads_to_asking_anew() -> None:
+    async with fake_broker(4) as broker, knowing(broker.port) as cluster:
+        await cluster.refresh()
+        broker.silent = {broker.made}
+        asked = broker.asked
+        await asyncio.sleep(under_test._REFRESH_EVERY_S)
+        with pytest.raises(RequestTimedOutError):
+            await use(cluster)
+        await eventually_async(lambda: broker.asked > asked + 1)
+
+
+async def test_whoever_asks_often_is_answered_from_memory() -> None:
+    async with fake_broker(4) as broker, knowing(broker.port) as cluster:
+        await cluster.refresh()
+        asked = broker.asked
+        for _ in range(50):
+            cluster.refresh_soon()
+            await asyncio.sleep(0)
+        assert broker.asked == asked
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), OSError(113, "No route to host"), AssertionError(), EOFError()])
+async def test_whatever_aiokafka_raises_is_one_kind_of_error(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    async with fake_broker(4) as broker, knowing(broker.port) as cluster:
+        await cluster.refresh()
+
+        def broken(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(conn.AIOKafkaConnection, "send", broken)
+        with pytest.raises(KafkaConnectionError) as raised:
+            await use(cluster)
+        assert raised.value.args[0] in ("No route to host", repr(error))
+
+
+async def test_a_host_name_that_cannot_be_one_is_an_error_like_any_other() -> None:
+    cluster = Cluster({"bootstrap_servers": ["kafka..example.com:9092"]}, [TOPIC], PATIENCE_S)
+    with pytest.raises(KafkaConnectionError):
+        await cluster.refresh()
+    await cluster.close()
+
+
+async def test_who_gives_up_waiting_takes_the_answer_from_nobody_else() -> None:
+    async with fake_broker(4) as broker, knowing(broker.port) as cluster:
+        impatient = asyncio.create_task(cluster.refresh())
+        patient = asyncio.create_task(cluster.refresh())
+        await asyncio.sleep(0)
+        impatient.cancel()
+        await patient
+        assert broker.asked == 1
+
+
+async def test_a_connection_that_could_not_be_made_leaves_those_that_work() -> None:
+    async with fake_broker(4) as broker, knowing(broker.port) as cluster:
+        await cluster.refresh()
+        kept = broker.connections
+        async with cluster.connection(NODE):
+            broker.silent = {broker.made + 1}
+            with pytest.raises(RequestTimedOutError):
+                await use(cluster)
+        await eventually_async(lambda: broker.connections == kept)
+        await use(cluster)
+        assert broker.connections == kept
