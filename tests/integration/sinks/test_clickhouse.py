@@ -141,6 +141,22 @@ def test_while_clickhouse_is_away_it_stays_a_member_and_then_goes_on(
     assert sink.metric("routee_sinks_failed_commits_total") == 0
 
 
+def test_killed_with_rows_that_clickhouse_does_not_have_it_reads_them_again(
+    tables: ClickHouse, topics: Topics, running: Running, wire: Wire
+) -> None:
+    """What is committed is written: the next one begins with the first row that is not."""
+    sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
+    topics.produce("sms.status", statuses(50))
+    expect(tables, 50)
+    wire.cut()
+    topics.produce("sms.status", statuses(50, 50))
+    eventually(lambda: sink.metric("routee_sinks_retries_total") >= 3, 60)
+    sink.kill()
+    wire.mend()
+    running.start("clickhouse", CLICKHOUSE_URL=wire.url)
+    expect(tables, 100)
+
+
 @pytest.mark.parametrize(
     "refusal",
     [(241, "MEMORY_LIMIT_EXCEEDED"), (242, "TABLE_IS_READ_ONLY"), (164, "READONLY")],
