@@ -190,6 +190,7 @@ class Wire:
                 client.sendall(data)
             except OSError:
                 return
+        _hang_up(client)  # as the server did
 
 
 def _is_whole(head: bytearray, request: bytearray) -> bool:
