@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command, about in (
         ("worker", _worker, "work until SIGTERM"),
         ("topics", _topics, "create the topics that are missing; refuse those that differ"),
-        ("check", _check, "validate the settings, reach Kafka, verify the topics; say every problem"),
+        ("check", _check, "validate the settings, try the folder, reach Kafka, verify the topics; say every problem"),
     ):
         commands.add_parser(name, help=about, description=about).set_defaults(command=command)
     about = "forget the state, which workers then make anew from the callbacks that are left in Kafka"
@@ -73,10 +73,21 @@ def _topics(settings: StreamsSettings, _given: argparse.Namespace) -> None:
 
 
 def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
+    from streams.folder import require_usable  # noqa: PLC0415
     from streams.provision import verify  # noqa: PLC0415
 
-    verify(settings)
-    print(f"settings and {len(ALL_TOPICS)} topics on {settings.kafka_bootstrap_servers} are as they should be")
+    problems = []
+    for look in (lambda: require_usable(settings.streams_data_dir), lambda: verify(settings)):
+        try:
+            look()
+        except StreamsError as error:
+            problems.append(str(error))
+    if problems:
+        raise StreamsError("\n".join(problems))
+    print(
+        f"settings, {settings.streams_data_dir} and {len(ALL_TOPICS)} topics on {settings.kafka_bootstrap_servers} "
+        "are as they should be"
+    )
 
 
 def _rebuild(settings: StreamsSettings, given: argparse.Namespace) -> None:

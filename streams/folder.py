@@ -4,8 +4,9 @@ The folder of one worker's local state: its own as long as it runs, and found ag
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,24 @@ def worker_folder(root: Path) -> Iterator[Path]:
                 os.close(lock)
             return
     raise DataFolderError(f"STREAMS_DATA_DIR={root}: {_MAX_WORKERS} workers use it already")
+
+
+def require_usable(root: Path) -> None:
+    """Raise DataFolderError unless workers can have their folders in `root`. It is tried; nothing of that stays."""
+    made: list[Path] = []
+    try:
+        for folder in reversed([root, *root.parents]):
+            if not folder.exists():
+                folder.mkdir()
+                made.append(folder)
+        with tempfile.TemporaryDirectory(dir=root):
+            pass
+    except OSError as error:
+        raise DataFolderError(f"STREAMS_DATA_DIR={root}: {error.strerror}") from error
+    finally:
+        for folder in reversed(made):
+            with suppress(OSError):  # a worker that has just begun uses it
+                folder.rmdir()
 
 
 def _lock(folder: Path) -> int | None:

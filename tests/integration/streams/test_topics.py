@@ -1,6 +1,7 @@
 """Topics on a real Kafka: created once, verified ever after."""
 
 import gc
+from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient
@@ -107,6 +108,18 @@ def test_the_commands_create_verify_and_refuse(
     monkeypatch.setenv("KAFKA_PARTITIONS", "3")
     assert cli.main(["topics"]) == 1
     assert f"topic {topic_prefix}callbacks.raw has 2 partitions, not 3: " in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("command_line")
+def test_check_names_the_folder_and_the_topics_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STREAMS_DATA_DIR", str(tmp_path / "file"))
+    assert cli.main(["check"]) == 1
+    folder, *topics = capsys.readouterr().err.splitlines()
+    assert folder == f"STREAMS_DATA_DIR={tmp_path / 'file'}: Not a directory"
+    assert "does not exist" in topics[0]
 
 
 @pytest.mark.usefixtures("command_line")

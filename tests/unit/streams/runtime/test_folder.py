@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from streams.errors import DataFolderError
-from streams.folder import worker_folder
+from streams.folder import require_usable, worker_folder
 
 
 def test_the_first_worker_finds_its_folder_again(tmp_path: Path) -> None:
@@ -23,3 +23,28 @@ def test_a_folder_that_cannot_be_made_is_one_line_with_the_variable(tmp_path: Pa
     (tmp_path / "file").write_text("")
     with pytest.raises(DataFolderError, match=r"^STREAMS_DATA_DIR=.*file"), worker_folder(tmp_path / "file"):
         pass
+
+
+def test_trying_a_folder_leaves_nothing(tmp_path: Path) -> None:
+    require_usable(tmp_path / "not" / "yet")
+    require_usable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_used_stays_when_it_is_tried(tmp_path: Path) -> None:
+    with worker_folder(tmp_path / "data") as folder:
+        require_usable(tmp_path / "data")
+        assert [folder] == list((tmp_path / "data").iterdir())
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_file_in_the_place_of_the_folder_is_one_line(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataFolderError) as error:
+        require_usable(tmp_path / "file" / below)
+    assert str(error.value) == f"STREAMS_DATA_DIR={tmp_path / 'file' / below}: Not a directory"
+
+
+def test_a_place_where_no_folder_can_be_made_is_one_line() -> None:
+    with pytest.raises(DataFolderError, match=r"^STREAMS_DATA_DIR=/proc/routee: .+$"):
+        require_usable(Path("/proc/routee"))
