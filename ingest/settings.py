@@ -6,7 +6,7 @@ import re
 from ipaddress import ip_network
 from typing import Final
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from streams.contract.settings import CommonSettings
 
@@ -47,7 +47,7 @@ class IngestSettings(CommonSettings):
     )
     ingest_workers: int = Field(1, ge=1, le=64, description="server processes that share the port: one per core")
     ingest_tls_cert: str | None = Field(None, description="PEM file with the certificate chain; needs INGEST_TLS_KEY")
-    ingest_tls_key: str | None = Field(None, description="PEM file with its private key")
+    ingest_tls_key: str | None = Field(None, validate_default=True, description="PEM file with its private key")
     ingest_access_log: float = Field(
         0.0, ge=0.0, le=1.0, description="share of the requests that are logged: 0 none, 0.01 one of a hundred, 1 all"
     )
@@ -76,11 +76,12 @@ class IngestSettings(CommonSettings):
                 raise ValueError(f"{entry!r} is not a network such as 192.0.2.0/24")
         return value
 
-    @model_validator(mode="after")
-    def _tls_is_complete(self) -> "IngestSettings":
-        if (self.ingest_tls_cert is None) != (self.ingest_tls_key is None):
-            raise ValueError("INGEST_TLS_CERT and INGEST_TLS_KEY are needed together")
-        return self
+    @field_validator("ingest_tls_key")
+    @classmethod
+    def _tls_is_complete(cls, key: str | None, others: ValidationInfo) -> str | None:
+        if (others.data.get("ingest_tls_cert") is None) != (key is None):
+            raise ValueError("set both: INGEST_TLS_CERT and INGEST_TLS_KEY are needed together")
+        return key
 
     @property
     def secrets(self) -> tuple[str, ...]:

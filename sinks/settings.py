@@ -38,16 +38,21 @@ class SinksSettings(CommonSettings):
     clickhouse_url: str = Field(
         "http://127.0.0.1:8123",
         pattern=r"^https?://[^\s/@:]+(:\d{1,5})?(/[^\s?#]*)?$",
+        json_schema_extra={"form": "http(s)://host:port"},
         description="Address of ClickHouse's HTTP interface; user and password have settings of their own.",
     )
     clickhouse_user: str = Field("default", description="User that may create tables and insert.")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="Its password.")
     clickhouse_database: str = Field(
-        "routee", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$", description="Database; `routee-sinks schema` creates it."
+        "routee",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$",
+        json_schema_extra={"form": "up to 63 letters, digits and _"},
+        description="Database; `routee-sinks schema` creates it.",
     )
     clickhouse_cluster: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_.{}-]{1,64}$",
+        json_schema_extra={"form": "1 to 64 letters, digits and . _ - { }"},
         description="Cluster of replicas on which the schema is created, with replicated tables; none for one server.",
     )
 

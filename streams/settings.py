@@ -3,11 +3,14 @@ Settings of `routee-streams`. Every one is an environment variable with the fiel
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from streams.contract.settings import CommonSettings
+
+# A phone number has few digits: with a key that can be guessed, so can they all.
+_KEY_CHARACTERS: Final = 16
 
 
 class StreamsSettings(CommonSettings):
@@ -22,6 +25,7 @@ class StreamsSettings(CommonSettings):
     streams_instance_id: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]{1,249}$",
+        json_schema_extra={"form": "1 to 249 letters, digits and . _ -"},
         description="A name that no other worker has makes it a static member: started again within its session (6 s) "
         "it goes on with its partitions, and the others never stop. Without, the others take them over.",
     )
@@ -54,7 +58,7 @@ class StreamsSettings(CommonSettings):
     streams_hmac_key: SecretStr | None = Field(
         None,
         validate_default=True,
-        description="The key of `hmac`; with another key the same number gets another hash.",
+        description="The key of `hmac`, 16 characters or more; with another key the same number gets another hash.",
     )
     streams_conflicting_finals: Literal["latest", "first"] = Field(
         "latest", description="Which of two different final statuses of one SMS stays, by Routee's own times."
@@ -65,6 +69,8 @@ class StreamsSettings(CommonSettings):
     def _hmac_has_a_key(cls, key: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
         if others.data.get("streams_recipient") == "hmac" and not (key and key.get_secret_value()):
             raise ValueError("it is needed with STREAMS_RECIPIENT=hmac")
+        if key and len(key.get_secret_value()) < _KEY_CHARACTERS:
+            raise ValueError(f"at least {_KEY_CHARACTERS} characters are needed")
         return key
 
     @property

@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from streams.contract.codec import format_time
-from streams.contract.settings import CommonSettings
+from streams.contract.settings import CommonSettings, without_effect
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
@@ -67,6 +67,7 @@ def configure_logging(program: str, settings: CommonSettings) -> None:
     Send every log line of this process to standard error, in the form that `LOG_FORMAT` and `LOG_LEVEL` name.
 
     Libraries speak from WARNING on: their chatter costs time on hot paths and may quote what must not be logged.
+    The first lines are warnings of what is set and has no effect.
     """
     text = settings.log_format == "text" or (settings.log_format is None and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
@@ -76,3 +77,5 @@ def configure_logging(program: str, settings: CommonSettings) -> None:
     root.setLevel(logging.WARNING)
     for name in ("ingest", "streams", "sinks", "sandbox"):
         logging.getLogger(name).setLevel(settings.log_level.upper())
+    for line in without_effect(settings):
+        logging.getLogger(__name__).warning(line)

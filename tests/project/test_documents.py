@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from ingest.settings import IngestSettings
 from sandbox.settings import SandboxSettings
 from sinks.settings import SinksSettings
+from streams.contract.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS
 from streams.contract.records import PUBLIC_RECORDS, Record
 from streams.contract.schemas import FOLDER, schema_json
 from streams.contract.settings import CommonSettings
@@ -72,6 +73,27 @@ def test_the_readmes_settings_table_has_the_defaults_of_the_code() -> None:
 def test_no_settings_table_names_a_variable_that_nothing_reads() -> None:
     named = {name for _, table in settings_tables() for row in table.rows for name in code(row[0])}
     assert named <= set(FIELDS)
+
+
+def test_every_program_knows_the_settings_of_all() -> None:
+    assert set(FIELDS) == KNOWN_SETTINGS
+
+
+def test_what_compose_reads_from_dot_env_is_taken_for_no_misspelt_setting() -> None:
+    read = {name for file in ROOT.glob("docker/*.yaml") for name in re.findall(r"\$\{(\w+)", file.read_text())}
+    prefixes = ("KAFKA_", "INGEST_", "STREAMS_", "SINKS_", "CLICKHOUSE_", "SANDBOX_")
+    assert {name for name in read if name.startswith(prefixes)} - KNOWN_SETTINGS == COMPOSE_VARIABLES
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_setting_with_a_pattern_tells_its_form_in_words(program: str) -> None:
+    patterned = {
+        name: field.json_schema_extra
+        for name, field in PROGRAMS[program].model_fields.items()
+        if any(getattr(part, "pattern", None) for part in field.metadata)
+    }
+    assert patterned
+    assert [name for name, extra in patterned.items() if not isinstance(extra, dict) or "form" not in extra] == []
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

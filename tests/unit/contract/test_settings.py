@@ -2,7 +2,7 @@ import pytest
 from pydantic import Field, SecretStr
 
 from streams.contract.brokers import client_options
-from streams.contract.settings import CommonSettings, SettingsError, load_settings
+from streams.contract.settings import CommonSettings, SettingsError, load_settings, without_effect
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +33,31 @@ def test_a_wrong_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_sasl_needs_its_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
-    with pytest.raises(SettingsError, match="KAFKA_SASL_MECHANISM is needed"):
+    monkeypatch.setenv("KAFKA_PARTITIONS", "many")
+    with pytest.raises(SettingsError) as error:
         load_settings(CommonSettings)
+    assert str(error.value).splitlines() == [
+        *(
+            f"KAFKA_SASL_{name}: it is needed with KAFKA_SECURITY_PROTOCOL=SASL_SSL"
+            for name in ("MECHANISM", "USERNAME", "PASSWORD")
+        ),
+        "KAFKA_PARTITIONS=many: a whole number is needed",
+    ]
+
+
+def test_a_wrong_form_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "kafka")
+    with pytest.raises(SettingsError, match=r"^KAFKA_BOOTSTRAP_SERVERS=kafka: host:port, comma-separated is expected$"):
+        load_settings(CommonSettings)
+
+
+def test_credentials_that_no_broker_is_told_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_SASL_USERNAME", "routee")
+    monkeypatch.setenv("KAFKA_SASL_PASSWORD", "hunter2")
+    (line,) = without_effect(load_settings(CommonSettings))
+    assert line.startswith(
+        "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD: not used with KAFKA_SECURITY_PROTOCOL=PLAINTEXT"
+    )
 
 
 def test_a_dot_env_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:

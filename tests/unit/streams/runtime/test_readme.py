@@ -1,12 +1,20 @@
 """The README of streams says what the code does."""
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 import streams
 from streams.errors import Exit
+from streams.metrics import FlushMetrics, StateMetrics
 from streams.settings import StreamsSettings
+
+if TYPE_CHECKING:
+    from streams.app import StreamsApp
 
 README = Path(streams.__file__).with_name("README.md").read_text()
 
@@ -19,6 +27,20 @@ def test_every_exit_code_is_explained(code: Exit) -> None:
 @pytest.mark.parametrize("name", [name for name in StreamsSettings.model_fields if name.startswith("streams_")])
 def test_every_setting_is_explained(name: str) -> None:
     assert f"`{name.upper()}`" in README
+
+
+def test_its_metrics_are_those_that_are_served() -> None:
+    registry = CollectorRegistry()
+    FlushMetrics(registry)
+    idle = SimpleNamespace(
+        checkpointed=(),
+        sms=SimpleNamespace(checkpointer=SimpleNamespace(owned={})),
+        bulk_recovery=SimpleNamespace(restore_seconds=0.0, restored_records=0),
+    )
+    registry.register(StateMetrics(cast("StreamsApp", idle)))
+    rows = re.findall(r"^\| (`routee_streams_.*?) \|", README, re.MULTILINE)
+    listed = [name.removesuffix("_total") for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(listed) == sorted(family.name for family in registry.collect())
 
 
 def test_every_file_that_it_names_exists() -> None:

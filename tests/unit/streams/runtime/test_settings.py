@@ -42,8 +42,13 @@ def test_every_problem_is_told_at_once_each_with_its_variable() -> None:
 
 
 def test_hmac_works_with_a_key_and_nobody_sees_it() -> None:
-    mine = settings(streams_recipient="hmac", streams_hmac_key="s3cret")
+    mine = settings(streams_recipient="hmac", streams_hmac_key="s3cret-s3cret-s3cret")
     assert "s3cret" not in repr(mine)
+
+
+def test_a_short_key_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match=r"^STREAMS_HMAC_KEY: at least 16 characters are needed$"):
+        settings(streams_recipient="hmac", streams_hmac_key="s3cret")
 
 
 def test_every_setting_says_what_changing_it_does() -> None:

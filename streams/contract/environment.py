@@ -1,0 +1,85 @@
+"""
+Where settings are read from, the environment and `.env`, and which names there are none.
+
+All programs share one environment, so each knows the names of all: a name that is a setting of none is a misspelt one.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from io import StringIO
+from pathlib import Path
+from typing import Final
+
+# pydantic-settings reads `.env` with it, and leaves out what it cannot parse.
+from dotenv.parser import parse_stream
+
+ENV_FILE_ENCODING: Final = "utf-8-sig"
+"""UTF-8; some editors put a mark before it, which would become part of the first name."""
+
+KNOWN_SETTINGS: Final = frozenset(
+    """
+    KAFKA_BOOTSTRAP_SERVERS KAFKA_SECURITY_PROTOCOL KAFKA_SASL_MECHANISM KAFKA_SASL_USERNAME KAFKA_SASL_PASSWORD
+    KAFKA_SSL_CAFILE KAFKA_SSL_CERTFILE KAFKA_SSL_KEYFILE KAFKA_TOPIC_PREFIX KAFKA_PARTITIONS KAFKA_REPLICATION_FACTOR
+    LOG_LEVEL LOG_FORMAT
+    INGEST_HOST INGEST_PORT INGEST_SECRETS INGEST_ALLOWED_NETWORKS INGEST_TRUSTED_PROXIES INGEST_MAX_BODY_BYTES
+    INGEST_FLUSH_MS INGEST_ACK_TIMEOUT_MS INGEST_MAX_PENDING_BYTES INGEST_MAX_CONNECTIONS INGEST_WORKERS
+    INGEST_TLS_CERT INGEST_TLS_KEY INGEST_ACCESS_LOG
+    STREAMS_WEB_PORT STREAMS_WEB_HOST STREAMS_INSTANCE_ID STREAMS_DATA_DIR STREAMS_STORE STREAMS_FLUSH_MS
+    STREAMS_STATE_RETENTION_HOURS STREAMS_EXPIRED_SOURCE STREAMS_PROGRESS_MS STREAMS_RECIPIENT STREAMS_HMAC_KEY
+    STREAMS_MESSAGE_TEXT STREAMS_CONFLICTING_FINALS
+    SINKS_METRICS_PORT SINKS_BATCH_ROWS SINKS_BATCH_SECONDS SINKS_BATCH_BYTES SINKS_MAX_REJECTED_PER_MINUTE
+    SINKS_FILES_ROOT SINKS_FILES_FORMAT
+    CLICKHOUSE_URL CLICKHOUSE_USER CLICKHOUSE_PASSWORD CLICKHOUSE_DATABASE CLICKHOUSE_CLUSTER
+    SANDBOX_DIR SANDBOX_KAFKA_PORT SANDBOX_CLICKHOUSE_PORT SANDBOX_KAFKA_BROKERS
+    """.split()  # noqa: SIM905 - sixty quoted lines would hide that it is a list of words
+)
+"""Every setting of every program."""
+
+COMPOSE_VARIABLES: Final = frozenset(
+    {"INGEST_PUBLISHED", "CLICKHOUSE_PUBLISHED_PORT", "KAFKA_IMAGE", "CLICKHOUSE_IMAGE"}
+)
+"""What else may stand in the `.env` of the Compose files, which the containers are given whole."""
+
+# `LOG_` is not among them: too much other software has variables that begin with it.
+_OURS: Final = re.compile(r"(KAFKA|INGEST|STREAMS|SINKS|CLICKHOUSE|SANDBOX)_(.+)")
+# Kubernetes tells of each service in this form; Kafka's own scripts read the others.
+_FOREIGN: Final = re.compile(r"\w+_SERVICE_(HOST|PORT\w*)|\w+_PORT_\w*(TCP|UDP)\w*|KAFKA_(\w+_)?(HOME|OPTS)")
+_ADDRESS: Final = re.compile(r"(tcp|udp)://")
+
+
+def read_env_file(file: Path) -> dict[str, str | None]:
+    """Return the variables of a `.env`, none when there is no such file; ValueError is one line that names it."""
+    try:
+        text = file.read_text(encoding=ENV_FILE_ENCODING) if file.is_file() else ""
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} is not a text in UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
+    bindings = list(parse_stream(StringIO(text)))
+    for binding in bindings:
+        if binding.error:
+            whole = binding.original.string  # begins with the empty lines before the one that is meant
+            line = binding.original.line + whole[: len(whole) - len(whole.lstrip())].count("\n")
+            raise ValueError(f"{file}, line {line}: NAME=value is expected")
+    return {binding.key: binding.value for binding in bindings if binding.key is not None}
+
+
+def unknown_settings(variables: Mapping[str, str | None]) -> Iterator[str]:
+    """Yield a line for each variable that looks like a setting and is none, with the one that may be meant."""
+    for name in sorted({name.upper() for name in variables} - KNOWN_SETTINGS - COMPOSE_VARIABLES):
+        ours = _OURS.fullmatch(name)
+        if ours and not _is_foreign(name, variables.get(name)):
+            nearest = _nearest(ours[1], ours[2])
+            yield f"{name} is no setting" + (f": did you mean {nearest}?" if nearest else " of any program")
+
+
+def _is_foreign(name: str, value: str | None) -> bool:
+    return bool(_FOREIGN.fullmatch(name) or (name.endswith("_PORT") and _ADDRESS.match(value or "")))
+
+
+def _nearest(program: str, rest: str) -> str | None:
+    # Without what all of them begin with, which would make any two look alike.
+    others = [name.removeprefix(f"{program}_") for name in KNOWN_SETTINGS if name.startswith(f"{program}_")]
+    found = get_close_matches(rest, sorted(others), n=1)
+    return f"{program}_{found[0]}" if found else None
