@@ -264,7 +264,7 @@ def _likeness(body: bytes) -> object:
     """Return what two bodies have in common that say the same: behind ingest, JSON may have been written anew."""
     try:
         return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # orjson reads deeper nesting than it writes
         return body
 
 

@@ -171,3 +171,10 @@ def test_a_good_callback_among_the_rejections_is_a_difference(traffic: tuple[Ora
     refused = {**shown.rejections[0], "body": '{"messageId":"m"}', "body_base64": None, "reason": "bug"}
     (difference,) = unexplained_rejections(oracle, [*shown.rejections, refused])
     assert (difference.found, difference.expected) == ("bug", "no rejection")
+
+
+def test_a_rejected_body_that_is_nested_deeply_is_a_difference_like_any_other(traffic: tuple[Oracle, Shown]) -> None:
+    oracle, shown = traffic
+    deep = {**shown.rejections[0], "body": '{"a":' * 300 + "1" + "}" * 300, "body_base64": None, "reason": "too-deep"}
+    (difference,) = unexplained_rejections(oracle, [*shown.rejections, deep])
+    assert difference.found == "too-deep"
