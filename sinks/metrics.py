@@ -48,7 +48,7 @@ class Metrics:
         )
         self.lag_seconds = Gauge(
             "routee_sinks_lag_seconds",
-            "Age of the newest written record while others wait, else 0",
+            "Age of the oldest record that is not written yet, 0 when there is none",
             ["topic", "partition"],
             registry=self.registry,
         )
@@ -59,17 +59,17 @@ class Metrics:
     def show_lag(
         self,
         ends: Mapping[TopicPartition, int],
-        written: Mapping[TopicPartition, tuple[int, int]],
+        waiting: Mapping[TopicPartition, tuple[int, int]],
         now_ms: int,
     ) -> None:
-        """Set the lag of the partitions in `ends`, from the position and the time (ms) of what was written last."""
+        """Set the lag of the partitions in `ends`, from the position and the time (ms) of what is written next."""
         self.lag_records.clear()
         self.lag_seconds.clear()
         for partition, end in ends.items():
-            position, timestamp = written.get(partition, (0, now_ms))
-            waiting = max(0, end - position)
-            age = max(0, now_ms - timestamp) / 1000 if waiting else 0
-            self.lag_records.labels(partition.topic, partition.partition).set(waiting)
+            position, timestamp = waiting.get(partition, (0, now_ms))
+            records = max(0, end - position)
+            age = max(0, now_ms - timestamp) / 1000 if records else 0
+            self.lag_records.labels(partition.topic, partition.partition).set(records)
             self.lag_seconds.labels(partition.topic, partition.partition).set(age)
 
 

@@ -193,9 +193,25 @@ class Worker:
         if now - self._shown < _SHOW_SECONDS:
             return
         self._shown = now
-        self._metrics.show_lag(self._source.ends(), self._written, int(time.time() * 1000))
+        self._show_lag(int(time.time() * 1000))
         silence = self._source.silence()
         if silence < _SILENCE_SECONDS:
             self._readiness.fine("kafka")
         else:
             self._readiness.trouble("kafka", f"no answer for {silence:.0f} s")
+
+    def _show_lag(self, now_ms: int) -> None:
+        """
+        Show how far behind the store is.
+
+        The oldest record that waits is the first that is collected. Before it was fetched, it is known to be younger
+        than the last one that was written, and than the last moment at which nothing waited.
+        """
+        ends = self._source.ends()
+        for partition, (position, _) in self._written.items():
+            if ends.get(partition, position + 1) <= position:
+                self._written[partition] = (position, now_ms)
+        collected = [self._batch, *([self._writing.batch] if self._writing else [])]
+        oldest = {name: records[0].timestamp for batch in collected for name, records in batch.records.items()}
+        waiting = {name: (position, oldest.get(name, since)) for name, (position, since) in self._written.items()}
+        self._metrics.show_lag(ends, waiting, now_ms)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import orjson
-
+from ingest.body import Rejected, examine
+from ingest.envelope import reject, seal
+from ingest.redaction import Redactor
 from sandbox.demo.run import traffic_options
 from sandbox.emulator.traffic.schedule import schedule
-from streams.contract.codec import format_time
-from streams.contract.topics import CAMPAIGN_PARTIALS
+from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, CAMPAIGN_PARTIALS, Topic
 from streams.domain.campaign_stage import CampaignStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
@@ -29,8 +29,11 @@ def demo_records() -> Iterator[tuple[str, bytes]]:
     """Yield (topic without prefix, value) for every change, rejection and, at the end, campaign."""
     sms_stage, rows = SmsStage(Policy()), MemoryRows()
     partials: list[bytes] = []
-    for offset, envelope in enumerate(_envelopes()):
-        yield from _public(sms_stage.apply(rows, 0, offset, envelope), partials)
+    for offset, (topic, value) in enumerate(_taken_in()):
+        if topic is CALLBACKS_REJECTED:
+            yield topic.suffix, value
+        else:
+            yield from _public(sms_stage.apply(rows, 0, offset, value), partials)
     yield from _public(sms_stage.summarize(rows, 0, rows.changed), partials)
     campaign_stage, campaigns = CampaignStage(), MemoryRows()
     for offset, partial in enumerate(partials):
@@ -46,15 +49,16 @@ def _public(outputs: list[Output], partials: list[bytes]) -> Iterator[tuple[str,
             yield output.topic.suffix, output.value
 
 
-def _envelopes() -> Iterator[bytes]:
-    """Yield a raw record for each callback, received a millisecond after the one before, the day after the start."""
-    received_at = _START + timedelta(days=1)
+def _taken_in() -> Iterator[tuple[Topic, bytes]]:
+    """Yield what ingest makes of each callback, received a millisecond after the other, the day after the start."""
+    received_at_ms = int((_START + timedelta(days=1)).timestamp() * 1000)
     for callback in schedule(traffic_options(_SEED, _URL, _RECIPIENTS), _START.timestamp()):
         if callback.lost:
             continue
-        received_at += timedelta(milliseconds=1)
-        try:
-            body = orjson.loads(callback.body)
-        except orjson.JSONDecodeError:
-            continue  # ingest refuses it
-        yield orjson.dumps({"received_at": format_time(received_at), "callbacks": [body]})
+        received_at_ms += 1
+        found = examine(callback.body, Redactor([]))
+        if isinstance(found, Rejected):
+            yield CALLBACKS_REJECTED, reject(callback.body, found.reason, found.detail, received_at_ms)
+        else:
+            key, body = found
+            yield CALLBACKS_RAW, seal([body], [key], received_at_ms).value

@@ -3,6 +3,7 @@ The loop: poll → batch → write → commit, and never another order.
 """
 
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
@@ -339,3 +340,40 @@ def test_the_lag_is_what_is_not_written_yet() -> None:
     assert lag() == 8
     bench.rounds(4, seconds=1.0)
     assert lag() == 0
+
+
+def lag_seconds(bench: Bench) -> float:
+    """Return the lag of partition 0 as it was shown last."""
+    lag = bench.metrics.registry.get_sample_value("routee_sinks_lag_seconds", {"topic": TOPIC, "partition": "0"})
+    assert lag is not None
+    return lag
+
+
+def ago(seconds: float) -> int:
+    """Return a time of Kafka."""
+    return int((time.time() - seconds) * 1000)
+
+
+def test_the_first_record_after_a_quiet_night_is_no_lag_of_hours() -> None:
+    bench = Bench()
+    bench.topics.append(TOPIC, 0, b"{}", ago(8 * 3600))
+    bench.rounds(3)
+    bench.rounds(3, seconds=1.0)
+    assert len(bench.written) == 1
+    assert lag_seconds(bench) == 0
+    bench.topics.append(TOPIC, 0, b"{}", ago(2))
+    bench.worker._show_lag(ago(0))  # not fetched yet
+    assert lag_seconds(bench) < 60
+    bench.rounds(seconds=1.0)
+    assert 2 <= lag_seconds(bench) < 60
+
+
+def test_lag_is_the_age_of_the_oldest_record_while_the_store_takes_nothing() -> None:
+    bench = Bench(sink=BlockingSink())
+    bench.topics.append(TOPIC, 0, b"{}", ago(3600))
+    bench.rounds(3)
+    bench.rounds(2, seconds=1.0)
+    bench.topics.append(TOPIC, 0, b"{}", ago(0))
+    bench.rounds(2, seconds=1.0)
+    assert 3600 <= lag_seconds(bench) < 3700
+    bench.sink.let.set()  # type: ignore[attr-defined]
