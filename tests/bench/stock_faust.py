@@ -17,6 +17,33 @@ from faust.types import StreamT
 
 _RANKS: Final = {"Queued": 1, "Sent": 2, "Delivered": 3}
 _KEPT: Final = ("messageId", "part", "country", "operator", "price", "latency")
+_STILL_S: Final = 5.0
+
+
+class _Progress:
+    """How many callbacks were taken in since the first, and what that took, as of the last look."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self._began = self._cpu = 0.0
+        self._marked: tuple[int, float, float] | None = None
+
+    def begin(self) -> None:
+        """Begin to measure, at the first call."""
+        if not self._began:
+            self._began, self._cpu = time.monotonic(), time.process_time()
+
+    def mark(self) -> None:
+        """Remember what was done until now."""
+        self._marked = self.seen, time.monotonic() - self._began, time.process_time() - self._cpu
+
+    def report_and_end(self) -> None:
+        """Print the figures up to now, or, when nothing came since, up to the last mark; end the process."""
+        if self._marked is None or self._marked[0] != self.seen:
+            self.mark()
+        items, seconds, cpu = self._marked or (0, 0.0, 0.0)
+        _say(json.dumps({"items": items, "seconds": seconds, "cpu": cpu}))
+        asyncio.get_running_loop().call_soon(os._exit, 0)
 
 
 def build(servers: str, topic: str, partitions: int, wanted: int) -> faust.App:
@@ -35,19 +62,28 @@ def build(servers: str, topic: str, partitions: int, wanted: int) -> faust.App:
     latest = app.Table("latest", partitions=partitions)
     counts = app.Table("counts", default=int, partitions=partitions)
 
-    async def process(callbacks: StreamT[Any]) -> None:
-        seen, started, cpu = 0, 0.0, 0.0
-        async for callback in callbacks:
-            if not seen:
-                started, cpu = time.monotonic(), time.process_time()
-            _take(latest, counts, callback)
-            seen += 1
-            if seen == wanted:
-                await app.consumer.commit()
-                figures = {"items": seen, "seconds": time.monotonic() - started, "cpu": time.process_time() - cpu}
-                _say(json.dumps(figures))
-                asyncio.get_running_loop().call_soon(os._exit, 0)
+    progress = _Progress()
 
+    async def process(callbacks: StreamT[Any]) -> None:
+        async for callback in callbacks:
+            progress.begin()
+            _take(latest, counts, callback)
+            progress.seen += 1
+            if progress.seen == wanted:
+                await app.consumer.commit()
+                progress.report_and_end()
+
+    async def watch() -> None:
+        """Report without the rest: it may pass over records at its start, and would wait for them for ever."""
+        before = progress.seen
+        while True:
+            await asyncio.sleep(_STILL_S)
+            if progress.seen == before != 0:
+                progress.report_and_end()
+            before = progress.seen
+            progress.mark()
+
+    app.task(watch)
     app.agent(source)(process)
     return app
 
