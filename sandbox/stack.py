@@ -13,7 +13,7 @@ from typing import IO, Final, Self
 
 from sandbox.addresses import addresses_of
 from sandbox.clickhouse.process import ClickHouseServer
-from sandbox.errors import FolderInUseError
+from sandbox.errors import FolderInUseError, StartError
 from sandbox.kafka import KafkaCluster
 from sandbox.logs import keep_within
 from sandbox.ports import require_free
@@ -134,8 +134,11 @@ class Sandbox:
             self._lock = None
 
     def _occupy_folder(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = (self._folder / "lock").open("ab")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = (self._folder / "lock").open("ab")
+        except OSError as error:
+            raise StartError(f"SANDBOX_DIR={self._folder}: {error.strerror}") from error
         try:
             # The kernel takes it from us at our end, whatever kind of end that is.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

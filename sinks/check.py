@@ -2,7 +2,7 @@
 Is everything there that the sinks need? Every problem at once, one line each.
 """
 
-import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,9 +35,13 @@ def _clickhouse(settings: SinksSettings) -> Iterator[str]:
 
 
 def folder_problems(root: Path) -> Iterator[str]:
-    """Look at the folder, or at the nearest one above it, in which it would be made."""
+    """Try the folder, or the nearest one above it, in which it would be made; nothing of that stays."""
     there = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
     if not there.is_dir():
         yield f"SINKS_FILES_ROOT={root}: {there} is not a folder"
-    elif not os.access(there, os.W_OK | os.X_OK):
-        yield f"SINKS_FILES_ROOT={root}: {there} cannot be written to"
+        return
+    try:
+        with tempfile.TemporaryDirectory(dir=there):
+            pass
+    except OSError as error:
+        yield f"SINKS_FILES_ROOT={root}: {there} cannot be written to: {error.strerror}"

@@ -52,12 +52,18 @@ def answer(path: str, registry: CollectorRegistry, readiness: Readiness) -> tupl
 def _handler(registry: CollectorRegistry, readiness: Readiness) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.wfile.write(self._begin_answer())
+
+        def do_HEAD(self) -> None:
+            self._begin_answer()
+
+        def _begin_answer(self) -> bytes:
             status, content_type, body = answer(self.path, registry, readiness)
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            return body
 
         def log_message(self, *_: object) -> None:
             """Say nothing: every probe would be a line."""

@@ -108,6 +108,11 @@ def _unreachable(settings: SinksSettings, error: ClickHouseError) -> ConnectErro
     code = getattr(error, "code", None)
     if code is None:
         return ConnectError(f"CLICKHOUSE_URL={settings.clickhouse_url}: ClickHouse does not answer there")
+    if name_of(code).startswith("UNKNOWN_DATABASE"):
+        return ConnectError(
+            f"CLICKHOUSE_DATABASE={settings.clickhouse_database}: ClickHouse has no such database "
+            "(`routee-sinks schema` makes it)"
+        )
     if meaning_of(code) is Meaning.PERSON:
         return ConnectError(
             f"CLICKHOUSE_USER={settings.clickhouse_user}, CLICKHOUSE_PASSWORD, CLICKHOUSE_DATABASE="

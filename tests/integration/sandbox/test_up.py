@@ -183,6 +183,15 @@ def test_a_port_in_use_is_one_line_before_anything_is_started(tmp_path: Path, va
     assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["lock"]
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    up = Up(tmp_path, SANDBOX_DIR=str(tmp_path / "file" / "below"))
+    up.start()
+    eventually(lambda: up.ended, 30)
+    assert up.end() == 1
+    assert up.output == f"SANDBOX_DIR={tmp_path / 'file' / 'below'}: Not a directory\n"
+
+
 def test_a_second_one_in_the_same_folder_is_refused_in_one_line(tmp_path: Path, up: Up) -> None:
     up.start()
     eventually(lambda: len(up.children()) >= 1, 60)

@@ -165,7 +165,7 @@ def test_for_a_cluster_every_table_that_keeps_rows_is_replicated(untouched: Clic
         ({"clickhouse_password": "wrong"}, "CLICKHOUSE_PASSWORD.*AUTHENTICATION_FAILED"),
         ({"clickhouse_user": "nobody"}, "CLICKHOUSE_USER=nobody"),
         ({"clickhouse_url": "http://127.0.0.1:1"}, "CLICKHOUSE_URL=http://127.0.0.1:1: ClickHouse does not answer"),
-        ({"clickhouse_database": "not_there"}, "CLICKHOUSE_DATABASE=not_there"),
+        ({"clickhouse_database": "not_there"}, "CLICKHOUSE_DATABASE=not_there: .*routee-sinks schema"),
     ],
 )
 def test_what_keeps_it_from_connecting_is_one_line(settings: SinksSettings, change: dict[str, str], line: str) -> None:

@@ -46,6 +46,10 @@ def test_a_folder_need_not_be_there_but_must_be_possible(tmp_path: Path) -> None
     assert list(folder_problems(tmp_path / "file" / "below")) == [
         f"SINKS_FILES_ROOT={tmp_path / 'file' / 'below'}: {tmp_path / 'file'} is not a folder"
     ]
+    assert list(folder_problems(Path("/proc/not"))) == [
+        "SINKS_FILES_ROOT=/proc/not: /proc cannot be written to: No such file or directory"
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("wrong", ["KAFKA_SSL_CAFILE", "KAFKA_SSL_CERTFILE"])
