@@ -2,7 +2,7 @@
 What can go wrong in the sandbox. Each message is one line a person can act on.
 
     SandboxError
-    ├── StartError        a program did not come up; the message quotes the end of its log
+    ├── StartError        a program did not come up (the message quotes its log), or has no folder
     ├── PortTakenError    a port is in use; the message names the port and the variable that moves it
     ├── FolderInUseError  another sandbox runs in the same folder
     └── JarsError         Kafka's jars could not be fetched
@@ -14,7 +14,7 @@ class SandboxError(Exception):
 
 
 class StartError(SandboxError):
-    """A program ended or stayed silent before it was ready."""
+    """A program ended or stayed silent before it was ready, or the folder cannot be made."""
 
 
 class PortTakenError(SandboxError):
