@@ -10,7 +10,7 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from time import monotonic
 from typing import Any, Final
 
@@ -80,14 +80,12 @@ class Cluster:
             raise LeaderNotAvailableError
         return leader
 
-    @asynccontextmanager
-    async def connection(self, broker: int) -> AsyncIterator[AIOKafkaConnection]:
-        """Lend a connection to a broker within the block, as `_lend` does."""
+    def connection(self, broker: int) -> AbstractAsyncContextManager[AIOKafkaConnection]:
+        """Lend a connection to a broker within a block, as `_lend` does; LeaderNotAvailableError if it is gone."""
         address = self._addresses.get(broker)
         if address is None:
             raise LeaderNotAvailableError(f"broker {broker} is gone")
-        async with self._lend(address) as connection:
-            yield connection
+        return self._lend(address)
 
     async def close(self) -> None:
         """Close what nobody uses, gracefully for a bounded time; what is lent must have been given back."""
