@@ -47,26 +47,25 @@ def wait_until_all_is_written(topics: Topics, views: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kills", "records"),
+    "kills",
     [
-        pytest.param(2, 5_000, id="2", marks=pytest.mark.timeout(240)),
-        pytest.param(10, 60_000, id="10", marks=[pytest.mark.full, pytest.mark.timeout(600)]),
+        pytest.param(2, id="2", marks=pytest.mark.timeout(240)),
+        pytest.param(10, id="10", marks=[pytest.mark.full, pytest.mark.timeout(600)]),
     ],
 )
 def test_killed_at_random_moments_under_load_it_ends_with_the_latest_records(
-    views: Database, topics: Topics, running: Running, kills: int, records: int
+    views: Database, topics: Topics, running: Running, kills: int
 ) -> None:
     chance = random.Random(7)  # noqa: S311 - moments, not secrets
-    # More than a sink with such batches takes in until it is killed: every kill meets it at work.
-    with Load(topics, records, per_second=4_000) as load:
+    # It goes on until the last kill, so that every kill meets the sink at work.
+    with Load(topics, 300_000, per_second=500) as load:
         for _ in range(kills):
             sink = running.start("clickhouse", **SMALL_BATCHES)
             eventually(lambda sink=sink: has_written(sink), 60)  # type: ignore[misc]
             time.sleep(chance.uniform(0, 1))
             sink.kill()
-            assert views.count("sms_history") < records, "the kill must meet the sink at work"
         running.start("clickhouse", **SMALL_BATCHES)
-        load.finish()
+        load.end()
         wait_until_all_is_written(topics, views)
         expect_latest(topics, views)
 
