@@ -31,6 +31,7 @@ from streams.state.commits import CheckpointedApp
 from streams.state.rocks import RocksMemory, RocksStore
 from streams.state.stores import MemoryStore, Store
 from streams.state.table import CheckpointedTable
+from streams.state.write_behind import WriteBehind
 
 _COMMIT_SECONDS: Final = 1.0
 
@@ -148,7 +149,7 @@ def _credentials(settings: StreamsSettings) -> CredentialsT | None:
 
 
 def _store(settings: StreamsSettings, folder: Path, memory: RocksMemory) -> Store:
-    return MemoryStore() if settings.streams_store == "memory" else RocksStore(folder, memory)
+    return MemoryStore() if settings.streams_store == "memory" else WriteBehind(RocksStore(folder, memory))
 
 
 def _route(settings: StreamsSettings) -> Route:

@@ -10,12 +10,20 @@ import pytest
 
 from streams.state.rocks import MAX_AGE_SECONDS, RocksMemory, RocksStore
 from streams.state.stores import MemoryStore, Store
+from streams.state.write_behind import WriteBehind
+
+STORES: dict[str, Callable[[Path], Store]] = {
+    "memory": lambda _: MemoryStore(),
+    "rocksdict": lambda folder: RocksStore(folder, RocksMemory()),
+    "write-behind": lambda folder: WriteBehind(RocksStore(folder, RocksMemory())),
+    "write-behind without room": lambda folder: WriteBehind(RocksStore(folder, RocksMemory()), budget_bytes=0),
+}
 
 
-@pytest.fixture(params=["memory", "rocksdict"])
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Give an empty store with partitions 0 and 1 open."""
-    store: Store = MemoryStore() if request.param == "memory" else RocksStore(tmp_path, RocksMemory())
+    store = STORES[request.param](tmp_path)
     for partition in (0, 1):
         store.open(partition)
     yield store
@@ -132,12 +140,86 @@ class TestRocksStore:
         first.close(0)
 
 
+class TestWriteBehind:
+    """What only the store before another one does."""
+
+    ROW = b"x" * 1000
+
+    @pytest.fixture
+    def behind(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def store(self, behind: MemoryStore) -> WriteBehind:
+        store = WriteBehind(behind, budget_bytes=100_000)
+        store.open(0)
+        return store
+
+    def rows(self, first: int, count: int) -> dict[bytes, bytes | None]:
+        return {b"%d" % number: self.ROW for number in range(first, first + count)}
+
+    def test_what_was_written_last_is_not_behind_yet(self, store: WriteBehind, behind: MemoryStore) -> None:
+        store.write(0, {b"a": b"1"}, 7)
+        assert (behind.read(0, b"a"), behind.offset(0)) == (None, None)
+
+    def test_a_row_that_is_deleted_is_gone_although_it_is_still_behind(
+        self, store: WriteBehind, behind: MemoryStore
+    ) -> None:
+        behind.write(0, {b"a": b"1"}, 7)
+        store.write(0, {b"a": None}, 8)
+        assert store.read(0, b"a") is None
+        assert list(store.scan(0, b"")) == []
+
+    def test_too_many_rows_are_handed_over_with_the_offset_they_reach_to(
+        self, store: WriteBehind, behind: MemoryStore
+    ) -> None:
+        for at in range(0, 200, 10):
+            store.write(0, self.rows(at, 10), at + 9)
+            offset = behind.offset(0)
+            assert behind.estimate_rows() == (0 if offset is None else offset + 1)
+            assert at + 9 - (offset or 0) < 100, "more than the budget is in memory only"
+        assert behind.offset(0)
+
+    def test_all_partitions_share_the_budget(self, store: WriteBehind, behind: MemoryStore) -> None:
+        for partition in range(10):
+            store.open(partition)
+            store.write(partition, self.rows(0, 10), 9)
+        for partition in range(1, 10):
+            store.write(partition, self.rows(10, 1), 10)
+        assert behind.estimate_rows() > 50
+
+    def test_rows_that_are_rewritten_take_their_room_once(self, store: WriteBehind, behind: MemoryStore) -> None:
+        for offset in range(200):
+            store.write(0, self.rows(0, 10), offset)
+        assert behind.offset(0) is None
+
+    def test_a_row_that_is_rewritten_for_ever_is_handed_over_now_and_then(
+        self, store: WriteBehind, behind: MemoryStore
+    ) -> None:
+        """After a kill every one of these writes would be read again from the changelog."""
+        for offset in range(31_000):
+            store.write(0, {b"a": b"%d" % offset}, offset)
+        assert (behind.offset(0) or 0) > 1_000
+
+    def test_closing_hands_over(self, store: WriteBehind, behind: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(behind, "close", lambda _: None)
+        store.write(0, {b"a": b"1"}, 7)
+        store.close(0)
+        assert (behind.read(0, b"a"), behind.offset(0)) == (b"1", 7)
+
+    def test_nothing_is_handed_over_when_nothing_was_written(self, store: WriteBehind, behind: MemoryStore) -> None:
+        behind.write(0, {b"a": b"1"}, 7)
+        assert dict(store.scan(0, b"")) == {b"a": b"1"}
+        assert (store.offset(0), behind.offset(0)) == (7, 7)
+
+
 _WRITE_AND_DIE = """
 import os, sys
 from pathlib import Path
 from streams.state.rocks import RocksMemory, RocksStore
+from streams.state.write_behind import WriteBehind
 
-store = RocksStore(Path(sys.argv[1]), RocksMemory(write_buffer_bytes=1 << 20))
+store = WriteBehind(RocksStore(Path(sys.argv[1]), RocksMemory(write_buffer_bytes=1 << 20)), 200_000)
 for partition in (0, 1):
     store.open(partition)
 for offset in range(3000):
