@@ -22,7 +22,7 @@ from ingest.envelope import Record
 from ingest.errors import KafkaFilesError, NotStoredError, TopicsDifferError
 from ingest.producer import PATIENCE_S, Producer
 from ingest.settings import IngestSettings
-from streams.contract.brokers import client_options
+from streams.contract.brokers import UnusableFilesError, client_options
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Topic
 
 logger = logging.getLogger(__name__)
@@ -126,10 +126,8 @@ def cluster_of(settings: IngestSettings, patience_s: float) -> Cluster:
     """Return the brokers that the settings name, not asked yet; raises KafkaFilesError for unusable certificates."""
     try:
         options = client_options(settings)
-    except OSError as error:
-        raise KafkaFilesError(
-            f"KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE or KAFKA_SSL_KEYFILE cannot be used: {error}"
-        ) from error
+    except UnusableFilesError as error:
+        raise KafkaFilesError(str(error)) from error
     names = [topic.name(settings.kafka_topic_prefix) for topic in TOPICS]
     return Cluster(options | {"client_id": "routee-ingest"}, names, patience_s)
 

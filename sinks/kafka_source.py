@@ -19,7 +19,7 @@ from sinks.errors import ConnectError, RetryableError, TopicError
 from sinks.kafka_refusal import refusal
 from sinks.record_batches import QuickRecords
 from sinks.source import Polled, Record, TopicPartition, assigned_only, first_position
-from streams.contract.brokers import client_options
+from streams.contract.brokers import UnusableFilesError, client_options, why_unreachable
 from streams.contract.settings import CommonSettings
 
 _log = logging.getLogger(__name__)
@@ -217,16 +217,13 @@ def _consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN4
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
     try:
         options = client_options(settings)
-    except OSError as error:
-        raise ConnectError(f"KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE: {error}") from error
+    except UnusableFilesError as error:
+        raise ConnectError(str(error)) from error
     try:
         with _silent("kafka"):
             consumer = KafkaConsumer(group_id=group, **CONSUMER_OPTIONS, **options, bootstrap_timeout_ms=_BOOTSTRAP_MS)
     except (KafkaError, OSError) as error:
-        raise ConnectError(
-            f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: no broker answers as the KAFKA_ settings "
-            f"describe it ({type(error).__name__})"
-        ) from error
+        raise ConnectError(why_unreachable(settings)) from error
     consumer._fetcher.PartitionRecords = QuickRecords  # noqa: SLF001 - nothing public takes another reader
     return consumer
 

@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 
 from sinks.errors import FloodError, RetryableError
 from sinks.source import Record
-from streams.contract.brokers import client_options
+from streams.contract.brokers import UnusableFilesError, client_options
 from streams.contract.codec import encode
 from streams.contract.records import SinkRejection
 from streams.contract.settings import CommonSettings
@@ -69,12 +69,11 @@ class KafkaRejections:
             self._producer.send(self._topic, encode(rejection)).get(timeout=_ACK_SECONDS)
         except KafkaError as error:
             raise RetryableError(f"{self._topic}: {type(error).__name__}") from error
-        except OSError as error:
-            files = "KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE"
-            raise RetryableError(f"{self._topic}: {files}: {error}") from error
+        except UnusableFilesError as error:
+            raise RetryableError(f"{self._topic}: {error}") from error
 
     def _connect(self) -> KafkaProducer:
-        """Return a producer. OSError when a certificate that was there at the start cannot be read any more."""
+        """Return a producer. UnusableFilesError when a certificate that was there at the start is gone."""
         return KafkaProducer(acks="all", max_request_size=_REQUEST_BYTES, **client_options(self._settings))
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from streams.contract.brokers import client_options
+from streams.contract.brokers import UnusableFilesError, client_options, why_unreachable
 from streams.contract.settings import CommonSettings
 from streams.contract.topics import ALL_TOPICS, Topic
 from streams.errors import CertificatesError, KafkaUnreachableError, TopicsDifferError
@@ -116,7 +116,7 @@ def connect(settings: CommonSettings) -> Iterator[Topics]:
     try:
         admin = KafkaAdminClient(bootstrap_timeout_ms=_BOOTSTRAP_MS, request_timeout_ms=_REQUEST_MS, **options)
     except (KafkaError, OSError, ValueError) as error:
-        raise KafkaUnreachableError(_unreachable(settings, error)) from error
+        raise KafkaUnreachableError(why_unreachable(settings)) from error
     try:
         yield Topics(admin, settings)
     except KafkaError as error:
@@ -128,14 +128,8 @@ def connect(settings: CommonSettings) -> Iterator[Topics]:
 def _options(settings: CommonSettings) -> dict[str, Any]:
     try:
         return client_options(settings)
-    except (OSError, ValueError) as error:
-        files = {
-            name.upper(): value
-            for name in ("kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile")
-            if (value := getattr(settings, name)) is not None
-        }
-        named = ", ".join(f"{name}={value}" for name, value in files.items())
-        raise CertificatesError(f"{named}: {getattr(error, 'strerror', None) or error}") from error
+    except UnusableFilesError as error:
+        raise CertificatesError(str(error)) from error
 
 
 def verify(settings: CommonSettings, topics: Sequence[Topic] = ALL_TOPICS) -> dict[Topic, str]:

@@ -2,30 +2,83 @@
 How the Kafka clients are told to reach the brokers. aiokafka and kafka-python use the same words.
 """
 
+import socket
 import ssl
-from typing import Any
+from typing import Any, Final
 
 from streams.contract.settings import CommonSettings
 
+_ASK_SECONDS: Final = 3.0
+
+
+class UnusableFilesError(Exception):
+    """A file of KAFKA_SSL_… cannot be read, or is not what it should be. `str()` is one line that names it."""
+
 
 def ssl_context(settings: CommonSettings) -> ssl.SSLContext | None:
-    """Return the TLS context for the brokers, None when the protocol has no TLS; OSError for unreadable files."""
+    """Return the TLS context for the brokers, None when the protocol has no TLS; UnusableFilesError."""
     if not settings.kafka_security_protocol.endswith("SSL"):
         return None
-    context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile)
-    if settings.kafka_ssl_certfile:
-        context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile)
+    authorities, certificate, key = settings.kafka_ssl_cafile, settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile
+    try:
+        context = ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise UnusableFilesError(f"KAFKA_SSL_CAFILE={authorities}: {_reason(error)}") from error
+    if certificate:
+        try:
+            # Without a password OpenSSL would ask the terminal for that of an encrypted key.
+            context.load_cert_chain(certificate, key, password="")
+        except OSError as error:
+            named = f"KAFKA_SSL_CERTFILE={certificate}" + (f", KAFKA_SSL_KEYFILE={key}" if key else "")
+            raise UnusableFilesError(f"{named}: {_reason(error)}") from error
     return context
 
 
 def client_options(settings: CommonSettings) -> dict[str, Any]:
-    """Return the keyword arguments that aiokafka's and kafka-python's clients share."""
+    """Return the keyword arguments that aiokafka's and kafka-python's clients share; UnusableFilesError."""
     return {
         "bootstrap_servers": settings.bootstrap_servers,
         "security_protocol": settings.kafka_security_protocol,
         "ssl_context": ssl_context(settings),
         **_sasl(settings),
     }
+
+
+def why_unreachable(settings: CommonSettings) -> str:
+    """
+    Say in one line why no client gets an answer from the brokers, as far as connecting to them tells.
+
+    kafka-python waits for the end of its patience, whatever the reason, and does not say which it was.
+    """
+    servers = f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}"
+    protocol = f"KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol}"
+    reasons = []
+    for server in settings.bootstrap_servers:
+        host, _, port = server.rpartition(":")
+        try:
+            _connect(host, int(port), ssl_context(settings))
+        except (OSError, OverflowError, UnicodeError, UnusableFilesError) as error:
+            reasons.append(f"{server}: {_reason(error)}")
+            continue
+        if settings.kafka_security_protocol.startswith("SASL"):
+            names = "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD"
+            return f"Kafka at {servers} refuses {names}, or does not speak {protocol}"
+        return f"what listens at {servers} is no Kafka, or does not speak {protocol}"
+    return f"Kafka does not answer at {servers} ({'; '.join(reasons)})"
+
+
+def _connect(host: str, port: int, context: ssl.SSLContext | None) -> None:
+    with socket.create_connection((host, port), timeout=_ASK_SECONDS) as connection:
+        if context is not None:
+            context.wrap_socket(connection, server_hostname=host).close()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return error.reason or str(error)
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _sasl(settings: CommonSettings) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def test_wrong_files_for_tls_are_one_line(
     assert main(["files"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     message = json.loads(line)["message"]
-    assert message.startswith("KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE: ")
+    assert message.startswith(f"{wrong}={tmp_path / 'file.pem'}: ")
 
 
 def test_the_log_is_json_when_asked(

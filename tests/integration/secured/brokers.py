@@ -1,0 +1,68 @@
+"""
+A real broker that asks who is there: by certificate on one listener, by password on another.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUpsertion
+
+from sandbox.kafka import KafkaCluster
+from sandbox.ports import LOOPBACK, free_port
+
+TLS: Final = Path(__file__).parents[1] / "ingest" / "tls"
+USER, PASSWORD = "routee", "a-password-of-the-tests"
+_PLAIN: Final = "org.apache.kafka.common.security.plain.PlainLoginModule"
+_SCRAM: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
+
+
+class SecuredKafka(KafkaCluster):
+    """One broker; its plain listener is for itself, and for whoever gives it its users."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._passwords, self._certificates = free_port(), free_port()
+        pem = folder / "broker.pem"
+        pem.write_text((TLS / "key.pem").read_text() + (TLS / "cert.pem").read_text())
+        self._tls = {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(pem),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(TLS / "cert.pem"),
+        }
+        super().__init__(folder / "data", free_port())
+
+    def settings(self, protocol: str) -> dict[str, str]:
+        """Return how a listener is reached, without who one is."""
+        port = self._certificates if protocol == "SSL" else self._passwords
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": f"{LOOPBACK}:{port}",
+            "KAFKA_SECURITY_PROTOCOL": protocol,
+            "KAFKA_SSL_CAFILE": str(TLS / "cert.pem"),
+        }
+
+    def add_user(self) -> None:
+        """Let the user in by SCRAM; PLAIN knows it from the start."""
+        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        try:
+            for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
+                admin.alter_user_scram_credentials([UserScramCredentialUpsertion(USER, mechanism, PASSWORD)])
+        finally:
+            admin.close()
+
+    def _broker_properties(self, node: int, controllers: Mapping[int, int]) -> dict[str, str]:
+        plain = super()._broker_properties(node, controllers)
+        more = f",SASL_SSL://{LOOPBACK}:{self._passwords},SSL://{LOOPBACK}:{self._certificates}"
+        listener = "listener.name.sasl_ssl"
+        return plain | {
+            "listeners": plain["listeners"] + more,
+            "advertised.listeners": plain["advertised.listeners"] + more,
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL",
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            f"{listener}.plain.sasl.jaas.config": f'{_PLAIN} required user_{USER}="{PASSWORD}";',
+            f"{listener}.scram-sha-256.sasl.jaas.config": f"{_SCRAM} required;",
+            f"{listener}.scram-sha-512.sasl.jaas.config": f"{_SCRAM} required;",
+            "listener.name.ssl.ssl.client.auth": "required",
+            **self._tls,
+        }
