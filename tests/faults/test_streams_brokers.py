@@ -24,7 +24,7 @@ from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
 from streams.errors import Exit
 from tests.support.pipeline.lab import Lab, ToyWorker
-from tests.support.pipeline.truth import traffic
+from tests.support.pipeline.truth import endless_traffic, traffic
 from tests.support.wait import eventually
 
 pytestmark = [
@@ -171,12 +171,9 @@ def test_twenty_seconds_without_kafka_cost_nothing(own_kafka: KafkaCluster, topi
         own_kafka.kill_broker(1)
         threading.Event().wait(20)
         own_kafka.start_broker(1)
-        producing = threading.Thread(target=lab.produce, args=(records[400:], 0.01), daemon=True)
-        producing.start()
-        producing.join()
-        if worker.exit_code is not None:
-            lab.start()
-        lab.verify(deadline=60)
+        lab.supervise(worker)
+        lab.produce(records[400:], pause=0.01)
+        lab.verify()
 
 
 @full
@@ -186,17 +183,14 @@ def test_the_leader_of_a_busy_partition_killed_twice_loses_nothing(
 ) -> None:
     with Lab(three_brokers.bootstrap_servers, topic_prefix, tmp_path) as lab:
         lab.create_topics()
-        running = [lab.start_ready() for _ in range(workers)]
-        producing = threading.Thread(target=lab.produce, args=(traffic(44, 12_000, lab.partitions), 0.015), daemon=True)
-        producing.start()
-        for _ in range(2):
-            lab.wait_for_progress(40, deadline=90)
-            leader = eventually(lambda: lab.leader_of("streams-sms-changelog", 0), 60)
-            three_brokers.kill_broker(leader)
-            lab.wait_for_progress(40, deadline=90)
-            three_brokers.start_broker(leader)
-            running = [worker if worker.exit_code is None else lab.start_ready() for worker in running]
-        producing.join()
+        lab.supervise(*[lab.start_ready() for _ in range(workers)])
+        with lab.flowing(endless_traffic(44, lab.partitions)):
+            for _ in range(2):
+                lab.wait_for_progress(40, deadline=90)
+                leader = eventually(lambda: lab.leader_of("streams-sms-changelog", 0), 60)
+                three_brokers.kill_broker(leader)
+                lab.wait_for_progress(40, deadline=90)
+                three_brokers.start_broker(leader)
         lab.verify(deadline=90)
 
 
@@ -208,11 +202,10 @@ def test_a_leader_that_goes_while_the_fence_is_raised_takes_nothing_of_it_along(
     with Lab(three_brokers.bootstrap_servers, topic_prefix, tmp_path) as lab:
         lab.create_topics()
         zombie = lab.start_ready(hold=["streams-sms-changelog", 12], without=["alarms"])
-        lab.produce(traffic(45, 900, lab.partitions), pause=0.01)
-        eventually(zombie.is_frozen, 30)
+        lab.flow_until_frozen(zombie, 45)
         lab.expel(zombie)
         claiming = lab.start("other", freeze=["sms", "init", 3], without=["alarms"])
-        eventually(claiming.is_frozen, 30)
+        eventually(claiming.is_frozen, 60)
         leader = lab.leader_of("streams-sms-changelog", 0)
         three_brokers.kill_broker(leader)
         claiming.signal(signal.SIGCONT)
@@ -244,7 +237,7 @@ def test_without_that_the_forgotten_id_still_writes(forgetful: KafkaCluster, top
     """Retiring is needed: switched off, the same request leaves wrong rows."""
     with replaced_after_expiry(forgetful, topic_prefix, tmp_path, "alarms", "retire") as (lab, zombie):
         zombie.signal(signal.SIGCONT)
-        eventually(lambda: any(line.startswith("sms table") for line in lab.differences()), 20, every=0.2)
+        eventually(lambda: any(line.startswith("sms table") for line in lab.differences()), every=0.2)
 
 
 @contextmanager
@@ -255,8 +248,7 @@ def replaced_after_expiry(
     with Lab(kafka.bootstrap_servers, prefix, folder) as lab:
         lab.create_topics()
         zombie = lab.start_ready(hold=["streams-sms-changelog", 12], without=without)
-        lab.produce(traffic(46, 600, lab.partitions), pause=0.01)
-        eventually(zombie.is_frozen, 30)
+        lab.flow_until_frozen(zombie, 46)
         lab.expel(zombie)
         eventually(lambda: not any(lab.admin.list_transactions().values()), 30, every=0.2)
         lab.start_ready("other", without=without)
@@ -291,13 +283,12 @@ def test_without_renewal_a_worker_that_was_replaced_writes_to_the_public_topic_o
         eventually(lambda: not any(lab.admin.list_transactions().values()), 60, every=0.5)
         replace_frozen(lab, zombie)
         zombie.signal(signal.SIGCONT)
-        eventually(lambda: any(line.startswith("sms.status") for line in lab.differences()), 20, every=0.2)
+        eventually(lambda: any(line.startswith("sms.status") for line in lab.differences()), every=0.2)
 
 
 def replace_frozen(lab: Lab, zombie: ToyWorker) -> None:
     """Let a worker freeze, and another one do all of its work."""
-    lab.produce(traffic(48, 600, lab.partitions), pause=0.01)
-    eventually(zombie.is_frozen, 30)
+    lab.flow_until_frozen(zombie, 48)
     lab.expel(zombie)
     lab.start_ready("other", without=["alarms"])
     lab.drain()

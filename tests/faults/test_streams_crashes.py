@@ -5,14 +5,14 @@ At random moments, and after each step of a flush and of a takeover.
 """
 
 import random
-import threading
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from sandbox.kafka import KafkaCluster
 from tests.support.pipeline.lab import Lab
-from tests.support.pipeline.truth import traffic
+from tests.support.pipeline.truth import endless_traffic, traffic
 from tests.support.pipeline.worker import CRASHED
 
 pytestmark = pytest.mark.kafka
@@ -31,14 +31,14 @@ def test_a_worker_that_is_killed_while_it_works_counts_exactly(
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, STREAMS_STORE=store) as lab:
         lab.create_topics()
         worker = lab.start_ready()
-        records = traffic(1, 1_500, lab.partitions) if kills == 1 else traffic(1, 61_000, lab.partitions, 50)
-        producing = threading.Thread(target=lab.produce, args=(records, 0.01), daemon=True)
-        producing.start()
-        for _ in range(kills):
-            lab.wait_for_progress(rnd.randrange(5, 60))
-            lab.kill(worker)
-            worker = lab.start_ready()
-        producing.join()
+        # 200,000 events for five kills; then as many more as it takes.
+        records = iter(traffic(1, 0 if kills == 1 else 61_000, lab.partitions, 50))
+        with lab.flowing(chain(records, endless_traffic(2, lab.partitions))):
+            for _ in range(kills):
+                lab.wait_for_progress(rnd.randrange(5, 60))
+                lab.kill(worker)
+                worker = lab.start_ready()
+        lab.produce(records, pause=0.01)
         lab.verify()
 
 
@@ -60,8 +60,8 @@ def test_a_crash_after_a_step_of_a_flush_changes_nothing(
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
         lab.create_topics()
         crashing = lab.start_ready(crash=[table, step, 1 if step == "commit" else 3])
-        lab.produce(traffic(2, 400, lab.partitions), pause=0.01)
-        assert crashing.wait() == CRASHED
+        with lab.flowing(endless_traffic(2, lab.partitions)):
+            assert crashing.wait() == CRASHED
         lab.expel(crashing)
         lab.start()
         lab.verify()
@@ -99,8 +99,8 @@ def test_without_the_position_in_the_changelog_replays_are_counted_twice(
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
         lab.create_topics()
         crashing = lab.start_ready(crash=["sms", "changelog", 3], without=["position"])
-        lab.produce(traffic(2, 400, lab.partitions), pause=0.01)
-        assert crashing.wait() == CRASHED
+        with lab.flowing(endless_traffic(2, lab.partitions)):
+            assert crashing.wait() == CRASHED
         lab.expel(crashing)
         lab.start(without=["position", "contiguity"])
         lab.drain()

@@ -4,25 +4,16 @@ Several workers of one group: killed one at a time, leaving and joining under lo
 
 import random
 import signal
-import threading
 from pathlib import Path
 
 import pytest
 
 from sandbox.kafka import KafkaCluster
 from tests.support.pipeline.lab import Lab
-from tests.support.pipeline.truth import traffic
+from tests.support.pipeline.truth import endless_traffic, traffic
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 full = pytest.mark.full
-
-
-def flowing(lab: Lab, seed: int, keys: int) -> threading.Thread:
-    """Send traffic in the background, a record every 10 ms."""
-    records = traffic(seed, keys, lab.partitions)
-    producing = threading.Thread(target=lab.produce, args=(records, 0.01), daemon=True)
-    producing.start()
-    return producing
 
 
 @full
@@ -35,17 +26,15 @@ def test_workers_that_are_killed_one_at_a_time_count_exactly(
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4, STREAMS_STORE=store) as lab:
         lab.create_topics()
         running = [lab.start_ready() for _ in range(workers)]
-        producing = flowing(lab, 21, 40_000)
-        for kill in range(2 * workers):
-            lab.wait_for_progress(rnd.randrange(5, 60), deadline=60)
-            dead = running.pop(0)
-            dead.kill()
-            if kill % 2:
-                lab.expel(dead)
-            running.append(lab.start_ready())
-        assert producing.is_alive(), "all of it happened under load"
-        producing.join()
-        lab.verify(deadline=60)
+        with lab.flowing(endless_traffic(21, lab.partitions)):
+            for kill in range(2 * workers):
+                lab.wait_for_progress(rnd.randrange(5, 60))
+                dead = running.pop(0)
+                dead.kill()
+                if kill % 2:
+                    lab.expel(dead)
+                running.append(lab.start_ready())
+        lab.verify()
 
 
 @full
@@ -56,17 +45,15 @@ def test_workers_that_leave_and_join_under_load_count_exactly(
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4) as lab:
         lab.create_topics()
         running = [lab.start_ready() for _ in range(workers)]
-        producing = flowing(lab, 22, 40_000)
-        for _ in range(4):
-            lab.wait_for_progress(30, deadline=60)
-            leaving = running.pop(0)
-            leaving.signal(signal.SIGTERM)
-            assert leaving.wait() == 0
-            lab.wait_for_progress(30, deadline=60)
-            running.append(lab.start_ready())
-        assert producing.is_alive(), "all of it happened under load"
-        producing.join()
-        lab.verify(deadline=60)
+        with lab.flowing(endless_traffic(22, lab.partitions)):
+            for _ in range(4):
+                lab.wait_for_progress(30)
+                leaving = running.pop(0)
+                leaving.signal(signal.SIGTERM)
+                assert leaving.wait() == 0
+                lab.wait_for_progress(30)
+                running.append(lab.start_ready())
+        lab.verify()
 
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(6, marks=full)])

@@ -3,7 +3,6 @@ What Kafka and its clients do to a worker: records skipped, brokers away, state 
 """
 
 import gc
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from sandbox.ports import free_port
 from streams.errors import Exit
 from streams.state.control import CLAIM
 from tests.support.pipeline.lab import Lab
-from tests.support.pipeline.truth import latest, traffic
+from tests.support.pipeline.truth import endless_traffic, latest, traffic
 from tests.support.wait import eventually
 
 pytestmark = [
@@ -99,15 +98,12 @@ def test_a_broker_that_goes_and_comes_back_costs_nothing(
     with Lab(own_kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
         lab.create_topics()
         worker = lab.start_ready()
-        producing = threading.Thread(target=lab.produce, args=(traffic(7, 5_000, lab.partitions), 0.01), daemon=True)
-        producing.start()
-        lab.wait_for_progress(20)
-        own_kafka.kill_broker(1)
-        own_kafka.start_broker(1)
-        producing.join()
-        if worker.exit_code is not None:
-            lab.start()
-        lab.verify(deadline=60)
+        with lab.flowing(endless_traffic(7, lab.partitions)):
+            lab.wait_for_progress(20)
+            own_kafka.kill_broker(1)
+            own_kafka.start_broker(1)
+            lab.supervise(worker)
+        lab.verify()
 
 
 @full

@@ -126,7 +126,7 @@ def test_a_state_that_was_lost_is_made_anew_and_its_campaigns_keep_their_rows(
         assert cli.main(["rebuild"]) == 0
         lab.start()
         lab.drain()
-        eventually(lambda: not [line for line in lab.differences() if "sms.status" not in line], 20, every=0.2)
+        eventually(lambda: not [line for line in lab.differences() if "sms.status" not in line], 60, every=0.2)
 
 
 def test_a_source_that_was_made_anew_is_refused_until_the_state_is(
@@ -155,4 +155,4 @@ def test_a_source_that_was_made_anew_is_refused_until_the_state_is(
         lab.start()
         lab.produce(traffic(6, 200, lab.partitions))
         lab.drain()
-        eventually(lambda: not [line for line in lab.differences() if "sms.status" not in line], 20, every=0.2)
+        eventually(lambda: not [line for line in lab.differences() if "sms.status" not in line], 60, every=0.2)

@@ -31,8 +31,7 @@ def freeze_and_replace(lab: Lab, fault: dict[str, Any], *without: str) -> ToyWor
     """
     lab.create_topics()
     zombie = lab.start_ready(**fault, without=without)
-    lab.produce(traffic(5, 600, lab.partitions), pause=0.01)
-    eventually(zombie.is_frozen, 30)
+    lab.flow_until_frozen(zombie, 5)
     lab.expel(zombie)
     lab.start_ready("other", without=without)
     lab.drain()
@@ -77,7 +76,7 @@ def test_without_the_fence_the_same_request_leaves_wrong_records(
         zombie = freeze_and_replace(lab, held(topic), "fence", "alarms")
         lab.verify()
         zombie.signal(signal.SIGCONT)
-        eventually(lambda: any(line.startswith(wrong) for line in lab.differences()), 15, every=0.2)
+        eventually(lambda: any(line.startswith(wrong) for line in lab.differences()), every=0.2)
 
 
 @full
@@ -105,7 +104,7 @@ def test_a_worker_that_is_replaced_while_it_takes_over_writes_nothing_more(
         lab.create_topics()
         lab.produce(traffic(3, 400, lab.partitions))
         zombie = lab.start(freeze=[table, step, 2], without=["alarms"])
-        eventually(zombie.is_frozen, 30)
+        eventually(zombie.is_frozen, 60)
         lab.expel(zombie)
         lab.start_ready("other")
         lab.drain()

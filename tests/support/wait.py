@@ -11,7 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], deadline: float = 10.0, every: float = 0.02) -> T:
+def eventually(condition: Callable[[], T], deadline: float = 30.0, every: float = 0.02) -> T:
     """
     Return what `condition()` returns as soon as that is true.
 
@@ -33,7 +33,7 @@ def eventually(condition: Callable[[], T], deadline: float = 10.0, every: float 
         time.sleep(every)
 
 
-async def eventually_async(condition: Callable[[], T | Awaitable[T]], deadline: float = 10.0, every: float = 0.02) -> T:
+async def eventually_async(condition: Callable[[], T | Awaitable[T]], deadline: float = 30.0, every: float = 0.02) -> T:
     """Do as `eventually`, inside an event loop; the condition may be a coroutine function."""
     end = time.monotonic() + deadline
     while True:

@@ -42,7 +42,7 @@ def callback(message: int, status: str) -> bytes:
 
 def get(worker: ToyWorker, path: str) -> tuple[int, bytes]:
     try:
-        with urlopen(f"http://127.0.0.1:{worker.port}{path}", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{worker.port}{path}", timeout=30) as answer:
             return answer.status, answer.read()
     except HTTPError as error:
         return error.code, error.read()
@@ -56,15 +56,23 @@ def owned(worker: ToyWorker) -> list[int]:
     return partitions
 
 
+def share_partitions(workers: list[ToyWorker]) -> None:
+    """Return when each of two workers works on some partitions, and together they work on all."""
+
+    def is_shared() -> bool:
+        first, second = map(owned, workers)
+        return bool(first and second) and sorted(first + second) == [0, 1, 2, 3]
+
+    eventually(is_shared, 60, every=0.2)
+
+
 def test_any_of_two_workers_answers_for_every_message_and_campaign(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
 ) -> None:
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4, STREAMS_WEB_HOST="127.0.0.1") as lab:
         lab.create_topics()
         workers = [lab.start(rules="product"), lab.start(rules="product")]
-
-        eventually(lambda: all(owned(worker) for worker in workers), 60, every=0.2)
-        assert sorted(owned(workers[0]) + owned(workers[1])) == [0, 1, 2, 3]
+        share_partitions(workers)
         lab.produce([(partition_of(f"message-{n}", 4), envelope(callback(n, "Delivered"))) for n in range(20)])
         lab.drain()
         for worker in workers:
@@ -90,8 +98,8 @@ def test_what_a_dead_worker_had_is_never_called_unknown(kafka: KafkaCluster, top
     """Until its partitions are taken over, whoever asks is told to ask again."""
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4, STREAMS_WEB_HOST="127.0.0.1") as lab:
         lab.create_topics()
-        workers = [lab.start(rules="product"), lab.start(rules="product")]
-        eventually(lambda: all(owned(worker) for worker in workers), 60, every=0.2)
+        workers = [lab.start(rules="product", session=60.0), lab.start(rules="product", session=60.0)]
+        share_partitions(workers)
         lab.produce([(partition_of(f"message-{n}", 4), envelope(callback(n, "Delivered"))) for n in range(20)])
         lab.drain()
         paths = [f"/{kind}/{word}-{n}" for n in range(20) for kind, word in (("sms", "sms"), ("messages", "message"))]
@@ -100,6 +108,7 @@ def test_what_a_dead_worker_had_is_never_called_unknown(kafka: KafkaCluster, top
         answers = [get(alive, path)[0] for path in paths]
         assert set(answers) == {200, 503}
         assert get(alive, "/sms/nobody")[0] == 503
+        lab.expel(dead)
 
         def all_found() -> bool:
             found = {get(alive, path)[0] for path in paths}
@@ -118,7 +127,7 @@ def test_answers_take_less_than_ten_milliseconds_while_callbacks_flow(
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4, STREAMS_WEB_HOST="127.0.0.1") as lab:
         lab.create_topics()
         workers = [lab.start(rules="product"), lab.start(rules="product")]
-        eventually(lambda: all(owned(worker) for worker in workers), 60, every=0.2)
+        share_partitions(workers)
         records = [
             (partition, envelope(*(callback(n, word) for n in some)))
             for partition in range(4)

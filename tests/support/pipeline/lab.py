@@ -5,9 +5,12 @@ One pipeline under test: its topics, its workers as child processes, its traffic
 import multiprocessing
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import islice, takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,13 +24,13 @@ from sandbox.ports import accepts_connections, free_port
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic
 from streams.provision import creation_config
 from tests.support.pipeline import worker
-from tests.support.pipeline.truth import Record, Records, Truth, differences
+from tests.support.pipeline.truth import Record, Records, Truth, differences, endless_traffic
 from tests.support.wait import eventually
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([worker.__name__])
 
-READY_SECONDS = 40.0
+READY_SECONDS = 60.0
 CHECKED_TOPICS = ("sms.status", "campaign.progress", "streams-sms-changelog", "streams-campaigns-changelog")
 
 
@@ -110,6 +113,7 @@ class Lab:
         self.prefix = prefix
         self.partitions = partitions
         self.workers: list[ToyWorker] = []
+        self._supervised: list[ToyWorker] = []
         self._folder = folder
         self._servers = bootstrap_servers
         self.admin = self._new_admin()
@@ -203,6 +207,14 @@ class Lab:
         eventually(started.is_ready, READY_SECONDS)
         return started
 
+    def supervise(self, *workers: ToyWorker) -> None:
+        """Start each of these again whenever it has ended: looked after while one waits for progress or the end."""
+        self._supervised = list(workers)
+
+    def _look_after_workers(self) -> None:
+        self._supervised = [one if one.exit_code is None else self.start() for one in self._supervised]
+        self.workers[-1].require_running()
+
     @property
     def settings(self) -> dict[str, str]:
         """The environment variables that the next worker is started with, besides those of every lab."""
@@ -232,7 +244,7 @@ class Lab:
         gone = [member["member_id"] for member in members if member["client_id"].endswith(f"-{dead.pid}")]
         self.admin.remove_group_members(self.group, [MemberToRemove(member_id=member) for member in gone])
 
-    def produce(self, records: Sequence[Record], pause: float = 0.0, transaction: str | None = None) -> None:
+    def produce(self, records: Iterable[Record], pause: float = 0.0, transaction: str | None = None) -> None:
         """Send source records in order, with a pause after each; return when all are acknowledged."""
         options: dict[str, Any] = {"transactional_id": transaction} if transaction else {}
         producer = KafkaProducer(bootstrap_servers=self._servers, acks="all", max_request_size=2_000_000, **options)
@@ -242,7 +254,8 @@ class Lab:
                 producer.init_transactions()
                 producer.begin_transaction()
             for partition, value in records:
-                sent.append(producer.send(CALLBACKS_RAW.name(self.prefix), value=value, partition=partition))
+                future = producer.send(CALLBACKS_RAW.name(self.prefix), value=value, partition=partition)
+                sent.append(((partition, value), future))
                 if pause:
                     time.sleep(pause)
             if transaction:
@@ -250,7 +263,31 @@ class Lab:
             producer.flush()
         finally:
             producer.close()
-        self._records += [(record, future.get().offset) for record, future in zip(records, sent, strict=True)]
+        self._records += [(record, future.get().offset) for record, future in sent]
+
+    @contextmanager
+    def flowing(self, records: Iterable[Record]) -> Iterator[None]:
+        """
+        Send source records while the block runs, one every 10 ms.
+
+        Of `endless_traffic` there are always more: what the block waits for meets them at work, be they quick or slow.
+        All that was sent is acknowledged at the end.
+        """
+        over = threading.Event()
+        with ThreadPoolExecutor(1, "flow") as pool:
+            sending = pool.submit(self.produce, takewhile(lambda _: not over.is_set(), records), 0.01)
+            try:
+                yield
+            finally:
+                over.set()
+            sending.result()
+
+    def flow_until_frozen(self, worker: ToyWorker, seed: int) -> None:
+        """Send traffic until a worker is frozen, and so much more that nothing it has in hand is a key's newest."""
+        records = endless_traffic(seed, self.partitions)
+        with self.flowing(records):
+            eventually(worker.is_frozen, READY_SECONDS)
+        self.produce(islice(records, 100))
 
     def write(self, suffix: str, partition: int, key: bytes, value: bytes) -> None:
         """Write a record to a topic as somebody else would."""
@@ -273,25 +310,30 @@ class Lab:
     def lag_of(self, worker: ToyWorker, table: str, partition: int) -> float | None:
         """Return the lag of a partition as a worker's metrics have it, None when they do not name it."""
         name = f'routee_streams_lag_records{{partition="{partition}",table="{table}"}}'
-        with urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=30) as answer:
             lines = answer.read().decode().splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), None)
 
-    def wait_for_progress(self, records: int, deadline: float = 30.0) -> None:
-        """Return when the group has committed so many more records of the source: a worker is in full flight."""
+    def wait_for_progress(self, records: int, deadline: float = 60.0) -> None:
+        """
+        Return when the group has committed so many more records of the source: a worker is in full flight.
+
+        They have to be on their way: of traffic that ends, all may have been committed before the first look.
+        """
         raw = self.prefix + CALLBACKS_RAW.suffix
 
         def done() -> int:
+            self._look_after_workers()
             return sum(offset for tp, offset in self.committed().items() if tp.topic == raw)
 
         before = eventually(lambda: (done(),), deadline)[0]
         eventually(lambda: done() >= before + records, deadline, every=0.05)
 
-    def drain(self, deadline: float = 40.0) -> None:
+    def drain(self, deadline: float = 60.0) -> None:
         """Return when the group has committed the ends of both source topics; the newest worker must live."""
 
         def is_drained() -> bool:
-            self.workers[-1].require_running()
+            self._look_after_workers()
             return not self.lag()
 
         eventually(is_drained, deadline, every=0.1)
@@ -343,12 +385,12 @@ class Lab:
         truth = Truth(self._records, self.partitions)
         return differences(truth, {name: self.read(name) for name in CHECKED_TOPICS})
 
-    def verify(self, deadline: float = 15.0) -> None:
+    def verify(self, deadline: float = 60.0) -> None:
         """Drain, and wait until nothing differs from the truth; AssertionError says what still does."""
         self.drain()
         self.wait_for_truth(deadline)
 
-    def wait_for_truth(self, deadline: float = 30.0) -> None:
+    def wait_for_truth(self, deadline: float = 60.0) -> None:
         """Return when nothing differs from the truth; AssertionError says what still does."""
 
         def nothing_differs() -> bool:

@@ -3,7 +3,9 @@ What the toy pipeline has to say in the end, worked out without Kafka, and how w
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 from zlib import crc32
 
@@ -19,29 +21,55 @@ Record = tuple[int, bytes]
 Records = Sequence[tuple[int, bytes | None, bytes | None]]
 """Partition, key and value of each record, in order of offset within each partition."""
 
+_Event = tuple[float, str, int]
+"""When, whose and which level."""
+
 _LEVELS = (1, 2, 3)
+_KEYS_AT_A_TIME = 50
 _GROUPS = 5
 
 
 def traffic(seed: int, keys: int, partitions: int, events_per_record: int = 20) -> list[Record]:
     """Return source records in order: levels rise, with duplicates and disorder; a key stays in one partition."""
     rnd = random.Random(seed)  # noqa: S311 - traffic, the same for a seed
-    events = []
+    events: list[_Event] = []
     for name in (f"k{seed}-{number}" for number in range(keys)):
-        began = rnd.uniform(0, keys / 50)
-        for level in _LEVELS:
-            copies = 2 if rnd.random() < 0.1 else 1
-            events += [(began + level + rnd.uniform(0, 1.5), name, level) for _ in range(copies)]
+        events += _rising(rnd, name, rnd.uniform(0, keys / _KEYS_AT_A_TIME))
+    return list(_records(sorted(events), partitions, events_per_record))
+
+
+def endless_traffic(seed: int, partitions: int, events_per_record: int = 20) -> Iterator[Record]:
+    """Yield such records without end, for what has to happen under load however long it takes."""
+    return _records(_endless_events(random.Random(seed), seed), partitions, events_per_record)  # noqa: S311 - as above
+
+
+def _endless_events(rnd: random.Random, seed: int) -> Iterator[_Event]:
+    waiting: list[_Event] = []
+    for number in count():
+        began = number / _KEYS_AT_A_TIME
+        for event in _rising(rnd, f"endless{seed}-{number}", began):
+            heappush(waiting, event)
+        # No key that begins later has an event before this one.
+        while waiting and waiting[0][0] < began:
+            yield heappop(waiting)
+
+
+def _rising(rnd: random.Random, name: str, began: float) -> Iterator[_Event]:
+    for level in _LEVELS:
+        copies = 2 if rnd.random() < 0.1 else 1
+        yield from ((began + level + rnd.uniform(0, 1.5), name, level) for _ in range(copies))
+
+
+def _records(events: Iterable[_Event], partitions: int, events_per_record: int) -> Iterator[Record]:
     waiting: dict[int, list[Any]] = {partition: [] for partition in range(partitions)}
-    records = []
-    for _, name, level in sorted(events):
+    for _, name, level in events:
         number = crc32(name.encode())
         partition = number % partitions
         waiting[partition].append([name, f"g{number // partitions % _GROUPS}", level])
         if len(waiting[partition]) == events_per_record:
-            records.append((partition, orjson.dumps({"events": waiting[partition]})))
+            yield partition, orjson.dumps({"events": waiting[partition]})
             waiting[partition] = []
-    return records + [(partition, orjson.dumps({"events": rest})) for partition, rest in waiting.items() if rest]
+    yield from ((partition, orjson.dumps({"events": rest})) for partition, rest in waiting.items() if rest)
 
 
 class Truth:

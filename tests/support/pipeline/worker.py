@@ -9,6 +9,7 @@ Settings come from the environment, as for the product. Faults are injected here
     hold     [topic suffix, n]    it freezes (SIGSTOP) with its n-th produce request to a topic built and not yet sent
     skip     [partition, offset]  Faust skips that record of the source and acknowledges it, as around a rebalance
     renew    seconds              it asks for the next epoch of its producer ids this often
+    session  seconds              so long its group waits for it when it is gone
     without  [guard, …]           `fence`: batches carry no epoch; `alarms`: a worker does not ask whether it was
                                   replaced, and takes any changelog offset for its own; `contiguity`: records may be
                                   missing; `position`: replays are applied again; `retire`: an id that the
@@ -31,7 +32,7 @@ from streams.contract.settings import load_settings
 from streams.errors import Exit, StreamsError, die
 from streams.process import run_worker
 from streams.settings import StreamsSettings
-from streams.state import checkpoint
+from streams.state import checkpoint, commits
 from streams.state.checkpoint import OnStep, no_step
 from streams.state.fence import Writer
 from streams.state.ownership import Ownership
@@ -57,6 +58,8 @@ def main(log: str, environment: dict[str, str], faults: dict[str, Any]) -> None:
         _WITHOUT[guard]()
     if "renew" in faults:
         vars(checkpoint)["RENEW_SECONDS"] = faults["renew"]
+    if "session" in faults:
+        vars(commits)["SESSION_SECONDS"] = faults["session"]
     settings = load_settings(StreamsSettings)
     configure_logging("streams", settings)
     on_step: OnStep = no_step
