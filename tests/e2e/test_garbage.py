@@ -52,7 +52,7 @@ def rejected(sandbox: Sandbox, database: ClickHouse) -> dict[bytes, str]:
     def found() -> dict[bytes, str]:
         return {_bytes(row): row["reason"] for row in database.rows("SELECT * FROM rejected_callbacks")}
 
-    eventually(lambda: last in found() and REFUSED["no status"][0] in found(), deadline=20)
+    eventually(lambda: last in found() and REFUSED["no status"][0] in found(), 60)
     assert sandbox.pids() == pids, "a program crashed"
     return found()
 
@@ -75,7 +75,7 @@ def test_what_is_only_odd_is_taken(rejected: dict[bytes, str], database: ClickHo
     assert body not in rejected
     key = body[14:24].decode()
     sql = f"SELECT status FROM sms WHERE message_id = '{key}'"  # noqa: S608 - our own words
-    assert eventually(lambda: list(database.rows(sql)), deadline=20) == [{"status": "Sent"}]
+    assert eventually(lambda: list(database.rows(sql)), 60) == [{"status": "Sent"}]
 
 
 def test_a_body_beyond_the_limit_is_refused(sandbox: Sandbox) -> None:

@@ -47,7 +47,7 @@ def posted(sandbox: Sandbox) -> None:
 def row(database: ClickHouse, view: str, condition: str) -> dict[str, Any]:
     """Return the only row of a view for which the condition holds, once there is one."""
     sql = f"SELECT * FROM {view} WHERE {condition}"  # noqa: S608 - our own words
-    (found,) = eventually(lambda: list(database.rows(sql)), deadline=20)
+    (found,) = eventually(lambda: list(database.rows(sql)), 60)
     return found
 
 
@@ -135,7 +135,7 @@ def test_the_garbled_report_is_understood(database: ClickHouse) -> None:
 def test_other_kinds_are_kept_with_their_name(database: ClickHouse) -> None:
     """What other services of Routee post to the same URL is refused, and named."""
     sql = "SELECT DISTINCT detail FROM rejected_callbacks WHERE reason = 'unknown-shape'"
-    eventually(lambda: {found["detail"] for found in database.rows(sql)} >= set(KINDS), deadline=20)
+    eventually(lambda: {found["detail"] for found in database.rows(sql)} >= set(KINDS), 60)
 
 
 @pytest.mark.usefixtures("posted")
@@ -148,7 +148,7 @@ def test_the_same_rows_are_in_files(sandbox: Sandbox) -> None:
             return set()
         return set(pyarrow.dataset.dataset(files).to_table(columns=["sms_key"])["sms_key"].to_pylist())
 
-    eventually(lambda: keys() >= {PART_1, PART_2, SINGLE, LEGACY}, deadline=20)
+    eventually(lambda: keys() >= {PART_1, PART_2, SINGLE, LEGACY}, 60)
 
 
 @pytest.mark.usefixtures("posted")

@@ -58,7 +58,12 @@ def kill_when(sandbox: Sandbox, name: str, is_time: Callable[[], bool]) -> None:
     eventually(is_time, deadline=120, every=0.2)
     before = sandbox.pid(name)
     sandbox.kill(name)
-    eventually(lambda: sandbox.pids().get(name, before) != before, deadline=10)
+    eventually(lambda: sandbox.pids().get(name, before) != before, deadline=60)
+
+
+def verdicts(sandbox: Sandbox) -> int:
+    """Return of how many callbacks streams has decided what becomes of them."""
+    return sum(counter(f"{sandbox.addresses.streams}/metrics", "routee_streams_callbacks_total", "verdict").values())
 
 
 @pytest.mark.parametrize(
@@ -90,10 +95,10 @@ def test_every_program_killed_once_leaves_no_difference(
     assert oracle.uncertain == 0, "everything was accepted in the end"
     clickhouse = ClickHouse(sandbox.addresses.clickhouse, "default", "routee")
     kafka = Kafka(sandbox.addresses.kafka)
-    found = audit(oracle, Sources(clickhouse, kafka), quiet_seconds=20, deadline_seconds=120)
+    found = audit(oracle, Sources(clickhouse, kafka), quiet_seconds=60, deadline_seconds=120)
     assert [str(difference) for difference in found.differences[:10]] == []
 
     stored = sum(len(value["callbacks"]) for value in topics.values(kafka.bootstrap_servers, "routee.callbacks.raw"))
-    verdicts = counter(f"{sandbox.addresses.streams}/metrics", "routee_streams_callbacks_total", "verdict")
-    assert sum(verdicts.values()) == stored
+    # The last ones may be duplicates, of which no row tells that they are through.
+    eventually(lambda: verdicts(sandbox) == stored)
     assert stored >= oracle.accepted - len(oracle.malformed)

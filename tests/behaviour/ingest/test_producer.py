@@ -150,9 +150,9 @@ def test_a_partition_whose_replicas_do_not_follow_fails_alone() -> None:
     stored: Counter[int] = Counter()
     failed: Counter[int] = Counter()
 
-    async def lane(producer: Producer, partition: int, end: float) -> None:
+    async def lane(producer: Producer, partition: int) -> None:
         loop = asyncio.get_running_loop()
-        while monotonic() < end:
+        while failed[0] < 3:
             await asyncio.sleep(DEPARTURES_S - loop.time() % DEPARTURES_S)
             try:
                 await producer.append(TOPIC, partition, RECORDS)
@@ -163,7 +163,7 @@ def test_a_partition_whose_replicas_do_not_follow_fails_alone() -> None:
     async def story() -> None:
         async with fake_broker(LANES, ack_s=0.01) as broker, connected(broker) as producer:
             broker.stuck = {0}
-            await asyncio.gather(*(lane(producer, partition, monotonic() + 4.0) for partition in range(LANES)))
+            await asyncio.gather(*(lane(producer, partition) for partition in range(LANES)))
             broker.stuck = set()
             await producer.append(TOPIC, 0, RECORDS)
             connections = broker.made
@@ -173,4 +173,4 @@ def test_a_partition_whose_replicas_do_not_follow_fails_alone() -> None:
     on_uvloop(story())
     assert not stored[0]
     assert set(failed) == {0}
-    assert all(stored[partition] > 50 for partition in range(1, LANES))
+    assert all(stored[partition] > 5 * failed[0] for partition in range(1, LANES))

@@ -214,7 +214,7 @@ async def test_a_lone_callback_leaves_at_once_however_often_it_comes() -> None:
 
 async def test_a_crowd_leaves_together_and_apart_from_the_one_before() -> None:
     log = MemoryCommitLog()
-    publisher = Publisher(log, Metrics(), Terms(4, flush_s=0.3, ack_timeout_s=1.5, max_pending_bytes=10_000))
+    publisher = Publisher(log, Metrics(), Terms(4, flush_s=1.0, ack_timeout_s=30.0, max_pending_bytes=10_000))
     publisher.start()
     began = monotonic()
     for _ in range(2):
@@ -224,7 +224,7 @@ async def test_a_crowd_leaves_together_and_apart_from_the_one_before() -> None:
             assert isinstance(lane, Lane)
             lane.add(b"{}", f"m{number}", client, monotonic())
         await eventually_async(lambda: all(client.outcomes for client in crowd))  # noqa: B023 - waited for here
-    assert 0.3 <= monotonic() - began < 0.6
+    assert 1.0 <= monotonic() - began < 2.0
     assert {len(records) for records in log.records.values()} == {2}
     assert len(log.records) == 4
     await publisher.stop()

@@ -15,7 +15,7 @@ from tests.support.wait import eventually
 def run(folder: Path, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
     env = environment("127.0.0.1:1", "t.", **settings)
     return subprocess.run(
-        [*COMMAND, *arguments], env=env, cwd=folder, capture_output=True, text=True, timeout=30, check=False
+        [*COMMAND, *arguments], env=env, cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
 
 

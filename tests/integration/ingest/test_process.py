@@ -41,14 +41,14 @@ def stored_keys(servers: str, prefix: str) -> set[object]:
 
 def run(command: str, env: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, command], env=env, cwd=folder, capture_output=True, text=True, timeout=30, check=False
+        [*COMMAND, command], env=env, cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
 
 
 async def test_every_200_is_in_kafka_and_sigterm_loses_none(running: Ingest, servers: str, topic_prefix: str) -> None:
     load = Load(running.port)
     load.start(32)
-    await eventually_async(lambda: len(load.stored) > 2_000, deadline=20)
+    await eventually_async(lambda: len(load.stored) > 2_000, deadline=60)
     assert await asyncio.to_thread(running.stop) == 0
     await load.stop()
     assert load.cut == 0
@@ -60,7 +60,7 @@ async def test_every_200_is_in_kafka_and_sigterm_loses_none(running: Ingest, ser
 async def test_after_kill_9_every_200_is_in_kafka(running: Ingest, servers: str, topic_prefix: str) -> None:
     load = Load(running.port)
     load.start(32)
-    await eventually_async(lambda: len(load.stored) > 1_000, deadline=20)
+    await eventually_async(lambda: len(load.stored) > 1_000, deadline=60)
     running.process.kill()
     await load.stop()
     assert set(load.stored) <= await asyncio.to_thread(stored_keys, servers, topic_prefix)
@@ -71,7 +71,7 @@ async def test_workers_share_the_port_and_their_metrics(servers: str, topic_pref
         await eventually_async(lambda: server.metric("ready") == 2)
         load = Load(server.port)
         load.start(16)
-        await eventually_async(lambda: len(load.stored) > 500, deadline=20)
+        await eventually_async(lambda: len(load.stored) > 500, deadline=60)
         await load.stop()
         assert {server.metric("accepted_total") for _ in range(10)} == {len(load.stored)}
         assert await asyncio.to_thread(server.stop) == 0
@@ -95,6 +95,7 @@ def test_a_worker_that_dies_is_started_again(servers: str, topic_prefix: str, tm
 
 def test_workers_do_not_outlive_the_process_that_started_them(servers: str, topic_prefix: str, tmp_path: Path) -> None:
     with ingest(tmp_path, environment(servers, topic_prefix, ingest_workers=2)) as server:
+        eventually(lambda: len(children(server.process.pid)) == 2)
         workers = children(server.process.pid)
         server.process.kill()
         server.process.wait()

@@ -36,7 +36,7 @@ SPELLINGS = [
 
 def answer_to(port: int, request: bytes) -> bytes:
     """Return all that a server answers to one request."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         client.sendall(request)
         client.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: client.recv(4096), b""))

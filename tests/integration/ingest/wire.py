@@ -26,7 +26,7 @@ SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of the tests
 PATH = f"/callbacks/{SECRET}"
 MAX_BODY = 65_536
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
-DEADLINE_S = 8.0
+DEADLINE_S = 30.0
 
 
 def callback(size: int = 600, **fields: str) -> bytes:

@@ -46,12 +46,12 @@ class Sink:
     @property
     def port(self) -> int:
         return int(
-            str(eventually(lambda: [line for line in self.lines if "metrics_port" in line], 30)[-1]["metrics_port"])
+            str(eventually(lambda: [line for line in self.lines if "metrics_port" in line], 60)[-1]["metrics_port"])
         )
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except HTTPError as error:
             return error.code, error.read().decode()
@@ -69,7 +69,7 @@ class Sink:
         """Ask it to stop, and return its exit code and the seconds it took."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20), time.monotonic() - began
+        return self.process.wait(60), time.monotonic() - began
 
 
 class Running:

@@ -48,7 +48,7 @@ def expect(tables: ClickHouse, count: int, seconds: float = 60) -> None:
 
 
 def wait_until_ready(sink: Sink) -> None:
-    eventually(lambda: sink.get("/readyz")[0] == 200, 40)
+    eventually(lambda: sink.get("/readyz")[0] == 200, 60)
 
 
 def test_every_topic_reaches_its_table(tables: ClickHouse, topics: Topics, running: Running) -> None:
@@ -57,12 +57,12 @@ def test_every_topic_reaches_its_table(tables: ClickHouse, topics: Topics, runni
     topics.produce("campaign.progress", [(0, encode(campaign("one"))), (0, encode(campaign("one", revision=2)))])
     topics.produce("callbacks.rejected", [(1, encode(rejection())), (2, encode(rejection(index=7)))])
     expect(tables, 30)
-    eventually(lambda: tables.rows("SELECT campaign_tracking_id, revision FROM campaigns") == [("one", 2)], 20)
-    eventually(lambda: tables.rows("SELECT count() FROM rejections") == [(2,)], 20)
-    eventually(lambda: sink.metric("routee_sinks_lag_records") == 0, 20)
+    eventually(lambda: tables.rows("SELECT campaign_tracking_id, revision FROM campaigns") == [("one", 2)], 60)
+    eventually(lambda: tables.rows("SELECT count() FROM rejections") == [(2,)], 60)
+    eventually(lambda: sink.metric("routee_sinks_lag_records") == 0, 60)
     assert sink.get("/readyz") == (200, "ready\n")
     assert sink.get("/livez")[0] == 200
-    assert sink.metric("routee_sinks_rows_total") == 60 + 2 + 2
+    eventually(lambda: sink.metric("routee_sinks_rows_total") == 60 + 2 + 2)
 
 
 def test_a_bad_row_is_kept_with_clickhouses_own_words_and_the_rest_is_written(
@@ -90,7 +90,7 @@ def test_a_bad_row_is_kept_with_clickhouses_own_words_and_the_rest_is_written(
     topics.produce("sms.status", records)
     sink = running.start("clickhouse")
     expect(tables, 100)
-    eventually(lambda: sink.metric("routee_sinks_lag_records") == 0, 20)
+    eventually(lambda: sink.metric("routee_sinks_lag_records") == 0, 60)
     kept = [SinkRejection(**orjson.loads(value or b"")) for value in topics.everything("sinks.rejected").values()]
     assert sorted((found.value or found.value_base64 or "") for found in kept) == sorted(
         [*(value.decode() for value in bad[:-1]), "/3sic21zX2tleSI6MX3+"]
@@ -103,7 +103,7 @@ def test_a_bad_row_is_kept_with_clickhouses_own_words_and_the_rest_is_written(
         ("clickhouse", "sms_status", f"{topics.prefix}sms.status")
     }
     assert sink.metric("routee_sinks_rejected_rows_total") == len(bad)
-    assert sink.metric("routee_sinks_empty_records_total") == 2
+    eventually(lambda: sink.metric("routee_sinks_empty_records_total") == 2)
     assert not any("perhaps" in str(line) for line in sink.lines)
 
 
@@ -131,7 +131,7 @@ def test_while_clickhouse_is_away_it_stays_a_member_and_then_goes_on(
     expect(tables, 50)
     wire.cut()
     topics.produce("sms.status", statuses(50, 50))
-    eventually(lambda: sink.get("/readyz") == (503, "store: ClickHouse says no answer\n"), 30)
+    eventually(lambda: sink.get("/readyz") == (503, "store: ClickHouse says no answer\n"), 60)
     # Longer than a session: a member that does not poll or beat would be put out of the group.
     eventually(lambda: sink.metric("routee_sinks_retries_total") >= 6, 60)
     wire.mend()
@@ -221,7 +221,7 @@ def test_too_many_parts_in_the_real_engine_are_waited_for(tables: ClickHouse, to
     expect(tables, 1)
     tables.execute("ALTER TABLE sms_status MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 0")
     topics.produce("sms.status", statuses(9, 1))
-    eventually(lambda: "TOO_MANY_PARTS" in sink.get("/readyz")[1], 30)
+    eventually(lambda: "TOO_MANY_PARTS" in sink.get("/readyz")[1], 60)
     tables.execute("ALTER TABLE sms_status RESET SETTING parts_to_throw_insert, parts_to_delay_insert")
     expect(tables, 10)
 
@@ -232,14 +232,14 @@ def test_asked_to_stop_it_writes_what_it_has_and_leaves_at_once(
     sink = running.start("clickhouse", SINKS_BATCH_SECONDS="600")
     wait_until_ready(sink)
     topics.produce("sms.status", statuses(40))
-    eventually(lambda: sink.metric("routee_sinks_lag_records") == 80, 20)
+    eventually(lambda: sink.metric("routee_sinks_lag_records") == 80, 60)
     code, seconds = sink.stop()
     assert (code, seconds < 10) == (0, True)
     expect(tables, 40, seconds=0)
     successor = running.start("clickhouse")
     topics.produce("sms.status", statuses(1, 40))
     expect(tables, 41)
-    assert successor.metric("routee_sinks_rows_total") == 2
+    eventually(lambda: successor.metric("routee_sinks_rows_total") == 2)
 
 
 def test_asked_to_stop_while_clickhouse_is_away_it_stops_all_the_same(
@@ -249,7 +249,7 @@ def test_asked_to_stop_while_clickhouse_is_away_it_stops_all_the_same(
     wait_until_ready(sink)
     wire.cut()
     topics.produce("sms.status", statuses(20))
-    eventually(lambda: sink.metric("routee_sinks_retries_total") >= 1, 30)
+    eventually(lambda: sink.metric("routee_sinks_retries_total") >= 1, 60)
     code, seconds = sink.stop()
     assert (code, seconds < 10) == (0, True)
     running.start("clickhouse")
@@ -270,12 +270,12 @@ def test_two_processes_share_the_work(tables: ClickHouse, topics: Topics, runnin
 def test_it_does_not_start_without_the_schema(settings: SinksSettings, topics: Topics, running: Running) -> None:
     del settings, topics
     sink = running.start("clickhouse", CLICKHOUSE_DATABASE="default")
-    assert sink.process.wait(30) == 1
+    assert sink.process.wait(60) == 1
     assert "run `routee-sinks schema`" in sink.messages[-1]
 
 
 def test_it_does_not_start_when_topics_differ(tables: ClickHouse, topics: Topics, running: Running) -> None:
     del tables, topics
     sink = running.start("clickhouse", KAFKA_PARTITIONS=str(PARTITIONS + 1))
-    assert sink.process.wait(30) == 1
+    assert sink.process.wait(60) == 1
     assert f"has {PARTITIONS} partitions, KAFKA_PARTITIONS={PARTITIONS + 1}" in sink.messages[-1]

@@ -34,7 +34,7 @@ def test_new_metadata_and_short_polls_leave_no_member_without_partitions(
     settings = CommonSettings(kafka_bootstrap_servers=kafka.bootstrap_servers, kafka_partitions=3)
     source = KafkaSource(settings, [f"{topic_prefix}sms.status"], f"{topic_prefix}group")
     try:
-        eventually(lambda: source.poll(0.2, 10).assigned, 30)
+        eventually(lambda: source.poll(0.2, 10).assigned, 60)
         source._consumer._coordinator._metadata_snapshot = {"as": "it was before"}
         revoked: set[object] = set()
 
@@ -43,7 +43,7 @@ def test_new_metadata_and_short_polls_leave_no_member_without_partitions(
             revoked.update(polled.revoked)
             return bool(revoked and polled.assigned)
 
-        eventually(assigned_again, 20, every=0.001)
+        eventually(assigned_again, 60, every=0.001)
     finally:
         source.close()
 
@@ -69,7 +69,7 @@ def test_a_broker_that_does_not_answer_is_waited_for(source: KafkaSource, monkey
     with monkeypatch.context() as patch:
         patch.setattr(source._consumer, "poll", raising(KafkaConnectionError("111 ECONNREFUSED")))
         assert source.poll(0.01, 10).records == {}
-    eventually(lambda: source.poll(0.2, 10).assigned, 30)
+    eventually(lambda: source.poll(0.2, 10).assigned, 60)
 
 
 def test_what_waiting_does_not_mend_is_one_line(source: KafkaSource, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_an_error_that_the_client_would_not_retry_is_waited_for(
     with monkeypatch.context() as patch:
         patch.setattr(source._consumer, "poll", raising(UnknownError()))
         assert source.poll(0.01, 10).records == {}
-    eventually(lambda: source.poll(0.2, 10).assigned, 30)
+    eventually(lambda: source.poll(0.2, 10).assigned, 60)
 
 
 @pytest.mark.parametrize("question", ["committed", "end_offsets", "beginning_offsets"])
@@ -93,7 +93,7 @@ def test_every_question_about_offsets_is_given_up_in_time(
     source: KafkaSource, monkeypatch: pytest.MonkeyPatch, question: str
 ) -> None:
     """Asked for ever, a broker that hangs would hold the loop, and the member would be put out of its group."""
-    eventually(lambda: source.poll(0.2, 10).assigned, 30)
+    eventually(lambda: source.poll(0.2, 10).assigned, 60)
     (partition, *_) = source._consumer.assignment()
 
     def no_answer(*_: object, timeout_ms: int | None = None) -> object:

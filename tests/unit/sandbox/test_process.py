@@ -83,7 +83,7 @@ def test_nothing_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
         child = int(parent.stdout.readline())
         eventually(lambda: "up" in (tmp_path / "one.log").read_text())
         parent.kill()
-    eventually(lambda: not alive(child), deadline=2)
+    eventually(lambda: not alive(child))
 
 
 def test_the_end_of_the_thread_that_started_a_process_does_not_end_it(tmp_path: Path) -> None:
