@@ -4,10 +4,10 @@ What the demo shows: live bars on a terminal, plain lines in a pipe or a log.
 
 import io
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, Final
 
 from rich.console import Console, Group
@@ -168,13 +168,13 @@ class _PlainLines:
     def __init__(self, console: Console, planned: Sequence[Campaign]) -> None:
         self._console = console
         self._planned = planned
-        self._last = time.monotonic()
+        self._last = monotonic()
 
     def __call__(self, look: Look) -> None:
         """Take in a look."""
-        if time.monotonic() - self._last < _PLAIN_LINE_SECONDS:
+        if monotonic() - self._last < _PLAIN_LINE_SECONDS:
             return
-        self._last = time.monotonic()
+        self._last = monotonic()
         finals = (self._final(campaign, look) for campaign in self._planned)
         self._console.print(f"  {_pace(look)} · {' · '.join(finals)}", soft_wrap=True)
 

@@ -1,5 +1,5 @@
 """
-The whole pipeline, started once for all end-to-end tests by the sandbox's own code.
+The whole pipeline, started once for all end-to-end tests by the sandbox's own code, and stopped after them.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from sandbox.stack import Sandbox
 from sandbox.temporary import RULES, temporary_settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Give a running sandbox, in a folder and on ports of its own."""
     with pytest.MonkeyPatch.context() as environment:
@@ -21,7 +21,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
             yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def database(sandbox: Sandbox) -> ClickHouse:
     """Give the sandbox's ClickHouse, for queries."""
     settings = sandbox.settings

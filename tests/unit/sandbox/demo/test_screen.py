@@ -66,7 +66,7 @@ def test_progress_in_a_pipe_is_a_line_now_and_then(
 ) -> None:
     """Each campaign with its share of final messages, not more often than every two seconds."""
     now = iter([0.0, 1.0, 3.0, 3.0, 4.0])
-    monkeypatch.setattr("sandbox.demo.screen.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("sandbox.demo.screen.monotonic", lambda: next(now))
     planned = campaigns(TRAFFIC, START)[:1]
     rows = {planned[0].tracking_id: {"messages_final": 20, "messages_delivered": 18, "campaign_status": "Running"}}
     with Screen().campaigns(planned) as show:
