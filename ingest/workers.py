@@ -80,12 +80,14 @@ class Workers:
     def _start(self, worker: int) -> None:
         if self._stopping:
             return
+        # Asked for here: a worker whose parent dies at once would take whoever inherits it for its parent, and stay.
+        parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            os._exit(self._be(worker))
+            os._exit(self._be(worker, parent))
         self._running[pid] = worker
 
-    def _be(self, worker: int) -> int:
+    def _be(self, worker: int, parent: int) -> int:
         """Be a worker: never returns into what the parent was doing."""
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -93,7 +95,7 @@ class Workers:
             for other, listener in enumerate(self._listeners):
                 if other != worker:
                     listener.close()
-            return self._work(self._listeners[worker], Metrics(self._pages, worker), os.getppid())
+            return self._work(self._listeners[worker], Metrics(self._pages, worker), parent)
         except BaseException:
             logger.exception("a worker failed")
             return 1

@@ -21,6 +21,7 @@ def create_topics(bootstrap_servers: str, prefix: str, partitions: int) -> None:
         admin.create_topics(
             {topic.name(prefix): {"num_partitions": partitions, "replication_factor": 1} for topic in TOPICS}
         )
+        admin.wait_for_topics([topic.name(prefix) for topic in TOPICS], timeout_ms=60_000)
     finally:
         admin.close()
 

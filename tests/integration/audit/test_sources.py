@@ -80,6 +80,7 @@ def test_topics_are_read_to_the_end_they_have(kafka: KafkaCluster, topic_prefix:
     topic = f"{topic_prefix}things"
     admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     admin.create_topics({topic: {"num_partitions": 3, "replication_factor": 1}})
+    admin.wait_for_topics([topic], timeout_ms=60_000)
     admin.close()
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
     for number in range(50):

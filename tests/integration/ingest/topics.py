@@ -22,10 +22,11 @@ def body_of(key: str) -> bytes:
 
 
 def create_topics(servers: str, prefix: str, partitions: int = PARTITIONS, replicas: int = 1) -> None:
-    """Create the topics that ingest writes."""
+    """Create the topics that ingest writes, and return when the broker knows."""
     client = KafkaAdminClient(bootstrap_servers=servers)
     try:
         client.create_topics([NewTopic(topic.name(prefix), partitions, replicas) for topic in TOPICS])
+        client.wait_for_topics([topic.name(prefix) for topic in TOPICS], timeout_ms=60_000)
     finally:
         client.close()
 

@@ -191,9 +191,9 @@ class Lab:
                     "configs": {**creation_config(topic, 1), **(more if "changelog" in topic.suffix else {})},
                 }
                 for topic in topics
-            },
-            wait_for_metadata=True,
+            }
         )
+        self.admin.wait_for_topics([topic.name(self.prefix) for topic in topics], timeout_ms=60_000)
 
     def start(self, folder: str = "data", **faults: Any) -> ToyWorker:  # noqa: ANN401 - JSON
         """Start a worker; returns before it is ready. `rules="product"` starts the product's own."""

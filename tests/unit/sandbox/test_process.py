@@ -35,7 +35,7 @@ def test_output_goes_to_the_log_and_later_starts_add_to_it(tmp_path: Path) -> No
     process = python("import sys; print('out'); print('err', file=sys.stderr)", tmp_path)
     for _ in range(2):
         process.start()
-        process.require_success(10)
+        process.require_success(60)
     assert sorted(process.log.read_text().split()) == ["err", "err", "out", "out"]
 
 
@@ -53,7 +53,8 @@ def test_one_that_does_not_listen_is_killed_with_its_children(tmp_path: Path) ->
     process = python(f"{child}\n{_DEAF.replace('; ', chr(10))}", tmp_path)
     process.start()
     eventually(lambda: process.log.read_text().count("up") == 2)
-    grandchild = int(process.log.read_text().split()[0])
+    # On a busy machine it says that it is up before its parent says its number.
+    grandchild = int(next(filter(str.isdigit, process.log.read_text().split())))
     assert not process.stop(0.2)
     assert process.exit_code == -signal.SIGKILL
     eventually(lambda: not alive(grandchild))
@@ -99,7 +100,7 @@ def test_the_end_of_the_thread_that_started_a_process_does_not_end_it(tmp_path: 
 def test_waiting_ends_when_the_process_is_ready(tmp_path: Path) -> None:
     process = python(_SLEEP, tmp_path)
     process.start()
-    process.wait_until(lambda: says_up(process), 10)
+    process.wait_until(lambda: says_up(process), 60)
     process.kill()
 
 
@@ -107,7 +108,7 @@ def test_a_process_that_ends_instead_of_getting_ready_is_quoted(tmp_path: Path) 
     process = python("print('hello'); raise SystemExit('ERROR no such folder')", tmp_path)
     process.start()
     with pytest.raises(StartError, match=r"^program ended with exit code 1: ERROR no such folder$"):
-        process.wait_until(lambda: False, 10)
+        process.wait_until(lambda: False, 60)
 
 
 def test_a_process_that_stays_silent_is_named(tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def test_success_is_required_of_commands_that_end_by_themselves(tmp_path: Path) 
     process = python("raise SystemExit('topic a differs')", tmp_path)
     process.start()
     with pytest.raises(StartError, match=r"^program ended with exit code 1: topic a differs$"):
-        process.require_success(10)
+        process.require_success(60)
     slow = python(_SLEEP, tmp_path, "slow")
     slow.start()
     with pytest.raises(StartError, match=r"^slow was not done after 0 s"):
@@ -137,14 +138,14 @@ def test_the_last_words_are_of_this_start_and_without_stack_frames(tmp_path: Pat
     )
     process.log.write_text("ERROR of the run before\n")
     process.start()
-    process.require_success(10)
+    process.require_success(60)
     assert process.last_words() == "ERROR Address in use | java.net.BindException: no"
 
 
 def test_the_last_words_of_a_json_log_are_its_messages(tmp_path: Path) -> None:
     process = python(r"""print('{"level": "error", "message": "Kafka is gone", "exception": "E: x"}')""", tmp_path)
     process.start()
-    process.require_success(10)
+    process.require_success(60)
     assert process.last_words() == "Kafka is gone E: x"
 
 
