@@ -43,6 +43,6 @@ def test_a_kafka_that_is_not_there_is_one_line(running: Running) -> None:
     check = running.start("check", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", CLICKHOUSE_URL="http://127.0.0.1:1")
     assert check.process.wait(60) == 1
     assert [message.partition(":")[0] for message in check.messages] == [
-        "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1",
+        "Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS=127.0.0.1",
         "CLICKHOUSE_URL=http",
     ]
