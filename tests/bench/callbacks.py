@@ -3,7 +3,7 @@ Callbacks by the hundred thousand, as ingest writes them: all 20 fields, about 8
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -28,6 +28,9 @@ _TEXT: Final = (
 
 Body = tuple[int, bytes]
 """A callback and the partition it belongs to."""
+
+Record = tuple[int, bytes | None, bytes]
+"""Partition, key, value."""
 
 
 def message_ids(count: int, seed: int = 1) -> list[str]:
@@ -91,12 +94,12 @@ def fill(bootstrap_servers: str, prefix: str, callbacks: Iterator[Body], per_env
     return count
 
 
-def fill_single(bootstrap_servers: str, topic: str, callbacks: Iterator[Body]) -> int:
-    """Write callbacks to a topic as they are, one per record, keyed by nothing; return how many."""
+def fill_single(bootstrap_servers: str, topic: str, records: Iterable[Record]) -> int:
+    """Write records to a topic as they are; return how many."""
     producer = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=20, batch_size=500_000)
     count = 0
-    for partition, one in callbacks:
-        producer.send(topic, one, partition=partition)
+    for partition, key, value in records:
+        producer.send(topic, value, key=key, partition=partition)
         count += 1
     producer.flush()
     producer.close()

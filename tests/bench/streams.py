@@ -3,8 +3,8 @@ What streams costs: one worker on one core, Kafka and the clock on the other.
 
 `python -m tests.bench.streams --help`. Parts: `cost` (envelopes of 1, 10 and 50, both stores, beside stock Faust),
 `skew` (half of all SMS in one campaign), `growth` (cost while the state grows), `recovery` (a worker starts with many
-rows), `latency` (from a callback in Kafka to the progress that contains it), `rebalance` (how long progress stands
-still while workers join, leave and die).
+rows, beside stock Faust), `latency` (from a callback in Kafka to the progress that contains it), `rebalance` (how long
+progress stands still while workers join, leave and die).
 
 The processor's speed is not ours alone: each table ends with a yardstick, the time of a fixed piece of Python work
 before and after. Figures of runs with different yardsticks do not compare, their ratios to stock Faust do.
@@ -31,7 +31,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
 from sandbox.process import Process
-from tests.bench import callbacks, freshness, measuring, standstill
+from tests.bench import callbacks, freshness, measuring, standstill, stock_faust
 from tests.bench.callbacks import PARTITIONS
 from tests.bench.measuring import Figures, say
 
@@ -86,11 +86,34 @@ class Bench:
 
     def stock(self, count: int) -> Figures:
         """Let stock Faust take in so many callbacks of one record each."""
+        topic = self._stock_topic()
+        singles = ((partition, None, body) for partition, body in callbacks.lives(count))
+        written = callbacks.fill_single(self.servers, topic, singles)
+        return Figures(**json.loads(self._run_stock(topic, written).splitlines()[-1]), rss=0)
+
+    def stock_recovery(self, rows: int) -> float:
+        """Return the seconds from the start of stock Faust until it has restored so many rows."""
+        topic = self._stock_topic()
+        log = f"{stock_faust.app_id(topic)}-latest-changelog"
+        make_topic(self.servers, log)
+        ids = callbacks.message_ids(rows)
+        records = ((n % PARTITIONS, *stock_faust.changelog_row(one)) for n, one in enumerate(ids))
+        callbacks.fill_single(self.servers, log, records)
+        began = time.monotonic()
+        restored = int(self._run_stock(topic, 0).splitlines()[-1])
+        seconds = time.monotonic() - began
+        if restored != rows:
+            raise ValueError(f"stock Faust restored {restored} rows of {rows}")
+        return seconds
+
+    def _stock_topic(self) -> str:
         self._jobs += 1
         topic = f"stock{self._jobs}"
         make_topic(self.servers, topic)
-        written = callbacks.fill_single(self.servers, topic, callbacks.lives(count))
-        command = [sys.executable, "-m", "tests.bench.stock_faust", self.servers, topic, str(PARTITIONS), str(written)]
+        return topic
+
+    def _run_stock(self, topic: str, wanted: int) -> str:
+        command = [sys.executable, "-m", "tests.bench.stock_faust", self.servers, topic, str(PARTITIONS), str(wanted)]
         run = subprocess.run(
             ["taskset", "-c", str(measuring.PROGRAM_CORE), *command],
             cwd=self._folder,
@@ -100,7 +123,7 @@ class Bench:
             timeout=_DEADLINE_S,
             check=True,
         )
-        return Figures(**json.loads(run.stdout.splitlines()[-1]), rss=0)
+        return run.stdout
 
 
 def make_topic(servers: str, topic: str) -> None:
@@ -258,11 +281,17 @@ def recovery(bench: Bench, given: argparse.Namespace) -> None:
     written = callbacks.fill(bench.servers, job.prefix, bodies, 50)
     with job.worker() as process:
         job.measure(process, written)
-    say(f"{written:,} SMS, from the start of Python to taking in:")
+    none, stock_none = _seconds_to_ready(bench.job()), bench.stock_recovery(0)
+    say(f"{written:,} SMS, from the start of Python to taking in; no rows at all: {none:.1f} s")
     say(f"{'with local state':20} {_seconds_to_ready(job):6.1f} s")
     job.forget_local_state()
-    say(f"{'without':20} {_seconds_to_ready(job):6.1f} s")
-    say(f"{'no rows at all':20} {_seconds_to_ready(bench.job()):6.1f} s")
+    without = _seconds_to_ready(job)
+    say(f"{'without':20} {without:6.1f} s")
+    share = written // _STOCK_SHARE
+    stock = bench.stock_recovery(share)
+    say(f"{f'stock Faust, {share:,}':20} {stock:6.1f} s, none {stock_none:.1f} s")
+    ours, theirs = written / (without - none), share / (stock - stock_none)
+    say(f"rows per second: {ours:,.0f}, stock Faust {theirs:,.0f} smaller ones: {ours / theirs:.1f} times")
 
 
 def _seconds_to_ready(job: Job) -> float:
