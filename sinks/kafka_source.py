@@ -17,6 +17,7 @@ from kafka.structs import TopicPartition as KafkaPartition
 
 from sinks.errors import ConnectError, RetryableError, TopicError
 from sinks.kafka_refusal import refusal
+from sinks.membership import subscribe
 from sinks.record_batches import QuickRecords
 from sinks.source import Polled, Record, TopicPartition, assigned_only, first_position
 from streams.contract.brokers import UnusableFilesError, client_options, why_unreachable
@@ -28,8 +29,6 @@ _BOOTSTRAP_MS: Final = 5_000
 _ASK_MS: Final = 5_000
 _COMMIT_MS: Final = 3_000
 _CLOSE_MS: Final = 1_500
-# While the group is shared out there is nothing to fetch; an answer that comes between two polls is asked for again.
-_JOIN_SECONDS: Final = 0.5
 
 CONSUMER_OPTIONS: Final[dict[str, Any]] = {
     "enable_auto_commit": False,
@@ -81,16 +80,15 @@ class KafkaSource:
         self._delivering: set[TopicPartition] = set()
         self._paused = False
         self._answered = True
+        self._opened = self._leaders_seen = time.monotonic()
         problems = topic_problems(self._consumer, topics, settings.kafka_partitions)
         if problems:
             self._consumer.close(timeout_ms=_CLOSE_MS)
             raise TopicError("; ".join(problems))
-        self._consumer.subscribe(topics=list(topics), listener=_Listener(self._notes))
+        subscribe(self._consumer, topics, _Listener(self._notes))
 
     def poll(self, seconds: float, max_records: int) -> Polled:
         """Wait at most `seconds` for records, at most `max_records` of them."""
-        if self._sees_join_through():
-            seconds = max(seconds, _JOIN_SECONDS)
         fetched = self._fetch(seconds, max_records)
         news = Polled()
         while self._notes:
@@ -117,18 +115,6 @@ class KafkaSource:
             return {}
         self._answered = True
         return found
-
-    def _sees_join_through(self) -> bool:
-        """
-        Return whether the group is being joined anew, and make sure that it goes on to the end.
-
-        When the topics' metadata have changed and a short poll ends before the group has answered, kafka-python finds
-        the change dealt with at the next poll and never looks at the answer: the member would wait for ever.
-        """
-        coordinator = self._consumer._coordinator  # noqa: SLF001 - nothing public tells
-        if coordinator.rejoining:
-            coordinator.request_rejoin()
-        return bool(coordinator.rejoining)
 
     def _note(self, news: Polled, what: str, partitions: set[TopicPartition]) -> None:
         if what == "revoked":
@@ -196,9 +182,18 @@ class KafkaSource:
         return found
 
     def silence(self) -> float:
-        """Return the seconds since a heartbeat was answered, or the group was joined."""
-        heartbeat = self._consumer._coordinator.heartbeat  # noqa: SLF001 - nothing public tells
-        return float(time.monotonic() - max(heartbeat.last_receive, heartbeat.last_reset))
+        """Return the seconds since the group, or the leader of a partition that is read, was last known to answer."""
+        now = time.monotonic()
+        if self._paused or self._reaches_leaders():
+            self._leaders_seen = now
+        # Only heartbeats count: joins can be answered without end, and leave the group unsettled.
+        group_seen = max(self._consumer._coordinator.heartbeat.last_receive, self._opened)  # noqa: SLF001 - nothing public tells
+        return float(now - min(group_seen, self._leaders_seen))
+
+    def _reaches_leaders(self) -> bool:
+        """Return whether there is a connection to each broker that records have to come from."""
+        client, cluster = self._consumer._client, self._consumer._cluster  # noqa: SLF001 - nothing public tells
+        return all(client.connected(cluster.leader_for_partition(it)) for it in self._still_assigned(self._delivering))
 
     def close(self) -> None:
         """Leave the group, within a second or two even when no broker answers."""

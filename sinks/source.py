@@ -73,7 +73,7 @@ class Source(Protocol):
         """Return the offset after the newest record of each partition that delivers, as far as it is known."""
 
     def silence(self) -> float:
-        """Return the seconds since Kafka last answered this member of the group."""
+        """Return the seconds since Kafka last answered this member of the group, and all of it that it reads from."""
 
     def close(self) -> None:
         """Leave the group, so that others go on at once. Nothing is committed."""

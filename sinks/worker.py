@@ -26,7 +26,7 @@ _POLL_RECORDS: Final = 5_000
 _POLL_SECONDS: Final = 0.2
 _BUSY_POLL_SECONDS: Final = 0.02
 _SHOW_SECONDS: Final = 1.0
-# Heartbeats leave every second. Sharing out the group anew, which takes less than this, is no silence.
+# Heartbeats leave every second. While the group is shared out anew there are none: usually for less than this.
 _SILENCE_SECONDS: Final = 15.0
 
 
