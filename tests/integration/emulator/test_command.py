@@ -58,7 +58,7 @@ async def test_sigterm_ends_cleanly(tmp_path: Path) -> None:
         )  # fmt: skip
         await eventually_async(lambda: len(received.bodies) > 20, deadline=30)
         process.send_signal(signal.SIGTERM)
-        _, said = await asyncio.wait_for(process.communicate(), 10)
+        _, said = await asyncio.wait_for(process.communicate(), 60)
         posted = len(received.bodies)
     assert process.returncode == 0
     assert b"Traceback" not in said

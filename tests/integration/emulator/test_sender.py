@@ -96,7 +96,7 @@ async def test_routee_gives_up_after_twelve_retries(tmp_path: Path) -> None:
 
 async def test_silence_is_a_timeout_and_drops_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an answer in time the connection is closed, and the callback posted again on another."""
-    monkeypatch.setattr("sandbox.emulator.sender.ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("sandbox.emulator.sender.ANSWER_SECONDS", 1.0)
     silent = iter([None])
     async with receiver(lambda _: next(silent, 200)) as received:
         tally = await send(received.url, tmp_path / "ledger", SendOptions(10_000, QUICK, connections=1))
@@ -134,11 +134,11 @@ async def test_stop_ends_without_losing_what_is_under_way(tmp_path: Path) -> Non
     async with receiver() as received:
         with Ledger(tmp_path / "ledger") as ledger:
             ledger.open(options(received.url), START)
-            sender = Sender(Target.parse(received.url), ledger, SendOptions(100, QUICK))
+            sender = Sender(Target.parse(received.url), ledger, SendOptions(20, QUICK))
             sending = asyncio.create_task(sender.send(callbacks(received.url)))
             await eventually_async(lambda: len(received.bodies) > 5)
             sender.stop()
-            await asyncio.wait_for(sending, 3)
+            await asyncio.wait_for(sending, 30)
         assert sender.tally.accepted == len(received.bodies) < 60
     assert len(lines(tmp_path / "ledger", "callback")) == len(received.bodies)
     assert lines(tmp_path / "ledger", "end")[0]["complete"] is False
@@ -152,7 +152,7 @@ async def test_stop_gives_up_waiting_for_retries(tmp_path: Path) -> None:
             sending = asyncio.create_task(sender.send(callbacks(received.url)))
             await eventually_async(lambda: len(received.bodies) > 50)
             sender.stop()
-            await asyncio.wait_for(sending, 3)
+            await asyncio.wait_for(sending, 30)
         assert sender.tally.unanswered == len(received.bodies)
 
 

@@ -14,6 +14,7 @@ from streams.contract.settings import CommonSettings, load_settings
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS
 from streams.errors import KafkaUnreachableError, TopicsDifferError
 from streams.provision import connect, verify
+from tests.support.wait import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -77,6 +78,8 @@ def test_everything_that_differs_is_told_at_once(kafka: KafkaCluster, settings: 
         change = ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": "compact"})
         admin.alter_configs([change])
         admin.close()
+        # The controller knows it; the broker is told of it a moment later.
+        eventually(lambda: len(topics.problems()) == 2)
     with pytest.raises(TopicsDifferError) as error:
         verify(settings)
     missing, differing = error.value.problems

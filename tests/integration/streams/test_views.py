@@ -5,9 +5,10 @@ The product's own workers: samples in, answers out, from either of two workers.
 import logging
 import random
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from statistics import median, quantiles
 from urllib.error import HTTPError
@@ -135,22 +136,28 @@ def test_answers_take_less_than_ten_milliseconds_while_callbacks_flow(
             for word in ("Queued", "Delivered")
         ]
         random.Random(5).shuffle(records)  # noqa: S311 - the same order every time
-        producing = threading.Thread(target=lab.produce, args=(records, 0.025), daemon=True)
-        producing.start()
-        # The thread that sends must not hold up the one that asks.
-        sys.setswitchinterval(0.0002)
-        lab.wait_for_progress(40)
         seconds: dict[str, list[float]] = {}
-        for number in range(400):
-            for path in (f"/sms/sms-{number}", f"/messages/message-{number}", f"/campaigns/campaign-{number % 4}"):
-                began = time.perf_counter()
-                assert get(workers[number % 2], path)[0] in {200, 404}
-                seconds.setdefault(path.split("/")[1], []).append(time.perf_counter() - began)
-        assert producing.is_alive(), "the callbacks flowed all the time"
-        producing.join()
+        with threads_taking_turns(0.0002), lab.flowing(cycle(records), pause=0.025):
+            lab.wait_for_progress(40)
+            for number in range(400):
+                for path in (f"/sms/sms-{number}", f"/messages/message-{number}", f"/campaigns/campaign-{number % 4}"):
+                    began = time.perf_counter()
+                    assert get(workers[number % 2], path)[0] in {200, 404}
+                    seconds.setdefault(path.split("/")[1], []).append(time.perf_counter() - began)
         p99 = {name: quantiles(taken, n=100)[98] for name, taken in seconds.items()}
         logger.info("%s", {name: f"p50 {median(seconds[name]):.4f} s, p99 {p99[name]:.4f} s" for name in p99})
         assert max(p99.values()) < 0.010
+
+
+@contextmanager
+def threads_taking_turns(seconds: float) -> Iterator[None]:
+    """Let no thread hold up another for longer: the one that sends, the one that asks."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def batched(numbers: list[int], size: int) -> Iterator[list[int]]:

@@ -266,16 +266,16 @@ class Lab:
         self._records += [(record, future.get().offset) for record, future in sent]
 
     @contextmanager
-    def flowing(self, records: Iterable[Record]) -> Iterator[None]:
+    def flowing(self, records: Iterable[Record], pause: float = 0.01) -> Iterator[None]:
         """
-        Send source records while the block runs, one every 10 ms.
+        Send source records while the block runs, with a pause after each.
 
         Of `endless_traffic` there are always more: what the block waits for meets them at work, be they quick or slow.
         All that was sent is acknowledged at the end.
         """
         over = threading.Event()
         with ThreadPoolExecutor(1, "flow") as pool:
-            sending = pool.submit(self.produce, takewhile(lambda _: not over.is_set(), records), 0.01)
+            sending = pool.submit(self.produce, takewhile(lambda _: not over.is_set(), records), pause)
             try:
                 yield
             finally:
