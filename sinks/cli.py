@@ -90,12 +90,12 @@ def run_schema(settings: SinksSettings) -> int:
 
 
 def run_check(settings: SinksSettings) -> int:
-    """Say every problem at once."""
+    """Say every problem at once: an answer for people, not a log."""
     found = list(problems(settings))
     for problem in found:
-        _log.error(problem)
+        print(problem, file=sys.stderr)
     if not found:
-        _log.info("everything is there")
+        print("everything is there")
     return FAILED if found else DONE
 
 

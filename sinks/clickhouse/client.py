@@ -12,14 +12,16 @@ from urllib.parse import urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import ProtocolError
 
-from sinks.clickhouse.codes import Meaning, meaning_of, name_of
+from sinks.clickhouse.codes import UNKNOWN_DATABASE, Meaning, meaning_of, name_of
 from sinks.errors import ConnectError, FatalError, PermanentError, RetryableError
 from sinks.settings import SinksSettings
 
 _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final = 60
 _NOISE: Final = re.compile(r"^.*?server response: | \(for url [^)]*\)$|\(version [^)]*\)\)?|\s+$", re.DOTALL)
+_HTTP_STATUS: Final = re.compile(r"HTTP status \d{3}")
 
 INSERT_SETTINGS: Final[dict[str, str]] = {
     # An acknowledgement of a buffered insert would say nothing about the rows.
@@ -107,8 +109,8 @@ def connect(settings: SinksSettings, database: str | None = None) -> ClickHouse:
 def _unreachable(settings: SinksSettings, error: ClickHouseError) -> ConnectError:
     code = getattr(error, "code", None)
     if code is None:
-        return ConnectError(f"CLICKHOUSE_URL={settings.clickhouse_url}: ClickHouse does not answer there")
-    if name_of(code).startswith("UNKNOWN_DATABASE"):
+        return ConnectError(f"CLICKHOUSE_URL={settings.clickhouse_url}: {_what_answers(error)}")
+    if code == UNKNOWN_DATABASE:
         return ConnectError(
             f"CLICKHOUSE_DATABASE={settings.clickhouse_database}: ClickHouse has no such database "
             "(`routee-sinks schema` makes it)"
@@ -119,6 +121,15 @@ def _unreachable(settings: SinksSettings, error: ClickHouseError) -> ConnectErro
             f"{settings.clickhouse_database}: ClickHouse says {name_of(code)}"
         )
     return ConnectError(f"CLICKHOUSE_URL={settings.clickhouse_url}: ClickHouse says {name_of(code)}")
+
+
+def _what_answers(error: ClickHouseError) -> str:
+    """Return what is there instead of ClickHouse, as far as the client tells: the text itself may be anything."""
+    cause = error.__cause__
+    if cause is not None and not isinstance(cause, ProtocolError):
+        return f"ClickHouse does not answer there ({type(getattr(cause, 'reason', None) or cause).__name__})"
+    status = _HTTP_STATUS.search(str(error))
+    return "something answers there, but not as ClickHouse does" + (f" ({status.group()})" if status else "")
 
 
 @contextmanager

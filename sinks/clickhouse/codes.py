@@ -20,6 +20,8 @@ class Meaning(Enum):
     """A person: no row can be written until something is set right."""
 
 
+UNKNOWN_DATABASE: Final = 81
+
 _ROW: Final = {
     6: "CANNOT_PARSE_TEXT",
     25: "CANNOT_PARSE_ESCAPE_SEQUENCE",
@@ -52,7 +54,7 @@ _PERSON: Final = {
     48: "NOT_IMPLEMENTED",
     60: "UNKNOWN_TABLE",
     62: "SYNTAX_ERROR",
-    81: "UNKNOWN_DATABASE",
+    UNKNOWN_DATABASE: "UNKNOWN_DATABASE",
     115: "UNKNOWN_SETTING",
     192: "UNKNOWN_USER",
     193: "WRONG_PASSWORD",

@@ -21,7 +21,7 @@ from tests.support.wait import eventually
 
 
 class Sink:
-    """One running command and its log."""
+    """One running command and what it says."""
 
     def __init__(self, command: str, environment: Mapping[str, str], log: Path) -> None:
         self._log = log
@@ -29,6 +29,7 @@ class Sink:
             self.process = subprocess.Popen(
                 [Path(sys.executable).with_name("routee-sinks"), command],
                 env={**os.environ, **environment},
+                stdout=file,
                 stderr=file,
             )
 
@@ -39,6 +40,11 @@ class Sink:
     @property
     def messages(self) -> list[str]:
         return [str(line["message"]) for line in self.lines]
+
+    @property
+    def text(self) -> list[str]:
+        """Return the lines as they are: what is said to people."""
+        return self._log.read_text().splitlines()
 
     def said(self, text: str) -> bool:
         return any(text in message for message in self.messages)

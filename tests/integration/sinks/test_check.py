@@ -18,7 +18,7 @@ def test_it_says_that_everything_is_there(tables: ClickHouse, topics: Topics, ru
     del tables, topics
     check = running.start("check")
     assert check.process.wait(60) == 0
-    assert check.messages == ["everything is there"]
+    assert check.text == ["everything is there"]
 
 
 def test_it_says_every_problem_at_once(topics: Topics, running: Running, tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_it_says_every_problem_at_once(topics: Topics, running: Running, tmp_pat
         SINKS_FILES_ROOT=str(tmp_path / "file"),
     )
     assert check.process.wait(60) == 1
-    starts = [message.partition(" has ")[0].partition(",")[0] for message in check.messages]
+    starts = [message.partition(" has ")[0].partition(",")[0] for message in check.text]
     names = ("sms.status", "campaign.progress", "callbacks.rejected", "sinks.rejected")
     assert starts == [
         *[f"topic {topics.prefix}{name}" for name in names],
@@ -42,7 +42,7 @@ def test_it_says_every_problem_at_once(topics: Topics, running: Running, tmp_pat
 def test_a_kafka_that_is_not_there_is_one_line(running: Running) -> None:
     check = running.start("check", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", CLICKHOUSE_URL="http://127.0.0.1:1")
     assert check.process.wait(60) == 1
-    assert [message.partition(":")[0] for message in check.messages] == [
+    assert [message.partition(":")[0] for message in check.text] == [
         "Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS=127.0.0.1",
         "CLICKHOUSE_URL=http",
     ]

@@ -3,7 +3,9 @@ The numbered schema in the real engine.
 """
 
 import re
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -164,7 +166,10 @@ def test_for_a_cluster_every_table_that_keeps_rows_is_replicated(untouched: Clic
     [
         ({"clickhouse_password": "wrong"}, "CLICKHOUSE_PASSWORD.*AUTHENTICATION_FAILED"),
         ({"clickhouse_user": "nobody"}, "CLICKHOUSE_USER=nobody"),
-        ({"clickhouse_url": "http://127.0.0.1:1"}, "CLICKHOUSE_URL=http://127.0.0.1:1: ClickHouse does not answer"),
+        (
+            {"clickhouse_url": "http://127.0.0.1:1"},
+            "CLICKHOUSE_URL=http://127.0.0.1:1: ClickHouse does not answer there",
+        ),
         ({"clickhouse_database": "not_there"}, "CLICKHOUSE_DATABASE=not_there: .*routee-sinks schema"),
     ],
 )
@@ -174,3 +179,18 @@ def test_what_keeps_it_from_connecting_is_one_line(settings: SinksSettings, chan
         connect(SinksSettings(**{**known, "clickhouse_database": "default", **change}))
     assert "\n" not in str(error.value)
     assert settings.clickhouse_password.get_secret_value() not in str(error.value)
+
+
+@pytest.fixture
+def something_else() -> Iterator[str]:
+    """Give the address of a web server that is not ClickHouse: it knows no POST."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_an_address_of_something_else_is_told_from_one_where_nobody_answers(something_else: str) -> None:
+    line = f"CLICKHOUSE_URL={something_else}: something answers there, but not as ClickHouse does (HTTP status 501)"
+    with pytest.raises(ConnectError, match=re.escape(line)):
+        connect(SinksSettings(clickhouse_url=something_else))
