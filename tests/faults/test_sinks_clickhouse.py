@@ -70,10 +70,11 @@ def test_killed_at_random_moments_under_load_it_ends_with_the_latest_records(
         expect_latest(topics, views)
 
 
+@pytest.mark.timeout(240)
 def test_members_that_join_leave_and_die_under_load_lose_no_row(
     views: Database, topics: Topics, running: Running
 ) -> None:
-    with Load(topics, 60_000, per_second=500) as load:
+    with Load(topics, 300_000, per_second=500) as load:
         first = running.start("clickhouse", **SMALL_BATCHES)
         eventually(lambda: has_written(first), 60)
         second = running.start("clickhouse", **SMALL_BATCHES)

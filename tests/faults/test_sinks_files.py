@@ -136,7 +136,7 @@ def test_members_that_join_leave_and_die_under_load_lose_and_double_no_row(
     # Batches may grow here: a file is synced for each partition of a batch, and on a busy disk 50 rows at a time would
     # be slower than the load.
     settings = {**folder.settings, "SINKS_BATCH_BYTES": "10000000"}
-    with Load(topics, 60_000, per_second=500) as load:
+    with Load(topics, 300_000, per_second=500) as load:
         first = running.start("files", **settings)
         eventually(lambda: has_written(first), 60)
         second = running.start("files", **settings)
