@@ -23,8 +23,10 @@ _HERE = Path(__file__).parent
 _OFFLINE = (_HERE / "unit", _HERE / "project")
 _GUARD = NetworkGuard()
 
-hypothesis.settings.register_profile("local", deadline=None, max_examples=100)
-hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, database=None)
+# How long examples take says how busy the machine is, and nothing of what is tested.
+_PATIENT = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("local", _PATIENT, max_examples=100)
+hypothesis.settings.register_profile("ci", _PATIENT, max_examples=100, derandomize=True, database=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
