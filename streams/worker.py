@@ -5,12 +5,29 @@ It is the one module that acts when it is imported. `routee-streams worker` does
 two workers out of one folder, and serves health, metrics and answers.
 """
 
-from streams.app import build_app
-from streams.contract.settings import load_settings
+import sys
+
+from streams.app import StreamsApp, build_app
+from streams.contract.settings import SettingsError, load_settings
+from streams.errors import StreamsError
 from streams.process import USED_TOPICS, default_stages
 from streams.provision import verify
 from streams.settings import StreamsSettings
 
-_settings = load_settings(StreamsSettings)
-_ids = verify(_settings, USED_TOPICS)
-app = build_app(_settings, _settings.streams_data_dir / "worker-0", _ids, default_stages(_settings))
+
+def _app() -> StreamsApp:
+    settings = load_settings(StreamsSettings)
+    ids = verify(settings, USED_TOPICS)
+    return build_app(settings, settings.streams_data_dir / "worker-0", ids, default_stages(settings))
+
+
+def _app_or_exit() -> StreamsApp:
+    """Return the app, or end the program as `routee-streams` would: whoever imports this can do nothing else."""
+    try:
+        return _app()
+    except (SettingsError, StreamsError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a line for people
+        sys.exit(2 if isinstance(error, SettingsError) else 1)
+
+
+app = _app_or_exit()

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.state.fence import Writer, renewed
+from streams.state.turns import Turns
 
 KeyValue = tuple[bytes | None, bytes | None]
 
@@ -27,10 +29,15 @@ class BatchTooLargeError(Exception):
 
 
 class Batches:
-    """Writes through one aiokafka producer, which must have `acks=all` and `MAX_BATCH_BYTES`."""
+    """
+    Writes through one aiokafka producer, which must have `acks=all` and `MAX_BATCH_BYTES`.
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    Batches are built one after the other, in `turns`.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, turns: Turns | None = None) -> None:
         self._producer = producer
+        self._turns = turns or Turns()
 
     async def send(
         self, topic: str, partition: int, records: Iterable[KeyValue], writer: Writer | None = None
@@ -41,11 +48,11 @@ class Batches:
         With a writer, the broker refuses it (aiokafka.errors.ProducerFenced) when a newer writer has begun. Raises
         KafkaError when the broker does not acknowledge it, BatchTooLargeError before anything is sent.
         """
-        batch = self._producer.create_batch()
-        now = int(time.time() * 1000)
-        for key, value in records:
-            if batch.append(key=key, value=value, timestamp=now) is None:
-                raise BatchTooLargeError(f"{topic}[{partition}]: more than {MAX_BATCH_BYTES} bytes in one checkpoint")
+        async with self._turns.alone:
+            batch = self._built(records)
+            await self._turns.offer()
+        if batch is None:
+            raise BatchTooLargeError(f"{topic}[{partition}]: more than {MAX_BATCH_BYTES} bytes in one checkpoint")
         batch.close()
         if writer is not None:
             writer.stamp(batch, topic, partition)
@@ -56,6 +63,15 @@ class Batches:
         if writer is not None:
             writer.confirm(topic, partition, first)
         return first, first + last
+
+    def _built(self, records: Iterable[KeyValue]) -> BatchBuilder | None:
+        """Return a batch of all records, None when they do not fit in one."""
+        batch = self._producer.create_batch()
+        now = int(time.time() * 1000)
+        for key, value in records:
+            if batch.append(key=key, value=value, timestamp=now) is None:
+                return None
+        return batch
 
     async def renewed(self, writer: Writer) -> Writer:
         """Return the writer with the next epoch that takes over from one of which nothing is in flight."""

@@ -1,11 +1,13 @@
 """
 Flush = checkpoint: the one place where the order of writes is decided.
 
-    seal   what was taken in since the last flush is set aside; agents go on meanwhile
+    seal   what was taken in since the last flush is set aside, of one partition after the other
     (a)    outputs are acknowledged by the broker
     (b)    rows and source position of each partition are acknowledged, as one record batch
     (c)    the local store takes the same rows and the batch's offset, in one write
     (d)    only now may the source offsets be committed
+
+Agents go on meanwhile, and answers are given: what takes long is done in turns.
 
 A crash before (b) replays the records: the same rows and the same outputs come again. A crash after (b) finds their
 position in the changelog and leaves them out. Nothing skips a step: what fails ends the process.
@@ -26,6 +28,7 @@ from streams.state.batches import Batches, BatchTooLargeError, KeyValue, bundled
 from streams.state.fence import Writer
 from streams.state.partition import Checkpoint, Partition
 from streams.state.stores import Store
+from streams.state.turns import Turns
 
 RENEW_SECONDS: Final = 24 * 60 * 60.0
 """After this long an owner asks for the next epoch, so that the coordinator does not forget its id."""
@@ -123,6 +126,7 @@ class Checkpointer:
         check: Callable[[], None],
         on_step: OnStep = no_step,
         on_flush: OnFlush = no_flush,
+        turns: Turns | None = None,
     ) -> None:
         self.spec: Final = spec
         self.changelog: Final = changelog
@@ -133,6 +137,7 @@ class Checkpointer:
         self._check = check
         self._on_step = on_step
         self._on_flush = on_flush
+        self._turns = turns or Turns()
         self._lock = asyncio.Lock()
         self._running: set[asyncio.Future[None]] = set()
 
@@ -176,7 +181,7 @@ class Checkpointer:
             started = monotonic()
             try:
                 await self._renew(started)
-                checkpoints = self._seal(started)
+                checkpoints = await self._seal(started)
                 if checkpoints:
                     await self._write(checkpoints)
                     self._note(checkpoints, monotonic() - started)
@@ -197,9 +202,13 @@ class Checkpointer:
             if owned.writer.producer_id != former.producer_id:
                 die(Exit.FENCED, f"{self.changelog}[{number}] got another producer id, and is to be taken over anew")
 
-    def _seal(self, now: float) -> list[tuple[Owned, Checkpoint]]:
+    async def _seal(self, now: float) -> list[tuple[Owned, Checkpoint]]:
         due = [owned for owned in self.owned.values() if owned.partition.needs_flush(now)]
-        return [(owned, owned.partition.seal(now)) for owned in due]
+        checkpoints = []
+        for owned in due:
+            checkpoints.append((owned, owned.partition.seal(now)))
+            await self._turns.offer()
+        return checkpoints
 
     async def _write(self, checkpoints: list[tuple[Owned, Checkpoint]]) -> None:
         self._check()
@@ -210,6 +219,7 @@ class Checkpointer:
         self.step("changelog")
         for owned, checkpoint in checkpoints:  # (c)
             self.store.write(checkpoint.partition, checkpoint.rows, owned.changelog_end)
+            await self._turns.offer()
         self.step("store")
         for owned, checkpoint in checkpoints:  # (d)
             if checkpoint.position is not None:
@@ -225,11 +235,11 @@ class Checkpointer:
                     bundled(records) if topic in self.spec.bundled else records,
                     self.owned[partition].writer if topic in self.spec.exclusive else None,
                 )
-                for topic, partition, records in self._group(checkpoints)
+                for topic, partition, records in await self._group(checkpoints)
             )
         )
 
-    def _group(self, checkpoints: Iterable[Checkpoint]) -> Iterable[tuple[Topic, int, list[KeyValue]]]:
+    async def _group(self, checkpoints: Iterable[Checkpoint]) -> Iterable[tuple[Topic, int, list[KeyValue]]]:
         groups: dict[tuple[str, int], tuple[Topic, int, list[KeyValue]]] = {}
         partition_of = self._route.partition
         for checkpoint in checkpoints:
@@ -240,6 +250,7 @@ class Checkpointer:
                 if group is None:
                     group = groups[topic.suffix, partition] = (topic, partition, [])
                 group[2].append((key, value))
+            await self._turns.offer()
         return groups.values()
 
     async def _send_rows(self, owned: Owned, checkpoint: Checkpoint) -> None:

@@ -111,7 +111,7 @@ class RocksStore:
         raw: bytes | None = self._open[partition].get(key)
         return raw
 
-    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
         """Write rows and offset in one batch."""
         batch = WriteBatch(raw_mode=True)
         for key, value in rows.items():
@@ -119,8 +119,9 @@ class RocksStore:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(_OFFSET, b"%d" % offset)
-        batch.put(_WRITTEN_AT, b"%d" % self._clock())
+        if offset is not None:
+            batch.put(_OFFSET, b"%d" % offset)
+            batch.put(_WRITTEN_AT, b"%d" % self._clock())
         self._open[partition].write(batch, self._unlogged)
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -29,8 +29,13 @@ class Store(Protocol):
     def read(self, partition: int, key: bytes) -> bytes | None:
         """Return a row, None when there is none."""
 
-    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
-        """Write (None: delete) rows and the changelog offset that they reach to: all or nothing."""
+    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
+        """
+        Write (None: delete) rows and the changelog offset that they reach to: all or nothing.
+
+        Without an offset, the one before stays, and so does its age: whoever reads the changelog from there meets
+        these rows again.
+        """
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys begin with `prefix`, in no promised order."""
@@ -68,7 +73,7 @@ class MemoryStore:
         """Return a row, None when there is none."""
         return self._rows[partition].get(key)
 
-    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
         """Write rows and offset; nothing can come between, as nothing else runs meanwhile."""
         mine = self._rows[partition]
         for key, value in rows.items():
@@ -76,7 +81,8 @@ class MemoryStore:
                 mine.pop(key, None)
             else:
                 mine[key] = value
-        self._offsets[partition] = offset
+        if offset is not None:
+            self._offsets[partition] = offset
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys begin with `prefix`."""

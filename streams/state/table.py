@@ -21,6 +21,7 @@ from streams.state.checkpoint import Checkpointer, OnFlush, OnStep, Route, Spec,
 from streams.state.ownership import Ownership
 from streams.state.partition import Partition
 from streams.state.stores import Store
+from streams.state.turns import Turns
 
 if TYPE_CHECKING:
     from streams.state.commits import CheckpointedApp
@@ -61,15 +62,18 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         self._ownership = ownership
         self._flush_seconds = flush_seconds
         self._wake = asyncio.Event()
+        self._turns = Turns()
+        flushing = Turns()
         self.checkpointer: Final = Checkpointer(
             spec,
             changelog=changelog(spec.name).name(prefix),
             store=store,
-            batches=lambda: Batches(internals.kafka_producer(app)),
+            batches=lambda: Batches(internals.kafka_producer(app), flushing),
             route=route,
             check=ownership.check,
             on_step=on_step,
             on_flush=on_flush,
+            turns=flushing,
         )
 
     async def take_in(self, message: Message) -> None:
@@ -99,6 +103,8 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
             self._wake.set()
         if size > HARD_LIMIT_BYTES:
             await self.checkpointer.flush()
+        else:
+            await self._turns.offer()
 
     async def _check_contiguous(self, message: Message, partition: Partition) -> None:
         """Die unless the record is the one after the last that the rows contain."""

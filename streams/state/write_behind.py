@@ -4,6 +4,7 @@ The rows written last, in memory before a slower store: most of them are read an
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from streams.state.stores import Store
@@ -11,10 +12,13 @@ from streams.state.stores import Store
 _MIB: Final = 1 << 20
 BUDGET_BYTES: Final = 64 * _MIB
 _PARTITION_BYTES: Final = 8 * _MIB
-"""At most this much of one partition: everything else waits while it is handed over."""
+"""At most this much of one partition; half as much again while it is handed over."""
 
 _PARTITION_WRITES: Final = 30_000
 """At most so many records of its changelog: after a kill they are read again, however few rows they are."""
+
+_PIECE_ROWS: Final = 300
+"""Handed over at a time, besides as many as were just written: everything else waits meanwhile."""
 
 _ROW_OVERHEAD: Final = 200
 """About what a row takes besides its bytes: two objects, and an entry of a dictionary a third of which is empty."""
@@ -29,7 +33,7 @@ class _Recent:
     size: int = 0
     writes: int = 0
 
-    def add(self, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+    def add(self, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
         """Take over rows and their offset."""
         mine = self.rows
         for key, value in rows.items():
@@ -39,24 +43,50 @@ class _Recent:
                 self.size += len(key) + _ROW_OVERHEAD
             self.size += len(value or b"")
             mine[key] = value
-        self.offset = offset
+        if offset is not None:
+            self.offset = offset
         self.writes += len(rows)
+
+
+class _Leaving:
+    """What is being handed over, piece by piece; `rows` stay readable here until all of it is behind."""
+
+    def __init__(self, recent: _Recent) -> None:
+        self.rows: Final = recent.rows
+        self.offset: Final = recent.offset
+        self._left = iter(recent.rows.items())
+        self._count = len(recent.rows)
+
+    def next_piece(self, count: int) -> dict[bytes, bytes | None]:
+        """Return so many of the rows that are left."""
+        self._count -= count
+        return dict(islice(self._left, count))
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing is left."""
+        return self._count <= 0
 
 
 class WriteBehind:
     """
     Implements `Store` with another one behind it.
 
-    Rows are handed over in one write with the offset that they reach to: when those of a partition have become too
-    many, and when it is closed. After a kill the store behind is therefore older, and what it has fits together. All
-    partitions together hold about `budget_bytes` at most, as bytes: Python's garbage collector does not walk through
-    them.
+    When those of a partition have become too many, its rows are handed over: a piece with each further write, so that
+    no write takes long, and the offset that they reach to with the last piece. After a kill the store behind is
+    therefore older; some of its rows may be newer than its offset, never older, and whoever reads the changelog from
+    that offset on meets just these rows, or later ones, again. When a partition is closed, all that is left goes in
+    one write.
+
+    All partitions together hold about `budget_bytes`, at most half as much again, as bytes: Python's garbage
+    collector does not walk through them.
     """
 
     def __init__(self, store: Store, budget_bytes: int = BUDGET_BYTES) -> None:
         self._store = store
         self._budget_bytes = budget_bytes
         self._recent: dict[int, _Recent] = {}
+        self._leaving: dict[int, _Leaving] = {}
 
     def open(self, partition: int) -> None:
         """Open the partition of the store behind."""
@@ -73,25 +103,36 @@ class WriteBehind:
     def clear(self, partition: int) -> None:
         """Forget everything, here and behind."""
         self._recent[partition] = _Recent()
+        self._leaving.pop(partition, None)
         self._store.clear(partition)
 
     def offset(self, partition: int) -> int | None:
         """Return the changelog offset of the last write."""
-        recent = self._recent[partition]
-        return self._store.offset(partition) if recent.offset is None else recent.offset
+        for newest in (self._recent.get(partition), self._leaving.get(partition)):
+            if newest is not None and newest.offset is not None:
+                return newest.offset
+        return self._store.offset(partition)
 
     def read(self, partition: int, key: bytes) -> bytes | None:
         """Return a row, None when there is none."""
         rows = self._recent[partition].rows
-        return rows[key] if key in rows else self._store.read(partition, key)
+        if key in rows:
+            return rows[key]
+        if partition in self._leaving and key in (rows := self._leaving[partition].rows):
+            return rows[key]
+        return self._store.read(partition, key)
 
-    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
-        """Keep rows and offset, and hand over when that is too much."""
+    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
+        """Keep rows and offset; hand over a piece when they have become too many."""
         recent = self._recent[partition]
         recent.add(rows, offset)
+        if partition in self._leaving:
+            # More than was added: all of it has left before there is as much again.
+            self._hand_over_piece(partition, len(rows) + _PIECE_ROWS)
+            return
         room = min(_PARTITION_BYTES, self._budget_bytes // len(self._recent))
         if recent.size > room or recent.writes > _PARTITION_WRITES:
-            self._hand_over(partition)
+            self._begin_to_hand_over(partition)
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys begin with `prefix`; everything is handed over first."""
@@ -100,9 +141,27 @@ class WriteBehind:
 
     def estimate_rows(self) -> int:
         """Return about how many rows there are: one that is rewritten counts twice until it is handed over."""
-        return self._store.estimate_rows() + sum(len(recent.rows) for recent in self._recent.values())
+        waiting = [some.rows for layer in (self._recent, self._leaving) for some in layer.values()]
+        return self._store.estimate_rows() + sum(map(len, waiting))
+
+    def _begin_to_hand_over(self, partition: int) -> None:
+        # Rows of a store without an offset would have no age, and would never be too old to be believed.
+        if self._store.offset(partition) is None:
+            self._hand_over(partition)
+        else:
+            self._leaving[partition] = _Leaving(self._recent[partition])
+            self._recent[partition] = _Recent()
+
+    def _hand_over_piece(self, partition: int, count: int) -> None:
+        leaving = self._leaving[partition]
+        piece = leaving.next_piece(count)
+        self._store.write(partition, piece, leaving.offset if leaving.is_last else None)
+        if leaving.is_last:
+            del self._leaving[partition]
 
     def _hand_over(self, partition: int) -> None:
+        if partition in self._leaving:
+            self._hand_over_piece(partition, len(self._leaving[partition].rows))
         recent = self._recent[partition]
         if recent.offset is not None:
             self._store.write(partition, recent.rows, recent.offset)

@@ -75,19 +75,24 @@ def envelope_of(bodies: list[bytes], received_at: str) -> bytes:
     return f'{{"received_at":"{received_at}","callbacks":['.encode() + b",".join(bodies) + b"]}"
 
 
+def envelopes(callbacks: Iterator[Body], per_envelope: int) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield callbacks as they share records, with their partition; the last ones of a partition may be fewer."""
+    waiting: dict[int, list[bytes]] = {}
+    for partition, one in callbacks:
+        bodies = waiting.setdefault(partition, [])
+        bodies.append(one)
+        if len(bodies) == per_envelope:
+            yield partition, waiting.pop(partition)
+    yield from waiting.items()
+
+
 def fill(bootstrap_servers: str, prefix: str, callbacks: Iterator[Body], per_envelope: int) -> int:
     """Write callbacks to the raw topic, so many per record, each record of one partition; return how many."""
     producer = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=20, batch_size=500_000)
     topic, received_at = CALLBACKS_RAW.name(prefix), format_time(datetime.now(UTC))
-    waiting: dict[int, list[bytes]] = {}
     count = 0
-    for partition, one in callbacks:
-        count += 1
-        bodies = waiting.setdefault(partition, [])
-        bodies.append(one)
-        if len(bodies) == per_envelope:
-            producer.send(topic, envelope_of(waiting.pop(partition), received_at), partition=partition)
-    for partition, bodies in waiting.items():
+    for partition, bodies in envelopes(callbacks, per_envelope):
+        count += len(bodies)
         producer.send(topic, envelope_of(bodies, received_at), partition=partition)
     producer.flush()
     producer.close()

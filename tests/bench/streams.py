@@ -3,8 +3,9 @@ What streams costs: one worker on one core, Kafka and the clock on the other.
 
 `python -m tests.bench.streams --help`. Parts: `cost` (envelopes of 1, 10 and 50, both stores, beside stock Faust),
 `skew` (half of all SMS in one campaign), `growth` (cost while the state grows), `recovery` (a worker starts with many
-rows, beside stock Faust), `latency` (from a callback in Kafka to the progress that contains it), `rebalance` (how long
-progress stands still while workers join, leave and die).
+rows, beside stock Faust), `latency` (from a callback in Kafka to the progress that contains it), `answers` (how long
+workers take to answer over HTTP meanwhile), `rebalance` (how long progress stands still while workers join, leave and
+die).
 
 The processor's speed is not ours alone: each table ends with a yardstick, the time of a fixed piece of Python work
 before and after. Figures of runs with different yardsticks do not compare, their ratios to stock Faust do.
@@ -31,7 +32,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
 from sandbox.process import Process
-from tests.bench import callbacks, freshness, measuring, standstill, stock_faust
+from tests.bench import answers, callbacks, freshness, measuring, standstill, stock_faust
 from tests.bench.callbacks import PARTITIONS
 from tests.bench.measuring import Figures, say
 
@@ -39,6 +40,10 @@ _DEADLINE_S: Final = 600.0
 _EVERY_S: Final = 0.25
 _CALM_S: Final = 3.0
 """Between two changes of the workers."""
+
+_ANSWERS_S: Final = 20.0
+_BACKLOG: Final = 800_000
+"""Callbacks that workers have for longer than that."""
 
 _STOCK_SHARE: Final = 8
 """Stock Faust gets an eighth of the callbacks: it needs as long for them as streams for all."""
@@ -178,7 +183,7 @@ class Job:
 
     def accepted(self) -> int:
         """Return how many callbacks were taken in."""
-        return int(measuring.metric(f"http://127.0.0.1:{self._port}/metrics", "routee_streams_accepted_total"))
+        return accepted(self._port)
 
     def is_ready(self) -> bool:
         """Tell whether the worker has taken over all partitions."""
@@ -208,6 +213,11 @@ class Job:
 
         process.wait_until(is_done, _DEADLINE_S)
         return samples
+
+
+def accepted(port: int) -> int:
+    """Return how many callbacks a worker has taken in."""
+    return int(measuring.metric(f"http://127.0.0.1:{port}/metrics", "routee_streams_accepted_total"))
 
 
 def owned(port: int) -> int:
@@ -312,6 +322,33 @@ def latency(bench: Bench, given: argparse.Namespace) -> None:
     say(f"p50 {middle:.0f} ms, p99 {most:.0f} ms, longest {longest:.0f} ms")
 
 
+def live_answers(bench: Bench, _: argparse.Namespace) -> None:
+    """Show how long an SMS, a message and a campaign take to be answered while callbacks flow."""
+    say(answers.HEADING)
+    for workers in (1, 2):
+        for rate, per_envelope in ((2_000, 5), (10_000, 10), (None, 50)):
+            job = bench.job(STREAMS_WEB_HOST="127.0.0.1")
+            callbacks.fill(bench.servers, job.prefix, answers.known(), 50)
+            name = f"{workers} worker{'s' * (workers - 1)}, {rate or 'as many as it can'}/s"
+            for row in answers.rows(name, _answer_times(job, workers, rate, per_envelope)):
+                say(row)
+
+
+def _answer_times(job: Job, workers: int, rate: int | None, per_envelope: int) -> dict[str, list[float]]:
+    if rate is None:
+        # The backlog is written before the workers start: whoever writes it shares the core of the client.
+        callbacks.fill(job.servers, job.prefix, callbacks.lives(_BACKLOG), per_envelope)
+    with Team(job, workers) as team:
+        team.wait_until_taken_in(answers.KNOWN)
+        if rate is None:
+            times = answers.ask(team.ports, _ANSWERS_S)
+            if team.accepted() >= _BACKLOG:
+                raise RuntimeError("the backlog ended before the questions")
+            return times
+        with answers.Flow(job.servers, job.prefix, rate, per_envelope, _ANSWERS_S + _CALM_S):
+            return answers.ask(team.ports, _ANSWERS_S)
+
+
 def rebalance(bench: Bench, _: argparse.Namespace) -> None:
     """Show for how long progress stands still at most while workers come and go under load."""
     say(f"{standstill.RATE:,} callbacks/s, two workers, STREAMS_PROGRESS_MS=100; the longest time without progress:")
@@ -329,14 +366,15 @@ def rebalance(bench: Bench, _: argparse.Namespace) -> None:
 
 
 class Team:
-    """Two workers of one group, and those that come and go; all are stopped at the end of the block."""
+    """Workers of one group, two at first, and those that come and go; all are stopped at the end of the block."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, workers: int = 2) -> None:
         self._job = job
+        self._workers = workers
         self._running: dict[int, Process] = {}
 
     def __enter__(self) -> Self:
-        for _ in range(2):
+        for _ in range(self._workers):
             self.join()
         self.wait_until_settled()
         return self
@@ -364,10 +402,26 @@ class Team:
         self._running.pop(port).kill()
         self.join(port)
 
+    @property
+    def ports(self) -> list[int]:
+        """Return where the workers answer."""
+        return [*self._running]
+
+    def accepted(self) -> int:
+        """Return how many callbacks the workers have taken in."""
+        return sum(accepted(port) for port in self._running)
+
+    def wait_until_taken_in(self, count: int) -> None:
+        """Return when so many callbacks are taken in."""
+        self._newest.wait_until(lambda: self.accepted() >= count, _DEADLINE_S)
+
     def wait_until_settled(self) -> None:
         """Return when every worker has partitions, and all partitions a worker."""
-        newest = self._running[next(reversed(self._running))]
-        newest.wait_until(self._is_settled, _DEADLINE_S)
+        self._newest.wait_until(self._is_settled, _DEADLINE_S)
+
+    @property
+    def _newest(self) -> Process:
+        return self._running[next(reversed(self._running))]
 
     def _is_settled(self) -> bool:
         shares = [owned(port) for port in self._running]
@@ -380,6 +434,7 @@ PARTS: Final[dict[str, Callable[[Bench, argparse.Namespace], None]]] = {
     "growth": growth,
     "recovery": recovery,
     "latency": latency,
+    "answers": live_answers,
     "rebalance": rebalance,
 }
 

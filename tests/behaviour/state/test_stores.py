@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,12 @@ def test_a_write_without_rows_moves_the_offset(store: Store) -> None:
     store.write(0, {b"a": b"1"}, 1)
     store.write(0, {}, 9)
     assert (store.read(0, b"a"), store.offset(0)) == (b"1", 9)
+
+
+def test_rows_without_an_offset_leave_it_as_it_was(store: Store) -> None:
+    store.write(0, {b"a": b"1"}, 7)
+    store.write(0, {b"a": b"2"}, None)
+    assert (store.read(0, b"a"), store.offset(0)) == (b"2", 7)
 
 
 def test_partitions_do_not_see_each_other(store: Store) -> None:
@@ -133,6 +139,17 @@ class TestRocksStore:
         assert (third.read(0, b"a"), third.offset(0)) == (None, None)
         third.close(0)
 
+    def test_rows_without_an_offset_do_not_make_the_others_younger(self, tmp_path: Path) -> None:
+        first = self.reopened(tmp_path, clock=lambda: 1000.0)
+        first.write(0, {b"a": b"1"}, 7)
+        first.close(0)
+        second = self.reopened(tmp_path, clock=lambda: 1000.0 + MAX_AGE_SECONDS)
+        second.write(0, {b"b": b"1"}, None)
+        second.close(0)
+        third = self.reopened(tmp_path, clock=lambda: 1001.0 + MAX_AGE_SECONDS)
+        assert (third.read(0, b"b"), third.offset(0)) == (None, None)
+        third.close(0)
+
     def test_a_folder_that_two_stores_want_is_refused(self, tmp_path: Path) -> None:
         first = self.reopened(tmp_path)
         with pytest.raises(Exception, match=r"lock|LOCK"):
@@ -201,6 +218,44 @@ class TestWriteBehind:
             store.write(0, {b"a": b"%d" % offset}, offset)
         assert (behind.offset(0) or 0) > 1_000
 
+    def test_no_write_hands_over_many_rows_at_once(
+        self, store: WriteBehind, behind: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Everything else of the worker waits for it; what is on its way is read where it is."""
+        behind.write(0, {}, 0)
+        pieces: list[tuple[int, int | None]] = []
+        write = behind.write
+
+        def noted(partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
+            pieces.append((len(rows), offset))
+            write(partition, rows, offset)
+
+        monkeypatch.setattr(behind, "write", noted)
+        for offset in range(1, 3000):
+            store.write(0, {b"%d" % offset: b"x", b"last": b"%d" % offset, b"%d" % (offset - 1): None}, offset)
+            assert store.read(0, b"last") == b"%d" % offset
+            assert store.read(0, b"%d" % (offset - 1)) is None
+            assert store.offset(0) == offset
+        assert len(pieces) > 5
+        assert max(count for count, _ in pieces) <= 303
+        assert [offset is None for _, offset in pieces].count(False) > 2
+        assert dict(store.scan(0, b"")) == {b"2999": b"x", b"last": b"2999"}
+
+    def test_an_offset_is_behind_only_with_all_rows_up_to_it(self, store: WriteBehind, behind: MemoryStore) -> None:
+        behind.write(0, {}, -1)
+        for offset in range(5000):
+            store.write(0, {b"%05d" % offset: b""}, offset)
+            reached = behind.offset(0) or -1
+            assert all(behind.read(0, b"%05d" % row) is not None for row in range(max(0, reached - 500), reached + 1))
+        assert reached > 1000
+
+    def test_clearing_lets_go_of_what_is_on_its_way(self, store: WriteBehind, behind: MemoryStore) -> None:
+        behind.write(0, {}, 0)
+        store.write(0, self.rows(0, 1000), 1)
+        assert behind.estimate_rows() == 0
+        store.clear(0)
+        assert (store.read(0, b"1"), store.offset(0)) == (None, None)
+
     def test_closing_hands_over(self, store: WriteBehind, behind: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(behind, "close", lambda _: None)
         store.write(0, {b"a": b"1"}, 7)
@@ -222,7 +277,7 @@ from streams.state.write_behind import WriteBehind
 store = WriteBehind(RocksStore(Path(sys.argv[1]), RocksMemory(write_buffer_bytes=1 << 20)), 200_000)
 for partition in (0, 1):
     store.open(partition)
-for offset in range(3000):
+for offset in range(12000):
     for partition in (0, 1):
         row = b"%d " % offset + os.urandom(500)
         store.write(partition, {b"k%d" % offset: row, b"last": row, b"k%d" % (offset - 1): None}, offset)
@@ -230,8 +285,8 @@ os._exit(9)
 """
 
 
-def test_after_a_kill_rows_and_offset_are_of_one_moment(tmp_path: Path) -> None:
-    """Older than what was written, as the changelog is the only log; never the rows of one flush beside another's."""
+def test_after_a_kill_the_changelog_from_the_offset_on_makes_all_rows_right(tmp_path: Path) -> None:
+    """The store is older than what was written, as the changelog is the only log, and no row is older than that."""
     died = subprocess.run([sys.executable, "-c", _WRITE_AND_DIE, str(tmp_path)], check=False, timeout=60)
     assert died.returncode == 9
     store = RocksStore(tmp_path, RocksMemory())
@@ -239,7 +294,10 @@ def test_after_a_kill_rows_and_offset_are_of_one_moment(tmp_path: Path) -> None:
         store.open(partition)
         offset = store.offset(partition)
         assert offset is not None
-        assert 0 < offset < 3000
-        assert int((store.read(partition, b"last") or b"").split()[0]) == offset
-        assert [key for key, _ in store.scan(partition, b"k")] == [b"k%d" % offset]
+        assert 0 < offset < 12_000
+        assert int((store.read(partition, b"last") or b"").split()[0]) >= offset
+        for missed in range(offset + 1, 12_000):
+            store.write(partition, {b"k%d" % missed: b"", b"last": b"%d" % missed, b"k%d" % (missed - 1): None}, missed)
+        assert store.read(partition, b"last") == b"11999"
+        assert [key for key, _ in store.scan(partition, b"k")] == [b"k11999"]
         store.close(partition)

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaTimeoutError, ProducerFenced
 from streams.contract.topics import CALLBACKS_RAW, CAMPAIGN_PARTIALS, SMS_STATUS, Topic
 from streams.domain.stage import GENERATION_KEY, Output
 from streams.errors import Exit
-from streams.state import checkpoint
+from streams.state import checkpoint, turns
 from streams.state.checkpoint import RENEW_SECONDS, Checkpointer, Owned, Route, Spec
 from streams.state.control import POSITION, SOURCE
 from streams.state.fence import Writer
@@ -114,6 +114,21 @@ def died(monkeypatch: pytest.MonkeyPatch) -> list[Exit]:
 
     monkeypatch.setattr(checkpoint, "die", die)
     return codes
+
+
+async def test_others_have_a_turn_between_the_rows_of_two_partitions(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(bench.store, "write", lambda *_: bench.events.append("write"))
+    bench.take_in(0, 0, "a")
+    bench.take_in(1, 0, "b")
+    flush = asyncio.ensure_future(bench.table.flush())
+    while not flush.done():
+        bench.events.append("others")
+        await asyncio.sleep(0)
+    first, second = (at for at, event in enumerate(bench.events) if event == "write")
+    assert "others" in bench.events[first:second]
 
 
 async def test_outputs_go_before_rows_and_rows_before_the_store(bench: Bench) -> None:
