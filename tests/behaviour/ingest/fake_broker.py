@@ -29,15 +29,16 @@ class FakeBroker:
     The leader of all partitions of one topic; it acknowledges after `ack_s` seconds.
 
     A partition in `stuck` has a replica that does not follow: as with a real broker, the whole answer waits for it, no
-    longer than the request says, and tells a timeout of that partition. Connections of a number in `silent` stay and
-    are never answered again; the first one has number 1. `topic_error` is what it says of its topic, 0 for nothing;
-    `advertised` the port that clients are sent to; `knows_brokers` whether it knows any.
+    longer than the request says, and tells a timeout of that partition; `held_up` counts the other partitions whose
+    answer waited for it. Connections of a number in `silent` stay and are never answered again; the first one has
+    number 1. `topic_error` is what it says of its topic, 0 for nothing; `advertised` the port that clients are sent to;
+    `knows_brokers` whether it knows any.
     """
 
     def __init__(self, partitions: int, ack_s: float, resets: Callable[[], bool]) -> None:
         self.port = 0
         self.ack_s = ack_s
-        self.connections = self.most_connections = self.made = self.waiting = 0
+        self.connections = self.most_connections = self.made = self.waiting = self.held_up = 0
         self.silent: set[int] = set()
         self.stuck: set[int] = set()
         self.topic_error = 0
@@ -88,6 +89,8 @@ class FakeBroker:
     async def _produce(self, request: Any) -> Any:  # noqa: ANN401 - as above
         self.waiting += 1
         numbers = {partition for _, partitions in request.topics for partition, _ in partitions}
+        if numbers & self.stuck:
+            self.held_up += len(numbers - self.stuck)
         await asyncio.sleep(request.timeout / 1000 if numbers & self.stuck else self.ack_s)
         self.waiting -= 1
         answers = [
