@@ -3,7 +3,8 @@ Forgetting messages: bounded state, with a bounded piece of work per envelope.
 
 Stream time is the latest moment that two clocks agree to have passed: Routee's, in the date of a status, and ours, in
 the time of receipt. So neither a forged date nor an ingest whose clock is days ahead makes everything be forgotten.
-Callbacks without a date move it too, by an hour at most: then one with a date has to come.
+Callbacks without a date move it too, by an hour at most: then one with a date has to come. Before the first date our
+clock alone makes a makeshift time, by which messages are forgotten and none is refused; it counts no more from then on.
 
 Stream time is cut into buckets of ten minutes. Each message is listed in one bucket: first that of its first
 callback. When a bucket is due, each message in it is forgotten, or listed again in the bucket of its last callback
@@ -12,21 +13,27 @@ in its life. One that is not final is listed once more, for PATIENCE times as lo
 and would be taken for that of a new message.
 
 A bucket is a row [number of full chunks, keys of the open chunk]; each full chunk is a row of its own, so that the
-rows that change stay small whatever the traffic.
+rows that change stay small whatever the traffic. Where stream time leaps further than any message is remembered, the
+buckets between are empty, and are passed over as one.
 """
 
 from collections.abc import Iterable
 from typing import Final
 
+from streams.domain.dates import NO_DATE
 from streams.domain.message import Message, find_message, sms_index_key
 from streams.domain.stage import Rows
 from streams.domain.statuses import is_final
+from streams.domain.tally import Tally
 
 BUCKET_MS: Final = 600_000
 CHUNK_KEYS: Final = 100
 
 PATIENCE: Final = 4
 """A message that is not final is kept for this many times the retention."""
+
+_LEAPS_KEY: Final = b"l:"
+"""A list of [first empty bucket, the bucket after them]."""
 
 _UNDATED_STEP_MS: Final = 3_600_000
 
@@ -41,6 +48,19 @@ def advanced(clock: int, date: int, received: int) -> int:
     if date:
         return max(clock, date)
     return max(clock, received) if not clock or received <= clock + _UNDATED_STEP_MS else clock
+
+
+def stream_time(tally: Tally) -> int:
+    """Return stream time, or what stands for it; 0 before the first record."""
+    return tally["clock"] or tally.get("makeshift", 0)
+
+
+def receive(tally: Tally, received: int) -> None:
+    """Let time pass with a record received at this time (ms)."""
+    if tally["clock"]:
+        tally["clock"] = advanced(tally["clock"], NO_DATE, received)
+    else:
+        tally["makeshift"] = advanced(stream_time(tally), NO_DATE, received)
 
 
 def bucket_of(moment: int) -> int:
@@ -64,6 +84,20 @@ def list_keys(rows: Rows, bucket: int, keys: Iterable[str]) -> None:
     rows.put(_bucket_key(bucket), [chunks, opened])
 
 
+def note_leap(rows: Rows, before: int, clock: int, retention: int) -> None:
+    """Note that stream time went from one moment to another (all in ms), if there are buckets between to pass over."""
+    # A message is listed in the bucket of its last callback, or so much later.
+    first = bucket_of(before + PATIENCE * retention) + 1
+    if before and first < bucket_of(clock):
+        rows.put(_LEAPS_KEY, [*(rows.get(_LEAPS_KEY) or []), [first, bucket_of(clock)]])
+
+
+def _after(rows: Rows, bucket: int) -> int:
+    """Return the next bucket that may have keys."""
+    leaps = rows.get(_LEAPS_KEY) or []
+    return next((end for first, end in leaps if first <= bucket + 1 < end), bucket + 1)
+
+
 def forget_due(rows: Rows, oldest: int, clock: int, retention: int, budget: int) -> int:
     """
     Handle about `budget` keys and empty buckets that are due, beginning with `oldest`; return the new oldest.
@@ -73,7 +107,7 @@ def forget_due(rows: Rows, oldest: int, clock: int, retention: int, budget: int)
     while budget > 0 and is_due(oldest, clock, retention):
         keys = _take_chunk(rows, oldest)
         if keys is None:
-            oldest += 1
+            oldest = _after(rows, oldest)
             budget -= 1
             continue
         budget -= len(keys)

@@ -16,9 +16,8 @@ from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
 from streams.domain.callback import Callback, callback_of, read_callback
 from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, no_counts
-from streams.domain.dates import NO_DATE
 from streams.domain.envelope import Opened, open_envelope
-from streams.domain.expiry import advanced, bucket_of, forget_due, list_keys
+from streams.domain.expiry import advanced, bucket_of, forget_due, list_keys, note_leap, receive, stream_time
 from streams.domain.lifecycle import sms_record
 from streams.domain.message import (
     Contribution,
@@ -94,7 +93,7 @@ class _Intake:
         opened = open_envelope(value)
         if isinstance(opened, Refusal):
             self._tally["accepted"] += 1
-            self._received = self._tally["clock"]
+            self._received = stream_time(self._tally)
             self._reject(opened, value, 0)
         else:
             self._take_callbacks(opened)
@@ -105,6 +104,7 @@ class _Intake:
     def _take_callbacks(self, opened: Opened) -> None:
         tally, self._received = self._tally, opened.received
         tally["accepted"] += len(opened.bodies)
+        before = stream_time(tally)
         verdicts = tally["verdicts"]
         for index, body in enumerate(opened.bodies):
             outcome = self._take_guarded(index, body)
@@ -113,7 +113,8 @@ class _Intake:
             else:
                 count(verdicts, outcome)
         # Last: a date among the callbacks is the better witness.
-        tally["clock"] = advanced(tally["clock"], NO_DATE, opened.received)
+        receive(tally, opened.received)
+        note_leap(self._rows, before, stream_time(tally), self._policy.retention_ms)
         self._expire(len(opened.bodies))
 
     def _take_guarded(self, index: int, body: Raw) -> Any:  # noqa: ANN401 - str | Refusal, told apart by the caller
@@ -169,7 +170,8 @@ class _Intake:
             return callback
         key = message_key(callback.message_id)
         before = find_message(self._rows, key)
-        self._tally["clock"] = advanced(self._tally["clock"], callback.date, self._received)
+        if callback.date:
+            self._tally["clock"] = advanced(self._tally["clock"], callback.date, self._received)
         if before is None and self._is_expired(callback):
             hours = self._policy.retention_hours
             return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
@@ -209,7 +211,7 @@ class _Intake:
         return bool(callback.date) and callback.date + self._policy.retention_ms < self._tally["clock"]
 
     def _touched(self, message: Message | None, callback: Callback) -> Message:
-        bucket = bucket_of(self._tally["clock"])
+        bucket = bucket_of(self._tally["clock"] or stream_time(self._tally) or self._received)
         if message is None:
             return Message(callback.message_id, bucket, [])
         return message if message.touched == bucket else Message(message.message_id, bucket, message.parts)
@@ -247,9 +249,10 @@ class _Intake:
         self.outputs.append(rejection(refusal, body, self._received, place))
 
     def _expire(self, callbacks: int) -> None:
-        tally, retention = self._tally, self._policy.retention_ms
+        tally, clock = self._tally, stream_time(self._tally)
         if self._new_keys:
-            list_keys(self._rows, bucket_of(tally["clock"]), self._new_keys)
+            list_keys(self._rows, bucket_of(clock), self._new_keys)
         budget = _EXPIRY_PER_CALLBACK * callbacks + _EXPIRY_PER_ENVELOPE
-        oldest = tally["oldest"] or bucket_of(tally["clock"])
-        tally["oldest"] = forget_due(self._rows, oldest, tally["clock"], retention, budget)
+        # The first date may lie before what stood for time until then.
+        oldest = min(tally["oldest"] or bucket_of(clock), bucket_of(clock))
+        tally["oldest"] = forget_due(self._rows, oldest, clock, self._policy.retention_ms, budget)

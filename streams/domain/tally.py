@@ -5,7 +5,7 @@ It is written with the rows it speaks of, so its totals are exact through crashe
 accepted = applied + duplicate + stale + conflict + report + rejected.
 """
 
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 from streams.domain.stage import Rows
 
@@ -16,7 +16,9 @@ class Tally(TypedDict):
     """What became of the callbacks of one partition, from the first record on."""
 
     clock: int
-    """Stream time, in ms; see `expiry`. Nothing is forgotten by any other clock."""
+    """Stream time, in ms; see `expiry`. 0 until the first date."""
+    makeshift: NotRequired[int]
+    """What stands for it until then."""
     oldest: int
     """The first bucket of the expiry index that may still have keys."""
     accepted: int

@@ -8,7 +8,7 @@ import pytest
 
 from streams.contract.codec import format_time_ms
 from streams.domain.dates import NO_DATE, read_date
-from streams.domain.expiry import CHUNK_KEYS, advanced
+from streams.domain.expiry import BUCKET_MS, CHUNK_KEYS, advanced, stream_time
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from tests.builders import campaign_report, envelope, sms_callback
@@ -130,8 +130,9 @@ def test_time_that_goes_back_forgets_nothing_and_time_without_traffic_forgets_no
 
 def test_a_date_in_the_future_does_not_move_stream_time() -> None:
     pipeline = Pipeline()
-    pipeline.send(sms_callback(at="2099-01-01T00:00:00Z"), received_at=at(0))
-    assert pipeline.tally()["clock"] == START
+    pipeline.send(sms_callback(at=at(0)), received_at=at(0))
+    pipeline.send(sms_callback(at="2099-01-01T00:00:00Z"), received_at=at(1))
+    assert pipeline.tally()["clock"] == START + 1
 
 
 def test_an_ingest_whose_clock_is_days_ahead_makes_nothing_be_forgotten() -> None:
@@ -168,8 +169,39 @@ def test_callbacks_without_dates_move_stream_time_hour_by_hour() -> None:
     pipeline = Pipeline(Policy(retention_hours=48))
     for hour in range(100):
         pipeline.send(sms_callback(at=None, message_id=f"m{hour}", sms_id="s"), received_at=at(hour * HOUR))
-    assert pipeline.tally()["clock"] == START + 99 * HOUR
+    assert stream_time(pipeline.tally()) == START + 99 * HOUR
     assert len(pipeline.sms_rows[0].with_prefix(b"m:")) < 52
+
+
+def remembered(pipeline: Pipeline) -> set[str]:
+    """Return the messages that have a row; those that let time pass are one."""
+    ids = (key.removeprefix(b"m:").decode() for key in pipeline.sms_rows[0].with_prefix(b"m:"))
+    return {"other" if message.startswith("other") else message for message in ids}
+
+
+def test_a_first_callback_without_a_date_from_a_clock_days_ahead_refuses_and_forgets_nothing() -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    pipeline.send(sms_callback("Sent", None, message_id="n", sms_id="n"), received_at=at(30 * DAY))
+    pipeline.send(sms_callback("Sent", at(0)), received_at=at(0))
+    assert stream_time(pipeline.tally()) == START
+    (record,) = pipeline.send(sms_callback("Delivered", at(DAY)), received_at=at(DAY))
+    assert record["revision"] == 2
+    assert pipeline.tally()["rejected"] == {}
+    passing(pipeline, 10 * DAY, since=DAY)
+    assert remembered(pipeline) == {"n", "other"}, "time goes on from the first date"
+
+
+def test_a_first_date_long_ago_is_passed_over_at_once() -> None:
+    """2.9 million empty buckets lie between, and each callback pays for two."""
+    pipeline = Pipeline(Policy(retention_hours=48))
+    ancient = sms_callback("Delivered", "1971-01-01T00:00:00Z", message_id="old", sms_id="old")
+    pipeline.send(ancient, received_at=at(0))
+    pipeline.send(sms_callback("Sent", at(0), message_id="new", sms_id="new"), received_at=at(0))
+    passing(pipeline, 12 * HOUR)
+    assert remembered(pipeline) == {"new", "other"}
+    passing(pipeline, 200 * HOUR, since=12 * HOUR)
+    assert remembered(pipeline) == {"other"}
+    assert START + 200 * HOUR - pipeline.tally()["oldest"] * BUCKET_MS <= 49 * HOUR
 
 
 def _simulate(rows: MemoryRows, per_step: int, days: int) -> list[int]:
