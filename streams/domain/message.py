@@ -7,8 +7,21 @@ from typing import Final
 import msgspec
 
 from streams.contract.records import Reason
-from streams.domain.callback import CAMPAIGN, CAMPAIGN_NAME, PART, PARTS, PRICE, SMS_ID, Callback
+from streams.domain.callback import (
+    CAMPAIGN,
+    CAMPAIGN_NAME,
+    MESSAGE,
+    PART,
+    PARTS,
+    PRICE,
+    RECIPIENT,
+    SMS_ID,
+    Callback,
+    Details,
+)
 from streams.domain.lifecycle import APPLIED, Joined, Sms, begin, join
+from streams.domain.policy import Policy
+from streams.domain.privacy import kept_recipient
 from streams.domain.refusal import Refusal
 from streams.domain.stage import Rows
 from streams.domain.statuses import SENT, FinalsRule, changes_of_mind, rolled_up
@@ -87,6 +100,21 @@ def expected_parts(parts: list[Sms]) -> int:
     """
     said = [sms.details[PARTS] or 1 for sms in parts if sms.details[SMS_ID] or sms.details[PART]]
     return max(len(parts), *said) if said else len(parts)
+
+
+def withheld(message: Message, policy: Policy) -> Message:
+    """Return the message without what the policy withholds: it may have been taken in under another one."""
+    parts = [msgspec.structs.replace(sms, details=_withheld(sms.details, policy)) for sms in message.parts]
+    return message if parts == message.parts else Message(message.message_id, message.touched, parts)
+
+
+def _withheld(details: Details, policy: Policy) -> Details:
+    details = [*details]
+    if details[RECIPIENT] is not None:
+        details[RECIPIENT] = kept_recipient(details[RECIPIENT], policy)
+    if policy.message_text == "drop":
+        details[MESSAGE] = None
+    return details
 
 
 def take(

@@ -25,6 +25,11 @@ class Policy:
             raise ValueError("recipient=hmac needs hmac_key")
 
     @property
+    def withholds(self) -> bool:
+        """Tell whether anything of a person's data is not kept as it comes."""
+        return self.recipient != "keep" or self.message_text == "drop"
+
+    @property
     def retention_ms(self) -> int:
         """Return how long a message is remembered after its last callback."""
         return self.retention_hours * 3_600_000

@@ -5,11 +5,14 @@ A rejected body is the one exception: it stays whole, because it is the evidence
 """
 
 import hmac
+import re
 from typing import Final
 
 from streams.domain.policy import Policy
 
 _SHOWN_DIGITS: Final = 3
+_MASK: Final = "***"
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
 _SHORTEST_SHOWN: Final = 7  # of a shorter number the last three digits would tell too much
 
 
@@ -23,11 +26,18 @@ def shown_recipient(number: str, policy: Policy) -> str | None:
         case "keep":
             return number
         case "mask":
-            return "***" + (number[-_SHOWN_DIGITS:] if len(number) >= _SHORTEST_SHOWN else "")
+            return _MASK + (number[-_SHOWN_DIGITS:] if len(number) >= _SHORTEST_SHOWN else "")
         case "hmac":
             return hmac.digest(policy.hmac_key.encode(), number.encode(), "sha256").hex()
         case "drop":
             return None
+
+
+def kept_recipient(kept: str, policy: Policy) -> str | None:
+    """Return a recipient of a row as the policy lets it be seen now; one that was withheld already stays as it is."""
+    if policy.recipient != "drop" and (kept.startswith(_MASK) or _DIGEST.fullmatch(kept)):
+        return kept
+    return shown_recipient(kept, policy)
 
 
 def holds_one_time_code(service: str | None) -> bool:

@@ -27,6 +27,7 @@ from streams.domain.message import (
     message_key,
     sms_index_key,
     take,
+    withheld,
 )
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
@@ -78,6 +79,7 @@ class _Intake:
 
     def __init__(self, policy: Policy, rows: Rows, partition: int, offset: int) -> None:
         self._policy = policy
+        self._withholds = policy.withholds
         self._rows = rows
         self._partition = partition
         self._offset = offset
@@ -169,7 +171,9 @@ class _Intake:
         if isinstance(callback, Refusal):
             return callback
         key = message_key(callback.message_id)
-        before = find_message(self._rows, key)
+        before = found = find_message(self._rows, key)
+        if found is not None and self._withholds:
+            before = withheld(found, self._policy)
         if callback.date:
             self._tally["clock"] = advanced(self._tally["clock"], callback.date, self._received)
         if before is None and self._is_expired(callback):
@@ -186,14 +190,13 @@ class _Intake:
             # Nothing above changes anything and nothing below can fail: a bug leaves out a callback as a whole.
             self._move(*moved)
             self.outputs.append(Output(SMS_STATUS, sms.key.encode(), value))
-        if after is not before:
+        if after is not found:
             self._rows.put(key, after)
         if before is None:
             self._new_keys.append(key.decode())
         if before is None or len(after.parts) > len(before.parts):
             self._index(after.message_id, sms.key)
-        if callback.notes:
-            self._note(callback.notes)
+        self._note(callback.notes)
         return verdict
 
     def _index(self, message_id: str, sms_key: str) -> None:

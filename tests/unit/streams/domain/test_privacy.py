@@ -1,11 +1,13 @@
 import hashlib
 import hmac
+from typing import Literal
 
 import orjson
 import pytest
 
 from streams.domain.policy import Policy
-from streams.domain.privacy import shown_recipient
+from streams.domain.privacy import kept_recipient, shown_recipient
+from streams.domain.sms_stage import SmsStage
 from tests.builders import sms_callback
 from tests.unit.streams.domain.pipeline import Pipeline
 
@@ -27,6 +29,49 @@ def test_recipients_are_shown_as_the_policy_says(policy: Policy, shown: str | No
     assert pipeline.sms()["recipient"] == shown
     if policy.recipient != "keep":
         assert _NUMBER.encode() not in orjson.dumps(list(pipeline.sms_rows[0].rows.values()))
+
+
+@pytest.mark.parametrize("later", [("Delivered", "2026-11-22T10:00:00Z"), ("Queued", "2026-11-22T08:00:00Z")])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(recipient="mask", message_text="drop"),
+        Policy(recipient="hmac", hmac_key="k", message_text="drop"),
+        Policy(recipient="drop", message_text="drop"),
+    ],
+    ids=lambda policy: policy.recipient,
+)
+def test_what_was_kept_before_is_withheld_with_the_next_callback(policy: Policy, later: tuple[str, str]) -> None:
+    pipeline = Pipeline(Policy())
+    pipeline.send(sms_callback("Sent", "2026-11-22T09:00:00Z", to=_NUMBER, message="Top secret"))
+    pipeline.sms_stage = SmsStage(policy)
+    for _ in range(2):
+        pipeline.send(sms_callback(*later, to=_NUMBER, message="Top secret"))
+    assert pipeline.sms()["recipient"] == shown_recipient(_NUMBER, policy)
+    rows = orjson.dumps(list(pipeline.sms_rows[0].rows.values()))
+    assert _NUMBER.encode() not in rows
+    assert b"Top secret" not in rows
+    (revision,) = [record for record in pipeline.revisions if record["revision"] == 2]
+    assert (revision["recipient"], revision["message"]) == (shown_recipient(_NUMBER, policy), None)
+    assert len(pipeline.revisions) == 2
+
+
+def test_a_repeated_callback_withholds_what_was_kept_before_without_a_revision() -> None:
+    pipeline = Pipeline(Policy())
+    callback = sms_callback(to=_NUMBER)
+    pipeline.send(callback)
+    pipeline.sms_stage = SmsStage(Policy(recipient="mask"))
+    pipeline.send(callback)
+    assert len(pipeline.revisions) == 1
+    assert pipeline.sms()["recipient"] == "***001"
+
+
+@pytest.mark.parametrize("now", ["mask", "hmac"])
+def test_what_is_withheld_already_stays_as_it_is(now: Literal["mask", "hmac"]) -> None:
+    policy = Policy(recipient=now, hmac_key="k")
+    for kept in ("***001", "***", "0" * 64):
+        assert kept_recipient(kept, policy) == kept
+    assert kept_recipient("***001", Policy(recipient="drop")) is None
 
 
 def test_a_short_number_is_masked_whole() -> None:
