@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kafka import KafkaConsumer
 
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
@@ -51,4 +52,39 @@ def test_it_is_not_ready_while_kafka_is_away_and_goes_on_where_it_was(
     assert sink.get("/livez")[0] == 200
     own_kafka.start()
     produce_and_expect(own_kafka, folder, seed=6)
+    eventually(lambda: sink.get("/readyz")[0] == 200, 60)
+
+
+@pytest.fixture
+def two_brokers(tmp_path: Path) -> Iterator[KafkaCluster]:
+    """Give two brokers of one's own, each of which leads half of the partitions alone."""
+    with KafkaCluster(tmp_path / "two", free_port(together=2), brokers=2) as cluster:
+        yield cluster
+
+
+def coordinator(bootstrap_servers: str, group: str) -> int:
+    """Return the number of the broker that leads a group."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group)
+    try:
+        assert consumer._coordinator.ensure_coordinator_ready(timeout_ms=30_000)
+        return int(str(consumer._coordinator.coordinator_id).rpartition("-")[2])
+    finally:
+        consumer.close()
+
+
+def test_it_is_not_ready_while_the_leader_of_some_partitions_is_away_though_its_group_answers(
+    two_brokers: KafkaCluster, running: Running, tmp_path: Path
+) -> None:
+    """Nothing of those partitions arrives, which would otherwise look as if nothing was sent."""
+    create_topics(two_brokers.bootstrap_servers, "own.", PARTITIONS)
+    address = {"KAFKA_BOOTSTRAP_SERVERS": two_brokers.bootstrap_servers, "KAFKA_TOPIC_PREFIX": "own."}
+    folder = Folder(tmp_path / "files", "parquet")
+    sink = running.start("files", **folder.settings, **address)
+    # Each partition is being read.
+    produce_and_expect(two_brokers, folder, seed=7)
+    assert sink.get("/readyz")[0] == 200
+    (other,) = {1, 2} - {coordinator(two_brokers.bootstrap_servers, "own.sinks-files")}
+    two_brokers.kill_broker(other)
+    eventually(lambda: sink.get("/readyz")[1].startswith("kafka: no answer for "), 60)
+    two_brokers.start_broker(other)
     eventually(lambda: sink.get("/readyz")[0] == 200, 60)
