@@ -7,7 +7,7 @@ Run as a program, so that memory and garbage of the clients are nobody else's: `
 import argparse
 import json
 import os
-import selectors
+import select
 import socket
 import subprocess
 import sys
@@ -111,17 +111,17 @@ class _Client:
 
 
 def _measure(port: int, connections: int, seconds: float, pid: int) -> Figures:
-    clients = [_Client(port, number) for number in range(connections)]
-    selector = selectors.EpollSelector()
-    for client in clients:
-        selector.register(client.socket, selectors.EVENT_READ, client)
+    clients = {client.socket.fileno(): client for client in (_Client(port, n) for n in range(connections))}
+    ready = select.epoll()
+    for number, client in clients.items():
+        ready.register(number, select.EPOLLIN)
         client.send()
-    _answers(selector, _WARM_UP_S)
+    _answers(ready, clients, _WARM_UP_S)
     cpu, began = cpu_seconds(pid), time.perf_counter()
-    latencies, others = _answers(selector, seconds)
+    latencies, others = _answers(ready, clients, seconds)
     cpu, took = cpu_seconds(pid) - cpu, time.perf_counter() - began
     resident = resident_mb(pid)
-    for client in clients:
+    for client in clients.values():
         client.socket.close()
     latencies.sort()
     count = len(latencies)
@@ -135,20 +135,23 @@ def _measure(port: int, connections: int, seconds: float, pid: int) -> Figures:
     )
 
 
-def _answers(selector: selectors.EpollSelector, seconds: float) -> tuple[list[float], int]:
+def _answers(ready: select.epoll, clients: dict[int, _Client], seconds: float) -> tuple[list[float], int]:
     """Take answers and post the next callbacks for a while; returns the latencies of the 200s, and how many others."""
     latencies: list[float] = []
     others = 0
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        for key, _ in selector.select(0.1):
-            client: _Client = key.data
+    now = time.perf_counter()
+    end = now + seconds
+    while now < end:
+        for number, _ in ready.poll(0.1):
+            client = clients[number]
             answer = client.socket.recv(4096)
+            now = time.perf_counter()
             if answer[_STATUS] == b"200":
-                latencies.append(time.perf_counter() - client.sent_at)
+                latencies.append(now - client.sent_at)
             else:
                 others += 1
             client.send()
+        now = time.perf_counter()
     return latencies, others
 
 
