@@ -18,16 +18,12 @@ from rocksdict import (
     WriteOptions,
 )
 
+from streams.state.stores import MAX_AGE_SECONDS
+
 # Beside the rows, never in the changelog; no row's key begins with two zero bytes.
 _LOCAL: Final = b"\0\0"
 _OFFSET: Final = _LOCAL + b"offset"
 _WRITTEN_AT: Final = _LOCAL + b"written_at"
-
-MAX_AGE_SECONDS: Final = 12 * 60 * 60
-"""
-Half of the time that a compacted changelog keeps tombstones at least (`delete.retention.ms`). A partition that was
-not written for longer could miss deletions that the changelog no longer shows, so it is read anew.
-"""
 
 _MIB: Final = 1 << 20
 

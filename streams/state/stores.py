@@ -3,7 +3,13 @@ Where the rows of a table live on this machine: a cache of the changelog, never 
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
+
+MAX_AGE_SECONDS: Final = 12 * 60 * 60
+"""
+Half of the time that a compacted changelog keeps tombstones at least (`delete.retention.ms`). A partition that was
+not written for longer could miss deletions that the changelog no longer shows, so it is read anew.
+"""
 
 
 class Store(Protocol):

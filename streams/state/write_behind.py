@@ -2,17 +2,17 @@
 The rows written last, in memory before a slower store: most of them are read and written again soon.
 """
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
-from streams.state.stores import Store
+from streams.state.stores import MAX_AGE_SECONDS, Store
 
 _MIB: Final = 1 << 20
 BUDGET_BYTES: Final = 64 * _MIB
 _PARTITION_BYTES: Final = 8 * _MIB
-"""At most this much of one partition; half as much again while it is handed over."""
+"""At most this much of one partition before it is handed over."""
 
 _PARTITION_WRITES: Final = 30_000
 """At most so many records of its changelog: after a kill they are read again, however few rows they are."""
@@ -54,18 +54,17 @@ class _Leaving:
     def __init__(self, recent: _Recent) -> None:
         self.rows: Final = recent.rows
         self.offset: Final = recent.offset
-        self._left = iter(recent.rows.items())
-        self._count = len(recent.rows)
+        self.size: Final = recent.size
+        self._items = list(recent.rows.items())
+        self._gone = 0
 
-    def next_piece(self, count: int) -> dict[bytes, bytes | None]:
-        """Return so many of the rows that are left."""
-        self._count -= count
-        return dict(islice(self._left, count))
-
-    @property
-    def is_last(self) -> bool:
-        """Whether nothing is left."""
-        return self._count <= 0
+    def write_piece(self, count: int, store: Store, partition: int) -> bool:
+        """Write so many of the rows that are left, and tell whether they were the last; what fails is left."""
+        end = self._gone + count
+        is_last = end >= len(self._items)
+        store.write(partition, dict(self._items[self._gone : end]), self.offset if is_last else None)
+        self._gone = end
+        return is_last
 
 
 class WriteBehind:
@@ -76,15 +75,17 @@ class WriteBehind:
     no write takes long, and the offset that they reach to with the last piece. After a kill the store behind is
     therefore older; some of its rows may be newer than its offset, never older, and whoever reads the changelog from
     that offset on meets just these rows, or later ones, again. When a partition is closed, all that is left goes in
-    one write.
+    one write; what nobody has written to for too long is forgotten instead.
 
     All partitions together hold about `budget_bytes`, at most half as much again, as bytes: Python's garbage
-    collector does not walk through them.
+    collector does not walk through them. What is too much for that, as in a recovery, is handed over at once.
     """
 
-    def __init__(self, store: Store, budget_bytes: int = BUDGET_BYTES) -> None:
+    def __init__(self, store: Store, budget_bytes: int = BUDGET_BYTES, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._budget_bytes = budget_bytes
+        self._clock = clock
+        self._written_at: dict[int, float] = {}
         self._recent: dict[int, _Recent] = {}
         self._leaving: dict[int, _Leaving] = {}
 
@@ -96,6 +97,9 @@ class WriteBehind:
     def close(self, partition: int) -> None:
         """Hand over what the store behind does not have, and close it there."""
         if partition in self._recent:
+            # Handed over now it would look young: see MAX_AGE_SECONDS.
+            if self._clock() - self._written_at.pop(partition, self._clock()) > MAX_AGE_SECONDS:
+                self.clear(partition)
             self._hand_over(partition)
             del self._recent[partition]
         self._store.close(partition)
@@ -126,13 +130,19 @@ class WriteBehind:
         """Keep rows and offset; hand over a piece when they have become too many."""
         recent = self._recent[partition]
         recent.add(rows, offset)
+        self._written_at[partition] = self._clock()
+        room = min(_PARTITION_BYTES, self._budget_bytes // len(self._recent))
         if partition in self._leaving:
             # More than was added: all of it has left before there is as much again.
             self._hand_over_piece(partition, len(rows) + _PIECE_ROWS)
-            return
-        room = min(_PARTITION_BYTES, self._budget_bytes // len(self._recent))
-        if recent.size > room or recent.writes > _PARTITION_WRITES:
+        elif recent.size > room or recent.writes > _PARTITION_WRITES:
             self._begin_to_hand_over(partition)
+        if self._size(partition) > room * 3 // 2:
+            self._hand_over(partition)
+
+    def _size(self, partition: int) -> int:
+        leaving = self._leaving.get(partition)
+        return self._recent[partition].size + (leaving.size if leaving else 0)
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys begin with `prefix`; everything is handed over first."""
@@ -153,10 +163,7 @@ class WriteBehind:
             self._recent[partition] = _Recent()
 
     def _hand_over_piece(self, partition: int, count: int) -> None:
-        leaving = self._leaving[partition]
-        piece = leaving.next_piece(count)
-        self._store.write(partition, piece, leaving.offset if leaving.is_last else None)
-        if leaving.is_last:
+        if self._leaving[partition].write_piece(count, self._store, partition):
             del self._leaving[partition]
 
     def _hand_over(self, partition: int) -> None:

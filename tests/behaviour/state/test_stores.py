@@ -4,12 +4,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from streams.state.rocks import MAX_AGE_SECONDS, RocksMemory, RocksStore
-from streams.state.stores import MemoryStore, Store
+from streams.state.rocks import RocksMemory, RocksStore
+from streams.state.stores import MAX_AGE_SECONDS, MemoryStore, Store
 from streams.state.write_behind import WriteBehind
 
 STORES: dict[str, Callable[[Path], Store]] = {
@@ -251,10 +253,58 @@ class TestWriteBehind:
 
     def test_clearing_lets_go_of_what_is_on_its_way(self, store: WriteBehind, behind: MemoryStore) -> None:
         behind.write(0, {}, 0)
-        store.write(0, self.rows(0, 1000), 1)
+        store.write(0, self.rows(0, 90), 1)
         assert behind.estimate_rows() == 0
         store.clear(0)
         assert (store.read(0, b"1"), store.offset(0)) == (None, None)
+
+    def test_what_could_not_be_handed_over_is_handed_over_later(
+        self, store: WriteBehind, behind: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A disk that is full for a moment must not leave an offset over rows that are missing."""
+        behind.write(0, {}, -1)
+        write, calls = behind.write, count()
+
+        def failing(partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
+            if next(calls) % 2 == 0:
+                raise OSError("no space left")
+            write(partition, rows, offset)
+
+        monkeypatch.setattr(behind, "write", failing)
+        for at in range(0, 3000, 10):
+            with suppress(OSError):
+                store.write(0, {b"%05d" % row: b"" for row in range(at, at + 10)}, at + 9)
+        assert next(calls) > 5
+        monkeypatch.setattr(behind, "write", write)
+        monkeypatch.setattr(behind, "close", lambda _: None)
+        store.close(0)
+        assert behind.offset(0) == 2999
+        assert [row for row in range(3000) if behind.read(0, b"%05d" % row) is None] == []
+
+    def test_what_is_too_much_at_once_is_behind_at_once(self, behind: MemoryStore) -> None:
+        """A recovery writes whole fetches, of all partitions: kept, they would be many times the budget."""
+        store = WriteBehind(behind, budget_bytes=1_000_000)
+        for partition in range(64):
+            store.open(partition)
+            behind.write(partition, {}, 0)
+        for offset in (1, 2):
+            for partition in range(64):
+                store.write(partition, self.rows(offset * 500, 500), offset)
+                assert behind.offset(partition) == offset
+
+    def test_what_nobody_wrote_to_for_too_long_is_not_made_young_by_closing(self, tmp_path: Path) -> None:
+        """Deletions in the meantime may not be in the changelog any more."""
+        now = [1000.0]
+        clock = lambda: now[0]  # noqa: E731
+        store = WriteBehind(RocksStore(tmp_path, RocksMemory(), clock), clock=clock)
+        for age, kept in ((MAX_AGE_SECONDS, 7), (MAX_AGE_SECONDS + 1, None)):
+            store.open(0)
+            store.write(0, {b"a": b"1"}, 7)
+            now[0] += age
+            store.close(0)
+            store.open(0)
+            assert store.offset(0) == kept
+            store.close(0)
 
     def test_closing_hands_over(self, store: WriteBehind, behind: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(behind, "close", lambda _: None)
