@@ -218,7 +218,7 @@ def _consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN4
         with _silent("kafka"):
             consumer = KafkaConsumer(group_id=group, **CONSUMER_OPTIONS, **options, bootstrap_timeout_ms=_BOOTSTRAP_MS)
     except (KafkaError, OSError) as error:
-        raise ConnectError(why_unreachable(settings)) from error
+        raise ConnectError(why_unreachable(settings, error)) from error
     consumer._fetcher.PartitionRecords = QuickRecords  # noqa: SLF001 - nothing public takes another reader
     return consumer
 

@@ -116,7 +116,7 @@ def connect(settings: CommonSettings) -> Iterator[Topics]:
     try:
         admin = KafkaAdminClient(bootstrap_timeout_ms=_BOOTSTRAP_MS, request_timeout_ms=_REQUEST_MS, **options)
     except (KafkaError, OSError, ValueError) as error:
-        raise KafkaUnreachableError(why_unreachable(settings)) from error
+        raise KafkaUnreachableError(why_unreachable(settings, error)) from error
     try:
         yield Topics(admin, settings)
     except KafkaError as error:

@@ -4,6 +4,7 @@ How the Kafka clients are told to reach the brokers. aiokafka and kafka-python u
 
 import socket
 import ssl
+from time import monotonic
 from typing import Any, Final
 
 from streams.contract.settings import CommonSettings
@@ -44,27 +45,39 @@ def client_options(settings: CommonSettings) -> dict[str, Any]:
     }
 
 
-def why_unreachable(settings: CommonSettings) -> str:
+def why_unreachable(settings: CommonSettings, error: Exception) -> str:
     """
     Say in one line why no client gets an answer from the brokers, as far as connecting to them tells.
 
-    kafka-python waits for the end of its patience, whatever the reason, and does not say which it was.
+    `error` is what the client said after its patience; kafka-python says the same whatever the reason. Takes a few
+    seconds.
     """
     servers = f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}"
-    protocol = f"KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol}"
-    reasons = []
+    told = f"({type(error).__name__})"
+    reasons: list[str] = []
+    deadline = monotonic() + _ASK_SECONDS
     for server in settings.bootstrap_servers:
         host, _, port = server.rpartition(":")
+        if reasons and monotonic() > deadline:
+            reasons.append("and so on")
+            break
         try:
             _connect(host, int(port), ssl_context(settings))
-        except (OSError, OverflowError, UnicodeError, UnusableFilesError) as error:
-            reasons.append(f"{server}: {_reason(error)}")
+        except (OSError, OverflowError, UnicodeError, UnusableFilesError) as refused:
+            reasons.append(f"{server}: {_reason(refused)}")
             continue
-        if settings.kafka_security_protocol.startswith("SASL"):
-            names = "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD"
-            return f"Kafka at {servers} refuses {names}, or does not speak {protocol}"
-        return f"what listens at {servers} is no Kafka, or does not speak {protocol}"
+        return f"{_what_may_be_wrong(settings, servers)} {told}"
     return f"Kafka does not answer at {servers} ({'; '.join(reasons)})"
+
+
+def _what_may_be_wrong(settings: CommonSettings, servers: str) -> str:
+    """Return why somebody who takes connections may not answer."""
+    protocol = f"KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol}"
+    if settings.kafka_security_protocol.startswith("SASL"):
+        names = "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD"
+        return f"Kafka at {servers} refuses {names}, or does not speak {protocol}, or is stuck"
+    needs = "" if settings.kafka_ssl_certfile or protocol.endswith("TEXT") else ", or wants a KAFKA_SSL_CERTFILE"
+    return f"what listens at {servers} is no Kafka that speaks {protocol}{needs}, or is stuck"
 
 
 def _connect(host: str, port: int, context: ssl.SSLContext | None) -> None:

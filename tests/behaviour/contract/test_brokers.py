@@ -31,21 +31,30 @@ def silent() -> Iterator[str]:
 
 def test_nobody_listens() -> None:
     servers = f"{LOOPBACK}:{free_port()},no-such-host.invalid:9092"
-    why = why_unreachable(settings(kafka_bootstrap_servers=servers))
+    why = why_unreachable(settings(kafka_bootstrap_servers=servers), TimeoutError())
     first, second = servers.split(",")
     assert why.startswith(f"Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS={servers} ({first}: Connection refused; ")
     assert f"{second}: " in why
 
 
 def test_a_port_that_cannot_be() -> None:
-    why = why_unreachable(settings(kafka_bootstrap_servers=f"{LOOPBACK}:99999"))
+    why = why_unreachable(settings(kafka_bootstrap_servers=f"{LOOPBACK}:99999"), TimeoutError())
     assert why.startswith(f"Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS={LOOPBACK}:99999 (")
 
 
 def test_somebody_else_listens(silent: str) -> None:
-    assert why_unreachable(settings(kafka_bootstrap_servers=silent)) == (
-        f"what listens at KAFKA_BOOTSTRAP_SERVERS={silent} is no Kafka, or does not speak "
-        "KAFKA_SECURITY_PROTOCOL=PLAINTEXT"
+    assert why_unreachable(settings(kafka_bootstrap_servers=silent), TimeoutError()) == (
+        f"what listens at KAFKA_BOOTSTRAP_SERVERS={silent} is no Kafka that speaks KAFKA_SECURITY_PROTOCOL=PLAINTEXT, "
+        "or is stuck (TimeoutError)"
+    )
+
+
+def test_a_password_is_only_one_of_the_possible_reasons(silent: str) -> None:
+    sasl = {"kafka_sasl_mechanism": "PLAIN", "kafka_sasl_username": "a", "kafka_sasl_password": "b"}
+    given = settings(kafka_bootstrap_servers=silent, kafka_security_protocol="SASL_PLAINTEXT", **sasl)
+    assert why_unreachable(given, TimeoutError()) == (
+        f"Kafka at KAFKA_BOOTSTRAP_SERVERS={silent} refuses KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME or "
+        "KAFKA_SASL_PASSWORD, or does not speak KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT, or is stuck (TimeoutError)"
     )
 
 

@@ -164,3 +164,12 @@ def test_a_broker_of_an_unknown_authority_is_one_line(
     assert f"Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS={kafka['KAFKA_BOOTSTRAP_SERVERS']} (" in said
     assert "self-signed certificate" in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("program", CHECKS)
+def test_a_broker_that_wants_a_certificate_is_one_line(
+    secured: SecuredKafka, topics: str, tmp_path: Path, program: str
+) -> None:
+    said = check(program, secured.settings("SSL"), topics, tmp_path)
+    assert f"KAFKA_BOOTSTRAP_SERVERS={secured.settings('SSL')['KAFKA_BOOTSTRAP_SERVERS']}" in said
+    assert "\n" not in said

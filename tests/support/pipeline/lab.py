@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice, takewhile
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.request import urlopen
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -22,6 +22,7 @@ from kafka.errors import KafkaError
 
 from sandbox.ports import accepts_connections, free_port
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic
+from streams.errors import Exit
 from streams.provision import creation_config
 from tests.support.pipeline import worker
 from tests.support.pipeline.truth import Record, Records, Truth, differences, endless_traffic
@@ -29,6 +30,18 @@ from tests.support.wait import eventually
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([worker.__name__])
+
+_NEVER: Final = frozenset(
+    {
+        Exit.STAGE_RAISED,
+        Exit.FOREIGN_WRITE,
+        Exit.UNFLUSHED_ROWS,
+        Exit.STATE_LOST,
+        Exit.SOURCE_REPLACED,
+        Exit.SOURCE_EXPIRED,
+    }
+)
+"""Ends for which the only explanation is that state was lost or falsified."""
 
 READY_SECONDS = 60.0
 CHECKED_TOPICS = ("sms.status", "campaign.progress", "streams-sms-changelog", "streams-campaigns-changelog")
@@ -212,7 +225,9 @@ class Lab:
         self._supervised = list(workers)
 
     def _look_after_workers(self) -> None:
-        self._supervised = [one if one.exit_code is None else self.start() for one in self._supervised]
+        ended = [one for one in self._supervised if one.exit_code is not None]
+        assert not [one.log for one in ended if one.exit_code in _NEVER], "no fault of a broker explains that end"
+        self._supervised = [self.start() if one in ended else one for one in self._supervised]
         self.workers[-1].require_running()
 
     @property
