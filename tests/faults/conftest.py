@@ -1,7 +1,28 @@
 """
-What the fault tests of the sinks share with their integration tests.
+What tests of faults share: the fixtures of the sinks, and no garbage for others.
 """
+
+import gc
+import logging
+from collections.abc import Iterator
+
+import pytest
 
 from tests.integration.sinks.conftest import running, settings, tables, topics
 
 __all__ = ["running", "settings", "tables", "topics"]
+
+
+@pytest.fixture(autouse=True)
+def _no_garbage_for_others() -> Iterator[None]:
+    """
+    Collect what a test leaves: kafka-python lets the collector close the sockets of its failed attempts.
+
+    What it logs of them would keep them until the next test.
+    """
+    kafka = logging.getLogger("kafka")
+    level = kafka.level
+    kafka.setLevel(logging.CRITICAL)
+    yield
+    kafka.setLevel(level)
+    gc.collect()
