@@ -14,7 +14,7 @@ from tests.behaviour.sinks.kafka_topics import Topics, create_topics
 from tests.faults.sinks_load import Load
 from tests.faults.test_sinks_files import Folder, expect_topic
 from tests.integration.sinks.conftest import PARTITIONS
-from tests.integration.sinks.running import Running
+from tests.integration.sinks.running import Running, Sink
 from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.full, pytest.mark.timeout(240)]
@@ -38,15 +38,21 @@ def produce_and_expect(kafka: KafkaCluster, folder: Folder, seed: int) -> None:
         topics.close()
 
 
+def start_reading(kafka: KafkaCluster, running: Running, root: Path, seed: int) -> tuple[Sink, Folder]:
+    """Start a sink of files on topics that are new, and return when it reads each partition and is ready."""
+    create_topics(kafka.bootstrap_servers, "own.", PARTITIONS)
+    folder = Folder(root, "parquet")
+    address = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "KAFKA_TOPIC_PREFIX": "own."}
+    sink = running.start("files", **folder.settings, **address)
+    produce_and_expect(kafka, folder, seed)
+    assert sink.get("/readyz")[0] == 200
+    return sink, folder
+
+
 def test_it_is_not_ready_while_kafka_is_away_and_goes_on_where_it_was(
     own_kafka: KafkaCluster, running: Running, tmp_path: Path
 ) -> None:
-    create_topics(own_kafka.bootstrap_servers, "own.", PARTITIONS)
-    folder = Folder(tmp_path / "files", "parquet")
-    address = {"KAFKA_BOOTSTRAP_SERVERS": own_kafka.bootstrap_servers, "KAFKA_TOPIC_PREFIX": "own."}
-    sink = running.start("files", **folder.settings, **address)
-    produce_and_expect(own_kafka, folder, seed=5)
-    assert sink.get("/readyz")[0] == 200
+    sink, folder = start_reading(own_kafka, running, tmp_path / "files", seed=5)
     own_kafka.stop()
     eventually(lambda: sink.get("/readyz")[1].startswith("kafka: no answer for "), 60)
     assert sink.get("/livez")[0] == 200
@@ -76,13 +82,7 @@ def test_it_is_not_ready_while_the_leader_of_some_partitions_is_away_though_its_
     two_brokers: KafkaCluster, running: Running, tmp_path: Path
 ) -> None:
     """Nothing of those partitions arrives, which would otherwise look as if nothing was sent."""
-    create_topics(two_brokers.bootstrap_servers, "own.", PARTITIONS)
-    address = {"KAFKA_BOOTSTRAP_SERVERS": two_brokers.bootstrap_servers, "KAFKA_TOPIC_PREFIX": "own."}
-    folder = Folder(tmp_path / "files", "parquet")
-    sink = running.start("files", **folder.settings, **address)
-    # Each partition is being read.
-    produce_and_expect(two_brokers, folder, seed=7)
-    assert sink.get("/readyz")[0] == 200
+    sink, _ = start_reading(two_brokers, running, tmp_path / "files", seed=7)
     (other,) = {1, 2} - {coordinator(two_brokers.bootstrap_servers, "own.sinks-files")}
     two_brokers.kill_broker(other)
     eventually(lambda: sink.get("/readyz")[1].startswith("kafka: no answer for "), 60)
