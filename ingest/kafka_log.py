@@ -45,14 +45,18 @@ _REFUSES_USER: Final = (
 
 
 class Trouble(NamedTuple):
-    """What is wrong, and the words of whoever told it, which may change while the trouble is the same."""
+    """
+    What is wrong, for whoever reaches the port; `details` are for the operator: where, and in whose words.
+
+    The details may change while the trouble is the same.
+    """
 
     what: str
-    why: str = ""
+    details: str
 
     def __str__(self) -> str:
-        """Return a phrase for people."""
-        return f"{self.what} ({self.why})" if self.why else self.what
+        """Return the phrase for the operator."""
+        return self.details
 
 
 class KafkaCommitLog:
@@ -107,12 +111,13 @@ class KafkaCommitLog:
         differing = [problem for problem, waiting_helps in problems if not waiting_helps]
         if differing:
             raise TopicsDifferError("; ".join(differing))
-        return Trouble("; ".join(problem for problem, _ in problems)) if problems else None
+        all_of_them = "; ".join(problem for problem, _ in problems)
+        return Trouble(all_of_them, all_of_them) if problems else None
 
     def _note(self, trouble: Trouble | None) -> None:
         """Remember the state of the connection, and log it when it changes; not each broker's words for the same."""
         what = trouble and trouble.what
-        self.trouble = None if trouble is None else str(trouble)
+        self.trouble = what
         if what == self._told:
             return
         self._told = what
@@ -138,8 +143,8 @@ def no_answer(settings: IngestSettings, error: Exception) -> Trouble:
     why = error.args[0] if error.args and isinstance(error.args[0], str) else type(error).__name__
     if isinstance(error, _REFUSES_USER):
         names = "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD"
-        return Trouble(f"Kafka at {servers} refuses {names}", why)
-    return Trouble(f"Kafka does not answer at {servers}", why)
+        return Trouble("Kafka refuses the user", f"Kafka at {servers} refuses {names} ({why})")
+    return Trouble("Kafka does not answer", f"Kafka does not answer at {servers} ({why})")
 
 
 def topic_problems(cluster: Cluster, settings: IngestSettings) -> list[tuple[str, bool]]:
