@@ -4,7 +4,7 @@ The settings of the sandbox: its own, and those of the programs whose ports and 
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from streams.contract.settings import CommonSettings
 
@@ -14,7 +14,7 @@ class SandboxSettings(CommonSettings):
     What `routee-sandbox` reads from its environment.
 
     Everything else that is set reaches the programs as it is; where they find Kafka, ClickHouse and their own
-    folders is the sandbox's to say (`Sandbox` in `sandbox.supervisor`).
+    folders is the sandbox's to say (`sandbox.programs`).
     """
 
     sandbox_dir: Path = Field(Path(".sandbox"), description="All state and logs; found again at the next start.")
@@ -23,7 +23,7 @@ class SandboxSettings(CommonSettings):
     )
     sandbox_clickhouse_port: int = Field(8123, ge=1, le=65535, description="ClickHouse's HTTP port.")
     sandbox_kafka_brokers: int = Field(
-        1, ge=1, le=3, description="3 gives replicated topics with min.insync.replicas 2, as production has them."
+        1, description="1, or 3: replicated topics with min.insync.replicas 2, as production has them."
     )
     ingest_host: str = Field("0.0.0.0", description="Address ingest listens on.")  # noqa: S104 - as ingest's default
     ingest_port: int = Field(8080, ge=1, le=65535, description="Port ingest listens on.")
@@ -37,3 +37,11 @@ class SandboxSettings(CommonSettings):
     clickhouse_user: str = Field("default", description="The one user of the sandbox's ClickHouse.")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="That user's password.")
     clickhouse_database: str = Field("routee", description="The database with the tables and views.")
+
+    @field_validator("sandbox_kafka_brokers")
+    @classmethod
+    def _one_broker_or_three(cls, value: int) -> int:
+        # Of two, neither could be missed: both have to acknowledge a record, and both to elect a leader.
+        if value not in {1, 3}:
+            raise ValueError("1 or 3 is expected")
+        return value
