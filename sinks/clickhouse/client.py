@@ -127,9 +127,16 @@ def _what_answers(error: ClickHouseError) -> str:
     """Return what is there instead of ClickHouse, as far as the client tells: the text itself may be anything."""
     cause = error.__cause__
     if cause is not None and not isinstance(cause, ProtocolError):
-        return f"ClickHouse does not answer there ({type(getattr(cause, 'reason', None) or cause).__name__})"
+        return f"ClickHouse does not answer there ({_reason(cause)})"
     status = _HTTP_STATUS.search(str(error))
     return "something answers there, but not as ClickHouse does" + (f" ({status.group()})" if status else "")
+
+
+def _reason(cause: BaseException) -> str:
+    """Return the system's words when it has any (connection refused, name not known), else the name of the error."""
+    reason: BaseException = getattr(cause, "reason", None) or cause
+    system = reason.__cause__
+    return system.strerror if isinstance(system, OSError) and system.strerror else type(reason).__name__
 
 
 @contextmanager

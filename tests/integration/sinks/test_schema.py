@@ -168,7 +168,7 @@ def test_for_a_cluster_every_table_that_keeps_rows_is_replicated(untouched: Clic
         ({"clickhouse_user": "nobody"}, "CLICKHOUSE_USER=nobody"),
         (
             {"clickhouse_url": "http://127.0.0.1:1"},
-            "CLICKHOUSE_URL=http://127.0.0.1:1: ClickHouse does not answer there",
+            "CLICKHOUSE_URL=http://127.0.0.1:1: ClickHouse does not answer there .Connection refused.",
         ),
         ({"clickhouse_database": "not_there"}, "CLICKHOUSE_DATABASE=not_there: .*routee-sinks schema"),
     ],
