@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -22,10 +23,11 @@ from sandbox.audit.errors import AuditError
 from sandbox.demo.queries import QUERIES
 from sandbox.demo.run import Run, SwallowOne, traffic_options
 from sandbox.demo.screen import Screen, difference_lines, verdict_lines
-from sandbox.emulator.arguments import at_least_one
+from sandbox.emulator.arguments import at_least_one, command_line
 from sandbox.emulator.command import default_start
 from sandbox.emulator.errors import EmulatorError
 from sandbox.emulator.sender import Tally
+from sandbox.emulator.traffic.options import TrafficOptions
 from sandbox.errors import SandboxError
 from sandbox.stack import Sandbox
 from sandbox.temporary import RULES, temporary_settings
@@ -33,6 +35,7 @@ from streams.contract.logline import configure_logging
 from streams.contract.settings import SettingsError
 
 _RATE: Final = 1500.0
+_ITS_URL: Final = "http://127.0.0.1:8080/callbacks"
 _RECONCILIATION: Final = """\
 reconciliation: what was counted from single callbacks against Routee's own last report. It is `mixed` where an SMS
 got a second, different final status after that report, or in the same second as the first."""
@@ -124,7 +127,7 @@ def _watched(screen: Screen, sandbox: Sandbox, args: argparse.Namespace) -> int:
         return 1
     for line in verdict_lines(audit, tally):
         screen.done(line)
-    _what_next(screen, demo)
+    _what_next(screen, demo, traffic)
     return 0
 
 
@@ -142,10 +145,10 @@ def _disagree(screen: Screen, audit: Audit) -> None:
     screen.failed(f"{len(audit.differences):,} numbers do not agree with the ledger")
 
 
-def _what_next(screen: Screen, demo: Run) -> None:
+def _what_next(screen: Screen, demo: Run, traffic: TrafficOptions) -> None:
     for query in QUERIES:
         screen.answers(query.question, query.sql, list(demo.clickhouse.rows(query.sql)))
-    screen.heading("Ask yourself", "in a sandbox that stays up")
+    screen.heading("Ask yourself", "the same traffic, in a sandbox that stays up")
     screen.command("make sandbox")
-    screen.command(".venv/bin/routee-sandbox emulate --url http://127.0.0.1:8080/callbacks --strategy mixed")
+    screen.command(f".venv/bin/{command_line(replace(traffic, callback_url=_ITS_URL))}")
     screen.command("curl http://127.0.0.1:8123 -d 'SELECT * FROM routee.latency_by_operator FORMAT PrettyCompact'")

@@ -80,6 +80,16 @@ def send_options(args: Namespace) -> SendOptions:
     return SendOptions(args.rate, RetrySchedule(args.retry_scale), args.connections)
 
 
+def command_line(traffic: TrafficOptions) -> str:
+    """Return the command that sends this traffic, without the options that are at their defaults."""
+    (strategy,) = (name for name, strategies in _STRATEGIES.items() if strategies == traffic.strategies)
+    given = {name: getattr(traffic, name) for name in (*_SIZES, *_SHARES)}
+    changed = [f"--{name} {value}" for name, value in given.items() if value != _DEFAULTS[name]]
+    return " ".join(
+        [f"routee-sandbox emulate --url {traffic.callback_url} --seed {traffic.seed} --strategy {strategy}", *changed]
+    )
+
+
 def _url(text: str) -> str:
     try:
         Target.parse(text)

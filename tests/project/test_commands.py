@@ -2,20 +2,27 @@
 The commands that people are told of exist, and explain themselves.
 """
 
+import re
+import shlex
+from argparse import ArgumentParser
 from collections.abc import Callable
 
 import pytest
 
 from ingest.cli import main as ingest
 from sandbox.cli import main as sandbox
+from sandbox.demo.run import traffic_options as demo_traffic
+from sandbox.emulator.arguments import add_arguments, traffic_options
+from sandbox.emulator.traffic.options import TrafficOptions
 from sinks.cli import main as sinks
 from streams.cli import main as streams
+from tests.support.markdown import ROOT
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], tuple[str, ...]]] = {
     "routee-ingest": (ingest, ("serve", "check")),
     "routee-streams": (streams, ("worker", "topics", "check", "rebuild")),
     "routee-sinks": (sinks, ("clickhouse", "files", "schema", "check")),
-    "routee-sandbox": (sandbox, ("up", "demo", "emulate")),
+    "routee-sandbox": (sandbox, ("up", "demo", "emulate", "verify")),
 }
 
 
@@ -47,3 +54,21 @@ def test_wrong_usage_is_2(program: str, arguments: list[str], capsys: pytest.Cap
         COMMANDS[program][0](arguments)
     assert left.value.code == 2
     assert f"{program}: error:" in capsys.readouterr().err
+
+
+def emulated(text: str) -> list[TrafficOptions]:
+    """Return the traffic of each command in a text that starts the emulator with options."""
+    parser = ArgumentParser()
+    add_arguments(parser)
+    lines = re.findall(r"routee-sandbox emulate (--[^`\n]+)", text)
+    return [traffic_options(parser.parse_args(shlex.split(line))) for line in lines]
+
+
+@pytest.mark.parametrize("readme", ["README.md", "sandbox/emulator/README.md", "sinks/README.md"])
+def test_the_emulator_understands_the_commands_of_a_readme(readme: str) -> None:
+    assert len(emulated((ROOT / readme).read_text())) == 1
+
+
+def test_the_answers_of_the_sinks_readme_are_those_of_the_demos_traffic() -> None:
+    (traffic,) = emulated((ROOT / "sinks" / "README.md").read_text())
+    assert traffic == demo_traffic(7, "http://127.0.0.1:8080/callbacks", 1500)

@@ -2,12 +2,13 @@
 The options of `emulate`: what they mean, and how wrong ones are refused.
 """
 
+import shlex
 from argparse import ArgumentParser
 from datetime import UTC, datetime
 
 import pytest
 
-from sandbox.emulator.arguments import add_arguments, send_options, traffic_options
+from sandbox.emulator.arguments import add_arguments, command_line, send_options, traffic_options
 from sandbox.emulator.command import default_start
 from sandbox.emulator.retries import WAITS, RetrySchedule
 from sandbox.emulator.traffic.model import Strategy
@@ -41,6 +42,17 @@ def test_every_option_of_the_contract_is_there() -> None:
     assert options.strategies == (Strategy.ON_COMPLETION,)
     assert (options.lost, options.conflicts, options.malformed) == (0.3, 0.5, 0.6)
     assert (sending.rate, sending.retries) == (50, RetrySchedule(0.001))
+
+
+@pytest.mark.parametrize("strategy", ["on-change", "on-completion", "mixed"])
+def test_the_command_line_of_a_traffic_sends_that_traffic(strategy: str) -> None:
+    """Written out and read again, the options are the same, those with and those without their defaults."""
+    line = f"--strategy {strategy} --seed 5 --campaigns 0 --lost 0.25 --reorder 0 --legacy 0.02"
+    traffic = traffic_options(parser().parse_args([*URL, *line.split()]))
+    program, command, *options = shlex.split(command_line(traffic))
+    assert (program, command) == ("routee-sandbox", "emulate")
+    assert traffic_options(parser().parse_args(options)) == traffic
+    assert "--legacy" not in options
 
 
 @pytest.mark.parametrize(
