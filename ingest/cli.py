@@ -15,11 +15,11 @@ from streams.contract.settings import SettingsError, load_settings
 
 logger = logging.getLogger(__name__)
 
-OK, FAILED, WRONG_USAGE = 0, 1, 2
+OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0 done, 1 failed, 2 wrong usage or settings."""
+    """Run the command; returns its exit code: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted."""
     command = _parser().parse_args(arguments).command
     try:
         settings = load_settings(IngestSettings)
@@ -27,7 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return WRONG_USAGE
     configure_logging("ingest", settings)
-    return _serve(settings) if command == "serve" else _check(settings)
+    try:
+        return _serve(settings) if command == "serve" else _check(settings)
+    except KeyboardInterrupt:  # a server that listens takes it as SIGTERM
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

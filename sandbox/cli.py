@@ -27,11 +27,17 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0 when done, 1 when it failed, 2 for wrong usage or settings."""
+    """Run one command; return 0 when done, 1 when it failed, 2 for wrong usage or settings, 130 when interrupted."""
+    try:
+        return _run(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:  # before anything was started that would have to be stopped
+        return 130
+
+
+def _run(given: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="routee-sandbox", description="The whole pipeline on this machine, with nothing but Python."
     )
-    given = sys.argv[1:] if arguments is None else list(arguments)
     subparsers = parser.add_subparsers(required=True, metavar="command")
     for command in COMMANDS:
         subparser = subparsers.add_parser(command.name, help=command.about, description=command.about)

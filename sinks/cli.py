@@ -35,10 +35,11 @@ DRAIN_SECONDS: Final = 5.0
 DONE: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
+INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0 when it is done, 1 when it failed, 2 for wrong usage or settings."""
+    """Run one command. Returns 0 when done, 1 when it failed, 2 for wrong usage or settings, 130 when interrupted."""
     command = _parser().parse_args(arguments).run
     try:
         settings = load_settings(SinksSettings)
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SinksError as error:
         _log.error(str(error))
         return FAILED
+    except KeyboardInterrupt:  # what consumes takes it as SIGTERM
+        return INTERRUPTED
 
 
 def run_clickhouse(settings: SinksSettings) -> int:

@@ -14,7 +14,7 @@ from streams.settings import StreamsSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0 when done, 1 when it failed, 2 for wrong usage or settings."""
+    """Run one command; return 0 when done, 1 when it failed, 2 for wrong usage or settings, 130 when interrupted."""
     given = _parser().parse_args(arguments)
     command: Callable[[StreamsSettings, argparse.Namespace], None] = given.command
     try:
@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StreamsError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # a worker that has begun to work takes it as SIGTERM
+        return 130
     return 0
 
 

@@ -56,6 +56,27 @@ def test_wrong_usage_is_2(program: str, arguments: list[str], capsys: pytest.Cap
     assert f"{program}: error:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("program", "command", "begins"),
+    [
+        ("routee-ingest", "check", "ingest.check.problems"),
+        ("routee-streams", "check", "streams.provision.verify"),
+        ("routee-sinks", "check", "sinks.cli.problems"),
+        ("routee-sandbox", "up", "sandbox.cli.import_module"),
+    ],
+)
+def test_an_interrupted_command_ends_with_130_and_says_nothing(
+    program: str, command: str, begins: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(begins, interrupt)
+    monkeypatch.setattr(f"{program.removeprefix('routee-')}.cli.configure_logging", lambda *_: None, raising=False)
+    assert COMMANDS[program][0]([command]) == 130
+    assert capfd.readouterr() == ("", "")
+
+
 def emulated(text: str) -> list[TrafficOptions]:
     """Return the traffic of each command in a text that starts the emulator with options."""
     parser = ArgumentParser()
