@@ -21,14 +21,17 @@ class Pending:
 
 class Departures:
     """
-    Common departures of all lanes, `flush_s` apart, for as long as more than a few callbacks are pending.
+    Common departures of all lanes for as long as more than a few callbacks are pending.
 
-    Leaving together spares Kafka's client and its broker requests: one carries the batches of all partitions.
+    Leaving together spares Kafka's client and its broker requests: one carries the batches of all partitions. They
+    are half as far apart as the last acknowledgement took, at most `flush_s`: waiting for company makes nobody much
+    later than Kafka does, and a Kafka that has much to do gets fewer and larger requests.
     """
 
     def __init__(self, pending: Pending, flush_s: float) -> None:
         self._pending = pending
         self._flush_s = flush_s
+        self._apart_s = 0.0
         self._left = 0.0
         self._next: asyncio.Event | None = None
 
@@ -38,9 +41,13 @@ class Departures:
             return
         if self._next is None:
             self._next = asyncio.Event()
-            wait = self._left + self._flush_s - monotonic()
+            wait = self._left + self._apart_s - monotonic()
             asyncio.get_running_loop().call_later(max(wait, 0.0), self._leave)
         await self._next.wait()
+
+    def acknowledged(self, took_s: float) -> None:
+        """Learn how long Kafka took for a batch."""
+        self._apart_s = min(self._flush_s, took_s / 2)
 
     def _leave(self) -> None:
         self._left = monotonic()

@@ -195,6 +195,7 @@ class Lane:
             return
         took = monotonic() - self._left
         self._room = room_at(took)
+        self._departures.acknowledged(took)
         self._metrics.acknowledged(len(flight.bodies), flight.size, took)
         if flight.abandoned:
             self._metrics.stored_late(len(flight.bodies))

@@ -34,7 +34,7 @@ class IngestSettings(CommonSettings):
         262_144, ge=1, le=600_000, description="longest body taken; above it a record could outgrow Kafka's 1 MB"
     )
     ingest_flush_ms: int = Field(
-        5, ge=0, le=500, description="longest wait of a callback for company; more saves CPU and adds latency"
+        5, ge=0, le=500, description="longest wait of a callback for company; less when Kafka is quick"
     )
     ingest_ack_timeout_ms: int = Field(
         1500, ge=50, le=1800, description="no acknowledgement by then: 503. Routee hangs up after 2 s"

@@ -11,11 +11,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Final
 
-# pydantic-settings reads `.env` with it, and leaves out what it cannot parse.
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-ENV_FILE_ENCODING: Final = "utf-8-sig"
-"""UTF-8; some editors put a mark before it, which would become part of the first name."""
+# UTF-8; some editors put a mark before it, which would become part of the first name.
+_ENCODING: Final = "utf-8-sig"
 
 KNOWN_SETTINGS: Final = frozenset(
     """
@@ -51,18 +51,18 @@ _ADDRESS: Final = re.compile(r"(tcp|udp)://")
 def read_env_file(file: Path) -> dict[str, str | None]:
     """Return the variables of a `.env`, none when there is no such file; ValueError is one line that names it."""
     try:
-        text = file.read_text(encoding=ENV_FILE_ENCODING) if file.is_file() else ""
+        text = file.read_text(encoding=_ENCODING) if file.is_file() else ""
     except UnicodeDecodeError:
         raise ValueError(f"{file} is not a text in UTF-8") from None
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
-    bindings = list(parse_stream(StringIO(text)))
-    for binding in bindings:
+    # What it cannot parse, dotenv leaves out.
+    for binding in parse_stream(StringIO(text)):
         if binding.error:
             whole = binding.original.string  # begins with the empty lines before the one that is meant
             line = binding.original.line + whole[: len(whole) - len(whole.lstrip())].count("\n")
             raise ValueError(f"{file}, line {line}: NAME=value is expected")
-    return {binding.key: binding.value for binding in bindings if binding.key is not None}
+    return dotenv_values(stream=StringIO(text))
 
 
 def unknown_settings(variables: Mapping[str, str | None]) -> Iterator[str]:

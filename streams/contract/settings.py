@@ -8,19 +8,17 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings import SettingsError as UnreadableSettings
 
-from streams.contract.environment import ENV_FILE_ENCODING, read_env_file, unknown_settings
+from streams.contract.environment import read_env_file, unknown_settings
 
-SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+SettingsT = TypeVar("SettingsT", bound="CommonSettings")
 ValueT = TypeVar("ValueT")
 
-_ENV_FILE: Final = ".env"
+_ENV_FILE: Final = Path(".env")
 
 _USER_IN_URL = re.compile(r"//[^/]*@")
 _NOT_A_NUMBER: Final = {
@@ -34,12 +32,10 @@ class SettingsError(Exception):
     """Settings are wrong. `str()` is one line per problem, each naming the variable and what it needs."""
 
 
-class CommonSettings(BaseSettings):
+class CommonSettings(BaseModel):
     """What all programs share: how Kafka is reached, how topics are named, how lines are logged."""
 
-    model_config = SettingsConfigDict(
-        env_file=_ENV_FILE, env_file_encoding=ENV_FILE_ENCODING, extra="ignore", frozen=True, env_ignore_empty=True
-    )
+    model_config = ConfigDict(frozen=True)
 
     kafka_bootstrap_servers: str = Field(
         "127.0.0.1:9092",
@@ -87,19 +83,19 @@ class CommonSettings(BaseSettings):
         return self.kafka_bootstrap_servers.split(",")
 
 
-def load_settings(model: type[SettingsT], **given: Any) -> SettingsT:  # noqa: ANN401 - as pydantic takes them
+def load_settings(model: type[SettingsT], *, env_file: Path | None = _ENV_FILE, **given: object) -> SettingsT:
     """
-    Read the environment (and `.env`) into a settings model.
+    Read `.env` and the environment into a settings model; the environment is stronger, and what is given strongest.
 
-    Raises SettingsError with every problem at once. The values of wrong secrets are not repeated.
+    An empty variable is none. Raises SettingsError with every problem at once; values of wrong secrets are not
+    repeated.
     """
-    variables = _variables(given.get("_env_file", _ENV_FILE))
+    variables = _variables(env_file)
+    told = {name: value for name in model.model_fields if (value := variables.get(name.upper()))}
     try:
-        return model(**given)
+        return model.model_validate({**told, **given})
     except ValidationError as error:
         raise SettingsError("\n".join([*_problems(model, error), *unknown_settings(variables)])) from None
-    except UnreadableSettings as error:
-        raise SettingsError(str(error)) from None
 
 
 def without_effect(settings: CommonSettings) -> Iterator[str]:
@@ -111,14 +107,16 @@ def without_effect(settings: CommonSettings) -> Iterator[str]:
         yield f"{named}: not used with KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol}, no broker is told"
 
 
-def _variables(env_file: str | None) -> dict[str, str | None]:
+def _variables(env_file: Path | None) -> dict[str, str | None]:
+    """Return all variables by their names in upper case."""
     try:
-        return {**(read_env_file(Path(env_file)) if env_file else {}), **os.environ}
+        written = read_env_file(env_file) if env_file else {}
     except ValueError as error:
         raise SettingsError(str(error)) from None
+    return {name.upper(): value for variables in (written, os.environ) for name, value in variables.items()}
 
 
-def _problems(model: type[BaseSettings], error: ValidationError) -> Iterator[str]:
+def _problems(model: type[CommonSettings], error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_context=False):
         if not problem["loc"]:
             yield problem["msg"].removeprefix("Value error, ")

@@ -19,7 +19,7 @@ CERT, KEY = str(TLS / "cert.pem"), str(TLS / "key.pem")
 
 
 def settings(**given: Any) -> CommonSettings:  # noqa: ANN401 - as pydantic takes them
-    return CommonSettings(_env_file=None, **given)
+    return CommonSettings(**given)
 
 
 @pytest.fixture

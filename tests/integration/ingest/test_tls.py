@@ -17,7 +17,7 @@ CERT, KEY = str(FOLDER / "cert.pem"), str(FOLDER / "key.pem")
 
 
 def settings(cert: str = CERT, key: str = KEY) -> IngestSettings:
-    return IngestSettings(_env_file=None, ingest_tls_cert=cert, ingest_tls_key=key)
+    return IngestSettings(ingest_tls_cert=cert, ingest_tls_key=key)
 
 
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -50,7 +50,7 @@ def test_unusable_files_are_one_line(cert: str, key: str) -> None:
 
 
 def test_without_a_certificate_there_is_no_tls() -> None:
-    assert tls_context(IngestSettings(_env_file=None)) is None
+    assert tls_context(IngestSettings()) is None
 
 
 async def test_the_sandbox_finds_out_over_tls_whether_it_is_ready() -> None:

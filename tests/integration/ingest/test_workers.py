@@ -18,7 +18,7 @@ def test_a_worker_whose_parent_dies_at_once_knows_who_that_was(monkeypatch: pyte
         os.write(tell, b"%d" % parent)
         return 0
 
-    settings = IngestSettings(_env_file=None, ingest_host="127.0.0.1", ingest_port=0)
+    settings = IngestSettings(ingest_host="127.0.0.1", ingest_port=0)
     workers = Workers(settings, work)
     monkeypatch.setattr("ingest.workers.os.getppid", lambda: 1)
     workers._start(0)

@@ -152,7 +152,7 @@ async def serving(
 ) -> AsyncIterator[Server]:
     """Serve on a free port; settings as keywords, TLS contexts for server and client."""
     given = {"ingest_secrets": f"{'f' * 32},{SECRET}", "ingest_max_body_bytes": MAX_BODY, **settings}
-    told = IngestSettings(_env_file=None, **given)
+    told = IngestSettings(**given)
     log, metrics = MemoryCommitLog(), Metrics()
     service = Service(told, publisher_to(log, told, metrics), metrics, limits)
     service.start()

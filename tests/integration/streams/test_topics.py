@@ -27,7 +27,7 @@ def settings(kafka: KafkaCluster, topic_prefix: str) -> CommonSettings:
 def common(servers: str, prefix: str, partitions: int = 2) -> CommonSettings:
     return load_settings(
         CommonSettings,
-        _env_file=None,
+        env_file=None,
         kafka_bootstrap_servers=servers,
         kafka_topic_prefix=prefix,
         kafka_partitions=partitions,

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from pydantic import Field, SecretStr
 
@@ -65,6 +67,17 @@ def test_a_dot_env_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path_factor
     (folder / ".env").write_text("KAFKA_PARTITIONS=12\n")
     monkeypatch.chdir(folder)
     assert load_settings(CommonSettings).kafka_partitions == 12
+
+
+def test_the_environment_is_stronger_than_dot_env_and_what_is_given_than_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".env").write_text("KAFKA_PARTITIONS=1\nKAFKA_TOPIC_PREFIX=written.\nLOG_LEVEL=${WORD}\n")
+    monkeypatch.setenv("KAFKA_PARTITIONS", "2")
+    monkeypatch.setenv("kafka_topic_prefix", "told.")
+    monkeypatch.setenv("WORD", "error")
+    settings = load_settings(CommonSettings, kafka_partitions=3)
+    assert (settings.kafka_partitions, settings.kafka_topic_prefix, settings.log_level) == (3, "told.", "error")
 
 
 def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from sandbox.settings import SandboxSettings
 
 
 def settings(**given: object) -> SandboxSettings:
-    return SandboxSettings(_env_file=None, **given)  # type: ignore[arg-type]
+    return SandboxSettings(**given)
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:

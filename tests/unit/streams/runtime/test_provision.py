@@ -4,7 +4,7 @@ from streams.contract.settings import CommonSettings, load_settings
 from streams.contract.topics import CALLBACKS_RAW, SMS_STATUS, changelog
 from streams.provision import Found, creation_config, differences
 
-SETTINGS = load_settings(CommonSettings, _env_file=None, kafka_partitions=8, kafka_topic_prefix="r.")
+SETTINGS = load_settings(CommonSettings, env_file=None, kafka_partitions=8, kafka_topic_prefix="r.")
 
 
 def found(config: dict[str, str], partitions: int = 8, replication: int = 1) -> Found:

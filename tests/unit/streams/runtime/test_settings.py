@@ -14,7 +14,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(**given: object) -> StreamsSettings:
-    return load_settings(StreamsSettings, _env_file=None, **given)
+    return load_settings(StreamsSettings, env_file=None, **given)
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
