@@ -5,7 +5,7 @@ A record of the partials topic has lines of two kinds: `{"partition", "generatio
 source partition) and `{"partition", "generation", "campaign", "place", "received", "report"}`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar, Final
 
 import orjson
@@ -16,7 +16,7 @@ from streams.domain.progress import Campaign, Source, is_ended, progress_record,
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
 from streams.domain.report import newer
-from streams.domain.stage import Output, Rows
+from streams.domain.stage import PIECE_BYTES, Output, Piece, Rows
 
 CAMPAIGN_PREFIX: Final = b"t:"
 
@@ -34,17 +34,19 @@ class CampaignStage:
 
     summarized: ClassVar = CAMPAIGN_PREFIX
 
-    def apply(self, rows: Rows, partition: int, offset: int, value: bytes) -> list[Output]:
+    def apply(self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0) -> Iterator[Piece]:
         """
-        Take in one record of the partials topic, whose lines are partials of several campaigns.
+        Take in one record of the partials topic, whose lines are partials of several campaigns, or those from `begin`.
 
-        Counts are kept when their generation and `v` are larger, a report when it lies further than the last one:
-        what comes again changes nothing, not even the revision.
+        Counts are kept when they are newer: by generation, `v` and `taken`; a report when it lies further than the
+        last one. What comes again changes nothing, not even the revision.
         """
-        intake = _Intake(rows, partition, offset)
-        rejections = [intake.take_guarded(line) for line in value.split(b"\n")]
-        intake.put_clock()
-        return [rejection for rejection in rejections if rejection is not None]
+        lines = value.split(b"\n")
+        left: int | None = begin
+        while left is not None:
+            intake = _Intake(rows, partition, offset)
+            left = intake.take_piece(lines, left)
+            yield Piece(intake.rejections, left)
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
         """Return one progress record per campaign that changed."""
@@ -53,18 +55,34 @@ class CampaignStage:
 
 
 class _Intake:
-    """One record of partials on its way in."""
+    """A piece of a record of partials on its way in."""
 
     def __init__(self, rows: Rows, partition: int, offset: int) -> None:
         self._rows = rows
         self._partition = partition
         self._offset = offset
         self._revised: set[bytes] = set()
+        self._touched_bytes = 0
         self._known_clock: int = rows.get(CLOCK_KEY) or 0
         self._clock = self._known_clock
+        self.rejections: list[Output] = []
 
-    def take_guarded(self, line: bytes) -> Output | None:
-        """Take in one line; return a rejection when that cannot be done."""
+    def take_piece(self, lines: list[bytes], begin: int) -> int | None:
+        """Take in a piece that begins with this line; return where the next one begins."""
+        end = self._take_lines(lines, begin)
+        if self._clock != self._known_clock:
+            self._rows.put(CLOCK_KEY, self._clock)
+        return end if end < len(lines) else None
+
+    def _take_lines(self, lines: list[bytes], begin: int) -> int:
+        for at, line in enumerate(lines[begin:], begin):
+            self._take_guarded(line)
+            if self._touched_bytes > PIECE_BYTES:
+                return at + 1
+        return len(lines)
+
+    def _take_guarded(self, line: bytes) -> None:
+        """Take in one line, or reject it when that cannot be done."""
         try:
             campaign = _taken(self._rows, orjson.loads(line))
         except Exception as error:  # noqa: BLE001
@@ -72,25 +90,21 @@ class _Intake:
             detail = (
                 f"{type(error).__name__} for offset {self._offset} of {CAMPAIGN_PARTIALS.suffix}[{self._partition}]"
             )
-            return rejection(Refusal(Reason.BUG, detail), line, self._clock, _place_in(line))
+            self.rejections.append(rejection(Refusal(Reason.BUG, detail), line, self._clock, _place_in(line)))
+            return
         if campaign is not None:
             self._put(campaign)
-        return None
 
     def _put(self, campaign: Campaign) -> None:
         key = campaign_key(campaign["id"])
         if key not in self._revised:
-            # The offset of the record, plus one: the same in every replay, however many of its lines change the row.
-            # Should the topic be made anew, its offsets begin at 0 again; then the revision still grows.
+            # The offset of the record, plus one: the same in every replay, however many lines of the piece change the
+            # row. A further piece of the record, and a topic made anew whose offsets begin at 0 again, go on from it.
             campaign["revision"] = max(self._offset, campaign["revision"]) + 1
             self._revised.add(key)
         self._rows.put(key, campaign)
+        self._touched_bytes += len(self._rows.raw(key) or b"")
         self._clock = max(self._clock, campaign["last"])
-
-    def put_clock(self) -> None:
-        """Write the clock, once for all lines."""
-        if self._clock != self._known_clock:
-            self._rows.put(CLOCK_KEY, self._clock)
 
 
 def _output(campaign: Campaign) -> Output:
@@ -120,7 +134,7 @@ def _taken(rows: Rows, record: dict[str, Any]) -> Campaign | None:
 def _take_counts(rows: Rows, source: str, counts: Source) -> Campaign | None:
     row = _row(rows, counts["id"], counts["first"])
     known = row["sources"].get(source)
-    if known is not None and (known["generation"], known["v"]) >= (counts["generation"], counts["v"]):
+    if known is not None and _age(known) >= _age(counts):
         return None
     row = {
         **row,
@@ -129,6 +143,10 @@ def _take_counts(rows: Rows, source: str, counts: Source) -> Campaign | None:
         "last": max(row["last"], counts["last"]),
     }
     return _with_end(row, counts["last"])
+
+
+def _age(counts: Source) -> tuple[int, int, int]:
+    return counts["generation"], counts["v"], counts.get("taken", 0)
 
 
 def _take_report(rows: Rows, record: dict[str, Any]) -> Campaign | None:

@@ -4,7 +4,7 @@ The counts of one campaign in one source partition: absolute numbers that move w
 They are kept as a row beside the messages and written in the same batch, so they can not drift from them.
 """
 
-from typing import Final, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 from streams.domain.message import Contribution
 from streams.domain.statuses import is_known
@@ -25,6 +25,8 @@ class Counts(TypedDict):
     name: str | None
     v: int
     """Offset of the source record that moved the counts last: of two versions of a generation the greater is newer."""
+    taken: NotRequired[int]
+    """How many of its callbacks were taken in by then; the greater is newer. Rows of older versions do not have it."""
     messages: dict[str, int]
     parts: dict[str, int]
     price: str
@@ -42,13 +44,22 @@ def counts_key(campaign: str) -> bytes:
 def no_counts(campaign: str, received: int) -> Counts:
     """Return the counts of a campaign that is seen for the first time."""
     return Counts(
-        id=campaign, name=None, v=0, messages={}, parts={}, price="0", conflicts=0, first=received, last=received
+        id=campaign,
+        name=None,
+        v=0,
+        taken=0,
+        messages={},
+        parts={},
+        price="0",
+        conflicts=0,
+        first=received,
+        last=received,
     )
 
 
 class Tallying:
     """
-    The counts of one campaign while one envelope moves them.
+    The counts of one campaign while a piece of an envelope moves them.
 
     `row` gives the row again. Zeros stay until then: most words come back within the envelope.
     """
@@ -86,13 +97,14 @@ class Tallying:
         if name != known and name is not None and (known is None or name > known):
             self._row["name"] = name
 
-    def row(self, received: int, offset: int) -> Counts:
-        """Return the row after the envelope at this offset, received at this time."""
+    def row(self, received: int, offset: int, taken: int) -> Counts:
+        """Return the row after so many callbacks of the envelope at this offset, received at this time."""
         row = self._row
         return Counts(
             id=row["id"],
             name=row["name"],
             v=offset,
+            taken=taken,
             messages=_without_zeros(self._messages),
             parts=_without_zeros(self._parts),
             price=str(self._price),

@@ -1,5 +1,5 @@
 """
-Forgetting messages: bounded state, with a bounded piece of work per envelope.
+Forgetting messages: bounded state, with a bounded amount of work per piece of an envelope.
 
 Stream time is the latest moment that two clocks agree to have passed: Routee's, in the date of a status, and ours, in
 the time of receipt. So neither a forged date nor an ingest whose clock is days ahead makes everything be forgotten.
@@ -21,8 +21,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from streams.domain.dates import NO_DATE
-from streams.domain.message import Message, find_message, sms_index_key
-from streams.domain.stage import Rows
+from streams.domain.message import Message, read_message, sms_index_key
+from streams.domain.stage import PIECE_BYTES, Rows
 from streams.domain.statuses import is_final
 from streams.domain.tally import Tally
 
@@ -102,32 +102,43 @@ def forget_due(rows: Rows, oldest: int, clock: int, retention: int, budget: int)
     """
     Handle about `budget` keys and empty buckets that are due, beginning with `oldest`; return the new oldest.
 
-    At most one chunk more is handled than the budget says. What is left is handled by the next calls.
+    At most one chunk more is handled than the budget says, and no more than a checkpoint can hold. What is left is
+    handled by the next calls.
     """
-    while budget > 0 and is_due(oldest, clock, retention):
+    touched_bytes = 0
+    while budget > 0 and touched_bytes <= PIECE_BYTES and is_due(oldest, clock, retention):
         keys = _take_chunk(rows, oldest)
         if keys is None:
             oldest = _after(rows, oldest)
             budget -= 1
             continue
         budget -= len(keys)
-        _forget(rows, oldest, keys, (PATIENCE - 1) * retention // BUCKET_MS)
+        touched_bytes += _forget(rows, oldest, keys, (PATIENCE - 1) * retention // BUCKET_MS)
     return oldest
 
 
-def _forget(rows: Rows, bucket: int, keys: list[str], patience: int) -> None:
+def _forget(rows: Rows, bucket: int, keys: list[str], patience: int) -> int:
+    """Forget messages of a bucket, or list them in a later one; return how long the rows touched are, about."""
     again: dict[int, list[str]] = {}
-    for key in keys:
-        message = find_message(rows, key.encode())
-        if message is None:
+    touched_bytes = 0
+    for at, key in enumerate(keys):
+        raw = rows.raw(key.encode())
+        if raw is None:
             continue
+        message = read_message(raw)
         last = message.touched if is_final(message.status) else message.touched + patience
         if last > bucket:
             again.setdefault(last, []).append(key)
+            touched_bytes += CHUNK_KEYS * len(key)  # the open chunk of that bucket
         else:
             _delete(rows, key.encode(), message)
+        touched_bytes += len(raw)
+        if touched_bytes > PIECE_BYTES:
+            again[bucket] = keys[at + 1 :]
+            break
     for later, survivors in again.items():
         list_keys(rows, later, survivors)
+    return touched_bytes
 
 
 def _delete(rows: Rows, key: bytes, message: Message) -> None:

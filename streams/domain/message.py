@@ -86,10 +86,11 @@ def sms_lookup_keys(sms_key: str) -> tuple[bytes, list[bytes]]:
 def find_message(rows: Rows, key: bytes) -> Message | None:
     """Return the message of a row, None when there is no such row."""
     raw = rows.raw(key)
-    return None if raw is None else _DECODER.decode(raw)
+    return None if raw is None else read_message(raw)
 
 
-_DECODER: Final = msgspec.json.Decoder(Message)
+read_message: Final = msgspec.json.Decoder(Message).decode
+"""Return the message of a row as it is written."""
 
 
 def expected_parts(parts: list[Sms]) -> int:

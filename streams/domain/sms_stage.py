@@ -1,10 +1,11 @@
 """
 Stage 1, `track_sms`: envelopes of callbacks become SMS revisions, rejections and partial counts per campaign.
 
-Order of the outputs is the order of the callbacks. Each callback gets exactly one verdict.
+Order of the outputs is the order of the callbacks. Each callback gets exactly one verdict. Nearly every envelope is
+taken in as one piece; a large one is taken in as if it were several, received at the same time.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from traceback import extract_tb
 from typing import Any, ClassVar, Final
 
@@ -23,8 +24,8 @@ from streams.domain.message import (
     Contribution,
     Message,
     contribution,
-    find_message,
     message_key,
+    read_message,
     sms_index_key,
     take,
     withheld,
@@ -34,16 +35,19 @@ from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
 from streams.domain.report import Read, read_report
 from streams.domain.shapes import REPORT, SMS, Body, shape_of
-from streams.domain.stage import GENERATION_KEY, Output, Rows
+from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Output, Piece, Rows
 from streams.domain.tally import TALLY_KEY, count, read_tally
 from streams.domain.wire import read_wire
 
 REPORTED: Final = "report"
 REJECTED: Final = "rejected"
 
-# Twice what an envelope can add, so that forgetting always catches up, and a little for envelopes of one.
+PIECE_CALLBACKS: Final = 250
+"""In one piece: whoever shares the event loop waits for it."""
+
+# Twice what a piece can add, so that forgetting always catches up, and a little for envelopes of one.
 _EXPIRY_PER_CALLBACK: Final = 2
-_EXPIRY_PER_ENVELOPE: Final = 16
+_EXPIRY_PER_PIECE: Final = 16
 
 _ENCODER: Final = Encoder()
 
@@ -56,11 +60,17 @@ class SmsStage:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
-    def apply(self, rows: Rows, partition: int, offset: int, value: bytes) -> list[Output]:
-        """Take in one envelope of `routee.callbacks.raw`."""
-        intake = _Intake(self._policy, rows, partition, offset)
-        intake.take_envelope(value)
-        return intake.outputs
+    def apply(self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0) -> Iterator[Piece]:
+        """Take in one envelope of `routee.callbacks.raw`, or its callbacks from `begin` on."""
+        opened = open_envelope(value)
+        if isinstance(opened, Refusal):
+            yield Piece(_Intake(self._policy, rows, partition, offset).refuse(opened, value), None)
+            return
+        left: int | None = begin
+        while left is not None:
+            intake = _Intake(self._policy, rows, partition, offset)
+            left = intake.take_piece(opened, left)
+            yield Piece(intake.outputs, left)
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
         """Return one partial per campaign whose counts changed: absolute numbers, with what tells the newer of two."""
@@ -75,7 +85,7 @@ class SmsStage:
 
 
 class _Intake:
-    """One envelope on its way in: what changes many times is gathered here and put into the rows once."""
+    """A piece of an envelope on its way in: what changes many times is gathered here and put into the rows once."""
 
     def __init__(self, policy: Policy, rows: Rows, partition: int, offset: int) -> None:
         self._policy = policy
@@ -85,39 +95,47 @@ class _Intake:
         self._offset = offset
         self._tally = read_tally(rows)
         self._received = 0
+        self._touched_bytes = 0
         self._campaigns: dict[str, Tallying] = {}
         self._counts: dict[bytes, Tallying] = {}
         self._new_keys: list[str] = []
         self.outputs: list[Output] = []
 
-    def take_envelope(self, value: bytes) -> None:
-        """Take in every callback, then write what was gathered."""
-        opened = open_envelope(value)
-        if isinstance(opened, Refusal):
-            self._tally["accepted"] += 1
-            self._received = stream_time(self._tally)
-            self._reject(opened, value, 0)
-        else:
-            self._take_callbacks(opened)
-        for key, counts in self._counts.items():
-            self._rows.put(key, counts.row(self._received, self._offset))
+    def refuse(self, refusal: Refusal, value: bytes) -> list[Output]:
+        """Reject a record that is no envelope, as one callback; return the outputs."""
+        self._tally["accepted"] += 1
+        self._received = stream_time(self._tally)
+        self._reject(refusal, value, 0)
         self._rows.put(TALLY_KEY, self._tally)
+        return self.outputs
 
-    def _take_callbacks(self, opened: Opened) -> None:
+    def take_piece(self, opened: Opened, begin: int) -> int | None:
+        """Take in a piece that begins with this callback, and write what was gathered; return where the next begins."""
         tally, self._received = self._tally, opened.received
-        tally["accepted"] += len(opened.bodies)
         before = stream_time(tally)
-        verdicts = tally["verdicts"]
-        for index, body in enumerate(opened.bodies):
+        end = self._take_callbacks(opened.bodies, begin)
+        tally["accepted"] += end - begin
+        # Last: a date among the callbacks is the better witness.
+        receive(tally, opened.received)
+        note_leap(self._rows, before, stream_time(tally), self._policy.retention_ms)
+        self._expire(end - begin)
+        for key, counts in self._counts.items():
+            self._rows.put(key, counts.row(self._received, self._offset, end))
+        self._rows.put(TALLY_KEY, tally)
+        return end if end < len(opened.bodies) else None
+
+    def _take_callbacks(self, bodies: list[Raw], begin: int) -> int:
+        """Take in the callbacks of a piece; return the index after the last of them."""
+        verdicts = self._tally["verdicts"]
+        for index, body in enumerate(bodies[begin : begin + PIECE_CALLBACKS], begin):
             outcome = self._take_guarded(index, body)
             if outcome.__class__ is Refusal:
                 self._reject(outcome, bytes(body), index)
             else:
                 count(verdicts, outcome)
-        # Last: a date among the callbacks is the better witness.
-        receive(tally, opened.received)
-        note_leap(self._rows, before, stream_time(tally), self._policy.retention_ms)
-        self._expire(len(opened.bodies))
+            if self._touched_bytes > PIECE_BYTES:
+                return index + 1
+        return min(begin + PIECE_CALLBACKS, len(bodies))
 
     def _take_guarded(self, index: int, body: Raw) -> Any:  # noqa: ANN401 - str | Refusal, told apart by the caller
         try:
@@ -153,7 +171,8 @@ class _Intake:
         if isinstance(read, Refusal):
             return read
         self.outputs.append(self._report_output(index, read))
-        self._note(read.notes)
+        if read.notes:
+            self._note(read.notes)
         return REPORTED
 
     def _report_output(self, index: int, read: Read) -> Output:
@@ -171,7 +190,7 @@ class _Intake:
         if isinstance(callback, Refusal):
             return callback
         key = message_key(callback.message_id)
-        before = found = find_message(self._rows, key)
+        before = found = self._found(key)
         if found is not None and self._withholds:
             before = withheld(found, self._policy)
         if callback.date:
@@ -192,17 +211,26 @@ class _Intake:
             self.outputs.append(Output(SMS_STATUS, sms.key.encode(), value))
         if after is not found:
             self._rows.put(key, after)
-        if before is None:
-            self._new_keys.append(key.decode())
         if before is None or len(after.parts) > len(before.parts):
-            self._index(after.message_id, sms.key)
-        self._note(callback.notes)
+            self._list(key, before, after.message_id, sms.key)
+        if callback.notes:
+            self._note(callback.notes)
         return verdict
 
-    def _index(self, message_id: str, sms_key: str) -> None:
-        key = sms_index_key(message_id, sms_key)
-        if key is not None:
-            self._rows.put(key, message_id)
+    def _found(self, key: bytes) -> Message | None:
+        raw = self._rows.raw(key)
+        if raw is None:
+            return None
+        self._touched_bytes += len(raw)
+        return read_message(raw)
+
+    def _list(self, key: bytes, before: Message | None, message_id: str, sms_key: str) -> None:
+        """Let a new message be forgotten some day, and a new SMS of it be found."""
+        if before is None:
+            self._new_keys.append(key.decode())
+        index_key = sms_index_key(message_id, sms_key)
+        if index_key is not None:
+            self._rows.put(index_key, message_id)
 
     def _is_expired(self, callback: Callback) -> bool:
         """
@@ -236,7 +264,9 @@ class _Intake:
             key = counts_key(campaign)
             counts = self._counts.get(key)
             if counts is None:
-                counts = Tallying(self._rows.get(key) or no_counts(campaign, self._received))
+                raw = self._rows.raw(key)
+                self._touched_bytes += len(raw or b"")
+                counts = Tallying(orjson.loads(raw) if raw else no_counts(campaign, self._received))
                 self._counts[key] = counts
             self._campaigns[campaign] = counts
         return counts
@@ -255,7 +285,7 @@ class _Intake:
         tally, clock = self._tally, stream_time(self._tally)
         if self._new_keys:
             list_keys(self._rows, bucket_of(clock), self._new_keys)
-        budget = _EXPIRY_PER_CALLBACK * callbacks + _EXPIRY_PER_ENVELOPE
+        budget = _EXPIRY_PER_CALLBACK * callbacks + _EXPIRY_PER_PIECE
         # The first date may lie before what stood for time until then.
         oldest = min(tally["oldest"] or bucket_of(clock), bucket_of(clock))
         tally["oldest"] = forget_due(self._rows, oldest, clock, self._policy.retention_ms, budget)

@@ -5,7 +5,7 @@ Everything a stage does depends on the source records and their order alone, so 
 gives the same rows and the same outputs.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from streams.contract.topics import Topic
@@ -18,6 +18,19 @@ class Output(NamedTuple):
     key: bytes | None
     value: bytes
 
+
+class Piece(NamedTuple):
+    """One piece of a source record: its outputs in order, and where in the record the next begins; None: nowhere."""
+
+    outputs: list[Output]
+    next: int | None
+
+
+PIECE_BYTES: Final = 2_000_000
+"""
+A piece ends with the row that makes those it has touched longer than this. Whatever a record does to the rows, some
+pieces of it always fit in one checkpoint, which is one batch in the changelog.
+"""
 
 GENERATION_KEY: Final = b"\0generation"
 """
@@ -58,10 +71,12 @@ class Stage(Protocol):
     summarized: ClassVar[bytes]
     """Prefix of the keys that `summarize` has outputs for."""
 
-    def apply(self, rows: Rows, partition: int, offset: int, value: bytes) -> list[Output]:
+    def apply(self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0) -> Iterator[Piece]:
         """
-        Take in one source record, whole; return the outputs that must all be produced, in order.
+        Take in one source record, or what follows the pieces that the rows hold already; yield each piece when done.
 
+        Rows are complete after each piece: they may become durable there, and only the rest be handed over, by where
+        it begins. Where pieces end follows from the record and the rows, so a replay has the same. At least one comes.
         A record is never handed to rows that hold it already, nor one before it.
         """
 

@@ -91,7 +91,7 @@ class Owned:
     changelog_end: int
     """Offset of the last record in the changelog partition."""
     durable: int | None
-    """The source offset that may be committed; None before the first checkpoint ever."""
+    """The source offset that may be committed: all before it is durable. None before the first checkpoint ever."""
     begin: int
     """Where the source began when the partition was taken over: what lies before it is no work to do."""
 
@@ -223,7 +223,7 @@ class Checkpointer:
         self.step("store")
         for owned, checkpoint in checkpoints:  # (d)
             if checkpoint.position is not None:
-                owned.durable = checkpoint.position + 1
+                owned.durable = checkpoint.position.offset
 
     async def _send_outputs(self, checkpoints: Iterable[Checkpoint]) -> None:
         batches = self.batches()

@@ -11,7 +11,7 @@ OWNER: Final = b"\0owner"
 """The producer id that writes this partition."""
 
 POSITION: Final = b"\0position"
-"""The last source offset whose effects are in the rows; written in the same batch as they are."""
+"""How far the source is contained in the rows (`position.Position`); written in the same batch as they are."""
 
 SOURCE: Final = b"\0source"
 """The id of the topic that POSITION is an offset of; written with the first position."""

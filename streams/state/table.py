@@ -3,7 +3,7 @@ The checkpointed table as Faust sees it: a table with a changelog, a store and b
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -30,7 +30,7 @@ SOFT_LIMIT_BYTES: Final = 500_000
 """Waiting in one partition: flush now, without waiting for the timer."""
 
 HARD_LIMIT_BYTES: Final = 2_000_000
-"""Waiting in one partition: the agent waits for the flush."""
+"""Waiting in one partition: the agent waits for the flush. A piece more than this always fits in one batch."""
 
 
 class CheckpointedTable(faust.Table[bytes, bytes]):
@@ -78,9 +78,10 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
 
     async def take_in(self, message: Message) -> None:
         """
-        Apply one source record, whole. Returns before it is durable, and waits only when too much is not.
+        Apply one source record. Returns before it is durable, and waits only when too much is not.
 
-        What a record of a revoked partition would do is left to its new owner.
+        What a record of a revoked partition would do is left to its new owner, and so is the rest of a record whose
+        partition is revoked between two of its pieces.
         """
         owned = self.checkpointer.owned.get(message.partition)
         if owned is None:
@@ -91,20 +92,27 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         await self._check_contiguous(message, partition)
         if self.checkpointer.owned.get(message.partition) is not owned:
             return
+        for size in self._pieces(message, partition):
+            if size > SOFT_LIMIT_BYTES:
+                self._wake.set()
+            if size > HARD_LIMIT_BYTES:
+                await self.checkpointer.flush()
+            else:
+                await self._turns.offer()
+            # A rebalance waits for the record at hand. Whoever has the partition then goes on with the next piece.
+            if self.app.rebalancing or self.checkpointer.owned.get(message.partition) is not owned:
+                return
+
+    def _pieces(self, message: Message, partition: Partition) -> Iterator[int]:
+        """Apply a record piece by piece; yield after each how much waits. Die when that cannot be done."""
         try:
-            size = partition.take_in(message.offset, message.value or b"")
+            yield from partition.take_in(message.offset, message.value or b"")
         except Exception as error:  # noqa: BLE001 - whatever it is: the record must not be acknowledged
             why = place_of(error)
             die(
                 Exit.STAGE_RAISED,
                 f"{_name(message.tp)} offset {message.offset}: {self.name} could not take it in: {why}",
             )
-        if size > SOFT_LIMIT_BYTES:
-            self._wake.set()
-        if size > HARD_LIMIT_BYTES:
-            await self.checkpointer.flush()
-        else:
-            await self._turns.offer()
 
     async def _check_contiguous(self, message: Message, partition: Partition) -> None:
         """Die unless the record is the one after the last that the rows contain."""
@@ -117,9 +125,9 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         """Die when the group has committed more than the rows contain."""
         tp = TP(self.source, partition.number)
         committed = internals.committed_offset(self.app, tp)
-        durable = 0 if partition.applied is None else partition.applied + 1
-        if committed is not None and committed > durable:
-            have = f"offset {partition.applied}" if durable else "nothing"
+        contained = 0 if partition.position is None else partition.position.offset
+        if committed is not None and committed > contained:
+            have = f"offset {contained - 1}" if contained else "nothing"
             die(Exit.STATE_LOST, f"{_name(tp)}: the group committed {committed}, but the changelog ends at {have}")
 
     async def _first_record(self, tp: TP, offset: int) -> int | None:

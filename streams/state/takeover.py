@@ -23,6 +23,7 @@ from streams.state.checkpoint import Checkpointer, Owned
 from streams.state.control import CLAIM, HELD, OWNER, POSITION, SOURCE
 from streams.state.fence import LAST_EPOCH, Writer, next_writer
 from streams.state.partition import Origin, Partition
+from streams.state.position import Position
 from streams.state.stores import Store
 from streams.state.throttle import Throttle
 
@@ -108,7 +109,7 @@ class Takeover:
             Throttle(table.spec.summary_seconds, held),
             Origin(table.spec.source_id, begin, generation),
         )
-        durable = None if rows.applied is None else rows.applied + 1
+        durable = None if rows.position is None else rows.position.offset
         owned = table.owned[partition] = Owned(rows, self._claimed(), self.end, durable, begin)
         return owned
 
@@ -124,10 +125,13 @@ class Takeover:
 
     def _require_unexpired(self, begin: int) -> None:
         """Die when source records are gone that were never read, unless that was accepted."""
-        position = self.store.read(self.partition, POSITION)
-        if position is None or begin <= int(position) + 1:
+        written = self.store.read(self.partition, POSITION)
+        if written is None:
             return
-        gone = f"{self._table.source}[{self.partition}]: offsets {int(position) + 1} to {begin - 1} expired unread"
+        position = Position.parse(written)
+        if begin <= position.offset:
+            return
+        gone = f"{self._table.source}[{self.partition}]: offsets {position.offset} to {begin - 1} expired unread"
         if not self._table.spec.skip_expired:
             die(Exit.SOURCE_EXPIRED, f"{gone}; STREAMS_EXPIRED_SOURCE=skip goes on without them")
         logger.error("%s, and are left out", gone)

@@ -2,10 +2,18 @@
 The rows of a stage in memory, for whoever runs the rules of streams without a worker.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import orjson
+
+from streams.domain.stage import Output, Piece
+
+
+def outputs_of(pieces: Iterable[Piece]) -> list[Output]:
+    """Let a stage take in all pieces of a record; return their outputs."""
+    return [output for piece in pieces for output in piece.outputs]
 
 
 class MemoryRows:

@@ -16,7 +16,7 @@ from streams.domain.campaign_stage import CampaignStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import Output
-from tests.support.memory_rows import MemoryRows
+from tests.support.memory_rows import MemoryRows, outputs_of
 
 # What `routee-sandbox demo` sends unless it is told otherwise.
 _SEED: Final = 7
@@ -33,11 +33,11 @@ def demo_records() -> Iterator[tuple[str, bytes]]:
         if topic is CALLBACKS_REJECTED:
             yield topic.suffix, value
         else:
-            yield from _public(sms_stage.apply(rows, 0, offset, value), partials)
+            yield from _public(outputs_of(sms_stage.apply(rows, 0, offset, value)), partials)
     yield from _public(sms_stage.summarize(rows, 0, rows.changed), partials)
     campaign_stage, campaigns = CampaignStage(), MemoryRows()
     for offset, partial in enumerate(partials):
-        campaign_stage.apply(campaigns, 0, offset, partial)
+        outputs_of(campaign_stage.apply(campaigns, 0, offset, partial))
     yield from _public(campaign_stage.summarize(campaigns, 0, campaigns.changed), partials)
 
 

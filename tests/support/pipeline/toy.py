@@ -3,16 +3,19 @@ A toy pipeline with the demands of the real one: joins, revisions, counts that a
 
 A source record is `{"events": [[key, group, level], …]}`. The row of a key keeps the highest level; every change is an
 output with its revision. The counts of a group move with its keys, and every event, changed or not, is counted in
-`seen`: a row that is right only if no record is applied twice.
+`seen`: a row that is right only if no event is applied twice. With `row_bytes` in the record, the rows of its keys are
+so long: a small record can do much to the rows.
 """
 
-from collections.abc import Collection
-from typing import Any, ClassVar
+from collections.abc import Collection, Iterator
+from typing import Any, ClassVar, Final
 
 import orjson
 
 from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS, SMS_STATUS
-from streams.domain.stage import GENERATION_KEY, Output, Rows
+from streams.domain.stage import GENERATION_KEY, Output, Piece, Rows
+
+EVENTS_PER_PIECE: Final = 500
 
 
 class ToySmsStage:
@@ -20,12 +23,17 @@ class ToySmsStage:
 
     summarized: ClassVar = b"g:"
 
-    def apply(self, rows: Rows, _partition: int, offset: int, value: bytes) -> list[Output]:
-        """Take in one record."""
-        outputs = []
-        for key, group, level in orjson.loads(value)["events"]:
-            outputs += _advance(rows, offset, key, group, level)
-        return outputs
+    def apply(self, rows: Rows, _partition: int, offset: int, value: bytes, begin: int = 0) -> Iterator[Piece]:
+        """Take in one record, from an event on."""
+        record = orjson.loads(value)
+        events, padding = record["events"], "x" * record.get("row_bytes", 0)
+        left: int | None = begin
+        while left is not None:
+            outputs, end = [], min(left + EVENTS_PER_PIECE, len(events))
+            for index in range(left, end):
+                outputs += _advance(rows, (offset, index), events[index], padding)
+            left = end if end < len(events) else None
+            yield Piece(outputs, left)
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
         """Return a partial per changed group."""
@@ -33,11 +41,12 @@ class ToySmsStage:
         return [_partial(rows, partition, group) for group in groups]
 
 
-def _advance(rows: Rows, offset: int, key: str, group: str, level: int) -> list[Output]:
+def _advance(rows: Rows, place: tuple[int, int], event: tuple[str, str, int], padding: str) -> list[Output]:
+    key, group, level = event
     name, counted = b"k:" + key.encode(), b"g:" + group.encode()
     counts = dict(rows.get(counted) or {"seen": 0, "levels": {}})
     counts["seen"] += 1
-    counts["offset"] = offset
+    counts["place"] = place
     row = rows.get(name)
     if row is not None and row["level"] >= level:
         rows.put(counted, counts)
@@ -48,7 +57,7 @@ def _advance(rows: Rows, offset: int, key: str, group: str, level: int) -> list[
     levels[str(level)] = levels.get(str(level), 0) + 1
     rows.put(counted, {**counts, "levels": levels})
     new = {"level": level, "revision": 1 if row is None else row["revision"] + 1, "group": group}
-    rows.put(name, new)
+    rows.put(name, {**new, "padding": padding} if padding else new)
     return [Output(SMS_STATUS, key.encode(), orjson.dumps({"key": key, **new}))]
 
 
@@ -63,11 +72,11 @@ class ToyCampaignStage:
 
     summarized: ClassVar = b"t:"
 
-    def apply(self, rows: Rows, _partition: int, _offset: int, value: bytes) -> list[Output]:
+    def apply(self, rows: Rows, _partition: int, _offset: int, value: bytes, _begin: int = 0) -> Iterator[Piece]:
         """Take in the partials of one flush."""
         for line in value.split(b"\n"):
             _take_partial(rows, orjson.loads(line))
-        return []
+        yield Piece([], None)
 
     def summarize(self, rows: Rows, _partition: int, changed: Collection[bytes]) -> list[Output]:
         """Return the sum of each changed group."""
@@ -78,7 +87,7 @@ def _take_partial(rows: Rows, partial: dict[str, Any]) -> None:
     key = b"t:" + partial["group"].encode()
     row: dict[str, Any] = dict(rows.get(key) or {})
     source = str(partial["from"])
-    newer = {name: partial[name] for name in ("generation", "offset", "seen", "levels")}
+    newer = {name: partial[name] for name in ("generation", "place", "seen", "levels")}
     if source in row and _age(row[source]) >= _age(newer):
         return
     row[source] = newer
@@ -86,8 +95,8 @@ def _take_partial(rows: Rows, partial: dict[str, Any]) -> None:
     rows.put(key, row)
 
 
-def _age(part: dict[str, Any]) -> tuple[int, int]:
-    return part["generation"], part["offset"]
+def _age(part: dict[str, Any]) -> tuple[int, list[int]]:
+    return part["generation"], part["place"]
 
 
 def total(row: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import orjson
 
 from streams.state.control import HELD, is_control
 from streams.state.overlay import Overlay
+from tests.support.memory_rows import outputs_of
 from tests.support.pipeline.toy import ToySmsStage, total
 
 Record = tuple[int, bytes]
@@ -29,18 +30,23 @@ _KEYS_AT_A_TIME = 50
 _GROUPS = 5
 
 
-def traffic(seed: int, keys: int, partitions: int, events_per_record: int = 20) -> list[Record]:
-    """Return source records in order: levels rise, with duplicates and disorder; a key stays in one partition."""
+def traffic(seed: int, keys: int, partitions: int, events_per_record: int = 20, *, row_bytes: int = 0) -> list[Record]:
+    """
+    Return source records in order: levels rise, with duplicates and disorder; a key stays in one partition.
+
+    The rows of the keys are at least `row_bytes` long.
+    """
     rnd = random.Random(seed)  # noqa: S311 - traffic, the same for a seed
     events: list[_Event] = []
     for name in (f"k{seed}-{number}" for number in range(keys)):
         events += _rising(rnd, name, rnd.uniform(0, keys / _KEYS_AT_A_TIME))
-    return list(_records(sorted(events), partitions, events_per_record))
+    return list(_records(sorted(events), partitions, events_per_record, row_bytes))
 
 
-def endless_traffic(seed: int, partitions: int, events_per_record: int = 20) -> Iterator[Record]:
+def endless_traffic(seed: int, partitions: int, events_per_record: int = 20, *, row_bytes: int = 0) -> Iterator[Record]:
     """Yield such records without end, for what has to happen under load however long it takes."""
-    return _records(_endless_events(random.Random(seed), seed), partitions, events_per_record)  # noqa: S311 - as above
+    rnd = random.Random(seed)  # noqa: S311 - as above
+    return _records(_endless_events(rnd, seed), partitions, events_per_record, row_bytes)
 
 
 def _endless_events(rnd: random.Random, seed: int) -> Iterator[_Event]:
@@ -60,16 +66,20 @@ def _rising(rnd: random.Random, name: str, began: float) -> Iterator[_Event]:
         yield from ((began + level + rnd.uniform(0, 1.5), name, level) for _ in range(copies))
 
 
-def _records(events: Iterable[_Event], partitions: int, events_per_record: int) -> Iterator[Record]:
+def _records(events: Iterable[_Event], partitions: int, events_per_record: int, row_bytes: int) -> Iterator[Record]:
     waiting: dict[int, list[Any]] = {partition: [] for partition in range(partitions)}
     for _, name, level in events:
         number = crc32(name.encode())
         partition = number % partitions
         waiting[partition].append([name, f"g{number // partitions % _GROUPS}", level])
         if len(waiting[partition]) == events_per_record:
-            yield partition, orjson.dumps({"events": waiting[partition]})
+            yield partition, _record(waiting[partition], row_bytes)
             waiting[partition] = []
-    yield from ((partition, orjson.dumps({"events": rest})) for partition, rest in waiting.items() if rest)
+    yield from ((partition, _record(rest, row_bytes)) for partition, rest in waiting.items() if rest)
+
+
+def _record(events: list[Any], row_bytes: int) -> bytes:
+    return orjson.dumps({"events": events, "row_bytes": row_bytes})
 
 
 class Truth:
@@ -81,7 +91,7 @@ class Truth:
         stage = ToySmsStage()
         overlays = {number: Overlay(lambda _: None) for number in range(partitions)}
         for (number, value), offset in records:
-            outputs = stage.apply(overlays[number], number, offset, value)
+            outputs = outputs_of(stage.apply(overlays[number], number, offset, value))
             self.outputs[number] += [(output.key, output.value) for output in outputs]
         for number, overlay in overlays.items():
             self.rows[number] = {key: overlay.get(key) for key in overlay.changed}

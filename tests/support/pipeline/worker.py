@@ -13,7 +13,8 @@ Settings come from the environment, as for the product. Faults are injected here
     without  [guard, …]           `fence`: batches carry no epoch; `alarms`: a worker does not ask whether it was
                                   replaced, and takes any changelog offset for its own; `contiguity`: records may be
                                   missing; `position`: replays are applied again; `retire`: an id that the
-                                  coordinator forgot keeps its right to write; `commits`: no offset is committed
+                                  coordinator forgot keeps its right to write; `commits`: no offset is committed;
+                                  `taken`: a record that is contained in part is taken in from its begin
 
 `rules` is `product` for the product's own rules.
 """
@@ -37,6 +38,7 @@ from streams.state.checkpoint import OnStep, no_step
 from streams.state.fence import Writer
 from streams.state.ownership import Ownership
 from streams.state.partition import Partition
+from streams.state.position import Position
 from streams.state.table import CheckpointedTable
 from streams.state.takeover import Takeover
 from tests.support.pipeline.toy import ToyCampaignStage, ToySmsStage
@@ -151,9 +153,20 @@ def _without_position() -> None:
 
     def begin_anew(self: Any, *arguments: Any) -> None:  # noqa: ANN401
         begin(self, *arguments)
-        self.applied = self._sealed_position = None
+        self.position = self._sealed_position = None
 
     Partition.__init__ = begin_anew  # type: ignore[assignment,method-assign]
+
+
+def _without_taken() -> None:
+    begin = Partition.__init__
+
+    def begin_with_the_record(self: Any, *arguments: Any) -> None:  # noqa: ANN401
+        begin(self, *arguments)
+        if self.position is not None:
+            self.position = self._sealed_position = Position(self.position.offset)
+
+    Partition.__init__ = begin_with_the_record  # type: ignore[assignment,method-assign]
 
 
 def _without_retire() -> None:
@@ -177,4 +190,5 @@ _WITHOUT = {
     "alarms": _without_alarms,
     "contiguity": _without_contiguity,
     "position": _without_position,
+    "taken": _without_taken,
 }

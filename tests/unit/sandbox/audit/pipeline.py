@@ -19,7 +19,7 @@ from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
 from streams.domain.campaign_stage import CampaignStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
-from tests.support.memory_rows import MemoryRows
+from tests.support.memory_rows import MemoryRows, outputs_of
 
 START = 1_795_000_000
 ACCEPTED = [{"status": 200, "ms": 1.0}]
@@ -51,7 +51,7 @@ def shown(callbacks: list[Callback]) -> Shown:
     partials = _first_stage(callbacks, result)
     stage, rows = CampaignStage(), MemoryRows()
     for offset, value in enumerate(partials):
-        stage.apply(rows, 0, offset, value)
+        outputs_of(stage.apply(rows, 0, offset, value))
     for output in stage.summarize(rows, 0, rows.changed):
         record = orjson.loads(output.value)
         result.campaigns[record["campaign_tracking_id"]] = record
@@ -66,7 +66,7 @@ def _first_stage(callbacks: list[Callback], result: Shown) -> list[bytes]:
             result.rejections.append(_rejection(callback.subject))
             continue
         envelope = b'{"received_at":"%b","callbacks":[%b]}' % (_time(offset), callback.body)
-        outputs = stage.apply(rows, 0, offset, envelope)
+        outputs = outputs_of(stage.apply(rows, 0, offset, envelope))
         partials += [output.value for output in outputs if output.topic is CAMPAIGN_PARTIALS]
         for record in (orjson.loads(output.value) for output in outputs if output.topic is SMS_STATUS):
             result.sms[record["sms_key"]] = record

@@ -17,7 +17,7 @@ from streams.domain.stage import Output
 from streams.domain.tally import Tally, read_tally
 from streams.domain.views import campaign_key, campaign_view, message_key, message_view
 from tests.builders import CAMPAIGN_ID, MESSAGE_ID, NOW, envelope
-from tests.support.memory_rows import MemoryRows
+from tests.support.memory_rows import MemoryRows, outputs_of
 
 _SCHEMAS = {
     topic: Draft202012Validator(orjson.loads((FOLDER / f"{topic}.json").read_bytes())) for topic in PUBLIC_RECORDS
@@ -58,7 +58,7 @@ class Pipeline:
         """Take in one raw record; return the public records that it led to."""
         self.log.append((partition, offset, value))
         rows = self.sms_rows.setdefault(partition, MemoryRows())
-        return self._collected(self.sms_stage.apply(rows, partition, offset, value))
+        return self._collected(outputs_of(self.sms_stage.apply(rows, partition, offset, value)))
 
     def _collected(self, outputs: list[Output]) -> list[dict[str, Any]]:
         public = []
@@ -90,7 +90,9 @@ class Pipeline:
     def take_partials(self, value: bytes) -> list[dict[str, Any]]:
         """Take in one record of the partials topic."""
         self.partials_taken += 1
-        return self._collected(self.campaign_stage.apply(self.campaign_rows, 0, self.partials_taken - 1, value))
+        return self._collected(
+            outputs_of(self.campaign_stage.apply(self.campaign_rows, 0, self.partials_taken - 1, value))
+        )
 
     def of(self, topic: str) -> list[dict[str, Any]]:
         """Return everything produced to a topic."""

@@ -12,7 +12,7 @@ from streams.domain.expiry import BUCKET_MS, CHUNK_KEYS, advanced, stream_time
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from tests.builders import campaign_report, envelope, sms_callback
-from tests.support.memory_rows import MemoryRows
+from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.pipeline import Pipeline
 
 START = read_date("2026-11-22T00:00:00Z") or 0
@@ -216,7 +216,7 @@ def _simulate(rows: MemoryRows, per_step: int, days: int) -> list[int]:
             for n in range(per_step)
             if start >= 0
         ]
-        stage.apply(rows, 0, hour, envelope(*batch, received_at=now))
+        outputs_of(stage.apply(rows, 0, hour, envelope(*batch, received_at=now)))
         sizes.append(len(rows.rows))
     return sizes
 
@@ -235,11 +235,11 @@ def test_the_work_per_envelope_is_bounded_after_a_long_silence() -> None:
     rows, stage = MemoryRows(), SmsStage(Policy(retention_hours=48))
     known = 3 * CHUNK_KEYS
     first = [sms_callback(at=at(0), message_id=f"m{n}", sms_id="s") for n in range(known)]
-    stage.apply(rows, 0, 0, envelope(*first, received_at=at(0)))
+    outputs_of(stage.apply(rows, 0, 0, envelope(*first, received_at=at(0))))
     left = [known]
     for offset in range(1, 400):
         late = sms_callback(at=at(30 * DAY), message_id="late", sms_id="late")
-        stage.apply(rows, 0, offset, envelope(late, received_at=at(30 * DAY)))
+        outputs_of(stage.apply(rows, 0, offset, envelope(late, received_at=at(30 * DAY))))
         left.append(len(rows.with_prefix(b"m:")))
     assert max(before - after for before, after in pairwise(left)) <= CHUNK_KEYS
     assert set(rows.with_prefix(b"m:")) == {b"m:late"}

@@ -1,6 +1,7 @@
 """The order of a flush, and that nothing can be left out of it."""
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +18,7 @@ from streams.state.fence import Writer
 from streams.state.partition import Origin, Partition
 from streams.state.stores import MemoryStore
 from streams.state.throttle import Throttle
+from tests.support.pipeline import toy
 from tests.support.pipeline.toy import ToySmsStage
 
 CHANGELOG = "sms-changelog"
@@ -87,7 +89,7 @@ class Bench:
 
     def take_in(self, partition: int, offset: int, key: str) -> None:
         value = b'{"events":[["%s","g",1]]}' % key.encode()
-        self.table.owned[partition].partition.take_in(offset, value)
+        deque(self.table.owned[partition].partition.take_in(offset, value))
 
 
 def _name(topic: Topic) -> str:
@@ -169,6 +171,20 @@ async def test_an_offset_is_durable_only_after_the_flush(bench: Bench) -> None:
     after = {number: owned.durable for number, owned in bench.table.owned.items()}
     assert before == {0: None, 1: None}
     assert after == {0: 8, 1: None}
+
+
+async def test_a_record_that_is_durable_in_part_must_not_be_committed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy, "EVENTS_PER_PIECE", 1)
+    bench.take_in(0, 7, "a")
+    pieces = bench.table.owned[0].partition.take_in(8, b'{"events":[["b","g",1],["c","g",1]]}')
+    next(pieces)
+    await bench.table.flush()
+    assert (bench.table.owned[0].durable, bench.store.read(0, POSITION)) == (8, b"8:1")
+    deque(pieces)
+    await bench.table.flush()
+    assert (bench.table.owned[0].durable, bench.store.read(0, POSITION)) == (9, b"8")
 
 
 async def test_a_flush_without_anything_new_writes_nothing(bench: Bench) -> None:

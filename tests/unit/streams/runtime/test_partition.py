@@ -1,24 +1,31 @@
 """What one partition has taken in, and the checkpoint that it becomes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import ClassVar
 
 from streams.contract.topics import CAMPAIGN_PROGRESS, SMS_STATUS
-from streams.domain.stage import GENERATION_KEY, Output, Rows
+from streams.domain.stage import GENERATION_KEY, Output, Piece, Rows
 from streams.state.control import HELD, POSITION, SOURCE
-from streams.state.partition import Origin, Partition
+from streams.state.partition import Checkpoint, Origin, Partition
+from streams.state.position import Position
 from streams.state.throttle import Throttle
 
 
 class LastValue:
-    """A stage: one row with the last value; each value is an output, and so is the last one at a flush."""
+    """
+    A stage: one row with the last value; each value is an output, and so is the last one at a flush.
+
+    The values of a record are separated by commas, and each is a piece.
+    """
 
     summarized: ClassVar = b"last"
 
-    def apply(self, rows: Rows, partition: int, offset: int, value: bytes) -> list[Output]:
-        rows.put(b"last", [partition, offset, value.decode()])
-        rows.put(b"aside", offset)
-        return [Output(SMS_STATUS, b"last", value)]
+    def apply(self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0) -> Iterator[Piece]:
+        values = value.split(b",")
+        for number, one in enumerate(values[begin:], begin + 1):
+            rows.put(b"last", [partition, offset, one.decode()])
+            rows.put(b"aside", offset)
+            yield Piece([Output(SMS_STATUS, b"last", one)], number if number < len(values) else None)
 
     def summarize(self, rows: Rows, _partition: int, changed: Collection[bytes]) -> list[Output]:
         return [Output(CAMPAIGN_PROGRESS, key, rows.get(key)[2].encode()) for key in changed]
@@ -34,19 +41,33 @@ def partition(
     return Partition(7, LastValue(), (stored or {}).get, Throttle(interval, held), origin)
 
 
-def test_a_new_partition_has_applied_nothing_and_needs_no_flush() -> None:
-    assert partition().applied is None
+def take_in(mine: Partition, offset: int, value: bytes) -> int:
+    """Apply a record whole; return what waits then."""
+    return [*mine.take_in(offset, value)][-1]
+
+
+def stored(*checkpoints: Checkpoint) -> dict[bytes, bytes]:
+    """Give the store that has checkpoints."""
+    rows: dict[bytes, bytes | None] = {}
+    for checkpoint in checkpoints:
+        rows |= checkpoint.rows
+    return {key: row for key, row in rows.items() if row is not None}
+
+
+def test_a_new_partition_contains_nothing_and_needs_no_flush() -> None:
+    assert partition().position is None
     assert not partition().needs_flush(now=0.0)
 
 
 def test_the_position_is_found_again_in_the_store() -> None:
-    assert partition({POSITION: b"41"}).applied == 41
+    assert partition({POSITION: b"41"}).position == Position(42)
+    assert partition({POSITION: b"42:1500"}).position == Position(42, 1500)
 
 
 def test_a_checkpoint_has_all_outputs_in_order_then_the_summaries() -> None:
     mine = partition()
-    mine.take_in(0, b"x")
-    mine.take_in(1, b"y")
+    take_in(mine, 0, b"x")
+    take_in(mine, 1, b"y")
     outputs = mine.seal(now=0.0).outputs
     assert [(output.topic, output.value) for output in outputs] == [
         (SMS_STATUS, b"x"),
@@ -57,7 +78,7 @@ def test_a_checkpoint_has_all_outputs_in_order_then_the_summaries() -> None:
 
 def test_a_checkpoint_has_the_rows_and_the_position_that_they_contain() -> None:
     mine = partition()
-    mine.take_in(4, b"x")
+    take_in(mine, 4, b"x")
     checkpoint = mine.seal(now=0.0)
     assert checkpoint.rows == {
         GENERATION_KEY: b"0",
@@ -66,17 +87,17 @@ def test_a_checkpoint_has_the_rows_and_the_position_that_they_contain() -> None:
         POSITION: b"4",
         SOURCE: b"topic-id",
     }
-    assert (checkpoint.partition, checkpoint.position) == (7, 4)
+    assert (checkpoint.partition, checkpoint.position) == (7, Position(5))
 
 
 def test_the_topic_of_the_position_is_written_with_the_first_one_only() -> None:
     mine = partition()
-    mine.take_in(0, b"x")
+    take_in(mine, 0, b"x")
     assert SOURCE in mine.seal(now=0.0).rows
-    mine.take_in(1, b"y")
+    take_in(mine, 1, b"y")
     assert SOURCE not in mine.seal(now=0.0).rows
     again = partition({POSITION: b"1"})
-    again.take_in(2, b"z")
+    take_in(again, 2, b"z")
     assert SOURCE not in again.seal(now=0.0).rows
 
 
@@ -93,17 +114,17 @@ def test_the_next_record_is_the_one_after_the_last_unless_the_source_begins_late
 
 def test_a_generation_is_given_to_rows_that_begin_and_stays_with_them() -> None:
     mine = partition(origin=Origin("topic-id", generation=12))
-    mine.take_in(0, b"x")
+    take_in(mine, 0, b"x")
     assert mine.seal(now=0.0).rows[GENERATION_KEY] == b"12"
     again = partition({POSITION: b"0", GENERATION_KEY: b"12"}, origin=Origin("topic-id", generation=99))
-    again.take_in(1, b"x")
+    take_in(again, 1, b"x")
     assert GENERATION_KEY not in again.seal(now=0.0).rows
     assert again.rows.get(GENERATION_KEY) == 12
 
 
 def test_after_a_seal_nothing_is_left_to_flush() -> None:
     mine = partition()
-    mine.take_in(0, b"x")
+    take_in(mine, 0, b"x")
     before = (mine.unsealed, mine.needs_flush(now=0.0))
     mine.seal(now=0.0)
     assert before == (True, True)
@@ -112,13 +133,13 @@ def test_after_a_seal_nothing_is_left_to_flush() -> None:
 
 def test_a_key_that_is_held_back_leaves_a_mark_and_takes_it_away_when_it_goes() -> None:
     mine = partition(interval=1.0)
-    mine.take_in(0, b"x")
+    take_in(mine, 0, b"x")
     assert HELD + b"last" not in mine.seal(now=0.0).rows
-    mine.take_in(1, b"y")
+    take_in(mine, 1, b"y")
     held = mine.seal(now=0.5)
     assert held.rows[HELD + b"last"] == b"1"
     assert [output.topic for output in held.outputs] == [SMS_STATUS]
-    mine.take_in(2, b"z")
+    take_in(mine, 2, b"z")
     assert HELD + b"last" not in mine.seal(now=0.6).rows, "it is marked already"
     gone = mine.seal(now=1.0)
     assert gone.rows[HELD + b"last"] is None
@@ -136,9 +157,9 @@ def test_what_was_held_back_before_a_crash_is_summarized_without_a_new_record() 
 def test_only_summarized_keys_are_throttled_and_held() -> None:
     """What has no summary costs no record in the changelog beside its row."""
     busy = partition(interval=10.0)
-    busy.take_in(0, b"a")
+    take_in(busy, 0, b"a")
     busy.seal(now=0.0)
-    busy.take_in(1, b"b")
+    take_in(busy, 1, b"b")
     rows = busy.seal(now=1.0).rows
     assert HELD + b"last" in rows
     assert b"aside" in rows
@@ -147,7 +168,44 @@ def test_only_summarized_keys_are_throttled_and_held() -> None:
 
 def test_what_waits_counts_outputs_as_well_as_rows() -> None:
     mine = partition()
-    assert mine.take_in(0, b"x" * 100_000) > 200_000
-    assert mine.take_in(1, b"y" * 100_000) > 300_000
+    assert take_in(mine, 0, b"x" * 100_000) > 200_000
+    assert take_in(mine, 1, b"y" * 100_000) > 300_000
     mine.seal(now=0.0)
-    assert mine.take_in(2, b"") < 1_000
+    assert take_in(mine, 2, b"") < 1_000
+
+
+def test_a_checkpoint_between_two_pieces_of_a_record_says_how_much_of_it_the_rows_contain() -> None:
+    mine = partition()
+    take_in(mine, 3, b"w")
+    pieces = mine.take_in(4, b"x,y,z")
+    next(pieces)
+    checkpoint = mine.seal(now=0.0)
+    assert checkpoint.rows[POSITION] == b"4:1"
+    assert checkpoint.rows[b"last"] == b'[7,4,"x"]'
+    assert (checkpoint.position, mine.next) == (Position(4, 1), 4), "what is contained in part has to come again"
+    assert not mine.needs_flush(now=0.0)
+    assert len([*pieces]) == 2
+    assert mine.seal(now=0.0).rows[POSITION] == b"4"
+
+
+def test_a_record_contained_in_part_goes_on_after_that_part() -> None:
+    first = partition()
+    next(first.take_in(0, b"x,y,z"))
+    checkpoint = first.seal(now=0.0)
+    again = partition(stored(checkpoint))
+    take_in(again, 0, b"x,y,z")
+    outputs = checkpoint.outputs + again.seal(now=0.0).outputs
+    assert [output.value for output in outputs if output.topic is SMS_STATUS] == [b"x", b"y", b"z"]
+    assert again.position == Position(1)
+
+
+def test_the_record_after_one_that_expired_with_a_part_of_it_contained_is_taken_in_from_its_begin() -> None:
+    mine = partition({POSITION: b"4:2"}, origin=Origin("topic-id", begin=9))
+    assert mine.next == 9
+    take_in(mine, 9, b"x,y,z")
+    assert [output.value for output in mine.seal(now=0.0).outputs][:3] == [b"x", b"y", b"z"]
+
+
+def test_a_position_is_read_as_it_is_written() -> None:
+    for position in (Position(1), Position(42), Position(0, 7), Position(42, 1500)):
+        assert Position.parse(position.written()) == position
