@@ -45,6 +45,8 @@ CONSUMER_OPTIONS: Final[dict[str, Any]] = {
     # What is read ahead is held in memory besides the batch, several times over: more than this is not read faster.
     "fetch_max_bytes": 4 << 20,
     "max_partition_fetch_bytes": 1 << 20,
+    # The client doubles its wait up to 30 s by default, and would be away for as long again as Kafka was.
+    "reconnect_backoff_max_ms": 1_000,
     "metrics_enabled": False,
 }
 

@@ -66,6 +66,14 @@ def test_metadata_that_bring_nothing_new_leave_the_group_alone(source: KafkaSour
     assert not source._consumer._coordinator.need_rejoin()
 
 
+def test_a_broker_that_was_away_for_long_is_tried_again_within_two_seconds(source: KafkaSource) -> None:
+    """However often it could not be reached: else nobody would read for half a minute after Kafka is back."""
+    manager = source._consumer._client._manager
+    for _ in range(20):
+        manager.update_backoff("a broker")
+    assert 0.5 < manager.connection_delay("a broker") < 2
+
+
 def test_the_leader_of_the_group_takes_an_answer_that_comes_between_its_polls(
     source: KafkaSource, open_source: Callable[[], KafkaSource]
 ) -> None:
