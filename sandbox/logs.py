@@ -10,6 +10,9 @@ from typing import Any, Final
 import orjson
 
 _SERIOUS: Final = frozenset({"warning", "error", "critical"})
+# They say of every attempt that Kafka is away, up to fifty lines a second; the programs say it once.
+_CHATTY: Final = frozenset({"aiokafka", "kafka"})
+_COMMON: Final = frozenset({"time", "level", "program", "logger", "message", "exception"})
 _TEXT_LEVEL: Final = re.compile(r"^\S+ (\w+) ")
 _READ_BYTES: Final = 1 << 20
 
@@ -21,7 +24,11 @@ def keep_within(log: Path, size: int) -> None:
 
 
 class Follower:
-    """Reads on in growing log files of the project's programs and picks the warnings and errors."""
+    """
+    Reads on in growing log files of the project's programs and picks the warnings and errors.
+
+    Not those of Kafka's clients, as far as the form of the lines tells them.
+    """
 
     def __init__(self, logs: Iterable[Path]) -> None:
         self._offsets = {log: log.stat().st_size if log.exists() else 0 for log in logs}
@@ -50,11 +57,17 @@ def message_of(line: str) -> str:
 
 
 def _serious(line: str) -> str | None:
-    """Return the message of a log line, in either of the forms of `LOG_FORMAT`, when it is a warning or worse."""
+    """Return what a log line says, in either of the forms of `LOG_FORMAT`, when it is a warning or worse."""
     if fields := _fields(line):
-        return str(fields.get("message", "")) if fields.get("level") in _SERIOUS else None
+        chatty = str(fields.get("logger")).partition(".")[0] in _CHATTY
+        return None if chatty or fields.get("level") not in _SERIOUS else _told(fields)
     level = _TEXT_LEVEL.match(line)
     return line if level and level.group(1) in _SERIOUS else None
+
+
+def _told(fields: dict[str, Any]) -> str:
+    more = ", ".join(f"{name}={value}" for name, value in fields.items() if name not in _COMMON)
+    return f"{fields.get('message', '')}" + (f" ({more})" if more else "")
 
 
 def _fields(line: str) -> dict[str, Any]:

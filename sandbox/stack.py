@@ -137,6 +137,8 @@ class Sandbox:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = (self._folder / "lock").open("ab")
+        except FileExistsError as error:
+            raise StartError(f"SANDBOX_DIR={self._folder}: not a folder") from error
         except OSError as error:
             raise StartError(f"SANDBOX_DIR={self._folder}: {error.strerror}") from error
         try:

@@ -23,6 +23,22 @@ def test_warnings_and_errors_of_both_forms_are_picked_as_they_appear(tmp_path: P
     assert list(follower.serious_lines()) == []
 
 
+def test_what_a_line_is_about_is_shown_and_the_chatter_of_kafkas_clients_is_not(tmp_path: Path) -> None:
+    log = tmp_path / "sinks-files.log"
+    follower = Follower([log])
+    log.write_text(
+        '{"level": "error", "logger": "aiokafka", "message": "Unable connect to node"}\n'
+        '{"level": "error", "logger": "kafka.net.manager", "message": "Connection failed"}\n'
+        '{"time": "t", "level": "warning", "program": "sinks", "logger": "sinks.writer", "message": "will try again",'
+        ' "table": "sms_status", "seconds": 0.2}\n'
+        '{"level": "error", "logger": "asyncio", "message": "never retrieved", "exception": "Traceback"}\n'
+    )
+    assert list(follower.serious_lines()) == [
+        "sinks-files: will try again (table=sms_status, seconds=0.2)",
+        "sinks-files: never retrieved",
+    ]
+
+
 def test_a_log_is_put_aside_once_it_is_too_long(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     keep_within(log, 3)
