@@ -19,6 +19,10 @@ from sinks.errors import SchemaError
 _FILE: Final = re.compile(r"(\d{4})_[a-z_]+\.sql")
 _STATEMENT_END: Final = re.compile(r";[ \t]*(?:\n|\Z)")
 _COMMENT: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
+_CREATED: Final = re.compile(
+    r"^CREATE (?:OR REPLACE )?(?:MATERIALIZED )?(?:TABLE|VIEW) (?:IF NOT EXISTS )?(\w+)", re.MULTILINE
+)
+_DESCRIBED: Final = re.compile(r"^COMMENT '([^']+)'", re.MULTILINE)
 
 _LEDGER: Final = """
 CREATE TABLE IF NOT EXISTS schema_migrations {{on_cluster}}
@@ -46,6 +50,11 @@ class Migration:
     def checksum(self) -> str:
         """Return the SHA-256 of the file, placeholders and all."""
         return sha256(self.text.encode()).hexdigest()
+
+    @property
+    def creates(self) -> set[str]:
+        """Return the names of its tables and views."""
+        return set(_CREATED.findall(self.text))
 
     def statements(self, cluster: str | None) -> list[str]:
         """Return the statements for one server (None) or for a cluster."""
@@ -95,9 +104,16 @@ def create_database(clickhouse: ClickHouse, database: str, cluster: str | None) 
 
 
 def migrate(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
-    """Apply what is outstanding, and return the names of the files. SchemaError as in `outstanding`."""
+    """
+    Apply what is outstanding, and return the names of the files.
+
+    SchemaError as in `outstanding`, and when somebody else has a table or view of one of our names: it stays as it is.
+    """
+    known = known_migrations()
+    _require_own_ledger(clickhouse)
     clickhouse.execute(render(_LEDGER, cluster))
-    due = outstanding(known_migrations(), _applied(clickhouse))
+    due = outstanding(known, _applied(clickhouse))
+    _require_no_strangers(clickhouse, due, ours={name for it in known if it not in due for name in it.creates})
     for migration in due:
         for statement in migration.statements(cluster):
             clickhouse.execute(statement)
@@ -106,6 +122,32 @@ def migrate(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
             {"v": migration.version, "n": migration.name, "c": migration.checksum},
         )
     return [migration.name for migration in due]
+
+
+def _require_own_ledger(clickhouse: ClickHouse) -> None:
+    """Other tools keep what they applied in a table of that name, too."""
+    columns = clickhouse.rows(
+        "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'schema_migrations'"
+    )
+    if columns and ("checksum",) not in columns:
+        raise _strange({"schema_migrations"})
+
+
+def _require_no_strangers(clickhouse: ClickHouse, due: Sequence[Migration], ours: set[str]) -> None:
+    """What a run that was cut off has left behind is ours, too: it is described in our words."""
+    described = {text for migration in due for text in _DESCRIBED.findall(migration.text)}
+    there = clickhouse.rows("SELECT name, comment FROM system.tables WHERE database = currentDatabase()")
+    others = {name for name, comment in there if comment not in described} - ours
+    if strangers := others & {name for migration in due for name in migration.creates}:
+        raise _strange(strangers)
+
+
+def _strange(names: set[str]) -> SchemaError:
+    listed = ", ".join(sorted(names))
+    return SchemaError(
+        f"tables or views of the database have names of this schema and are not of it: {listed}. "
+        "Set CLICKHOUSE_DATABASE to another one"
+    )
 
 
 def verify(clickhouse: ClickHouse) -> None:

@@ -108,12 +108,25 @@ def test_applying_it_again_does_nothing(untouched: ClickHouse, settings: SinksSe
     assert untouched.rows("SELECT count() FROM schema_migrations") == [(len(names),)]
 
 
-def test_a_run_that_was_cut_off_is_completed_by_the_next(untouched: ClickHouse) -> None:
+@pytest.mark.parametrize("version", [1, 4])
+def test_a_run_that_was_cut_off_is_completed_by_the_next(untouched: ClickHouse, version: int) -> None:
     migrate(untouched, None)
     untouched.execute("DROP VIEW messages")
-    untouched.execute("ALTER TABLE schema_migrations DELETE WHERE version >= 4 SETTINGS mutations_sync = 1")
-    assert migrate(untouched, None) == [migration.name for migration in known_migrations() if migration.version >= 4]
+    untouched.execute(f"ALTER TABLE schema_migrations DELETE WHERE version >= {version} SETTINGS mutations_sync = 1")
+    due = [migration.name for migration in known_migrations() if migration.version >= version]
+    assert migrate(untouched, None) == due
     assert untouched.rows("SELECT count() FROM messages") == [(0,)]
+
+
+@pytest.mark.parametrize("name", ["sms", "sms_status", "campaigns", "schema_migrations"])
+def test_a_table_of_somebody_else_is_refused_and_stays_as_it_is(untouched: ClickHouse, name: str) -> None:
+    """`CREATE OR REPLACE VIEW` would throw it away, with all that is in it."""
+    untouched.execute(f"CREATE TABLE {name} (version Int64, dirty UInt8) ENGINE = MergeTree ORDER BY version")
+    untouched.execute(f"INSERT INTO {name} VALUES (7, 0)")  # noqa: S608 - names of ours
+    with pytest.raises(SchemaError, match=f"are not of it: {name}. Set CLICKHOUSE_DATABASE"):
+        migrate(untouched, None)
+    assert untouched.rows(f"SELECT version, dirty FROM {name}") == [(7, 0)]  # noqa: S608 - names of ours
+    assert {table for (table,) in untouched.rows("SHOW TABLES")} <= {name, "schema_migrations"}
 
 
 def test_a_file_that_changed_after_it_was_applied_is_an_error_that_names_it(untouched: ClickHouse) -> None:
