@@ -35,14 +35,13 @@ def run(args: Namespace) -> int:
     """
     start = args.start if args.start is not None else default_start(datetime.now(UTC))
     try:
-        with (
-            Ledger(args.ledger or Path(os.devnull)) as ledger,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            return runner.run(_emulate(traffic_options(args), start, send_options(args), ledger))
-    except (EmulatorError, OSError) as error:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_emulate(traffic_options(args), start, send_options(args), args.ledger))
+    except EmulatorError as error:
         _say(str(error))
-        return 1
+    except OSError as error:
+        _say(f"--ledger {args.ledger}: {error.strerror}")
+    return 1
 
 
 def default_start(now: datetime) -> int:
@@ -51,10 +50,14 @@ def default_start(now: datetime) -> int:
     return int((midnight - timedelta(days=1)).timestamp())
 
 
-async def _emulate(traffic: TrafficOptions, start: int, sending: SendOptions, ledger: Ledger) -> int:
+async def _emulate(traffic: TrafficOptions, start: int, sending: SendOptions, file: Path | None) -> int:
     target = Target.parse(traffic.callback_url)
     await reach(target)
-    sender = Sender(target, ledger, sending)
+    with Ledger(file or Path(os.devnull)) as ledger:  # not before somebody answers: it empties the file
+        return await _send(Sender(target, ledger, sending), ledger, traffic, start)
+
+
+async def _send(sender: Sender, ledger: Ledger, traffic: TrafficOptions, start: int) -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, _stop, sender, stopped)

@@ -75,13 +75,16 @@ async def test_refused_for_good_is_a_failure() -> None:
     assert " never answered 200" in said.splitlines()[-1]
 
 
-async def test_nobody_at_the_url_is_one_line() -> None:
-    """Exit code 1 after a few tries, and a line that names the address."""
+async def test_nobody_at_the_url_is_one_line(tmp_path: Path) -> None:
+    """Exit code 1 after a few tries, and a line that names the address; the ledger of the run before stays."""
+    before = tmp_path / "ledger.ndjson"
+    before.write_text("the truth\n")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-        code, said = await emulate("--url", f"http://127.0.0.1:{port}/callbacks", *SMALL)
+        code, said = await emulate("--url", f"http://127.0.0.1:{port}/callbacks", *SMALL, "--ledger", str(before))
     assert code == 1
+    assert before.read_text() == "the truth\n"
     (line,) = said.splitlines()
     assert line.startswith(f"emulate: nobody answers at 127.0.0.1:{port} after 5 tries: ")
 
