@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError
 
 from streams.contract.brokers import UnusableFilesError, client_options, why_unreachable
 from streams.contract.settings import CommonSettings
@@ -69,6 +69,11 @@ class Topics:
                 self.admin.create_topics({self._name(topic): wanted}, wait_for_metadata=True)
             except TopicAlreadyExistsError:
                 continue
+            except InvalidReplicationFactorError as error:
+                factor = self._settings.kafka_replication_factor
+                raise KafkaUnreachableError(
+                    f"KAFKA_REPLICATION_FACTOR={factor}: Kafka refuses it, it needs as many brokers, and one at least"
+                ) from error
 
     def remake(self, topics: Sequence[Topic]) -> None:
         """Delete topics with all that is in them, where they exist, and create them."""

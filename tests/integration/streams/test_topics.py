@@ -51,6 +51,16 @@ def test_missing_topics_are_created_as_the_contract_says(settings: CommonSetting
         assert topics.problems() == []
 
 
+@pytest.mark.usefixtures("command_line")
+def test_more_replicas_than_brokers_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KAFKA_REPLICATION_FACTOR", "3")
+    assert cli.main(["topics"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("KAFKA_REPLICATION_FACTOR=3: Kafka refuses it")
+
+
 def test_creating_what_exists_changes_nothing(settings: CommonSettings) -> None:
     with connect(settings) as topics:
         topics.create(ALL_TOPICS)
