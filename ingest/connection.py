@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         """End. What the client has sent completely is stored all the same."""
         self._hold(0)
         self._line.disconnect()
+        self._reader.close()
         self._service.disconnected(self)
 
     def eof_received(self) -> bool:

@@ -97,6 +97,10 @@ class RequestReader:
             return self._refused or MALFORMED
         return None if self.between_requests else self._check_unfinished(len(data))
 
+    def close(self) -> None:
+        """Read no more, and let go of the parser and of who takes its requests: they are one cycle of references."""
+        del self._parser, self._sink
+
     def abandon(self) -> None:
         """Let go of the request that was begun: there is nothing to read any more."""
         self.between_requests = True

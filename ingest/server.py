@@ -154,5 +154,5 @@ def _settle_memory() -> None:
     """Take what is there from now on out of the garbage collector's sight: it stays, and is walked for nothing."""
     gc.collect()
     gc.freeze()
-    # A closed connection is garbage in a cycle: what waits to be collected is memory.
+    # Requests under way are young and alive; what they leave is freed without being looked for.
     gc.set_threshold(5_000, 20, 100)

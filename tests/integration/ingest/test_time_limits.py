@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from ingest.limits import Limits
+from ingest.reader import RequestReader
 from tests.integration.ingest.wire import LIVEZ, Server, Wire, post, serving
 from tests.support.wait import eventually_async
 
@@ -124,3 +126,29 @@ async def test_readyz_is_503_while_stopping() -> None:
         await wire.send(LIVEZ.replace(b"livez", b"readyz"))
         reply = await wire.reply()
         assert (reply.status, reply.body) == (503, b"shutting down\n")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(REQUEST, id="stored"),
+        pytest.param(REQUEST[:-500], id="never whole"),
+        pytest.param(post(fields="Connection: Upgrade\r\nUpgrade: h2c\r\n"), id="asked for an upgrade"),
+        pytest.param(post(path="/callbacks/wrong"), id="refused"),
+    ],
+)
+async def test_a_closed_connection_is_gone_without_the_garbage_collector(server: Server, request_bytes: bytes) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        wire = await server.talk(request_bytes)
+        await eventually_async(readers)
+        await wire.close()
+        await eventually_async(lambda: not readers())
+    finally:
+        gc.enable()
+
+
+def readers() -> int:
+    """Return how many connections this process still has in memory, open or not."""
+    return sum(isinstance(one, RequestReader) for one in gc.get_objects())
