@@ -2,6 +2,8 @@
 Rows on disk: one RocksDB per partition, all of them within one bound of memory.
 """
 
+import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +21,8 @@ from rocksdict import (
 )
 
 from streams.state.stores import MAX_AGE_SECONDS
+
+logger = logging.getLogger(__name__)
 
 # Beside the rows, never in the changelog; no row's key begins with two zero bytes.
 _LOCAL: Final = b"\0\0"
@@ -80,10 +84,23 @@ class RocksStore:
         if partition in self._open:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        database = self._open[partition] = Rdict(str(self._path(partition)), self._memory.options())
+        database = self._open[partition] = self._sound(self._path(partition))
         written_at = database.get(_WRITTEN_AT)
         if written_at is not None and self._clock() - int(written_at) > MAX_AGE_SECONDS:
             self.clear(partition)
+
+    def _sound(self, path: Path) -> Rdict:
+        """Open a database; one that is damaged begins with no rows, which are all in the changelog."""
+        try:
+            return Rdict(str(path), self._memory.options())
+        except Exception as error:  # rocksdict has no other
+            if not str(error).startswith("Corruption"):
+                raise
+            logger.warning(
+                "local state is damaged and read anew from Kafka", extra={"folder": path, "error": str(error)}
+            )
+            shutil.rmtree(path)
+            return Rdict(str(path), self._memory.options())
 
     def close(self, partition: int) -> None:
         """Close the partition's database; its files stay."""

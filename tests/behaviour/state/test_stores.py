@@ -152,6 +152,22 @@ class TestRocksStore:
         assert (third.read(0, b"b"), third.offset(0)) == (None, None)
         third.close(0)
 
+    @pytest.mark.parametrize("kind", ["CURRENT", "MANIFEST-*"])
+    def test_damaged_files_are_begun_anew(self, tmp_path: Path, kind: str) -> None:
+        """Without them everything is read from the changelog; with them the worker would never start again."""
+        first = self.reopened(tmp_path)
+        first.write(0, {b"a": b"1"}, 7)
+        first.close(0)
+        (damaged,) = (tmp_path / "0").glob(kind)
+        damaged.write_bytes(b"nonsense")
+        second = self.reopened(tmp_path)
+        assert (second.read(0, b"a"), second.offset(0)) == (None, None)
+        second.write(0, {b"a": b"2"}, 8)
+        second.close(0)
+        third = self.reopened(tmp_path)
+        assert (third.read(0, b"a"), third.offset(0)) == (b"2", 8)
+        third.close(0)
+
     def test_a_folder_that_two_stores_want_is_refused(self, tmp_path: Path) -> None:
         first = self.reopened(tmp_path)
         with pytest.raises(Exception, match=r"lock|LOCK"):
