@@ -22,7 +22,7 @@ from sinks.files.locks import PartitionLock
 from sinks.source import Record, TopicPartition
 from sinks.tables import tables_by_topic
 
-_DAYS: Final = "date=*"
+_DAYS: Final = "date=*/"
 
 
 class FileSink:
@@ -55,7 +55,7 @@ class FileSink:
                 found = self._tidy(self._root / self._tables[topic], numbers)
                 self._next.update({TopicPartition(topic, number): found.get(number, 0) for number in numbers})
         except OSError as error:
-            raise RetryableError(f"{self._root}: {error.strerror}") from error
+            raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
         return {partition: self._next[partition] or None for partition in locked}
 
     def release(self, partitions: Iterable[TopicPartition]) -> None:
@@ -71,7 +71,7 @@ class FileSink:
                 content = FORMATS[self._format](table, run.rows)
                 self._publish(self._root / table / run.folder, run.name(self._format), content)
             except OSError as error:
-                raise RetryableError(f"{self._root}: {error.strerror}") from error
+                raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
             except MemoryError as error:
                 raise RetryableError(f"no memory for a file of {len(run.rows)} rows of {table}") from error
             self._next[partition] = run.rows[-1].offset + 1

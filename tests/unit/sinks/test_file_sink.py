@@ -66,6 +66,27 @@ def test_leftovers_of_its_own_partitions_alone_are_removed(tmp_path: Path) -> No
     assert sorted(path.name for path in day.iterdir()) == [".1-5-6.parquet.tmp", "notes.txt"]
 
 
+def test_what_lies_about_and_is_none_of_its_own_is_left_alone(tmp_path: Path) -> None:
+    """A file where a folder is expected, names that are nearly those of files."""
+    table = tmp_path / "sms_status"
+    day = table / "date=1970-01-01"
+    day.mkdir(parents=True)
+    strange = [tmp_path / "junk.parquet", table / "date=not-a-day", day / "notes.parquet", day / "0-5-x.parquet"]
+    for file in strange:
+        file.touch()
+    opened = FileSink(tmp_path, "parquet", "routee.")
+    assert opened.claim([ZERO]) == {ZERO: None}
+    opened.write("sms_status", [record(0)])
+    assert all(file.exists() for file in strange)
+
+
+def test_a_file_where_a_day_has_to_be_is_named(tmp_path: Path) -> None:
+    opened = sink(tmp_path)
+    (tmp_path / "sms_status" / "date=1970-01-01").touch()
+    with pytest.raises(RetryableError, match=r"sms_status/date=1970-01-01: File exists"):
+        opened.write("sms_status", [record(0)])
+
+
 def test_a_full_disk_is_waited_for_and_leaves_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = sink(tmp_path)
 
