@@ -14,30 +14,24 @@ before and after. Figures of runs with different yardsticks do not compare, thei
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Self
-from urllib.request import urlopen
+from typing import Final
 
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
-from sandbox.process import Process
 from tests.bench import answers, callbacks, freshness, measuring, standstill, stock_faust
 from tests.bench.callbacks import PARTITIONS
 from tests.bench.measuring import Figures, say
+from tests.bench.workers import DEADLINE_S, Job, Team, stretch
 
-_DEADLINE_S: Final = 600.0
-_EVERY_S: Final = 0.25
 _CALM_S: Final = 3.0
 """Between two changes of the workers."""
 
@@ -84,7 +78,7 @@ class Bench:
         """Return where the broker is."""
         return self._kafka.bootstrap_servers
 
-    def job(self, store: str = "rocksdict", **settings: str) -> "Job":
+    def job(self, store: str = "rocksdict", **settings: str) -> Job:
         """Return a job on new topics."""
         self._jobs += 1
         return Job(self._folder / f"job-{self._jobs}", self.servers, f"b{self._jobs}.", store, settings)
@@ -125,7 +119,7 @@ class Bench:
             env={**os.environ, "PYTHONPATH": str(Path.cwd())},
             capture_output=True,
             text=True,
-            timeout=_DEADLINE_S,
+            timeout=DEADLINE_S,
             check=True,
         )
         return run.stdout
@@ -136,114 +130,6 @@ def make_topic(servers: str, topic: str) -> None:
     admin = KafkaAdminClient(bootstrap_servers=servers)
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     admin.close()
-
-
-class Job:
-    """The topics of one prefix, and a worker on them."""
-
-    def __init__(self, folder: Path, servers: str, prefix: str, store: str, settings: dict[str, str]) -> None:
-        folder.mkdir()
-        self.prefix = prefix
-        self.servers = servers
-        self._folder = folder
-        self._environment = {
-            **os.environ,
-            "KAFKA_BOOTSTRAP_SERVERS": servers,
-            "KAFKA_TOPIC_PREFIX": prefix,
-            "KAFKA_PARTITIONS": str(PARTITIONS),
-            "STREAMS_DATA_DIR": str(folder / "state"),
-            "STREAMS_STORE": store,
-            **settings,
-        }
-        self._port = free_port()
-        topics = self._program("topics")
-        topics.start()
-        topics.require_success(60)
-
-    def _program(self, argument: str, **settings: str) -> Process:
-        path = str(Path(sys.executable).with_name("routee-streams"))
-        environment = {**self._environment, **settings}
-        return Process("streams", (path, argument), self._folder / f"{argument}.log", environment)
-
-    def start(self, port: int, **settings: str) -> Process:
-        """Start a worker that listens on a port; somebody has to stop it."""
-        process = self._program("worker", STREAMS_WEB_PORT=str(port), **settings)
-        process.start()
-        measuring.pin(measuring.PROGRAM_CORE, process.pid)
-        return process
-
-    @contextmanager
-    def worker(self) -> Iterator[Process]:
-        """Run a worker for the length of the block; it is killed if it does not stop."""
-        process = self.start(self._port)
-        try:
-            yield process
-        finally:
-            process.stop(30)
-
-    def accepted(self) -> int:
-        """Return how many callbacks were taken in."""
-        return accepted(self._port)
-
-    def is_ready(self) -> bool:
-        """Tell whether the worker has taken over all partitions."""
-        return owned(self._port) == PARTITIONS
-
-    def forget_local_state(self) -> None:
-        """Delete the worker's folder."""
-        shutil.rmtree(self._folder / "state")
-
-    def measure(self, process: Process, wanted: int) -> Figures:
-        """Measure from the first callback to the last: starting Python and joining a group are not the job."""
-        samples = self.watch(process, wanted)
-        return stretch(samples, samples[0].accepted, samples[-1].accepted)
-
-    def watch(self, process: Process, wanted: int) -> list["Sample"]:
-        """Look at a worker a few times a second, from its first callback until it has taken in so many."""
-        samples: list[Sample] = []
-
-        def is_done() -> bool:
-            # Each answer costs the worker time that is not the job's.
-            time.sleep(_EVERY_S)
-            accepted = self.accepted()
-            if accepted:
-                cpu, rss = measuring.cpu_seconds(process.pid), measuring.peak_mb(process.pid)
-                samples.append(Sample(accepted, time.monotonic(), cpu, rss))
-            return accepted >= wanted
-
-        process.wait_until(is_done, _DEADLINE_S)
-        return samples
-
-
-def accepted(port: int) -> int:
-    """Return how many callbacks a worker has taken in."""
-    return int(measuring.metric(f"http://127.0.0.1:{port}/metrics", "routee_streams_accepted_total"))
-
-
-def owned(port: int) -> int:
-    """Return how many partitions of the SMS a worker works on, none while it takes over."""
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as page:
-            return len(json.load(page)["partitions"]["sms"])
-    except OSError:
-        return 0
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What a worker had done at a moment."""
-
-    accepted: int
-    at: float
-    cpu: float
-    rss: int
-
-
-def stretch(samples: list[Sample], first: int, last: int) -> Figures:
-    """Return the figures between the samples that are nearest to two numbers of callbacks."""
-    begin = min(samples, key=lambda sample: abs(sample.accepted - first))
-    end = min(samples, key=lambda sample: abs(sample.accepted - last))
-    return Figures(end.accepted - begin.accepted, end.at - begin.at, end.cpu - begin.cpu, end.rss)
 
 
 def cost(bench: Bench, given: argparse.Namespace) -> None:
@@ -307,7 +193,7 @@ def recovery(bench: Bench, given: argparse.Namespace) -> None:
 def _seconds_to_ready(job: Job) -> float:
     started = time.monotonic()
     with job.worker() as process:
-        process.wait_until(job.is_ready, _DEADLINE_S)
+        process.wait_until(job.is_ready, DEADLINE_S)
         return time.monotonic() - started
 
 
@@ -315,7 +201,7 @@ def latency(bench: Bench, given: argparse.Namespace) -> None:
     """Show the time from a callback in Kafka to the progress that contains it, at a steady rate."""
     job = bench.job(STREAMS_PROGRESS_MS="100")
     with job.worker() as process:
-        process.wait_until(job.is_ready, _DEADLINE_S)
+        process.wait_until(job.is_ready, DEADLINE_S)
         waits = freshness.measure(bench.servers, job.prefix, given.rate)
     say(f"{len(waits)} envelopes at {given.rate:,} callbacks/s, STREAMS_PROGRESS_MS=100:")
     middle, most, longest = (measuring.quantile(waits, share) * 1000 for share in (0.5, 0.99, 1.0))
@@ -363,69 +249,6 @@ def rebalance(bench: Bench, _: argparse.Namespace) -> None:
             traffic.wait_for_all()
             name = change.__name__.replace("_", " ") if change else "nothing changes"
             say(f"{name:20} {traffic.longest(began):6.1f} s")
-
-
-class Team:
-    """Workers of one group, two at first, and those that come and go; all are stopped at the end of the block."""
-
-    def __init__(self, job: Job, workers: int = 2) -> None:
-        self._job = job
-        self._workers = workers
-        self._running: dict[int, Process] = {}
-
-    def __enter__(self) -> Self:
-        for _ in range(self._workers):
-            self.join()
-        self.wait_until_settled()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for process in self._running.values():
-            process.stop(30)
-
-    def join(self, port: int = 0) -> None:
-        """Start one more worker."""
-        port = port or free_port()
-        self._running[port] = self._job.start(port)
-
-    def leave(self) -> None:
-        """Stop the oldest worker as a person would."""
-        self._running.pop(next(iter(self._running))).stop(30)
-
-    def kill(self) -> None:
-        """Kill the oldest worker; the others have to notice."""
-        self._running.pop(next(iter(self._running))).kill()
-
-    def kill_and_replace(self) -> None:
-        """Kill the oldest worker and start it again, as a supervisor does."""
-        port = next(iter(self._running))
-        self._running.pop(port).kill()
-        self.join(port)
-
-    @property
-    def ports(self) -> list[int]:
-        """Return where the workers answer."""
-        return [*self._running]
-
-    def accepted(self) -> int:
-        """Return how many callbacks the workers have taken in."""
-        return sum(accepted(port) for port in self._running)
-
-    def wait_until_taken_in(self, count: int) -> None:
-        """Return when so many callbacks are taken in."""
-        self._newest.wait_until(lambda: self.accepted() >= count, _DEADLINE_S)
-
-    def wait_until_settled(self) -> None:
-        """Return when every worker has partitions, and all partitions a worker."""
-        self._newest.wait_until(self._is_settled, _DEADLINE_S)
-
-    @property
-    def _newest(self) -> Process:
-        return self._running[next(reversed(self._running))]
-
-    def _is_settled(self) -> bool:
-        shares = [owned(port) for port in self._running]
-        return all(shares) and sum(shares) == PARTITIONS
 
 
 PARTS: Final[dict[str, Callable[[Bench, argparse.Namespace], None]]] = {
