@@ -210,6 +210,16 @@ class CheckpointedApp(faust.App):
         """Tell whether all assigned partitions are taken over and being worked on."""
         return self.tables.actives_ready and not self.rebalancing
 
+    async def on_shutdown(self) -> None:
+        """
+        Close the tables' stores.
+
+        That takes as long as it takes to write what they hold in memory; the group is left by now, and nobody waits.
+        """
+        await super().on_shutdown()
+        for table in self.checkpointed:
+            table.close()
+
     @Service.task
     async def _beat(self) -> None:
         while not self.should_stop:

@@ -161,6 +161,11 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         await self.checkpointer.flush()
         await self.checkpointer.release()
 
+    def close(self) -> None:
+        """Close all partitions; call when the table is stopped."""
+        for partition in range(self.partitions or 0):
+            self.store.close(partition)
+
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
@@ -204,11 +209,6 @@ class FaustStore(FaustStoreBase[Any, Any]):
         for tp in newly_assigned:
             if tp.topic == self.table.changelog_topic_name:
                 self.table.store.open(tp.partition)
-
-    async def on_stop(self) -> None:
-        """Close all partitions; the table has flushed them by now."""
-        for partition in range(self.table.partitions or 0):
-            self.table.store.close(partition)
 
     def reset_state(self) -> None:
         """Do nothing: local state is a folder that may be deleted while no worker runs."""
