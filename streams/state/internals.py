@@ -6,11 +6,15 @@ upgrade that moves one of them fails there and not in production.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder
+from faust.assignor import partition_assignor
+from faust.assignor.copartitioned_assignor import CopartitionedAssignor
 from faust.types import TP, AppT
 
 if TYPE_CHECKING:
@@ -31,7 +35,16 @@ PRIVATE_NAMES: Final = (
     ("faust.tables.manager", "TableManager", ("_recovery", "_update_channels")),
     ("faust.tables.recovery", "Recovery", ("_build_highwaters", "_build_offsets", "_wait")),
     ("faust.tables.base", "Collection", ("_new_store",)),
-    ("faust.assignor.partition_assignor", "PartitionAssignor", ("tables_metadata", "_url", "_compress", "_decompress")),
+    (
+        "faust.assignor.partition_assignor",
+        "PartitionAssignor",
+        ("tables_metadata", "_url", "_compress", "_decompress", "_perform_assignment"),
+    ),
+    (
+        "faust.assignor.copartitioned_assignor",
+        "CopartitionedAssignor",
+        ("get_assignment", "_client_assignments", "_unassign_overassigned", "_get_unassigned"),
+    ),
     ("aiokafka.consumer.consumer", "AIOKafkaConsumer", ("_coordinator", "_fetch_max_wait_ms")),
     (
         "aiokafka.consumer.group_coordinator",
@@ -87,6 +100,17 @@ def group_failure(app: AppT) -> BaseException | None:
 def rejoin_group(app: AppT) -> None:
     """Have the assignments of the group decided anew; call in the consumer's thread."""
     kafka_consumer(app)._coordinator.request_rejoin()  # noqa: SLF001
+
+
+@contextmanager
+def assigning_by(kind: type[CopartitionedAssignor]) -> Iterator[None]:
+    """Let Faust's assignor share out partitions by another rule while the block runs; it names its own by itself."""
+    names = vars(partition_assignor)
+    faust_kind, names["CopartitionedAssignor"] = names["CopartitionedAssignor"], kind
+    try:
+        yield
+    finally:
+        names["CopartitionedAssignor"] = faust_kind
 
 
 def committed_offset(app: AppT, tp: TP) -> int | None:
