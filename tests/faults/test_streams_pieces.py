@@ -6,11 +6,16 @@ import random
 import signal
 from pathlib import Path
 
+import orjson
 import pytest
 
 from sandbox.kafka import KafkaCluster
+from streams.domain.policy import Policy
+from streams.domain.sms_stage import SmsStage
 from streams.state.batches import MAX_BATCH_BYTES
-from streams.state.control import POSITION
+from streams.state.control import POSITION, is_control
+from tests.builders import NOW, envelope, sms_callback
+from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import Record, Truth, endless_traffic, latest, traffic
 from tests.support.pipeline.worker import CRASHED
@@ -56,6 +61,44 @@ def test_a_record_larger_than_a_checkpoint_is_counted_exactly_through_a_crash_af
         assert position == (b"" if step == "outputs" else b"0:%d" % (500 * crashes))
         lab.start()
         lab.verify()
+
+
+@full
+def test_an_envelope_of_thousands_of_small_callbacks_for_messages_with_long_texts_is_counted_exactly_through_crashes(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    """With the product's own rules: each callback writes the row of its message anew, over 15 MiB in all."""
+    texts = [sms_callback("Queued", message_id=f"m{n}", sms_id=f"s{n}", message="x" * 4096) for n in range(4_500)]
+    records = [(0, envelope(*texts[begin : begin + 150])) for begin in range(0, len(texts), 150)]
+    status = {"name": "Delivered", "updatedDate": NOW}
+    records.append((0, envelope(*({"messageId": f"m{n}", "smsId": f"s{n}", "status": status} for n in range(4_500)))))
+    rows = MemoryRows()
+    taken = [outputs_of(SmsStage(Policy()).apply(rows, 0, at, value)) for at, (_, value) in enumerate(records)]
+    assert len(taken[-1]) == len(texts)
+    assert sum(len(row) for key, row in rows.written.items() if key.startswith(b"m:")) > MAX_BATCH_BYTES
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=1) as lab:
+        lab.create_topics()
+        worker = lab.start(rules="product")
+        lab.produce(records[:-1])
+        lab.drain()
+        lab.kill(worker)
+        lab.produce(records[-1:])
+        for _ in range(3):
+            crashing = lab.start(rules="product", crash=["sms", "changelog", 1])
+            assert crashing.wait() == CRASHED
+            lab.expel(crashing)
+        changelog = latest(lab.read("streams-sms-changelog"))
+        assert changelog[0, POSITION].startswith(b"30:"), "in the middle of the last envelope"
+        lab.start(rules="product")
+        lab.drain()
+        told = dict.fromkeys((key, value) for _, key, value in lab.read("sms.status"))
+        assert [*told] == [(output.key, output.value) for outputs in taken for output in outputs]
+        found = {
+            key: orjson.loads(row)
+            for (_, key), row in latest(lab.read("streams-sms-changelog")).items()
+            if not is_control(key)
+        }
+        assert found == rows.rows
 
 
 @full
