@@ -29,6 +29,8 @@ _BOOTSTRAP_MS: Final = 5_000
 _ASK_MS: Final = 5_000
 _COMMIT_MS: Final = 3_000
 _CLOSE_MS: Final = 1_500
+# A broker answers a fetch within `fetch_max_wait_ms`.
+_OVERDUE_SECONDS: Final = 2.0
 
 CONSUMER_OPTIONS: Final[dict[str, Any]] = {
     "enable_auto_commit": False,
@@ -193,9 +195,21 @@ class KafkaSource:
         return float(now - min(group_seen, self._leaders_seen))
 
     def _reaches_leaders(self) -> bool:
-        """Return whether there is a connection to each broker that records have to come from."""
-        client, cluster = self._consumer._client, self._consumer._cluster  # noqa: SLF001 - nothing public tells
-        return all(client.connected(cluster.leader_for_partition(it)) for it in self._still_assigned(self._delivering))
+        """Return whether each broker that records have to come from is connected, and owes no answer for long."""
+        cluster = self._consumer._cluster  # noqa: SLF001 - nothing public tells
+        return all(
+            self._answers(cluster.leader_for_partition(partition))
+            for partition in self._still_assigned(self._delivering)
+        )
+
+    def _answers(self, broker: int) -> bool:
+        client = self._consumer._client  # noqa: SLF001 - nothing public tells
+        if not client.connected(broker):
+            return False
+        # A broker that is frozen keeps its connection: the client gives it 30 s before it closes that.
+        overdue = time.monotonic() - _OVERDUE_SECONDS
+        connection = client._manager._conns.get(broker)  # noqa: SLF001 - as above
+        return connection is None or all(sent > overdue for _, _, sent, *_ in list(connection.in_flight_requests))
 
     def close(self) -> None:
         """Leave the group, within a second or two even when no broker answers."""

@@ -2,6 +2,8 @@
 `routee-sinks` while Kafka is away: it says so, and goes on when Kafka is back.
 """
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,4 +89,19 @@ def test_it_is_not_ready_while_the_leader_of_some_partitions_is_away_though_its_
     two_brokers.kill_broker(other)
     eventually(lambda: sink.get("/readyz")[1].startswith("kafka: no answer for "), 60)
     two_brokers.start_broker(other)
+    eventually(lambda: sink.get("/readyz")[0] == 200, 60)
+
+
+def test_it_is_not_ready_while_the_leader_of_some_partitions_is_frozen(
+    two_brokers: KafkaCluster, running: Running, tmp_path: Path
+) -> None:
+    """Its connections stay open: the client alone would notice after 30 s, and it would be told 15 s later."""
+    sink, _ = start_reading(two_brokers, running, tmp_path / "files", seed=8)
+    (other,) = {1, 2} - {coordinator(two_brokers.bootstrap_servers, "own.sinks-files")}
+    frozen = two_brokers.pids[other]
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        eventually(lambda: sink.get("/readyz")[1].startswith("kafka: no answer for "), 35)
+    finally:
+        os.kill(frozen, signal.SIGCONT)
     eventually(lambda: sink.get("/readyz")[0] == 200, 60)

@@ -2,6 +2,8 @@
 What only the real client gets into: a group that is joined anew while polls are short.
 """
 
+import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +16,7 @@ from kafka.errors import (
     KafkaTimeoutError,
     UnknownError,
 )
+from kafka.structs import TopicPartition as KafkaPartition
 
 from sandbox.kafka import KafkaCluster
 from sinks.errors import ConnectError, RetryableError
@@ -128,6 +131,30 @@ def test_a_leader_that_is_away_is_silence_though_the_group_answers(
         eventually(lambda: silence() > 2, 60)
     assert time.monotonic() - source._consumer._coordinator.heartbeat.last_receive < 2
     eventually(lambda: silence() < 1.5, 60)
+
+
+def test_a_leader_that_is_frozen_counts_as_away_while_its_connection_is_open(
+    source: KafkaSource, kafka: KafkaCluster
+) -> None:
+    reading: set[TopicPartition] = set()
+
+    def reached() -> bool:
+        assigned = source.poll(0.1, 10).assigned
+        for partition in assigned:
+            source.begin(partition, None)
+        reading.update(assigned)
+        return len(reading) == PARTITIONS and source._reaches_leaders()
+
+    eventually(reached, 60)
+    (broker,) = kafka.pids.values()
+    leader = source._consumer._cluster.leader_for_partition(KafkaPartition(*next(iter(reading))))
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        eventually(lambda: not reached(), 60)
+        assert source._consumer._client.connected(leader)
+    finally:
+        os.kill(broker, signal.SIGCONT)
+    eventually(reached, 60)
 
 
 def failing(error: KafkaError) -> Callable[..., Awaitable[object]]:
