@@ -84,23 +84,29 @@ class RocksStore:
         if partition in self._open:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        database = self._open[partition] = self._sound(self._path(partition))
-        written_at = database.get(_WRITTEN_AT)
+        written_at = self._begin(partition)
         if written_at is not None and self._clock() - int(written_at) > MAX_AGE_SECONDS:
             self.clear(partition)
 
-    def _sound(self, path: Path) -> Rdict:
-        """Open a database; one that is damaged begins with no rows, which are all in the changelog."""
+    def _begin(self, partition: int) -> bytes | None:
+        """Open a database and return when it was written; a damaged one begins without rows: the changelog has them."""
         try:
-            return Rdict(str(path), self._memory.options())
+            return self._written_at(partition)
         except Exception as error:  # rocksdict has no other
             if not str(error).startswith("Corruption"):
                 raise
+            path = self._path(partition)
             logger.warning(
                 "local state is damaged and read anew from Kafka", extra={"folder": path, "error": str(error)}
             )
-            shutil.rmtree(path)
-            return Rdict(str(path), self._memory.options())
+        self.close(partition)
+        shutil.rmtree(path)
+        return self._written_at(partition)
+
+    def _written_at(self, partition: int) -> bytes | None:
+        database = self._open[partition] = Rdict(str(self._path(partition)), self._memory.options())
+        raw: bytes | None = database.get(_WRITTEN_AT)
+        return raw
 
     def close(self, partition: int) -> None:
         """Close the partition's database; its files stay."""

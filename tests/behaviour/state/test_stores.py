@@ -152,7 +152,7 @@ class TestRocksStore:
         assert (third.read(0, b"b"), third.offset(0)) == (None, None)
         third.close(0)
 
-    @pytest.mark.parametrize("kind", ["CURRENT", "MANIFEST-*"])
+    @pytest.mark.parametrize("kind", ["CURRENT", "MANIFEST-*", "*.sst"])
     def test_damaged_files_are_begun_anew(self, tmp_path: Path, kind: str) -> None:
         """Without them everything is read from the changelog; with them the worker would never start again."""
         first = self.reopened(tmp_path)
