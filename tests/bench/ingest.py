@@ -86,18 +86,24 @@ class Bench:
         Measure one worker, and two.
 
         With two on two cores, Kafka and the clients take from the same two. So the second table gives each worker a
-        fifth of a core, and leaves plenty to the others: what it shows is whether a second worker doubles the first.
+        fifth of the server's core, on which nothing else runs: it shows whether a second worker doubles the first.
         """
-        _say("\nworkers, 8 partitions, 256 connections", HEAD)
-        for workers in (1, 2):
-            with self._serving(workers=workers) as server:
-                self._row(server, 256, f"{workers} worker(s)")
-        _say(f"\nworkers that have {_SHARE:.0%} of a core each", HEAD)
-        for workers in (1, 2):
-            with self._serving(workers=workers) as server, ExitStack() as stack:
+        with ExitStack() as stack:
+            servers = [stack.enter_context(self._serving(workers=workers)) for workers in (1, 2)]
+            _say("\nworkers, 8 partitions, 256 connections", HEAD)
+            self._beside(servers, 256)
+            for server in servers:
                 for pid in children(server.process.pid) or [server.process.pid]:
                     stack.enter_context(limited(pid, _SHARE))
-                self._row(server, 64, f"{workers} worker(s)")
+                    _settle_on({_SERVER_CORE}, pid)
+            _say(f"\nworkers that have {_SHARE:.0%} of a core each, 128 connections", HEAD)
+            self._beside(servers, 128)
+
+    def _beside(self, servers: Sequence[Ingest], connections: int) -> None:
+        """Measure servers in turns: the processor changes its speed, but not for one of them only."""
+        rounds = [[self._load(server, connections) for server in servers] for _ in range(self._plan.runs)]
+        one, two = (middle(runs) for runs in zip(*rounds, strict=True))
+        _say(one.row("1 worker"), two.row("2 workers"), f"2 workers: {two.rate / one.rate:.2f} times the rate of one")
 
     def soak(self) -> None:
         """Watch memory over ten minutes of work."""
