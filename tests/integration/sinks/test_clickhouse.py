@@ -157,6 +157,20 @@ def test_killed_with_rows_that_clickhouse_does_not_have_it_reads_them_again(
     expect(tables, 100)
 
 
+def test_a_database_that_was_lost_is_filled_again_once_the_group_is_deleted(
+    tables: ClickHouse, topics: Topics, running: Running, settings: SinksSettings
+) -> None:
+    sink = running.start("clickhouse")
+    topics.produce("sms.status", statuses(50))
+    expect(tables, 50)
+    assert sink.stop()[0] == 0
+    tables.execute(f"DROP DATABASE `{settings.clickhouse_database}`")
+    assert running.start("schema").process.wait(60) == 0
+    topics.forget_commits("sinks-clickhouse")
+    running.start("clickhouse")
+    expect(tables, 50)
+
+
 @pytest.mark.parametrize(
     "refusal",
     [(241, "MEMORY_LIMIT_EXCEEDED"), (242, "TABLE_IS_READ_ONLY"), (164, "READONLY")],
