@@ -27,7 +27,7 @@ from streams.errors import Exit, die, place_of
 from streams.state.batches import Batches, BatchTooLargeError, KeyValue, bundled
 from streams.state.fence import Writer
 from streams.state.partition import Checkpoint, Partition
-from streams.state.stores import Store
+from streams.state.stores import Store, StoreError
 from streams.state.turns import Turns
 
 RENEW_SECONDS: Final = 24 * 60 * 60.0
@@ -189,6 +189,8 @@ class Checkpointer:
                 die(Exit.FENCED, f"{self.spec.name}: a partition has a newer owner")
             except (KafkaError, BatchTooLargeError) as error:
                 die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error!r}")
+            except StoreError as error:
+                die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error}")
             except Exception as error:  # noqa: BLE001 - whatever it is: what is not durable must not be committed
                 die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {place_of(error)}")
 

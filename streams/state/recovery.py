@@ -20,7 +20,7 @@ from faust.types import TP
 from streams.errors import Exit, die
 from streams.state import internals
 from streams.state.checkpoint import Checkpointer
-from streams.state.stores import Store
+from streams.state.stores import Store, StoreError
 from streams.state.takeover import Takeover
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def _fatal_errors() -> Iterator[None]:
         die(Exit.FENCED, "a partition that was being taken over has a newer owner already")
     except KafkaError as error:
         die(Exit.TAKEOVER_FAILED, f"{error!r}")
+    except StoreError as error:
+        die(Exit.TAKEOVER_FAILED, str(error))
 
 
 class BulkRecovery(Recovery):

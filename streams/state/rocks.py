@@ -20,7 +20,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from streams.state.stores import MAX_AGE_SECONDS
+from streams.state.stores import MAX_AGE_SECONDS, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class RocksStore:
         self._unlogged = _unlogged()
 
     def open(self, partition: int) -> None:
-        """Open the partition's database; what was last written too long ago is forgotten."""
+        """Open the partition's database; what was last written too long ago is forgotten. Raises StoreError."""
         if partition in self._open:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -90,12 +90,12 @@ class RocksStore:
 
     def _begin(self, partition: int) -> bytes | None:
         """Open a database and return when it was written; a damaged one begins without rows: the changelog has them."""
+        path = self._path(partition)
         try:
             return self._written_at(partition)
         except Exception as error:  # rocksdict has no other
             if not str(error).startswith("Corruption"):
-                raise
-            path = self._path(partition)
+                raise StoreError(f"local state in {path}: {error}") from error
             logger.warning(
                 "local state is damaged and read anew from Kafka", extra={"folder": path, "error": str(error)}
             )
@@ -131,7 +131,7 @@ class RocksStore:
         return raw
 
     def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
-        """Write rows and offset in one batch."""
+        """Write rows and offset in one batch. Raises StoreError, as when the disk is full."""
         batch = WriteBatch(raw_mode=True)
         for key, value in rows.items():
             if value is None:
@@ -141,7 +141,10 @@ class RocksStore:
         if offset is not None:
             batch.put(_OFFSET, b"%d" % offset)
             batch.put(_WRITTEN_AT, b"%d" % self._clock())
-        self._open[partition].write(batch, self._unlogged)
+        try:
+            self._open[partition].write(batch, self._unlogged)
+        except Exception as error:  # rocksdict has no other
+            raise StoreError(f"local state in {self._path(partition)}: {error}") from error
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys begin with `prefix`, in the order of the keys."""

@@ -12,6 +12,10 @@ not written for longer could miss deletions that the changelog no longer shows, 
 """
 
 
+class StoreError(Exception):
+    """The files of a partition cannot be opened or written; `str()` is one line that names them."""
+
+
 class Store(Protocol):
     """
     Rows of the open partitions, as bytes, and the changelog offset up to which each partition has them.

@@ -20,7 +20,7 @@ from streams.state.batches import Batches
 from streams.state.checkpoint import Checkpointer, OnFlush, OnStep, Route, Spec, no_flush, no_step
 from streams.state.ownership import Ownership
 from streams.state.partition import Partition
-from streams.state.stores import Store
+from streams.state.stores import Store, StoreError
 from streams.state.turns import Turns
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class FaustStore(FaustStoreBase[Any, Any]):
 
     def persisted_offset(self, tp: TP) -> int | None:
         """Return the changelog offset up to which the store has the rows of a partition."""
-        self.table.store.open(tp.partition)
+        self._open(tp.partition)
         return self.table.store.offset(tp.partition)
 
     async def on_rebalance(
@@ -208,7 +208,13 @@ class FaustStore(FaustStoreBase[Any, Any]):
                 self.table.store.close(tp.partition)
         for tp in newly_assigned:
             if tp.topic == self.table.changelog_topic_name:
-                self.table.store.open(tp.partition)
+                self._open(tp.partition)
+
+    def _open(self, partition: int) -> None:
+        try:
+            self.table.store.open(partition)
+        except StoreError as error:
+            die(Exit.TAKEOVER_FAILED, str(error))
 
     def reset_state(self) -> None:
         """Do nothing: local state is a folder that may be deleted while no worker runs."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.kafka import KafkaCluster
+from streams.errors import Exit
 from streams.state.rocks import RocksMemory, RocksStore
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import traffic
@@ -64,6 +65,29 @@ def test_state_that_reaches_further_than_the_changelog_is_read_anew(
         disturb(tmp_path / "data" / "worker-0")
         second = lab.start_ready()
         assert "reaches offset 1000000 of" in second.log
+        lab.produce(records[40:])
+        lab.verify()
+
+
+def test_a_worker_that_cannot_open_its_state_ends_with_a_line_that_names_the_folder(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        records = traffic(33, 600, lab.partitions)
+        first = lab.start_ready()
+        lab.produce(records[:40])
+        lab.drain()
+        lab.kill(first)
+        folder = next((tmp_path / "data" / "worker-0").glob("*/0"))
+        shutil.move(folder, tmp_path / "aside")
+        folder.write_text("a file")
+        second = lab.start()
+        assert second.wait() == Exit.TAKEOVER_FAILED
+        assert f"local state in {folder}: " in second.log
+        assert "Traceback" not in second.log
+        folder.unlink()
+        lab.start_ready()
         lab.produce(records[40:])
         lab.verify()
 

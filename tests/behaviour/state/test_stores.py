@@ -1,5 +1,6 @@
 """One suite for every store: rows, offsets, partitions, and what is found again."""
 
+import re
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from streams.state.rocks import RocksMemory, RocksStore
-from streams.state.stores import MAX_AGE_SECONDS, MemoryStore, Store
+from streams.state.stores import MAX_AGE_SECONDS, MemoryStore, Store, StoreError
 from streams.state.write_behind import WriteBehind
 
 STORES: dict[str, Callable[[Path], Store]] = {
@@ -168,9 +169,14 @@ class TestRocksStore:
         assert (third.read(0, b"a"), third.offset(0)) == (b"2", 8)
         third.close(0)
 
+    def test_a_folder_that_cannot_be_used_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "0").write_text("a file")
+        with pytest.raises(StoreError, match=re.escape(f"local state in {tmp_path / '0'}: ")):
+            self.reopened(tmp_path)
+
     def test_a_folder_that_two_stores_want_is_refused(self, tmp_path: Path) -> None:
         first = self.reopened(tmp_path)
-        with pytest.raises(Exception, match=r"lock|LOCK"):
+        with pytest.raises(StoreError, match=r"lock|LOCK"):
             self.reopened(tmp_path)
         first.close(0)
 
