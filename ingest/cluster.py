@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from time import monotonic
 from typing import Any, Final
 
-from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
+from aiokafka.conn import collect_hosts
 from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
@@ -25,6 +25,8 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.protocol.metadata import MetadataRequest
+
+from ingest.broker import BrokerConnection
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ class Cluster:
         self._patience_s = patience_s
         self._addresses: dict[int, Address] = {}
         self._leaders: dict[str, dict[int, int]] = {}
-        self._idle: defaultdict[Address, list[AIOKafkaConnection]] = defaultdict(list)
+        self._idle: defaultdict[Address, list[BrokerConnection]] = defaultdict(list)
         self._unseen: set[str] = set()
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshed_at = 0.0
@@ -80,7 +82,7 @@ class Cluster:
             raise LeaderNotAvailableError
         return leader
 
-    def connection(self, broker: int) -> AbstractAsyncContextManager[AIOKafkaConnection]:
+    def connection(self, broker: int) -> AbstractAsyncContextManager[BrokerConnection]:
         """Lend a connection to a broker within a block, as `_lend` does; LeaderNotAvailableError if it is gone."""
         address = self._addresses.get(broker)
         if address is None:
@@ -97,7 +99,7 @@ class Cluster:
             await asyncio.wait(closed, timeout=_DISCONNECT_S)
 
     @asynccontextmanager
-    async def _lend(self, address: Address) -> AsyncIterator[AIOKafkaConnection]:
+    async def _lend(self, address: Address) -> AsyncIterator[BrokerConnection]:
         """
         Lend a connection that nobody else uses: the one that was used last, else a new one.
 
@@ -117,7 +119,7 @@ class Cluster:
                 raise
         self._idle[address].append(connection)
 
-    def _take_idle(self, address: Address) -> AIOKafkaConnection | None:
+    def _take_idle(self, address: Address) -> BrokerConnection | None:
         idle = self._idle[address]
         while idle:
             connection = idle.pop()
@@ -129,9 +131,11 @@ class Cluster:
     def _close_idle(self, address: Address) -> list[asyncio.Future[None]]:
         return [connection.close() for connection in self._idle.pop(address, ())]
 
-    async def _connect(self, address: Address) -> AIOKafkaConnection:
+    async def _connect(self, address: Address) -> BrokerConnection:
         async with asyncio.timeout(self._patience_s):
-            return await create_conn(*address, **self._options)
+            connection = BrokerConnection(*address, **self._options)
+            await connection.connect()
+            return connection
 
     def _refresh_under_way(self) -> asyncio.Task[None]:
         if self._refreshing is None or self._refreshing.done():

@@ -9,22 +9,20 @@ the event loop shares a request.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from aiokafka.errors import (
     KafkaError,
-    NoError,
     RequestTimedOutError,
     UnknownError,
     for_code,
 )
-from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from ingest.cluster import Cluster
 from ingest.envelope import Record
+from ingest.produce_request import ProduceRequest, ProduceResponse
 
-_ALL_IN_SYNC: Final = -1
 _MAGIC: Final = 2
 PATIENCE_S: Final = 1.5
 """How long an append may take, its connection too."""
@@ -68,38 +66,43 @@ class Producer:
         Raises KafkaError when that is not so after 1.5 s, or cannot become so. To one partition, one append at a time.
         """
         batch = _batch(records)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_S
         trouble: KafkaError = RequestTimedOutError()
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while True:
-                    try:
-                        return await self._append_once(topic, partition, batch)
-                    except KafkaError as error:
-                        if error.invalid_metadata:
-                            self._cluster.refresh_soon()
-                        if not error.retriable:
-                            raise
-                        trouble = error
-                    await asyncio.sleep(_BACKOFF_S)
-        except TimeoutError:
-            raise trouble from None
+        while True:
+            try:
+                return await self._append_once(topic, partition, batch, deadline)
+            except TimeoutError:
+                raise trouble from None
+            except KafkaError as error:
+                if error.invalid_metadata:
+                    self._cluster.refresh_soon()
+                if not error.retriable or loop.time() + _BACKOFF_S >= deadline:
+                    raise
+                trouble = error
+            await asyncio.sleep(_BACKOFF_S)
 
-    async def _append_once(self, topic: str, partition: int, batch: bytes) -> None:
+    async def _append_once(self, topic: str, partition: int, batch: bytes, deadline: float) -> None:
         # A request is answered when all its partitions are: one that is slow goes alone until it is quick again.
         alone = (topic, partition) if (topic, partition) in self._slow else None
         departure = self._cluster.leader(topic, partition), alone
+        loop = asyncio.get_running_loop()
         request = self._boarding.get(departure)
         if request is None:
             request = self._boarding[departure] = _Request()
-            asyncio.get_running_loop().call_soon(self._depart, departure, request)
+            loop.call_soon(self._depart, departure, request)
         acknowledged = request.add(topic, partition, batch)
         if request.size > _REQUEST_BYTES:
             self._depart(departure, request)
+        # A timer of the future itself: asyncio.timeout costs three times as much, for every envelope.
+        too_late = loop.call_at(deadline, _give_up, acknowledged)
         try:
             await acknowledged
         except RequestTimedOutError:
             self._slow.add((topic, partition))
             raise
+        finally:
+            too_late.cancel()
         self._slow.discard((topic, partition))
 
     def _depart(self, departure: "_Departure", request: "_Request") -> None:
@@ -136,7 +139,7 @@ class _Request:
         try:
             async with cluster.connection(leader) as connection:
                 if self._is_awaited():
-                    self._read(await connection.send(self._encode()))
+                    self._read(await connection.produce(self._encode()))
         except KafkaError as error:
             self._fail(error)
         finally:
@@ -147,21 +150,17 @@ class _Request:
 
     def _encode(self) -> ProduceRequest:
         topics, self._topics = self._topics, {}
-        return ProduceRequest(None, _ALL_IN_SYNC, _REPLICATION_MS, list(topics.items()))
+        return ProduceRequest(_REPLICATION_MS, topics)
 
-    def _read(self, response: Any) -> None:  # noqa: ANN401 - aiokafka has no types
-        for topic, partitions in response.topics:
-            for partition, code, *_ in partitions:
-                self._settle((topic, partition), for_code(code))
-
-    def _settle(self, place: tuple[str, int], error: type[KafkaError]) -> None:
-        waiting = self._waiting.pop(place, None)
-        if waiting is None or waiting.done():
-            return
-        if error is NoError:
-            waiting.set_result(None)
-        else:
-            waiting.set_exception(error())
+    def _read(self, response: ProduceResponse) -> None:
+        for topic, partition, code in response.outcomes:
+            waiting = self._waiting.pop((topic, partition), None)
+            if waiting is None or waiting.done():
+                continue
+            if code:
+                waiting.set_exception(for_code(code)())
+            else:
+                waiting.set_result(None)
 
     def _fail(self, error: KafkaError) -> None:
         """Tell whoever still waits."""
@@ -169,6 +168,11 @@ class _Request:
             if not waiting.done():
                 waiting.set_exception(error)
         self._waiting.clear()
+
+
+def _give_up(acknowledged: asyncio.Future[None]) -> None:
+    if not acknowledged.done():
+        acknowledged.set_exception(TimeoutError())
 
 
 def _batch(records: Sequence[Record]) -> bytes:

@@ -14,13 +14,12 @@ from typing import Any, Final
 
 from aiokafka.protocol.admin import ApiVersionResponse_v0
 from aiokafka.protocol.metadata import MetadataResponse_v1
-from aiokafka.protocol.produce import ProduceRequest_v3, ProduceResponse_v3
+from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
 
 TOPIC: Final = "callbacks"
 _NODE: Final = 1
 _TIMED_OUT: Final = 7
 _PRODUCE, _METADATA, _API_VERSIONS = 0, 3, 18
-_KNOWN: Final = [(_PRODUCE, 3, 3), (_METADATA, 1, 1), (_API_VERSIONS, 0, 0)]
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
@@ -32,7 +31,7 @@ class FakeBroker:
     longer than the request says, and tells a timeout of that partition; `held_up` counts the other partitions whose
     answer waited for it. Connections of a number in `silent` stay and are never answered again; the first one has
     number 1. `topic_error` is what it says of its topic, 0 for nothing; `advertised` the port that clients are sent to;
-    `knows_brokers` whether it knows any.
+    `knows_brokers` whether it knows any, `produces` the version of the produce request that it takes.
     """
 
     def __init__(self, partitions: int, ack_s: float, resets: Callable[[], bool]) -> None:
@@ -44,6 +43,7 @@ class FakeBroker:
         self.topic_error = 0
         self.advertised: int | None = None
         self.knows_brokers = True
+        self.produces = 7
         self.asked = 0
         self._partitions = partitions
         self._resets = resets
@@ -76,8 +76,9 @@ class FakeBroker:
 
     async def _handle(self, key: int, body: bytes) -> Any:  # noqa: ANN401 - aiokafka has no types
         if key == _API_VERSIONS:
-            return ApiVersionResponse_v0(0, _KNOWN)
-        return self._metadata() if key == _METADATA else await self._produce(ProduceRequest_v3.decode(BytesIO(body)))
+            produce = (_PRODUCE, self.produces, self.produces)
+            return ApiVersionResponse_v0(0, [produce, (_METADATA, 1, 1), (_API_VERSIONS, 0, 0)])
+        return self._metadata() if key == _METADATA else await self._produce(ProduceRequest_v7.decode(BytesIO(body)))
 
     def _metadata(self) -> Any:  # noqa: ANN401 - as above
         self.asked += 1
@@ -94,10 +95,10 @@ class FakeBroker:
         await asyncio.sleep(request.timeout / 1000 if numbers & self.stuck else self.ack_s)
         self.waiting -= 1
         answers = [
-            (name, [(partition, _TIMED_OUT if partition in self.stuck else 0, 1, -1) for partition, _ in partitions])
+            (name, [(partition, _TIMED_OUT if partition in self.stuck else 0, 1, -1, 0) for partition, _ in partitions])
             for name, partitions in request.topics
         ]
-        return ProduceResponse_v3(answers, 0)
+        return ProduceResponse_v7(answers, 0)
 
 
 @asynccontextmanager

@@ -168,3 +168,14 @@ def test_a_partition_whose_replicas_do_not_follow_fails_alone() -> None:
             assert broker.made == connections  # they share one request again
 
     on_uvloop(story())
+
+
+def test_a_broker_that_is_too_old_is_told_as_such() -> None:
+    async def story() -> None:
+        async with fake_broker(LANES) as broker:
+            broker.produces = 6
+            async with connected(broker) as producer:
+                with pytest.raises(KafkaError, match=r"Kafka 2\.1 or newer"):
+                    await producer.append(TOPIC, 0, RECORDS)
+
+    on_uvloop(story())
