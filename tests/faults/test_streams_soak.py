@@ -13,7 +13,8 @@ from sandbox.kafka import KafkaCluster
 from streams.contract.codec import format_time_ms
 from streams.contract.keys import partition_of
 from tests.builders import envelope, sms_callback
-from tests.support.pipeline.lab import Lab, ToyWorker
+from tests.support.pipeline.lab import Lab
+from tests.support.pipeline.toy_worker import ToyWorker
 from tests.support.pipeline.truth import Record, latest
 
 pytestmark = [pytest.mark.kafka, pytest.mark.full, pytest.mark.timeout(600)]

@@ -10,7 +10,8 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from streams.errors import Exit
-from tests.support.pipeline.lab import Lab, ToyWorker
+from tests.support.pipeline.lab import Lab
+from tests.support.pipeline.toy_worker import ToyWorker
 from tests.support.pipeline.truth import traffic
 from tests.support.wait import eventually
 

@@ -20,7 +20,8 @@ import pytest
 from sandbox.kafka import KafkaCluster
 from streams.contract.codec import format_time_ms
 from streams.contract.keys import partition_of
-from tests.support.pipeline.lab import Lab, ToyWorker
+from tests.support.pipeline.lab import Lab
+from tests.support.pipeline.toy_worker import ToyWorker
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.kafka

@@ -2,9 +2,6 @@
 One pipeline under test: its topics, its workers as child processes, its traffic, and whether it told the truth.
 """
 
-import multiprocessing
-import os
-import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -20,16 +17,12 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError
 
-from sandbox.ports import accepts_connections, free_port
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic
 from streams.errors import Exit
 from streams.provision import creation_config
-from tests.support.pipeline import worker
+from tests.support.pipeline.toy_worker import READY_SECONDS, ToyWorker
 from tests.support.pipeline.truth import Record, Records, Truth, differences, endless_traffic
 from tests.support.wait import eventually
-
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([worker.__name__])
 
 _NEVER: Final = frozenset(
     {
@@ -43,78 +36,7 @@ _NEVER: Final = frozenset(
 )
 """Ends for which the only explanation is that state was lost or falsified."""
 
-READY_SECONDS = 60.0
 CHECKED_TOPICS = ("sms.status", "campaign.progress", "streams-sms-changelog", "streams-campaigns-changelog")
-
-
-class ToyWorker:
-    """
-    A worker process, its log, and its web port.
-
-    It is forked from a server that has imported everything: that is what takes the time of a start.
-    """
-
-    def __init__(self, log: Path, environment: dict[str, str], faults: dict[str, Any]) -> None:
-        environment = {"STREAMS_WEB_PORT": str(free_port()), **environment}
-        self.port = int(environment["STREAMS_WEB_PORT"])
-        self._log = log
-        self._process = _FORKS.Process(target=worker.main, args=(str(log), environment, faults))
-        self._process.start()
-
-    @property
-    def pid(self) -> int:
-        """Return the process id."""
-        return self._process.pid or 0
-
-    @property
-    def log(self) -> str:
-        """Return what the worker wrote so far."""
-        return self._log.read_text(errors="replace") if self._log.exists() else ""
-
-    @property
-    def exit_code(self) -> int | None:
-        """Return the exit code, None while the process runs."""
-        return self._process.exitcode
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to this process and no other."""
-        os.kill(self.pid, number)
-
-    def wait(self, deadline: float = READY_SECONDS) -> int:
-        """Return the exit code; AssertionError with the log when the process does not end."""
-        self._process.join(deadline)
-        code = self._process.exitcode
-        assert code is not None, f"worker {self.pid} still runs:\n{self.log}"
-        return code
-
-    def kill(self) -> None:
-        """Kill -9, and wait until it is gone."""
-        self._process.kill()
-        self._process.join()
-
-    def require_running(self) -> None:
-        """Return while the process runs; RuntimeError with its log otherwise."""
-        if self.exit_code is not None:
-            raise RuntimeError(f"worker ended with {self.exit_code}:\n{self.log}")
-
-    @property
-    def takeovers(self) -> int:
-        """Return how often the worker has taken over partitions."""
-        return self.log.count("streams: ready (partitions=[")
-
-    def is_ready(self) -> bool:
-        """Tell whether the worker said that it works."""
-        self.require_running()
-        return self.takeovers > 0
-
-    def is_listening(self) -> bool:
-        """Tell whether its web port answers."""
-        return accepts_connections(self.port)
-
-    def is_frozen(self) -> bool:
-        """Tell whether the process is stopped by SIGSTOP."""
-        state = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        return state == "T"
 
 
 class Lab:
