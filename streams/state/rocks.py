@@ -6,6 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -83,8 +84,9 @@ class RocksStore:
         """Open the partition's database; what was last written too long ago is forgotten. Raises StoreError."""
         if partition in self._open:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        written_at = self._begin(partition)
+        with self._named(partition):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            written_at = self._begin(partition)
         if written_at is not None and self._clock() - int(written_at) > MAX_AGE_SECONDS:
             self.clear(partition)
 
@@ -95,7 +97,7 @@ class RocksStore:
             return self._written_at(partition)
         except Exception as error:  # rocksdict has no other
             if not str(error).startswith("Corruption"):
-                raise StoreError(f"local state in {path}: {error}") from error
+                raise
             logger.warning(
                 "local state is damaged and read anew from Kafka", extra={"folder": path, "error": str(error)}
             )
@@ -109,10 +111,11 @@ class RocksStore:
         return raw
 
     def close(self, partition: int) -> None:
-        """Close the partition's database; its files stay."""
+        """Close the partition's database; its files stay. Raises StoreError, as when the disk is full."""
         database = self._open.pop(partition, None)
         if database is not None:
-            database.close()
+            with self._named(partition):
+                database.close()
 
     def clear(self, partition: int) -> None:
         """Delete the partition's files and begin with none."""
@@ -141,10 +144,8 @@ class RocksStore:
         if offset is not None:
             batch.put(_OFFSET, b"%d" % offset)
             batch.put(_WRITTEN_AT, b"%d" % self._clock())
-        try:
+        with self._named(partition):
             self._open[partition].write(batch, self._unlogged)
-        except Exception as error:  # rocksdict has no other
-            raise StoreError(f"local state in {self._path(partition)}: {error}") from error
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys begin with `prefix`, in the order of the keys."""
@@ -158,6 +159,13 @@ class RocksStore:
     def estimate_rows(self) -> int:
         """Return RocksDB's own estimate: rewritten rows count more than once until they are compacted."""
         return sum(database.property_int_value("rocksdb.estimate-num-keys") or 0 for database in self._open.values())
+
+    @contextmanager
+    def _named(self, partition: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # rocksdict has no other
+            raise StoreError(f"local state in {self._path(partition)}: {error}") from error
 
     def _path(self, partition: int) -> Path:
         return self._folder / f"{partition}"

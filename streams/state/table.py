@@ -164,7 +164,14 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
     def close(self) -> None:
         """Close all partitions; call when the table is stopped."""
         for partition in range(self.partitions or 0):
+            self.close_store(partition)
+
+    def close_store(self, partition: int) -> None:
+        """Close one partition, or die when what its store holds in memory cannot be written."""
+        try:
             self.store.close(partition)
+        except StoreError as error:
+            die(Exit.FLUSH_FAILED, str(error))
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
@@ -205,7 +212,7 @@ class FaustStore(FaustStoreBase[Any, Any]):
         """Close what was revoked and open what is new."""
         for tp in revoked:
             if tp.topic == self.table.changelog_topic_name:
-                self.table.store.close(tp.partition)
+                self.table.close_store(tp.partition)
         for tp in newly_assigned:
             if tp.topic == self.table.changelog_topic_name:
                 self._open(tp.partition)

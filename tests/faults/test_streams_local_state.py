@@ -2,7 +2,9 @@
 Local state that is not what the changelog says: older, newer, another worker's, another Kafka's.
 """
 
+import resource
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,26 @@ def test_a_worker_that_cannot_open_its_state_ends_with_a_line_that_names_the_fol
         folder.unlink()
         lab.start_ready()
         lab.produce(records[40:])
+        lab.verify()
+
+
+def test_a_worker_whose_disk_is_full_when_it_is_stopped_ends_with_a_line_that_names_the_folder(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    """What it held in memory until then has to go somewhere; Kafka has it, too."""
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        records = traffic(34, 600, lab.partitions)
+        worker = lab.start_ready()
+        lab.produce(records[:120])
+        lab.drain()
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == Exit.FLUSH_FAILED
+        assert f"local state in {tmp_path / 'data' / 'worker-0'}" in worker.log
+        assert "Traceback" not in worker.log
+        lab.start_ready()
+        lab.produce(records[120:])
         lab.verify()
 
 
