@@ -20,7 +20,8 @@ ValueT = TypeVar("ValueT")
 
 _ENV_FILE: Final = Path(".env")
 
-_USER_IN_URL = re.compile(r"//[^/]*@")
+# Whatever stands before the last `@`: a password may have any character, and the URL no scheme.
+_USER_IN_URL: Final = re.compile(r"((?<=://)|^(?!\w+://)).*@", re.DOTALL)
 _NOT_A_NUMBER: Final = {
     "int_parsing": "a whole number is needed",
     "int_from_float": "a whole number is needed",
@@ -87,8 +88,8 @@ def load_settings(model: type[SettingsT], *, env_file: Path | None = _ENV_FILE, 
     """
     Read `.env` and the environment into a settings model; the environment is stronger, and what is given strongest.
 
-    An empty variable is none. Raises SettingsError with every problem at once; values of wrong secrets are not
-    repeated.
+    An empty variable means the default, also where `.env` says something else. Raises SettingsError with every problem
+    at once; values of wrong secrets are not repeated.
     """
     variables = _variables(env_file)
     told = {name: value for name in model.model_fields if (value := variables.get(name.upper()))}
@@ -126,7 +127,7 @@ def _problems(model: type[CommonSettings], error: ValidationError) -> Iterator[s
         message = _message(problem["type"], problem["msg"], field)
         secret = field is not None and ("Secret" in str(field.annotation) or "secret" in name)
         told = not secret and problem["type"] != "missing" and problem["input"] is not None
-        value = f"={_USER_IN_URL.sub('//***@', str(problem['input']))}" if told else ""
+        value = f"={_USER_IN_URL.sub('***@', str(problem['input']))}" if told else ""
         yield f"{name.upper()}{value}: {message[:1].lower()}{message[1:]}"
 
 

@@ -83,6 +83,8 @@ def test_the_environment_is_stronger_than_dot_env_and_what_is_given_than_both(
 def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_PARTITIONS", "")
     assert load_settings(CommonSettings).kafka_partitions == 8
+    Path(".env").write_text("KAFKA_PARTITIONS=12\n")
+    assert load_settings(CommonSettings).kafka_partitions == 8, "the environment is stronger, also when it says nothing"
 
 
 def test_clients_are_given_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,11 +101,13 @@ def test_clients_are_given_the_credentials(monkeypatch: pytest.MonkeyPatch) -> N
     assert options["ssl_context"] is None
 
 
-def test_a_password_within_a_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("password", ["hunter2", "hunter2/", "h/hunter2?", "hunter2@"])
+@pytest.mark.parametrize("scheme", ["https://", ""])
+def test_a_password_within_a_url_is_not_repeated(scheme: str, password: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Settings(CommonSettings):
         clickhouse_url: str = Field("http://127.0.0.1:8123", pattern=r"^https?://[^@]*$")
 
-    monkeypatch.setenv("CLICKHOUSE_URL", "https://user:hunter2@clickhouse.example:8443")
-    with pytest.raises(SettingsError, match=r"CLICKHOUSE_URL=https://\*\*\*@clickhouse\.example") as error:
+    monkeypatch.setenv("CLICKHOUSE_URL", f"{scheme}user:{password}@clickhouse.example:8443")
+    with pytest.raises(SettingsError, match=rf"CLICKHOUSE_URL={scheme}\*\*\*@clickhouse\.example") as error:
         load_settings(Settings)
     assert "hunter2" not in str(error.value)

@@ -12,4 +12,4 @@ from streams.contract.settings import SettingsError, load_settings
 def test_there_is_one_broker_or_there_are_three(brokers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SANDBOX_KAFKA_BROKERS", str(brokers))
     with pytest.raises(SettingsError, match=f"^SANDBOX_KAFKA_BROKERS={brokers}: 1 or 3 is expected$"):
-        load_settings(SandboxSettings, _env_file=None)
+        load_settings(SandboxSettings, env_file=None)
