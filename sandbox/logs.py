@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 _SERIOUS: Final = frozenset({"warning", "error", "critical"})
-# They say of every attempt that Kafka is away, up to fifty lines a second; the programs say it once.
+# They say again and again, in several ways, that Kafka is away; the programs say it once.
 _CHATTY: Final = frozenset({"aiokafka", "kafka"})
 _COMMON: Final = frozenset({"time", "level", "program", "logger", "message", "exception"})
 _TEXT_LEVEL: Final = re.compile(r"^\S+ (\w+) ")
