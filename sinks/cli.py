@@ -111,7 +111,7 @@ def _consume(settings: SinksSettings, sink: Sink) -> int:
     writer = Writer(sink, rejections, tables, flood=flood, metrics=metrics, readiness=readiness)
     status = StatusServer(settings.sinks_metrics_port, metrics.registry, readiness)
     source = KafkaSource(settings, list(tables), f"{settings.kafka_topic_prefix}sinks-{sink.name}")
-    worker = Worker(source, sink, writer, limits=settings.limits, metrics=metrics, readiness=readiness)
+    worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
     _log.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
     try:
         worker.run(stop, DRAIN_SECONDS)

@@ -118,6 +118,20 @@ def test_a_run_that_was_cut_off_is_completed_by_the_next(untouched: ClickHouse, 
     assert untouched.rows("SELECT count() FROM messages") == [(0,)]
 
 
+def test_a_batch_becomes_few_files(tables: ClickHouse) -> None:
+    """Thirty megabytes, more than the engine keeps together by itself."""
+    tables.execute(
+        "INSERT INTO sms_inbox (sms_key, status, revision, first_received_at, message) "
+        "SELECT toString(number), 'Sent', 1, now(), repeat('x', 500) FROM numbers(60000)"
+    )
+    for table in ("sms_status", "sms_status_history"):
+        parts = tables.rows(
+            "SELECT DISTINCT part_type FROM system.parts WHERE database = currentDatabase() AND table = {table:String}",
+            {"table": table},
+        )
+        assert parts == [("Compact",)]
+
+
 @pytest.mark.parametrize("name", ["sms", "sms_status", "campaigns", "schema_migrations"])
 def test_a_table_of_somebody_else_is_refused_and_stays_as_it_is(untouched: ClickHouse, name: str) -> None:
     """`CREATE OR REPLACE VIEW` would throw it away, with all that is in it."""

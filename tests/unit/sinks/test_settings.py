@@ -19,10 +19,17 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
 def test_the_defaults_are_those_of_the_contract() -> None:
     settings = load_settings(SinksSettings)
     assert settings.sinks_metrics_port == 9102
-    assert settings.limits == Limits(rows=20_000, nbytes=33_554_432, seconds=1.0)
+    assert settings.limits_of("clickhouse") == Limits(rows=20_000, nbytes=67_108_864, seconds=1.0)
+    assert settings.limits_of("files") == Limits(rows=20_000, nbytes=33_554_432, seconds=1.0)
     assert (str(settings.sinks_files_root), settings.sinks_files_format) == ("data/files", "parquet")
     assert (settings.clickhouse_url, settings.clickhouse_user) == ("http://127.0.0.1:8123", "default")
     assert (settings.clickhouse_password.get_secret_value(), settings.clickhouse_database) == ("", "routee")
+
+
+@pytest.mark.parametrize("sink", ["clickhouse", "files"])
+def test_the_bytes_of_a_batch_can_be_set(sink: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SINKS_BATCH_BYTES", "1048576")
+    assert load_settings(SinksSettings).limits_of(sink).nbytes == 1_048_576
 
 
 @pytest.mark.parametrize(
