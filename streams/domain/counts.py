@@ -16,6 +16,10 @@ OTHER: Final = "other"
 """Stands for unknown status words when there are too many of them: a row must not grow with what strangers post."""
 _WORDS_KEPT: Final = 16
 
+_BYTES_PER_CHAR: Final = 6  # of JSON, at most
+_WORD_BYTES: Final = 64 * _BYTES_PER_CHAR + 24
+_NUMBERS_BYTES: Final = 300
+
 
 class Counts(TypedDict):
     """The row of a campaign's counts."""
@@ -59,9 +63,9 @@ def no_counts(campaign: str, received: int) -> Counts:
 
 class Tallying:
     """
-    The counts of one campaign while a piece of an envelope moves them.
+    The counts of one campaign while messages move them.
 
-    `row` gives the row again. Zeros stay until then: most words come back within the envelope.
+    What becomes of them does not depend on when they are written, and read again.
     """
 
     __slots__ = ("_messages", "_parts", "_price", "_row")
@@ -72,6 +76,12 @@ class Tallying:
         self._messages = row["messages"]
         self._parts = row["parts"]
         self._price = int(row["price"])
+
+    @property
+    def size(self) -> int:
+        """How long the row is, at most."""
+        names = len(self._row["id"]) + len(self._row["name"] or "")
+        return _BYTES_PER_CHAR * names + _WORD_BYTES * (len(self._messages) + len(self._parts)) + _NUMBERS_BYTES
 
     def move(self, before: Contribution | None, after: Contribution | None) -> None:
         """Take away what a message contributed before, and add what it contributes now (None: nothing)."""
@@ -97,32 +107,26 @@ class Tallying:
         if name != known and name is not None and (known is None or name > known):
             self._row["name"] = name
 
-    def row(self, received: int, offset: int, taken: int) -> Counts:
-        """Return the row after so many callbacks of the envelope at this offset, received at this time."""
+    def reach(self, received: int, offset: int, taken: int) -> None:
+        """Note that the counts contain so many callbacks of the envelope at this offset, received at this time."""
         row = self._row
-        return Counts(
-            id=row["id"],
-            name=row["name"],
-            v=offset,
-            taken=taken,
-            messages=_without_zeros(self._messages),
-            parts=_without_zeros(self._parts),
-            price=str(self._price),
-            conflicts=row["conflicts"],
-            first=min(row["first"], received),
-            last=max(row["last"], received),
-        )
+        row["v"] = offset
+        row["taken"] = taken
+        row["first"] = min(row["first"], received)
+        row["last"] = max(row["last"], received)
+
+    def row(self) -> Counts:
+        """Return the row."""
+        self._row["price"] = str(self._price)
+        return self._row
 
 
 def _add(numbers: dict[str, int], status: str, change: int) -> None:
     """Whatever was added can be taken away again: a word that is not in the row must be among the others."""
-    if status not in numbers:
-        if change < 0 or (len(numbers) >= _WORDS_KEPT and not is_known(status)):
-            status = OTHER
-        numbers[status] = numbers.get(status, 0) + change
+    if status not in numbers and (change < 0 or (len(numbers) >= _WORDS_KEPT and not is_known(status))):
+        status = OTHER
+    number = numbers.get(status, 0) + change
+    if number:
+        numbers[status] = number
     else:
-        numbers[status] += change
-
-
-def _without_zeros(numbers: dict[str, int]) -> dict[str, int]:
-    return {status: number for status, number in numbers.items() if number}
+        del numbers[status]

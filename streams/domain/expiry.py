@@ -75,13 +75,17 @@ def is_due(bucket: int, clock: int, retention: int) -> bool:
 
 def list_keys(rows: Rows, bucket: int, keys: Iterable[str]) -> None:
     """List messages (their row keys as text) in a bucket."""
-    chunks, opened = rows.get(_bucket_key(bucket)) or (0, [])
-    opened = [*opened, *keys]
+    bucket_key = _bucket_key(bucket)
+    row = rows.kept(bucket_key)
+    if row is None:
+        row = rows.get(bucket_key) or [0, []]
+        rows.keep(bucket_key, row)
+    opened = row[1]
+    opened += keys
     while len(opened) >= CHUNK_KEYS:
-        rows.put(_chunk_key(bucket, chunks), opened[:CHUNK_KEYS])
-        opened = opened[CHUNK_KEYS:]
-        chunks += 1
-    rows.put(_bucket_key(bucket), [chunks, opened])
+        rows.put(_chunk_key(bucket, row[0]), opened[:CHUNK_KEYS])
+        del opened[:CHUNK_KEYS]
+        row[0] += 1
 
 
 def note_leap(rows: Rows, before: int, clock: int, retention: int) -> None:

@@ -36,7 +36,7 @@ from streams.domain.rejection import rejection
 from streams.domain.report import Read, read_report
 from streams.domain.shapes import REPORT, SMS, Body, shape_of
 from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Output, Piece, Rows
-from streams.domain.tally import TALLY_KEY, count, read_tally
+from streams.domain.tally import count, keep_tally
 from streams.domain.wire import read_wire
 
 REPORTED: Final = "report"
@@ -93,7 +93,7 @@ class _Intake:
         self._rows = rows
         self._partition = partition
         self._offset = offset
-        self._tally = read_tally(rows)
+        self._tally = keep_tally(rows)
         self._received = 0
         self._touched_bytes = 0
         self._campaigns: dict[str, Tallying] = {}
@@ -106,11 +106,10 @@ class _Intake:
         self._tally["accepted"] += 1
         self._received = stream_time(self._tally)
         self._reject(refusal, value, 0)
-        self._rows.put(TALLY_KEY, self._tally)
         return self.outputs
 
     def take_piece(self, opened: Opened, begin: int) -> int | None:
-        """Take in a piece that begins with this callback, and write what was gathered; return where the next begins."""
+        """Take in a piece that begins with this callback; return where the next begins."""
         tally, self._received = self._tally, opened.received
         before = stream_time(tally)
         end = self._take_callbacks(opened.bodies, begin)
@@ -119,9 +118,8 @@ class _Intake:
         receive(tally, opened.received)
         note_leap(self._rows, before, stream_time(tally), self._policy.retention_ms)
         self._expire(end - begin)
-        for key, counts in self._counts.items():
-            self._rows.put(key, counts.row(self._received, self._offset, end))
-        self._rows.put(TALLY_KEY, tally)
+        for counts in self._counts.values():
+            counts.reach(self._received, self._offset, end)
         return end if end < len(opened.bodies) else None
 
     def _take_callbacks(self, bodies: list[Raw], begin: int) -> int:
@@ -264,11 +262,16 @@ class _Intake:
             key = counts_key(campaign)
             counts = self._counts.get(key)
             if counts is None:
-                raw = self._rows.raw(key)
-                self._touched_bytes += len(raw or b"")
-                counts = Tallying(orjson.loads(raw) if raw else no_counts(campaign, self._received))
-                self._counts[key] = counts
+                counts = self._counts[key] = self._kept_counts(key, campaign)
+                self._touched_bytes += counts.size
             self._campaigns[campaign] = counts
+        return counts
+
+    def _kept_counts(self, key: bytes, campaign: str) -> Tallying:
+        counts: Tallying | None = self._rows.kept(key)
+        if counts is None:
+            counts = Tallying(self._rows.get(key) or no_counts(campaign, self._received))
+            self._rows.keep(key, counts)
         return counts
 
     def _note(self, notes: list[str]) -> None:

@@ -60,6 +60,16 @@ class Rows(Protocol):
     def delete(self, key: bytes) -> None:
         """Forget a row; deleting what is not there is no error."""
 
+    def keep(self, key: bytes, row: Any) -> None:  # noqa: ANN401
+        """
+        Put a row that nearly every record changes: it is written at the next flush, as it is then.
+
+        It may have a method `row` that returns what is to be written.
+        """
+
+    def kept(self, key: bytes) -> Any:  # noqa: ANN401
+        """Return what is kept under a key, to be changed in place; None when nothing was since the last flush."""
+
 
 class Stage(Protocol):
     """

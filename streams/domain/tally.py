@@ -36,6 +36,15 @@ def read_tally(rows: Rows) -> Tally:
     return row or Tally(clock=0, oldest=0, accepted=0, verdicts={}, rejected={}, notes={})
 
 
+def keep_tally(rows: Rows) -> Tally:
+    """Return the totals of one partition to be changed in place."""
+    tally: Tally | None = rows.kept(TALLY_KEY)
+    if tally is None:
+        tally = read_tally(rows)
+        rows.keep(TALLY_KEY, tally)
+    return tally
+
+
 def count(numbers: dict[str, int], name: str) -> None:
     """Add one."""
     numbers[name] = numbers.get(name, 0) + 1

@@ -8,7 +8,12 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-_ENCODER: Final = msgspec.json.Encoder()
+
+def _written_as(changing: Any) -> Any:  # noqa: ANN401 - as msgspec has it
+    return changing.row()
+
+
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=_written_as)
 _MISSING: Final = b"\0"  # no JSON
 _RECORD_OVERHEAD: Final = 32
 """At most this much does a record take in a batch besides its key and value."""
@@ -22,13 +27,15 @@ class Overlay:
     one stays until the next seal: by then the store has it. A deleted row is None in the first two.
 
     All layers hold rows as they are written. Decoded they would be read faster, but Python's garbage collector would
-    walk through all of them again and again, which costs more.
+    walk through all of them again and again, which costs more. Only the few that nearly every record changes are kept
+    as they are, from one seal to the next, and are written then.
     """
 
     def __init__(self, read: Callable[[bytes], bytes | None]) -> None:
         self._read = read
         self._pending: dict[bytes, bytes | None] = {}
         self._sealed: dict[bytes, bytes | None] = {}
+        self._kept: dict[bytes, Any] = {}
         self._size = 0
 
     def get(self, key: bytes) -> Any:  # noqa: ANN401 - as in Rows
@@ -38,6 +45,8 @@ class Overlay:
 
     def raw(self, key: bytes) -> bytes | None:
         """Return the row as it is written, None when there is none."""
+        if key in self._kept:
+            return _ENCODER.encode(self._kept[key])
         raw = self._pending.get(key, _MISSING)
         if raw is _MISSING:
             raw = self._sealed.get(key, _MISSING)
@@ -47,11 +56,22 @@ class Overlay:
 
     def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - as in Rows
         """Write a row."""
+        self._kept.pop(key, None)
         self._write(key, _ENCODER.encode(row))
 
     def delete(self, key: bytes) -> None:
         """Forget a row."""
+        self._kept.pop(key, None)
         self._write(key, None)
+
+    def keep(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - as in Rows
+        """Put a row that goes on changing until the next seal."""
+        self.put(key, row)
+        self._kept[key] = row
+
+    def kept(self, key: bytes) -> Any:  # noqa: ANN401 - as in Rows
+        """Return what is kept under a key since the last seal, None when nothing is."""
+        return self._kept.get(key)
 
     def _write(self, key: bytes, raw: bytes | None) -> None:
         before = self._pending.get(key, _MISSING)
@@ -69,11 +89,14 @@ class Overlay:
 
     @property
     def size(self) -> int:
-        """How many bytes all unsealed changes take in a batch, at most."""
+        """How many bytes all unsealed changes take in a batch, at most; of what is kept, what it took at first."""
         return self._size
 
     def seal(self) -> dict[bytes, bytes | None]:
         """Return all changes since the last seal, encoded (None: deleted), and begin anew."""
+        for key, row in self._kept.items():
+            self._pending[key] = _ENCODER.encode(row)
+        self._kept.clear()
         self._sealed, self._pending = self._pending, {}
         self._size = 0
         return {**self._sealed}

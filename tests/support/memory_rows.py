@@ -16,31 +16,54 @@ def outputs_of(pieces: Iterable[Piece]) -> list[Output]:
     return [output for piece in pieces for output in piece.outputs]
 
 
+def _encoded(row: Any) -> bytes:  # noqa: ANN401 - as the protocol has it
+    return msgspec.json.encode(row, enc_hook=lambda changing: changing.row())
+
+
 class MemoryRows:
     """Implements `streams.domain.stage.Rows`: what is put is encoded, what is got is decoded anew."""
 
     def __init__(self) -> None:
-        self.written: dict[bytes, bytes] = {}
+        self._written: dict[bytes, bytes] = {}
+        self._kept: dict[bytes, Any] = {}
         self.changed: set[bytes] = set()
+
+    @property
+    def written(self) -> dict[bytes, bytes]:
+        """All rows, encoded."""
+        return self._written | {key: _encoded(row) for key, row in self._kept.items()}
 
     def get(self, key: bytes) -> Any:  # noqa: ANN401 - as the protocol has it
         """Return the row, None when there is none."""
-        raw = self.written.get(key)
+        raw = self.raw(key)
         return None if raw is None else orjson.loads(raw)
 
     def raw(self, key: bytes) -> bytes | None:
         """Return the row as it is written."""
-        return self.written.get(key)
+        return _encoded(self._kept[key]) if key in self._kept else self._written.get(key)
 
     def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - as above
         """Write a row."""
-        self.written[key] = msgspec.json.encode(row)
+        self._kept.pop(key, None)
+        self._written[key] = _encoded(row)
         self.changed.add(key)
 
     def delete(self, key: bytes) -> None:
         """Forget a row."""
-        self.written.pop(key, None)
+        self._kept.pop(key, None)
+        self._written.pop(key, None)
         self.changed.add(key)
+
+    def keep(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - as above
+        """Put a row that goes on changing."""
+        self._kept[key] = row
+        self.changed.add(key)
+
+    def kept(self, key: bytes) -> Any:  # noqa: ANN401 - as above
+        """Return what is kept under a key; whoever asks for it changes it."""
+        if key in self._kept:
+            self.changed.add(key)
+        return self._kept.get(key)
 
     @property
     def rows(self) -> dict[bytes, Any]:
@@ -50,7 +73,7 @@ class MemoryRows:
     def reloaded(self) -> "MemoryRows":
         """Return the rows as another worker reads them from the changelog."""
         fresh = MemoryRows()
-        fresh.written = dict(self.written)
+        fresh._written = dict(self.written)
         return fresh
 
     def with_prefix(self, prefix: bytes) -> dict[bytes, Any]:

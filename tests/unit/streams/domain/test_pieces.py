@@ -3,6 +3,7 @@ Large records: pieces that fit in a checkpoint, after each of which another work
 """
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -137,6 +138,33 @@ def test_where_pieces_end_changes_no_verdict_no_revision_and_no_count(envelopes:
     assert _counts(cut) == _counts(whole)
     tally, expected = read_tally(cut), read_tally(whole)
     assert (tally["accepted"], tally["verdicts"]) == (expected["accepted"], expected["verdicts"])
+
+
+@QUICK
+@given(MIXED, st.data())
+def test_when_rows_are_flushed_changes_no_byte_of_them(envelopes: list[list[Any]], data: st.DataObject) -> None:
+    _require_the_same(envelopes, lambda: data.draw(st.booleans()))
+
+
+def test_when_rows_are_flushed_changes_no_count_of_words_that_come_and_go() -> None:
+    coming = [[sms_callback(f"word {n}", message_id=f"m{n}")] for n in range(20)]
+    going = [[sms_callback("Delivered", message_id=f"m{n}")] for n in range(20)]
+    others = [[sms_callback(f"other word {n}", message_id=f"other {n}")] for n in range(20)]
+    _require_the_same([*coming, *going, *others], lambda: True)
+
+
+def _require_the_same(envelopes: list[list[Any]], is_flushed: Callable[[], bool]) -> None:
+    """Require the same rows and outputs whether rows are flushed after some envelopes or only in the end."""
+    often, once, stage = Stored(), Stored(), SmsStage(Policy())
+    for offset, callbacks in enumerate(envelopes):
+        value = envelope(*callbacks)
+        outputs = outputs_of(stage.apply(once.rows, 0, offset, value))
+        assert outputs_of(stage.apply(often.rows, 0, offset, value)) == outputs
+        if is_flushed():
+            often.flush()
+    often.flush()
+    once.flush()
+    assert often.store == once.store
 
 
 def _counts(rows: MemoryRows) -> dict[bytes, Any]:

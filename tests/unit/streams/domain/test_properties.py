@@ -77,7 +77,7 @@ def state_of(rows: MemoryRows) -> list[Any]:
 
 
 def rows_of(counted: dict[str, Tallying]) -> dict[str, dict[str, Any]]:
-    return {campaign: dict(counts.row(0, 0, 0)) for campaign, counts in counted.items()}
+    return {campaign: dict(counts.row()) for campaign, counts in counted.items()}
 
 
 def counts_of(rows: MemoryRows) -> dict[bytes, Any]:

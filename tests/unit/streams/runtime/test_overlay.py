@@ -94,3 +94,45 @@ def test_a_row_that_shrinks_or_goes_gives_back_its_size() -> None:
     rows.delete(b"key")
     assert full - small == 1000 + 2
     assert rows.size == small - 2
+
+
+def test_a_row_that_is_kept_is_read_and_sealed_as_it_is_by_then() -> None:
+    rows, row = overlay(), [1]
+    rows.keep(b"a", row)
+    row.append(2)
+    assert (rows.get(b"a"), rows.raw(b"a"), rows.kept(b"a")) == ([1, 2], b"[1,2]", row)
+    assert rows.changed == {b"a"}
+    row.append(3)
+    assert rows.seal() == {b"a": b"[1,2,3]"}
+
+
+def test_what_was_kept_is_let_go_at_the_seal() -> None:
+    rows, row = overlay(), [1]
+    rows.keep(b"a", row)
+    rows.seal()
+    row.append(2)
+    assert (rows.kept(b"a"), rows.get(b"a")) == (None, [1])
+    assert rows.seal() == {}
+
+
+def test_what_is_put_or_deleted_is_kept_no_more() -> None:
+    rows = overlay()
+    rows.keep(b"a", [1])
+    rows.keep(b"b", [1])
+    rows.put(b"a", [2])
+    rows.delete(b"b")
+    assert (rows.kept(b"a"), rows.kept(b"b")) == (None, None)
+    assert rows.seal() == {b"a": b"[2]", b"b": None}
+
+
+def test_a_row_that_is_kept_may_say_what_is_written() -> None:
+    class Sum:
+        total = 0
+
+        def row(self) -> list[int]:
+            return [self.total]
+
+    rows, row = overlay(), Sum()
+    rows.keep(b"a", row)
+    row.total = 5
+    assert rows.seal() == {b"a": b"[5]"}
