@@ -18,6 +18,7 @@ from mode.services import WaitResults
 
 from streams.errors import Exit, die
 from streams.state import internals
+from streams.state.arrivals import Arrivals
 from streams.state.assignment import AddressedAssignor
 from streams.state.batches import MAX_BATCH_BYTES
 from streams.state.handover import begin
@@ -32,8 +33,8 @@ HEARTBEAT_SECONDS: Final = 0.3
 
 LONGEST_PAUSE_SECONDS: Final = SESSION_SECONDS - 2.0
 
-STREAM_BUFFER_RECORDS: Final = 256
-"""Read ahead of an agent; an envelope can be 900 KB, and Faust would keep 4,096 of them."""
+STREAM_BUFFER_RECORDS: Final = 64
+"""Read ahead of an agent; an envelope can be 900 KB, and Faust would keep 4,096 of them for each topic."""
 
 
 class PromptConsumerThread(AIOKafkaConsumerThread):
@@ -178,6 +179,7 @@ class CheckpointedApp(faust.App):
         super().__init__(
             app_id,
             PartitionAssignor=AddressedAssignor,
+            Stream=Arrivals,
             TableManager=BulkTableManager,
             broker_session_timeout=SESSION_SECONDS,
             broker_heartbeat_interval=HEARTBEAT_SECONDS,
