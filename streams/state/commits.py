@@ -27,6 +27,9 @@ from streams.state.recovery import BulkRecovery, BulkTableManager
 from streams.state.table import CheckpointedTable
 
 FETCH_WAIT_MS: Final = 50
+FETCH_BYTES: Final = 256 << 10
+"""Of each partition at a time, and never less than a record; aiokafka copies a fetch several times to read it."""
+
 SESSION_SECONDS: Final = 6.0
 HEARTBEAT_SECONDS: Final = 0.3
 """A rebalance begins when the last worker has heard of it, in the answer to a heartbeat."""
@@ -184,6 +187,7 @@ class CheckpointedApp(faust.App):
             broker_session_timeout=SESSION_SECONDS,
             broker_heartbeat_interval=HEARTBEAT_SECONDS,
             consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=FETCH_BYTES,
             producer_acks=-1,
             producer_max_batch_size=MAX_BATCH_BYTES,
             producer_max_request_size=2 * MAX_BATCH_BYTES,

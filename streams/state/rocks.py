@@ -32,6 +32,9 @@ _WRITTEN_AT: Final = _LOCAL + b"written_at"
 
 _MIB: Final = 1 << 20
 
+_FILTER_SHARE: Final = 0.05
+"""Of a write buffer, for the filter that tells which keys are not in it."""
+
 
 def _unlogged() -> WriteOptions:
     options = WriteOptions()
@@ -61,6 +64,8 @@ class RocksMemory:
         options.set_max_open_files(128)
         options.set_keep_log_file_num(2)
         options.set_allow_concurrent_memtable_write(False)
+        options.set_memtable_whole_key_filtering(True)
+        options.set_memtable_prefix_bloom_ratio(_FILTER_SHARE)
         return options
 
 
