@@ -12,13 +12,10 @@ from typing import Any, ClassVar, Final, Self
 from aiokafka.protocol.api import RequestStruct
 from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
 
-_NO_TRANSACTION: Final = -1
-_ALL_IN_SYNC: Final = -1
+from streams.contract.produce import ALL_IN_SYNC, produce_parts
 
-_HEAD: Final = Struct(">hhii")  # transaction's id, acks, timeout in ms, topics
 _COUNT: Final = Struct(">i")
 _LENGTH: Final = Struct(">h")
-_BATCH: Final = Struct(">ii")  # partition, bytes
 _OUTCOME: Final = Struct(">ihqqq")  # partition, error code, offset, time, first offset of the partition
 
 
@@ -67,14 +64,8 @@ class ProduceRequest(RequestStruct):  # type: ignore[misc] # aiokafka has no typ
         self._batches_of = batches_of
 
     def parts(self) -> Iterator[bytes]:
-        """Yield what comes behind the request's header; the batches themselves, not copies of them."""
-        yield _HEAD.pack(_NO_TRANSACTION, _ALL_IN_SYNC, self._timeout_ms, len(self._batches_of))
-        for topic, batches in self._batches_of.items():
-            name = topic.encode()
-            yield _LENGTH.pack(len(name)) + name + _COUNT.pack(len(batches))
-            for partition, batch in batches:
-                yield _BATCH.pack(partition, len(batch))
-                yield batch
+        """Yield what comes behind the request's header: the batches themselves, not copies of them."""
+        return produce_parts(ALL_IN_SYNC, self._timeout_ms, self._batches_of.items())
 
     def encode(self) -> bytes:
         """Return the parts as one, a copy."""

@@ -23,6 +23,7 @@ from streams.state.assignment import AddressedAssignor
 from streams.state.batches import MAX_BATCH_BYTES
 from streams.state.handover import begin
 from streams.state.ownership import PULSE_SECONDS, Ownership
+from streams.state.produce_request import ProduceRequest
 from streams.state.recovery import BulkRecovery, BulkTableManager
 from streams.state.table import CheckpointedTable
 
@@ -177,6 +178,7 @@ class CheckpointedApp(faust.App):
     logger = internals.FAUST_LOGGER
 
     def __init__(self, app_id: str, *, reader_options: Mapping[str, Any], **options: Any) -> None:  # noqa: ANN401
+        internals.produce_by(ProduceRequest)
         self.checkpointed: list[CheckpointedTable] = []
         self.ownership: Final = Ownership(LONGEST_PAUSE_SECONDS, lambda: internals.group_generation(self))
         super().__init__(

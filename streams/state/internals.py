@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.protocol.produce import ProduceRequest
 from faust.assignor import partition_assignor
 from faust.assignor.copartitioned_assignor import CopartitionedAssignor
 from faust.types import TP, AppT
@@ -143,6 +145,11 @@ def owner_urls(app: AppT, topic: str) -> list[str]:
 def stamp(batch: BatchBuilder, producer_id: int, epoch: int, sequence: int) -> None:
     """Write a producer id, its epoch and the first sequence number into the header of a batch."""
     batch._set_producer_state(producer_id, epoch, sequence)  # noqa: SLF001
+
+
+def produce_by(kind: type[ProduceRequest]) -> None:
+    """Let aiokafka's producers, all of this process, make Produce requests of this kind."""
+    vars(sender)["ProduceRequest"] = kind
 
 
 def set_fetch_wait(consumer: AIOKafkaConsumer, milliseconds: int) -> None:

@@ -18,7 +18,7 @@ _PARTITION_WRITES: Final = 30_000
 """At most so many records of its changelog: after a kill they are read again, however few rows they are."""
 
 _PIECE_ROWS: Final = 300
-"""Handed over at a time, besides as many as were just written: everything else waits meanwhile."""
+"""Handed over at a time, besides twice as many as were just written: everything else waits meanwhile."""
 
 _ROW_OVERHEAD: Final = 200
 """About what a row takes besides its bytes: two objects, and an entry of a dictionary a third of which is empty."""
@@ -55,14 +55,15 @@ class _Leaving:
         self.rows: Final = recent.rows
         self.offset: Final = recent.offset
         self.size: Final = recent.size
-        self._items = list(recent.rows.items())
+        self._keys = list(recent.rows)
         self._gone = 0
 
     def write_piece(self, count: int, store: Store, partition: int) -> bool:
         """Write so many of the rows that are left, and tell whether they were the last; what fails is left."""
         end = self._gone + count
-        is_last = end >= len(self._items)
-        store.write(partition, dict(self._items[self._gone : end]), self.offset if is_last else None)
+        is_last = end >= len(self._keys)
+        piece = {key: self.rows[key] for key in self._keys[self._gone : end]}
+        store.write(partition, piece, self.offset if is_last else None)
         self._gone = end
         return is_last
 
@@ -133,8 +134,8 @@ class WriteBehind:
         self._written_at[partition] = self._clock()
         room = min(_PARTITION_BYTES, self._budget_bytes // len(self._recent))
         if partition in self._leaving:
-            # More than was added: all of it has left before there is as much again.
-            self._hand_over_piece(partition, len(rows) + _PIECE_ROWS)
+            # More than was added: all of it has left before there is half as much again.
+            self._hand_over_piece(partition, 2 * len(rows) + _PIECE_ROWS)
         elif recent.size > room or recent.writes > _PARTITION_WRITES:
             self._begin_to_hand_over(partition)
         if self._size(partition) > room * 3 // 2:

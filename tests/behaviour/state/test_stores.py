@@ -261,9 +261,23 @@ class TestWriteBehind:
             assert store.read(0, b"%d" % (offset - 1)) is None
             assert store.offset(0) == offset
         assert len(pieces) > 5
-        assert max(count for count, _ in pieces) <= 303
+        assert max(count for count, _ in pieces) <= 2 * 3 + 300
         assert [offset is None for _, offset in pieces].count(False) > 2
         assert dict(store.scan(0, b"")) == {b"2999": b"x", b"last": b"2999"}
+
+    def test_however_many_rows_come_they_leave_as_fast(
+        self, behind: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Otherwise all that is left of them goes at once now and then, and everything waits for that."""
+        store = WriteBehind(behind)
+        store.open(0)
+        behind.write(0, {}, 0)
+        counts: list[int] = []
+        monkeypatch.setattr(behind, "write", lambda _, rows, __: counts.append(len(rows)))
+        for first in range(0, 200_000, 1000):
+            store.write(0, {b"%d" % number: b"x" * 50 for number in range(first, first + 1000)}, first)
+        assert len(counts) > 50
+        assert max(counts) <= 2 * 1000 + 300
 
     def test_an_offset_is_behind_only_with_all_rows_up_to_it(self, store: WriteBehind, behind: MemoryStore) -> None:
         behind.write(0, {}, -1)
