@@ -16,6 +16,7 @@ import faust
 from mode import ServiceT
 from prometheus_client import CollectorRegistry
 
+from streams.allocator import keep_large_buffers
 from streams.app import StreamsApp, build_app
 from streams.contract.topics import (
     CALLBACKS_RAW,
@@ -97,6 +98,7 @@ def run_worker(settings: StreamsSettings, stages: tuple[Stage, Stage] | None = N
     Raises StreamsError when the worker cannot start. Ends the process by SystemExit(1) when Faust gives up, and by
     `die` where nothing may be written any more.
     """
+    keep_large_buffers()
     ids = verify(settings, USED_TOPICS)
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(_COLLECT_AFTER, 20, 20)

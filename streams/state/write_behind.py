@@ -10,8 +10,8 @@ from typing import Final
 from streams.state.stores import MAX_AGE_SECONDS, Store
 
 _MIB: Final = 1 << 20
-BUDGET_BYTES: Final = 48 * _MIB
-_PARTITION_BYTES: Final = 6 * _MIB
+BUDGET_BYTES: Final = 64 * _MIB
+_PARTITION_BYTES: Final = 8 * _MIB
 """At most this much of one partition before it is handed over."""
 
 _PARTITION_WRITES: Final = 30_000
