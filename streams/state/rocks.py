@@ -32,6 +32,15 @@ _WRITTEN_AT: Final = _LOCAL + b"written_at"
 
 _MIB: Final = 1 << 20
 
+_FILE_BYTES: Final = 8 * _MIB
+"""
+The index of a file, and its filter, are read as one block each. Those of much larger files fit in none of the 64 parts
+of the block cache: they would be read from the file again for every row.
+"""
+
+_FIRST_LEVEL_BYTES: Final = 16 * _MIB
+"""About what four written buffers are compressed: all of the level is written anew with them."""
+
 _FILTER_SHARE: Final = 0.05
 """Of a write buffer, for the filter that tells which keys are not in it."""
 
@@ -60,6 +69,8 @@ class RocksMemory:
         options.set_block_based_table_factory(blocks)
         options.set_write_buffer_manager(self._buffers)
         options.set_write_buffer_size(16 * _MIB)
+        options.set_target_file_size_base(_FILE_BYTES)
+        options.set_max_bytes_for_level_base(_FIRST_LEVEL_BYTES)
         options.set_compression_type(DBCompressionType.lz4())
         options.set_max_open_files(128)
         options.set_keep_log_file_num(2)

@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +37,9 @@ _CALM_S: Final = 3.0
 _ANSWERS_S: Final = 20.0
 _BACKLOG: Final = 800_000
 """Callbacks that workers have for longer than that."""
+
+_SIZES: Final = (0.004, 0.02, 0.1, 0.4, 1.0)
+"""Of the state, as shares of what it grows to."""
 
 _STOCK_SHARE: Final = 8
 """Stock Faust gets an eighth of the callbacks: it needs as long for them as streams for all."""
@@ -164,16 +166,15 @@ def skew(bench: Bench, given: argparse.Namespace) -> None:
 
 
 def growth(bench: Bench, given: argparse.Namespace) -> None:
-    """Show the cost of a callback in five stretches while the state grows with each of them."""
+    """Show the cost of a callback at five sizes of the state, which grows with each of them."""
     job = bench.job()
     bodies = (one for one, _ in zip(callbacks.lives(given.messages * 3), range(given.messages), strict=False))
     written = callbacks.fill(bench.servers, job.prefix, bodies, 50)
     with job.worker() as process:
         samples = job.watch(process, written)
     say(measuring.HEADING)
-    ends = [int(written * share) for share in (0.02, 0.2, 0.4, 0.6, 0.8, 1.0)]
-    for first, last in pairwise(ends):
-        say(stretch(samples, first, last).row(f"from {first:,} to {last:,} SMS"))
+    for last in (int(written * share) for share in _SIZES):
+        say(stretch(samples, last // 2, last).row(f"from {last // 2:,} to {last:,} SMS"))
 
 
 def recovery(bench: Bench, given: argparse.Namespace) -> None:
