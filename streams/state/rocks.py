@@ -152,7 +152,8 @@ class RocksStore:
     def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
         """Write rows and offset in one batch. Raises StoreError, as when the disk is full."""
         batch = WriteBatch(raw_mode=True)
-        for key, value in rows.items():
+        for key in sorted(rows):  # neighbours go into a write buffer faster
+            value = rows[key]
             if value is None:
                 batch.delete(key)
             else:
