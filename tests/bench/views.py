@@ -1,5 +1,8 @@
 """
-How long the analysts' views take over millions of SMS, right after the last inserts and after background merges.
+How long the analysts' views take over millions of SMS.
+
+That is asked three times: right after all SMS were inserted as fast as possible, after the background merges that this
+leaves behind, and while a sink goes on inserting.
 
 `python -m tests.bench.views --help`. Each SMS has two revisions, one in five is a part of a longer message, one in
 twenty never came to an end; they are spread over a month, twenty countries, sixty operators and forty campaigns.
@@ -8,8 +11,11 @@ twenty never came to an end; they are spread over a month, twenty countries, six
 import argparse
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -24,6 +30,9 @@ from tests.bench.measuring import say
 _LIMIT_S: Final = 1.0
 _ROWS_AT_ONCE: Final = 100_000
 _MERGED_S: Final = 60.0
+_ROWS_PER_S: Final = 5_000
+_CALM_S: Final = 5.0
+"""Of a sink's inserts, before anything is asked."""
 
 # One level of numbers: what a column's value depends on is seen at once.
 _INSERT: Final = """
@@ -91,30 +100,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         settings = SinksSettings(clickhouse_url=server.url, clickhouse_user=server.user)
         run_schema(settings)
-        return _table(connect(settings), given)
+        return _table(settings, given)
 
 
-def _table(clickhouse: ClickHouse, given: argparse.Namespace) -> int:
+def _table(settings: SinksSettings, given: argparse.Namespace) -> int:
+    clickhouse = connect(settings)
     began = time.monotonic()
     for first in range(0, given.sms, _ROWS_AT_ONCE):
         for revision in (1, 2):
-            _insert(clickhouse, given.sms, revision, first)
+            _insert(clickhouse, given.sms, revision, first, min(_ROWS_AT_ONCE, given.sms - first))
     say(f"{given.sms:,} SMS of two revisions in {time.monotonic() - began:.0f} s")
     fresh = _times(clickhouse, given.runs)
     parts = _parts(clickhouse)
     _wait_for_merges(clickhouse)
     merged = _times(clickhouse, given.runs)
-    say(f"{'milliseconds':28} {parts:>4} parts {_parts(clickhouse):>4} parts")
+    merged_parts = _parts(clickhouse)
+    with _Flow(connect(settings), given.sms):
+        time.sleep(_CALM_S)
+        flowing = _times(clickhouse, given.runs)
+    say(f"{'milliseconds':28} {'at once':>10} {'merged':>10} {f'{_ROWS_PER_S:,}/s':>10}")
+    say(f"{'parts':28} {parts:10} {merged_parts:10} {_parts(clickhouse):10}")
     for view in _VIEWS:
-        say(f"{view:28} {fresh[view] * 1000:10.0f} {merged[view] * 1000:10.0f}")
-    return 0 if max(*fresh.values(), *merged.values()) < _LIMIT_S else 1
+        say(f"{view:28} {fresh[view] * 1000:10.0f} {merged[view] * 1000:10.0f} {flowing[view] * 1000:10.0f}")
+    return 0 if max(*fresh.values(), *merged.values(), *flowing.values()) < _LIMIT_S else 1
 
 
-def _insert(clickhouse: ClickHouse, sms: int, revision: int, first: int) -> None:
+class _Flow:
+    """Inserts once a second, for the length of the block: new SMS, and the second revisions of those before."""
+
+    def __init__(self, clickhouse: ClickHouse, sms: int) -> None:
+        self._clickhouse = clickhouse
+        self._sms = sms
+        self._ended = threading.Event()
+        self._pool = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> None:
+        self._inserted = self._pool.submit(self._insert_regularly)
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._inserted.result()
+
+    def _insert_regularly(self) -> None:
+        rows, began = _ROWS_PER_S // 2, time.monotonic()
+        for second in count():
+            if self._ended.wait(max(0.0, began + second - time.monotonic())):
+                return
+            first = self._sms + second * rows
+            _insert(self._clickhouse, self._sms, 1, first, rows)
+            _insert(self._clickhouse, self._sms, 2, first - rows, rows)
+
+
+def _insert(clickhouse: ClickHouse, sms: int, revision: int, first: int, rows: int) -> None:
     # In blocks as large as the sink's, so that the parts are those that it leaves.
     names = {**INSERT_SETTINGS, "max_block_size": "20000", "min_insert_block_size_rows": "20000", "max_threads": "1"}
     settings = ", ".join(f"{name} = '{value}'" for name, value in names.items())
-    rows = min(_ROWS_AT_ONCE, sms - first)
     clickhouse.execute(f"{_INSERT.format(sms=sms, revision=revision, first=first, rows=rows)} SETTINGS {settings}")
 
 
