@@ -139,6 +139,7 @@ class _Flow:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        self._pool.shutdown()
         self._inserted.result()
 
     def _insert_regularly(self) -> None:
