@@ -5,7 +5,7 @@ Where topics, tables, stages and agents meet.
 import os
 import socket
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,9 @@ from streams.contract.topics import (
     changelog,
 )
 from streams.domain.stage import Output, Stage
+from streams.group import member_shares
 from streams.settings import StreamsSettings
+from streams.state.assignment import Shares
 from streams.state.checkpoint import OnFlush, OnStep, Route, Spec, no_flush, no_step
 from streams.state.commits import CheckpointedApp
 from streams.state.rocks import RocksMemory, RocksStore
@@ -69,6 +71,7 @@ def build_app(  # noqa: PLR0913 - everything meets here, once
     app = StreamsApp(
         settings.group_id,
         reader_options=client_options(settings),
+        shares=partial(_shares, settings),
         datadir=folder,
         **_faust_options(settings),
     )
@@ -133,6 +136,11 @@ def _faust_options(settings: StreamsSettings) -> dict[str, Any]:
         "store": "memory://",  # the tables bring their own stores
         "web_enabled": False,
     }
+
+
+def _shares(settings: StreamsSettings) -> Shares:
+    """Return who has which partitions; a static member is given what it had, and need not know."""
+    return {} if settings.streams_instance_id else member_shares(settings)
 
 
 def _credentials(settings: StreamsSettings) -> CredentialsT | None:

@@ -2,7 +2,8 @@
 Which partitions this worker is given, and at which address others find it.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 from faust.assignor.client_assignment import ClientMetadata, CopartitionedAssignment
@@ -11,29 +12,56 @@ from faust.assignor.partition_assignor import PartitionAssignor
 
 from streams.state import internals
 
+Shares = Mapping[str, AbstractSet[int]]
+"""Partitions of each worker."""
+
+
+def share_out(held: Shares, warm: Shares, partitions: int) -> dict[str, set[int]]:
+    """
+    Return the partitions of each worker: as many as of any other, or one more.
+
+    `held` are those that each worker has by now, no partition twice, none at all of one that joins. As few move as
+    possible: each one that does has to be read anew. A worker is given, before others, those of which it has the
+    rows (`warm`), as far as they have to move. The same for whoever asks: names of workers decide nothing.
+    """
+    fewest, more = divmod(partitions, len(held))
+    order = sorted(held, key=lambda worker: (-len(held[worker]), min(held[worker], default=partitions)))
+    room = {worker: fewest + (place < more) for place, worker in enumerate(order)}
+    takers = [worker for worker in order if len(held[worker]) < room[worker]]
+    wanted = set[int]().union(*(warm.get(worker, set()) for worker in takers))
+    given = {
+        worker: set(sorted(held[worker], key=lambda number: (number in wanted, number))[: room[worker]])
+        for worker in order
+    }
+    free = set(range(partitions)).difference(*given.values())
+    for worker in takers:
+        mine = sorted(free & warm.get(worker, set()))[: room[worker] - len(given[worker])]
+        given[worker].update(mine)
+        free.difference_update(mine)
+    for partition in sorted(free):
+        worker = min((one for one in order if len(given[one]) < room[one]), key=lambda one: len(given[one]))
+        given[worker].add(partition)
+    return given
+
 
 class StickyAssignor(CopartitionedAssignor):
     """
-    Moves no partition that need not move: each one that does has to be read anew, and its worker waits for that.
+    Moves no partition that need not move, and those that must to workers that have their rows.
 
     Faust takes all but the smallest share from every worker and hands out what is left over in turn: where partitions
-    cannot be shared evenly, workers exchange some at each change of the group.
+    cannot be shared evenly, workers exchange some at each change of the group. A worker that joins tells by "standby"
+    partitions of which it has the rows; afterwards there are none.
     """
 
     def get_assignment(self) -> MutableMapping[str, CopartitionedAssignment]:
-        """Return the partitions of each worker: as many as of any other, or one more."""
+        """Return the partitions of each worker."""
         self._unassign_overassigned(active=True)
-        workers = sorted(self._client_assignments.values(), key=_share, reverse=True)
-        more = self.num_partitions % len(workers)
-        for place, worker in enumerate(workers):
-            worker.unassign_extras(self.max_capacity if place < more else self.min_capacity, self.replicas)
-        for partition in self._get_unassigned(active=True):
-            min(workers, key=_share).assign_partition(partition, active=True)
-        return self._client_assignments
-
-
-def _share(worker: CopartitionedAssignment) -> int:
-    return len(worker.actives)
+        workers = self._client_assignments
+        held = {name: worker.actives for name, worker in workers.items()}
+        warm = {name: worker.standbys for name, worker in workers.items()}
+        for name, partitions in share_out(held, warm, self.num_partitions).items():
+            workers[name].actives, workers[name].standbys = partitions, set()
+        return workers
 
 
 class AddressedAssignor(PartitionAssignor):

@@ -3,7 +3,8 @@ The app: Faust with a flush before every commit, and no commit beyond what is du
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from inspect import iscoroutine
 from typing import Any, Final, cast
 
@@ -19,13 +20,14 @@ from mode.services import WaitResults
 from streams.errors import Exit, die
 from streams.state import internals
 from streams.state.arrivals import Arrivals
-from streams.state.assignment import AddressedAssignor
+from streams.state.assignment import AddressedAssignor, Shares
 from streams.state.batches import MAX_BATCH_BYTES
 from streams.state.handover import begin
 from streams.state.ownership import PULSE_SECONDS, Ownership
 from streams.state.produce_request import ProduceRequest
 from streams.state.recovery import BulkRecovery, BulkTableManager
 from streams.state.table import CheckpointedTable
+from streams.state.warm_up import WarmUp
 
 FETCH_WAIT_MS: Final = 50
 FETCH_BYTES: Final = 256 << 10
@@ -43,13 +45,33 @@ STREAM_BUFFER_RECORDS: Final = 64
 
 class PromptConsumerThread(AIOKafkaConsumerThread):
     """
-    Waits 50 ms for a fetch.
+    Waits 50 ms for a fetch, and reads nothing of partitions that are not to be read.
 
     aiokafka has one fetch in flight per broker, and Faust lets it wait 1500 ms for topics that are idle: the busy
     ones starve meanwhile.
     """
 
     logger = internals.FAUST_LOGGER
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109 - as Faust has it
+        max_records: int | None = None,
+    ) -> Mapping[TP, list[Any]]:
+        """
+        Return records of active partitions, and put back others.
+
+        A fetch that waits while all partitions are paused is given records of any; Faust would just leave them out,
+        and go on behind them.
+        """
+        fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        wanted = active_partitions, cast("ClampingConsumer", self.consumer).buffered
+        left_out = {tp for tp in fetched if not any(tp in partitions for partitions in wanted)}
+        for tp in left_out & consumer.assignment():
+            consumer.seek(tp, fetched[tp][0].offset)
+        return {tp: records for tp, records in fetched.items() if tp not in left_out} if left_out else fetched
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -70,6 +92,7 @@ class ClampingConsumer(Consumer):
     """
 
     logger = internals.FAUST_LOGGER
+    _subscribed = False
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         # Changed in place: Faust remembers this very dictionary as committed.
@@ -95,6 +118,24 @@ class ClampingConsumer(Consumer):
             return {}, set()
         return await super()._wait_next_records(timeout)
 
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Read partitions from now on, those not that are still to be taken over."""
+        super().resume_partitions(set(tps) - self._unread)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Read a partition again that was left alone because its agent had too much."""
+        if tp not in self._unread:
+            super().on_buffer_drop(tp)
+
+    @property
+    def buffered(self) -> AbstractSet[TP]:
+        """Return the partitions whose agent has too much, and takes what is on its way all the same."""
+        return self._buffered_partitions
+
+    @property
+    def _unread(self) -> AbstractSet[TP]:
+        return cast("CheckpointedApp", self.app).bulk_recovery.unread
+
     async def perform_seek(self) -> None:
         """
         Go back to what is committed, and to the beginning where nothing is.
@@ -102,12 +143,28 @@ class ClampingConsumer(Consumer):
         What was read while its partition had no owner was let go of; Faust goes nowhere when nothing is committed.
         """
         await super().perform_seek()
-        assigned = self.assignment()
-        begins = {
+        await self._seek_uncommitted(self._begins())
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Join the group; before the first time, have at hand what it will hand over."""
+        if not self._subscribed:
+            self._subscribed = True
+            await cast("CheckpointedApp", self.app).warm_up()
+        await super().subscribe(topics)
+
+    async def seek_begin(self, tp: TP) -> None:
+        """Go back in a partition that was taken over after the others, in the same way."""
+        await self._seek_uncommitted({tp: self._begins()[tp]})
+
+    def _begins(self) -> dict[TP, int]:
+        return {
             TP(table.source, number): owned.begin
             for table in cast("CheckpointedApp", self.app).checkpointed
             for number, owned in table.checkpointer.owned.items()
         }
+
+    async def _seek_uncommitted(self, begins: Mapping[TP, int]) -> None:
+        assigned = self.assignment()
         await self.seek_wait(
             {tp: begin for tp, begin in begins.items() if tp in assigned and not self._committed_offset.get(tp)}
         )
@@ -172,12 +229,21 @@ class CheckpointedApp(faust.App):
     """
     A Faust app for checkpointed tables.
 
-    `reader_options` are an aiokafka client's options to reach the brokers.
+    `reader_options` are an aiokafka client's options to reach the brokers. `shares` returns the partitions of each
+    member of the group, for `WarmUp`.
     """
 
     logger = internals.FAUST_LOGGER
 
-    def __init__(self, app_id: str, *, reader_options: Mapping[str, Any], **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        app_id: str,
+        *,
+        reader_options: Mapping[str, Any],
+        shares: Callable[[], Shares],
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        self._shares = shares
         internals.produce_by(ProduceRequest)
         self.checkpointed: list[CheckpointedTable] = []
         self.ownership: Final = Ownership(LONGEST_PAUSE_SECONDS, lambda: internals.group_generation(self))
@@ -216,7 +282,11 @@ class CheckpointedApp(faust.App):
     @property
     def is_ready(self) -> bool:
         """Tell whether all assigned partitions are taken over and being worked on."""
-        return self.tables.actives_ready and not self.rebalancing
+        return self.tables.actives_ready and not self.rebalancing and not self.bulk_recovery.unread
+
+    async def warm_up(self) -> None:
+        """Have rows at hand before joining the group."""
+        await self.bulk_recovery.warm_up(WarmUp(self.checkpointed, self._shares))
 
     async def on_shutdown(self) -> None:
         """

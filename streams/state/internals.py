@@ -6,7 +6,7 @@ upgrade that moves one of them fails there and not in production.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -16,6 +16,7 @@ from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.produce import ProduceRequest
 from faust.assignor import partition_assignor
+from faust.assignor.client_assignment import ClientAssignment
 from faust.assignor.copartitioned_assignor import CopartitionedAssignor
 from faust.types import TP, AppT
 
@@ -30,9 +31,14 @@ PRIVATE_NAMES: Final = (
         "Consumer",
         ("_drain_messages", "_get_active_partitions", "_wait_next_records", "perform_seek", "seek_wait"),
     ),
+    ("faust.transport.consumer", "Consumer", ("_buffered_partitions", "resume_partitions", "on_buffer_drop")),
     ("faust.transport.consumer", "ThreadDelegateConsumer", ("_thread",)),
     ("faust.transport.drivers.aiokafka", "Consumer", ("_new_consumer_thread",)),
-    ("faust.transport.drivers.aiokafka", "AIOKafkaConsumerThread", ("_create_worker_consumer", "_consumer")),
+    (
+        "faust.transport.drivers.aiokafka",
+        "AIOKafkaConsumerThread",
+        ("_create_worker_consumer", "_consumer", "_fetch_records"),
+    ),
     ("faust.transport.drivers.aiokafka", "Producer", ("_ensure_producer",)),
     ("faust.tables.manager", "TableManager", ("_recovery", "_update_channels")),
     ("faust.tables.recovery", "Recovery", ("_build_highwaters", "_build_offsets", "_wait")),
@@ -40,12 +46,12 @@ PRIVATE_NAMES: Final = (
     (
         "faust.assignor.partition_assignor",
         "PartitionAssignor",
-        ("tables_metadata", "_url", "_compress", "_decompress", "_perform_assignment"),
+        ("tables_metadata", "_assignment", "_url", "_compress", "_decompress", "_perform_assignment"),
     ),
     (
         "faust.assignor.copartitioned_assignor",
         "CopartitionedAssignor",
-        ("get_assignment", "_client_assignments", "_unassign_overassigned", "_get_unassigned"),
+        ("get_assignment", "_client_assignments", "_unassign_overassigned"),
     ),
     ("aiokafka.consumer.consumer", "AIOKafkaConsumer", ("_coordinator", "_fetch_max_wait_ms")),
     (
@@ -102,6 +108,14 @@ def group_failure(app: AppT) -> BaseException | None:
 def rejoin_group(app: AppT) -> None:
     """Have the assignments of the group decided anew; call in the consumer's thread."""
     kafka_consumer(app)._coordinator.request_rejoin()  # noqa: SLF001
+
+
+def claim_warm(app: AppT, topics: Iterable[str], partitions: Collection[int]) -> None:
+    """Say, when joining, that partitions of topics are at hand; until the first assignment."""
+    standbys = {topic: sorted(partitions) for topic in topics}
+    cast("partition_assignor.PartitionAssignor", app.assignor)._assignment = ClientAssignment(  # noqa: SLF001
+        actives={}, standbys=standbys
+    )
 
 
 @contextmanager

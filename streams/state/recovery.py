@@ -1,13 +1,16 @@
 """
-Restoring tables from their changelogs: one plain consumer that writes whole fetches into the stores.
+Restoring tables from their changelogs, instead of Faust's own recovery, which spends several tasks on every record.
 
-Faust's own recovery spends several tasks on every record. It still runs afterwards, and finds nothing left to do.
+It still runs, and finds nothing left to do. Partitions that lack little are taken over before anything goes on; those
+that lack much one after the other, while the others work.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, contextmanager
+from itertools import accumulate
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -20,65 +23,21 @@ from faust.types import TP
 from streams.errors import Exit, die
 from streams.state import internals
 from streams.state.checkpoint import Checkpointer
-from streams.state.stores import Store, StoreError
+from streams.state.restore import restore
+from streams.state.stores import StoreError
 from streams.state.takeover import Takeover
+from streams.state.warm_up import WarmUp
 
 if TYPE_CHECKING:
+    from streams.state.commits import ClampingConsumer
     from streams.state.table import CheckpointedTable
 
 logger = logging.getLogger(__name__)
 
-_RECORDS_PER_POLL: Final = 20_000
+NEAR_RECORDS: Final = 10_000
+"""So many records, of all partitions together, are waited for at a rebalance before anything goes on: a moment."""
+
 _FETCH_BYTES: Final = {"fetch_max_bytes": 50 << 20, "max_partition_fetch_bytes": 8 << 20}
-
-
-async def restore(consumer: AIOKafkaConsumer, wanted: Mapping[TopicPartition, tuple[Store, int]]) -> int:
-    """
-    Read each changelog partition into its store, up to and including an offset; return how many records there were.
-
-    May be cancelled at any await: a store always has whole fetches with their offset. A store that has more than
-    the changelog does not belong to it and is read anew.
-    """
-    left = {tp: target for tp, target in wanted.items() if not _is_complete(tp, *target)}
-    if not left:
-        return 0
-    consumer.assign(list(left))
-    for tp, (store, _) in left.items():
-        await _seek(consumer, tp, store.offset(tp.partition))
-    count = 0
-    while left:
-        for tp, records in (await consumer.getmany(timeout_ms=1000, max_records=_RECORDS_PER_POLL)).items():
-            rows = {record.key: record.value for record in records}
-            wanted[tp][0].write(tp.partition, rows, records[-1].offset)
-            count += len(records)
-        for tp in await _finished(consumer, left):
-            consumer.pause(tp)
-            store, end = left.pop(tp)
-            # The last offset need not be a row: compaction may have taken it.
-            store.write(tp.partition, {}, end)
-    return count
-
-
-def _is_complete(tp: TopicPartition, store: Store, end: int) -> bool:
-    have = store.offset(tp.partition)
-    if have is not None and have > end:
-        logger.warning("local state of %s[%s] reaches offset %s of %s: read anew", tp.topic, tp.partition, have, end)
-        store.clear(tp.partition)
-        return False
-    return have == end
-
-
-async def _seek(consumer: AIOKafkaConsumer, tp: TopicPartition, have: int | None) -> None:
-    if have is None:
-        await consumer.seek_to_beginning(tp)
-    else:
-        consumer.seek(tp, have + 1)
-
-
-async def _finished(
-    consumer: AIOKafkaConsumer, left: Mapping[TopicPartition, tuple[Store, int]]
-) -> list[TopicPartition]:
-    return [tp for tp, (_, end) in left.items() if await consumer.position(tp) > end]
 
 
 @contextmanager
@@ -96,7 +55,7 @@ def _fatal_errors() -> Iterator[None]:
 
 class BulkRecovery(Recovery):
     """
-    Takes over the assigned partitions of all tables before Faust looks at them.
+    Takes over the assigned partitions of all tables: some before Faust looks at them, some while they already work.
 
     A rebalance may cancel it at any await; the next one begins from the start.
     """
@@ -106,6 +65,45 @@ class BulkRecovery(Recovery):
     restored_records = 0
     restore_seconds = 0.0
     _takeovers: dict[TP, Takeover]
+    _began: float
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as Faust has it
+        super().__init__(*arguments, **options)
+        self._far: list[Takeover] = []
+        self._taking_over: asyncio.Future[None] | None = None
+        self._revoked = False
+
+    @property
+    def unread(self) -> AbstractSet[TP]:
+        """Return the partitions of the sources that are assigned, and not to be read before they are taken over."""
+        return {TP(*takeover.source) for takeover in self._far}
+
+    def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Stop taking over: what is assigned is decided anew."""
+        super().on_partitions_revoked(revoked)
+        self._revoked = True
+        self._stop_taking_over()
+
+    async def on_rebalance(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as Faust has it
+        """Begin to take over what is assigned now."""
+        self._revoked = False
+        await super().on_rebalance(*arguments, **options)
+
+    async def on_stop(self) -> None:
+        """Take over nothing any more."""
+        self._stop_taking_over()
+        await super().on_stop()
+
+    def _stop_taking_over(self) -> None:
+        if self._taking_over is not None:
+            self._taking_over.cancel()
+
+    async def warm_up(self, before_joining: WarmUp) -> None:
+        """Have rows at hand before joining the group, and say of which partitions."""
+        with _fatal_errors():
+            async with self._reader() as reader:
+                at_hand = await before_joining.run(reader, self.app.conf.topic_partitions)
+        internals.claim_warm(self.app, self.tables.changelog_topics, at_hand)
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ANN401, ARG002, ASYNC109 - as Faust has it
         # Restoring may take longer than Faust gives one request.
@@ -125,27 +123,43 @@ class BulkRecovery(Recovery):
 
     async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:  # noqa: ANN401
         if title == "active":
-            started = monotonic()
-            with _fatal_errors():
-                self.restored_records = await self._take_over(self._takeovers.values())
-            self.restore_seconds = monotonic() - started
+            self._began, self.restored_records = monotonic(), 0
+            near, self._far = _by_distance(self._takeovers.values())
+            if near:
+                with _fatal_errors():
+                    async with self._reader() as reader:
+                        await self._take_over(reader, near)
             for tp, takeover in self._takeovers.items():
+                # What Faust compares: it has nothing to restore, and what is far is none of its business.
                 self.active_highwaters[tp] = destination[tp] = takeover.end
         await super()._build_offsets(consumer, tps, destination, title)
 
-    async def _take_over(self, takeovers: Collection[Takeover]) -> int:
-        """Restore and retire until every partition is complete, then own all of them; return the records read."""
-        left, count = list(takeovers), 0
-        async with self._reader() as reader:
-            while left:
-                wanted = {takeover.tp: (takeover.store, takeover.end) for takeover in left}
-                count += await restore(reader, wanted)
-                left = [takeover for takeover in left if not await takeover.retire()]
-            begins = await reader.beginning_offsets([takeover.source for takeover in takeovers])
-            for takeover in takeovers:
-                generation = await self._length(reader, takeover.counted_by)
-                takeover.finish(begins[takeover.source], generation)
-        return count
+    async def _take_over(self, reader: AIOKafkaConsumer, takeovers: Collection[Takeover]) -> None:
+        """Restore and retire until every partition is complete, then own all of them."""
+        left = list(takeovers)
+        while left:
+            wanted = {takeover.tp: (takeover.store, takeover.end) for takeover in left}
+            self.restored_records += await restore(reader, wanted)
+            left = [takeover for takeover in left if not await takeover.retire()]
+        begins = await reader.beginning_offsets([takeover.source for takeover in takeovers])
+        for takeover in takeovers:
+            generation = await self._length(reader, takeover.counted_by)
+            takeover.finish(begins[takeover.source], generation)
+
+    async def _take_over_far(self) -> None:
+        """Take over one partition after the other, and let each be read from then on."""
+        consumer = cast("ClampingConsumer", self.app.consumer)
+        with _fatal_errors():
+            async with self._reader() as reader:
+                while self._far:
+                    takeover = self._far[0]
+                    await self._take_over(reader, [takeover])
+                    self._check_committed()
+                    source = TP(*takeover.source)
+                    await consumer.seek_begin(source)
+                    del self._far[0]
+                    consumer.resume_partitions({source})
+        self._say_ready()
 
     async def _length(self, reader: AIOKafkaConsumer, topic: str | None) -> int:
         """Return how many records were ever written to a topic: more each time that something follows from it."""
@@ -187,10 +201,25 @@ class BulkRecovery(Recovery):
             return None
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Make sure that no rows are missing, and say that the worker is ready."""
+        """Let what is taken over work, and take over what is left."""
         await super().on_recovery_completed(generation_id)
+        if self._revoked or generation_id != self.app.consumer_generation_id:
+            return
+        self._check_committed()
+        if self._far:
+            left = [f"{takeover.tp.topic}[{takeover.partition}]" for takeover in self._far]
+            logger.info("working", extra={"still_restoring": left})
+            self._taking_over = self.add_future(self._take_over_far())
+        else:
+            self._say_ready()
+
+    def _check_committed(self) -> None:
+        """Make sure that no rows are missing of what is taken over."""
         for table in self.tables.values():
             cast("CheckpointedTable", table).check_committed()
+
+    def _say_ready(self) -> None:
+        self.restore_seconds = monotonic() - self._began
         logger.info(
             "ready",
             extra={
@@ -199,6 +228,14 @@ class BulkRecovery(Recovery):
                 "restore_seconds": round(self.restore_seconds, 2),
             },
         )
+
+
+def _by_distance(takeovers: Iterable[Takeover]) -> tuple[list[Takeover], list[Takeover]]:
+    """Return the takeovers that lack NEAR_RECORDS in all, at most, and the others; those that lack least first."""
+    nearest = sorted(takeovers, key=lambda takeover: takeover.missing)
+    lacking = accumulate(takeover.missing for takeover in nearest)
+    near = sum(1 for records in lacking if records <= NEAR_RECORDS)
+    return nearest[:near], nearest[near:]
 
 
 class BulkTableManager(TableManager):

@@ -96,6 +96,10 @@ class RocksStore:
         self._open: dict[int, Rdict] = {}
         self._unlogged = _unlogged()
 
+    def kept(self) -> set[int]:
+        """Return the partitions that have a database."""
+        return {int(path.name) for path in self._folder.glob("*") if path.name.isdecimal()}
+
     def open(self, partition: int) -> None:
         """Open the partition's database; what was last written too long ago is forgotten. Raises StoreError."""
         if partition in self._open:

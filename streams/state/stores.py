@@ -24,6 +24,9 @@ class Store(Protocol):
     processes.
     """
 
+    def kept(self) -> set[int]:
+        """Return the partitions of which something may be left from before, open or not."""
+
     def open(self, partition: int) -> None:
         """Make a partition readable, with what is left of it from before; opening an open one does nothing."""
 
@@ -60,6 +63,10 @@ class MemoryStore:
     def __init__(self) -> None:
         self._rows: dict[int, dict[bytes, bytes]] = {}
         self._offsets: dict[int, int] = {}
+
+    def kept(self) -> set[int]:
+        """Return the open partitions: nothing else is left of any."""
+        return set(self._rows)
 
     def open(self, partition: int) -> None:
         """Begin with no rows, unless the partition is open already."""

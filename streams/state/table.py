@@ -166,6 +166,13 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         for partition in range(self.partitions or 0):
             self.close_store(partition)
 
+    def open_store(self, partition: int) -> None:
+        """Open one partition, or die when its files cannot be opened."""
+        try:
+            self.store.open(partition)
+        except StoreError as error:
+            die(Exit.TAKEOVER_FAILED, str(error))
+
     def close_store(self, partition: int) -> None:
         """Close one partition, or die when what its store holds in memory cannot be written."""
         try:
@@ -199,29 +206,22 @@ class FaustStore(FaustStoreBase[Any, Any]):
 
     def persisted_offset(self, tp: TP) -> int | None:
         """Return the changelog offset up to which the store has the rows of a partition."""
-        self._open(tp.partition)
+        self.table.open_store(tp.partition)
         return self.table.store.offset(tp.partition)
 
     async def on_rebalance(
         self,
-        assigned: set[TP],  # noqa: ARG002 - as Faust calls it
-        revoked: set[TP],
-        newly_assigned: set[TP],
+        assigned: set[TP],
+        revoked: set[TP],  # noqa: ARG002 - as Faust calls it
+        newly_assigned: set[TP],  # noqa: ARG002
         generation_id: int = 0,  # noqa: ARG002
     ) -> None:
-        """Close what was revoked and open what is new."""
-        for tp in revoked:
-            if tp.topic == self.table.changelog_topic_name:
-                self.table.close_store(tp.partition)
-        for tp in newly_assigned:
-            if tp.topic == self.table.changelog_topic_name:
-                self._open(tp.partition)
-
-    def _open(self, partition: int) -> None:
-        try:
-            self.table.store.open(partition)
-        except StoreError as error:
-            die(Exit.TAKEOVER_FAILED, str(error))
+        """Open what is assigned, and close everything else."""
+        for number in range(self.table.partitions or 0):
+            if TP(self.table.changelog_topic_name, number) in assigned:
+                self.table.open_store(number)
+            else:
+                self.table.close_store(number)
 
     def reset_state(self) -> None:
         """Do nothing: local state is a folder that may be deleted while no worker runs."""

@@ -24,6 +24,7 @@ from streams.state.control import CLAIM, HELD, OWNER, POSITION, SOURCE
 from streams.state.fence import LAST_EPOCH, Writer, next_writer
 from streams.state.partition import Origin, Partition
 from streams.state.position import Position
+from streams.state.restore import missing
 from streams.state.stores import Store
 from streams.state.throttle import Throttle
 
@@ -60,6 +61,11 @@ class Takeover:
     def store(self) -> Store:
         """Return the store that the changelog is restored into."""
         return self._table.store
+
+    @property
+    def missing(self) -> int:
+        """Return how many records of the changelog are not restored, at most."""
+        return missing(self.store, self.partition, self.end)
 
     async def claim(self, producer: AIOKafkaProducer) -> None:
         """Fence every older owner; `end` is the claim's offset then. Raises ProducerFenced for a still newer one."""

@@ -90,6 +90,10 @@ class WriteBehind:
         self._recent: dict[int, _Recent] = {}
         self._leaving: dict[int, _Leaving] = {}
 
+    def kept(self) -> set[int]:
+        """Return the partitions of the store behind."""
+        return self._store.kept()
+
     def open(self, partition: int) -> None:
         """Open the partition of the store behind."""
         self._store.open(partition)

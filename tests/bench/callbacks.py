@@ -63,11 +63,16 @@ def body(message: str, campaign: int, status: str, at: str) -> bytes:
             at,
             message_id=message,
             sms_id=message[::-1],
-            campaign=f"c0ffee00-0000-4000-8000-{campaign:012d}",
+            campaign=tracking_id(campaign),
             reason=reason,
             message=_TEXT,
         )
     )
+
+
+def tracking_id(campaign: int) -> str:
+    """Return the id of a campaign by its number."""
+    return f"c0ffee00-0000-4000-8000-{campaign:012d}"
 
 
 def envelope_of(bodies: list[bytes], received_at: str) -> bytes:

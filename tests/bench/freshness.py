@@ -62,8 +62,8 @@ def _seen(unseen: dict[int, list[tuple[str, float]]], progress: dict[str, str]) 
     return [now - sent for sent in shown]
 
 
-def bodies_of(number: int) -> list[bytes]:
-    """Return the callbacks of one envelope: messages of one partition, all of its campaign."""
+def bodies_of(number: int, campaign: int | None = None) -> list[bytes]:
+    """Return the callbacks of one envelope: messages of one partition, all of one campaign, the partition's if any."""
     partition, at = number % PARTITIONS, format_time(datetime.now(UTC))
     found: list[str] = []
     candidate = number * PER_ENVELOPE * PARTITIONS * 100
@@ -72,7 +72,8 @@ def bodies_of(number: int) -> list[bytes]:
         message = str(UUID(int=candidate))
         if partition_of(message, PARTITIONS) == partition:
             found.append(message)
-    return [body(message, partition, "Delivered", at) for message in found]
+    tracked = partition if campaign is None else campaign
+    return [body(message, tracked, "Delivered", at) for message in found]
 
 
 def at_the_end(servers: str, topic: str) -> KafkaConsumer:

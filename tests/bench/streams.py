@@ -50,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.streams", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--callbacks", type=int, default=150_000)
-    parser.add_argument("--messages", type=int, default=200_000, help="of the state in `growth` and `recovery`")
+    parser.add_argument(
+        "--messages", type=int, default=200_000, help="of the state in `growth`, `recovery` and `rebalance`"
+    )
     parser.add_argument("--runs", type=int, default=1, help="runs of `cost`, of which the median is shown")
     parser.add_argument("--rate", type=int, default=10_000, help="callbacks per second in `latency`")
     given = parser.parse_args(arguments)
@@ -242,20 +244,26 @@ def _answer_times(job: Job, workers: int, rate: int | None, per_envelope: int) -
             return answers.ask(team.ports, _ANSWERS_S)
 
 
-def rebalance(bench: Bench, _: argparse.Namespace) -> None:
-    """Show for how long progress stands still at most while workers come and go under load."""
-    say(f"{standstill.RATE:,} callbacks/s, two workers, STREAMS_PROGRESS_MS=100; the longest time without progress:")
+def rebalance(bench: Bench, given: argparse.Namespace) -> None:
+    """Show for how long progress stands still at most while workers come and go under load, with a large state."""
     job = bench.job(STREAMS_PROGRESS_MS="100")
+    bodies = (one for one, _ in zip(callbacks.lives(given.messages * 3), range(given.messages), strict=False))
+    written = callbacks.fill(bench.servers, job.prefix, bodies, 50)
+    say(f"{standstill.RATE:,} callbacks/s, two workers, {written:,} SMS in the state, STREAMS_PROGRESS_MS=100.")
+    say("Seconds without progress, at most, of a campaign in all partitions and of those in one; until all were back:")
     with Team(job) as team, standstill.Traffic(bench.servers, job.prefix) as traffic:
+        team.wait_until_taken_in(written)
         for change in (None, team.join, team.leave, team.join, team.kill, team.join, team.kill_and_replace):
+            traffic.wait_for_all()
             time.sleep(_CALM_S)
             began = time.monotonic()
             if change is not None:
                 change()
             team.wait_until_settled()
+            settled = time.monotonic() - began
             traffic.wait_for_all()
             name = change.__name__.replace("_", " ") if change else "nothing changes"
-            say(f"{name:20} {traffic.longest(began):6.1f} s")
+            say(f"{name:20} {traffic.longest_everywhere(began):6.1f} {traffic.longest(began):6.1f} {settled:6.1f}")
 
 
 PARTS: Final[dict[str, Callable[[Bench, argparse.Namespace], None]]] = {

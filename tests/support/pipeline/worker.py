@@ -10,11 +10,15 @@ Settings come from the environment, as for the product. Faults are injected here
     skip     [partition, offset]  Faust skips that record of the source and acknowledges it, as around a rebalance
     renew    seconds              it asks for the next epoch of its producer ids this often
     session  seconds              so long its group waits for it when it is gone
+    near     records              a partition that lacks more of its rows is restored after the others, and one that
+                                  lacks no more is at hand before joining
+    gate     [partition, file]    it begins to restore that partition of the SMS when the file exists
     without  [guard, …]           `fence`: batches carry no epoch; `alarms`: a worker does not ask whether it was
                                   replaced, and takes any changelog offset for its own; `contiguity`: records may be
                                   missing; `position`: replays are applied again; `retire`: an id that the
                                   coordinator forgot keeps its right to write; `commits`: no offset is committed;
-                                  `taken`: a record that is contained in part is taken in from its begin
+                                  `taken`: a record that is contained in part is taken in from its begin; `unread`:
+                                  partitions are read before they are taken over
 
 `rules` is `product` for the product's own rules.
 """
@@ -23,8 +27,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.producer.sender import SendProduceReqHandler
 from faust.transport.drivers.aiokafka import Consumer
 
@@ -33,15 +39,18 @@ from streams.contract.settings import load_settings
 from streams.errors import Exit, StreamsError, die
 from streams.process import run_worker
 from streams.settings import StreamsSettings
-from streams.state import checkpoint, commits
+from streams.state import checkpoint, commits, recovery, warm_up
 from streams.state.checkpoint import OnStep, no_step
+from streams.state.commits import ClampingConsumer
 from streams.state.fence import Writer
 from streams.state.ownership import Ownership
 from streams.state.partition import Partition
 from streams.state.position import Position
+from streams.state.restore import Wanted, restore
 from streams.state.table import CheckpointedTable
 from streams.state.takeover import Takeover
 from tests.support.pipeline.toy import ToyCampaignStage, ToySmsStage
+from tests.support.wait import eventually_async
 
 CRASHED = 99
 
@@ -52,16 +61,7 @@ def main(log: str, environment: dict[str, str], faults: dict[str, Any]) -> None:
     for stream in (1, 2):
         os.dup2(file, stream)
     os.environ.update(environment)
-    if "hold" in faults:
-        _hold(*faults["hold"])
-    if "skip" in faults:
-        _skip(*faults["skip"])
-    for guard in faults.get("without", ()):
-        _WITHOUT[guard]()
-    if "renew" in faults:
-        vars(checkpoint)["RENEW_SECONDS"] = faults["renew"]
-    if "session" in faults:
-        vars(commits)["SESSION_SECONDS"] = faults["session"]
+    _inject(faults)
     settings = load_settings(StreamsSettings)
     configure_logging("streams", settings)
     on_step: OnStep = no_step
@@ -75,6 +75,25 @@ def main(log: str, environment: dict[str, str], faults: dict[str, Any]) -> None:
         run_worker(settings, toy, on_step)
     except StreamsError as error:
         sys.exit(str(error))
+
+
+def _inject(faults: dict[str, Any]) -> None:
+    if "hold" in faults:
+        _hold(*faults["hold"])
+    if "skip" in faults:
+        _skip(*faults["skip"])
+    if "gate" in faults:
+        _gate(*faults["gate"])
+    for guard in faults.get("without", ()):
+        _WITHOUT[guard]()
+    for fault, module, name in (
+        ("renew", checkpoint, "RENEW_SECONDS"),
+        ("session", commits, "SESSION_SECONDS"),
+        ("near", recovery, "NEAR_RECORDS"),
+        ("near", warm_up, "AT_HAND_RECORDS"),
+    ):
+        if fault in faults:
+            vars(module)[name] = faults[fault]
 
 
 def _at(act: Callable[[], None], table: str, step: str, times: int) -> OnStep:
@@ -125,6 +144,15 @@ def _skip(number: int, offset: int) -> None:
         return message
 
     Consumer._to_message = of_an_older_generation  # type: ignore[method-assign]
+
+
+def _gate(number: int, file: str) -> None:
+    async def restore_behind_the_gate(reader: AIOKafkaConsumer, wanted: Wanted) -> int:
+        if any(tp.topic.endswith("sms-changelog") and tp.partition == number for tp in wanted):
+            await eventually_async(Path(file).exists, 600)
+        return await restore(reader, wanted)
+
+    vars(recovery)["restore"] = vars(warm_up)["restore"] = restore_behind_the_gate
 
 
 def _without_fence() -> None:
@@ -183,6 +211,10 @@ def _without_commits() -> None:
     Consumer._commit = say_so  # type: ignore[method-assign,assignment]
 
 
+def _without_unread() -> None:
+    ClampingConsumer._unread = frozenset()  # type: ignore[assignment,method-assign]
+
+
 _WITHOUT = {
     "commits": _without_commits,
     "retire": _without_retire,
@@ -191,4 +223,5 @@ _WITHOUT = {
     "contiguity": _without_contiguity,
     "position": _without_position,
     "taken": _without_taken,
+    "unread": _without_unread,
 }

@@ -5,7 +5,7 @@ from faust.assignor.copartitioned_assignor import CopartitionedAssignor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.state.assignment import StickyAssignor
+from streams.state.assignment import StickyAssignor, share_out
 
 TOPICS = {"source", "changelog"}
 
@@ -53,3 +53,38 @@ def test_a_worker_that_joins_takes_no_more_than_its_share_and_the_others_exchang
 def test_a_partition_that_two_workers_take_for_theirs_is_given_to_one() -> None:
     after = assigned({"a": {0, 1}, "b": {1, 2}, "c": {2}}, 3)
     assert sorted(map(sorted, after.values())) == [[0], [1], [2]]
+
+
+def test_partitions_that_must_move_go_to_who_has_their_rows() -> None:
+    held = {"a": {0, 1, 2, 3}, "b": {4, 5, 6, 7}, "back again": set[int](), "new": set[int]()}
+    given = share_out(held, {"back again": {1, 5}}, 8)
+    assert given["back again"] == {1, 5}
+    assert share_out(held, {"back again": {1, 2, 3, 4}}, 8)["back again"] < {1, 2, 3, 4}
+
+
+def test_what_somebody_has_at_hand_stays_where_it_is_as_long_as_it_need_not_move() -> None:
+    held = {"a": {0, 1}, "b": {2, 3}}
+    assert share_out(held, {"a": {2}, "b": {0, 1}}, 4) == held
+
+
+@given(st.integers(1, 40), st.integers(1, 8), st.data())
+def test_a_worker_that_joins_is_given_what_it_reckoned_with_when_it_says_that_it_has_it(
+    partitions: int, workers: int, data: st.DataObject
+) -> None:
+    every = data.draw(st.permutations(range(partitions)))
+    held = share_out({f"worker {number}": set() for number in range(workers)}, {}, partitions)
+    moved = dict(zip(every, range(partitions), strict=True))
+    held = {name: {moved[number] for number in share} for name, share in held.items()}
+    reckoned = share_out({**held, "": set()}, {}, partitions)[""]
+    names = data.draw(st.permutations([*held]))
+    renamed: dict[str, set[int]] = {"joins": set(), **{f"{name}'": held[name] for name in names}}
+    assert share_out(renamed, {"joins": reckoned}, partitions)["joins"] == reckoned
+
+
+def test_after_an_assignment_there_are_no_standbys() -> None:
+    workers = {
+        "a": CopartitionedAssignment({0, 1}, set(), TOPICS),
+        "joins": CopartitionedAssignment(set(), {0, 1}, TOPICS),
+    }
+    shares = StickyAssignor(TOPICS, workers, 2, replicas=0).get_assignment()
+    assert [(len(share.actives), share.standbys) for share in shares.values()] == [(1, set()), (1, set())]

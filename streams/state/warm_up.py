@@ -1,0 +1,87 @@
+"""
+Having rows at hand before joining the group: partitions that somebody works on need not wait until they are read.
+
+A worker with rows of an earlier life joins at once, and says of which partitions it has them: it is given those, as
+far as any have to move. One with none finds out what it would be given, reads that first, and joins then. What is
+guessed wrongly, because others join meanwhile, is read later, as without this.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from streams.errors import StreamsError
+from streams.state.assignment import Shares, share_out
+from streams.state.restore import Wanted, missing, restore
+
+if TYPE_CHECKING:
+    from streams.state.stores import Store
+    from streams.state.table import CheckpointedTable
+
+logger = logging.getLogger(__name__)
+
+AT_HAND_RECORDS: Final = 10_000
+"""Partitions that lack no more than this are at hand: it is read in a moment."""
+
+_PASSES: Final = 5
+"""While a worker reads, others write: each pass leaves less, unless they write faster than it reads."""
+
+_MYSELF: Final = ""
+
+
+class WarmUp:
+    """
+    What a worker does before it joins.
+
+    `shares` returns the partitions of each member of the group, and is called in a thread; StreamsError for "cannot
+    tell" is a warning.
+    """
+
+    def __init__(self, tables: Sequence["CheckpointedTable"], shares: Callable[[], Shares]) -> None:
+        self._tables = tables
+        self._shares = shares
+
+    async def run(self, reader: AIOKafkaConsumer, partitions: int) -> set[int]:
+        """Return the partitions that are at hand, after reading some if there were none. Raises KafkaError."""
+        kept = set[int]().union(*(table.store.kept() for table in self._tables))
+        at_hand = {number for number in kept if _missing(await self._wanted(reader, [number])) <= AT_HAND_RECORDS}
+        if at_hand:
+            return at_hand
+        share = await self._coming_share(partitions)
+        if share:
+            logger.info("reading ahead", extra={"partitions": sorted(share)})
+            await self._read(reader, share)
+        return share
+
+    async def _coming_share(self, partitions: int) -> set[int]:
+        """Return what this worker would be given; nothing when it would be the first of its group."""
+        try:
+            held = await asyncio.to_thread(self._shares)
+        except StreamsError as error:
+            logger.warning("cannot see who has which partitions: %s", error)
+            return set()
+        return share_out({**held, _MYSELF: set()}, {}, partitions)[_MYSELF] if held else set()
+
+    async def _read(self, reader: AIOKafkaConsumer, share: Collection[int]) -> None:
+        for _ in range(_PASSES):
+            wanted = await self._wanted(reader, share)
+            if _missing(wanted) <= AT_HAND_RECORDS:
+                return
+            await restore(reader, wanted)
+
+    async def _wanted(self, reader: AIOKafkaConsumer, partitions: Collection[int]) -> Wanted:
+        """Open the stores, and return what they would have to contain by now."""
+        stores: dict[TopicPartition, Store] = {}
+        for table, number in product(self._tables, partitions):
+            table.open_store(number)
+            stores[TopicPartition(table.checkpointer.changelog, number)] = table.store
+        ends = await reader.end_offsets([*stores])
+        return {tp: (store, ends[tp] - 1) for tp, store in stores.items() if ends[tp]}
+
+
+def _missing(wanted: Wanted) -> int:
+    return sum(missing(store, tp.partition, end) for tp, (store, end) in wanted.items())
