@@ -51,20 +51,20 @@ class WarmUp:
         at_hand = {number for number in kept if _missing(await self._wanted(reader, [number])) <= AT_HAND_RECORDS}
         if at_hand:
             return at_hand
-        share = await self._coming_share(partitions)
+        share = await self._coming_share(kept, partitions)
         if share:
             logger.info("reading ahead", extra={"partitions": sorted(share)})
             await self._read(reader, share)
         return share
 
-    async def _coming_share(self, partitions: int) -> set[int]:
-        """Return what this worker would be given; nothing when it would be the first of its group."""
+    async def _coming_share(self, kept: set[int], partitions: int) -> set[int]:
+        """Return what this worker would be given, nothing if it is the first; it has old rows of some partitions."""
         try:
             held = await asyncio.to_thread(self._shares)
         except StreamsError as error:
             logger.warning("cannot see who has which partitions: %s", error)
             return set()
-        return share_out({**held, _MYSELF: set()}, {}, partitions)[_MYSELF] if held else set()
+        return share_out({**held, _MYSELF: set()}, {_MYSELF: kept}, partitions)[_MYSELF] if held else set()
 
     async def _read(self, reader: AIOKafkaConsumer, share: Collection[int]) -> None:
         for _ in range(_PASSES):

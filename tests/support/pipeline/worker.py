@@ -6,7 +6,9 @@ Settings come from the environment, as for the product. Faults are injected here
     crash    [table, step, n]     the process ends right after the n-th time that a table has done a step; the step
                                   `commit`, of no table, is a commit of source offsets
     freeze   [table, step, n]     it freezes (SIGSTOP) there
-    hold     [topic suffix, n]    it freezes (SIGSTOP) with its n-th produce request to a topic built and not yet sent
+    hold     [topic suffix, n]    it freezes (SIGSTOP) with its n-th produce request of rows or records to a topic built
+                                  and not yet sent
+    last     true                 and ends when that one is answered
     skip     [partition, offset]  Faust skips that record of the source and acknowledges it, as around a rebalance
     renew    seconds              it asks for the next epoch of its producer ids this often
     session  seconds              so long its group waits for it when it is gone
@@ -79,7 +81,7 @@ def main(log: str, environment: dict[str, str], faults: dict[str, Any]) -> None:
 
 def _inject(faults: dict[str, Any]) -> None:
     if "hold" in faults:
-        _hold(*faults["hold"])
+        _hold(*faults["hold"], last=faults.get("last", False))
     if "skip" in faults:
         _skip(*faults["skip"])
     if "gate" in faults:
@@ -119,19 +121,31 @@ def _tell_commits(on_step: OnStep) -> None:
     Consumer._commit = commit_and_tell  # type: ignore[method-assign]
 
 
-def _hold(suffix: str, times: int) -> None:
-    left = [times]
-    create_request = SendProduceReqHandler.create_request
+_NO_ROWS_BYTES = 400
+"""So large is a batch that only notes positions, owners, or what was summarized; at most."""
+
+
+def _hold(suffix: str, times: int, *, last: bool = False) -> None:
+    left, held = [times], []
+    create_request, handle_response = SendProduceReqHandler.create_request, SendProduceReqHandler.handle_response
 
     def create_and_freeze(self: Any) -> Any:  # noqa: ANN401
         request = create_request(self)
-        if any(tp.topic.endswith(suffix) for tp in self._batches):
+        batches = [batch for tp, batch in self._batches.items() if tp.topic.endswith(suffix)]
+        if sum(len(batch.get_data_buffer()) for batch in batches) > _NO_ROWS_BYTES:
             left[0] -= 1
             if not left[0]:
+                held.append(self)
                 os.kill(os.getpid(), signal.SIGSTOP)
         return request
 
+    def handle_and_end(self: Any, response: Any) -> Any:  # noqa: ANN401
+        if last and self in held:
+            os._exit(CRASHED)
+        return handle_response(self, response)
+
     SendProduceReqHandler.create_request = create_and_freeze
+    SendProduceReqHandler.handle_response = handle_and_end
 
 
 def _skip(number: int, offset: int) -> None:
