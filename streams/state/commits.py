@@ -67,8 +67,8 @@ class PromptConsumerThread(AIOKafkaConsumerThread):
         and go on behind them.
         """
         fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
-        wanted = active_partitions, cast("ClampingConsumer", self.consumer).buffered
-        left_out = {tp for tp in fetched if not any(tp in partitions for partitions in wanted)}
+        wanted = cast("ClampingConsumer", self.consumer).wanted(active_partitions)
+        left_out = fetched.keys() - wanted if fetched else set[TP]()
         for tp in left_out & consumer.assignment():
             consumer.seek(tp, fetched[tp][0].offset)
         return {tp: records for tp, records in fetched.items() if tp not in left_out} if left_out else fetched
@@ -127,10 +127,9 @@ class ClampingConsumer(Consumer):
         if tp not in self._unread:
             super().on_buffer_drop(tp)
 
-    @property
-    def buffered(self) -> AbstractSet[TP]:
-        """Return the partitions whose agent has too much, and takes what is on its way all the same."""
-        return self._buffered_partitions
+    def wanted(self, active: AbstractSet[TP]) -> AbstractSet[TP]:
+        """Return the partitions whose records are handed over: active ones, and what came while an agent had enough."""
+        return (active | self._buffered_partitions) - self._unread
 
     @property
     def _unread(self) -> AbstractSet[TP]:

@@ -18,9 +18,6 @@ from tests.builders import sms_callback
 
 PARTITIONS: Final = 8
 CAMPAIGNS: Final = 20
-_WAVE: Final = 50_000
-"""Messages on their way at a time in `waves`."""
-
 STEPS: Final = (("Queued", 30), ("Sent", 29), ("Delivered", 26))
 """Each status, and how many seconds ago it was reached."""
 
@@ -55,17 +52,6 @@ def lives(count: int, *, half_in_one: bool = False) -> Iterator[Body]:
         for number, message in enumerate(messages):
             campaign = 0 if half_in_one and number % 2 else number % CAMPAIGNS
             yield partition_of(message, PARTITIONS), body(message, campaign, status, at)
-
-
-def waves(messages: int) -> Iterator[Body]:
-    """Yield three callbacks of each message: campaigns are sent one after the other, each through all its statuses."""
-    now, ids = datetime.now(UTC), message_ids(messages)
-    for first in range(0, messages, _WAVE):
-        for status, seconds_ago in STEPS:
-            at = format_time(now - timedelta(seconds=seconds_ago))
-            for number in range(first, min(first + _WAVE, messages)):
-                message = ids[number]
-                yield partition_of(message, PARTITIONS), body(message, number % CAMPAIGNS, status, at)
 
 
 def body(message: str, campaign: int, status: str, at: str) -> bytes:

@@ -169,15 +169,15 @@ def skew(bench: Bench, given: argparse.Namespace) -> None:
 
 
 def growth(bench: Bench, given: argparse.Namespace) -> None:
-    """Show the cost of a callback at five sizes of the state, which grows by an SMS with every third of them."""
+    """Show the cost of a callback at five sizes of the state, which grows with each of them."""
     job = bench.job()
-    written = callbacks.fill(bench.servers, job.prefix, callbacks.waves(given.messages), 50)
+    bodies = (one for one, _ in zip(callbacks.lives(given.messages * 3), range(given.messages), strict=False))
+    written = callbacks.fill(bench.servers, job.prefix, bodies, 50)
     with job.worker() as process:
         samples = job.watch(process, written)
     say(measuring.HEADING)
-    for share in _SIZES:
-        last, sms = int(written * share), int(given.messages * share)
-        say(stretch(samples, last // 2, last).row(f"from {sms // 2:,} to {sms:,} SMS"))
+    for last in (int(written * share) for share in _SIZES):
+        say(stretch(samples, last // 2, last).row(f"from {last // 2:,} to {last:,} SMS"))
 
 
 def recovery(bench: Bench, given: argparse.Namespace) -> None:
