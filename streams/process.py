@@ -5,7 +5,6 @@ One worker process, from its first check to its exit code.
 import gc
 import logging
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from signal import Signals
@@ -84,13 +83,6 @@ by the hundred thousand and never refer to each other, so that looking more ofte
 """
 
 
-_SWITCH_SECONDS: Final = 0.001
-"""
-The thread that reads from Kafka gives way after this long (5 ms by default): whenever the other one, which works and
-answers, has waited for a socket, it waits for that, too.
-"""
-
-
 def run_worker(settings: StreamsSettings, stages: tuple[Stage, Stage] | None = None, on_step: OnStep = no_step) -> None:
     """
     Work until SIGTERM or SIGINT; return when everything is flushed, committed and the group is left.
@@ -100,7 +92,6 @@ def run_worker(settings: StreamsSettings, stages: tuple[Stage, Stage] | None = N
     """
     keep_large_buffers()
     ids = verify(settings, USED_TOPICS)
-    sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
     gc.freeze()  # what is imported stays
     with worker_folder(settings.streams_data_dir) as folder, _web_socket(settings.streams_web_port) as bound:

@@ -3,13 +3,14 @@ The app: Faust with a flush before every commit, and no commit beyond what is du
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from inspect import iscoroutine
+from time import monotonic
 from typing import Any, Final, cast
 
 import faust
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Producer, Transport
 from faust.types import TP
@@ -22,16 +23,13 @@ from streams.state import internals
 from streams.state.arrivals import Arrivals
 from streams.state.assignment import AddressedAssignor, Shares
 from streams.state.batches import MAX_BATCH_BYTES
+from streams.state.group_reader import FETCH_BYTES, GroupReader
 from streams.state.handover import begin
 from streams.state.ownership import PULSE_SECONDS, Ownership
 from streams.state.produce_request import ProduceRequest
 from streams.state.recovery import BulkRecovery, BulkTableManager
 from streams.state.table import CheckpointedTable
 from streams.state.warm_up import WarmUp
-
-FETCH_WAIT_MS: Final = 50
-FETCH_BYTES: Final = 256 << 10
-"""Of each partition at a time, and never less than a record; aiokafka copies a fetch several times to read it."""
 
 SESSION_SECONDS: Final = 6.0
 HEARTBEAT_SECONDS: Final = 0.3
@@ -43,44 +41,11 @@ STREAM_BUFFER_RECORDS: Final = 64
 """Read ahead of an agent; an envelope can be 900 KB, and Faust would keep 4,096 of them for each topic."""
 
 
-class PromptConsumerThread(AIOKafkaConsumerThread):
-    """
-    Waits 50 ms for a fetch, and reads nothing of partitions that are not to be read.
-
-    aiokafka has one fetch in flight per broker, and Faust lets it wait 1500 ms for topics that are idle: the busy
-    ones starve meanwhile.
-    """
-
-    logger = internals.FAUST_LOGGER
-
-    async def _fetch_records(
-        self,
-        consumer: AIOKafkaConsumer,
-        active_partitions: set[TP],
-        timeout: float | None = None,  # noqa: ASYNC109 - as Faust has it
-        max_records: int | None = None,
-    ) -> Mapping[TP, list[Any]]:
-        """
-        Return records of active partitions, and put back others.
-
-        A fetch that waits while all partitions are paused is given records of any; Faust would just leave them out,
-        and go on behind them.
-        """
-        fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
-        wanted = cast("ClampingConsumer", self.consumer).wanted(active_partitions)
-        left_out = fetched.keys() - wanted if fetched else set[TP]()
-        for tp in left_out & consumer.assignment():
-            consumer.seek(tp, fetched[tp][0].offset)
-        return {tp: records for tp, records in fetched.items() if tp not in left_out} if left_out else fetched
-
-    def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
-        consumer = super()._create_worker_consumer(transport)
-        internals.set_fetch_wait(consumer, FETCH_WAIT_MS)
-        return consumer
-
-
 _OF_A_RECORD: Final = 2
 _NOTHING_TO_READ_SECONDS: Final = 0.02
+
+_PACE_SECONDS: Final = 0.005
+"""From asking for records until asking again: what comes in the meantime of all partitions is fetched at once."""
 
 
 class ClampingConsumer(Consumer):
@@ -93,6 +58,7 @@ class ClampingConsumer(Consumer):
 
     logger = internals.FAUST_LOGGER
     _subscribed = False
+    _asked = -math.inf
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         # Changed in place: Faust remembers this very dictionary as committed.
@@ -109,13 +75,16 @@ class ClampingConsumer(Consumer):
 
     async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - as Faust has it
         """
-        Read nothing while partitions are taken over, and begin right after.
+        Read nothing while partitions are taken over, and begin right after; at other times, in steps.
 
-        Faust sleeps for a second when it has nothing to read, over the end of each takeover.
+        Faust sleeps for a second when it has nothing to read, over the end of each takeover. When it has, it asks
+        again at once, and a fetch costs more than the one or two records that have come by then.
         """
         if self.flow_active and (self.app.rebalancing or not self._get_active_partitions()):
             await self.sleep(_NOTHING_TO_READ_SECONDS)
             return {}, set()
+        await asyncio.sleep(self._asked + _PACE_SECONDS - monotonic())
+        self._asked = monotonic()
         return await super()._wait_next_records(timeout)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
@@ -185,7 +154,7 @@ class ClampingConsumer(Consumer):
         return WaitResults([handing_over], [None], stopped=self.should_stop)
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
-        return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        return GroupReader(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
 
     async def create_topic(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Do nothing."""

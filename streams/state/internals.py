@@ -39,6 +39,11 @@ PRIVATE_NAMES: Final = (
         "AIOKafkaConsumerThread",
         ("_create_worker_consumer", "_consumer", "_fetch_records"),
     ),
+    (
+        "faust.transport.drivers.aiokafka",
+        "AIOKafkaConsumerThread",
+        ("_thread_started", "_thread_running", "_serve", "_gather_remaining_tasks"),
+    ),
     ("faust.transport.drivers.aiokafka", "Producer", ("_ensure_producer",)),
     ("faust.tables.manager", "TableManager", ("_recovery", "_update_channels")),
     ("faust.tables.recovery", "Recovery", ("_build_highwaters", "_build_offsets", "_wait")),
@@ -77,7 +82,7 @@ def kafka_producer(app: AppT) -> AIOKafkaProducer:
 
 
 def kafka_consumer(app: AppT) -> AIOKafkaConsumer:
-    """Return the running aiokafka consumer of the app, which lives in a thread of its own: only look at it."""
+    """Return the running aiokafka consumer of the app: only look at it."""
     return cast("driver.Consumer", app.consumer)._thread._ensure_consumer()  # noqa: SLF001
 
 
@@ -106,7 +111,7 @@ def group_failure(app: AppT) -> BaseException | None:
 
 
 def rejoin_group(app: AppT) -> None:
-    """Have the assignments of the group decided anew; call in the consumer's thread."""
+    """Have the assignments of the group decided anew."""
     kafka_consumer(app)._coordinator.request_rejoin()  # noqa: SLF001
 
 
