@@ -41,7 +41,7 @@ FORGOTTEN_SECONDS = 20
 def started(folder: Path, brokers: int = 1, **properties: str) -> Iterator[KafkaCluster]:
     """Give brokers that the test may stop; properties have underscores for dots."""
     named = {name.replace("_", "."): value for name, value in properties.items()}
-    cluster = KafkaCluster(folder, free_port(), brokers, properties=named)
+    cluster = KafkaCluster(folder, free_port(together=brokers), brokers, properties=named)
     cluster.start()
     try:
         yield cluster
