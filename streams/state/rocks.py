@@ -13,6 +13,7 @@ from typing import Final
 from rocksdict import (
     BlockBasedOptions,
     Cache,
+    DBCompactionStyle,
     DBCompressionType,
     Options,
     Rdict,
@@ -38,8 +39,12 @@ The index of a file, and its filter, are read as one block each. Those of much l
 of the block cache: they would be read from the file again for every row.
 """
 
-_FIRST_LEVEL_BYTES: Final = 16 * _MIB
-"""About what four written buffers are compressed: all of the level is written anew with them."""
+_SORTED_RUNS: Final = 8
+"""
+At most about so many files, or chains of files, may have a key before some are merged. Merged by size ("universal"
+compaction) rows are written anew a few times in their life; in levels, of which each is merged with ten times as much,
+twice as often. A read asks the filter of each run.
+"""
 
 _FILTER_SHARE: Final = 0.05
 """Of a write buffer, for the filter that tells which keys are not in it."""
@@ -70,7 +75,8 @@ class RocksMemory:
         options.set_write_buffer_manager(self._buffers)
         options.set_write_buffer_size(16 * _MIB)
         options.set_target_file_size_base(_FILE_BYTES)
-        options.set_max_bytes_for_level_base(_FIRST_LEVEL_BYTES)
+        options.set_compaction_style(DBCompactionStyle.universal())
+        options.set_level_zero_file_num_compaction_trigger(_SORTED_RUNS)
         options.set_compression_type(DBCompressionType.lz4())
         options.set_max_open_files(128)
         options.set_keep_log_file_num(2)
