@@ -5,6 +5,7 @@ Callbacks by the hundred thousand, as ingest writes them: all 20 fields, about 8
 import random
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Final
 from uuid import UUID
 
@@ -39,19 +40,24 @@ def message_ids(count: int, seed: int = 1) -> list[str]:
     return [str(UUID(int=chance.getrandbits(128))) for _ in range(count)]
 
 
-def lives(count: int, *, half_in_one: bool = False) -> Iterator[Body]:
+def lives(count: int, *, half_in_one: bool = False, seed: int = 1) -> Iterator[Body]:
     """
     Yield about so many callbacks: every message queued, then every message sent, then every message delivered.
 
     That is the hardest order for a store: between two callbacks of a message come those of all the others.
-    `half_in_one` puts half of all messages into one campaign.
+    `half_in_one` puts half of all messages into one campaign; another seed makes other messages.
     """
-    now, messages = datetime.now(UTC), message_ids(count // len(STEPS))
+    now, messages = datetime.now(UTC), message_ids(count // len(STEPS), seed)
     for status, seconds_ago in STEPS:
         at = format_time(now - timedelta(seconds=seconds_ago))
         for number, message in enumerate(messages):
             campaign = 0 if half_in_one and number % 2 else number % CAMPAIGNS
             yield partition_of(message, PARTITIONS), body(message, campaign, status, at)
+
+
+def births(count: int, seed: int = 1) -> Iterator[Body]:
+    """Yield the first callback of so many messages."""
+    return islice(lives(count * len(STEPS), seed=seed), count)
 
 
 def body(message: str, campaign: int, status: str, at: str) -> bytes:

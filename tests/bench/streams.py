@@ -18,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -30,7 +32,7 @@ from sandbox.ports import free_port
 from tests.bench import answers, callbacks, freshness, measuring, standstill, stock_faust
 from tests.bench.callbacks import PARTITIONS
 from tests.bench.measuring import Figures, say
-from tests.bench.workers import DEADLINE_S, Job, Team, stretch
+from tests.bench.workers import DEADLINE_S, Job, Team, nearest, stretch
 
 _CALM_S: Final = 3.0
 """Between two changes of the workers."""
@@ -39,8 +41,11 @@ _ANSWERS_S: Final = 20.0
 _BACKLOG: Final = 800_000
 """Callbacks that workers have for longer than that."""
 
-_SIZES: Final = (0.004, 0.02, 0.1, 0.4, 1.0)
+_SIZES: Final = (0.002, 0.02, 0.1, 0.4, 1.0)
 """Of the state, as shares of what it grows to."""
+
+_USUAL: Final = 50_000
+"""SMS of which three callbacks each are measured at every size of the state, or as many as there are already."""
 
 _STOCK_SHARE: Final = 8
 """Stock Faust gets an eighth of the callbacks: it needs as long for them as streams for all."""
@@ -169,22 +174,47 @@ def skew(bench: Bench, given: argparse.Namespace) -> None:
 
 
 def growth(bench: Bench, given: argparse.Namespace) -> None:
-    """Show the cost of a callback at five sizes of the state, which grows with each of them."""
+    """Show the cost of a callback at five sizes of the state: of usual traffic, and while nothing but new SMS come."""
     job = bench.job()
-    bodies = (one for one, _ in zip(callbacks.lives(given.messages * 3), range(given.messages), strict=False))
-    written = callbacks.fill(bench.servers, job.prefix, bodies, 50)
-    with job.worker() as process:
+    stages = list(_stages([int(given.messages * share) for share in _SIZES]))
+    written = callbacks.fill(bench.servers, job.prefix, chain.from_iterable(stage.bodies for stage in stages), 50)
+    with job.worker() as process, measuring.Yardsticks() as speed:
         samples = job.watch(process, written)
-    say(measuring.HEADING)
-    for last in (int(written * share) for share in _SIZES):
-        say(stretch(samples, last // 2, last).row(f"from {last // 2:,} to {last:,} SMS"))
+    say(f"{measuring.HEADING} yardstick")
+    for stage in stages:
+        begin, end = nearest(samples, stage.first), nearest(samples, stage.last)
+        if begin is end:
+            say(f"{stage.name:28} over between two looks: more --messages show it")
+        else:
+            say(f"{stretch(begin, end).row(stage.name)} {speed.between(begin.at, end.at):9.1f}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    name: str
+    first: int
+    last: int
+    bodies: Iterator[callbacks.Body]
+
+
+def _stages(sizes: Sequence[int]) -> Iterator[_Stage]:
+    """Yield what fills the state to each of the sizes, and then three callbacks each of a few SMS more."""
+    messages = sent = 0
+    for seed, size in enumerate(sizes):
+        new, usual = size - messages, min(size, _USUAL)
+        half = sent + new // 2
+        yield _Stage(f"new SMS, up to {size:,}", half, sent + new, callbacks.births(new, seed))
+        sent += new
+        last = sent + usual * len(callbacks.STEPS)
+        bodies = callbacks.lives(last - sent, seed=seed + len(sizes))
+        yield _Stage(f"usual, {size:,} SMS before", sent, last, bodies)
+        messages, sent = size + usual, last
 
 
 def recovery(bench: Bench, given: argparse.Namespace) -> None:
     """Show how long a worker needs from its start until it works, with its local state and without."""
     job = bench.job()
-    bodies = (one for one, _ in zip(callbacks.lives(given.messages * 3), range(given.messages), strict=False))
-    written = callbacks.fill(bench.servers, job.prefix, bodies, 50)
+    written = callbacks.fill(bench.servers, job.prefix, callbacks.births(given.messages), 50)
     with job.worker() as process:
         job.measure(process, written)
     # A start alone may take seconds longer than the next one: the ratio must not rest on one of them.
@@ -249,15 +279,21 @@ def _answer_times(job: Job, workers: int, rate: int | None, per_envelope: int) -
 
 def rebalance(bench: Bench, given: argparse.Namespace) -> None:
     """Show for how long progress stands still at most while workers come and go under load, with a large state."""
-    job = bench.job(STREAMS_PROGRESS_MS="100")
-    bodies = (one for one, _ in zip(callbacks.lives(given.messages * 3), range(given.messages), strict=False))
-    written = callbacks.fill(bench.servers, job.prefix, bodies, 50)
-    say(f"{standstill.RATE:,} callbacks/s, two workers, {written:,} SMS in the state, STREAMS_PROGRESS_MS=100.")
+    say(f"{standstill.RATE:,} callbacks/s, two workers, {given.messages:,} SMS in the state, STREAMS_PROGRESS_MS=100.")
     say("Seconds without progress, at most, of a campaign in all partitions and of those in one; until all were back:")
-    with Team(job) as team, standstill.Traffic(bench.servers, job.prefix) as traffic:
+    for standby in ("off", "on"):
+        say(f"STREAMS_STANDBY={standby}")
+        _rebalance(bench.job(STREAMS_PROGRESS_MS="100", STREAMS_STANDBY=standby), given.messages, standby == "on")
+
+
+def _rebalance(job: Job, messages: int, stands_by: bool) -> None:  # noqa: FBT001 - a setting
+    written = callbacks.fill(job.servers, job.prefix, callbacks.births(messages), 50)
+    with Team(job) as team, standstill.Traffic(job.servers, job.prefix) as traffic:
         team.wait_until_taken_in(written)
         for change in (None, team.join, team.leave, team.join, team.kill, team.join, team.kill_and_replace):
             traffic.wait_for_all()
+            if stands_by:
+                team.wait_until_standing_by()
             time.sleep(_CALM_S)
             began = time.monotonic()
             if change is not None:

@@ -84,7 +84,7 @@ class Job:
     def measure(self, process: Process, wanted: int) -> Figures:
         """Measure from the first callback to the last: starting Python and joining a group are not the job."""
         samples = self.watch(process, wanted)
-        return stretch(samples, samples[0].accepted, samples[-1].accepted)
+        return stretch(samples[0], samples[-1])
 
     def watch(self, process: Process, wanted: int) -> list["Sample"]:
         """Look at a worker a few times a second, from its first callback until it has taken in so many."""
@@ -157,6 +157,11 @@ class Team:
         """Return when every worker has partitions, and all partitions a worker."""
         self._newest.wait_until(self._is_settled, DEADLINE_S)
 
+    def wait_until_standing_by(self) -> None:
+        """Return when the rows of every partition are at hand at a second worker, if there is one."""
+        if len(self._running) > 1:
+            self._newest.wait_until(lambda: sum(map(at_hand, self._running)) == PARTITIONS, DEADLINE_S)
+
     @property
     def _newest(self) -> Process:
         return self._running[next(reversed(self._running))]
@@ -176,16 +181,24 @@ class Sample:
     rss: int
 
 
-def stretch(samples: list[Sample], first: int, last: int) -> Figures:
-    """Return the figures between the samples that are nearest to two numbers of callbacks."""
-    begin = min(samples, key=lambda sample: abs(sample.accepted - first))
-    end = min(samples, key=lambda sample: abs(sample.accepted - last))
+def nearest(samples: list[Sample], accepted: int) -> Sample:
+    """Return the sample that is nearest to a number of callbacks."""
+    return min(samples, key=lambda sample: abs(sample.accepted - accepted))
+
+
+def stretch(begin: Sample, end: Sample) -> Figures:
+    """Return the figures between two samples."""
     return Figures(end.accepted - begin.accepted, end.at - begin.at, end.cpu - begin.cpu, end.rss)
 
 
 def accepted(port: int) -> int:
     """Return how many callbacks a worker has taken in."""
     return int(measuring.metric(f"http://127.0.0.1:{port}/metrics", "routee_streams_accepted_total"))
+
+
+def at_hand(port: int) -> int:
+    """Return of how many partitions of others a worker has the rows at hand."""
+    return int(measuring.metric(f"http://127.0.0.1:{port}/metrics", "routee_streams_standby_partitions"))
 
 
 def owned(port: int) -> int:
