@@ -72,6 +72,7 @@ def build_app(  # noqa: PLR0913 - everything meets here, once
         settings.group_id,
         reader_options=client_options(settings),
         shares=partial(_shares, settings),
+        stands_by=settings.streams_standby == "on",
         datadir=folder,
         **_faust_options(settings),
     )

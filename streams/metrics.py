@@ -99,6 +99,16 @@ class StateMetrics(Collector):
     def _restores(self) -> Iterator[Metric]:
         recovery = self._app.bulk_recovery
         yield GaugeMetricFamily(
+            "routee_streams_standby_partitions",
+            "Partitions of other workers whose rows are at hand.",
+            value=len(self._app.standby.at_hand),
+        )
+        yield CounterMetricFamily(
+            "routee_streams_standby_records",
+            "Changelog records that were read for other workers' partitions.",
+            value=self._app.standby.records,
+        )
+        yield GaugeMetricFamily(
             "routee_streams_restore_seconds", "Duration of the last restore.", value=recovery.restore_seconds
         )
         yield GaugeMetricFamily(

@@ -36,6 +36,11 @@ class StreamsSettings(CommonSettings):
     streams_store: Literal["rocksdict", "memory"] = Field(
         "rocksdict", description="Where rows live; `memory` reads the whole changelog again at every start."
     )
+    streams_standby: Literal["off", "on"] = Field(
+        "off",
+        description="`on` keeps the rows of each partition at a second worker, too, which goes on with them at once "
+        "when the first one ends. Each row is then on two disks.",
+    )
     streams_flush_ms: int = Field(
         100, ge=5, le=10_000, description="Checkpoint interval: shorter is fresher, longer is cheaper."
     )

@@ -4,13 +4,16 @@ Which partitions this worker is given, and at which address others find it.
 
 from collections.abc import Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from faust.assignor.client_assignment import ClientMetadata, CopartitionedAssignment
+from faust.assignor.client_assignment import ClientAssignment, ClientMetadata, CopartitionedAssignment
 from faust.assignor.copartitioned_assignor import CopartitionedAssignor
 from faust.assignor.partition_assignor import PartitionAssignor
 
 from streams.state import internals
+
+if TYPE_CHECKING:
+    from streams.state.commits import CheckpointedApp
 
 Shares = Mapping[str, AbstractSet[int]]
 """Partitions of each worker."""
@@ -25,7 +28,8 @@ def share_out(held: Shares, warm: Shares, partitions: int) -> dict[str, set[int]
     rows (`warm`), as far as they have to move. The same for whoever asks: names of workers decide nothing.
     """
     fewest, more = divmod(partitions, len(held))
-    order = sorted(held, key=lambda worker: (-len(held[worker]), min(held[worker], default=partitions)))
+    warmth = {worker: len(warm.get(worker, ())) for worker in held}
+    order = sorted(held, key=lambda one: (-len(held[one]), min(held[one], default=partitions), -warmth[one]))
     room = {worker: fewest + (place < more) for place, worker in enumerate(order)}
     takers = [worker for worker in order if len(held[worker]) < room[worker]]
     wanted = set[int]().union(*(warm.get(worker, set()) for worker in takers))
@@ -44,13 +48,19 @@ def share_out(held: Shares, warm: Shares, partitions: int) -> dict[str, set[int]
     return given
 
 
+def standby_of(held: Shares, worker: str, partitions: int) -> set[int]:
+    """Return the partitions that a worker would be given if one of the others left, whichever that is."""
+    after = ({one: held[one] for one in held if one != gone} for gone in held if gone != worker)
+    return set[int]().union(*(share_out(left, {}, partitions)[worker] for left in after)) - held[worker]
+
+
 class StickyAssignor(CopartitionedAssignor):
     """
     Moves no partition that need not move, and those that must to workers that have their rows.
 
     Faust takes all but the smallest share from every worker and hands out what is left over in turn: where partitions
-    cannot be shared evenly, workers exchange some at each change of the group. A worker that joins tells by "standby"
-    partitions of which it has the rows; afterwards there are none.
+    cannot be shared evenly, workers exchange some at each change of the group. Workers that join tell by "standby"
+    partitions of which they have the rows; none are assigned: who reads what ahead, each worker knows by itself.
     """
 
     def get_assignment(self) -> MutableMapping[str, CopartitionedAssignment]:
@@ -66,7 +76,7 @@ class StickyAssignor(CopartitionedAssignor):
 
 class AddressedAssignor(PartitionAssignor):
     """
-    Faust's assignor, with the above, and for static members that come back at another address.
+    Faust's assignor, with the above, with what is at hand, and for static members that come back at another address.
 
     A static member is handed what the process before it was given, with that one's address in it. Faust takes this
     for impossible, and stops. Here the address is corrected, and the group told by one more round.
@@ -75,6 +85,15 @@ class AddressedAssignor(PartitionAssignor):
     def _perform_assignment(self, *arguments: Any) -> Any:  # noqa: ANN401 - as Faust has it
         with internals.assigning_by(StickyAssignor):
             return super()._perform_assignment(*arguments)
+
+    @property
+    def _metadata(self) -> ClientMetadata:
+        """What is said of this worker whenever it joins."""
+        metadata = super()._metadata
+        at_hand = sorted(cast("CheckpointedApp", self.app).standby.at_hand)
+        standbys = dict.fromkeys(self.app.tables.changelog_topics, at_hand)
+        metadata.assignment = ClientAssignment(actives=metadata.assignment.actives, standbys=standbys)
+        return metadata
 
     def on_assignment(self, assignment: Any) -> None:  # noqa: ANN401 - as aiokafka calls it
         """Take an assignment over."""

@@ -28,6 +28,7 @@ from streams.state.handover import begin
 from streams.state.ownership import PULSE_SECONDS, Ownership
 from streams.state.produce_request import ProduceRequest
 from streams.state.recovery import BulkRecovery, BulkTableManager
+from streams.state.standby import Standby
 from streams.state.table import CheckpointedTable
 from streams.state.warm_up import WarmUp
 
@@ -198,7 +199,7 @@ class CheckpointedApp(faust.App):
     A Faust app for checkpointed tables.
 
     `reader_options` are an aiokafka client's options to reach the brokers. `shares` returns the partitions of each
-    member of the group, for `WarmUp`.
+    member of the group, for `WarmUp`. A worker that `stands_by` keeps rows of others' partitions at hand.
     """
 
     logger = internals.FAUST_LOGGER
@@ -209,6 +210,7 @@ class CheckpointedApp(faust.App):
         *,
         reader_options: Mapping[str, Any],
         shares: Callable[[], Shares],
+        stands_by: bool,
         **options: Any,  # noqa: ANN401
     ) -> None:
         self._shares = shares
@@ -235,6 +237,12 @@ class CheckpointedApp(faust.App):
             **options,
         )
         cast("BulkTableManager", self.tables).reader_options = reader_options
+        self.standby: Final = Standby(
+            self.checkpointed,
+            self._assigned_shares if stands_by else dict,
+            str(self.conf.canonical_url),
+            self.conf.topic_partitions,
+        )
 
     def add_table(self, table: CheckpointedTable) -> CheckpointedTable:
         """Let Faust recover a table, and flush it before commits. Tables are flushed in the order they are added."""
@@ -251,6 +259,9 @@ class CheckpointedApp(faust.App):
     def is_ready(self) -> bool:
         """Tell whether all assigned partitions are taken over and being worked on."""
         return self.tables.actives_ready and not self.rebalancing and not self.bulk_recovery.unread
+
+    def _assigned_shares(self) -> Shares:
+        return internals.shares_by_url(self, self.checkpointed[0].checkpointer.changelog)
 
     async def warm_up(self) -> None:
         """Have rows at hand before joining the group."""

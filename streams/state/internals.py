@@ -6,7 +6,8 @@ upgrade that moves one of them fails there and not in production.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -16,7 +17,6 @@ from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.produce import ProduceRequest
 from faust.assignor import partition_assignor
-from faust.assignor.client_assignment import ClientAssignment
 from faust.assignor.copartitioned_assignor import CopartitionedAssignor
 from faust.types import TP, AppT
 
@@ -51,7 +51,7 @@ PRIVATE_NAMES: Final = (
     (
         "faust.assignor.partition_assignor",
         "PartitionAssignor",
-        ("tables_metadata", "_assignment", "_url", "_compress", "_decompress", "_perform_assignment"),
+        ("tables_metadata", "_metadata", "_url", "_compress", "_decompress", "_perform_assignment"),
     ),
     (
         "faust.assignor.copartitioned_assignor",
@@ -115,14 +115,6 @@ def rejoin_group(app: AppT) -> None:
     kafka_consumer(app)._coordinator.request_rejoin()  # noqa: SLF001
 
 
-def claim_warm(app: AppT, topics: Iterable[str], partitions: Collection[int]) -> None:
-    """Say, when joining, that partitions of topics are at hand; until the first assignment."""
-    standbys = {topic: sorted(partitions) for topic in topics}
-    cast("partition_assignor.PartitionAssignor", app.assignor)._assignment = ClientAssignment(  # noqa: SLF001
-        actives={}, standbys=standbys
-    )
-
-
 @contextmanager
 def assigning_by(kind: type[CopartitionedAssignor]) -> Iterator[None]:
     """Let Faust's assignor share out partitions by another rule while the block runs; it names its own by itself."""
@@ -159,6 +151,11 @@ def owner_url(app: AppT, topic: str, partition: int) -> str | None:
 def owner_urls(app: AppT, topic: str) -> list[str]:
     """Return the web addresses of all workers that own partitions of a changelog."""
     return [url for url, partitions in app.assignor.tables_metadata().items() if partitions.get(topic)]
+
+
+def shares_by_url(app: AppT, topic: str) -> Mapping[str, AbstractSet[int]]:
+    """Return the partitions of a changelog that each worker was given, by web address; none before the first time."""
+    return {url: set(partitions.get(topic, ())) for url, partitions in app.assignor.tables_metadata().items()}
 
 
 def stamp(batch: BatchBuilder, producer_id: int, epoch: int, sequence: int) -> None:

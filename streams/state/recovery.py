@@ -2,7 +2,7 @@
 Restoring tables from their changelogs, instead of Faust's own recovery, which spends several tasks on every record.
 
 It still runs, and finds nothing left to do. Partitions that lack little are taken over before anything goes on; those
-that lack much one after the other, while the others work.
+that lack much one after the other, while the others work. Then, if that is wanted, rows of others' partitions are read.
 """
 
 import asyncio
@@ -24,18 +24,22 @@ from streams.errors import Exit, die
 from streams.state import internals
 from streams.state.checkpoint import Checkpointer
 from streams.state.restore import restore
+from streams.state.standby import Standby
 from streams.state.stores import StoreError
 from streams.state.takeover import Takeover
 from streams.state.warm_up import WarmUp
 
 if TYPE_CHECKING:
-    from streams.state.commits import ClampingConsumer
+    from streams.state.commits import CheckpointedApp, ClampingConsumer
     from streams.state.table import CheckpointedTable
 
 logger = logging.getLogger(__name__)
 
 NEAR_RECORDS: Final = 10_000
 """So many records, of all partitions together, are waited for at a rebalance before anything goes on: a moment."""
+
+_AGAIN_SECONDS: Final = 5.0
+"""Until a worker that could not read others' changelogs tries again."""
 
 _FETCH_BYTES: Final = {"fetch_max_bytes": 50 << 20, "max_partition_fetch_bytes": 8 << 20}
 
@@ -70,7 +74,7 @@ class BulkRecovery(Recovery):
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as Faust has it
         super().__init__(*arguments, **options)
         self._far: list[Takeover] = []
-        self._taking_over: asyncio.Future[None] | None = None
+        self._reading_on: asyncio.Future[None] | None = None
         self._revoked = False
 
     @property
@@ -79,31 +83,35 @@ class BulkRecovery(Recovery):
         return {TP(*takeover.source) for takeover in self._far}
 
     def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Stop taking over: what is assigned is decided anew."""
+        """Stop reading: what is assigned is decided anew."""
         super().on_partitions_revoked(revoked)
         self._revoked = True
-        self._stop_taking_over()
+        self._stop_reading_on()
 
     async def on_rebalance(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as Faust has it
         """Begin to take over what is assigned now."""
         self._revoked = False
+        self._standby.reassign()
         await super().on_rebalance(*arguments, **options)
 
     async def on_stop(self) -> None:
         """Take over nothing any more."""
-        self._stop_taking_over()
+        self._stop_reading_on()
         await super().on_stop()
 
-    def _stop_taking_over(self) -> None:
-        if self._taking_over is not None:
-            self._taking_over.cancel()
+    def _stop_reading_on(self) -> None:
+        if self._reading_on is not None:
+            self._reading_on.cancel()
 
     async def warm_up(self, before_joining: WarmUp) -> None:
         """Have rows at hand before joining the group, and say of which partitions."""
         with _fatal_errors():
             async with self._reader() as reader:
-                at_hand = await before_joining.run(reader, self.app.conf.topic_partitions)
-        internals.claim_warm(self.app, self.tables.changelog_topics, at_hand)
+                self._standby.at_hand = await before_joining.run(reader, self.app.conf.topic_partitions)
+
+    @property
+    def _standby(self) -> Standby:
+        return cast("CheckpointedApp", self.app).standby
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ANN401, ARG002, ASYNC109 - as Faust has it
         # Restoring may take longer than Faust gives one request.
@@ -146,6 +154,20 @@ class BulkRecovery(Recovery):
             generation = await self._length(reader, takeover.counted_by)
             takeover.finish(begins[takeover.source], generation)
 
+    async def _read_on(self) -> None:
+        """Take over what is left, and then keep rows of others' partitions at hand."""
+        if self._far:
+            await self._take_over_far()
+        self._say_ready()
+        with _fatal_errors():
+            while self._standby.partitions():
+                try:
+                    async with self._reader() as reader:
+                        await self._standby.follow(reader)
+                except KafkaError as error:
+                    logger.warning("cannot stand by: %r", error)
+                    await asyncio.sleep(_AGAIN_SECONDS)
+
     async def _take_over_far(self) -> None:
         """Take over one partition after the other, and let each be read from then on."""
         consumer = cast("ClampingConsumer", self.app.consumer)
@@ -159,7 +181,6 @@ class BulkRecovery(Recovery):
                     await consumer.seek_begin(source)
                     del self._far[0]
                     consumer.resume_partitions({source})
-        self._say_ready()
 
     async def _length(self, reader: AIOKafkaConsumer, topic: str | None) -> int:
         """Return how many records were ever written to a topic: more each time that something follows from it."""
@@ -209,9 +230,7 @@ class BulkRecovery(Recovery):
         if self._far:
             left = [f"{takeover.tp.topic}[{takeover.partition}]" for takeover in self._far]
             logger.info("working", extra={"still_restoring": left})
-            self._taking_over = self.add_future(self._take_over_far())
-        else:
-            self._say_ready()
+        self._reading_on = self.add_future(self._read_on())
 
     def _check_committed(self) -> None:
         """Make sure that no rows are missing of what is taken over."""

@@ -3,13 +3,17 @@ Reading changelogs into local stores: one plain consumer that writes whole fetch
 """
 
 import logging
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import TYPE_CHECKING, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.state.stores import Store
 from streams.state.turns import Turns
+
+if TYPE_CHECKING:
+    from streams.state.table import CheckpointedTable
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +23,16 @@ _RECORDS_PER_POLL: Final = 500
 
 Wanted = Mapping[TopicPartition, tuple[Store, int]]
 """Changelog partitions, each with its store and the offset up to which, and with which, that has to have it."""
+
+
+async def to_date(reader: AIOKafkaConsumer, tables: Iterable["CheckpointedTable"], partitions: Iterable[int]) -> Wanted:
+    """Open the stores of partitions, and return what they would have to contain by now."""
+    stores: dict[TopicPartition, Store] = {}
+    for table, number in product(tables, partitions):
+        table.open_store(number)
+        stores[TopicPartition(table.checkpointer.changelog, number)] = table.store
+    ends = await reader.end_offsets([*stores])
+    return {tp: (store, ends[tp] - 1) for tp, store in stores.items() if ends[tp]}
 
 
 async def restore(consumer: AIOKafkaConsumer, wanted: Wanted) -> int:

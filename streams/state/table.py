@@ -216,11 +216,12 @@ class FaustStore(FaustStoreBase[Any, Any]):
         newly_assigned: set[TP],  # noqa: ARG002
         generation_id: int = 0,  # noqa: ARG002
     ) -> None:
-        """Open what is assigned, and close everything else."""
+        """Open what is assigned, and close everything else, but not what is kept at hand."""
+        kept = cast("CheckpointedApp", self.app).standby.partitions()
         for number in range(self.table.partitions or 0):
             if TP(self.table.changelog_topic_name, number) in assigned:
                 self.table.open_store(number)
-            else:
+            elif number not in kept:
                 self.table.close_store(number)
 
     def reset_state(self) -> None:

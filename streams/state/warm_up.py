@@ -9,17 +9,15 @@ guessed wrongly, because others join meanwhile, is read later, as without this.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
-from itertools import product
 from typing import TYPE_CHECKING, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from streams.errors import StreamsError
 from streams.state.assignment import Shares, share_out
-from streams.state.restore import Wanted, missing, restore
+from streams.state.restore import Wanted, missing, restore, to_date
 
 if TYPE_CHECKING:
-    from streams.state.stores import Store
     from streams.state.table import CheckpointedTable
 
 logger = logging.getLogger(__name__)
@@ -48,7 +46,8 @@ class WarmUp:
     async def run(self, reader: AIOKafkaConsumer, partitions: int) -> set[int]:
         """Return the partitions that are at hand, after reading some if there were none. Raises KafkaError."""
         kept = set[int]().union(*(table.store.kept() for table in self._tables))
-        at_hand = {number for number in kept if _missing(await self._wanted(reader, [number])) <= AT_HAND_RECORDS}
+        lacking = {number: _missing(await to_date(reader, self._tables, [number])) for number in kept}
+        at_hand = {number for number, records in lacking.items() if records <= AT_HAND_RECORDS}
         if at_hand:
             return at_hand
         share = await self._coming_share(kept, partitions)
@@ -68,19 +67,10 @@ class WarmUp:
 
     async def _read(self, reader: AIOKafkaConsumer, share: Collection[int]) -> None:
         for _ in range(_PASSES):
-            wanted = await self._wanted(reader, share)
+            wanted = await to_date(reader, self._tables, share)
             if _missing(wanted) <= AT_HAND_RECORDS:
                 return
             await restore(reader, wanted)
-
-    async def _wanted(self, reader: AIOKafkaConsumer, partitions: Collection[int]) -> Wanted:
-        """Open the stores, and return what they would have to contain by now."""
-        stores: dict[TopicPartition, Store] = {}
-        for table, number in product(self._tables, partitions):
-            table.open_store(number)
-            stores[TopicPartition(table.checkpointer.changelog, number)] = table.store
-        ends = await reader.end_offsets([*stores])
-        return {tp: (store, ends[tp] - 1) for tp, store in stores.items() if ends[tp]}
 
 
 def _missing(wanted: Wanted) -> int:

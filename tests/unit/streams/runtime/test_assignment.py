@@ -5,7 +5,7 @@ from faust.assignor.copartitioned_assignor import CopartitionedAssignor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.state.assignment import StickyAssignor, share_out
+from streams.state.assignment import StickyAssignor, share_out, standby_of
 
 TOPICS = {"source", "changelog"}
 
@@ -65,6 +65,26 @@ def test_partitions_that_must_move_go_to_who_has_their_rows() -> None:
 def test_what_somebody_has_at_hand_stays_where_it_is_as_long_as_it_need_not_move() -> None:
     held = {"a": {0, 1}, "b": {2, 3}}
     assert share_out(held, {"a": {2}, "b": {0, 1}}, 4) == held
+
+
+@given(st.integers(1, 40), st.integers(2, 8), st.data())
+def test_whoever_leaves_its_partitions_go_to_those_who_stand_by_for_them(
+    partitions: int, workers: int, data: st.DataObject
+) -> None:
+    every = data.draw(st.permutations(range(partitions)))
+    held = {str(number): set(every[number::workers]) for number in range(workers)}
+    ready = {name: standby_of(held, name, partitions) for name in held}
+    assert not any(ready[name] & had for name, had in held.items())
+    assert sum(map(len, ready.values())) == partitions, "one worker for each partition"
+    gone = data.draw(st.sampled_from([*held]))
+    left = {name: held[name] for name in data.draw(st.permutations([*held])) if name != gone}
+    after = share_out(left, ready, partitions)
+    assert all(share - held[name] <= ready[name] for name, share in after.items())
+    assert set[int]().union(*after.values()) == set(range(partitions))
+
+
+def test_a_worker_alone_stands_by_for_nobody() -> None:
+    assert standby_of({"alone": {0, 1}}, "alone", 2) == set()
 
 
 @given(st.integers(1, 40), st.integers(1, 8), st.data())

@@ -36,6 +36,7 @@ def test_its_metrics_are_those_that_are_served() -> None:
         checkpointed=(),
         sms=SimpleNamespace(checkpointer=SimpleNamespace(owned={})),
         bulk_recovery=SimpleNamespace(restore_seconds=0.0, restored_records=0),
+        standby=SimpleNamespace(at_hand=frozenset(), records=0),
     )
     registry.register(StateMetrics(cast("StreamsApp", idle)))
     rows = re.findall(r"^\| (`routee_streams_.*?) \|", README, re.MULTILINE)
