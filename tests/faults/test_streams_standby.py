@@ -34,8 +34,8 @@ def restored(worker: ToyWorker) -> list[int]:
     return [int(records) for records in re.findall(r"restored_records=(\d+)", worker.log)]
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("store", ["rocksdict", "memory"])
+@pytest.mark.parametrize("ending", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=full)])
+@pytest.mark.parametrize("store", ["rocksdict", pytest.param("memory", marks=full)])
 def test_who_stands_by_has_nothing_to_restore_when_another_one_ends(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, store: str, ending: signal.Signals
 ) -> None:
@@ -63,6 +63,25 @@ def test_who_stands_by_has_nothing_to_restore_when_another_one_ends(
         claims = lab.partitions * len(CHANGELOGS)
         assert restored(stays)[-1] <= 2 * claims < written
         assert lab.metric(stays, "routee_streams_standby_partitions") == 0, "there is nobody else"
+        lab.produce(islice(records, 30))
+        lab.verify()
+
+
+@full
+def test_a_worker_without_partitions_stands_by_for_all(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=2, STREAMS_STANDBY="on") as lab:
+        lab.create_topics()
+        records = endless_traffic(63, lab.partitions)
+        working = [lab.start_ready("a"), lab.start_ready("b")]
+        lab.produce(islice(records, 60))
+        lab.drain()
+        spare = lab.start_ready("c")
+        eventually(lambda: standing_by(spare) == [{0, 1}], 60)
+        dead = working[0]
+        takeovers = spare.takeovers
+        lab.kill(dead)
+        eventually(lambda: spare.takeovers > takeovers, 60)
+        assert restored(spare)[-1] <= 2 * len(CHANGELOGS), "claims"
         lab.produce(islice(records, 30))
         lab.verify()
 
