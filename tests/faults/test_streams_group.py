@@ -3,7 +3,6 @@ Several workers of one group: killed one at a time, leaving and joining under lo
 """
 
 import random
-import signal
 from pathlib import Path
 
 import pytest
@@ -49,8 +48,7 @@ def test_workers_that_leave_and_join_under_load_count_exactly(
             for _ in range(4):
                 lab.wait_for_progress(30)
                 leaving = running.pop(0)
-                leaving.signal(signal.SIGTERM)
-                assert leaving.wait() == 0
+                leaving.stop()
                 lab.wait_for_progress(30)
                 running.append(lab.start_ready())
         lab.verify()
@@ -69,8 +67,7 @@ def test_records_that_were_read_around_a_rebalance_are_read_again_when_nothing_w
             lab.produce([next(records) for _ in range(30)])
             newer = lab.start_ready(without=["commits"])
             lab.produce([next(records) for _ in range(60)], pause=0.005)
-            older.signal(signal.SIGTERM)
-            assert older.wait() == 0
+            older.stop()
             lab.produce([next(records) for _ in range(9)])
             lab.wait_for_truth()
             newer.require_running()

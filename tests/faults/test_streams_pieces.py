@@ -3,7 +3,6 @@ Records that do more to the rows than one checkpoint can hold, on a real Kafka, 
 """
 
 import random
-import signal
 from pathlib import Path
 
 import orjson
@@ -146,6 +145,5 @@ def test_workers_that_leave_and_join_among_large_records_count_exactly(
                 running.append(lab.start_ready())
                 lab.wait_for_progress(2)
                 leaving = running.pop(0)
-                leaving.signal(signal.SIGTERM)
-                assert leaving.wait() == 0
+                leaving.stop()
         lab.verify()

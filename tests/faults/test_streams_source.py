@@ -36,7 +36,7 @@ def test_a_new_group_begins_where_the_source_begins_and_what_expired_before_is_n
             lab.forget(partition, 0, gone)
         worker = lab.start_ready()
         lab.verify()
-        eventually(lambda: lab.lag_of(worker, "sms", 0) == 0)
+        eventually(lambda: worker.lag_of("sms", 0) == 0)
 
 
 def test_records_that_expired_unread_stop_a_worker_until_that_is_accepted(

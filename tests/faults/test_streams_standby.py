@@ -29,11 +29,6 @@ def standing_by(worker: ToyWorker) -> list[set[int]]:
     return [set(map(int, numbers.split(","))) for numbers in found]
 
 
-def restored(worker: ToyWorker) -> list[int]:
-    """Return how many records a worker restored at each change of the group."""
-    return [int(records) for records in re.findall(r"restored_records=(\d+)", worker.log)]
-
-
 @pytest.mark.parametrize("ending", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=full)])
 @pytest.mark.parametrize("store", ["rocksdict", pytest.param("memory", marks=full)])
 def test_who_stands_by_has_nothing_to_restore_when_another_one_ends(
@@ -52,8 +47,8 @@ def test_who_stands_by_has_nothing_to_restore_when_another_one_ends(
         assert len(theirs) == 2
         assert standing_by(ends_first)[-1] == set(range(4)) - theirs
         written = sum(end for tp, end in lab.ends(*CHANGELOGS).items() if tp.partition in theirs)
-        eventually(lambda: (lab.metric(stays, "routee_streams_standby_records_total") or 0) >= written, 60)
-        assert lab.metric(stays, "routee_streams_standby_partitions") == len(theirs)
+        eventually(lambda: (stays.metric("routee_streams_standby_records_total") or 0) >= written, 60)
+        assert stays.metric("routee_streams_standby_partitions") == len(theirs)
 
         takeovers = stays.takeovers
         ends_first.signal(ending)
@@ -61,8 +56,8 @@ def test_who_stands_by_has_nothing_to_restore_when_another_one_ends(
         lab.expel(ends_first)
         eventually(lambda: stays.takeovers > takeovers, 60)
         claims = lab.partitions * len(CHANGELOGS)
-        assert restored(stays)[-1] <= 2 * claims < written
-        assert lab.metric(stays, "routee_streams_standby_partitions") == 0, "there is nobody else"
+        assert stays.restored[-1] <= 2 * claims < written
+        assert stays.metric("routee_streams_standby_partitions") == 0, "there is nobody else"
         lab.produce(islice(records, 30))
         lab.verify()
 
@@ -81,7 +76,7 @@ def test_a_worker_without_partitions_stands_by_for_all(kafka: KafkaCluster, topi
         takeovers = spare.takeovers
         lab.kill(dead)
         eventually(lambda: spare.takeovers > takeovers, 60)
-        assert restored(spare)[-1] <= 2 * len(CHANGELOGS), "claims"
+        assert spare.restored[-1] <= 2 * len(CHANGELOGS), "claims"
         lab.produce(islice(records, 30))
         lab.verify()
 
@@ -105,8 +100,7 @@ def test_workers_that_stand_by_and_come_and_go_count_exactly(
                 if change % 2:
                     lab.kill(leaving)
                 else:
-                    leaving.signal(signal.SIGTERM)
-                    assert leaving.wait() == 0
+                    leaving.stop()
                 lab.wait_for_progress(rnd.randrange(5, 60))
                 running.append(lab.start_ready(look=0.01))
             eventually(lambda: all(map(standing_by, running)), 60)

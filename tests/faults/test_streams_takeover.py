@@ -52,8 +52,7 @@ def with_a_past(kafka: KafkaCluster, prefix: str, folder: Path) -> Iterator[tupl
         first = lab.start_ready("past")
         lab.produce(islice(records, 60))
         lab.drain()
-        first.signal(signal.SIGTERM)
-        assert first.wait() == 0
+        first.stop()
         yield lab, records
 
 
@@ -135,8 +134,7 @@ def test_a_group_that_changes_while_a_partition_is_restored_loses_nothing(
             lab.wait_for_progress(30)
             gate.touch()
             eventually(lambda: readiness(first)[0] == 200, 60)
-            second.signal(signal.SIGTERM)
-            assert second.wait() == 0
+            second.stop()
             eventually(lambda: len(readiness(first)[1]) == lab.partitions, 60)
         lab.wait_for_truth()
 
@@ -156,17 +154,9 @@ def test_workers_that_come_and_go_while_everything_is_restored_later_count_exact
                 if change % 2:
                     lab.kill(leaving)
                 else:
-                    leaving.signal(signal.SIGTERM)
-                    assert leaving.wait() == 0
+                    leaving.stop()
                 running.append(lab.start_ready(near=0))
         lab.verify()
-
-
-def restored(worker: ToyWorker) -> int:
-    """Return how many records a worker restored when it first took over."""
-    found = re.search(r"restored_records=(\d+)", worker.log)
-    assert found, worker.log
-    return int(found[1])
 
 
 def test_a_worker_reads_what_it_will_be_given_before_it_joins(
@@ -181,9 +171,8 @@ def test_a_worker_reads_what_it_will_be_given_before_it_joins(
         assert reckoned, second.log
         share = orjson.loads(reckoned[1])
         assert readiness(second) == (200, share)
-        assert restored(second) <= 2 * 2 * len(share), "claims only, of both tables"
-        second.signal(signal.SIGTERM)
-        assert second.wait() == 0
+        assert second.restored[0] <= 2 * 2 * len(share), "claims only, of both tables"
+        second.stop()
         eventually(lambda: len(readiness(first)[1]) == lab.partitions, 60)
         third = lab.start_ready("empty")
         assert "reading ahead" not in third.log
@@ -199,5 +188,4 @@ def test_a_worker_that_is_told_to_stop_while_it_reads_ahead_stops(
         reading = lab.start("empty", near=0, gate=[lab.partitions - 1, str(tmp_path / "gate")])
         eventually(lambda: "reading ahead" in reading.log, 60)
         assert readiness(reading) == (503, [])
-        reading.signal(signal.SIGTERM)
-        assert reading.wait() == 0
+        reading.stop()

@@ -11,7 +11,6 @@ from itertools import islice, takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.request import urlopen
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import MemberToRemove
@@ -243,16 +242,6 @@ class Lab:
             for (number, value), offset in self._records
             if number != partition or not begin <= offset < end
         ]
-
-    def lag_of(self, worker: ToyWorker, table: str, partition: int) -> float | None:
-        """Return the lag of a partition as a worker's metrics have it, None when they do not name it."""
-        return self.metric(worker, f'routee_streams_lag_records{{partition="{partition}",table="{table}"}}')
-
-    def metric(self, worker: ToyWorker, name: str) -> float | None:
-        """Return what a worker's metrics say under a name with its labels, None when they do not say it."""
-        with urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=30) as answer:
-            lines = answer.read().decode().splitlines()
-        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), None)
 
     def wait_for_progress(self, records: int, deadline: float = 60.0) -> None:
         """

@@ -4,9 +4,11 @@ One worker under test as a child process.
 
 import multiprocessing
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from sandbox.ports import accepts_connections, free_port
 from tests.support.pipeline import worker
@@ -57,6 +59,11 @@ class ToyWorker:
         assert code is not None, f"worker {self.pid} still runs:\n{self.log}"
         return code
 
+    def stop(self) -> None:
+        """Stop it as a person would, and wait until it is gone; AssertionError when that is not a clean end."""
+        self.signal(signal.SIGTERM)
+        assert self.wait() == 0, self.log
+
     def kill(self) -> None:
         """Kill -9, and wait until it is gone."""
         self._process.kill()
@@ -71,6 +78,21 @@ class ToyWorker:
     def takeovers(self) -> int:
         """Return how often the worker has taken over partitions."""
         return self.log.count("streams: ready (partitions=[")
+
+    @property
+    def restored(self) -> list[int]:
+        """Return how many records the worker restored each time that it took over partitions."""
+        return [int(records) for records in re.findall(r"restored_records=(\d+)", self.log)]
+
+    def metric(self, name: str) -> float | None:
+        """Return what its metrics say under a name with its labels, None when they do not say it."""
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), None)
+
+    def lag_of(self, table: str, partition: int) -> float | None:
+        """Return the lag of a partition as its metrics have it, None when they do not name it."""
+        return self.metric(f'routee_streams_lag_records{{partition="{partition}",table="{table}"}}')
 
     def is_ready(self) -> bool:
         """Tell whether the worker said that it works."""
