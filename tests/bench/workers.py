@@ -193,12 +193,16 @@ def stretch(begin: Sample, end: Sample) -> Figures:
 
 def accepted(port: int) -> int:
     """Return how many callbacks a worker has taken in."""
-    return int(measuring.metric(f"http://127.0.0.1:{port}/metrics", "routee_streams_accepted_total"))
+    return _metric(port, "routee_streams_accepted_total")
 
 
 def at_hand(port: int) -> int:
     """Return of how many partitions of others a worker has the rows at hand."""
-    return int(measuring.metric(f"http://127.0.0.1:{port}/metrics", "routee_streams_standby_partitions"))
+    return _metric(port, "routee_streams_standby_partitions")
+
+
+def _metric(port: int, name: str) -> int:
+    return int(measuring.metric(f"http://127.0.0.1:{port}/metrics", name))
 
 
 def owned(port: int) -> int:
