@@ -68,7 +68,9 @@ class StateMetrics(Collector):
         )
         for (table_name, partition), records in lags(self._app).items():
             lag.add_metric([table_name, str(partition)], records)
-        yield from (rows, owned, lag, *self._restores())
+        yield from (rows, owned, lag)
+        yield from self._standby()
+        yield from self._restores()
 
     def _totals(self) -> Iterator[Metric]:
         accepted = CounterMetricFamily(
@@ -96,18 +98,21 @@ class StateMetrics(Collector):
                 notes.add_metric([note, str(number)], count)
         return iter((accepted, verdicts, rejected, notes))
 
-    def _restores(self) -> Iterator[Metric]:
-        recovery = self._app.bulk_recovery
+    def _standby(self) -> Iterator[Metric]:
+        standby = self._app.standby
         yield GaugeMetricFamily(
             "routee_streams_standby_partitions",
             "Partitions of other workers whose rows are at hand.",
-            value=len(self._app.standby.at_hand),
+            value=len(standby.at_hand),
         )
         yield CounterMetricFamily(
             "routee_streams_standby_records",
             "Changelog records that were read for other workers' partitions.",
-            value=self._app.standby.records,
+            value=standby.records,
         )
+
+    def _restores(self) -> Iterator[Metric]:
+        recovery = self._app.bulk_recovery
         yield GaugeMetricFamily(
             "routee_streams_restore_seconds", "Duration of the last restore.", value=recovery.restore_seconds
         )

@@ -106,3 +106,8 @@ class AddressedAssignor(PartitionAssignor):
             assignment.user_data = self._compress(given.dumps())
             internals.rejoin_group(self.app)
         super().on_assignment(assignment)
+        cast("CheckpointedApp", self.app).standby.reassign(self._shares(), own)
+
+    def _shares(self) -> Shares:
+        """Return the partitions of each worker, by web address: the same ones of all changelogs."""
+        return {url: set[int]().union(*topics.values()) for url, topics in self.changelog_distribution.items()}

@@ -237,12 +237,7 @@ class CheckpointedApp(faust.App):
             **options,
         )
         cast("BulkTableManager", self.tables).reader_options = reader_options
-        self.standby: Final = Standby(
-            self.checkpointed,
-            self._assigned_shares if stands_by else dict,
-            str(self.conf.canonical_url),
-            self.conf.topic_partitions,
-        )
+        self.standby: Final = Standby(self.checkpointed, self.conf.topic_partitions, is_off=not stands_by)
 
     def add_table(self, table: CheckpointedTable) -> CheckpointedTable:
         """Let Faust recover a table, and flush it before commits. Tables are flushed in the order they are added."""
@@ -259,9 +254,6 @@ class CheckpointedApp(faust.App):
     def is_ready(self) -> bool:
         """Tell whether all assigned partitions are taken over and being worked on."""
         return self.tables.actives_ready and not self.rebalancing and not self.bulk_recovery.unread
-
-    def _assigned_shares(self) -> Shares:
-        return internals.shares_by_url(self, self.checkpointed[0].checkpointer.changelog)
 
     async def warm_up(self) -> None:
         """Have rows at hand before joining the group."""

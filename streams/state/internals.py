@@ -6,8 +6,7 @@ upgrade that moves one of them fails there and not in production.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -151,11 +150,6 @@ def owner_url(app: AppT, topic: str, partition: int) -> str | None:
 def owner_urls(app: AppT, topic: str) -> list[str]:
     """Return the web addresses of all workers that own partitions of a changelog."""
     return [url for url, partitions in app.assignor.tables_metadata().items() if partitions.get(topic)]
-
-
-def shares_by_url(app: AppT, topic: str) -> Mapping[str, AbstractSet[int]]:
-    """Return the partitions of a changelog that each worker was given, by web address; none before the first time."""
-    return {url: set(partitions.get(topic, ())) for url, partitions in app.assignor.tables_metadata().items()}
 
 
 def stamp(batch: BatchBuilder, producer_id: int, epoch: int, sequence: int) -> None:

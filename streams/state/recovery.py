@@ -91,7 +91,6 @@ class BulkRecovery(Recovery):
     async def on_rebalance(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as Faust has it
         """Begin to take over what is assigned now."""
         self._revoked = False
-        self._standby.reassign()
         await super().on_rebalance(*arguments, **options)
 
     async def on_stop(self) -> None:
@@ -156,11 +155,11 @@ class BulkRecovery(Recovery):
 
     async def _read_on(self) -> None:
         """Take over what is left, and then keep rows of others' partitions at hand."""
-        if self._far:
-            await self._take_over_far()
-        self._say_ready()
         with _fatal_errors():
-            while self._standby.partitions():
+            if self._far:
+                await self._take_over_far()
+            self._say_ready()
+            while self._standby.partitions:
                 try:
                     async with self._reader() as reader:
                         await self._standby.follow(reader)
@@ -171,16 +170,15 @@ class BulkRecovery(Recovery):
     async def _take_over_far(self) -> None:
         """Take over one partition after the other, and let each be read from then on."""
         consumer = cast("ClampingConsumer", self.app.consumer)
-        with _fatal_errors():
-            async with self._reader() as reader:
-                while self._far:
-                    takeover = self._far[0]
-                    await self._take_over(reader, [takeover])
-                    self._check_committed()
-                    source = TP(*takeover.source)
-                    await consumer.seek_begin(source)
-                    del self._far[0]
-                    consumer.resume_partitions({source})
+        async with self._reader() as reader:
+            while self._far:
+                takeover = self._far[0]
+                await self._take_over(reader, [takeover])
+                self._check_committed()
+                source = TP(*takeover.source)
+                await consumer.seek_begin(source)
+                del self._far[0]
+                consumer.resume_partitions({source})
 
     async def _length(self, reader: AIOKafkaConsumer, topic: str | None) -> int:
         """Return how many records were ever written to a topic: more each time that something follows from it."""

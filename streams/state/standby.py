@@ -4,7 +4,7 @@ Having rows at hand of partitions that others work on: whoever is given those wh
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Final
 
@@ -26,32 +26,26 @@ class Standby:
     """
     What a worker keeps at hand while it works on its own partitions.
 
-    `shares` returns which worker was given which partitions, nothing when none are to be kept; `myself` is this
-    worker's name in it. `at_hand` is what it says of itself when it joins; `records` is how many it has read so far.
+    `partitions` are those whose rows it keeps, by the last assignment, none when it `is_off`. `at_hand` is what it says
+    of itself when it joins; `records` is how many it has read so far.
     """
 
-    def __init__(
-        self, tables: Sequence["CheckpointedTable"], shares: Callable[[], Shares], myself: str, partitions: int
-    ) -> None:
+    def __init__(self, tables: Sequence["CheckpointedTable"], count: int, *, is_off: bool = False) -> None:
         self._tables = tables
-        self._shares = shares
-        self._myself = myself
-        self._partitions = partitions
+        self._count = count
+        self._is_off = is_off
+        self.partitions: AbstractSet[int] = frozenset()
         self.at_hand: AbstractSet[int] = frozenset()
         self.records = 0
 
-    def partitions(self) -> set[int]:
-        """Return the partitions whose rows are kept at hand, by the last assignment."""
-        held = self._shares()
-        return standby_of(held, self._myself, self._partitions) if self._myself in held else set()
-
-    def reassign(self) -> None:
-        """Call after an assignment: from now on other partitions than before are kept."""
-        self.at_hand &= self.partitions()
+    def reassign(self, shares: Shares, myself: str) -> None:
+        """Keep other partitions than before: `shares` are what each worker was given, `myself` among them."""
+        self.partitions = frozenset() if self._is_off else standby_of(shares, myself, self._count)
+        self.at_hand &= self.partitions
 
     async def follow(self, reader: AIOKafkaConsumer) -> None:
         """Read what is written to the changelogs, until cancelled. Raises KafkaError, StoreError."""
-        partitions = self.partitions()
+        partitions = self.partitions
         is_new = True
         while True:
             self.records += await restore(reader, await to_date(reader, self._tables, partitions))

@@ -217,7 +217,7 @@ class FaustStore(FaustStoreBase[Any, Any]):
         generation_id: int = 0,  # noqa: ARG002
     ) -> None:
         """Open what is assigned, and close everything else, but not what is kept at hand."""
-        kept = cast("CheckpointedApp", self.app).standby.partitions()
+        kept = cast("CheckpointedApp", self.app).standby.partitions
         for number in range(self.table.partitions or 0):
             if TP(self.table.changelog_topic_name, number) in assigned:
                 self.table.open_store(number)
