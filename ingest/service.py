@@ -4,7 +4,7 @@ What all connections of one server process share, and its one timer.
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from ingest.access_log import AccessLog
 from ingest.admission import Rules
@@ -16,12 +16,25 @@ from ingest.publisher import Publisher
 from ingest.redaction import Redactor
 from ingest.settings import IngestSettings
 
-if TYPE_CHECKING:
-    from ingest.connection import Connection
-
 _TICK_S: Final = 0.1
 _TICKS_A_SECOND: Final = 10
 _KNOWN_HEADS: Final = 1024
+
+
+class Member(Protocol):
+    """A connection, as the service sees it."""
+
+    def drain(self) -> None:
+        """End with the next answer, or soon without one."""
+
+    def distrust(self) -> None:
+        """Have the address judged again with the next request."""
+
+    def cut(self) -> None:
+        """End at once."""
+
+    def sweep(self, now: float) -> None:
+        """Enforce the limits in time."""
 
 
 class Service:
@@ -41,7 +54,7 @@ class Service:
         self.rules = Rules(settings.secrets, settings.ingest_max_body_bytes)
         self.redactor = Redactor(settings.secrets)
         self.answers = Answers()
-        self.connections: set[Connection] = set()
+        self.connections: set[Member] = set()
         self.max_connections = settings.ingest_max_connections
         self.allowlist = (
             AllowList(settings.allowed_networks, settings.trusted_proxies, self._distrust)
@@ -109,12 +122,12 @@ class Service:
             self.known_heads.clear()
         self.known_heads[head] = body_bytes
 
-    def connected(self, connection: "Connection") -> bool:
+    def connected(self, connection: Member) -> bool:
         """Take a connection in; returns whether it may stay."""
         self.connections.add(connection)
         return len(self.connections) <= self.max_connections
 
-    def disconnected(self, connection: "Connection") -> None:
+    def disconnected(self, connection: Member) -> None:
         """Forget a connection."""
         self.connections.discard(connection)
         if not self.connections:

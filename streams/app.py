@@ -27,10 +27,10 @@ from streams.contract.topics import (
 from streams.domain.stage import Output, Stage
 from streams.group import member_shares
 from streams.settings import StreamsSettings
-from streams.state.assignment import Shares
 from streams.state.checkpoint import OnFlush, OnStep, Route, Spec, no_flush, no_step
 from streams.state.commits import CheckpointedApp
 from streams.state.rocks import RocksMemory, RocksStore
+from streams.state.shares import Shares
 from streams.state.stores import MemoryStore, Store
 from streams.state.table import CheckpointedTable
 from streams.state.write_behind import WriteBehind

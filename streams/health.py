@@ -73,7 +73,7 @@ async def stuck_partitions(app: CheckpointedApp, watch: StuckWatch) -> list[str]
             continue
         # Offsets need not be records: what is left may be the marks of transactions.
         with suppress(KafkaError):
-            if await app.bulk_recovery.first_record(TP(tables[name].source, number), owned.partition.next) is None:
+            if await app.holdings.reader.first_record(TP(tables[name].source, number), owned.partition.next) is None:
                 watch.excuse((name, number))
                 continue
         stuck.append(f"{name}[{number}]")

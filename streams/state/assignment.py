@@ -2,56 +2,16 @@
 Which partitions this worker is given, and at which address others find it.
 """
 
-from collections.abc import Mapping, MutableMapping
-from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import MutableMapping
+from typing import Any, cast
 
 from faust.assignor.client_assignment import ClientAssignment, ClientMetadata, CopartitionedAssignment
 from faust.assignor.copartitioned_assignor import CopartitionedAssignor
 from faust.assignor.partition_assignor import PartitionAssignor
 
 from streams.state import internals
-
-if TYPE_CHECKING:
-    from streams.state.commits import CheckpointedApp
-
-Shares = Mapping[str, AbstractSet[int]]
-"""Partitions of each worker."""
-
-
-def share_out(held: Shares, warm: Shares, partitions: int) -> dict[str, set[int]]:
-    """
-    Return the partitions of each worker: as many as of any other, or one more.
-
-    `held` are those that each worker has by now, no partition twice, none at all of one that joins. As few move as
-    possible: each one that does has to be read anew. A worker is given, before others, those of which it has the
-    rows (`warm`), as far as they have to move. The same for whoever asks: names of workers decide nothing.
-    """
-    fewest, more = divmod(partitions, len(held))
-    warmth = {worker: len(warm.get(worker, ())) for worker in held}
-    order = sorted(held, key=lambda one: (-len(held[one]), min(held[one], default=partitions), -warmth[one]))
-    room = {worker: fewest + (place < more) for place, worker in enumerate(order)}
-    takers = [worker for worker in order if len(held[worker]) < room[worker]]
-    wanted = set[int]().union(*(warm.get(worker, set()) for worker in takers))
-    given = {
-        worker: set(sorted(held[worker], key=lambda number: (number in wanted, number))[: room[worker]])
-        for worker in order
-    }
-    free = set(range(partitions)).difference(*given.values())
-    for worker in takers:
-        mine = sorted(free & warm.get(worker, set()))[: room[worker] - len(given[worker])]
-        given[worker].update(mine)
-        free.difference_update(mine)
-    for partition in sorted(free):
-        worker = min((one for one in order if len(given[one]) < room[one]), key=lambda one: len(given[one]))
-        given[worker].add(partition)
-    return given
-
-
-def standby_of(held: Shares, worker: str, partitions: int) -> set[int]:
-    """Return the partitions that a worker would be given if one of the others left, whichever that is."""
-    after = ({one: held[one] for one in held if one != gone} for gone in held if gone != worker)
-    return set[int]().union(*(share_out(left, {}, partitions)[worker] for left in after)) - held[worker]
+from streams.state.holdings import held_by
+from streams.state.shares import Shares, share_out
 
 
 class StickyAssignor(CopartitionedAssignor):
@@ -90,7 +50,7 @@ class AddressedAssignor(PartitionAssignor):
     def _metadata(self) -> ClientMetadata:
         """What is said of this worker whenever it joins."""
         metadata = super()._metadata
-        at_hand = sorted(cast("CheckpointedApp", self.app).standby.at_hand)
+        at_hand = sorted(held_by(self.app).standby.at_hand)
         standbys = dict.fromkeys(self.app.tables.changelog_topics, at_hand)
         metadata.assignment = ClientAssignment(actives=metadata.assignment.actives, standbys=standbys)
         return metadata
@@ -106,7 +66,7 @@ class AddressedAssignor(PartitionAssignor):
             assignment.user_data = self._compress(given.dumps())
             internals.rejoin_group(self.app)
         super().on_assignment(assignment)
-        cast("CheckpointedApp", self.app).standby.reassign(self._shares(), own)
+        held_by(self.app).standby.reassign(self._shares(), own)
 
     def _shares(self) -> Shares:
         """Return the partitions of each worker, by web address: the same ones of all changelogs."""

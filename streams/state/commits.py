@@ -21,13 +21,16 @@ from mode.services import WaitResults
 from streams.errors import Exit, die
 from streams.state import internals
 from streams.state.arrivals import Arrivals
-from streams.state.assignment import AddressedAssignor, Shares
+from streams.state.assignment import AddressedAssignor
 from streams.state.batches import MAX_BATCH_BYTES
 from streams.state.group_reader import FETCH_BYTES, GroupReader
 from streams.state.handover import begin
+from streams.state.holdings import Holdings, Table, held_by
 from streams.state.ownership import PULSE_SECONDS, Ownership
 from streams.state.produce_request import ProduceRequest
+from streams.state.reader import Reader
 from streams.state.recovery import BulkRecovery, BulkTableManager
+from streams.state.shares import Shares
 from streams.state.standby import Standby
 from streams.state.table import CheckpointedTable
 from streams.state.warm_up import WarmUp
@@ -63,7 +66,7 @@ class ClampingConsumer(Consumer):
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         # Changed in place: Faust remembers this very dictionary as committed.
-        clamp(cast("dict[TP, int]", offsets), cast("CheckpointedApp", self.app).checkpointed)
+        clamp(cast("dict[TP, int]", offsets), held_by(self.app).tables)
         return await super()._commit(offsets) if offsets else False
 
     async def _drain_messages(self, fetcher: ServiceT) -> None:
@@ -103,7 +106,7 @@ class ClampingConsumer(Consumer):
 
     @property
     def _unread(self) -> AbstractSet[TP]:
-        return cast("CheckpointedApp", self.app).bulk_recovery.unread
+        return held_by(self.app).unread
 
     async def perform_seek(self) -> None:
         """
@@ -118,7 +121,7 @@ class ClampingConsumer(Consumer):
         """Join the group; before the first time, have at hand what it will hand over."""
         if not self._subscribed:
             self._subscribed = True
-            await cast("CheckpointedApp", self.app).warm_up()
+            await held_by(self.app).before_joining()
         await super().subscribe(topics)
 
     async def seek_begin(self, tp: TP) -> None:
@@ -128,7 +131,7 @@ class ClampingConsumer(Consumer):
     def _begins(self) -> dict[TP, int]:
         return {
             TP(table.source, number): owned.begin
-            for table in cast("CheckpointedApp", self.app).checkpointed
+            for table in held_by(self.app).tables
             for number, owned in table.checkpointer.owned.items()
         }
 
@@ -161,7 +164,7 @@ class ClampingConsumer(Consumer):
         """Do nothing."""
 
 
-def clamp(offsets: dict[TP, int], tables: Iterable[CheckpointedTable]) -> None:
+def clamp(offsets: dict[TP, int], tables: Iterable[Table]) -> None:
     """Lower the offsets of the tables' source topics to what is durable, and drop those of which nothing is."""
     for table in tables:
         for tp in [tp for tp in offsets if tp.topic == table.source]:
@@ -179,7 +182,7 @@ class FlushingProducer(Producer):
 
     async def flush(self) -> None:
         """Make everything durable that was taken in."""
-        for table in cast("CheckpointedApp", self.app).checkpointed:
+        for table in held_by(self.app).tables:
             await table.checkpointer.flush()
         await super().flush()
 
@@ -236,8 +239,10 @@ class CheckpointedApp(faust.App):
             topic_disable_leader=True,
             **options,
         )
-        cast("BulkTableManager", self.tables).reader_options = reader_options
         self.standby: Final = Standby(self.checkpointed, self.conf.topic_partitions, is_off=not stands_by)
+        self.holdings: Final = Holdings(
+            Reader(reader_options), self.standby, self.warm_up, cast("list[Table]", self.checkpointed)
+        )
 
     def add_table(self, table: CheckpointedTable) -> CheckpointedTable:
         """Let Faust recover a table, and flush it before commits. Tables are flushed in the order they are added."""
@@ -253,7 +258,7 @@ class CheckpointedApp(faust.App):
     @property
     def is_ready(self) -> bool:
         """Tell whether all assigned partitions are taken over and being worked on."""
-        return self.tables.actives_ready and not self.rebalancing and not self.bulk_recovery.unread
+        return self.tables.actives_ready and not self.rebalancing and not self.holdings.unread
 
     async def warm_up(self) -> None:
         """Have rows at hand before joining the group."""

@@ -8,7 +8,8 @@ interpreter would only hold up each other, at every fetch.
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, Protocol, cast
 
 from aiokafka import AIOKafkaConsumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
@@ -16,12 +17,14 @@ from faust.types import TP
 
 from streams.state import internals
 
-if TYPE_CHECKING:
-    from streams.state.commits import ClampingConsumer
-
 FETCH_WAIT_MS: Final = 50
 FETCH_BYTES: Final = 256 << 10
 """Of each partition at a time, and never less than a record; aiokafka copies a fetch several times to read it."""
+
+
+class _Wanting(Protocol):
+    def wanted(self, active: AbstractSet[TP]) -> AbstractSet[TP]:
+        """Return the partitions whose records are handed over."""
 
 
 class GroupReader(AIOKafkaConsumerThread):
@@ -70,7 +73,7 @@ class GroupReader(AIOKafkaConsumerThread):
         and go on behind them.
         """
         fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
-        wanted = cast("ClampingConsumer", self.consumer).wanted(active_partitions)
+        wanted = cast("_Wanting", self.consumer).wanted(active_partitions)
         left_out = fetched.keys() - wanted if fetched else set[TP]()
         for tp in left_out & consumer.assignment():
             consumer.seek(tp, fetched[tp][0].offset)

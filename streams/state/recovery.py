@@ -7,12 +7,11 @@ that lack much one after the other, while the others work. Then, if that is want
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
@@ -22,16 +21,11 @@ from faust.types import TP
 
 from streams.errors import Exit, die
 from streams.state import internals
-from streams.state.checkpoint import Checkpointer
+from streams.state.holdings import Table, held_by
 from streams.state.restore import restore
-from streams.state.standby import Standby
 from streams.state.stores import StoreError
 from streams.state.takeover import Takeover
 from streams.state.warm_up import WarmUp
-
-if TYPE_CHECKING:
-    from streams.state.commits import CheckpointedApp, ClampingConsumer
-    from streams.state.table import CheckpointedTable
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +34,6 @@ NEAR_RECORDS: Final = 10_000
 
 _AGAIN_SECONDS: Final = 5.0
 """Until a worker that could not read others' changelogs tries again."""
-
-_FETCH_BYTES: Final = {"fetch_max_bytes": 50 << 20, "max_partition_fetch_bytes": 8 << 20}
 
 
 @contextmanager
@@ -57,6 +49,16 @@ def _fatal_errors() -> Iterator[None]:
         die(Exit.TAKEOVER_FAILED, str(error))
 
 
+class _Resuming(Protocol):
+    """What a takeover needs of the consumer."""
+
+    async def seek_begin(self, tp: TP) -> None:
+        """Go back in a partition that was taken over after the others."""
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Read partitions from now on."""
+
+
 class BulkRecovery(Recovery):
     """
     Takes over the assigned partitions of all tables: some before Faust looks at them, some while they already work.
@@ -65,7 +67,6 @@ class BulkRecovery(Recovery):
     """
 
     logger = internals.FAUST_LOGGER
-    reader_options: Mapping[str, Any]
     restored_records = 0
     restore_seconds = 0.0
     _takeovers: dict[TP, Takeover]
@@ -73,14 +74,8 @@ class BulkRecovery(Recovery):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as Faust has it
         super().__init__(*arguments, **options)
-        self._far: list[Takeover] = []
         self._reading_on: asyncio.Future[None] | None = None
         self._revoked = False
-
-    @property
-    def unread(self) -> AbstractSet[TP]:
-        """Return the partitions of the sources that are assigned, and not to be read before they are taken over."""
-        return {TP(*takeover.source) for takeover in self._far}
 
     def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop reading: what is assigned is decided anew."""
@@ -105,12 +100,8 @@ class BulkRecovery(Recovery):
     async def warm_up(self, before_joining: WarmUp) -> None:
         """Have rows at hand before joining the group, and say of which partitions."""
         with _fatal_errors():
-            async with self._reader() as reader:
-                self._standby.at_hand = await before_joining.run(reader, self.app.conf.topic_partitions)
-
-    @property
-    def _standby(self) -> Standby:
-        return cast("CheckpointedApp", self.app).standby
+            async with held_by(self.app).reader.open() as reader:
+                held_by(self.app).standby.at_hand = await before_joining.run(reader, self.app.conf.topic_partitions)
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ANN401, ARG002, ASYNC109 - as Faust has it
         # Restoring may take longer than Faust gives one request.
@@ -121,7 +112,7 @@ class BulkRecovery(Recovery):
             await super()._build_highwaters(consumer, tps, destination, title)
             return
         group = self.app.conf.id
-        takeovers = {tp: Takeover(self._checkpointer(tp), group, tp.partition) for tp in tps}
+        takeovers = {tp: Takeover(cast("Table", self.tp_to_table[tp]).checkpointer, group, tp.partition) for tp in tps}
         producer = internals.kafka_producer(self.app)
         with _fatal_errors():
             await asyncio.gather(*(takeover.claim(producer) for takeover in takeovers.values()))
@@ -131,10 +122,10 @@ class BulkRecovery(Recovery):
     async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:  # noqa: ANN401
         if title == "active":
             self._began, self.restored_records = monotonic(), 0
-            near, self._far = _by_distance(self._takeovers.values())
+            near, held_by(self.app).far = _by_distance(self._takeovers.values())
             if near:
                 with _fatal_errors():
-                    async with self._reader() as reader:
+                    async with held_by(self.app).reader.open() as reader:
                         await self._take_over(reader, near)
             for tp, takeover in self._takeovers.items():
                 # What Faust compares: it has nothing to restore, and what is far is none of its business.
@@ -156,28 +147,28 @@ class BulkRecovery(Recovery):
     async def _read_on(self) -> None:
         """Take over what is left, and then keep rows of others' partitions at hand."""
         with _fatal_errors():
-            if self._far:
+            if held_by(self.app).far:
                 await self._take_over_far()
             self._say_ready()
-            while self._standby.partitions:
+            while held_by(self.app).standby.partitions:
                 try:
-                    async with self._reader() as reader:
-                        await self._standby.follow(reader)
+                    async with held_by(self.app).reader.open() as reader:
+                        await held_by(self.app).standby.follow(reader)
                 except KafkaError as error:
                     logger.warning("cannot stand by: %r", error)
                     await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _take_over_far(self) -> None:
         """Take over one partition after the other, and let each be read from then on."""
-        consumer = cast("ClampingConsumer", self.app.consumer)
-        async with self._reader() as reader:
-            while self._far:
-                takeover = self._far[0]
+        consumer = cast("_Resuming", self.app.consumer)
+        async with held_by(self.app).reader.open() as reader:
+            while held_by(self.app).far:
+                takeover = held_by(self.app).far[0]
                 await self._take_over(reader, [takeover])
                 self._check_committed()
                 source = TP(*takeover.source)
                 await consumer.seek_begin(source)
-                del self._far[0]
+                del held_by(self.app).far[0]
                 consumer.resume_partitions({source})
 
     async def _length(self, reader: AIOKafkaConsumer, topic: str | None) -> int:
@@ -187,53 +178,21 @@ class BulkRecovery(Recovery):
         tps = [TopicPartition(topic, number) for number in range(self.app.conf.topic_partitions)]
         return sum((await reader.end_offsets(tps)).values())
 
-    def _checkpointer(self, tp: TP) -> Checkpointer:
-        return cast("CheckpointedTable", self.tp_to_table[tp]).checkpointer
-
-    @asynccontextmanager
-    async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:
-        reader = AIOKafkaConsumer(
-            enable_auto_commit=False, auto_offset_reset="earliest", **_FETCH_BYTES, **self.reader_options
-        )
-        await reader.start()
-        try:
-            yield reader
-        finally:
-            await reader.stop()
-
-    async def first_record(self, tp: TP, offset: int) -> int | None:
-        """
-        Return the offset of the first record at or after one; None when there is none, or the log begins later.
-
-        Raises KafkaError when Kafka cannot say.
-        """
-        async with self._reader() as reader:
-            source = TopicPartition(tp.topic, tp.partition)
-            if (await reader.beginning_offsets([source]))[source] > offset:
-                return None
-            reader.assign([source])
-            reader.seek(source, offset)
-            end = (await reader.end_offsets([source]))[source]
-            while await reader.position(source) < end:
-                for records in (await reader.getmany(timeout_ms=500, max_records=1)).values():
-                    return int(records[0].offset)
-            return None
-
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         """Let what is taken over work, and take over what is left."""
         await super().on_recovery_completed(generation_id)
         if self._revoked or generation_id != self.app.consumer_generation_id:
             return
         self._check_committed()
-        if self._far:
-            left = [f"{takeover.tp.topic}[{takeover.partition}]" for takeover in self._far]
+        if held_by(self.app).far:
+            left = [f"{takeover.tp.topic}[{takeover.partition}]" for takeover in held_by(self.app).far]
             logger.info("working", extra={"still_restoring": left})
         self._reading_on = self.add_future(self._read_on())
 
     def _check_committed(self) -> None:
         """Make sure that no rows are missing of what is taken over."""
-        for table in self.tables.values():
-            cast("CheckpointedTable", table).check_committed()
+        for table in held_by(self.app).tables:
+            table.check_committed()
 
     def _say_ready(self) -> None:
         self.restore_seconds = monotonic() - self._began
@@ -256,10 +215,9 @@ def _by_distance(takeovers: Iterable[Takeover]) -> tuple[list[Takeover], list[Ta
 
 
 class BulkTableManager(TableManager):
-    """Makes Faust recover in bulk; whoever makes one sets `reader_options`, an aiokafka client's to reach Kafka."""
+    """Makes Faust recover in bulk."""
 
     logger = internals.FAUST_LOGGER
-    reader_options: Mapping[str, Any]
 
     async def on_start(self) -> None:
         """Begin at once. Faust waits a second for tables that are still to be made; ours all are."""
@@ -270,7 +228,5 @@ class BulkTableManager(TableManager):
     def recovery(self) -> Recovery:
         """Return the one recovery service of this worker."""
         if self._recovery is None:
-            recovery = BulkRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
-            recovery.reader_options = self.reader_options
-            self._recovery = recovery
+            self._recovery = BulkRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery

@@ -5,15 +5,13 @@ Reading changelogs into local stores: one plain consumer that writes whole fetch
 import logging
 from collections.abc import Iterable, Mapping
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.state.checkpoint import Checkpointer
 from streams.state.stores import Store
 from streams.state.turns import Turns
-
-if TYPE_CHECKING:
-    from streams.state.table import CheckpointedTable
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +19,26 @@ _RECORDS_PER_POLL: Final = 500
 """Written at once, while nobody else has a turn."""
 
 
+class Restorable(Protocol):
+    """What restoring needs of a table."""
+
+    @property
+    def store(self) -> Store:
+        """The store that its changelog is restored into."""
+
+    @property
+    def checkpointer(self) -> Checkpointer:
+        """Who knows the name of its changelog."""
+
+    def open_store(self, partition: int) -> None:
+        """Open one partition."""
+
+
 Wanted = Mapping[TopicPartition, tuple[Store, int]]
 """Changelog partitions, each with its store and the offset up to which, and with which, that has to have it."""
 
 
-async def to_date(reader: AIOKafkaConsumer, tables: Iterable["CheckpointedTable"], partitions: Iterable[int]) -> Wanted:
+async def to_date(reader: AIOKafkaConsumer, tables: Iterable[Restorable], partitions: Iterable[int]) -> Wanted:
     """Open the stores of partitions, and return what they would have to contain by now."""
     stores: dict[TopicPartition, Store] = {}
     for table, number in product(tables, partitions):

@@ -6,15 +6,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 
-from streams.state.assignment import Shares, standby_of
-from streams.state.restore import restore, to_date
-
-if TYPE_CHECKING:
-    from streams.state.table import CheckpointedTable
+from streams.state.restore import Restorable, restore, to_date
+from streams.state.shares import Shares, standby_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +27,7 @@ class Standby:
     of itself when it joins; `records` is how many it has read so far.
     """
 
-    def __init__(self, tables: Sequence["CheckpointedTable"], count: int, *, is_off: bool = False) -> None:
+    def __init__(self, tables: Sequence[Restorable], count: int, *, is_off: bool = False) -> None:
         self._tables = tables
         self._count = count
         self._is_off = is_off

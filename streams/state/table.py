@@ -5,7 +5,7 @@ The checkpointed table as Faust sees it: a table with a changelog, a store and b
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final
 
 import faust
 from aiokafka.errors import KafkaError
@@ -18,13 +18,11 @@ from streams.errors import Exit, die, place_of
 from streams.state import internals
 from streams.state.batches import Batches
 from streams.state.checkpoint import Checkpointer, OnFlush, OnStep, Route, Spec, no_flush, no_step
+from streams.state.holdings import held_by
 from streams.state.ownership import Ownership
 from streams.state.partition import Partition
 from streams.state.stores import Store, StoreError
 from streams.state.turns import Turns
-
-if TYPE_CHECKING:
-    from streams.state.commits import CheckpointedApp
 
 SOFT_LIMIT_BYTES: Final = 500_000
 """Waiting in one partition: flush now, without waiting for the timer."""
@@ -132,7 +130,7 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
 
     async def _first_record(self, tp: TP, offset: int) -> int | None:
         with suppress(KafkaError):  # whoever cannot be sure ends
-            return await cast("CheckpointedApp", self.app).bulk_recovery.first_record(tp, offset)
+            return await held_by(self.app).reader.first_record(tp, offset)
         return None
 
     def durable(self, partition: int) -> int | None:
@@ -217,7 +215,7 @@ class FaustStore(FaustStoreBase[Any, Any]):
         generation_id: int = 0,  # noqa: ARG002
     ) -> None:
         """Open what is assigned, and close everything else, but not what is kept at hand."""
-        kept = cast("CheckpointedApp", self.app).standby.partitions
+        kept = held_by(self.app).standby.partitions
         for number in range(self.table.partitions or 0):
             if TP(self.table.changelog_topic_name, number) in assigned:
                 self.table.open_store(number)

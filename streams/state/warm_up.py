@@ -9,16 +9,13 @@ guessed wrongly, because others join meanwhile, is read later, as without this.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 
 from streams.errors import StreamsError
-from streams.state.assignment import Shares, share_out
-from streams.state.restore import Wanted, missing, restore, to_date
-
-if TYPE_CHECKING:
-    from streams.state.table import CheckpointedTable
+from streams.state.restore import Restorable, Wanted, missing, restore, to_date
+from streams.state.shares import Shares, share_out
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +36,7 @@ class WarmUp:
     tell" is a warning.
     """
 
-    def __init__(self, tables: Sequence["CheckpointedTable"], shares: Callable[[], Shares]) -> None:
+    def __init__(self, tables: Sequence[Restorable], shares: Callable[[], Shares]) -> None:
         self._tables = tables
         self._shares = shares
 

@@ -5,7 +5,8 @@ from faust.assignor.copartitioned_assignor import CopartitionedAssignor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.state.assignment import StickyAssignor, share_out, standby_of
+from streams.state.assignment import StickyAssignor
+from streams.state.shares import share_out, standby_of
 
 TOPICS = {"source", "changelog"}
 

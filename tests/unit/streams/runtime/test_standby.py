@@ -1,6 +1,6 @@
 """What a worker keeps at hand of the partitions of others."""
 
-from streams.state.assignment import Shares
+from streams.state.shares import Shares
 from streams.state.standby import Standby
 
 

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.errors import KafkaUnreachableError
-from streams.state.assignment import Shares
+from streams.state.shares import Shares
 from streams.state.stores import MemoryStore
 from streams.state.warm_up import AT_HAND_RECORDS, WarmUp
 
