@@ -9,8 +9,8 @@ from typing import Final
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.state import internals
-from streams.state.commits import CheckpointedApp
+from streams.runtime import private_names
+from streams.runtime.app import CheckpointedApp
 
 STUCK_SECONDS: Final = 60.0
 
@@ -23,7 +23,7 @@ def lags(app: CheckpointedApp) -> dict[Place, int]:
     found: dict[Place, int] = {}
     for table in app.checkpointed:
         for number, owned in table.checkpointer.owned.items():
-            end = internals.highwater(app, TP(table.source, number))
+            end = private_names.highwater(app, TP(table.source, number))
             if end is not None:
                 found[table.name, number] = max(0, end - max(owned.durable or 0, owned.begin))
     return found

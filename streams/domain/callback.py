@@ -9,15 +9,15 @@ is taken when it is understood and left out, with a note, when it is not.
 from typing import Any, Final, NamedTuple, TypedDict
 
 from streams.contract.records import Reason
-from streams.domain import coercion
 from streams.domain.dates import NO_DATE, read_date
 from streams.domain.details import Details
 from streams.domain.policy import Policy
 from streams.domain.privacy import holds_one_time_code, shown_recipient
 from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
-from streams.domain.shapes import Body
+from streams.domain.routee import coercion
+from streams.domain.routee.shapes import Body
+from streams.domain.routee.wire import WireReason, WireSms
 from streams.domain.statuses import WORDS, spelled
-from streams.domain.wire import WireReason, WireSms
 
 FUTURE_TOLERANCE_MS: Final = 5 * 60_000
 """How far `updatedDate` may lie after the time of receipt (clocks differ) before it is not believed."""
