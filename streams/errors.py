@@ -15,7 +15,7 @@ with an `Exit` and is started again by its supervisor. Nothing is lost by that: 
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from traceback import extract_tb
@@ -77,6 +77,10 @@ def place_of(error: BaseException) -> str:
     """Return the kind of an error and where it was raised. Its text is left out: it may quote a callback."""
     frame = extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name} line {frame.lineno}"
+
+
+Die = Callable[[Exit, str], NoReturn]
+"""Ends the process; handed in where it may be called, so that a test can do without the end."""
 
 
 def die(code: Exit, why: str) -> NoReturn:

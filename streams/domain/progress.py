@@ -13,7 +13,7 @@ from streams.domain.report import ENDED, Report, finals_of
 from streams.domain.statuses import DELIVERED
 
 
-class Source(Counts):
+class PartitionCounts(Counts):
     """The counts that one source partition told."""
 
     generation: int
@@ -26,11 +26,11 @@ class Campaign(TypedDict):
     id: str
     """As received first: the key of the public topic must not change with the case of a later callback."""
     revision: int
-    sources: dict[str, Source]
+    sources: dict[str, PartitionCounts]
     """Source partition → its newest counts."""
     report: Report | None
     report_generation: int
-    """Of the rows beside which the last report was taken in; see `Source`."""
+    """Of the rows beside which the last report was taken in; see `PartitionCounts`."""
     report_place: list[int] | None
     """[partition, offset, index] of the last report taken in, stale ones included."""
     stale_reports: int
