@@ -47,6 +47,15 @@ BREACHES = {
         "sandbox/audit/differences.py",
         "import time",
     ),
+    "streams is layered: command, runtime, state, domain, contract": (
+        "streams/domain/stage.py",
+        "import streams.state.turns",
+    ),
+    "state is layered: succession, checkpoint, changelog, store": (
+        "streams/state/store/stores.py",
+        "import streams.state.checkpoint",
+    ),
+    "the state and the rules do not know Faust": ("streams/state/turns.py", "import mode"),
     "no circles": ("streams/domain/statuses.py", "import streams.domain.sms_stage"),
 }
 
