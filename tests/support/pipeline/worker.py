@@ -14,6 +14,7 @@ Settings come from the environment, as for the product. Faults are injected here
     session  seconds              so long its group waits for it when it is gone
     near     records              a partition that lacks more of its rows is restored after the others, and one that
                                   lacks no more is at hand before joining
+    hard     bytes                so much waits in one partition at most before it is flushed
     look     seconds              it looks this often at what is new of the partitions that it stands by for
     gate     [partition, file]    it begins to restore that partition of the SMS when the file exists
     without  [guard, …]           `fence`: batches carry no epoch; `alarms`: a worker does not ask whether it was
@@ -42,7 +43,7 @@ from streams.contract.settings import load_settings
 from streams.errors import Exit, StreamsError, die
 from streams.process import run_worker
 from streams.settings import StreamsSettings
-from streams.state import checkpoint, commits, recovery, standby, warm_up
+from streams.state import checkpoint, commits, recovery, standby, table, warm_up
 from streams.state.checkpoint import OnStep, no_step
 from streams.state.commits import ClampingConsumer
 from streams.state.fence import Writer
@@ -95,6 +96,7 @@ def _inject(faults: dict[str, Any]) -> None:
         ("near", recovery, "NEAR_RECORDS"),
         ("near", warm_up, "AT_HAND_RECORDS"),
         ("look", standby, "PAUSE_SECONDS"),
+        ("hard", table, "HARD_LIMIT_BYTES"),
     ):
         if fault in faults:
             vars(module)[name] = faults[fault]
