@@ -151,8 +151,9 @@ def _stores(lab: Lab, scratch: Path, changelogs: Mapping[str, list[Stored]]) -> 
 
     The worker that was killed had its last rows in memory only.
     """
+    ids = lab.topic_ids()
     for table, records in changelogs.items():
-        (mine,) = (scratch / "data" / "worker-0").glob(f"{table}-{_topic_id(lab, changelog(table))}")
+        mine = scratch / "data" / "worker-0" / f"{table}-{ids[changelog(table)]}"
         mine.rename(scratch / "data" / table)
         store = RocksStore(scratch / "data" / table, RocksMemory(), lambda: WRITTEN_AT)
         for partition in range(lab.partitions):
@@ -166,11 +167,6 @@ def _stores(lab: Lab, scratch: Path, changelogs: Mapping[str, list[Stored]]) -> 
     return scratch / "data"
 
 
-def _topic_id(lab: Lab, topic: Topic) -> str:
-    (found,) = lab.admin.describe_topics([topic.name(lab.prefix)])
-    return str(found["topic_id"])
-
-
 def _meta(lab: Lab) -> dict[str, Any]:
     raw, partials = CALLBACKS_RAW.name(lab.prefix), CAMPAIGN_PARTIALS.name(lab.prefix)
     committed = {(tp.topic, tp.partition): offset for tp, offset in lab.committed().items()}
@@ -178,7 +174,7 @@ def _meta(lab: Lab) -> dict[str, Any]:
         "version": metadata.version("routee-callbacks"),
         "partitions": lab.partitions,
         "written_at": WRITTEN_AT,
-        "topic_ids": {topic.suffix: _topic_id(lab, topic) for topic in (CALLBACKS_RAW, *_STATE)},
+        "topic_ids": {topic.suffix: topic_id for topic, topic_id in lab.topic_ids().items()},
         "committed": {
             name: {str(number): offset for (topic, number), offset in sorted(committed.items()) if topic == full_name}
             for name, full_name in ((CALLBACKS_RAW.suffix, raw), (CAMPAIGN_PARTIALS.suffix, partials))
@@ -189,13 +185,18 @@ def _meta(lab: Lab) -> dict[str, Any]:
 def _write_answers(lab: Lab, golden: Golden) -> None:
     folder = golden.folder / "answers"
     folder.mkdir()
-    for topic in (SMS_STATUS, CAMPAIGN_PROGRESS):
-        last = latest(_read(lab, topic))
-        _write(folder / f"{topic.suffix}.jsonl", (value for _, rows in sorted(last.items()) for value in rows.values()))
+    told = {
+        topic: [value for _, rows in sorted(latest(_read(lab, topic)).items()) for value in rows.values()]
+        for topic in (SMS_STATUS, CAMPAIGN_PROGRESS)
+    }
+    for topic, values in told.items():
+        _write(folder / f"{topic.suffix}.jsonl", values)
+    statuses = {status["sms_key"]: status for status in map(orjson.loads, told[SMS_STATUS])}
     messages, tallies = [], []
     for partition, rows in golden.memory("sms").items():
         keys = sorted(key for key in rows.written if key.startswith(MESSAGE_PREFIX))
-        messages += [{"partition": partition, "row": key.decode(), **_summary(message_view(rows, key))} for key in keys]
+        views = ((key, _summary(message_view(rows, key), statuses)) for key in keys)
+        messages += [{"partition": partition, "row": key.decode(), **view} for key, view in views]
         tallies.append({"partition": partition, **read_tally(rows)})
     campaigns = [
         campaign_view(rows, key)
@@ -207,10 +208,10 @@ def _write_answers(lab: Lab, golden: Golden) -> None:
         _write(folder / f"{name}.jsonl", map(orjson.dumps, answers))
 
 
-def _summary(view: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a view of a message with the keys of its SMS: the rest of them is in their last public records."""
+def _summary(view: dict[str, Any] | None, statuses: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return a view of a message, with the key only of an SMS that is as its last public record has it."""
     assert view is not None
-    return {**view, "sms": [sms["sms_key"] for sms in view["sms"]]}
+    return {**view, "sms": [sms["sms_key"] if statuses[sms["sms_key"]] == sms else sms for sms in view["sms"]]}
 
 
 def _write(file: Path, lines: Iterable[bytes]) -> None:

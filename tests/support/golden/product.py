@@ -15,18 +15,18 @@ from streams.contract.topics import (
     changelog,
 )
 from streams.domain.campaign_stage import CampaignStage
-from streams.domain.counts import COUNTS_PREFIX, Tallying, no_counts
-from streams.domain.expiry import forget_due, list_keys, stream_time
+from streams.domain.counts import COUNTS_PREFIX, Tallying
+from streams.domain.expiry import bucket_of, forget_due, stream_time
 from streams.domain.message import SMS_PREFIX, find_message, message_key, read_message
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
-from streams.domain.stage import GENERATION_KEY, Output, Rows, Stage
+from streams.domain.stage import GENERATION_KEY, Output
 from streams.domain.tally import TALLY_KEY, Tally, read_tally
 from streams.domain.views import campaign_key, campaign_view, find_sms, message_view
 from streams.state.control import CLAIM, HELD, OWNER, POSITION, SOURCE, is_control
 from streams.state.position import Position
 from streams.state.rocks import RocksMemory, RocksStore
-from streams.state.stores import MAX_AGE_SECONDS, Store
+from streams.state.stores import MAX_AGE_SECONDS
 from streams.state.write_behind import WriteBehind
 
 MESSAGE_PREFIX = message_key("")
@@ -61,14 +61,12 @@ __all__ = [
     "Position",
     "RocksMemory",
     "RocksStore",
-    "Rows",
     "SmsStage",
-    "Stage",
-    "Store",
     "Tally",
     "Tallying",
     "Topic",
     "WriteBehind",
+    "bucket_of",
     "campaign_key",
     "campaign_view",
     "changelog",
@@ -77,10 +75,8 @@ __all__ = [
     "forget_due",
     "format_time_ms",
     "is_control",
-    "list_keys",
     "message_key",
     "message_view",
-    "no_counts",
     "partition_of",
     "read_message",
     "read_tally",
