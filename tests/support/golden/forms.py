@@ -164,8 +164,8 @@ FORMS: Final[dict[str, Callable[[Golden], bool]]] = {
     "owners and claims": lambda golden: all({OWNER, CLAIM} <= _keys(golden, table) for table in TABLES),
     "an owner that was retired": lambda golden: all(_owners_differ(golden, table) for table in TABLES),
     "a position inside a record": _is_inside_a_record,
-    "a key of each table that is held back": lambda golden: all(
-        any(key.startswith(HELD) for key in _keys(golden, table)) for table in TABLES
+    "two keys of each table that are held back": lambda golden: all(
+        sum(key.startswith(HELD) for key in _keys(golden, table)) > 1 for table in TABLES
     ),
     "a campaign with counts of every partition": lambda golden: any(
         len(row["sources"]) == golden.partitions - 1 for row in _campaigns(golden)

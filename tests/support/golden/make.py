@@ -47,6 +47,9 @@ from tests.support.pipeline.worker import CRASHED
 WRITTEN_AT: Final = 1_795_348_800
 """The clock of the local state when it is written last: the same in every set (2026-11-22T12:00Z)."""
 
+_ATTEMPTS: Final = 3
+"""How far the last worker has come when it ends depends on the machine."""
+
 _FOREIGN_OWNER: Final = b"987654"
 _SUMMARIZED_ONCE: Final = {"STREAMS_PROGRESS_MS": "600000", "STREAMS_FLUSH_MS": "10000"}
 _NOT_ROWS: Final = ("LOG*", "LOCK", "*.log")
@@ -59,13 +62,15 @@ def main(arguments: list[str]) -> int:
     if (folder / "meta.json").exists():
         print(f"{folder} is there already: delete it first, or name another version")  # noqa: T201
         return 1
-    with tempfile.TemporaryDirectory() as scratch, KafkaCluster(Path(scratch) / "kafka", free_port()) as kafka:
-        _make(kafka.bootstrap_servers, Path(scratch), folder)
-    missing = missing_forms(Golden(folder))
-    if missing:
+    for _ in range(_ATTEMPTS):
+        with tempfile.TemporaryDirectory() as scratch, KafkaCluster(Path(scratch) / "kafka", free_port()) as kafka:
+            _make(kafka.bootstrap_servers, Path(scratch), folder)
+        missing = missing_forms(Golden(folder))
+        if not missing:
+            return 0
         rmtree(folder)
-        print("not in the set, try again: " + ", ".join(missing))  # noqa: T201
-    return 1 if missing else 0
+        print("not in the set: " + ", ".join(missing))  # noqa: T201
+    return 1
 
 
 def _make(servers: str, scratch: Path, folder: Path) -> None:
@@ -97,9 +102,9 @@ def _work(lab: Lab) -> Iterator[traffic.Record]:
         lab.write(changelog(table).suffix, traffic.GENERAL, OWNER, _FOREIGN_OWNER)
     _run(lab, held)
     lab.produce([traffic.large()])
-    # Each piece is a checkpoint; it ends when a campaign has been held back.
+    # Each piece is a checkpoint. It ends with the third: of the second, which holds back, all is durable by then.
     lab.settings.update(_SUMMARIZED_ONCE)
-    crashing = lab.start(rules="product", hard=0, crash=["campaigns", "changelog", 2])
+    crashing = lab.start(rules="product", hard=0, partial=600.0, crash=["campaigns", "changelog", 3])
     assert crashing.wait() == CRASHED, crashing.log
     lab.expel(crashing)
     yield from (*before, *forms, *held, traffic.large())

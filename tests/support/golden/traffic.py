@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, Final
 
 import orjson
+from aiokafka.partitioner import murmur2
 
 from tests.builders import ABSENT, campaign_report, sms_callback, without_absent
 from tests.support.golden.product import format_time_ms, partition_of
@@ -37,6 +38,11 @@ def at(hours: float) -> str:
 def named(name: str, partition: int) -> str:
     """Return an id that begins so and lies in this partition."""
     return next(found for n in count() if partition_of(found := f"{name}-{n}", PARTITIONS) == partition)
+
+
+def _shard(campaign: str) -> int:
+    """Return the partition of a campaign's partial counts: both campaigns of the large envelope share their records."""
+    return int(murmur2(campaign.encode()) & 0x7FFFFFFF) % PARTITIONS
 
 
 def raw(partition: int, hours: float, *callbacks: dict[str, Any]) -> Record:
@@ -71,6 +77,12 @@ WORDS: Final = named("words", GENERAL)
 """A campaign with more unknown status words than are kept apart."""
 LARGE_CAMPAIGN: Final = named("large", LARGE)
 """The campaign of the large envelope."""
+BRIEF: Final = next(
+    found
+    for n in count()
+    if partition_of(found := f"brief-{n}", PARTITIONS) == LARGE and _shard(found) == _shard(LARGE_CAMPAIGN)
+)
+"""A campaign that only the first two pieces of it change: what is held back of it then, nothing else brings out."""
 
 OLD: Final = named("old", LEAPING)
 OLD_QUEUED: Final = named("old-queued", LEAPING)
@@ -224,16 +236,21 @@ def held_back() -> Iterator[Record]:
 
 
 _ROUNDS: Final = ("Queued", "Queued", "Sent", "Delivered", "Sent", "Delivered", "Undelivered")
+_BRIEF_TURNS: Final = {0: "Queued", 7: "Delivered"}
 
 
 def large() -> Record:
     """Return an envelope of many pieces, with a report of their campaign in each."""
     callbacks: list[dict[str, Any]] = []
-    for turn in range(49):
-        hours = LEAP + (turn // 7) / 100
+    for turn in range(63):
+        hours = LEAP + (turn // 9) / 100
         fields = {"campaignTrackingId": LARGE_CAMPAIGN, "price": 0.01}
-        callbacks += [plain(name, _ROUNDS[turn // 7], hours, smsId=f"s-{name}", **fields) for name in LARGE_MESSAGES]
+        callbacks += [plain(name, _ROUNDS[turn // 9], hours, smsId=f"s-{name}", **fields) for name in LARGE_MESSAGES]
         callbacks.append(campaign_report("Running", {"Queued": 40, "Sent": turn}, campaign=LARGE_CAMPAIGN, total=40))
+        if turn in _BRIEF_TURNS:
+            brief, status = named("b", LARGE), _BRIEF_TURNS[turn]
+            callbacks.append(plain(brief, status, hours, campaignTrackingId=BRIEF, price=0.02))
+            callbacks.append(campaign_report("Running", {status: 2}, campaign=BRIEF, total=2))
     return raw(LARGE, LEAP + 1.1, *callbacks)
 
 

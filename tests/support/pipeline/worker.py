@@ -14,6 +14,7 @@ Settings come from the environment, as for the product. Faults are injected here
     session  seconds              so long its group waits for it when it is gone
     near     records              a partition that lacks more of its rows is restored after the others, and one that
                                   lacks no more is at hand before joining
+    partial  seconds              counts of a campaign leave a source partition at most this often
     hard     bytes                so much waits in one partition at most before it is flushed
     look     seconds              it looks this often at what is new of the partitions that it stands by for
     gate     [partition, file]    it begins to restore that partition of the SMS when the file exists
@@ -38,6 +39,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.producer.sender import SendProduceReqHandler
 from faust.transport.drivers.aiokafka import Consumer
 
+from streams import app
 from streams.contract.logline import configure_logging
 from streams.contract.settings import load_settings
 from streams.errors import Exit, StreamsError, die
@@ -96,6 +98,7 @@ def _inject(faults: dict[str, Any]) -> None:
         ("near", recovery, "NEAR_RECORDS"),
         ("near", warm_up, "AT_HAND_RECORDS"),
         ("look", standby, "PAUSE_SECONDS"),
+        ("partial", app, "_PARTIAL_SECONDS"),
         ("hard", table, "HARD_LIMIT_BYTES"),
     ):
         if fault in faults:
