@@ -53,7 +53,7 @@ class Single:
     """Both stages over rows in memory: those of the SMS by partition, those of the campaigns together."""
 
     def __init__(self, golden: Golden) -> None:
-        """Begin with no rows, but with the generation of those that are stored."""
+        """Begin without rows, with the generation of the stored ones."""
         self._golden = golden
         self._stage, self._campaign_stage = SmsStage(Policy()), CampaignStage()
         self.sms = {number: MemoryRows() for number in range(golden.partitions)}

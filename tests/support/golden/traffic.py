@@ -82,7 +82,7 @@ BRIEF: Final = next(
     for n in count()
     if partition_of(found := f"brief-{n}", PARTITIONS) == LARGE and _shard(found) == _shard(LARGE_CAMPAIGN)
 )
-"""A campaign that only the first two pieces of it change: what is held back of it then, nothing else brings out."""
+"""A campaign that only the first two pieces change: only the mark that it is held back brings its last change out."""
 
 OLD: Final = named("old", LEAPING)
 OLD_QUEUED: Final = named("old-queued", LEAPING)
@@ -255,7 +255,7 @@ def large() -> Record:
 
 
 def later() -> Iterator[Record]:
-    """Yield what comes after the upgrade: next statuses, a conflict, a late part, duplicates, for what is stored."""
+    """Yield callbacks after the upgrade for SMS that are stored: next statuses, a conflict, a late part, duplicates."""
     last = LEAP + 2
     yield raw(GENERAL, last, full(FULL, "Delivered", LEAP + 0.2), full(FULL, "Sent", LEAP + 0.1))
     yield raw(GENERAL, last, full(FULL, "Undelivered", last, reason={"detailedStatus": "EC_1", "description": "late"}))
