@@ -14,8 +14,8 @@ from faust.auth import SASLCredentials, SSLCredentials
 from faust.types.auth import CredentialsT
 from yarl import URL
 
+from streams.admin.group import member_shares
 from streams.agents import add_agents
-from streams.contract.brokers import client_options, ssl_context
 from streams.contract.topics import (
     CALLBACKS_RAW,
     CAMPAIGN_PARTIALS,
@@ -25,15 +25,15 @@ from streams.contract.topics import (
     changelog,
 )
 from streams.domain.stage import Output, Stage
-from streams.group import member_shares
+from streams.program.brokers import client_options, ssl_context
+from streams.runtime.app import CheckpointedApp
+from streams.runtime.table import CheckpointedTable
 from streams.settings import StreamsSettings
-from streams.state.assignment import Shares
 from streams.state.checkpoint import OnFlush, OnStep, Route, Spec, no_flush, no_step
-from streams.state.commits import CheckpointedApp
-from streams.state.rocks import RocksMemory, RocksStore
-from streams.state.stores import MemoryStore, Store
-from streams.state.table import CheckpointedTable
-from streams.state.write_behind import WriteBehind
+from streams.state.store.rocks import RocksMemory, RocksStore
+from streams.state.store.stores import MemoryStore, Store
+from streams.state.store.write_behind import WriteBehind
+from streams.state.succession.shares import Shares
 
 _COMMIT_SECONDS: Final = 1.0
 

@@ -15,6 +15,7 @@ import faust
 from mode import ServiceT
 from prometheus_client import CollectorRegistry
 
+from streams.admin.topics import verify
 from streams.allocator import keep_large_buffers
 from streams.app import StreamsApp, build_app
 from streams.contract.topics import (
@@ -32,11 +33,10 @@ from streams.domain.stage import Stage
 from streams.errors import Exit, PortInUseError, die
 from streams.folder import worker_folder
 from streams.metrics import FlushMetrics, StateMetrics
-from streams.provision import verify
+from streams.runtime.private_names import FAUST_LOGGER
 from streams.settings import StreamsSettings
 from streams.state.checkpoint import OnStep, no_step
-from streams.state.internals import FAUST_LOGGER
-from streams.views import WebServer
+from streams.web import WebServer
 
 logger = logging.getLogger(__name__)
 

@@ -6,52 +6,23 @@ Only what decides something may refuse a callback: `messageId` and `status.name`
 is taken when it is understood and left out, with a note, when it is not.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypedDict
 
 from streams.contract.records import Reason
-from streams.domain import coercion
 from streams.domain.dates import NO_DATE, read_date
+from streams.domain.details import Details
 from streams.domain.policy import Policy
 from streams.domain.privacy import holds_one_time_code, shown_recipient
 from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
-from streams.domain.shapes import Body
+from streams.domain.routee import coercion
+from streams.domain.routee.shapes import Body
+from streams.domain.routee.wire import WireReason, WireSms
 from streams.domain.statuses import WORDS, spelled
-from streams.domain.wire import WireReason, WireSms
 
 FUTURE_TOLERANCE_MS: Final = 5 * 60_000
 """How far `updatedDate` may lie after the time of receipt (clocks differ) before it is not believed."""
 
 _WORD_MAX_CHARS: Final = 64
-
-# The text fields, in the order of the first of the details.
-_TEXTS: Final = (
-    "smsId",
-    "campaignTrackingId",
-    "campaignName",
-    "label",
-    "to",
-    "from",
-    "country",
-    "operator",
-    "applicationName",
-    "direction",
-    "originatingService",
-    "message",
-)
-SMS_ID: Final = 0
-CAMPAIGN: Final = 1
-CAMPAIGN_NAME: Final = 2
-RECIPIENT: Final = 4
-SERVICE: Final = 10
-MESSAGE: Final = 11
-PART: Final = 14
-PARTS: Final = 15
-LATENCY: Final = 17
-PRICE: Final = 18
-
-Details = list[Any]
-"""What describes an SMS, null where it is not known: the texts above, detailed status, its description, part, parts,
-groups, latency, price (units of 1e-8)."""
 
 
 class Callback(NamedTuple):
@@ -84,8 +55,9 @@ def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refus
     """Return the same as `read_callback` does, from a body in the documented form."""
     status = sms.status
     reason = status.reason or _NO_REASON
-    price = sms.price
-    details: Details = [
+    notes: list[str] = []
+    # In the order of the fields: this is made for every callback, and keywords have a price.
+    details = Details(
         sms.smsId or None,
         sms.campaignTrackingId or None,
         sms.campaignName or None,
@@ -104,11 +76,8 @@ def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refus
         sms.parts,
         sms.groups or None,
         sms.latency,
-        price,
-    ]
-    notes: list[str] = []
-    if price is not None:
-        details[PRICE] = coercion.money(price, "price", notes)
+        None if sms.price is None else coercion.money(sms.price, "price", notes),
+    )
     return _callback(sms.messageId, status.name, status.updatedDate, details, notes, received, policy)
 
 
@@ -144,27 +113,51 @@ def _read_word(name: Any, notes: list[str]) -> str | None:  # noqa: ANN401 - JSO
 
 
 def _read_details(body: Body, status: Body, notes: list[str]) -> Details:
-    details: Details = [coercion.text(body.get(name), name, notes) for name in _TEXTS]
-    reason = status.get("reason")
-    if reason.__class__ is dict:
-        details.append(coercion.text(reason.get("detailedStatus"), "status.reason.detailedStatus", notes))
-        details.append(coercion.text(reason.get("description"), "status.reason.description", notes))
-    else:
-        if reason:
-            notes.append("status.reason")
-        details += (None, None)
-    details += (
-        coercion.part_number(body.get("part"), "part", notes),
-        coercion.part_number(body.get("parts"), "parts", notes),
-        coercion.texts(body.get("groups"), "groups", notes),
-        coercion.number(body.get("latency"), "latency", notes),
-        coercion.money(body.get("price"), "price", notes),
+    def text(name: str) -> str | None:
+        return coercion.text(body.get(name), name, notes)
+
+    return Details(
+        sms_id=text("smsId"),
+        campaign_tracking_id=text("campaignTrackingId"),
+        campaign_name=text("campaignName"),
+        label=text("label"),
+        recipient=text("to"),
+        sender=text("from"),
+        country=text("country"),
+        operator=text("operator"),
+        application_name=text("applicationName"),
+        direction=text("direction"),
+        originating_service=text("originatingService"),
+        message=text("message"),
+        **_read_reason(status.get("reason"), notes),
+        part=coercion.part_number(body.get("part"), "part", notes),
+        parts=coercion.part_number(body.get("parts"), "parts", notes),
+        groups=coercion.texts(body.get("groups"), "groups", notes),
+        latency_seconds=coercion.number(body.get("latency"), "latency", notes),
+        price=coercion.money(body.get("price"), "price", notes),
     )
-    return details
+
+
+class _Reason(TypedDict, total=False):
+    """The details that `status.reason` has."""
+
+    detailed_status: str | None
+    status_description: str | None
+
+
+def _read_reason(reason: object, notes: list[str]) -> _Reason:
+    if isinstance(reason, dict):
+        return {
+            "detailed_status": coercion.text(reason.get("detailedStatus"), "status.reason.detailedStatus", notes),
+            "status_description": coercion.text(reason.get("description"), "status.reason.description", notes),
+        }
+    if reason:
+        notes.append("status.reason")
+    return {}
 
 
 def _withhold(details: Details, policy: Policy) -> None:
-    if policy.recipient != "keep" and details[RECIPIENT] is not None:
-        details[RECIPIENT] = shown_recipient(details[RECIPIENT], policy)
-    if policy.message_text == "drop" or holds_one_time_code(details[SERVICE]):
-        details[MESSAGE] = None
+    if policy.recipient != "keep" and details.recipient is not None:
+        details.recipient = shown_recipient(details.recipient, policy)
+    if policy.message_text == "drop" or holds_one_time_code(details.originating_service):
+        details.message = None

@@ -15,9 +15,11 @@ What depends on arrival is told apart as provenance: key, previous status, revis
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
-from streams.domain.callback import MESSAGE, SERVICE, Callback, Details
+from streams.domain.callback import Callback
 from streams.domain.dates import NO_DATE, date_text
+from streams.domain.details import Details
 from streams.domain.money import money_text
 from streams.domain.privacy import holds_one_time_code
 from streams.domain.statuses import (
@@ -160,30 +162,31 @@ def _join_details(
     sms: Sms, callback: Callback, mine: Standing, theirs: Standing, rule: FinalsRule
 ) -> tuple[Details, list[list[Any]]]:
     """Return each detail from the greatest callback that has it, and the stamps of those that are not the status'."""
+    olds, news = astuple(sms.details), astuple(callback.details)
     if theirs > mine:
-        if None not in callback.details:
+        if None not in news:
             return callback.details, []
-        details = [old if new is None else new for old, new in zip(sms.details, callback.details, strict=True)]
+        details = Details(*(old if new is None else new for old, new in zip(olds, news, strict=True)))
         if not sms.stamps and details == callback.details:
             return _without_codes(details), []
     top, own, given = max(mine, theirs), (mine, sms.status, sms.date), (theirs, callback.status, callback.date)
     kept = {index: (standing(word, date, rule), word, date) for index, word, date in sms.stamps}
-    details, stamps = [], []
-    for index, (old, new) in enumerate(zip(sms.details, callback.details, strict=True)):
+    values, stamps = [], []
+    for index, (old, new) in enumerate(zip(olds, news, strict=True)):
         source, value = kept.get(index, own), old
         # Two callbacks of one standing may differ in what they describe: then the greater value stands.
         if new is not None and (old is None or theirs > source[0] or (theirs == source[0] and new > old)):
             source, value = given, new
-        details.append(value)
+        values.append(value)
         if value is not None and source[0] != top:
             stamps.append([index, source[1], source[2]])
-    return _without_codes(details), stamps
+    return _without_codes(Details(*values)), stamps
 
 
 def _without_codes(details: Details) -> Details:
     """One callback may have the text and only another the word that it is a one-time code."""
-    if details[MESSAGE] is not None and holds_one_time_code(details[SERVICE]):
-        details[MESSAGE] = None
+    if details.message is not None and holds_one_time_code(details.originating_service):
+        details.message = None
     return details
 
 
@@ -229,27 +232,7 @@ class SmsRecord(msgspec.Struct, gc=False):
 
 def sms_record(message_id: str, sms: Sms) -> SmsRecord:
     """Return the public record of an SMS."""
-    (
-        sms_id,
-        campaign_tracking_id,
-        campaign_name,
-        label,
-        recipient,
-        sender,
-        country,
-        operator,
-        application_name,
-        direction,
-        originating_service,
-        message,
-        detailed_status,
-        status_description,
-        part,
-        parts,
-        groups,
-        latency_seconds,
-        price,
-    ) = sms.details
+    details, price = sms.details, sms.details.price
     status, date, queued, sent = sms.status, sms.date, sms.queued, sms.sent
     final = is_final(status)
     partition, offset, index = sms.place
@@ -257,32 +240,32 @@ def sms_record(message_id: str, sms: Sms) -> SmsRecord:
     return SmsRecord(
         sms.key,
         message_id,
-        sms_id,
-        campaign_tracking_id,
-        campaign_name,
-        part,
-        parts,
-        label,
-        recipient,
-        sender,
-        country,
-        operator,
-        groups or [],
+        details.sms_id,
+        details.campaign_tracking_id,
+        details.campaign_name,
+        details.part,
+        details.parts,
+        details.label,
+        details.recipient,
+        details.sender,
+        details.country,
+        details.operator,
+        details.groups or [],
         status,
         sms.previous,
         final,
-        detailed_status,
-        status_description,
+        details.detailed_status,
+        details.status_description,
         date_text(date or sms.since),
         date_text(queued) if queued else None,
         date_text(sent) if sent else None,
         date_text(date) if final and date else None,
-        latency_seconds,
+        details.latency_seconds,
         None if price is None else money_text(price),
-        application_name,
-        direction,
-        originating_service,
-        message,
+        details.application_name,
+        details.direction,
+        details.originating_service,
+        details.message,
         sms.revision,
         changes_of_mind(sms.finals),
         date_text(sms.first_received),

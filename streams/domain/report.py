@@ -8,9 +8,9 @@ the one with more final messages, then with the later campaign status, then the 
 from typing import Any, Final, NamedTuple, TypedDict
 
 from streams.contract.records import Reason
-from streams.domain import coercion
 from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
-from streams.domain.shapes import Body
+from streams.domain.routee import coercion
+from streams.domain.routee.shapes import Body
 from streams.domain.statuses import FINALS, is_known, spelled
 
 ENDED: Final = frozenset(("Finished", "Failed"))

@@ -34,10 +34,10 @@ from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
 from streams.domain.report import Read, read_report
-from streams.domain.shapes import REPORT, SMS, Body, shape_of
+from streams.domain.routee.shapes import REPORT, SMS, Body, shape_of
+from streams.domain.routee.wire import read_wire
 from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Output, Piece, Rows
 from streams.domain.tally import count, keep_tally
-from streams.domain.wire import read_wire
 
 REPORTED: Final = "report"
 REJECTED: Final = "rejected"

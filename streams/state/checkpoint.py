@@ -24,10 +24,10 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from streams.contract.topics import Topic
 from streams.domain.stage import Output, Stage
 from streams.errors import Exit, die, place_of
-from streams.state.batches import Batches, BatchTooLargeError, KeyValue, bundled
-from streams.state.fence import Writer
-from streams.state.partition import Checkpoint, Partition
-from streams.state.stores import Store, StoreError
+from streams.state.changelog.batches import Batches, BatchTooLargeError, KeyValue, bundled
+from streams.state.changelog.fence import Writer
+from streams.state.rows.partition import Checkpoint, Partition
+from streams.state.store.stores import Store, StoreError
 from streams.state.turns import Turns
 
 RENEW_SECONDS: Final = 24 * 60 * 60.0

@@ -11,8 +11,8 @@ import pytest
 from sandbox.kafka import KafkaCluster
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
-from streams.state.batches import MAX_BATCH_BYTES
-from streams.state.control import POSITION, is_control
+from streams.state.changelog.batches import MAX_BATCH_BYTES
+from streams.state.rows.reserved_keys import POSITION, is_control
 from tests.builders import NOW, envelope, sms_callback
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.support.pipeline.lab import Lab

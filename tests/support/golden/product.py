@@ -23,11 +23,11 @@ from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import GENERATION_KEY, Output
 from streams.domain.tally import TALLY_KEY, Tally, read_tally
 from streams.domain.views import campaign_key, campaign_view, find_sms, message_view
-from streams.state.control import CLAIM, HELD, OWNER, POSITION, SOURCE, is_control
-from streams.state.position import Position
-from streams.state.rocks import RocksMemory, RocksStore
-from streams.state.stores import MAX_AGE_SECONDS
-from streams.state.write_behind import WriteBehind
+from streams.state.rows.position import Position
+from streams.state.rows.reserved_keys import CLAIM, HELD, OWNER, POSITION, SOURCE, is_control
+from streams.state.store.rocks import RocksMemory, RocksStore
+from streams.state.store.stores import MAX_AGE_SECONDS
+from streams.state.store.write_behind import WriteBehind
 
 MESSAGE_PREFIX = message_key("")
 CAMPAIGN_PREFIX = campaign_key("")

@@ -17,9 +17,9 @@ from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
+from streams.admin.topics import creation_config
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic
 from streams.errors import Exit
-from streams.provision import creation_config
 from tests.support.pipeline.toy_worker import READY_SECONDS, ToyWorker
 from tests.support.pipeline.truth import Record, Records, Truth, differences, endless_traffic
 from tests.support.wait import eventually

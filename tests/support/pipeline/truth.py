@@ -11,8 +11,8 @@ from zlib import crc32
 
 import orjson
 
-from streams.state.control import HELD, is_control
-from streams.state.overlay import Overlay
+from streams.state.rows.overlay import Overlay
+from streams.state.rows.reserved_keys import HELD, is_control
 from tests.support.memory_rows import outputs_of
 from tests.support.pipeline.toy import ToySmsStage, total
 

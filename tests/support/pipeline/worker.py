@@ -40,21 +40,24 @@ from aiokafka.producer.sender import SendProduceReqHandler
 from faust.transport.drivers.aiokafka import Consumer
 
 from streams import app
-from streams.contract.logline import configure_logging
-from streams.contract.settings import load_settings
 from streams.errors import Exit, StreamsError, die
 from streams.process import run_worker
+from streams.program.logline import configure_logging
+from streams.program.settings import load_settings
+from streams.runtime import app as commits
+from streams.runtime import recovery, table
+from streams.runtime.consumer import ClampingConsumer
+from streams.runtime.pulse import Ownership
+from streams.runtime.table import CheckpointedTable
 from streams.settings import StreamsSettings
-from streams.state import checkpoint, commits, recovery, standby, table, warm_up
+from streams.state import checkpoint
+from streams.state.changelog.fence import Writer
 from streams.state.checkpoint import OnStep, no_step
-from streams.state.commits import ClampingConsumer
-from streams.state.fence import Writer
-from streams.state.ownership import Ownership
-from streams.state.partition import Partition
-from streams.state.position import Position
-from streams.state.restore import Wanted, restore
-from streams.state.table import CheckpointedTable
-from streams.state.takeover import Takeover
+from streams.state.rows.partition import Partition
+from streams.state.rows.position import Position
+from streams.state.succession import standby, warm_up
+from streams.state.succession.restore import Wanted, restore
+from streams.state.succession.takeover import Takeover
 from tests.support.pipeline.toy import ToyCampaignStage, ToySmsStage
 from tests.support.wait import eventually_async
 

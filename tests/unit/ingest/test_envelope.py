@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.envelope import RECORD_BYTES, Record, fitting, reject, seal
+from ingest.callback.envelope import RECORD_BYTES, Record, fitting, reject, seal
 from streams.contract.codec import decode
 from streams.contract.records import Envelope, Reason, Rejection, Stage
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,7 +72,7 @@ def state_of(rows: MemoryRows) -> list[Any]:
     parts = (msgspec.structs.asdict(sms) for sms in message.parts)
     provenance = {"key", "revision", "previous", "first_received", "received", "place"}
     states = [{name: value for name, value in part.items() if name not in provenance} for part in parts]
-    return sorted(states, key=lambda state: orjson.dumps(state["details"]))
+    return sorted(states, key=lambda state: msgspec.json.encode(state["details"]))
 
 
 def rows_of(counted: dict[str, Tallying]) -> dict[str, dict[str, Any]]:

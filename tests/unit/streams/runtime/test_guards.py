@@ -7,9 +7,9 @@ from faust.types import TP
 
 from streams import errors
 from streams.errors import Exit
-from streams.state import ownership
-from streams.state.commits import clamp
-from streams.state.ownership import Ownership
+from streams.runtime import pulse as ownership
+from streams.runtime.consumer import clamp
+from streams.runtime.pulse import Ownership
 
 
 class DiedError(Exception):
