@@ -12,6 +12,7 @@ from ingest.errors import IngestError
 from ingest.settings import IngestSettings
 from streams.contract.logline import configure_logging
 from streams.contract.settings import SettingsError, load_settings
+from streams.program.version import add_version
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Takes Routee's callbacks over HTTP and answers 200 once Kafka has them.",
         epilog="Settings are environment variables: see ingest/README.md.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="run the HTTP server until SIGTERM")
     commands.add_parser("check", help="validate the settings, reach Kafka, name every problem")

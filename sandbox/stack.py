@@ -6,7 +6,7 @@ import fcntl
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Final, Self
@@ -14,6 +14,7 @@ from typing import IO, Final, Self
 from sandbox.addresses import addresses_of
 from sandbox.clickhouse.process import ClickHouseServer
 from sandbox.errors import FolderInUseError, StartError
+from sandbox.jars import JARS_MB, default_cache, jars_are_there
 from sandbox.kafka import KafkaCluster
 from sandbox.logs import keep_within
 from sandbox.ports import require_free
@@ -29,6 +30,14 @@ _INGEST_SECONDS: Final = 3.0
 _STREAMS_SECONDS: Final = 4.0
 _SINKS_SECONDS: Final = 3.0
 _STORES_SECONDS: Final = 4.0
+Tell = Callable[[str], None]
+"""Is told, in a few words, what is done next or has been done."""
+
+
+def _untold(_: str) -> None:
+    """Keep a start to itself."""
+
+
 # A log that is longer than this at a start is put aside.
 _LOG_BYTES: Final = 16 << 20
 
@@ -38,12 +47,14 @@ class Sandbox:
     Kafka, ClickHouse, ingest, streams and both sinks as child processes, under watch.
 
     Use it as a context manager: inside the block callbacks can be sent to `addresses.callback_url`; after it nothing
-    runs, and the state is in `SANDBOX_DIR` for the next time. A process that dies is back within 2 s.
+    runs, and the state is in `SANDBOX_DIR` for the next time. A process that dies is back within 2 s. `tell` is told each
+    step of the start, the first one when nothing stands in the way any more.
     Processes are named `kafka-1` …, `clickhouse`, `ingest`, `streams`, `sinks-clickhouse`, `sinks-files`.
     """
 
-    def __init__(self, settings: SandboxSettings) -> None:
+    def __init__(self, settings: SandboxSettings, tell: Tell = _untold) -> None:
         self.settings = settings
+        self._tell = tell
         self.addresses = addresses_of(settings)
         self._folder = settings.sandbox_dir.absolute()
         self.logs = self._folder / "logs"
@@ -111,6 +122,7 @@ class Sandbox:
             self._occupy_folder()
             self._require_ports()
             self._start_stores()
+            self._tell("making topics and tables, where they are missing")
             self._launcher.prepare()
             self._start_programs()
         except BaseException:  # an interrupt too leaves nothing running
@@ -166,13 +178,19 @@ class Sandbox:
     def _start_stores(self) -> None:
         for file in self.logs.glob("*.log"):
             keep_within(file, _LOG_BYTES)
+        if not jars_are_there():
+            self._tell(f"fetching Kafka's jars, {JARS_MB} MB, this once, into {default_cache()}")
+        self._tell(f"starting Kafka at {self.addresses.kafka}")
         self._kafka.launch()
+        self._tell(f"starting ClickHouse at {self.addresses.clickhouse}")
         self._clickhouse.launch()
         self._clickhouse.wait_ready()
         self._kafka.wait_ready()
 
     def _start_programs(self) -> None:
+        self._tell(f"starting {', '.join(self._programs)}")
         for process in self._programs.values():
             process.start()
         for program in programs(self.addresses):
             wait_ready(program, self._programs[program.name])
+            self._tell(f"{program.name} is ready")

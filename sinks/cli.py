@@ -26,6 +26,7 @@ from sinks.worker import Worker
 from sinks.writer import Writer
 from streams.contract.logline import configure_logging
 from streams.contract.settings import SettingsError, load_settings
+from streams.program.version import add_version
 
 _log = logging.getLogger(__name__)
 
@@ -138,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="routee-sinks",
         description="Routee's statuses from Kafka to ClickHouse or files. Settings are environment variables.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[SinksSettings], int], about: str) -> None:

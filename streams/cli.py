@@ -10,6 +10,7 @@ from streams.contract.logline import configure_logging
 from streams.contract.settings import SettingsError, load_settings
 from streams.contract.topics import ALL_TOPICS
 from streams.errors import StreamsError, TopicsDifferError
+from streams.program.version import add_version
 from streams.settings import StreamsSettings
 
 
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Turns Routee's callbacks in Kafka into the latest status of each SMS and the progress of each "
         "campaign. Settings are environment variables, or lines of .env.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, command, about in (
         ("worker", _worker, "work until SIGTERM"),

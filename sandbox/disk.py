@@ -1,0 +1,68 @@
+"""
+A full disk, told in one line: which folder lies on it, and which setting names another one.
+
+Programs that meet a full disk often cannot write why they end. So the disk itself is asked.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sandbox.errors import DiskFullError
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_MB: Final = 1_000_000
+# Kafka and ClickHouse write in pieces larger than this: with less, the next one fails.
+_LEAST_BYTES: Final = 2 * _MB
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder that is written to, in the words of people, and what to do to have it elsewhere."""
+
+    folder: Path
+    name: str
+    remedy: str
+
+    def require(self, least_bytes: int = _LEAST_BYTES) -> None:
+        """Raise DiskFullError when there is less room than this."""
+        if (free := _free_bytes(self.folder)) < least_bytes:
+            raise self._error(free, least_bytes)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Let DiskFullError stand for each error that comes with a full disk; other errors pass unchanged."""
+        try:
+            yield
+        except DiskFullError:
+            raise
+        except Exception as error:
+            free = _free_bytes(self.folder)
+            if free < _LEAST_BYTES or is_full(error):
+                raise self._error(free, _LEAST_BYTES) from error
+            raise
+
+    def _error(self, free: int, needed: int) -> DiskFullError:
+        enough = f", {needed / _MB:,.0f} MB are needed" if needed > _LEAST_BYTES else ""
+        return DiskFullError(
+            f"the disk that holds {self.name} is full ({free / _MB:,.0f} MB are free{enough}): "
+            f"free some space there, or {self.remedy}"
+        )
+
+
+def is_full(error: BaseException) -> bool:
+    """Return whether an error of the operating system says that a disk, or a user's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return how much can be written there; 0 where no further file can be made, all of it for a folder not there."""
+    there = next((one for one in (folder, *folder.parents) if one.exists()), Path("/"))
+    state = os.statvfs(there)
+    if state.f_files and not state.f_favail:
+        return 0
+    return state.f_bavail * state.f_frsize

@@ -1,0 +1,48 @@
+"""
+How every command begins and ends: what an interrupt does before and after the command's own code runs.
+
+This module imports as little as it can. A command imports for up to a second before it can handle an interrupt itself.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
+from types import FrameType
+from typing import Final
+
+INTERRUPTED: Final = 130
+"""The exit code of a command that was interrupted before it was done, as shells have it for SIGINT."""
+
+
+def run_command(module: str, arguments: Sequence[str] | None = None) -> int:
+    """
+    Import a module and return the exit code of its `main`; 130, without a word, when SIGINT interrupts that.
+
+    While the module is imported, and after `main` has returned, SIGINT ends the process at once: nothing is open then.
+    An exception would not do, because some imports turn it into another one. A SIGINT that is ignored stays ignored.
+    """
+    listens = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if listens:
+        signal.signal(signal.SIGINT, _end_with(INTERRUPTED))
+    main = import_module(module).main
+    try:
+        if listens:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = int(main(arguments))
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if listens:
+        with suppress(OSError):  # a reader of the output who is gone; Python says so itself at the end
+            sys.stdout.flush()
+        signal.signal(signal.SIGINT, _end_with(code))
+    return code
+
+
+def _end_with(code: int) -> Callable[[int, FrameType | None], None]:
+    def end(_number: int, _frame: FrameType | None) -> None:
+        os._exit(code)
+
+    return end
