@@ -18,11 +18,13 @@ import uvloop
 from ingest.commit_log import CommitLog
 from ingest.connection import Connection
 from ingest.errors import CannotListenError
+from ingest.files import tls_file_problems
 from ingest.kafka_log import KafkaCommitLog
 from ingest.metrics import Metrics
 from ingest.publisher import Publisher, Terms
 from ingest.service import Service
 from ingest.settings import IngestSettings
+from streams.program.certificates import NO_PASSWORD
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +56,10 @@ def tls_context(settings: IngestSettings) -> ssl.SSLContext | None:
     """Return the TLS context, None without INGEST_TLS_CERT; raises CannotListenError for unusable files."""
     if settings.ingest_tls_cert is None:
         return None
+    if problems := list(tls_file_problems(vars(settings))):
+        raise CannotListenError("\n".join(problems))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(settings.ingest_tls_cert, settings.ingest_tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise CannotListenError(f"INGEST_TLS_CERT and INGEST_TLS_KEY cannot be used: {error}") from error
+    context.load_cert_chain(settings.ingest_tls_cert, settings.ingest_tls_key, password=NO_PASSWORD)
     return context
 
 

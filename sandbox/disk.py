@@ -22,11 +22,11 @@ _LEAST_BYTES: Final = 2 * _MB
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder that is written to, in the words of people, and what to do to have it elsewhere."""
+    """A folder that is written to, its name in a message, and the variable that says where it is."""
 
     folder: Path
     name: str
-    remedy: str
+    variable: str
 
     def require(self, least_bytes: int = _LEAST_BYTES) -> None:
         """Raise DiskFullError when there is less room than this."""
@@ -42,21 +42,26 @@ class Place:
             raise
         except Exception as error:
             free = _free_bytes(self.folder)
-            if free < _LEAST_BYTES or is_full(error):
+            if free < _LEAST_BYTES or _comes_of_a_full_disk(error):
                 raise self._error(free, _LEAST_BYTES) from error
             raise
 
     def _error(self, free: int, needed: int) -> DiskFullError:
-        enough = f", {needed / _MB:,.0f} MB are needed" if needed > _LEAST_BYTES else ""
+        room = f"{free / _MB:,.0f} MB are free, {needed / _MB:,.0f} MB are needed"
+        state = f"too full ({room})" if needed > _LEAST_BYTES else "full"
         return DiskFullError(
-            f"the disk that holds {self.name} is full ({free / _MB:,.0f} MB are free{enough}): "
-            f"free some space there, or {self.remedy}"
+            f"the disk that holds {self.name} is {state}: "
+            f"free some space there, or set {self.variable} to a folder on another disk"
         )
 
 
 def is_full(error: BaseException) -> bool:
     """Return whether an error of the operating system says that a disk, or a user's share of it, is full."""
     return isinstance(error, OSError) and error.errno in _FULL
+
+
+def _comes_of_a_full_disk(error: BaseException | None) -> bool:
+    return error is not None and (is_full(error) or _comes_of_a_full_disk(error.__cause__ or error.__context__))
 
 
 def _free_bytes(folder: Path) -> int:

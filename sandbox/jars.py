@@ -72,7 +72,7 @@ def jars_folder(cache: Path | None = None, lock: Path = _LOCK) -> Path:
     jars = locked_jars(lock)
     folder = _folder(cache, lock)
     if not _whole(folder, jars):
-        with Place(folder, f"the cache {folder.parent}", "set XDG_CACHE_HOME to a folder on another disk").watched():
+        with Place(folder, f"the cache {folder.parent}", "XDG_CACHE_HOME").watched():
             _fill(folder, jars)
     return folder
 

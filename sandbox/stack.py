@@ -13,14 +13,14 @@ from typing import IO, Final, Self
 
 from sandbox.addresses import addresses_of
 from sandbox.clickhouse.process import ClickHouseServer
-from sandbox.errors import FolderInUseError, StartError
-from sandbox.jars import JARS_MB, default_cache, jars_are_there
+from sandbox.errors import FolderInUseError, PortTakenError, StartError
+from sandbox.jars import JARS_MB, default_cache, jars_are_there, jars_folder
 from sandbox.kafka import KafkaCluster
 from sandbox.logs import keep_within
 from sandbox.ports import require_free
 from sandbox.process import Process, stop_all
 from sandbox.programs import Launcher, programs, wait_ready
-from sandbox.settings import SandboxSettings
+from sandbox.settings import SandboxSettings, file_problems
 from sandbox.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ class Sandbox:
     Kafka, ClickHouse, ingest, streams and both sinks as child processes, under watch.
 
     Use it as a context manager: inside the block callbacks can be sent to `addresses.callback_url`; after it nothing
-    runs, and the state is in `SANDBOX_DIR` for the next time. A process that dies is back within 2 s. `tell` is told each
-    step of the start, the first one when nothing stands in the way any more.
+    runs, and the state is in `SANDBOX_DIR` for the next time. A process that dies is back within 2 s.
+    `tell` is told each step of the start, the first one when folder and ports are known to be free.
     Processes are named `kafka-1` …, `clickhouse`, `ingest`, `streams`, `sinks-clickhouse`, `sinks-files`.
     """
 
@@ -120,7 +120,7 @@ class Sandbox:
         """
         try:
             self._occupy_folder()
-            self._require_ports()
+            self._require_files_and_ports()
             self._start_stores()
             self._tell("making topics and tables, where they are missing")
             self._launcher.prepare()
@@ -163,7 +163,7 @@ class Sandbox:
             ) from error
         self._lock = lock
 
-    def _require_ports(self) -> None:
+    def _require_files_and_ports(self) -> None:
         settings = self.settings
         ports = {
             **self._kafka.ports,
@@ -173,13 +173,20 @@ class Sandbox:
             "SINKS_METRICS_PORT": settings.sinks_metrics_port,
             "SINKS_METRICS_PORT (+1)": settings.sinks_metrics_port + 1,
         }
-        require_free(ports, host="")
+        files = list(file_problems(vars(settings)))
+        try:
+            require_free(ports, host="")
+        except PortTakenError as error:
+            raise PortTakenError("\n".join([*files, str(error)])) from error
+        if files:
+            raise StartError("\n".join(files))
 
     def _start_stores(self) -> None:
         for file in self.logs.glob("*.log"):
             keep_within(file, _LOG_BYTES)
         if not jars_are_there():
             self._tell(f"fetching Kafka's jars, {JARS_MB} MB, this once, into {default_cache()}")
+            jars_folder()
         self._tell(f"starting Kafka at {self.addresses.kafka}")
         self._kafka.launch()
         self._tell(f"starting ClickHouse at {self.addresses.clickhouse}")

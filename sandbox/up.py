@@ -15,7 +15,7 @@ from sandbox.addresses import Addresses
 from sandbox.disk import Place
 from sandbox.errors import SandboxError
 from sandbox.logs import Follower
-from sandbox.settings import SandboxSettings
+from sandbox.settings import SandboxSettings, file_problems
 from sandbox.stack import Sandbox
 from streams.contract.logline import configure_logging
 from streams.contract.settings import SettingsError, load_settings
@@ -45,7 +45,7 @@ def run(_: argparse.Namespace) -> int:
     2 for wrong settings, 130 when Ctrl-C came before all was ready.
     """
     try:
-        settings = load_settings(SandboxSettings)
+        settings = load_settings(SandboxSettings, look=file_problems)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -70,7 +70,7 @@ def _interrupt(number: int, _: FrameType | None) -> NoReturn:
 
 def _run(settings: SandboxSettings) -> None:
     """Return when everything was ready and was stopped; an interrupt before that is raised."""
-    disk = Place(settings.sandbox_dir, f"SANDBOX_DIR={settings.sandbox_dir}", "set SANDBOX_DIR to a folder on another")
+    disk = Place(settings.sandbox_dir, f"SANDBOX_DIR={settings.sandbox_dir}", "SANDBOX_DIR")
     progress = _Progress(settings)
     with disk.watched():
         disk.require(_STARTS_WITH_BYTES)

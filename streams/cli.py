@@ -3,13 +3,17 @@
 """
 
 import argparse
+import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+from streams.contract.brokers import kafka_file_problems
 from streams.contract.logline import configure_logging
 from streams.contract.settings import SettingsError, load_settings
 from streams.contract.topics import ALL_TOPICS
-from streams.errors import StreamsError, TopicsDifferError
+from streams.errors import CertificatesError, StreamsError, TopicsDifferError
 from streams.program.version import add_version
 from streams.settings import StreamsSettings
 
@@ -19,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     command: Callable[[StreamsSettings, argparse.Namespace], None] = given.command
     try:
-        settings = load_settings(StreamsSettings)
+        settings = load_settings(StreamsSettings, look=given.look)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
@@ -42,20 +46,47 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for name, command, about in (
-        ("worker", _worker, "work until SIGTERM"),
-        ("topics", _topics, "create the topics that are missing; refuse those that differ"),
-        ("check", _check, "validate the settings, try the folder, reach Kafka, verify the topics; say every problem"),
+    for name, command, look, about in (
+        ("worker", _worker, _files_and_folder, "work until SIGTERM"),
+        ("topics", _topics, kafka_file_problems, "create the topics that are missing; refuse those that differ"),
+        (
+            "check",
+            _check,
+            _files_and_folder,
+            "validate the settings, try the folder, reach Kafka, verify the topics; say every problem",
+        ),
     ):
-        commands.add_parser(name, help=about, description=about).set_defaults(command=command)
+        commands.add_parser(name, help=about, description=about).set_defaults(command=command, look=look)
     about = "forget the state, which workers then make anew from the callbacks that are left in Kafka"
     rebuilding = commands.add_parser("rebuild", help=about, description=f"{about}; see streams/README.md first")
     rebuilding.add_argument("--campaigns", action="store_true", help="the state of the campaigns, too")
-    rebuilding.set_defaults(command=_rebuild)
+    rebuilding.set_defaults(command=_rebuild, look=kafka_file_problems)
     return parser
 
 
+def _files_and_folder(named: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the files and the folder that settings name; `named` has those that are valid."""
+    from streams.folder import require_usable  # noqa: PLC0415
+
+    yield from kafka_file_problems(named)
+    if "streams_data_dir" in named:
+        try:
+            require_usable(Path(named["streams_data_dir"]))
+        except StreamsError as error:
+            yield str(error)
+
+
+def _port(port: int) -> Iterator[str]:
+    """Yield a line when a worker could not listen."""
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        yield f"STREAMS_WEB_PORT={port}: {error.strerror}"
+
+
 def _worker(settings: StreamsSettings, _given: argparse.Namespace) -> None:
+    if problems := [*_files_and_folder(vars(settings)), *_port(settings.streams_web_port)]:
+        raise StreamsError("\n".join(problems))
     # Faust takes a while to import, which the other commands need not wait for.
     from streams.process import run_worker  # noqa: PLC0415
 
@@ -77,15 +108,15 @@ def _topics(settings: StreamsSettings, _given: argparse.Namespace) -> None:
 
 
 def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
-    from streams.folder import require_usable  # noqa: PLC0415
     from streams.provision import verify  # noqa: PLC0415
 
-    problems = []
-    for look in (lambda: require_usable(settings.streams_data_dir), lambda: verify(settings)):
-        try:
-            look()
-        except StreamsError as error:
-            problems.append(str(error))
+    problems = list(_files_and_folder(vars(settings)))
+    try:
+        verify(settings)
+    except CertificatesError:  # told with the other files
+        pass
+    except StreamsError as error:
+        problems.append(str(error))
     if problems:
         raise StreamsError("\n".join(problems))
     print(

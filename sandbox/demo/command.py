@@ -96,7 +96,7 @@ def _folder(*, keep: bool) -> Iterator[Path]:
 
 
 def _demo(screen: Screen, folder: Path, args: argparse.Namespace) -> int:
-    disk = Place(folder, f"the temporary folder {folder}", "set TMPDIR to a folder on another")
+    disk = Place(folder, f"the temporary folder {folder}", "TMPDIR")
     with disk.watched():
         disk.require(_NEEDED_BYTES)
         return _in_sandbox(screen, folder, disk, args)

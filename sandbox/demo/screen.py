@@ -63,7 +63,7 @@ class Screen:
 
     def failed(self, what: str) -> None:
         """Say that something is wrong."""
-        self._console.print(Text.assemble(("✘ ", "bold red"), (what, "red")))
+        self._console.print(Text.assemble(("✘ ", "bold red"), (what, "red")), soft_wrap=True)
 
     def heading(self, text: str, about: str = "") -> None:
         """Begin a new part."""

@@ -4,6 +4,7 @@
 
 import argparse
 import platform
+import sys
 from importlib import metadata
 from typing import Final
 
@@ -27,4 +28,5 @@ class _ShowVersion(argparse.Action):
     """Looks the version up when it is asked for: reading metadata takes longer than starting."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.exit(message=f"{parser.prog} {project_version()}, Python {platform.python_version()}\n")
+        sys.stdout.write(f"{parser.prog} {project_version()}, Python {platform.python_version()}\n")
+        parser.exit()
