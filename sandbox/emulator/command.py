@@ -25,13 +25,14 @@ from sandbox.emulator.traffic.schedule import schedule
 __all__ = ["add_arguments", "default_start", "run"]
 
 _PROGRESS_SECONDS: Final = 5.0
+_INTERRUPTED: Final = 130
 
 
 def run(args: Namespace) -> int:
     """
-    Run `emulate`; return 0 when every callback was accepted (or the user stopped it), 1 when not.
+    Run `emulate`; return 0 when every callback was accepted or SIGTERM stopped it, 1 when not, 130 after Ctrl-C.
 
-    Ctrl-C and SIGTERM stop cleanly: what is under way is waited for, and the ledger ends with `complete: false`.
+    Both stop cleanly: what is under way is waited for, and the ledger ends with `complete: false`.
     """
     start = args.start if args.start is not None else default_start(datetime.now(UTC))
     try:
@@ -58,21 +59,23 @@ async def _emulate(traffic: TrafficOptions, start: int, sending: SendOptions, fi
 
 
 async def _send(sender: Sender, ledger: Ledger, traffic: TrafficOptions, start: int) -> int:
-    stopped = asyncio.Event()
+    stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, _stop, sender, stopped)
+        asyncio.get_running_loop().add_signal_handler(number, _stop, sender, stopped, number)
     ledger.open(traffic, start)
     began = monotonic()
     progress = asyncio.create_task(_progress(sender.tally))
     await sender.send(schedule(traffic, start))
     progress.cancel()
-    ledger.close(complete=not stopped.is_set())
+    ledger.close(complete=not stopped)
     _say(_summary(sender.tally, monotonic() - began))
-    return 1 if sender.tally.unanswered and not stopped.is_set() else 0
+    if stopped:
+        return _INTERRUPTED if signal.SIGINT in stopped else 0
+    return 1 if sender.tally.unanswered else 0
 
 
-def _stop(sender: Sender, stopped: asyncio.Event) -> None:
-    stopped.set()
+def _stop(sender: Sender, stopped: list[int], number: int) -> None:
+    stopped.append(number)
     sender.stop()
 
 
