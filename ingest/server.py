@@ -41,12 +41,14 @@ def bind(settings: IngestSettings, *, shared: bool = False) -> socket.socket:
     host, port = settings.ingest_host, settings.ingest_port
     try:
         family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        bound = socket.socket(family, kind)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind(address)
-        bound.listen(_BACKLOG)
+        with contextlib.ExitStack() as unless_bound:
+            bound = unless_bound.enter_context(socket.socket(family, kind))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind(address)
+            bound.listen(_BACKLOG)
+            unless_bound.pop_all()
     except OSError as error:
         raise CannotListenError(f"cannot listen on INGEST_HOST={host} INGEST_PORT={port}: {error.strerror}") from error
     return bound

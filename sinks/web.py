@@ -2,6 +2,7 @@
 `/livez`, `/readyz` and `/metrics` over HTTP, on a thread of their own.
 """
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ def port_problems(port: int) -> Iterator[str]:
     try:
         socket.create_server(("", port)).close()
     except OSError as error:
-        yield f"SINKS_METRICS_PORT={port}: {error.strerror}"
+        yield f"SINKS_METRICS_PORT={port}: {os.strerror(error.errno or 0)}"
 
 
 def answer(path: str, registry: CollectorRegistry, readiness: Readiness) -> tuple[int, str, bytes]:

@@ -3,6 +3,7 @@
 """
 
 import argparse
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,7 +82,7 @@ def _port(port: int) -> Iterator[str]:
     try:
         socket.create_server(("", port)).close()
     except OSError as error:
-        yield f"STREAMS_WEB_PORT={port}: {error.strerror}"
+        yield f"STREAMS_WEB_PORT={port}: {os.strerror(error.errno or 0)}"
 
 
 def _worker(settings: StreamsSettings, _given: argparse.Namespace) -> None:
