@@ -46,7 +46,7 @@ OF_KAFKA = [
 TLS = {"INGEST_TLS_CERT": "gone.pem", "INGEST_TLS_KEY": "file"}
 OF_TLS = ["INGEST_TLS_CERT=gone.pem: No such file or directory", "INGEST_TLS_KEY=file: no private key is in it"]
 STATE = {"STREAMS_DATA_DIR": "file"}
-OF_STATE = ["STREAMS_DATA_DIR=file: File exists"]
+OF_STATE = ["STREAMS_DATA_DIR=file: Not a directory"]
 FILES = {"SINKS_FILES_ROOT": "file"}
 
 
@@ -55,22 +55,21 @@ def of_files(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("main", "command", "settings", "files"),
+    ("program", "settings", "files"),
     [
-        (ingest, "check", KAFKA | TLS, [*OF_TLS, *OF_KAFKA]),
-        (ingest, "serve", KAFKA | TLS, [*OF_TLS, *OF_KAFKA]),
-        (streams, "check", KAFKA | STATE, [*OF_KAFKA, *OF_STATE]),
-        (streams, "worker", KAFKA | STATE, [*OF_KAFKA, *OF_STATE]),
-        (streams, "topics", KAFKA | STATE, OF_KAFKA),
-        (sinks, "check", KAFKA, OF_KAFKA),
-        (sinks, "files", KAFKA, OF_KAFKA),
-        (sinks, "clickhouse", KAFKA | FILES, OF_KAFKA),
-        (sandbox, "up", TLS, OF_TLS),
+        ((ingest, "check"), KAFKA | TLS, [*OF_TLS, *OF_KAFKA]),
+        ((ingest, "serve"), KAFKA | TLS, [*OF_TLS, *OF_KAFKA]),
+        ((streams, "check"), KAFKA | STATE, [*OF_KAFKA, *OF_STATE]),
+        ((streams, "worker"), KAFKA | STATE, [*OF_KAFKA, *OF_STATE]),
+        ((streams, "topics"), KAFKA | STATE, OF_KAFKA),
+        ((sinks, "check"), KAFKA, OF_KAFKA),
+        ((sinks, "files"), KAFKA, OF_KAFKA),
+        ((sinks, "clickhouse"), KAFKA | FILES, OF_KAFKA),
+        ((sandbox, "up"), TLS, OF_TLS),
     ],
 )
 def test_files_are_looked_at_although_a_value_is_wrong(
-    main: Main,
-    command: str,
+    program: tuple[Main, str],
     settings: dict[str, str],
     files: list[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -78,6 +77,7 @@ def test_files_are_looked_at_although_a_value_is_wrong(
 ) -> None:
     for name, value in (settings | {"KAFKA_PARTITIONS": "many", "STREAM_FLUSH_MS": "5"}).items():
         monkeypatch.setenv(name, value)
+    main, command = program
     assert main([command]) == 2
     assert told(capsys) == [
         "KAFKA_PARTITIONS=many: a whole number is needed",
