@@ -55,6 +55,11 @@ class Place:
         )
 
 
+def has_room(folder: Path) -> bool:
+    """Return whether the next write there is likely to succeed."""
+    return _free_bytes(folder) >= _LEAST_BYTES
+
+
 def is_full(error: BaseException) -> bool:
     """Return whether an error of the operating system says that a disk, or a user's share of it, is full."""
     return isinstance(error, OSError) and error.errno in _FULL
