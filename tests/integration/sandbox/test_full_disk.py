@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -55,15 +56,14 @@ class OnSmallDisk:
         assert self._process is not None
         # We see the disk through the process alone.
         with Path(f"/proc/{self._process.pid}/root{self.disk}/filler").open("wb", buffering=0) as filler:
-            eventually(lambda: self._fill(filler) or self.has_ended(), 120)
+            eventually(lambda: self._has_ended_when_filled(filler), 120)
         return self.code()
 
-    def _fill(self, filler: BinaryIO) -> None:
-        try:
+    def _has_ended_when_filled(self, filler: BinaryIO) -> bool:
+        with suppress(OSError):  # that no space is left is what is wanted
             while True:
                 filler.write(bytes(1 << 16))
-        except OSError:
-            return
+        return self.has_ended()
 
     def code(self) -> int:
         assert self._process is not None
