@@ -16,11 +16,11 @@ import pytest
 from sandbox.ports import free_port
 from tests.support.wait import eventually
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 _COMMAND = str(Path(sys.executable).with_name("routee-sandbox"))
 _MOUNTED = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift 2 && exec "$@"'
-_READY_SECONDS = 120.0
+_READY_SECONDS = 200.0
 
 
 class OnSmallDisk:
