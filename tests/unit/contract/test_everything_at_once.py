@@ -2,6 +2,7 @@
 What is wrong with settings, with the files and folders that they name, and with ports is said in one round.
 """
 
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,17 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     monkeypatch.setenv("LOG_FORMAT", "text")
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays() -> Iterator[None]:
+    """Commands tell Kafka's clients to be silent, and take the root logger's handlers."""
+    names = (None, "aiokafka", "kafka", "ingest", "streams", "sinks", "sandbox")
+    before = [(logger, logger.level, logger.handlers[:]) for logger in map(logging.getLogger, names)]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
 
 
 @pytest.fixture
