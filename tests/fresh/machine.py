@@ -70,7 +70,7 @@ def require(*, install: bool) -> str:
         raise CannotRunError(f"it needs {', '.join(missing)}")
     if shutil.which("apt-get") is None:
         raise CannotRunError("it takes the address of Debian's packages from apt, which this system does not have")
-    _require_namespaces()
+    require_namespaces()
     address = _mirror()
     _require_debootstrap(install=install)
     return address
@@ -96,7 +96,8 @@ def _mirror() -> str:
     return address
 
 
-def _require_namespaces() -> None:
+def require_namespaces() -> None:
+    """Raise CannotRunError when processes may not have mounts and numbers of their own."""
     tried = subprocess.run(
         ["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True, text=True, check=False
     )

@@ -48,7 +48,7 @@ class System:
     def make(self, address: str, taken: Sequence[tuple[Path, Path]]) -> None:
         """Install the packages, and lay down what is taken from this machine."""
         packages = f"--include={','.join(PACKAGES)}"
-        self._step("system", ["debootstrap", "--variant=minbase", packages, self.suite, str(self._root), address])
+        self.step("system", ["debootstrap", "--variant=minbase", packages, self.suite, str(self._root), address])
         (self._root / HOME.relative_to("/")).mkdir(parents=True)
         for file, place in taken:
             copy = self._root / (place if place.is_absolute() else HOME / place).relative_to("/")
@@ -68,7 +68,25 @@ class System:
         """Run a command there, not as root, with these variables and no others; return the seconds it took."""
         variables = {"HOME": str(HOME), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **environment}
         words = [f"--chdir={folder}", *(f"{name}={value}" for name, value in variables.items()), *command]
-        return self._step(step, ["bash", "-c", _MOUNT, str(self._root), str(_USER), *words])
+        return self.step(step, ["bash", "-c", _MOUNT, str(self._root), str(_USER), *words])
+
+    def step(self, step: str, command: Sequence[str]) -> float:
+        """Run a command on this machine, apart from it; return the seconds it took. Raises StepError when it fails."""
+        begun = time.monotonic()
+        with self.log(step).open("wb") as log:
+            running = subprocess.Popen(
+                [*_APART, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+            try:
+                ended = running.wait(max(0, self._deadline - begun))
+            except subprocess.TimeoutExpired:
+                raise StepError(f"{step} was stopped: the time is up; see {self.log(step)}") from None
+            finally:
+                running.kill()
+                running.wait()
+        if ended:
+            raise StepError(f"{step} ended with {ended}; see {self.log(step)}\n{self._end_of(step)}")
+        return time.monotonic() - begun
 
     def log(self, step: str) -> Path:
         """Return the file with what a step said."""
@@ -95,23 +113,6 @@ class System:
         for parent, folders, names in os.walk(self._root / folder.relative_to("/")):
             for name in (".", *folders, *names):
                 os.chown(Path(parent, name), _USER, _USER, follow_symlinks=False)
-
-    def _step(self, step: str, command: Sequence[str]) -> float:
-        begun = time.monotonic()
-        with self.log(step).open("wb") as log:
-            running = subprocess.Popen(
-                [*_APART, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-            try:
-                ended = running.wait(max(0, self._deadline - begun))
-            except subprocess.TimeoutExpired:
-                raise StepError(f"{step} was stopped: the time is up; see {self.log(step)}") from None
-            finally:
-                running.kill()
-                running.wait()
-        if ended:
-            raise StepError(f"{step} ended with {ended}; see {self.log(step)}\n{self._end_of(step)}")
-        return time.monotonic() - begun
 
     def _end_of(self, step: str) -> str:
         lines = self.log(step).read_text(errors="replace").splitlines()
