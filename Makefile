@@ -76,12 +76,12 @@ $(PROGRAMS): requirements.lock pyproject.toml
 	@if command -v $(PYTHON) > /dev/null; then why=$$($(PYTHON) -c "$$PYTHON_CHECK" 2>&1); else why='is not there'; fi; \
 	    [ -z "$$why" ] || { printf '%s\n' "$(PYTHON) $$why." "$$PYTHON_WANTED" >&2; exit 1; }
 	@rm -rf .venv
-	@echo 'Installing 1.1 GB into .venv, of which 300 MB are fetched when they are not in the cache of uv'
+	@echo 'Installing into .venv: 1.2 GB on disk, 360 MB to fetch unless the cache of uv has them'
 	@echo '  1/3 an empty environment'
 	@$(PYTHON) -m venv .venv
 	@echo '  2/3 uv, which installs the rest'
 	@sed -n $(BUILD_TOOLS:%=-e '/^%==/,/[^\\]$$/p') requirements.lock > .venv/tools.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/tools.lock
+	@$(BIN)/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r .venv/tools.lock
 	@echo '  3/3 the programs, with Kafka'"'"'s Java and the ClickHouse engine'
 	@$(UV_INSTALL) --require-hashes --constraint requirements.lock --requirement pyproject.toml --extra sandbox
 	@$(UV_INSTALL) --no-deps --no-build-isolation --editable .
@@ -89,7 +89,7 @@ $(PROGRAMS): requirements.lock pyproject.toml
 
 # What the tests need besides.
 $(INSTALLED): $(PROGRAMS)
-	@echo 'Installing the tools of the tests: 250 MB more'
+	@echo 'Installing what the tests need besides: 300 MB on disk, 100 MB to fetch unless the cache of uv has them'
 	@$(UV_INSTALL) --require-hashes --requirement requirements.lock
 	@# Where Python may not write what it compiles, each of the hundreds of processes of the tests would compile these anew.
 	@$(BIN)/python -m compileall -q -j 0 $(STARTED_OFTEN:%=.venv/lib/python3.*/site-packages/%)

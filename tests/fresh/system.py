@@ -62,7 +62,12 @@ class System:
         bundle = self._root / HOME.relative_to("/") / "bundle"
         subprocess.run(["git", "-C", repository, "bundle", "create", "--quiet", bundle, "HEAD"], check=True)
         self._own(HOME)
-        self.run("clone", ["git", "clone", "--quiet", str(HOME / "bundle"), str(PROJECT)], {}, HOME)
+        self.run(
+            "clone",
+            ["git", "-c", "advice.detachedHead=false", "clone", "--quiet", str(HOME / "bundle"), str(PROJECT)],
+            {},
+            HOME,
+        )
 
     def run(self, step: str, command: Sequence[str], environment: Mapping[str, str], folder: Path = PROJECT) -> float:
         """Run a command there, not as root, with these variables and no others; return the seconds it took."""
