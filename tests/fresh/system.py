@@ -27,8 +27,9 @@ set -e
 mount -t proc proc "$0/proc"
 mount --rbind /sys "$0/sys"
 mount --rbind /dev "$0/dev"
-exec chroot --userspec="$1:$1" --groups= "$0" /usr/bin/env -i "${@:2}"
+chroot --userspec="$1:$1" --groups= "$0" /usr/bin/env -i "${@:2}" || exit
 """
+# This shell stays, as root and as the first process: one that changes its user would outlive the end of its parent.
 _REMOVAL_SECONDS: Final = 20
 
 

@@ -2,6 +2,7 @@
 A bare system leaves nothing behind: no mount, no process, no file, also when it is broken off.
 """
 
+import os
 import time
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 from tests.fresh.machine import CannotRunError, require_namespaces
 from tests.fresh.system import StepError, System
 from tests.support.wait import eventually
+
+# Seconds by which the processes of this run are known.
+LONG = f"7654{os.getpid()}"
 
 
 @pytest.fixture
@@ -34,15 +38,24 @@ def processes_with(words: str) -> list[str]:
 
 def test_a_step_that_takes_too_long_leaves_no_mount_and_no_process(system: System, tmp_path: Path) -> None:
     root = tmp_path / "bare"
-    script = 'mount -t tmpfs tmpfs "$0"; touch "$0/file"; echo mounted; sleep 7654 & exec sleep 7654'
+    script = 'mount -t tmpfs tmpfs "$0"; touch "$0/file"; echo mounted; sleep "$1" & exec sleep "$1"'
     with pytest.raises(StepError, match="step was stopped"):
-        system.step("step", ["sh", "-c", script, str(root)])
+        system.step("step", ["sh", "-c", script, str(root), LONG])
     assert system.log("step").read_text() == "mounted\n"
     assert str(root) not in Path("/proc/self/mountinfo").read_text()
     assert list(root.iterdir()) == []
-    eventually(lambda: not processes_with("sleep\x007654"))
+    eventually(lambda: not processes_with(f"sleep\x00{LONG}"))
     system.remove()
     assert not root.exists()
+
+
+@pytest.mark.usefixtures("system")
+def test_what_runs_there_as_another_user_ends_with_its_step(tmp_path: Path) -> None:
+    everything = System("", Path("/"), tmp_path, time.monotonic() + 1)
+    with pytest.raises(StepError, match="step was stopped"):
+        everything.run("step", ["sh", "-c", 'id -u; sleep "$0" & exec sleep "$0"', LONG], {}, Path("/"))
+    assert everything.log("step").read_text() == "1000\n"
+    eventually(lambda: not processes_with(f"sleep\x00{LONG}"))
 
 
 def test_a_step_that_fails_shows_the_end_of_its_log(system: System) -> None:
