@@ -23,7 +23,7 @@ def system(tmp_path: Path) -> System:
     except CannotRunError as error:
         pytest.skip(f"needs root and mounts of its own: {error}")
     (tmp_path / "bare").mkdir()
-    return System("bare", tmp_path, tmp_path, time.monotonic() + 1)
+    return System("bare", tmp_path, tmp_path, time.monotonic() + 3)
 
 
 def processes_with(words: str) -> list[str]:
@@ -51,7 +51,7 @@ def test_a_step_that_takes_too_long_leaves_no_mount_and_no_process(system: Syste
 
 @pytest.mark.usefixtures("system")
 def test_what_runs_there_as_another_user_ends_with_its_step(tmp_path: Path) -> None:
-    everything = System("", Path("/"), tmp_path, time.monotonic() + 1)
+    everything = System("", Path("/"), tmp_path, time.monotonic() + 3)
     with pytest.raises(StepError, match="step was stopped"):
         everything.run("step", ["sh", "-c", 'id -u; sleep "$0" & exec sleep "$0"', LONG], {}, Path("/"))
     assert everything.log("step").read_text() == "1000\n"
