@@ -9,7 +9,7 @@ import socket
 from aiokafka.errors import KafkaError
 
 from ingest.errors import CannotListenError, KafkaFilesError
-from ingest.kafka_log import cluster_of, no_answer, topic_problems
+from ingest.kafka.log import cluster_of, no_answer, topic_problems
 from ingest.server import tls_context
 from ingest.settings import IngestSettings, is_network
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from ingest.errors import IngestError
 from ingest.settings import IngestSettings
-from streams.contract.logline import configure_logging
-from streams.contract.settings import SettingsError, load_settings
+from streams.program.logline import configure_logging
+from streams.program.settings import SettingsError, load_settings
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
-from ingest.admission import Cause
+from ingest.causes import Cause
 from streams.contract.records import Reason
 
 _PREFIX: Final = "routee_ingest_"

@@ -15,13 +15,13 @@ from typing import Any, Final
 
 import uvloop
 
-from ingest.commit_log import CommitLog
-from ingest.connection import Connection
+from ingest.commit.log import CommitLog
+from ingest.commit.publisher import Publisher, Terms
 from ingest.errors import CannotListenError
-from ingest.kafka_log import KafkaCommitLog
+from ingest.http.connection import Connection
+from ingest.http.service import Service
+from ingest.kafka.log import KafkaCommitLog
 from ingest.metrics import Metrics
-from ingest.publisher import Publisher, Terms
-from ingest.service import Service
 from ingest.settings import IngestSettings
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from streams.contract.settings import CommonSettings
+from streams.program.settings import CommonSettings
 
 # Unreserved in RFC 3986: such a secret has one spelling in a URL, so nothing has to be decoded to compare it.
 _SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")

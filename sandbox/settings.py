@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 
-from streams.contract.settings import CommonSettings
+from streams.program.settings import CommonSettings
 
 
 class SandboxSettings(CommonSettings):

@@ -10,7 +10,7 @@ from typing import Final
 from sandbox.errors import PortTakenError
 from sandbox.ports import free_port, require_free
 from sandbox.settings import SandboxSettings
-from streams.contract.settings import load_settings
+from streams.program.settings import load_settings
 
 RULES: Final = {
     "STREAMS_CONFLICTING_FINALS": "latest",

@@ -13,8 +13,8 @@ from sandbox.errors import SandboxError
 from sandbox.logs import Follower
 from sandbox.settings import SandboxSettings
 from sandbox.stack import Sandbox
-from streams.contract.logline import configure_logging
-from streams.contract.settings import SettingsError, load_settings
+from streams.program.logline import configure_logging
+from streams.program.settings import SettingsError, load_settings
 
 log = logging.getLogger(__name__)
 

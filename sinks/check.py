@@ -9,7 +9,7 @@ from pathlib import Path
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import verify
 from sinks.errors import SinksError
-from sinks.kafka_source import check_topics
+from sinks.kafka.source import check_topics
 from sinks.settings import SinksSettings
 from sinks.tables import tables_by_topic
 from streams.contract.topics import SINKS_REJECTED

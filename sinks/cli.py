@@ -15,17 +15,18 @@ from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import create_database, migrate, verify
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.errors import FatalError, SinksError
-from sinks.kafka_source import KafkaSource
+from sinks.kafka.rejections import KafkaRejections
+from sinks.kafka.source import KafkaSource
 from sinks.metrics import Metrics, Readiness
-from sinks.rejections import Flood, KafkaRejections
+from sinks.rejections import Flood
 from sinks.settings import SinksSettings
 from sinks.sink import Sink
 from sinks.tables import tables_by_topic
 from sinks.web import StatusServer
 from sinks.worker import Worker
 from sinks.writer import Writer
-from streams.contract.logline import configure_logging
-from streams.contract.settings import SettingsError, load_settings
+from streams.program.logline import configure_logging
+from streams.program.settings import SettingsError, load_settings
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from pydantic import Field, SecretStr
 
 from sinks.batch import Limits
-from streams.contract.settings import CommonSettings
+from streams.program.settings import CommonSettings
 
 # Fewer, larger inserts spare ClickHouse merges. A batch that becomes Parquet is in memory once more, in columns.
 _BATCH_BYTES: Final = {"clickhouse": 64 << 20, "files": 32 << 20}

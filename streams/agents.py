@@ -4,7 +4,7 @@ The two agents: thin loops that hand records to their tables. All rules are in t
 
 from faust.types import AppT, StreamT, TopicT
 
-from streams.state.table import CheckpointedTable
+from streams.runtime.table import CheckpointedTable
 
 
 def add_agents(app: AppT, sms: CheckpointedTable, campaigns: CheckpointedTable) -> None:

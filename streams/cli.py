@@ -6,10 +6,11 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from streams.contract.logline import configure_logging
-from streams.contract.settings import SettingsError, load_settings
 from streams.contract.topics import ALL_TOPICS
 from streams.errors import StreamsError, TopicsDifferError
+from streams.program import exit_codes
+from streams.program.logline import configure_logging
+from streams.program.settings import SettingsError, load_settings
 from streams.settings import StreamsSettings
 
 
@@ -21,16 +22,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings(StreamsSettings)
     except SettingsError as error:
         print(error, file=sys.stderr)
-        return 2
+        return exit_codes.USAGE
     configure_logging("streams", settings)
     try:
         command(settings, given)
     except StreamsError as error:
         print(error, file=sys.stderr)
-        return 1
+        return exit_codes.FAILED
     except KeyboardInterrupt:  # a worker that has begun to work takes it as SIGTERM
-        return 130
-    return 0
+        return exit_codes.INTERRUPTED
+    return exit_codes.DONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,7 +62,7 @@ def _worker(settings: StreamsSettings, _given: argparse.Namespace) -> None:
 
 
 def _topics(settings: StreamsSettings, _given: argparse.Namespace) -> None:
-    from streams.provision import connect  # noqa: PLC0415
+    from streams.admin.topics import connect  # noqa: PLC0415
 
     with connect(settings) as topics:
         missing = topics.missing()
@@ -75,8 +76,8 @@ def _topics(settings: StreamsSettings, _given: argparse.Namespace) -> None:
 
 
 def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
+    from streams.admin.topics import verify  # noqa: PLC0415
     from streams.folder import require_usable  # noqa: PLC0415
-    from streams.provision import verify  # noqa: PLC0415
 
     problems = []
     for look in (lambda: require_usable(settings.streams_data_dir), lambda: verify(settings)):
@@ -93,7 +94,7 @@ def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
 
 
 def _rebuild(settings: StreamsSettings, given: argparse.Namespace) -> None:
-    from streams.rebuild import rebuild  # noqa: PLC0415
+    from streams.admin.rebuild import rebuild  # noqa: PLC0415
 
     for topic in rebuild(settings, campaigns=given.campaigns):
         print(f"{topic.name(settings.kafka_topic_prefix)}: made anew")

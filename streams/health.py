@@ -9,8 +9,8 @@ from typing import Final
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.state import internals
-from streams.state.commits import CheckpointedApp
+from streams.runtime import private_names
+from streams.runtime.app import CheckpointedApp
 
 STUCK_SECONDS: Final = 60.0
 
@@ -23,7 +23,7 @@ def lags(app: CheckpointedApp) -> dict[Place, int]:
     found: dict[Place, int] = {}
     for table in app.checkpointed:
         for number, owned in table.checkpointer.owned.items():
-            end = internals.highwater(app, TP(table.source, number))
+            end = private_names.highwater(app, TP(table.source, number))
             if end is not None:
                 found[table.name, number] = max(0, end - max(owned.durable or 0, owned.begin))
     return found
@@ -73,7 +73,7 @@ async def stuck_partitions(app: CheckpointedApp, watch: StuckWatch) -> list[str]
             continue
         # Offsets need not be records: what is left may be the marks of transactions.
         with suppress(KafkaError):
-            if await app.bulk_recovery.first_record(TP(tables[name].source, number), owned.partition.next) is None:
+            if await app.holdings.reader.first_record(TP(tables[name].source, number), owned.partition.next) is None:
                 watch.excuse((name, number))
                 continue
         stuck.append(f"{name}[{number}]")

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from streams.contract.settings import CommonSettings
+from streams.program.settings import CommonSettings
 
 # A phone number has few digits: with a key that can be guessed, so can they all.
 _KEY_CHARACTERS: Final = 16

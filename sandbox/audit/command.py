@@ -15,7 +15,7 @@ from sandbox.audit.errors import AuditError
 from sandbox.emulator.errors import EmulatorError
 from sandbox.emulator.ledger import read_ledger
 from sandbox.settings import SandboxSettings
-from streams.contract.settings import SettingsError, load_settings
+from streams.program.settings import SettingsError, load_settings
 
 _SHOWN: Final = 50
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.clickhouse.engine import Engine
 from sandbox.clickhouse.server import serve
 from sandbox.settings import SandboxSettings
-from streams.contract.settings import SettingsError, load_settings
+from streams.program.settings import SettingsError, load_settings
 
 
 def main() -> int:

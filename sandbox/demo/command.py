@@ -31,8 +31,8 @@ from sandbox.emulator.traffic.options import TrafficOptions
 from sandbox.errors import SandboxError
 from sandbox.stack import Sandbox
 from sandbox.temporary import RULES, temporary_settings
-from streams.contract.logline import configure_logging
-from streams.contract.settings import SettingsError
+from streams.program.logline import configure_logging
+from streams.program.settings import SettingsError
 
 _RATE: Final = 1500.0
 _ITS_URL: Final = "http://127.0.0.1:8080/callbacks"

@@ -11,7 +11,7 @@ _DELETE_AFTER_30_DAYS = {"cleanup.policy": "delete", "retention.ms": str(30 * _D
 # A reader less than a day behind sees every change; later readers see the latest of each key.
 _COMPACT_AFTER_A_DAY = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(_DAY_MS)}
 # A checkpoint of one partition is one record batch: with one envelope in it, it may be larger than any other record.
-# Deletions stay for a day at least: a worker trusts its local rows only for half of that (streams/state/rocks.py).
+# Deletions stay for a day at least: a worker trusts its local rows only for half of that (streams/state/store).
 _COMPACT = {"cleanup.policy": "compact", "max.message.bytes": str(16 << 20), "delete.retention.ms": str(_DAY_MS)}
 
 

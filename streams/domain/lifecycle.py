@@ -15,10 +15,11 @@ What depends on arrival is told apart as provenance: key, previous status, revis
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
-from streams.domain.callback import MESSAGE, SERVICE, Callback, Details
-from streams.domain.dates import NO_DATE, date_text
-from streams.domain.money import money_text
+from streams.domain.callback import Callback
+from streams.domain.dates import NO_DATE
+from streams.domain.details import Details
 from streams.domain.privacy import holds_one_time_code
 from streams.domain.statuses import (
     QUEUED,
@@ -39,8 +40,8 @@ CONFLICT: Final = "conflict"
 _FINALS_KEPT: Final = 32  # more different finals of one SMS are noise, and a row must not grow without end
 
 
-class Sms(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The state of one SMS; in a row it is a list of these values."""
+class Sms(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
+    """The state of one SMS; in a row it is a list of these values (`row_forms`)."""
 
     key: str
     status: str
@@ -160,134 +161,36 @@ def _join_details(
     sms: Sms, callback: Callback, mine: Standing, theirs: Standing, rule: FinalsRule
 ) -> tuple[Details, list[list[Any]]]:
     """Return each detail from the greatest callback that has it, and the stamps of those that are not the status'."""
-    if theirs > mine:
-        if None not in callback.details:
-            return callback.details, []
-        details = [old if new is None else new for old, new in zip(sms.details, callback.details, strict=True)]
-        if not sms.stamps and details == callback.details:
-            return _without_codes(details), []
+    news = astuple(callback.details)
+    if theirs > mine and not sms.stamps and (None not in news or _has_all_of(news, astuple(sms.details))):
+        return callback.details, []
+    olds = astuple(sms.details)
     top, own, given = max(mine, theirs), (mine, sms.status, sms.date), (theirs, callback.status, callback.date)
     kept = {index: (standing(word, date, rule), word, date) for index, word, date in sms.stamps}
-    details, stamps = [], []
-    for index, (old, new) in enumerate(zip(sms.details, callback.details, strict=True)):
-        source, value = kept.get(index, own), old
+    values, stamps = [], []
+    for index, (old, new) in enumerate(zip(olds, news, strict=True)):
+        source, value = kept.pop(index, own), old
         # Two callbacks of one standing may differ in what they describe: then the greater value stands.
         if new is not None and (old is None or theirs > source[0] or (theirs == source[0] and new > old)):
             source, value = given, new
-        details.append(value)
+        values.append(value)
         if value is not None and source[0] != top:
             stamps.append([index, source[1], source[2]])
-    return _without_codes(details), stamps
+    # What is left are the stamps of details that only a later version knows.
+    stamps += ([index, word, date] for index, (_, word, date) in kept.items())
+    return _without_codes(Details(*values)), stamps
+
+
+def _has_all_of(news: tuple[Any, ...], olds: tuple[Any, ...]) -> bool:
+    """Tell whether details leave out none that other ones have."""
+    for new, old in zip(news, olds, strict=True):  # noqa: SIM110 - `all` of a generator takes twice as long
+        if new is None and old is not None:
+            return False
+    return True
 
 
 def _without_codes(details: Details) -> Details:
     """One callback may have the text and only another the word that it is a one-time code."""
-    if details[MESSAGE] is not None and holds_one_time_code(details[SERVICE]):
-        details[MESSAGE] = None
+    if details.message is not None and holds_one_time_code(details.originating_service):
+        details.message = None
     return details
-
-
-class SmsRecord(msgspec.Struct, gc=False):
-    """The public record of an SMS: the fields of SmsStatus, ready for JSON, in their order."""
-
-    sms_key: str
-    message_id: str
-    sms_id: str | None
-    campaign_tracking_id: str | None
-    campaign_name: str | None
-    part: int | None
-    parts: int | None
-    label: str | None
-    recipient: str | None
-    sender: str | None
-    country: str | None
-    operator: str | None
-    groups: list[str]
-    status: str
-    previous_status: str | None
-    is_final: bool
-    detailed_status: str | None
-    status_description: str | None
-    status_updated_at: str
-    queued_at: str | None
-    sent_at: str | None
-    final_at: str | None
-    latency_seconds: float | None
-    price: str | None
-    application_name: str | None
-    direction: str | None
-    originating_service: str | None
-    message: str | None
-    revision: int
-    conflicts: int
-    first_received_at: str
-    received_at: str
-    partition: int
-    offset: int
-    index: int
-
-
-def sms_record(message_id: str, sms: Sms) -> SmsRecord:
-    """Return the public record of an SMS."""
-    (
-        sms_id,
-        campaign_tracking_id,
-        campaign_name,
-        label,
-        recipient,
-        sender,
-        country,
-        operator,
-        application_name,
-        direction,
-        originating_service,
-        message,
-        detailed_status,
-        status_description,
-        part,
-        parts,
-        groups,
-        latency_seconds,
-        price,
-    ) = sms.details
-    status, date, queued, sent = sms.status, sms.date, sms.queued, sms.sent
-    final = is_final(status)
-    partition, offset, index = sms.place
-    # By position: this is made for every status of every SMS, and keywords have a price.
-    return SmsRecord(
-        sms.key,
-        message_id,
-        sms_id,
-        campaign_tracking_id,
-        campaign_name,
-        part,
-        parts,
-        label,
-        recipient,
-        sender,
-        country,
-        operator,
-        groups or [],
-        status,
-        sms.previous,
-        final,
-        detailed_status,
-        status_description,
-        date_text(date or sms.since),
-        date_text(queued) if queued else None,
-        date_text(sent) if sent else None,
-        date_text(date) if final and date else None,
-        latency_seconds,
-        None if price is None else money_text(price),
-        application_name,
-        direction,
-        originating_service,
-        message,
-        sms.revision,
-        changes_of_mind(sms.finals),
-        date_text(sms.first_received),
-        date_text(sms.received),
-        partition,
-        offset,
-        index,
-    )

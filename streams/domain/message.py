@@ -7,22 +7,13 @@ from typing import Final
 import msgspec
 
 from streams.contract.records import Reason
-from streams.domain.callback import (
-    CAMPAIGN,
-    CAMPAIGN_NAME,
-    MESSAGE,
-    PART,
-    PARTS,
-    PRICE,
-    RECIPIENT,
-    SMS_ID,
-    Callback,
-    Details,
-)
+from streams.domain.callback import Callback
+from streams.domain.details import Details
 from streams.domain.lifecycle import APPLIED, Joined, Sms, begin, join
 from streams.domain.policy import Policy
 from streams.domain.privacy import kept_recipient
 from streams.domain.refusal import Refusal
+from streams.domain.row_forms import ListRow
 from streams.domain.stage import Rows
 from streams.domain.statuses import SENT, FinalsRule, changes_of_mind, rolled_up
 
@@ -37,8 +28,8 @@ SMS_PREFIX: Final = b"s:"
 _WHOLE: Final = (None, 1)  # parts of a message that is one SMS
 
 
-class Message(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The row of a message, in which it is a list of these values."""
+class Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
+    """The row of a message, in which it is a list of these values (`row_forms`)."""
 
     message_id: str
     touched: int
@@ -49,7 +40,7 @@ class Message(msgspec.Struct, array_like=True, frozen=True, gc=False):
     def status(self) -> str:
         """Return the status of the whole message; a part that is not seen yet counts as `Sent`."""
         words = [sms.status for sms in self.parts]
-        if len(words) == 1 and self.parts[0].details[PARTS] in _WHOLE:
+        if len(words) == 1 and self.parts[0].details.parts in _WHOLE:
             return words[0]
         if expected_parts(self.parts) > len(words):
             words.append(SENT)
@@ -85,12 +76,12 @@ def sms_lookup_keys(sms_key: str) -> tuple[bytes, list[bytes]]:
 
 def find_message(rows: Rows, key: bytes) -> Message | None:
     """Return the message of a row, None when there is no such row."""
-    raw = rows.raw(key)
-    return None if raw is None else read_message(raw)
+    written = rows.raw(key)
+    return None if written is None else read_message(written)[0]
 
 
-read_message: Final = msgspec.json.Decoder(Message).decode
-"""Return the message of a row as it is written."""
+read_message: Final = ListRow(Message).read
+"""Return the message of a row as it is written, and what a later version added to it."""
 
 
 def expected_parts(parts: list[Sms]) -> int:
@@ -99,7 +90,7 @@ def expected_parts(parts: list[Sms]) -> int:
 
     Callbacks that name neither `smsId` nor `part` cannot be told apart, so they speak for the whole message.
     """
-    said = [sms.details[PARTS] or 1 for sms in parts if sms.details[SMS_ID] or sms.details[PART]]
+    said = [sms.details.parts or 1 for sms in parts if sms.details.sms_id or sms.details.part]
     return max(len(parts), *said) if said else len(parts)
 
 
@@ -110,19 +101,16 @@ def withheld(message: Message, policy: Policy) -> Message:
 
 
 def _withheld(details: Details, policy: Policy) -> Details:
-    details = [*details]
-    if details[RECIPIENT] is not None:
-        details[RECIPIENT] = kept_recipient(details[RECIPIENT], policy)
-    if policy.message_text == "drop":
-        details[MESSAGE] = None
-    return details
+    recipient = None if details.recipient is None else kept_recipient(details.recipient, policy)
+    message = None if policy.message_text == "drop" else details.message
+    return msgspec.structs.replace(details, recipient=recipient, message=message)
 
 
-def take(
+def join_message(
     message: Message, callback: Callback, received: int, place: list[int], rule: FinalsRule
 ) -> tuple[Message, Joined] | Refusal:
-    """Return the message after one callback, and what that did to the SMS concerned."""
-    at = _find(message.parts, callback.details[SMS_ID], callback.details[PART])
+    """Return the message after one callback, and what that did to its SMS; a refusal when there is no room for it."""
+    at = _find(message.parts, callback.details.sms_id, callback.details.part)
     if at is None:
         if len(message.parts) >= MAX_PARTS:
             return Refusal(Reason.INVALID_FIELD, f"smsId: expected at most {MAX_PARTS} SMS of one message")
@@ -145,7 +133,7 @@ def _fitting(message: Message, joined: Joined) -> tuple[Message, Joined] | Refus
 
 
 def _new_key(message_id: str, callback: Callback) -> str:
-    return callback.details[SMS_ID] or f"{message_id}#{callback.details[PART] or 1}"
+    return callback.details.sms_id or f"{message_id}#{callback.details.part or 1}"
 
 
 def _find(parts: list[Sms], sms_id: str | None, part: int | None) -> int | None:
@@ -155,7 +143,7 @@ def _find(parts: list[Sms], sms_id: str | None, part: int | None) -> int | None:
     wanted = sms_id.lower()
     nameless = None
     for at, sms in enumerate(parts):
-        known = sms.details[SMS_ID]
+        known = sms.details.sms_id
         if known is None:
             nameless = at if nameless is None and _same_part(sms, part) else nameless
         elif known == sms_id or known.lower() == wanted:
@@ -164,7 +152,7 @@ def _find(parts: list[Sms], sms_id: str | None, part: int | None) -> int | None:
 
 
 def _same_part(sms: Sms, part: int | None) -> bool:
-    return (sms.details[PART] or 1) == (part or 1)
+    return (sms.details.part or 1) == (part or 1)
 
 
 def contribution(message: Message) -> Contribution | None:
@@ -178,14 +166,16 @@ def contribution(message: Message) -> Contribution | None:
     if len(parts) == 1:  # nearly all messages: the same as below, at a third of its cost
         sms = parts[0]
         details = sms.details
-        if details[CAMPAIGN] is None:
+        if details.campaign_tracking_id is None:
             return None
-        status = sms.status if details[PARTS] in _WHOLE else message.status
-        price = details[PRICE] or 0
+        status = sms.status if details.parts in _WHOLE else message.status
+        price = details.price or 0
         conflicts = changes_of_mind(sms.finals)
-        return details[CAMPAIGN], details[CAMPAIGN_NAME], status, [sms.status], price, conflicts
-    campaign = max((sms.details[CAMPAIGN] for sms in parts if sms.details[CAMPAIGN]), default=None)
-    name = max((sms.details[CAMPAIGN_NAME] for sms in parts if sms.details[CAMPAIGN_NAME]), default=None)
+        return details.campaign_tracking_id, details.campaign_name, status, [sms.status], price, conflicts
+    campaign = max(
+        (sms.details.campaign_tracking_id for sms in parts if sms.details.campaign_tracking_id), default=None
+    )
+    name = max((sms.details.campaign_name for sms in parts if sms.details.campaign_name), default=None)
     if campaign is None:
         return None
     return (
@@ -193,6 +183,6 @@ def contribution(message: Message) -> Contribution | None:
         name,
         message.status,
         [sms.status for sms in parts],
-        sum(sms.details[PRICE] or 0 for sms in parts),
+        sum(sms.details.price or 0 for sms in parts),
         sum(changes_of_mind(sms.finals) for sms in parts),
     )

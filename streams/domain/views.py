@@ -2,16 +2,16 @@
 Rows as answers: what the read-only HTTP pages say of one SMS, one message and one campaign.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import to_builtins
 
-from streams.domain.callback import LATENCY, PRICE
 from streams.domain.campaign_stage import campaign_key
-from streams.domain.lifecycle import Sms, sms_record
 from streams.domain.message import contribution, expected_parts, find_message, message_key, sms_lookup_keys
 from streams.domain.money import money_text_or_none
 from streams.domain.progress import progress_record
+from streams.domain.sms_record import sms_record
 from streams.domain.stage import Rows
 from streams.domain.statuses import is_final
 
@@ -37,8 +37,10 @@ def message_view(rows: Rows, key: bytes) -> dict[str, Any] | None:
         "is_final": is_final(status),
         "parts": expected_parts(message.parts),
         "parts_seen": len(message.parts),
-        "latency_seconds": max(_known(message.parts, LATENCY), default=None),
-        "price": money_text_or_none(sum(prices) if (prices := _known(message.parts, PRICE)) else None),
+        "latency_seconds": max(_known(sms.details.latency_seconds for sms in message.parts), default=None),
+        "price": money_text_or_none(
+            sum(prices) if (prices := _known(sms.details.price for sms in message.parts)) else None
+        ),
         "sms": [to_builtins(sms_record(message.message_id, sms)) for sms in message.parts],
     }
 
@@ -58,8 +60,8 @@ def find_sms(rows: Rows, sms_key: str) -> dict[str, Any] | None:
     return None
 
 
-def _known(parts: list[Sms], index: int) -> list[Any]:
-    return [sms.details[index] for sms in parts if sms.details[index] is not None]
+def _known(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if value is not None]
 
 
 def campaign_view(rows: Rows, key: bytes) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.kafka import KafkaCluster
-from streams.state.recovery import NEAR_RECORDS
+from streams.runtime.recovery import NEAR_RECORDS
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import endless_traffic, traffic
 from tests.support.pipeline.worker import CRASHED

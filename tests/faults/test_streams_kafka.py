@@ -11,7 +11,7 @@ import pytest
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
 from streams.errors import Exit
-from streams.state.control import CLAIM
+from streams.state.rows.reserved_keys import CLAIM
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import endless_traffic, latest, traffic
 from tests.support.wait import eventually

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from streams.errors import Exit
-from streams.state.rocks import RocksMemory, RocksStore
+from streams.state.store.rocks import RocksMemory, RocksStore
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import traffic
 

@@ -60,7 +60,7 @@ def test_wrong_usage_is_2(program: str, arguments: list[str], capsys: pytest.Cap
     ("program", "command", "begins"),
     [
         ("routee-ingest", "check", "ingest.check.problems"),
-        ("routee-streams", "check", "streams.provision.verify"),
+        ("routee-streams", "check", "streams.admin.topics.verify"),
         ("routee-sinks", "check", "sinks.cli.problems"),
         ("routee-sandbox", "up", "sandbox.cli.import_module"),
     ],

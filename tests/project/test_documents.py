@@ -13,11 +13,11 @@ from pydantic.fields import FieldInfo
 from ingest.settings import IngestSettings
 from sandbox.settings import SandboxSettings
 from sinks.settings import SinksSettings
-from streams.contract.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS
 from streams.contract.records import PUBLIC_RECORDS, Record
 from streams.contract.schemas import FOLDER, schema_json
-from streams.contract.settings import CommonSettings
 from streams.contract.topics import PUBLIC_TOPICS, Topic
+from streams.program.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS
+from streams.program.settings import CommonSettings
 from streams.settings import StreamsSettings
 from tests.support.markdown import ROOT, Table, code, tables
 

@@ -18,8 +18,6 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 VARIABLES = ("INGEST_", "STREAMS_", "SINKS_", "SANDBOX_", "KAFKA_", "CLICKHOUSE_", "LOG_")
 DEEDS = {"socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.fork"}
-# Faust's own command imports it to find the app.
-ACTS_ON_IMPORT = "streams.worker"
 
 
 class Watch:
@@ -76,7 +74,7 @@ def main(packages: list[str]) -> None:
     for name in packages:
         package = importlib.import_module(name)
         for module in pkgutil.walk_packages(package.__path__, f"{name}."):
-            if module.name != ACTS_ON_IMPORT and not module.name.endswith(".__main__"):
+            if not module.name.endswith(".__main__"):
                 importlib.import_module(module.name)
     sys.stdout.write("".join(f"{line}\n" for line in watch.seen))
 

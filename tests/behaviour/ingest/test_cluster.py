@@ -11,8 +11,8 @@ from aiokafka import conn
 from aiokafka.errors import KafkaConnectionError, KafkaError, LeaderNotAvailableError, RequestTimedOutError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from ingest import cluster as under_test
-from ingest.cluster import Cluster
+from ingest.kafka import cluster as under_test
+from ingest.kafka.cluster import Cluster
 from sandbox.ports import free_port
 from tests.behaviour.ingest.fake_broker import TOPIC, fake_broker
 from tests.support.wait import eventually_async

@@ -13,9 +13,9 @@ import uvloop
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError
 
-from ingest.cluster import Cluster
-from ingest.envelope import Record
-from ingest.producer import PATIENCE_S, Producer
+from ingest.callback.envelope import Record
+from ingest.kafka.cluster import Cluster
+from ingest.kafka.producer import PATIENCE_S, Producer
 from tests.behaviour.ingest.fake_broker import TOPIC, FakeBroker, fake_broker
 from tests.support.wait import eventually_async
 

@@ -10,13 +10,13 @@ from time import monotonic
 import orjson
 import pytest
 
-from ingest.admission import Cause
-from ingest.commit_log import CommitLog, MemoryCommitLog
-from ingest.envelope import RECORD_BYTES, Record
-from ingest.kafka_log import KafkaCommitLog
-from ingest.lane import Lane, Outcome
+from ingest.callback.envelope import RECORD_BYTES, Record
+from ingest.causes import Cause
+from ingest.commit.lane import Lane, Outcome
+from ingest.commit.log import CommitLog, MemoryCommitLog
+from ingest.commit.publisher import Publisher, Terms
+from ingest.kafka.log import KafkaCommitLog
 from ingest.metrics import Metrics
-from ingest.publisher import Publisher, Terms
 from ingest.settings import IngestSettings
 from streams.contract.keys import partition_of
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Topic

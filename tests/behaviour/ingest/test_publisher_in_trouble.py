@@ -7,12 +7,12 @@ from time import monotonic
 
 import pytest
 
-from ingest.admission import Cause
-from ingest.commit_log import MemoryCommitLog
-from ingest.envelope import RECORD_BYTES, Record
-from ingest.lane import Lane, Outcome, room_at
+from ingest.callback.envelope import RECORD_BYTES, Record
+from ingest.causes import Cause
+from ingest.commit.lane import Lane, Outcome, room_at
+from ingest.commit.log import MemoryCommitLog
+from ingest.commit.publisher import Publisher, Terms
 from ingest.metrics import Metrics
-from ingest.publisher import Publisher, Terms
 from streams.contract.keys import partition_of
 from streams.contract.topics import CALLBACKS_RAW, Topic
 from tests.support.wait import eventually_async

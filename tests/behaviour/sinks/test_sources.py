@@ -10,9 +10,9 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from sinks.errors import PositionError
-from sinks.kafka_source import KafkaSource
+from sinks.kafka.source import KafkaSource
 from sinks.source import MemorySource, MemoryTopics, Source, TopicPartition
-from streams.contract.settings import CommonSettings
+from streams.program.settings import CommonSettings
 from tests.behaviour.sinks.kafka_topics import Topics, create_topics
 
 PARTITIONS = 3

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.state.rocks import RocksMemory, RocksStore
-from streams.state.stores import MAX_AGE_SECONDS, MemoryStore, Store, StoreError
-from streams.state.write_behind import WriteBehind
+from streams.state.store.rocks import RocksMemory, RocksStore
+from streams.state.store.stores import MAX_AGE_SECONDS, MemoryStore, Store, StoreError
+from streams.state.store.write_behind import WriteBehind
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: MemoryStore(),
@@ -357,8 +357,8 @@ class TestWriteBehind:
 _WRITE_AND_DIE = """
 import os, sys
 from pathlib import Path
-from streams.state.rocks import RocksMemory, RocksStore
-from streams.state.write_behind import WriteBehind
+from streams.state.store.rocks import RocksMemory, RocksStore
+from streams.state.store.write_behind import WriteBehind
 
 store = WriteBehind(RocksStore(Path(sys.argv[1]), RocksMemory(write_buffer_bytes=1 << 20)), 200_000)
 for partition in (0, 1):

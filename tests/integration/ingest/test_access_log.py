@@ -9,7 +9,7 @@ from tests.support.wait import eventually_async
 
 
 async def test_every_request_has_its_line_when_all_are_wanted(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="ingest.access_log")
+    caplog.set_level(logging.INFO, logger="ingest.http.access_log")
     async with serving(ingest_access_log=1.0) as server:
         wire = await server.talk(post(b'{"messageId":"a"}') + post(b"hello") + post(path="/callbacks/wrong"))
         assert await wire.statuses(3) == [200, 200, 404]
@@ -22,12 +22,12 @@ async def test_every_request_has_its_line_when_all_are_wanted(caplog: pytest.Log
 
 
 async def test_a_failed_callback_is_a_503_in_its_line(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="ingest.access_log")
+    caplog.set_level(logging.INFO, logger="ingest.http.access_log")
     async with serving(ingest_access_log=1.0) as server:
         server.log.failing = True
         wire = await server.talk(post())
         assert (await wire.reply()).status == 503
-    (line,) = [vars(record) for record in caplog.records if record.name == "ingest.access_log"]
+    (line,) = [vars(record) for record in caplog.records if record.name == "ingest.http.access_log"]
     assert line["status"] == 503
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ingest.envelope import Record
+from ingest.callback.envelope import Record
 from ingest.errors import NotStoredError
 from streams.contract.topics import Topic
 from tests.integration.ingest.wire import LIVEZ, MAX_BODY, PATH, Server, Wire, callback, chunked, post

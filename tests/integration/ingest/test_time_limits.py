@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingest.limits import Limits
-from ingest.reader import RequestReader
+from ingest.http.limits import Limits
+from ingest.http.reader import RequestReader
 from tests.integration.ingest.wire import LIVEZ, Server, Wire, post, serving
 from tests.support.wait import eventually_async
 

@@ -10,8 +10,8 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from ingest.envelope import Record
-from ingest.kafka_log import TOPICS
+from ingest.callback.envelope import Record
+from ingest.kafka.log import TOPICS
 
 PARTITIONS = 4
 

@@ -13,12 +13,12 @@ from uuid import uuid4
 
 import orjson
 
-from ingest.commit_log import MemoryCommitLog
-from ingest.connection import Connection
-from ingest.limits import Limits
+from ingest.commit.log import MemoryCommitLog
+from ingest.http.connection import Connection
+from ingest.http.limits import Limits
+from ingest.http.service import Service
 from ingest.metrics import Metrics
 from ingest.server import publisher_to
-from ingest.service import Service
 from ingest.settings import IngestSettings
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ingest.body import Rejected, examine
-from ingest.envelope import reject, seal
-from ingest.redaction import Redactor
+from ingest.callback.body import Rejected, examine
+from ingest.callback.envelope import reject, seal
+from ingest.callback.redaction import Redactor
 from sandbox.demo.run import traffic_options
 from sandbox.emulator.traffic.schedule import schedule
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, CAMPAIGN_PARTIALS, Topic

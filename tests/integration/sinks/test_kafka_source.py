@@ -20,9 +20,9 @@ from kafka.structs import TopicPartition as KafkaPartition
 
 from sandbox.kafka import KafkaCluster
 from sinks.errors import ConnectError, RetryableError
-from sinks.kafka_source import KafkaSource
+from sinks.kafka.source import KafkaSource
 from sinks.source import TopicPartition
-from streams.contract.settings import CommonSettings
+from streams.program.settings import CommonSettings
 from tests.behaviour.sinks.kafka_topics import create_topics
 from tests.support.wait import eventually
 

@@ -10,10 +10,10 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
 from streams import cli
-from streams.contract.settings import CommonSettings, load_settings
+from streams.admin.topics import connect, verify
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS
 from streams.errors import KafkaUnreachableError, TopicsDifferError
-from streams.provision import connect, verify
+from streams.program.settings import CommonSettings, load_settings
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.kafka

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from ingest.admission import Cause, Refused, RequestHead, Route, Rules, admit, path_of
+from ingest.causes import Cause
+from ingest.http.admission import Refused, RequestHead, Route, Rules, admit, path_of
 
 OPEN = Rules([], max_body_bytes=100)
 GUARDED = Rules(["new-secret", "old-secret"], max_body_bytes=100)

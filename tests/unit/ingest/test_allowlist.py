@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ingest.allowlist import AllowList
-from ingest.networks import parse_address
+from ingest.http.allowlist import AllowList
+from ingest.http.networks import parse_address
 
 NAME = "callbacksallow.example"
 ROUTEE, OTHER = parse_address("192.0.2.1"), parse_address("192.0.2.2")

@@ -8,8 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from ingest.body import MAX_DEPTH, Rejected, examine, inflate
-from ingest.redaction import Redactor
+from ingest.callback.body import MAX_DEPTH, Rejected, examine, inflate
+from ingest.callback.redaction import Redactor
 from streams.contract.records import Reason
 
 OPEN = Redactor([])

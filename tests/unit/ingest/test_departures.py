@@ -5,7 +5,8 @@ from time import monotonic
 
 import pytest
 
-from ingest.departures import Departures, Pending
+from ingest.commit.departures import Departures
+from ingest.commit.pending import Pending
 
 
 @pytest.fixture

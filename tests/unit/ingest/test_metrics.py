@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ingest.admission import Cause
+from ingest.causes import Cause
 from ingest.metrics import Metrics, Pages
 from streams.contract.records import Reason
 

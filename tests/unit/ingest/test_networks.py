@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from ingest.networks import Networks, client_address, parse_address
+from ingest.http.networks import Networks, client_address, parse_address
 
 PROXIES = Networks(["10.0.0.0/8", "fd00::/8"])
 

@@ -7,7 +7,7 @@ from aiokafka.protocol import produce
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.produce_request import ProduceRequest, ProduceResponse
+from ingest.kafka.produce_request import ProduceRequest, ProduceResponse
 
 topics = st.dictionaries(
     st.text(min_size=1, max_size=8), st.lists(st.tuples(st.integers(0, 2**31 - 1), st.binary(max_size=20)), max_size=4)

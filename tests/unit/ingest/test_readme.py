@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import ingest
-from ingest.body import MAX_DEPTH
-from ingest.limits import Limits
+from ingest.callback.body import MAX_DEPTH
+from ingest.http.limits import Limits
 from ingest.metrics import Metrics
 from ingest.settings import IngestSettings
 

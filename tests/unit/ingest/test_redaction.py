@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.redaction import Redactor
+from ingest.callback.redaction import Redactor
 
 LONG = "0123456789abcdef0123"
 SHORT = "s3cret"

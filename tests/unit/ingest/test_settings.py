@@ -3,7 +3,7 @@
 import pytest
 
 from ingest.settings import IngestSettings
-from streams.contract.settings import SettingsError, load_settings
+from streams.program.settings import SettingsError, load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ Settings of the sandbox that are refused.
 import pytest
 
 from sandbox.settings import SandboxSettings
-from streams.contract.settings import SettingsError, load_settings
+from streams.program.settings import SettingsError, load_settings
 
 
 @pytest.mark.parametrize("brokers", [0, 2, 4])

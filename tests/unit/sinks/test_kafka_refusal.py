@@ -18,8 +18,8 @@ from kafka.errors import (
 )
 from pydantic import SecretStr
 
-from sinks.kafka_refusal import refusal
-from streams.contract.settings import CommonSettings
+from sinks.kafka.refusal import refusal
+from streams.program.settings import CommonSettings
 
 SETTINGS = CommonSettings(
     kafka_bootstrap_servers="kafka:9092",

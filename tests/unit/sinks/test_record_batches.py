@@ -15,7 +15,7 @@ from kafka.record import MemoryRecords
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.record.util import calc_crc32c
 
-from sinks.record_batches import QuickRecords
+from sinks.kafka.record_batches import QuickRecords
 from sinks.source import TopicPartition
 
 PARTITION = TopicPartition("routee.sms.status", 3)

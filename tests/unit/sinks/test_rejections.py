@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from sinks.errors import RetryableError
-from sinks.rejections import KafkaRejections, rejection_of
-from streams.contract.settings import CommonSettings
+from sinks.kafka.rejections import KafkaRejections
+from sinks.rejections import rejection_of
+from streams.program.settings import CommonSettings
 from tests.unit.sinks.records import record
 
 

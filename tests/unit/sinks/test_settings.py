@@ -6,7 +6,7 @@ import pytest
 
 from sinks.batch import Limits
 from sinks.settings import SinksSettings
-from streams.contract.settings import SettingsError, load_settings
+from streams.program.settings import SettingsError, load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,12 @@ from typing import Any
 import pytest
 
 from streams.contract.records import Reason
-from streams.domain import callback as fields
-from streams.domain.callback import Callback, read_callback
+from streams.domain.callback import Callback
 from streams.domain.dates import NO_DATE, read_date
+from streams.domain.details import Details
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
+from streams.domain.routee.sms import read_callback
 from tests.builders import ABSENT, NOW, sms_callback
 
 _RECEIVED = read_date(NOW) or 0
@@ -28,7 +29,7 @@ def refused(body: dict[str, Any]) -> Refusal:
 
 def test_only_message_and_status_word_are_needed() -> None:
     callback = read({"messageId": "m-1", "status": {"name": "Sent"}})
-    assert callback == ("m-1", "Sent", NO_DATE, [None] * 19, [])
+    assert callback == ("m-1", "Sent", NO_DATE, Details(), [])
 
 
 @pytest.mark.parametrize("word", ["delivered", "DELIVERED", " Delivered "])
@@ -73,26 +74,26 @@ def test_a_date_beyond_minutes_in_the_future_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "index", "read_as"),
+    ("field", "value", "detail", "read_as"),
     [
-        ("part", "2", fields.PART, 2),
-        ("part", 2.0, fields.PART, 2),
-        ("parts", "3", fields.PARTS, 3),
-        ("latency", "3", fields.LATENCY, 3.0),
-        ("latency", 2.5, fields.LATENCY, 2.5),
-        ("latency", 0, fields.LATENCY, 0),
-        ("price", "0.00600000", fields.PRICE, 600_000),
-        ("price", 0, fields.PRICE, 0),
-        ("label", 12, 3, "12"),
-        ("groups", "vip", 16, ["vip"]),
-        ("groups", ["a", 1, None, ""], 16, ["a", "1"]),
-        ("groups", [], 16, None),
-        ("message", "x" * 4096, fields.MESSAGE, "x" * 4096),
+        ("part", "2", "part", 2),
+        ("part", 2.0, "part", 2),
+        ("parts", "3", "parts", 3),
+        ("latency", "3", "latency_seconds", 3.0),
+        ("latency", 2.5, "latency_seconds", 2.5),
+        ("latency", 0, "latency_seconds", 0),
+        ("price", "0.00600000", "price", 600_000),
+        ("price", 0, "price", 0),
+        ("label", 12, "label", "12"),
+        ("groups", "vip", "groups", ["vip"]),
+        ("groups", ["a", 1, None, ""], "groups", ["a", "1"]),
+        ("groups", [], "groups", None),
+        ("message", "x" * 4096, "message", "x" * 4096),
     ],
 )
-def test_fields_are_read_leniently(field: str, value: object, index: int, read_as: object) -> None:
+def test_fields_are_read_leniently(field: str, value: object, detail: str, read_as: object) -> None:
     callback = read(sms_callback() | {field: value})
-    assert callback.details[index] == read_as
+    assert getattr(callback.details, detail) == read_as
     assert callback.notes == []
 
 
@@ -121,11 +122,12 @@ def test_what_is_not_understood_is_left_out_and_noted_but_the_status_is_taken(fi
 
 def test_the_reason_is_read() -> None:
     reason = {"detailedStatus": "Expired", "description": "TTL validity period expired."}
-    assert read(sms_callback("Undelivered", reason=reason)).details[12:14] == list(reason.values())
+    details = read(sms_callback("Undelivered", reason=reason)).details
+    assert (details.detailed_status, details.status_description) == ("Expired", "TTL validity period expired.")
 
 
 @pytest.mark.parametrize("reason", ["Expired", ["Expired"], 5])
 def test_a_reason_of_another_form_is_left_out_and_noted(reason: object) -> None:
     callback = read(sms_callback("Undelivered", reason=reason))
-    assert callback.details[12:14] == [None, None]
+    assert (callback.details.detailed_status, callback.details.status_description) == (None, None)
     assert callback.notes == ["status.reason"]

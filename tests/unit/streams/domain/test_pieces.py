@@ -18,9 +18,9 @@ from streams.domain.policy import Policy
 from streams.domain.sms_stage import PIECE_CALLBACKS, SmsStage
 from streams.domain.stage import PIECE_BYTES, Output, Stage
 from streams.domain.tally import read_tally
-from streams.state.batches import MAX_BATCH_BYTES
-from streams.state.overlay import Overlay
-from streams.state.table import HARD_LIMIT_BYTES
+from streams.runtime.table import HARD_LIMIT_BYTES
+from streams.state.changelog.batches import MAX_BATCH_BYTES
+from streams.state.rows.overlay import Overlay
 from tests.builders import NOW, envelope, sms_callback
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.test_properties import MIXED, QUICK

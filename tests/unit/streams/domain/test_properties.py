@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,7 +72,7 @@ def state_of(rows: MemoryRows) -> list[Any]:
     parts = (msgspec.structs.asdict(sms) for sms in message.parts)
     provenance = {"key", "revision", "previous", "first_received", "received", "place"}
     states = [{name: value for name, value in part.items() if name not in provenance} for part in parts]
-    return sorted(states, key=lambda state: orjson.dumps(state["details"]))
+    return sorted(states, key=lambda state: msgspec.json.encode(state["details"]))
 
 
 def rows_of(counted: dict[str, Tallying]) -> dict[str, dict[str, Any]]:
@@ -216,7 +215,7 @@ def test_partials_of_several_partitions_in_any_interleaving_give_the_same_campai
     for n, message in enumerate(messages):
         straight.send(*(callback | {"messageId": f"m{n}"} for callback in message), partition=n % 3)
         rows = straight.sms_rows[n % 3]
-        straight._collected(straight.sms_stage.summarize(rows, n % 3, rows.changed))
+        straight.collected(straight.sms_stage.summarize(rows, n % 3, rows.changed))
         rows.changed.clear()
     mixed.partials = [*straight.partials, *straight.partials]
     chance.shuffle(mixed.partials)

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from streams.domain.shapes import REPORT, SMS, UNKNOWN, shape_of
+from streams.domain.routee.shapes import REPORT, SMS, UNKNOWN, shape_of
 from tests.builders import campaign_report, sms_callback
 
 _OTHERS: list[tuple[str, dict[str, Any]]] = [

@@ -8,7 +8,7 @@ from typing import Any
 import faust
 import pytest
 
-from streams.state.group_reader import GroupReader
+from streams.runtime.group_reader import GroupReader
 
 
 class Unreachable(GroupReader):

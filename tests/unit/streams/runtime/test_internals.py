@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 
-from streams.state.internals import PRIVATE_NAMES
+from streams.runtime.private_names import PRIVATE_NAMES
 
 
 @pytest.mark.parametrize(

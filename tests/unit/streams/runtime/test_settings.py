@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.contract.settings import SettingsError, load_settings
+from streams.program.settings import SettingsError, load_settings
 from streams.settings import StreamsSettings
 
 

@@ -1,0 +1,3 @@
+"""
+What is stored of a body: checked, without the secret, in an envelope. Pure.
+"""

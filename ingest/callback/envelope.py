@@ -1,0 +1,71 @@
+"""
+What is written to Kafka: envelopes of callbacks and rejections, as bytes. Pure.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from streams.contract.codec import encode, format_time_ms
+from streams.contract.records import Reason, RefusedBy
+
+RECORD_BYTES: Final = 900_000
+"""Longest record: with what Kafka's batch adds, it stays under the broker's default limit of 1,048,588."""
+
+
+class Record(NamedTuple):
+    """One Kafka record to be."""
+
+    key: bytes | None
+    value: bytes
+
+
+def seal(callbacks: Sequence[bytes], keys: Sequence[str], received_at_ms: int) -> Record:
+    """
+    Return callbacks of one partition as one envelope, each byte for byte, in the order given.
+
+    Each must be one whole JSON object (`body.examine`). The key is the callback's own when it is alone.
+    """
+    time = format_time_ms(received_at_ms).encode()
+    value = b'{"received_at":"%s","callbacks":[%s]}' % (time, b",".join(callbacks))
+    return Record(keys[0].encode() if len(keys) == 1 else None, value)
+
+
+def fitting(callbacks: Sequence[bytes], limit: int = RECORD_BYTES) -> int:
+    """Return how many of the callbacks, taken from the front, fit into one record; at least one."""
+    size = 0
+    for count, callback in enumerate(callbacks):
+        size += len(callback) + 1
+        if size > limit and count:
+            return count
+    return len(callbacks)
+
+
+def reject(body: bytes, reason: Reason, detail: str, received_at_ms: int) -> bytes:
+    """
+    Return the value of a rejection.
+
+    The body is kept as text when it is UTF-8, else as base64; also as base64 when JSON's escapes would make the
+    text outgrow a record (a NUL takes six bytes).
+    """
+    rejection = {
+        "received_at": format_time_ms(received_at_ms),
+        "stage": RefusedBy.INGEST,
+        "reason": reason,
+        "detail": detail,
+        "body": None,
+        "body_base64": None,
+        "partition": None,
+        "offset": None,
+        "index": None,
+    }
+    try:
+        rejection["body"] = body.decode()
+        value = encode(rejection)
+    except UnicodeDecodeError:
+        value = b""
+    if value and len(value) <= RECORD_BYTES:
+        return value
+    rejection["body"] = None
+    rejection["body_base64"] = b64encode(body).decode()
+    return encode(rejection)

@@ -1,0 +1,22 @@
+"""
+Why a request is refused; both the connections and the commit refuse some.
+"""
+
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why a request was refused: the label of the metric, one word per cause."""
+
+    NOT_FOUND = "not-found"
+    ADDRESS = "address"
+    METHOD = "method"
+    TOO_LARGE = "too-large"
+    HEAD_TOO_LARGE = "head-too-large"
+    ENCODING = "encoding"
+    EXPECTATION = "expectation"
+    MALFORMED = "malformed"
+    SLOW = "slow"
+    CONNECTIONS = "connections"
+    OVERLOAD = "overload"
+    KAFKA = "kafka"

@@ -1,0 +1,3 @@
+"""
+The connections: requests read, judged and answered.
+"""

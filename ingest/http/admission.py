@@ -1,0 +1,171 @@
+"""
+Which requests are let in: facts of a request's head and the rules → a route, or a refusal. Pure.
+
+Nothing here decodes a path: a secret is compared in the one spelling that it has in a URL, so an encoded
+path is simply another path.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from hmac import compare_digest
+from typing import Final
+
+from ingest.causes import Cause
+
+_CALLBACKS: Final = b"/callbacks"
+_PAGE_METHODS: Final = (b"GET", b"HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that is answered with `status` and then cut off; `fields` are header lines of that answer."""
+
+    status: int
+    cause: Cause
+    fields: bytes = b""
+
+
+NOT_FOUND: Final = Refused(404, Cause.NOT_FOUND)
+ADDRESS_NOT_ALLOWED: Final = Refused(403, Cause.ADDRESS)
+ONLY_POST: Final = Refused(405, Cause.METHOD, b"allow: POST\r\n")
+ONLY_GET: Final = Refused(405, Cause.METHOD, b"allow: GET, HEAD\r\n")
+BODY_TOO_LARGE: Final = Refused(413, Cause.TOO_LARGE)
+TARGET_TOO_LONG: Final = Refused(414, Cause.HEAD_TOO_LARGE)
+HEAD_TOO_LARGE: Final = Refused(431, Cause.HEAD_TOO_LARGE)
+ENCODING_UNKNOWN: Final = Refused(415, Cause.ENCODING, b"accept-encoding: gzip\r\n")
+EXPECTATION_UNKNOWN: Final = Refused(417, Cause.EXPECTATION)
+MALFORMED: Final = Refused(400, Cause.MALFORMED)
+TRANSFER_CODING_UNKNOWN: Final = Refused(501, Cause.MALFORMED)
+TOO_SLOW: Final = Refused(408, Cause.SLOW)
+TOO_MANY_CONNECTIONS: Final = Refused(503, Cause.CONNECTIONS, b"retry-after: 2\r\n")
+TOO_MUCH_PENDING: Final = Refused(503, Cause.OVERLOAD, b"retry-after: 2\r\n")
+
+
+class Route(StrEnum):
+    """What an admitted request asks for."""
+
+    CALLBACK = "callback"
+    LIVEZ = "/livez"
+    READYZ = "/readyz"
+    METRICS = "/metrics"
+
+
+_PAGES: Final = {route.value.encode(): route for route in (Route.LIVEZ, Route.READYZ, Route.METRICS)}
+
+
+class RequestHead:
+    """
+    The facts of one request's head that decide about it. Reused by its connection for request after request.
+
+    `content_length` is None when the field is missing; `expect` and `encodings` are in lower case.
+    """
+
+    __slots__ = (
+        "chunked",
+        "content_length",
+        "encodings",
+        "expect",
+        "forwarded_for",
+        "hosts",
+        "method",
+        "minor",
+        "target",
+    )
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the request before."""
+        self.method: bytes = b""
+        self.target: bytes = b""
+        self.minor: int | None = None
+        self.hosts: int = 0
+        self.content_length: int | None = None
+        self.chunked: bool = False
+        self.expect: bytes | None = None
+        self.encodings: bytes = b""
+        self.forwarded_for: bytes = b""
+
+    @property
+    def gzipped(self) -> bool:
+        """Whether the body must be inflated before it is looked at."""
+        return self.encodings in _GZIP
+
+
+_GZIP: Final = (b"gzip", b"x-gzip")
+_IDENTITY: Final = (b"", b"identity")
+
+
+class Rules:
+    """The settings that decide about a head: where callbacks may be posted, and how long a body may be."""
+
+    __slots__ = ("callback_paths", "max_body_bytes")
+
+    def __init__(self, secrets: Sequence[str], max_body_bytes: int) -> None:
+        self.max_body_bytes = max_body_bytes
+        self.callback_paths = [b"%s/%s" % (_CALLBACKS, secret.encode()) for secret in secrets] or [_CALLBACKS]
+
+
+def admit(head: RequestHead, rules: Rules, *, address_allowed: bool) -> Route | Refused:
+    """
+    Decide about one request from its head alone.
+
+    The address is judged before the secret, so that an address that is not allowed learns nothing about it;
+    pages for operators are open to every address.
+    """
+    if not _well_formed(head):
+        return MALFORMED
+    path = path_of(head.target)
+    page = _PAGES.get(path)
+    if page is not None:
+        return _admit_page(head, page)
+    if not address_allowed and path.startswith(_CALLBACKS):
+        return ADDRESS_NOT_ALLOWED
+    if not _is_callback_path(path, rules.callback_paths):
+        return NOT_FOUND
+    return _refuse_callback(head, rules) or Route.CALLBACK
+
+
+def path_of(target: bytes) -> bytes:
+    """Return the path of a request target in origin form or absolute form, without its query, undecoded."""
+    if target[:1] != b"/":
+        scheme, found, rest = target.partition(b"://")
+        if not found or scheme.lower() not in (b"http", b"https"):
+            return b""
+        target = rest[rest.find(b"/") :] if b"/" in rest else b"/"
+    return target.partition(b"?")[0]
+
+
+def _well_formed(head: RequestHead) -> bool:
+    """What the parser lets through although RFC 9112 does not, or although proxies disagree about it."""
+    if head.minor is None or head.hosts > 1 or (head.minor == 1 and head.hosts == 0):
+        return False
+    return not (head.chunked and (head.content_length is not None or head.minor == 0))
+
+
+def _admit_page(head: RequestHead, page: Route) -> Route | Refused:
+    if head.method not in _PAGE_METHODS:
+        return ONLY_GET
+    return BODY_TOO_LARGE if head.content_length or head.chunked else page
+
+
+def _is_callback_path(path: bytes, callback_paths: Sequence[bytes]) -> bool:
+    """Compare with every secret, each in constant time: how long it takes tells nothing about any of them."""
+    found = False
+    for expected in callback_paths:
+        found |= compare_digest(path, expected)
+    return found
+
+
+def _refuse_callback(head: RequestHead, rules: Rules) -> Refused | None:
+    if head.method != b"POST":
+        return ONLY_POST
+    if head.content_length is not None and head.content_length > rules.max_body_bytes:
+        return BODY_TOO_LARGE
+    if head.encodings not in _IDENTITY and head.encodings not in _GZIP:
+        return ENCODING_UNKNOWN
+    if head.expect is not None and head.expect != b"100-continue":
+        return EXPECTATION_UNKNOWN
+    return None

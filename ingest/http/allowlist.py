@@ -1,0 +1,70 @@
+"""
+Which addresses may post callbacks: networks as configured, and host names, looked up again every minute.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ingest.http.networks import Address, Networks, client_address, parse_address
+from ingest.settings import is_network
+
+logger = logging.getLogger(__name__)
+
+_REFRESH_S: Final = 60.0
+_TIMEOUT_S: Final = 5.0
+
+
+class AllowList:
+    """
+    Judges addresses. Before the first look-up has succeeded, a host name allows nothing.
+
+    `on_change` is called whenever addresses that were judged before may now be judged differently.
+    """
+
+    def __init__(self, allowed: Sequence[str], trusted_proxies: Sequence[str], on_change: Callable[[], None]) -> None:
+        self._networks = Networks(entry for entry in allowed if is_network(entry))
+        self._names = [entry for entry in allowed if not is_network(entry)]
+        self._proxies = Networks(trusted_proxies)
+        self._resolved: dict[str, frozenset[Address]] = {}
+        self._on_change = on_change
+
+    def allows(self, peer: Address | None, forwarded_for: bytes) -> bool:
+        """Return whether a request from this peer, with this X-Forwarded-For, may post callbacks."""
+        address = client_address(peer, forwarded_for, self._proxies)
+        if address is None:
+            return False
+        return address in self._networks or any(address in known for known in self._resolved.values())
+
+    def is_proxy(self, peer: Address | None) -> bool:
+        """Return whether requests of this peer may be those of somebody else."""
+        return peer is not None and peer in self._proxies
+
+    async def run(self) -> None:
+        """Look the names up every minute, until cancelled."""
+        while True:
+            await asyncio.sleep(_REFRESH_S)
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Look every name up; one that cannot be looked up keeps the addresses it had."""
+        before = dict(self._resolved)
+        await asyncio.gather(*map(self._refresh, self._names))
+        if self._resolved != before:
+            logger.info("allowed addresses have changed", extra={"names": len(self._names)})
+            self._on_change()
+
+    async def _refresh(self, name: str) -> None:
+        try:
+            self._resolved[name] = await _look_up(name)
+        except (OSError, TimeoutError) as error:
+            kept = len(self._resolved.get(name, ()))
+            logger.warning("%s cannot be looked up, %d known addresses stay allowed: %s", name, kept, error)
+
+
+async def _look_up(name: str) -> frozenset[Address]:
+    async with asyncio.timeout(_TIMEOUT_S):
+        found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return frozenset(address for *_, place in found if (address := parse_address(str(place[0]))) is not None)

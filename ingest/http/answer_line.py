@@ -1,0 +1,199 @@
+"""
+The line of answers of one connection: given in the order of the requests, whatever is known first.
+"""
+
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from ingest.commit.lane import Outcome, Waiter
+from ingest.http.answers import Answer, Answers
+from ingest.http.limits import Limits
+from ingest.http.reader import RequestReader
+
+if TYPE_CHECKING:
+    from asyncio import Transport
+
+
+class Turn:
+    """The place of one pipelined request in the line."""
+
+    __slots__ = ("answer", "line")
+
+    def __init__(self, line: "AnswerLine", answer: Answer | None = None) -> None:
+        self.line = line
+        self.answer = answer
+
+    def settle(self, outcome: Outcome) -> None:
+        """Take the outcome of a callback."""
+        self.line.settle_turn(self, outcome)
+
+
+class AnswerLine:
+    """
+    Writes answers, and is itself the one who waits for the outcome of the oldest callback.
+
+    `waiting` is set while the oldest unanswered request is a callback on its way to Kafka; the requests behind it
+    are turns. `last` means that the connection ends with the answer to the last request read, `ended` that nothing
+    more is answered, `end_by` until when what still comes in is discarded. `stalled_at` is when the client stopped
+    taking its answers, None while it takes them.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_limits",
+        "_peer_closed",
+        "_reader",
+        "_turns",
+        "end_by",
+        "ended",
+        "last",
+        "stalled_at",
+        "transport",
+        "waiting",
+    )
+
+    def __init__(self, answers: Answers, limits: Limits, reader: RequestReader, *, last: bool) -> None:
+        self._answers = answers
+        self._limits = limits
+        self._reader = reader
+        self._turns: deque[Turn] | None = None
+        self._peer_closed = False
+        self.transport: Transport | None = None
+        self.waiting = self.ended = False
+        self.last = last
+        self.end_by: float | None = None
+        self.stalled_at: float | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether an answer is due."""
+        return self.waiting or bool(self._turns)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether so many answers are due that no more requests should be read."""
+        return self._turns is not None and len(self._turns) >= self._limits.pipelined
+
+    def wait(self) -> Waiter:
+        """Return who waits for the outcome of the request just read."""
+        if not self.waiting and not self._turns:
+            self.waiting = True
+            return self
+        turn = Turn(self)
+        self._queue(turn)
+        return turn
+
+    def settle(self, outcome: Outcome) -> None:
+        """Take the outcome of the callback at the head of the line."""
+        self.waiting = False
+        transport = self.transport
+        if transport is None:
+            return
+        # As in _answer_to: a call costs as much as the rest of this.
+        answer = self._answers.stored if outcome is Outcome.STORED else self._answers.unavailable
+        if self._turns:
+            transport.write(answer.keep)
+            self._answer_turns()
+        elif self.last and self._reader.between_requests:
+            transport.write(answer.close)
+            self._finish()
+        else:
+            transport.write(answer.keep)
+
+    def settle_turn(self, turn: Turn, outcome: Outcome) -> None:
+        """Take the outcome of a callback further back in the line."""
+        turn.answer = self._answer_to(outcome)
+        if not self.waiting and self._turns and self._turns[0] is turn:
+            self._answer_turns()
+
+    def reply(self, answer: Answer, *, final: bool = True) -> None:
+        """Give an answer that is known at once, behind those that are due before it."""
+        if self.transport is None:
+            return
+        if self.is_due:
+            self._queue(Turn(self, answer))
+        elif self.last and final:
+            self.transport.write(answer.close)
+            self._finish()
+        else:
+            self.transport.write(answer.keep)
+
+    def end_with(self, answer: Answer) -> None:
+        """Give one more answer, behind those that are due before it, and none after it."""
+        self.last = True
+        self.reply(answer)
+        self.ended = True
+        if self.end_by is None:
+            # Those before it are given within the acknowledgement timeout, which is under 2 s.
+            self.end_by = monotonic() + 2.0 + self._limits.linger_s
+
+    def peer_closed(self) -> bool:
+        """Note that the client sends no more; returns whether answers are due to it nevertheless."""
+        self._peer_closed = True
+        if self.ended or not self.is_due:
+            return False
+        self.last = True
+        return True
+
+    def pause(self) -> None:
+        """Read no more from a client that does not take its answers."""
+        self.stalled_at = monotonic()
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Go on reading."""
+        self.stalled_at = None
+        self._resume_reading()
+
+    def disconnect(self) -> None:
+        """Forget the client: outcomes that still come are told to nobody."""
+        self.transport = self._turns = None
+
+    def _answer_to(self, outcome: Outcome) -> Answer:
+        return self._answers.stored if outcome is Outcome.STORED else self._answers.unavailable
+
+    def _queue(self, turn: Turn) -> None:
+        if self._turns is None:
+            self._turns = deque()
+        self._turns.append(turn)
+
+    def _answer_turns(self) -> None:
+        """Write the answers that are known, up to the first that is not."""
+        turns, transport = self._turns, self.transport
+        if turns is None or transport is None:
+            return
+        ready = []
+        while turns and (answer := turns[0].answer) is not None:
+            ready.append(answer)
+            turns.popleft()
+        ends = self.last and not turns and self._reader.between_requests
+        for answer in ready[:-1]:
+            transport.write(answer.keep)
+        if ready:
+            transport.write(ready[-1].close if ends else ready[-1].keep)
+        if ends:
+            self._finish()
+        elif len(turns) < self._limits.pipelined // 2:
+            self._resume_reading()
+
+    def _resume_reading(self) -> None:
+        if self.transport is not None and self.stalled_at is None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _finish(self) -> None:
+        """
+        Say that no more answers come.
+
+        What still comes in is discarded for a while: a reset for unread bytes would take the last answer back.
+        """
+        self.ended = True
+        self.end_by = monotonic() + self._limits.linger_s
+        transport = self.transport
+        if transport is None:
+            return
+        if transport.can_write_eof() and not self._peer_closed:
+            transport.write_eof()
+        else:
+            transport.close()

@@ -1,0 +1,69 @@
+"""
+Answers as bytes, made ready: the usual ones once a second (they carry the date), the others when needed.
+"""
+
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from ingest.http.admission import Refused
+
+_TEXT: Final = b"text/plain; charset=utf-8"
+_PROMETHEUS: Final = b"text/plain; version=0.0.4; charset=utf-8"
+_RETRY: Final = b"retry-after: 2\r\n"
+
+
+class Answer(NamedTuple):
+    """One answer in two forms: the connection goes on after it, or ends with it."""
+
+    keep: bytes
+    close: bytes
+
+
+CONTINUE: Final = Answer(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n")
+"""The interim answer that a client with `Expect: 100-continue` waits for."""
+
+
+class Answers:
+    """All answers of a server; `refresh` must be called once a second."""
+
+    def __init__(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Make the usual answers with the date of now."""
+        self._date = formatdate(usegmt=True).encode()
+        self.stored = self.make(200)
+        self.unavailable = self.make(503, fields=_RETRY)
+
+    def refusal(self, refused: Refused) -> Answer:
+        """Return the answer to a refused request."""
+        return self.make(refused.status, HTTPStatus(refused.status).phrase.lower().encode() + b"\n", refused.fields)
+
+    def page(self, text: bytes, *, head: bool) -> Answer:
+        """Return a page; `head` leaves its body out."""
+        return self.make(200, text, head=head)
+
+    def metrics(self, text: bytes, *, head: bool) -> Answer:
+        """Return Prometheus text."""
+        return self.make(200, text, content_type=_PROMETHEUS, head=head)
+
+    def not_ready(self, why: str, *, head: bool) -> Answer:
+        """Return 503 and the reason."""
+        return self.make(503, f"{why}\n".encode(), _RETRY, head=head)
+
+    def make(
+        self, status: int, body: bytes = b"", fields: bytes = b"", *, content_type: bytes = _TEXT, head: bool = False
+    ) -> Answer:
+        """Return any answer; `fields` are further header lines, each with its line end."""
+        if body:
+            fields = b"content-type: %s\r\n%s" % (content_type, fields)
+        start = b"HTTP/1.1 %d %s\r\ndate: %s\r\n%scontent-length: %d\r\n" % (
+            status,
+            HTTPStatus(status).phrase.encode(),
+            self._date,
+            fields,
+            len(body),
+        )
+        content = b"" if head else body
+        return Answer(start + b"\r\n" + content, start + b"connection: close\r\n\r\n" + content)

@@ -1,0 +1,283 @@
+"""
+One HTTP/1.1 connection: requests in, answers out in the same order. Decides nothing: it asks, and carries out.
+
+A callback costs no task, no future and no timer: its connection's line of answers is itself the one who waits.
+"""
+
+import asyncio
+from time import monotonic, time
+from typing import Final, cast
+
+from ingest.callback import body as bodies
+from ingest.callback.body import Rejected
+from ingest.callback.envelope import reject
+from ingest.causes import Cause
+from ingest.commit.lane import Lane
+from ingest.http.admission import (
+    BODY_TOO_LARGE,
+    TOO_MANY_CONNECTIONS,
+    TOO_MUCH_PENDING,
+    TOO_SLOW,
+    Refused,
+    RequestHead,
+    Route,
+    admit,
+)
+from ingest.http.answer_line import AnswerLine
+from ingest.http.answers import CONTINUE, Answer
+from ingest.http.networks import Address, parse_address
+from ingest.http.reader import RequestReader
+from ingest.http.service import Service
+
+_HEAD_END: Final = b"\r\n\r\n"
+_LONGEST_KNOWN_HEAD: Final = 2048
+
+
+class Connection(asyncio.Protocol):
+    """
+    What the event loop calls for one client, and what its reader calls.
+
+    `_trusted` says that a head which was admitted once may be admitted again without asking; `_held` are the bytes
+    of an unfinished body that are counted as pending; `_surplus` are those that came after the end.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_held",
+        "_line",
+        "_peer",
+        "_reader",
+        "_route",
+        "_seen",
+        "_service",
+        "_surplus",
+        "_trusted",
+    )
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._reader = RequestReader(self, service.limits, service.rules.max_body_bytes)
+        self._line = AnswerLine(service.answers, service.limits, self._reader, last=service.stopping)
+        self._route = Route.CALLBACK
+        self._peer: Address | None = None
+        self._trusted = service.allowlist is None
+        self._seen = service.now
+        self._begun: float | None = None
+        self._held = self._surplus = 0
+
+    # The connection's life.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; refused at once when there are too many."""
+        self._line.transport = cast("asyncio.Transport", transport)
+        if self._service.allowlist is not None:
+            self._peer = parse_address(self._peer_name())
+        if not self._service.connected(self):
+            self._refuse(TOO_MANY_CONNECTIONS)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """End. What the client has sent completely is stored all the same."""
+        self._hold(0)
+        self._line.disconnect()
+        self._reader.close()
+        self._service.disconnected(self)
+
+    def eof_received(self) -> bool:
+        """Answer a client that has only closed its own direction, if anything is due; returns whether to stay open."""
+        transport = self._line.transport
+        if not self._line.peer_closed() or transport is None:
+            return False
+        return transport.get_extra_info("sslcontext") is None
+
+    def pause_writing(self) -> None:
+        """Read no more from a client that does not take its answers."""
+        self._line.pause()
+
+    def resume_writing(self) -> None:
+        """Go on reading."""
+        self._line.resume()
+
+    def drain(self) -> None:
+        """End with the next answer, or soon without one."""
+        self._line.last = True
+
+    def distrust(self) -> None:
+        """Have the address judged again with the next request."""
+        self._trusted = False
+
+    def cut(self) -> None:
+        """End at once."""
+        if self._line.transport is not None:
+            self._line.transport.abort()
+
+    def sweep(self, now: float) -> None:
+        """Enforce the limits in time."""
+        limits, line, transport = self._service.limits, self._line, self._line.transport
+        if transport is None:
+            return
+        if line.end_by is not None:
+            if now > line.end_by:
+                # close() would wait for ever for a peer that does not read.
+                transport.abort()
+        elif line.stalled_at is not None:
+            if now - line.stalled_at > limits.write_s:
+                self._service.metrics.refused(Cause.SLOW)
+                transport.abort()
+        elif self._begun is not None and not self._reader.between_requests:
+            if now - self._begun > limits.request_s:
+                self._refuse(TOO_SLOW)
+        elif not line.is_due and (now - self._seen > limits.idle_s or (line.last and now > self._service.goodbye_at)):
+            transport.close()
+
+    # Reading.
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came, as far as it goes."""
+        if self._line.ended:
+            self._discard(len(data))
+            return
+        reader = self._reader
+        if reader.between_requests and self._trusted and not self._line.last:
+            data = self._read_known(data)
+        refused = reader.feed(data) if data else None
+        if refused is not None:
+            self._refuse(refused)
+            return
+        if not reader.between_requests or self._held:
+            self._wait_for_the_rest()
+        if self._line.is_long and self._line.transport is not None:
+            self._line.transport.pause_reading()
+
+    def _read_known(self, data: bytes) -> bytes:
+        """
+        Read requests whose heads are known, and learn the first head that is not; returns what is left to read.
+
+        A known head was parsed and admitted before, byte for byte: the same bytes mean the same request.
+        """
+        known = self._service.known_heads
+        start, end = 0, data.find(_HEAD_END) + 4
+        while (size := known.get(data[start:end])) is not None and end + size <= len(data):
+            self._route = Route.CALLBACK
+            self._take_callback(data[end : end + size])
+            start = end + size
+            if start == len(data):
+                return b""
+            end = data.find(_HEAD_END, start) + 4
+        if size is not None or not 4 < end - start <= _LONGEST_KNOWN_HEAD:  # noqa: PLR2004 - the line end itself
+            return data[start:] if start else data
+        return self._learn(data[start:end], data[end:])
+
+    def _learn(self, head: bytes, rest: bytes) -> bytes:
+        refused = self._reader.feed(head)
+        if refused is not None:
+            self._refuse(refused)
+            return b""
+        if self._reader.repeatable and self._trusted and not self._line.last and self._route is Route.CALLBACK:
+            self._service.learn(head, self._reader.head.content_length or 0)
+        return rest
+
+    def _wait_for_the_rest(self) -> None:
+        """Start the clock of a request that has begun, and count what is held of its body."""
+        if self._reader.between_requests:
+            self._begun = None
+        elif self._begun is None:
+            self._begun = monotonic()
+        self._hold(self._reader.held)
+        if self._held and not self._service.publisher.has_room(0):
+            self._refuse(TOO_MUCH_PENDING)
+
+    def _hold(self, size: int) -> None:
+        """Count the bytes of an unfinished body as pending, in place of those counted before."""
+        self._service.publisher.pending.size += size - self._held
+        self._held = size
+
+    def _discard(self, size: int) -> None:
+        self._surplus += size
+        if self._surplus > self._service.limits.lingering_bytes:
+            self.cut()
+
+    # What the reader calls.
+
+    def head_received(self, head: RequestHead) -> Refused | None:
+        """Have a head judged."""
+        allowlist = self._service.allowlist
+        allowed = allowlist is None or allowlist.allows(self._peer, head.forwarded_for)
+        admitted = admit(head, self._service.rules, address_allowed=allowed)
+        if isinstance(admitted, Refused):
+            return admitted
+        self._route = admitted
+        if self._reader.closing:
+            self._line.last = True
+        if allowlist is not None:
+            self._trusted = allowed and not allowlist.is_proxy(self._peer)
+        if head.expect is not None and admitted is Route.CALLBACK:
+            self._line.reply(CONTINUE, final=False)
+        return None
+
+    def request_received(self, head: RequestHead, body: bytes) -> Refused | None:
+        """Carry a whole request out."""
+        self._begun = None
+        if self._route is not Route.CALLBACK:
+            self._line.reply(self._page(head=head.method == b"HEAD"))
+            return None
+        if head.gzipped:
+            inflated = bodies.inflate(body, self._service.rules.max_body_bytes)
+            if inflated is None:
+                return BODY_TOO_LARGE
+            if isinstance(inflated, Rejected):
+                self._take_rejected(body, inflated)
+                return None
+            body = inflated
+        self._take_callback(body)
+        return None
+
+    def _take_callback(self, body: bytes) -> None:
+        service = self._service
+        self._seen = service.now
+        found = bodies.examine(body, service.redactor)
+        if isinstance(found, Rejected):
+            self._take_rejected(body, found)
+            return
+        key, body = found
+        self._store(service.publisher.lane_for(key), body, key)
+
+    def _take_rejected(self, body: bytes, rejected: Rejected) -> None:
+        service = self._service
+        body = service.redactor.redact_anything(body)
+        record = reject(body, rejected.reason, rejected.detail, int(time() * 1000))
+        self._store(service.publisher.lane_for_rejections(), record, rejected.reason)
+
+    def _store(self, lane: Lane | Cause, body: bytes, key: str) -> None:
+        if not isinstance(lane, Lane):
+            self._service.metrics.refused(lane)
+            self._line.reply(self._service.answers.unavailable)
+            return
+        now = monotonic()
+        waiter = self._line.wait()
+        if self._service.access_log is not None:
+            waiter = self._service.access_log.watch(waiter, self._peer_name(), len(body), now)
+        lane.add(body, key, waiter, now)
+
+    def _page(self, *, head: bool) -> Answer:
+        service = self._service
+        self._seen = service.now
+        if self._route is Route.METRICS:
+            service.tell_state()
+            return service.answers.metrics(service.metrics.render(), head=head)
+        trouble = service.trouble() if self._route is Route.READYZ else None
+        return service.answers.not_ready(trouble, head=head) if trouble else service.answers.page(b"ok\n", head=head)
+
+    def _refuse(self, refused: Refused) -> None:
+        """Answer a request that ends the connection; those before it get their answers first."""
+        self._service.metrics.refused(refused.cause)
+        if self._service.access_log is not None:
+            self._service.access_log.refused(self._peer_name(), refused)
+        self._hold(0)
+        # The connection lingers, and its body is no longer counted as pending.
+        self._reader.abandon()
+        self._line.end_with(self._service.answers.refusal(refused))
+
+    def _peer_name(self) -> str:
+        transport = self._line.transport
+        peer = transport.get_extra_info("peername") if transport is not None else None
+        return str(peer[0]) if peer else ""

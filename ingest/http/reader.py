@@ -1,0 +1,254 @@
+"""
+Bytes of one connection → requests: framing, and the limits of what one request may hold.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import httptools
+
+from ingest.http.admission import (
+    BODY_TOO_LARGE,
+    HEAD_TOO_LARGE,
+    MALFORMED,
+    TARGET_TOO_LONG,
+    TRANSFER_CODING_UNKNOWN,
+    Refused,
+    RequestHead,
+)
+from ingest.http.limits import Limits
+
+_DIGITS: Final = 11
+_NOT_COUNTING: Final = -1
+
+
+class RequestSink(Protocol):
+    """Who takes requests from a reader. What it refuses ends the reading."""
+
+    def head_received(self, head: RequestHead) -> Refused | None:
+        """Take a whole head; its body is still to come."""
+
+    def request_received(self, head: RequestHead, body: bytes) -> Refused | None:
+        """Take a whole request."""
+
+
+class _Refusal(Exception):  # noqa: N818 - it only carries a refusal through the parser
+    pass
+
+
+class RequestReader:
+    """
+    Feeds llhttp, and refuses what it lets through although one request must not hold that.
+
+    After `feed` has returned a refusal, the reader must not be fed again. `closing` says that the request just read
+    is the last one. `repeatable` says that the head just read was admitted, and that the same bytes again would be
+    the same head, of a request whose body has `head.content_length` bytes.
+    """
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_fields",
+        "_head_bytes",
+        "_in_body",
+        "_limits",
+        "_max_body",
+        "_parser",
+        "_refused",
+        "_resuming",
+        "_sink",
+        "_unfinished_bytes",
+        "between_requests",
+        "closing",
+        "head",
+        "repeatable",
+    )
+
+    def __init__(self, sink: RequestSink, limits: Limits, max_body_bytes: int) -> None:
+        self._sink = sink
+        self._limits = limits
+        self._max_body = max_body_bytes
+        self._parser = httptools.HttpRequestParser(self)
+        self._refused: Refused | None = None
+        self._resuming = False
+        self._in_body = False
+        self._body: bytes | bytearray = b""
+        self._body_bytes = self._head_bytes = self._fields = self._unfinished_bytes = 0
+        self.head = RequestHead()
+        self.between_requests = True
+        self.closing = False
+        self.repeatable = False
+
+    @property
+    def held(self) -> int:
+        """Bytes of a body that is not whole yet."""
+        return 0 if self.between_requests else self._body_bytes
+
+    def feed(self, data: bytes) -> Refused | None:
+        """Read on; returns why the connection must end, None while all is well."""
+        self.repeatable = False
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return self._refused or self._without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            if self._refused is None and self.closing and self.between_requests:
+                return None  # bytes behind a request that said `Connection: close`
+            return self._refused or MALFORMED
+        return None if self.between_requests else self._check_unfinished(len(data))
+
+    def close(self) -> None:
+        """Read no more, and let go of the parser and of who takes its requests: they are one cycle of references."""
+        del self._parser, self._sink
+
+    def abandon(self) -> None:
+        """Let go of the request that was begun: there is nothing to read any more."""
+        self.between_requests = True
+        self._body = b""
+
+    def _check_unfinished(self, size: int) -> Refused | None:
+        """
+        Bound what the parser keeps to itself: half a header line, chunk extensions.
+
+        The read in which a request began does not count, as it may hold the end of many others.
+        """
+        self._unfinished_bytes = 0 if self._unfinished_bytes < 0 else self._unfinished_bytes + size
+        if self._in_body:
+            # A sender may put every byte of a body into a chunk of its own.
+            too_many = self._unfinished_bytes > self._limits.head_bytes + 8 * self._max_body
+            return BODY_TOO_LARGE if too_many else None
+        return HEAD_TOO_LARGE if self._unfinished_bytes > self._limits.head_bytes else None
+
+    def _without_upgrade(self, rest: bytes) -> Refused | None:
+        """
+        Read the body of a request that asked for an upgrade: it is ignored (RFC 9110, 7.8), its body is not.
+
+        llhttp stops behind the head of such a request, so another parser is told of a head with the same framing.
+        """
+        self._parser = httptools.HttpRequestParser(self)
+        self._resuming = True
+        head = self.head
+        framing = b"transfer-encoding: chunked" if head.chunked else b"content-length: %d" % (head.content_length or 0)
+        refused = self.feed(b"POST / HTTP/1.1\r\nhost: a\r\n%s\r\n\r\n" % framing)
+        self._resuming = False
+        return refused or (self.feed(rest) if rest else None)
+
+    def _refuse(self, refused: Refused) -> None:
+        self._refused = refused
+        raise _Refusal
+
+    # What llhttp calls, in this order.
+
+    def on_message_begin(self) -> None:
+        """Start a request."""
+        if self._resuming:
+            return
+        self.between_requests = self._in_body = False
+        self.head.clear()
+        self._head_bytes = self._fields = self._body_bytes = 0
+        self._body = b""
+        self._unfinished_bytes = _NOT_COUNTING
+
+    def on_url(self, part: bytes) -> None:
+        """Take a piece of the request target."""
+        if self._resuming:
+            return
+        self.head.target += part
+        if len(self.head.target) > self._limits.target_bytes:
+            self._refuse(TARGET_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header field of the head, or of a chunked body's trailer (where none of them means anything)."""
+        if self._resuming:
+            return
+        self._fields += 1
+        self._head_bytes += len(name) + len(value) + 4
+        if self._fields > self._limits.head_fields or self._head_bytes > self._limits.head_bytes:
+            self._refuse(HEAD_TOO_LARGE)
+        note = _NOTED.get(name.lower())
+        if note is not None and not self._in_body:
+            refused = note(self.head, value)
+            if refused is not None:
+                self._refuse(refused)
+
+    def on_headers_complete(self) -> None:
+        """Have the head judged."""
+        self._in_body = True
+        if self._resuming:
+            return
+        parser, head = self._parser, self.head
+        head.method = parser.get_method()
+        head.minor = _MINOR.get(parser.get_http_version())
+        self.closing = self.closing or head.minor != 1 or not parser.should_keep_alive()
+        refused = self._sink.head_received(head)
+        if refused is not None:
+            self._refuse(refused)
+        self.repeatable = bool(head.content_length) and not (
+            self.closing or head.expect or head.encodings or parser.should_upgrade()
+        )
+
+    def on_body(self, part: bytes) -> None:
+        """Take a piece of the body; nearly always there is just one, and it is not copied."""
+        self._body_bytes += len(part)
+        if self._body_bytes > self._max_body:
+            self._refuse(BODY_TOO_LARGE)
+        if self._body_bytes == len(part):
+            self._body = part
+            return
+        if isinstance(self._body, bytes):
+            self._body = bytearray(self._body)
+        self._body += part
+
+    def on_message_complete(self) -> None:
+        """Hand the request over."""
+        if self._parser.should_upgrade():
+            return
+        self.between_requests = True
+        body, self._body = self._body, b""
+        refused = self._sink.request_received(self.head, body if isinstance(body, bytes) else bytes(body))
+        if refused is not None:
+            self._refuse(refused)
+
+
+_MINOR: Final = {"1.0": 0, "1.1": 1}
+
+
+def _note_host(head: RequestHead, _value: bytes) -> None:
+    head.hosts += 1
+
+
+def _note_content_length(head: RequestHead, value: bytes) -> Refused | None:
+    if not value.isdigit():
+        return MALFORMED
+    # More digits than any limit has: int() of a long string costs, and its value does not matter.
+    head.content_length = int(value) if len(value) <= _DIGITS else 10**_DIGITS
+    return None
+
+
+def _note_transfer_encoding(head: RequestHead, value: bytes) -> Refused | None:
+    if value.lower() != b"chunked" or head.chunked:
+        return TRANSFER_CODING_UNKNOWN
+    head.chunked = True
+    return None
+
+
+def _note_expect(head: RequestHead, value: bytes) -> None:
+    head.expect = value.lower()
+
+
+def _note_content_encoding(head: RequestHead, value: bytes) -> None:
+    head.encodings = value.lower() if not head.encodings else head.encodings + b"," + value.lower()
+
+
+def _note_forwarded_for(head: RequestHead, value: bytes) -> None:
+    head.forwarded_for += b"," + value if head.forwarded_for else value
+
+
+_NOTED: Final[dict[bytes, Callable[[RequestHead, bytes], Refused | None]]] = {
+    b"host": _note_host,
+    b"content-length": _note_content_length,
+    b"transfer-encoding": _note_transfer_encoding,
+    b"expect": _note_expect,
+    b"content-encoding": _note_content_encoding,
+    b"x-forwarded-for": _note_forwarded_for,
+}

@@ -1,0 +1,200 @@
+"""
+The brokers as ingest knows them: who leads which partition, and connections to each.
+
+aiokafka's own client makes connections one at a time, whoever they are for: behind one that does not get on, everybody
+waits. Here each is made by whoever needs it, and whatever can go wrong with it ends within a bound.
+"""
+
+import asyncio
+import logging
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from time import monotonic
+from typing import Any, Final
+
+from aiokafka.conn import collect_hosts
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    LeaderNotAvailableError,
+    NoError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+
+from ingest.kafka.broker import BrokerConnection
+
+logger = logging.getLogger(__name__)
+
+_DISCONNECT_S: Final = 1.0
+_REFRESH_EVERY_S: Final = 0.25
+# Long before brokers close it, or a router forgets it.
+_IDLE_MS: Final = 60_000
+
+Address = tuple[str, int]
+
+
+class Cluster:
+    """
+    What the brokers say about a few topics, and connections to them; nothing is known before `refresh`.
+
+    No topic is created by asking for it, not even on brokers that create what is asked for by name.
+    """
+
+    def __init__(self, options: dict[str, Any], topics: Sequence[str], patience_s: float) -> None:
+        """Take what aiokafka's clients take; `patience_s` bounds connecting, and each request."""
+        self._options = options | {"request_timeout_ms": int(patience_s * 1000), "max_idle_ms": _IDLE_MS}
+        self._bootstrap = self._options.pop("bootstrap_servers")
+        self._topics = list(topics)
+        self._patience_s = patience_s
+        self._addresses: dict[int, Address] = {}
+        self._leaders: dict[str, dict[int, int]] = {}
+        self._idle: defaultdict[Address, list[BrokerConnection]] = defaultdict(list)
+        self._unseen: set[str] = set()
+        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshed_at = 0.0
+
+    async def refresh(self) -> None:
+        """Ask who leads what; raises KafkaError when no broker answers."""
+        await asyncio.shield(self._refresh_under_way())
+
+    def refresh_soon(self) -> None:
+        """Do so in the background, unless it was done a moment ago; that it failed is told to those who wait only."""
+        if monotonic() > self._refreshed_at + _REFRESH_EVERY_S:
+            self._refresh_under_way()
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has, 0 when the brokers do not say."""
+        return len(self._leaders.get(topic, ()))
+
+    def may_not_see(self, topic: str) -> bool:
+        """Return whether the brokers say that this user has no right to know about a topic."""
+        return topic in self._unseen
+
+    def leader(self, topic: str, partition: int) -> int:
+        """Return the broker that leads a partition; raises LeaderNotAvailableError when there is none."""
+        leader = self._leaders.get(topic, {}).get(partition, -1)
+        if leader not in self._addresses:
+            raise LeaderNotAvailableError
+        return leader
+
+    def connection(self, broker: int) -> AbstractAsyncContextManager[BrokerConnection]:
+        """Lend a connection to a broker within a block, as `_lend` does; LeaderNotAvailableError if it is gone."""
+        address = self._addresses.get(broker)
+        if address is None:
+            raise LeaderNotAvailableError(f"broker {broker} is gone")
+        return self._lend(address)
+
+    async def close(self) -> None:
+        """Close what nobody uses, gracefully for a bounded time; what is lent must have been given back."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.wait([self._refreshing])
+        closed = [future for address in [*self._idle] for future in self._close_idle(address)]
+        if closed:
+            await asyncio.wait(closed, timeout=_DISCONNECT_S)
+
+    @asynccontextmanager
+    async def _lend(self, address: Address) -> AsyncIterator[BrokerConnection]:
+        """
+        Lend a connection that nobody else uses: the one that was used last, else a new one.
+
+        After the block it is kept for the next one; after an error it is closed. Whatever goes wrong with it, inside
+        the block too, is a KafkaError. A request that is not answered in time says nothing good of the connections
+        that have been idle longer: they are closed as well.
+        """
+        with _as_kafka_error():
+            connection = self._take_idle(address) or await self._connect(address)
+            try:
+                yield connection
+            except BaseException as error:
+                connection.close()
+                if isinstance(error, TimeoutError):
+                    self._close_idle(address)
+                    self.refresh_soon()
+                raise
+        self._idle[address].append(connection)
+
+    def _take_idle(self, address: Address) -> BrokerConnection | None:
+        idle = self._idle[address]
+        while idle:
+            connection = idle.pop()
+            if connection.connected():
+                return connection
+            connection.close()
+        return None
+
+    def _close_idle(self, address: Address) -> list[asyncio.Future[None]]:
+        return [connection.close() for connection in self._idle.pop(address, ())]
+
+    async def _connect(self, address: Address) -> BrokerConnection:
+        async with asyncio.timeout(self._patience_s):
+            connection = BrokerConnection(*address, **self._options)
+            await connection.connect()
+            return connection
+
+    def _refresh_under_way(self) -> asyncio.Task[None]:
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
+            self._refreshing.add_done_callback(_told)
+        return self._refreshing
+
+    async def _refresh(self) -> None:
+        try:
+            await self._ask_who_leads()
+        finally:
+            self._refreshed_at = monotonic()
+
+    async def _ask_who_leads(self) -> None:
+        trouble: KafkaError = KafkaConnectionError("no broker says who leads what")
+        for address in self._known_addresses():
+            try:
+                async with self._lend(address) as connection:
+                    response = await connection.send(MetadataRequest(self._topics, allow_auto_topic_creation=False))
+            except KafkaError as error:
+                trouble = error
+                continue
+            if response.brokers:  # a broker that has just started may not know any
+                self._learn(response)
+                return
+        raise trouble
+
+    def _known_addresses(self) -> list[Address]:
+        """Return whom to ask: brokers in any order, then those that were named at first, should all have moved."""
+        known = random.sample(list(self._addresses.values()), len(self._addresses))
+        named = [(host, port) for host, port, _ in collect_hosts(self._bootstrap)]
+        return list(dict.fromkeys(known + named))
+
+    def _learn(self, response: Any) -> None:  # noqa: ANN401 - aiokafka has no types
+        self._addresses = {node: (host, port) for node, host, port, *_ in response.brokers}
+        self._leaders, self._unseen = {}, set()
+        for code, topic, *_, partitions in response.topics:
+            if for_code(code) is NoError:
+                self._leaders[topic] = {partition: leader for _, partition, leader, *_ in partitions}
+            elif for_code(code) is TopicAuthorizationFailedError:
+                self._unseen.add(topic)
+        for gone in self._idle.keys() - self._known_addresses():
+            self._close_idle(gone)
+
+
+@contextmanager
+def _as_kafka_error() -> Iterator[None]:
+    try:
+        yield
+    except KafkaError:
+        raise
+    except TimeoutError as error:
+        raise RequestTimedOutError("no answer in time") from error
+    except Exception as error:
+        # aiokafka, uvloop and the look-up of names raise errors of many kinds, bugs among them. For whoever waits all
+        # of them are one: this broker cannot be talked to now. The kind and the text are told with it.
+        raise KafkaConnectionError(getattr(error, "strerror", None) or repr(error)) from error
+
+
+def _told(refresh: asyncio.Task[None]) -> None:
+    if not refresh.cancelled() and (error := refresh.exception()):
+        logger.debug("no broker says who leads what: %r", error)

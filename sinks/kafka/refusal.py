@@ -1,0 +1,40 @@
+"""
+What Kafka refuses for as long as nobody changes something, and who has to change what.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from kafka.errors import (
+    AuthorizationError,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+    UnsupportedVersionError,
+)
+
+from streams.program.settings import CommonSettings
+
+_AUTHENTICATION: Final = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
+
+
+def refusal(error: KafkaError, settings: CommonSettings, topics: Sequence[str], group: str) -> str | None:
+    """Return one line that says on what to act, None when waiting may mend it."""
+    name = type(error).__name__
+    if isinstance(error, AuthorizationError):
+        return (
+            f"{_user(settings)} needs the right to READ the group {group} and to READ and DESCRIBE the topics "
+            f"{', '.join(topics)} ({name})"
+        )
+    if isinstance(error, _AUTHENTICATION):
+        return f"{_user(settings)} is not let in with this KAFKA_SASL_MECHANISM and KAFKA_SASL_PASSWORD ({name})"
+    if isinstance(error, UnsupportedVersionError):
+        return f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: the brokers are too old ({name})"
+    return None
+
+
+def _user(settings: CommonSettings) -> str:
+    """Return the user as the settings have it; without SASL it is the one of the certificate, or anybody."""
+    name = settings.kafka_sasl_username
+    return "the user (no KAFKA_SASL_USERNAME is set)" if name is None else f"KAFKA_SASL_USERNAME={name}"

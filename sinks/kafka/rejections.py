@@ -1,0 +1,47 @@
+"""
+Refused rows kept in Kafka.
+"""
+
+from typing import Final
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from sinks.errors import RetryableError
+from streams.contract.codec import encode
+from streams.contract.records import SinkRejection
+from streams.contract.topics import SINKS_REJECTED
+from streams.program.brokers import UnusableFilesError, client_options
+from streams.program.settings import CommonSettings
+
+_ACK_SECONDS: Final = 10.0
+_REQUEST_BYTES: Final = 2 << 20
+
+
+class KafkaRejections:
+    """Rejections to Kafka, acknowledged by all in-sync replicas. It connects when the first one comes."""
+
+    def __init__(self, settings: CommonSettings) -> None:
+        self._settings = settings
+        self._topic = SINKS_REJECTED.name(settings.kafka_topic_prefix)
+        self._producer: KafkaProducer | None = None
+
+    def add(self, rejection: SinkRejection) -> None:
+        """Produce it and wait for the acknowledgement."""
+        try:
+            if self._producer is None:
+                self._producer = self._connect()
+            self._producer.send(self._topic, encode(rejection)).get(timeout=_ACK_SECONDS)
+        except KafkaError as error:
+            raise RetryableError(f"{self._topic}: {type(error).__name__}") from error
+        except UnusableFilesError as error:
+            raise RetryableError(f"{self._topic}: {error}") from error
+
+    def _connect(self) -> KafkaProducer:
+        """Return a producer. UnusableFilesError when a certificate that was there at the start is gone."""
+        return KafkaProducer(acks="all", max_request_size=_REQUEST_BYTES, **client_options(self._settings))
+
+    def close(self) -> None:
+        """Close the producer, if there is one."""
+        if self._producer is not None:
+            self._producer.close(timeout=1)

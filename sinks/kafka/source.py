@@ -1,0 +1,275 @@
+"""
+Records from Kafka, by kafka-python and its consumer group.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+from kafka.structs import TopicPartition as KafkaPartition
+
+from sinks.errors import ConnectError, RetryableError, TopicError
+from sinks.kafka.membership import subscribe
+from sinks.kafka.record_batches import QuickRecords
+from sinks.kafka.refusal import refusal
+from sinks.source import Polled, Record, TopicPartition, assigned_only, first_position
+from streams.program.brokers import UnusableFilesError, client_options, why_unreachable
+from streams.program.settings import CommonSettings
+
+_log = logging.getLogger(__name__)
+
+_BOOTSTRAP_MS: Final = 5_000
+_ASK_MS: Final = 5_000
+_COMMIT_MS: Final = 3_000
+_CLOSE_MS: Final = 1_500
+# A broker answers a fetch within `fetch_max_wait_ms`.
+_OVERDUE_SECONDS: Final = 2.0
+
+CONSUMER_OPTIONS: Final[dict[str, Any]] = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "earliest",
+    "allow_auto_create_topics": False,
+    # A process that was killed holds its partitions this long.
+    "session_timeout_ms": 10_000,
+    "heartbeat_interval_ms": 1_000,
+    # The loop polls several times a second even while the store is away; one that does not is stuck.
+    "max_poll_interval_ms": 60_000,
+    # Fewer, larger answers: one fetch costs more than the records in it when they trickle in.
+    "fetch_min_bytes": 65_536,
+    "fetch_max_wait_ms": 200,
+    # What is read ahead is held in memory besides the batch, several times over: more than this is not read faster.
+    "fetch_max_bytes": 4 << 20,
+    "max_partition_fetch_bytes": 1 << 20,
+    # The client doubles its wait up to 30 s by default, and would be away for as long again as Kafka was.
+    "reconnect_backoff_max_ms": 1_000,
+    "metrics_enabled": False,
+}
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no type information
+    """
+    Notes what the group decided, for the thread that polls to act on.
+
+    It is called on the client's own thread, which heartbeats depend on.
+    """
+
+    def __init__(self, notes: "deque[tuple[str, set[TopicPartition]]]") -> None:
+        self._notes = notes
+
+    def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ANN401 - kafka-python's tuples
+        self._notes.append(("revoked", {TopicPartition(*partition) for partition in revoked}))
+
+    def on_partitions_assigned(self, assigned: Any) -> None:  # noqa: ANN401 - kafka-python's tuples
+        self._notes.append(("assigned", {TopicPartition(*partition) for partition in assigned}))
+
+
+class KafkaSource:
+    """
+    Implements `Source`. Heartbeats have a thread of their own; everything else happens in the caller's.
+
+    Every topic must exist with `KAFKA_PARTITIONS` partitions, else TopicError; ConnectError when no broker answers.
+    """
+
+    def __init__(self, settings: CommonSettings, topics: Sequence[str], group: str) -> None:
+        self._refusal = partial(refusal, settings=settings, topics=topics, group=group)
+        self._consumer = _consumer(settings, group)
+        self._notes: deque[tuple[str, set[TopicPartition]]] = deque()
+        self._delivering: set[TopicPartition] = set()
+        self._paused = False
+        self._answered = True
+        self._opened = self._leaders_seen = time.monotonic()
+        problems = topic_problems(self._consumer, topics, settings.kafka_partitions)
+        if problems:
+            self._consumer.close(timeout_ms=_CLOSE_MS)
+            raise TopicError("; ".join(problems))
+        subscribe(self._consumer, topics, _Listener(self._notes))
+
+    def poll(self, seconds: float, max_records: int) -> Polled:
+        """Wait at most `seconds` for records, at most `max_records` of them."""
+        fetched = self._fetch(seconds, max_records)
+        news = Polled()
+        while self._notes:
+            self._note(news, *self._notes.popleft())
+        news.records = assigned_only(fetched, self._delivering)
+        return news
+
+    def _fetch(self, seconds: float, max_records: int) -> Mapping[TopicPartition, Sequence[Record]]:
+        """
+        Return what the client has, nothing while no broker answers: it tells so by raising, now and then.
+
+        ConnectError for what waiting does not mend.
+        """
+        try:
+            found: Mapping[TopicPartition, Sequence[Record]] = self._consumer.poll(int(seconds * 1000), max_records)
+        except KafkaError as error:
+            if (line := self._refusal(error)) is not None:
+                raise ConnectError(line) from error
+            if self._answered:
+                _log.warning("Kafka does not answer", extra={"error": type(error).__name__})
+            self._answered = False
+            # It may raise at once.
+            time.sleep(seconds)
+            return {}
+        self._answered = True
+        return found
+
+    def _note(self, news: Polled, what: str, partitions: set[TopicPartition]) -> None:
+        if what == "revoked":
+            news.revoked |= partitions
+            news.assigned -= partitions
+            self._delivering -= partitions
+        else:
+            news.assigned |= partitions
+            news.shared_out = True
+            # Nothing is fetched before somebody says from where.
+            self._consumer.pause(*self._still_assigned(partitions))
+
+    def begin(self, partition: TopicPartition, position: int | None) -> int | None:
+        """Deliver from there on."""
+        if not self._still_assigned({partition}):
+            return None
+        theirs = KafkaPartition(*partition)
+        try:
+            first = self._first(theirs, position)
+        except KafkaError as error:
+            raise RetryableError(f"Kafka does not tell the offsets of {partition.topic}: {error!r}") from error
+        self._consumer.seek(theirs, first)
+        self._delivering.add(partition)
+        if not self._paused:
+            self._consumer.resume(theirs)
+        return first
+
+    def _first(self, partition: KafkaPartition, position: int | None) -> int:
+        committed = self._consumer.committed(partition, timeout_ms=_ASK_MS)
+        end = self._consumer.end_offsets([partition], timeout_ms=_ASK_MS)[partition]
+        oldest: int = self._consumer.beginning_offsets([partition], timeout_ms=_ASK_MS)[partition]
+        return max(oldest, first_position(TopicPartition(*partition), position, committed, end))
+
+    def pause(self) -> None:
+        """Stop fetching what is delivered."""
+        if not self._paused:
+            self._paused = True
+            self._consumer.pause(*self._still_assigned(self._delivering))
+
+    def resume(self) -> None:
+        """Fetch again."""
+        if self._paused:
+            self._paused = False
+            self._consumer.resume(*self._still_assigned(self._delivering))
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> bool:
+        """Commit and wait for the answer; a group that is being shared out anew refuses, and so may a broker."""
+        mine = self._still_assigned(set(positions))
+        offsets = {partition: OffsetAndMetadata(positions[partition], "", -1) for partition in mine}
+        try:
+            if offsets:
+                self._consumer.commit(offsets, timeout_ms=_COMMIT_MS)
+        except KafkaError as error:
+            _log.warning("could not commit", extra={"error": type(error).__name__, "partitions": len(offsets)})
+            return False
+        return True
+
+    def ends(self) -> dict[TopicPartition, int]:
+        """Return what the newest fetches told."""
+        found = {}
+        for partition in self._still_assigned(self._delivering):
+            end = self._consumer.highwater(partition)
+            if end is not None:
+                found[TopicPartition(*partition)] = end
+        return found
+
+    def silence(self) -> float:
+        """Return the seconds since the group, or the leader of a partition that is read, was last known to answer."""
+        now = time.monotonic()
+        if self._paused or self._reaches_leaders():
+            self._leaders_seen = now
+        # Only heartbeats count: joins can be answered without end, and leave the group unsettled.
+        group_seen = max(self._consumer._coordinator.heartbeat.last_receive, self._opened)  # noqa: SLF001 - nothing public tells
+        return float(now - min(group_seen, self._leaders_seen))
+
+    def _reaches_leaders(self) -> bool:
+        """Return whether each broker that records have to come from is connected, and owes no answer for long."""
+        cluster = self._consumer._cluster  # noqa: SLF001 - nothing public tells
+        return all(
+            self._answers(cluster.leader_for_partition(partition))
+            for partition in self._still_assigned(self._delivering)
+        )
+
+    def _answers(self, broker: int) -> bool:
+        client = self._consumer._client  # noqa: SLF001 - nothing public tells
+        if not client.connected(broker):
+            return False
+        # A broker that is frozen keeps its connection: the client gives it 30 s before it closes that.
+        overdue = time.monotonic() - _OVERDUE_SECONDS
+        connection = client._manager._conns.get(broker)  # noqa: SLF001 - as above
+        return connection is None or all(sent > overdue for _, _, sent, *_ in list(connection.in_flight_requests))
+
+    def close(self) -> None:
+        """Leave the group, within a second or two even when no broker answers."""
+        try:
+            self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
+        except KafkaError as error:
+            _log.warning("could not leave the group in time", extra={"error": type(error).__name__})
+
+    def _still_assigned(self, partitions: set[TopicPartition]) -> list[KafkaPartition]:
+        """Return those that are assigned, as the client's own tuples: it takes no others."""
+        return [partition for partition in self._consumer.assignment() if partition in partitions]
+
+
+def _consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN401 - kafka-python has no types
+    # It warns when the machine is busy.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
+    try:
+        options = client_options(settings)
+    except UnusableFilesError as error:
+        raise ConnectError(str(error)) from error
+    try:
+        with _silent("kafka"):
+            consumer = KafkaConsumer(group_id=group, **CONSUMER_OPTIONS, **options, bootstrap_timeout_ms=_BOOTSTRAP_MS)
+    except (KafkaError, OSError) as error:
+        raise ConnectError(why_unreachable(settings, error)) from error
+    consumer._fetcher.PartitionRecords = QuickRecords  # noqa: SLF001 - nothing public takes another reader
+    return consumer
+
+
+@contextmanager
+def _silent(logger: str) -> Iterator[None]:
+    """Keep a library from logging, at length, what it is about to raise."""
+    found = logging.getLogger(logger)
+    level = found.level
+    found.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        found.setLevel(level)
+
+
+def topic_problems(consumer: Any, topics: Sequence[str], partitions: int) -> list[str]:  # noqa: ANN401 - same
+    """Return a line for each topic that is missing or has another number of partitions."""
+    problems = []
+    for topic in topics:
+        found = len(consumer.partitions_for_topic(topic))
+        if not found:
+            problems.append(f"topic {topic} is missing: create it with `routee-streams topics`")
+        elif found != partitions:
+            problems.append(f"topic {topic} has {found} partitions, KAFKA_PARTITIONS={partitions}")
+    return problems
+
+
+def check_topics(settings: CommonSettings, topics: Sequence[str]) -> list[str]:
+    """Return every problem with Kafka and these topics, one line each."""
+    try:
+        consumer = _consumer(settings, group=None)
+    except ConnectError as error:
+        return [str(error)]
+    try:
+        return topic_problems(consumer, topics, settings.kafka_partitions)
+    finally:
+        consumer.close(timeout_ms=_CLOSE_MS)

@@ -1,0 +1,3 @@
+"""
+What is asked of Kafka about topics and the group, from outside.
+"""

@@ -1,0 +1,39 @@
+"""
+Making the state anew from what is left in `routee.callbacks.raw`, after its changelog was lost or its source replaced.
+"""
+
+from kafka import KafkaAdminClient
+from kafka.errors import NoError
+
+from streams.admin.topics import connect
+from streams.contract.topics import CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic, changelog
+from streams.errors import WorkersRunningError
+from streams.settings import StreamsSettings
+
+
+def rebuild(settings: StreamsSettings, *, campaigns: bool) -> list[Topic]:
+    """
+    Forget the state of the SMS, and that of the campaigns if wanted; return the changelogs that were made anew.
+
+    Workers then read their sources from the first record that is left. Raises WorkersRunningError while there are
+    any; a crash in between is mended by doing it again.
+    """
+    sources = {CALLBACKS_RAW: changelog("sms")}
+    if campaigns:
+        sources[CAMPAIGN_PARTIALS] = changelog("campaigns")
+    with connect(settings) as topics:
+        # First: rows without their committed offsets do no harm, committed offsets without their rows do.
+        _forget_offsets(topics.admin, settings, [*sources])
+        topics.remake([*sources.values()])
+    return [*sources.values()]
+
+
+def _forget_offsets(admin: KafkaAdminClient, settings: StreamsSettings, sources: list[Topic]) -> None:
+    group = settings.group_id
+    if admin.describe_groups([group])[group]["members"]:
+        raise WorkersRunningError(f"group {group} has members: stop all workers first")
+    names = {topic.name(settings.kafka_topic_prefix) for topic in sources}
+    known = admin.list_group_offsets({group: None})[group]
+    for tp, error in admin.delete_group_offsets(group, [tp for tp in known if tp.topic in names]).items():
+        if error is not NoError:
+            raise error(f"offset of {tp.topic}[{tp.partition}]")

@@ -1,0 +1,3 @@
+"""
+Routee's words: the forms of its callbacks, read.
+"""

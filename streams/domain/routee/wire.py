@@ -1,0 +1,83 @@
+"""
+The form of SMS callbacks that Routee documents, as types: nearly all bodies are in it, and are read in one step.
+
+A body in any other form (numbers as text, fields of another type, other channels, reports) is not refused by this
+reader, only left to the patient one: `callback.read_callback`. Both give the same callback, except that this one does
+not look into fields it does not know: what ingest never lets through (bytes that are no UTF-8) goes unseen there.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from streams.domain.refusal import ID_MAX_CHARS
+from streams.domain.routee.coercion import (
+    DESCRIPTION_MAX_CHARS,
+    GROUPS_MAX,
+    MAX_PARTS,
+    MESSAGE_MAX_CHARS,
+    TEXT_MAX_CHARS,
+)
+
+_Id = Annotated[str, Meta(min_length=1, max_length=ID_MAX_CHARS)]
+_Text = Annotated[str, Meta(max_length=TEXT_MAX_CHARS)]
+_Group = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)]
+_Part = Annotated[int, Meta(ge=1, le=MAX_PARTS)]
+_Number = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float
+_Absent = UnsetType
+"""A field that may not be there: it belongs to another kind of callback."""
+
+
+class WireReason(msgspec.Struct, gc=False):
+    """`status.reason`."""
+
+    detailedStatus: _Text | None = None  # noqa: N815 - Routee's names, here and below
+    description: Annotated[str, Meta(max_length=DESCRIPTION_MAX_CHARS)] | None = None
+
+
+class WireStatus(msgspec.Struct, gc=False):
+    """`status`."""
+
+    name: str
+    updatedDate: str | float | None = None  # noqa: N815
+    reason: WireReason | None = None
+
+
+class WireSms(msgspec.Struct, gc=False):
+    """The body of one SMS callback; empty text means that a field is absent."""
+
+    messageId: _Id  # noqa: N815
+    status: WireStatus
+    smsId: _Text | None = None  # noqa: N815
+    campaignTrackingId: _Text | None = None  # noqa: N815
+    campaignName: _Text | None = None  # noqa: N815
+    label: _Text | None = None
+    to: _Text | None = None
+    sender: _Text | None = msgspec.field(name="from", default=None)
+    country: _Text | None = None
+    operator: _Text | None = None
+    applicationName: _Text | None = None  # noqa: N815
+    direction: _Text | None = None
+    originatingService: _Text | None = None  # noqa: N815
+    message: Annotated[str, Meta(max_length=MESSAGE_MAX_CHARS)] | None = None
+    part: _Part | None = None
+    parts: _Part | None = None
+    groups: Annotated[list[_Group], Meta(max_length=GROUPS_MAX)] | None = None
+    latency: _Number | None = None
+    price: _Number | None = None
+    type: _Absent = UNSET
+    audioMessage: _Absent = UNSET  # noqa: N815
+    chargeInterval: _Absent = UNSET  # noqa: N815
+    duration: _Absent = UNSET
+
+
+_DECODER: Final = msgspec.json.Decoder(WireSms)
+
+
+def read_wire(body: msgspec.Raw) -> WireSms | None:
+    """Return the body of an SMS callback in the documented form, None when it is in any other."""
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None

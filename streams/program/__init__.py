@@ -1,0 +1,3 @@
+"""
+What every program has: settings, environment, log lines, and how Kafka is reached.
+"""

@@ -1,0 +1,139 @@
+"""
+Settings that mean the same in every program, and the one way in which all of them are read.
+
+Every setting is an environment variable with the name of the field in upper case; `.env` is read when present.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+
+from streams.program.environment import read_env_file, unknown_settings
+
+SettingsT = TypeVar("SettingsT", bound="CommonSettings")
+ValueT = TypeVar("ValueT")
+
+_ENV_FILE: Final = Path(".env")
+
+# Whatever stands before the last `@`: a password may have any character, and the URL no scheme.
+_USER_IN_URL: Final = re.compile(r"((?<=://)|^(?!\w+://)).*@", re.DOTALL)
+_NOT_A_NUMBER: Final = {
+    "int_parsing": "a whole number is needed",
+    "int_from_float": "a whole number is needed",
+    "float_parsing": "a number is needed",
+}
+
+
+class SettingsError(Exception):
+    """Settings are wrong. `str()` is one line per problem, each naming the variable and what it needs."""
+
+
+class CommonSettings(BaseModel):
+    """What all programs share: how Kafka is reached, how topics are named, how lines are logged."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kafka_bootstrap_servers: str = Field(
+        "127.0.0.1:9092",
+        pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$",
+        json_schema_extra={"form": "host:port, comma-separated"},
+        description="Brokers as host:port, comma-separated; any one that answers is enough.",
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How the brokers are spoken to; SASL_… needs the three KAFKA_SASL_… settings."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, validate_default=True, description="How the password is proven."
+    )
+    kafka_sasl_username: str | None = Field(None, validate_default=True, description="User, with SASL.")
+    kafka_sasl_password: SecretStr | None = Field(None, validate_default=True, description="Password, with SASL.")
+    kafka_ssl_cafile: str | None = Field(
+        None, description="PEM file of the brokers' authorities; the system's if unset."
+    )
+    kafka_ssl_certfile: str | None = Field(None, description="PEM file of the client's certificate.")
+    kafka_ssl_keyfile: str | None = Field(None, description="PEM file of the client's key.")
+    kafka_topic_prefix: str = Field(
+        "routee.",
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        json_schema_extra={"form": "up to 64 letters, digits and . _ -"},
+        description="Stands before every topic's and group's name.",
+    )
+    kafka_partitions: int = Field(
+        8, ge=1, le=1024, description="Partitions of every topic. Changing it later would split messages."
+    )
+    kafka_replication_factor: int = Field(-1, ge=-1, le=16, description="Of new topics; -1 is the broker's default.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    log_format: Literal["text", "json"] | None = Field(None, description="Text on a terminal, else JSON, if unset.")
+
+    @field_validator("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
+    @classmethod
+    def _sasl_is_complete(cls, value: ValueT, others: ValidationInfo) -> ValueT:
+        protocol = str(others.data.get("kafka_security_protocol"))
+        if protocol.startswith("SASL") and value is None:
+            raise ValueError(f"it is needed with KAFKA_SECURITY_PROTOCOL={protocol}")
+        return value
+
+    @property
+    def bootstrap_servers(self) -> list[str]:
+        """Return the brokers as `host:port` strings."""
+        return self.kafka_bootstrap_servers.split(",")
+
+
+def load_settings(model: type[SettingsT], *, env_file: Path | None = _ENV_FILE, **given: object) -> SettingsT:
+    """
+    Read `.env` and the environment into a settings model; the environment is stronger, and what is given strongest.
+
+    An empty variable means the default, also where `.env` says something else. Raises SettingsError with every problem
+    at once; values of wrong secrets are not repeated.
+    """
+    variables = _variables(env_file)
+    told = {name: value for name in model.model_fields if (value := variables.get(name.upper()))}
+    try:
+        return model.model_validate({**told, **given})
+    except ValidationError as error:
+        raise SettingsError("\n".join([*_problems(model, error), *unknown_settings(variables)])) from None
+
+
+def without_effect(settings: CommonSettings) -> Iterator[str]:
+    """Yield a line for what is set and does nothing: misspelt names, and a password that no broker is told."""
+    yield from unknown_settings(_variables(_ENV_FILE))
+    unused = [name for name in ("kafka_sasl_username", "kafka_sasl_password") if getattr(settings, name) is not None]
+    if unused and not settings.kafka_security_protocol.startswith("SASL"):
+        named = " and ".join(name.upper() for name in unused)
+        yield f"{named}: not used with KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol}, no broker is told"
+
+
+def _variables(env_file: Path | None) -> dict[str, str | None]:
+    """Return all variables by their names in upper case."""
+    try:
+        written = read_env_file(env_file) if env_file else {}
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    return {name.upper(): value for variables in (written, os.environ) for name, value in variables.items()}
+
+
+def _problems(model: type[CommonSettings], error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_context=False):
+        if not problem["loc"]:
+            yield problem["msg"].removeprefix("Value error, ")
+            continue
+        name = str(problem["loc"][0])
+        field = model.model_fields.get(name)
+        message = _message(problem["type"], problem["msg"], field)
+        secret = field is not None and ("Secret" in str(field.annotation) or "secret" in name)
+        told = not secret and problem["type"] != "missing" and problem["input"] is not None
+        value = f"={_USER_IN_URL.sub('***@', str(problem['input']))}" if told else ""
+        yield f"{name.upper()}{value}: {message[:1].lower()}{message[1:]}"
+
+
+def _message(kind: str, message: str, field: FieldInfo | None) -> str:
+    """Return pydantic's message, or plainer words: nobody should have to read a regular expression."""
+    extra = field.json_schema_extra if field else None
+    if kind == "string_pattern_mismatch" and isinstance(extra, dict):
+        return f"{extra['form']} is expected"
+    return _NOT_A_NUMBER.get(kind, message.removeprefix("Value error, "))

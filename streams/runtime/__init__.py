@@ -1,0 +1,3 @@
+"""
+Faust, made to carry checkpointed tables: everything that an upgrade of it can break.
+"""

@@ -1,0 +1,232 @@
+"""
+Restoring tables from their changelogs, instead of Faust's own recovery, which spends several tasks on every record.
+
+It still runs, and finds nothing left to do. Partitions that lack little are taken over before anything goes on; those
+that lack much one after the other, while the others work. Then, if that is wanted, rows of others' partitions are read.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import accumulate
+from time import monotonic
+from typing import Any, Final, Protocol, cast
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+from faust.tables import TableManager
+from faust.tables.recovery import Recovery
+from faust.types import TP
+
+from streams.errors import Die, Exit
+from streams.runtime import private_names
+from streams.runtime.holdings import Table, held_by
+from streams.state.store.stores import StoreError
+from streams.state.succession.restore import restore
+from streams.state.succession.takeover import Takeover
+from streams.state.succession.warm_up import WarmUp
+
+logger = logging.getLogger(__name__)
+
+NEAR_RECORDS: Final = 10_000
+"""So many records, of all partitions together, are waited for at a rebalance before anything goes on: a moment."""
+
+_AGAIN_SECONDS: Final = 5.0
+"""Until a worker that could not read others' changelogs tries again."""
+
+
+@contextmanager
+def _fatal_errors(die: Die) -> Iterator[None]:
+    """End the process where a takeover fails: half of one is no right to write."""
+    try:
+        yield
+    except ProducerFenced:
+        die(Exit.FENCED, "a partition that was being taken over has a newer owner already")
+    except KafkaError as error:
+        die(Exit.TAKEOVER_FAILED, f"{error!r}")
+    except StoreError as error:
+        die(Exit.TAKEOVER_FAILED, str(error))
+
+
+class _Resuming(Protocol):
+    """What a takeover needs of the consumer."""
+
+    async def seek_begin(self, tp: TP) -> None:
+        """Go back in a partition that was taken over after the others."""
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Read partitions from now on."""
+
+
+class BulkRecovery(Recovery):
+    """
+    Takes over the assigned partitions of all tables: some before Faust looks at them, some while they already work.
+
+    A rebalance may cancel it at any await; the next one begins from the start.
+    """
+
+    logger = private_names.FAUST_LOGGER
+    restored_records = 0
+    restore_seconds = 0.0
+    _takeovers: dict[TP, Takeover]
+    _began: float
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as Faust has it
+        super().__init__(*arguments, **options)
+        self._reading_on: asyncio.Future[None] | None = None
+        self._revoked = False
+
+    def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Stop reading: what is assigned is decided anew."""
+        super().on_partitions_revoked(revoked)
+        self._revoked = True
+        self._stop_reading_on()
+
+    async def on_rebalance(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as Faust has it
+        """Begin to take over what is assigned now."""
+        self._revoked = False
+        await super().on_rebalance(*arguments, **options)
+
+    async def on_stop(self) -> None:
+        """Take over nothing any more."""
+        self._stop_reading_on()
+        await super().on_stop()
+
+    def _stop_reading_on(self) -> None:
+        if self._reading_on is not None:
+            self._reading_on.cancel()
+
+    async def warm_up(self, before_joining: WarmUp) -> None:
+        """Have rows at hand before joining the group, and say of which partitions."""
+        with _fatal_errors(held_by(self.app).die):
+            async with held_by(self.app).reader.open() as reader:
+                held_by(self.app).standby.at_hand = await before_joining.run(reader, self.app.conf.topic_partitions)
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ANN401, ARG002, ASYNC109 - as Faust has it
+        # Restoring may take longer than Faust gives one request.
+        await super()._wait(coro)
+
+    async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:  # noqa: ANN401
+        if title != "active":
+            await super()._build_highwaters(consumer, tps, destination, title)
+            return
+        group = self.app.conf.id
+        takeovers = {tp: Takeover(cast("Table", self.tp_to_table[tp]).checkpointer, group, tp.partition) for tp in tps}
+        producer = private_names.kafka_producer(self.app)
+        with _fatal_errors(held_by(self.app).die):
+            await asyncio.gather(*(takeover.claim(producer) for takeover in takeovers.values()))
+        self._takeovers = takeovers
+        destination.clear()
+
+    async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:  # noqa: ANN401
+        if title == "active":
+            self._began, self.restored_records = monotonic(), 0
+            near, held_by(self.app).far = _by_distance(self._takeovers.values())
+            if near:
+                with _fatal_errors(held_by(self.app).die):
+                    async with held_by(self.app).reader.open() as reader:
+                        await self._take_over(reader, near)
+            for tp, takeover in self._takeovers.items():
+                # What Faust compares: it has nothing to restore, and what is far is none of its business.
+                self.active_highwaters[tp] = destination[tp] = takeover.end
+        await super()._build_offsets(consumer, tps, destination, title)
+
+    async def _take_over(self, reader: AIOKafkaConsumer, takeovers: Collection[Takeover]) -> None:
+        """Restore and retire until every partition is complete, then own all of them."""
+        left = list(takeovers)
+        while left:
+            wanted = {takeover.tp: (takeover.store, takeover.end) for takeover in left}
+            self.restored_records += await restore(reader, wanted)
+            left = [takeover for takeover in left if not await takeover.retire()]
+        begins = await reader.beginning_offsets([takeover.source for takeover in takeovers])
+        for takeover in takeovers:
+            generation = await self._length(reader, takeover.counted_by)
+            takeover.finish(begins[takeover.source], generation)
+
+    async def _read_on(self) -> None:
+        """Take over what is left, and then keep rows of others' partitions at hand."""
+        with _fatal_errors(held_by(self.app).die):
+            if held_by(self.app).far:
+                await self._take_over_far()
+            self._say_ready()
+            while held_by(self.app).standby.partitions:
+                try:
+                    async with held_by(self.app).reader.open() as reader:
+                        await held_by(self.app).standby.follow(reader)
+                except KafkaError as error:
+                    logger.warning("cannot stand by: %r", error)
+                    await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _take_over_far(self) -> None:
+        """Take over one partition after the other, and let each be read from then on."""
+        consumer = cast("_Resuming", self.app.consumer)
+        async with held_by(self.app).reader.open() as reader:
+            while held_by(self.app).far:
+                takeover = held_by(self.app).far[0]
+                await self._take_over(reader, [takeover])
+                self._check_committed()
+                source = TP(*takeover.source)
+                await consumer.seek_begin(source)
+                del held_by(self.app).far[0]
+                consumer.resume_partitions({source})
+
+    async def _length(self, reader: AIOKafkaConsumer, topic: str | None) -> int:
+        """Return how many records were ever written to a topic: more each time that something follows from it."""
+        if topic is None:
+            return 0
+        tps = [TopicPartition(topic, number) for number in range(self.app.conf.topic_partitions)]
+        return sum((await reader.end_offsets(tps)).values())
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        """Let what is taken over work, and take over what is left."""
+        await super().on_recovery_completed(generation_id)
+        if self._revoked or generation_id != self.app.consumer_generation_id:
+            return
+        self._check_committed()
+        if held_by(self.app).far:
+            left = [f"{takeover.tp.topic}[{takeover.partition}]" for takeover in held_by(self.app).far]
+            logger.info("working", extra={"still_restoring": left})
+        self._reading_on = self.add_future(self._read_on())
+
+    def _check_committed(self) -> None:
+        """Make sure that no rows are missing of what is taken over."""
+        for table in held_by(self.app).tables:
+            table.check_committed()
+
+    def _say_ready(self) -> None:
+        self.restore_seconds = monotonic() - self._began
+        logger.info(
+            "ready",
+            extra={
+                "partitions": sorted({tp.partition for tp in self.active_tps}),
+                "restored_records": self.restored_records,
+                "restore_seconds": round(self.restore_seconds, 2),
+            },
+        )
+
+
+def _by_distance(takeovers: Iterable[Takeover]) -> tuple[list[Takeover], list[Takeover]]:
+    """Return the takeovers that lack NEAR_RECORDS in all, at most, and the others; those that lack least first."""
+    nearest = sorted(takeovers, key=lambda takeover: takeover.missing)
+    lacking = accumulate(takeover.missing for takeover in nearest)
+    near = sum(1 for records in lacking if records <= NEAR_RECORDS)
+    return nearest[:near], nearest[near:]
+
+
+class BulkTableManager(TableManager):
+    """Makes Faust recover in bulk."""
+
+    logger = private_names.FAUST_LOGGER
+
+    async def on_start(self) -> None:
+        """Begin at once. Faust waits a second for tables that are still to be made; ours all are."""
+        await self._update_channels()
+        await self.recovery.start()
+
+    @property
+    def recovery(self) -> Recovery:
+        """Return the one recovery service of this worker."""
+        if self._recovery is None:
+            self._recovery = BulkRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery

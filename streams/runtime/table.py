@@ -1,0 +1,239 @@
+"""
+The checkpointed table as Faust sees it: a table with a changelog, a store and background tasks.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Final, NoReturn
+
+import faust
+from aiokafka.errors import KafkaError
+from faust.stores.base import Store as FaustStoreBase
+from faust.types import TP, AppT, EventT, Message, StoreT
+from mode import Service
+
+from streams.domain.stage import UnfinishedError
+from streams.errors import Exit, place_of
+from streams.runtime import private_names
+from streams.runtime.holdings import held_by
+from streams.state.checkpoint import Checkpointer, Owned
+from streams.state.rows.partition import Partition
+from streams.state.store.stores import StoreError
+from streams.state.turns import Turns
+
+logger = logging.getLogger(__name__)
+
+SOFT_LIMIT_BYTES: Final = 500_000
+"""Waiting in one partition: flush now, without waiting for the timer."""
+
+HARD_LIMIT_BYTES: Final = 2_000_000
+"""Waiting in one partition: the agent waits for the flush. A piece more than this always fits in one batch."""
+
+
+_ABANDON_SECONDS: Final = 10.0
+
+
+class CheckpointedTable(faust.Table[bytes, bytes]):
+    """
+    A table whose rows, outputs and source position become durable together, in flushes.
+
+    Agents only call `take_in`. Unlike a stock table it has no `table[key] = value`: a row is written by its stage.
+    """
+
+    logger = private_names.FAUST_LOGGER
+
+    def __init__(
+        self,
+        app: AppT,
+        checkpointer: Checkpointer,
+        *,
+        flush_seconds: float,
+        **options: Any,  # noqa: ANN401 - as faust.Table takes them
+    ) -> None:
+        super().__init__(app, name=checkpointer.spec.name, key_type=bytes, value_type=bytes, **options)
+        self.checkpointer: Final = checkpointer
+        self.source: Final = checkpointer.source
+        self.store: Final = checkpointer.store
+        self._die = checkpointer.die
+        self._flush_seconds = flush_seconds
+        self._wake = asyncio.Event()
+        self._turns = Turns()
+
+    async def take_in(self, message: Message) -> None:
+        """
+        Apply one source record. Returns before it is durable, and waits only when too much is not.
+
+        What a record of a revoked partition would do is left to its new owner, and so is the rest of a record whose
+        partition is revoked between two of its pieces.
+        """
+        owned = self.checkpointer.owned.get(message.partition)
+        if owned is None:
+            return
+        partition = owned.partition
+        if message.offset < partition.next:
+            return
+        await self._check_contiguous(message, partition)
+        if self.checkpointer.owned.get(message.partition) is not owned:
+            return
+        ended = partition.refused(message.offset)
+        if ended is not None:
+            place = f"{_name(message.tp)} offset {message.offset}"
+            logger.error("%s ended %s workers in a row: rejected as a bug", place, ended.times)
+        pieces = partition.take_in(message.offset, message.value or b"")
+        while (size := await self._next(pieces, owned, message)) is not None:
+            if size > SOFT_LIMIT_BYTES:
+                self._wake.set()
+            if size > HARD_LIMIT_BYTES:
+                await self.checkpointer.flush()
+            else:
+                await self._turns.offer()
+            # A rebalance waits for the record at hand. The next owner of the partition goes on with the next piece.
+            if self.app.rebalancing or self.checkpointer.owned.get(message.partition) is not owned:
+                return
+
+    async def _next(self, pieces: Iterator[int], owned: Owned, message: Message) -> int | None:
+        """Apply a piece and return how much waits then, None after the last. Die when that cannot be done."""
+        try:
+            return next(pieces, None)
+        except UnfinishedError as error:
+            await self._abandon(owned, message, error.index, error.__cause__ or error)
+        except Exception as error:  # noqa: BLE001 - whatever it is: the record must not be acknowledged
+            await self._abandon(owned, message, None, error)
+
+    async def _abandon(self, owned: Owned, message: Message, at: int | None, error: BaseException) -> NoReturn:
+        """Note that a record ends this worker, and die: the next one takes it again, a few times."""
+        ending = owned.partition.ending(message.offset, at)
+        place = f"{_name(message.tp)} offset {message.offset}" + ("" if at is None else f" callback {at}")
+        with suppress(KafkaError, TimeoutError):  # then it counts once less
+            await asyncio.wait_for(self.checkpointer.abandon(owned, ending), _ABANDON_SECONDS)
+        self._die(
+            Exit.STAGE_RAISED,
+            f"{place}: {self.name} could not take it in ({ending.times} in a row): {place_of(error)}",
+        )
+
+    async def _check_contiguous(self, message: Message, partition: Partition) -> None:
+        """Die unless the record is the one after the last that the rows contain."""
+        if not self.checkpointer.guards.contiguity:
+            return
+        self._check_committed(partition)
+        # Offsets without a record (the marks of a transaction, what compaction took) are no gap; that is looked up.
+        if message.offset != partition.next and await self._first_record(message.tp, partition.next) != message.offset:
+            self._die(Exit.SOURCE_GAP, f"{_name(message.tp)}: expected offset {partition.next}, got {message.offset}")
+
+    def _check_committed(self, partition: Partition) -> None:
+        """Die when the group has committed more than the rows contain."""
+        tp = TP(self.source, partition.number)
+        committed = private_names.committed_offset(self.app, tp)
+        contained = 0 if partition.position is None else partition.position.offset
+        if committed is not None and committed > contained:
+            have = f"offset {contained - 1}" if contained else "nothing"
+            why = f"{_name(tp)}: the group committed {committed}, but the changelog ends at {have}"
+            self._die(Exit.STATE_LOST, why)
+
+    async def _first_record(self, tp: TP, offset: int) -> int | None:
+        with suppress(KafkaError):  # whoever cannot be sure ends
+            return await held_by(self.app).reader.first_record(tp, offset)
+        return None
+
+    def durable(self, partition: int) -> int | None:
+        """Return the source offset up to which everything is durable; None when nothing may be committed."""
+        owned = self.checkpointer.owned.get(partition)
+        return None if owned is None else owned.durable
+
+    def check_committed(self) -> None:
+        """Die when the group has committed more of any partition than its rows contain."""
+        for owned in self.checkpointer.owned.values():
+            self._check_committed(owned.partition)
+
+    # -- what Faust calls
+
+    @Service.task
+    async def _flush_regularly(self) -> None:
+        while not self.should_stop:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._flush_seconds)
+            self._wake.clear()
+            if self.checkpointer.needs_flush():
+                await self.checkpointer.flush()
+
+    async def on_stop(self) -> None:
+        """Flush what is left, and own nothing any more."""
+        await self.checkpointer.flush()
+        await self.checkpointer.release()
+
+    def close(self) -> None:
+        """Close all partitions; call when the table is stopped."""
+        for partition in range(self.partitions or 0):
+            self.close_store(partition)
+
+    def open_store(self, partition: int) -> None:
+        """Open one partition, or die when its files cannot be opened."""
+        try:
+            self.store.open(partition)
+        except StoreError as error:
+            self._die(Exit.TAKEOVER_FAILED, str(error))
+
+    def close_store(self, partition: int) -> None:
+        """Close one partition, or die when what its store holds in memory cannot be written."""
+        try:
+            self.store.close(partition)
+        except StoreError as error:
+            self._die(Exit.FLUSH_FAILED, str(error))
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Give everything up; recovery takes over what is assigned now."""
+        await self.checkpointer.release()
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+
+    def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
+        """Do nothing: recovery has restored the changelog in bulk, and a takeover verifies that nothing is missing."""
+
+    def _new_store(self) -> StoreT[Any, Any]:
+        return FaustStore("memory://", self.app, self, loop=self.loop)
+
+
+def _name(tp: TP) -> str:
+    return f"{tp.topic}[{tp.partition}]"
+
+
+class FaustStore(FaustStoreBase[Any, Any]):
+    """Lets Faust's recovery see a store of ours: which partitions are open, and up to which offset they reach."""
+
+    logger = private_names.FAUST_LOGGER
+    table: CheckpointedTable
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """Return the changelog offset up to which the store has the rows of a partition."""
+        self.table.open_store(tp.partition)
+        return self.table.store.offset(tp.partition)
+
+    async def on_rebalance(
+        self,
+        assigned: set[TP],
+        revoked: set[TP],  # noqa: ARG002 - as Faust calls it
+        newly_assigned: set[TP],  # noqa: ARG002
+        generation_id: int = 0,  # noqa: ARG002
+    ) -> None:
+        """Open what is assigned, and close everything else, but not what is kept at hand."""
+        kept = held_by(self.app).standby.partitions
+        for number in range(self.table.partitions or 0):
+            if TP(self.table.changelog_topic_name, number) in assigned:
+                self.table.open_store(number)
+            elif number not in kept:
+                self.table.close_store(number)
+
+    def reset_state(self) -> None:
+        """Do nothing: local state is a folder that may be deleted while no worker runs."""
+
+    def apply_changelog_batch(self, *_: Any) -> None:  # noqa: ANN401 - as Faust calls it
+        """Do nothing: see CheckpointedTable."""
+
+    async def backup_partition(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
+        """Do nothing: the changelog is the backup."""
+
+    def restore_backup(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
+        """Do nothing."""

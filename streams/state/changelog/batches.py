@@ -1,0 +1,108 @@
+"""
+Sending to Kafka: batches that the broker appends whole or not at all, acknowledged by all in-sync replicas.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from streams.state.changelog.fence import ProducerEpoch, renewed
+from streams.state.guards import ALL_GUARDS, Guards
+from streams.state.turns import Turns
+
+KeyValue = tuple[bytes | None, bytes | None]
+
+MAX_BATCH_BYTES: Final = 15 << 20
+"""The largest batch; below `max.message.bytes` of the changelogs, which counts its header too."""
+
+_CHUNK_BYTES: Final = 600_000
+_RECORD_OVERHEAD: Final = 32
+
+_LINES: Final = 100
+"""In one bundle: whoever takes it in changes a row for each line, and all of them have to fit in one checkpoint."""
+
+
+class BatchTooLargeError(Exception):
+    """Records that have to be one batch do not fit in one."""
+
+
+class Batches:
+    """
+    Writes through one aiokafka producer, which must have `acks=all` and `MAX_BATCH_BYTES`.
+
+    Batches are built one after the other, in `turns`.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, turns: Turns | None = None, guards: Guards = ALL_GUARDS) -> None:
+        self._producer = producer
+        self._turns = turns or Turns()
+        self._guards = guards
+
+    async def send(
+        self, topic: str, partition: int, records: Iterable[KeyValue], writer: ProducerEpoch | None = None
+    ) -> tuple[int, int]:
+        """
+        Append all records as one batch; return the offsets of the first and the last.
+
+        With a writer, the broker refuses it (aiokafka.errors.ProducerFenced) when a newer writer has begun. Raises
+        KafkaError when the broker does not acknowledge it, BatchTooLargeError before anything is sent.
+        """
+        async with self._turns.one_at_a_time:
+            batch = self._built(records)
+            await self._turns.offer()
+        if batch is None:
+            raise BatchTooLargeError(f"{topic}[{partition}]: more than {MAX_BATCH_BYTES} bytes in one checkpoint")
+        batch.close()
+        if writer is not None and self._guards.fence:
+            writer.stamp(batch, topic, partition)
+        last = batch.record_count() - 1
+        # aiokafka takes a batch only when none of this partition waits: batches keep their order.
+        acknowledged = await self._producer.send_batch(batch, topic, partition=partition)
+        first = (await acknowledged).offset
+        if writer is not None:
+            writer.confirm(topic, partition, first)
+        return first, first + last
+
+    def _built(self, records: Iterable[KeyValue]) -> BatchBuilder | None:
+        """Return a batch of all records, None when they do not fit in one."""
+        batch = self._producer.create_batch()
+        now = int(time.time() * 1000)
+        for key, value in records:
+            if batch.append(key=key, value=value, timestamp=now) is None:
+                return None
+        return batch
+
+    async def renewed(self, writer: ProducerEpoch) -> ProducerEpoch:
+        """Return the writer with the next epoch that takes over from one of which nothing is in flight."""
+        return await renewed(self._producer.client, writer)
+
+    async def send_all(
+        self, topic: str, partition: int, records: Iterable[KeyValue], writer: ProducerEpoch | None = None
+    ) -> None:
+        """Append all records in order, in as many batches as it takes; each is acknowledged before the next."""
+        for chunk in _chunks(records):
+            await self.send(topic, partition, chunk, writer)
+
+
+def bundled(records: Iterable[KeyValue]) -> list[KeyValue]:
+    """Return records without keys that have the values of the given ones as lines, in order; none of them is large."""
+    lines = [[value or b"" for _, value in chunk] for chunk in _chunks(records)]
+    return [(None, b"\n".join(line[at : at + _LINES])) for line in lines for at in range(0, len(line), _LINES)]
+
+
+def _chunks(records: Iterable[KeyValue]) -> Iterator[list[KeyValue]]:
+    """Split records so that no chunk of several exceeds what any topic takes by default."""
+    chunk: list[KeyValue] = []
+    room = _CHUNK_BYTES
+    for record in records:
+        key, value = record
+        room -= (len(key) if key else 0) + (len(value) if value else 0) + _RECORD_OVERHEAD
+        if room < 0 and chunk:
+            yield chunk
+            chunk, room = [], _CHUNK_BYTES - len(key or b"") - len(value or b"")
+        chunk.append(record)
+    if chunk:
+        yield chunk

@@ -1,0 +1,3 @@
+"""
+The rows of one partition between two flushes.
+"""

@@ -1,0 +1,3 @@
+"""
+Where rows live on this machine: a cache of the changelog.
+"""

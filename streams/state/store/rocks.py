@@ -1,0 +1,198 @@
+"""
+Rows on disk: one RocksDB per partition, all of them within one bound of memory.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompactionStyle,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteBufferManager,
+    WriteOptions,
+)
+
+from streams.state.store.stores import MAX_AGE_SECONDS, StoreError
+
+logger = logging.getLogger(__name__)
+
+# Beside the rows, never in the changelog; no row's key begins with two zero bytes.
+_LOCAL: Final = b"\0\0"
+_OFFSET: Final = _LOCAL + b"offset"
+_WRITTEN_AT: Final = _LOCAL + b"written_at"
+
+_MIB: Final = 1 << 20
+
+_FILE_BYTES: Final = 8 * _MIB
+"""
+The index of a file, and its filter, are read as one block each. Those of much larger files fit in none of the 64 parts
+of the block cache: they would be read from the file again for every row.
+"""
+
+_SORTED_RUNS: Final = 8
+"""
+At most about so many files, or chains of files, may have a key before some are merged. Merged by size ("universal"
+compaction) rows are written anew a few times in their life; in levels, of which each is merged with ten times as much,
+twice as often. A read asks the filter of each run.
+"""
+
+_FILTER_SHARE: Final = 0.05
+"""Of a write buffer, for the filter that tells which keys are not in it."""
+
+
+def _unlogged() -> WriteOptions:
+    options = WriteOptions()
+    options.disable_wal = True  # type: ignore[method-assign, assignment]  # a property, whatever its stub says
+    return options
+
+
+class RocksMemory:
+    """What all databases of one process share: a block cache and a budget for unwritten rows."""
+
+    def __init__(self, cache_bytes: int = 64 * _MIB, write_buffer_bytes: int = 64 * _MIB) -> None:
+        self._cache = Cache(cache_bytes)
+        self._buffers = WriteBufferManager(write_buffer_bytes, False)  # noqa: FBT003 - rocksdict takes it by position
+
+    def options(self) -> Options:
+        """Return the options of one database within these bounds."""
+        blocks = BlockBasedOptions()
+        blocks.set_block_cache(self._cache)
+        blocks.set_cache_index_and_filter_blocks(True)
+        blocks.set_bloom_filter(10, False)  # noqa: FBT003 - most reads of a new SMS find nothing
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)  # noqa: FBT003
+        options.set_block_based_table_factory(blocks)
+        options.set_write_buffer_manager(self._buffers)
+        options.set_write_buffer_size(16 * _MIB)
+        options.set_target_file_size_base(_FILE_BYTES)
+        options.set_compaction_style(DBCompactionStyle.universal())
+        options.set_level_zero_file_num_compaction_trigger(_SORTED_RUNS)
+        options.set_compression_type(DBCompressionType.lz4())
+        options.set_max_open_files(128)
+        options.set_keep_log_file_num(2)
+        options.set_allow_concurrent_memtable_write(False)
+        options.set_memtable_whole_key_filtering(True)
+        options.set_memtable_prefix_bloom_ratio(_FILTER_SHARE)
+        return options
+
+
+class RocksStore:
+    """
+    Implements `streams.state.store.stores.Store` on disk.
+
+    Rows and offset are written in one write batch, to memory first and without a log of RocksDB's own: the changelog
+    is that log. After a kill or a power cut a partition may be older, but rows and offset fit together, and what is
+    missing is read from the changelog, at most a write buffer's worth.
+    """
+
+    def __init__(self, folder: Path, memory: RocksMemory, clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._memory = memory
+        self._clock = clock
+        self._open: dict[int, Rdict] = {}
+        self._unlogged = _unlogged()
+
+    def kept(self) -> set[int]:
+        """Return the partitions that have a database."""
+        return {int(path.name) for path in self._folder.glob("*") if path.name.isdecimal()}
+
+    def open(self, partition: int) -> None:
+        """Open the partition's database; what was last written too long ago is forgotten. Raises StoreError."""
+        if partition in self._open:
+            return
+        with self._named(partition):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            written_at = self._begin(partition)
+        if written_at is not None and self._clock() - int(written_at) > MAX_AGE_SECONDS:
+            self.clear(partition)
+
+    def _begin(self, partition: int) -> bytes | None:
+        """Open a database and return when it was written; a damaged one begins without rows: the changelog has them."""
+        path = self._path(partition)
+        try:
+            return self._written_at(partition)
+        except Exception as error:  # rocksdict has no other
+            if not str(error).startswith("Corruption"):
+                raise
+            logger.warning(
+                "local state is damaged and read anew from Kafka", extra={"folder": path, "error": str(error)}
+            )
+        self.close(partition)
+        shutil.rmtree(path)
+        return self._written_at(partition)
+
+    def _written_at(self, partition: int) -> bytes | None:
+        database = self._open[partition] = Rdict(str(self._path(partition)), self._memory.options())
+        raw: bytes | None = database.get(_WRITTEN_AT)
+        return raw
+
+    def close(self, partition: int) -> None:
+        """Close the partition's database; its files stay. Raises StoreError, as when the disk is full."""
+        database = self._open.pop(partition, None)
+        if database is not None:
+            with self._named(partition):
+                database.close()
+
+    def clear(self, partition: int) -> None:
+        """Delete the partition's files and begin with none."""
+        self.close(partition)
+        Rdict.destroy(str(self._path(partition)), self._memory.options())
+        self.open(partition)
+
+    def offset(self, partition: int) -> int | None:
+        """Return the changelog offset of the last write."""
+        raw = self._open[partition].get(_OFFSET)
+        return None if raw is None else int(raw)
+
+    def read(self, partition: int, key: bytes) -> bytes | None:
+        """Return a row, None when there is none."""
+        raw: bytes | None = self._open[partition].get(key)
+        return raw
+
+    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
+        """Write rows and offset in one batch. Raises StoreError, as when the disk is full."""
+        batch = WriteBatch(raw_mode=True)
+        for key in sorted(rows):  # neighbours go into a write buffer faster
+            value = rows[key]
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        if offset is not None:
+            batch.put(_OFFSET, b"%d" % offset)
+            batch.put(_WRITTEN_AT, b"%d" % self._clock())
+        with self._named(partition):
+            self._open[partition].write(batch, self._unlogged)
+
+    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys begin with `prefix`, in the order of the keys."""
+        cursor = self._open[partition].iter()
+        cursor.seek(prefix)
+        while cursor.valid() and (key := cursor.key()).startswith(prefix):
+            if not key.startswith(_LOCAL):
+                yield key, cursor.value()
+            cursor.next()
+
+    def estimate_rows(self) -> int:
+        """Return RocksDB's own estimate: rewritten rows count more than once until they are compacted."""
+        return sum(database.property_int_value("rocksdb.estimate-num-keys") or 0 for database in self._open.values())
+
+    @contextmanager
+    def _named(self, partition: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # rocksdict has no other
+            raise StoreError(f"local state in {self._path(partition)}: {error}") from error
+
+    def _path(self, partition: int) -> Path:
+        return self._folder / f"{partition}"

@@ -1,0 +1,3 @@
+"""
+Who works on a partition next, and has its rows.
+"""

@@ -1,0 +1,48 @@
+"""
+Reading topics besides the group: changelogs, and single records of the sources.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+_FETCH_BYTES: Final = {"fetch_max_bytes": 50 << 20, "max_partition_fetch_bytes": 8 << 20}
+
+
+class Reader:
+    """Makes plain consumers; `options` are those of an aiokafka client to reach the brokers."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """Lend a consumer of no group."""
+        reader = AIOKafkaConsumer(
+            enable_auto_commit=False, auto_offset_reset="earliest", **_FETCH_BYTES, **self._options
+        )
+        await reader.start()
+        try:
+            yield reader
+        finally:
+            await reader.stop()
+
+    async def first_record(self, tp: TopicPartition, offset: int) -> int | None:
+        """
+        Return the offset of the first record at or after one; None when there is none, or the log begins later.
+
+        Raises KafkaError when Kafka cannot say.
+        """
+        async with self.open() as reader:
+            source = TopicPartition(tp.topic, tp.partition)
+            if (await reader.beginning_offsets([source]))[source] > offset:
+                return None
+            reader.assign([source])
+            reader.seek(source, offset)
+            end = (await reader.end_offsets([source]))[source]
+            while await reader.position(source) < end:
+                for records in (await reader.getmany(timeout_ms=500, max_records=1)).values():
+                    return int(records[0].offset)
+            return None

@@ -1,0 +1,103 @@
+"""
+Reading changelogs into local stores: one plain consumer that writes whole fetches.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import Final, Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from streams.state.checkpoint import Checkpointer
+from streams.state.store.stores import Store
+from streams.state.turns import Turns
+
+logger = logging.getLogger(__name__)
+
+_RECORDS_PER_POLL: Final = 500
+"""Written at once, while nobody else has a turn."""
+
+
+class Restorable(Protocol):
+    """What restoring needs of a table."""
+
+    @property
+    def store(self) -> Store:
+        """The store that its changelog is restored into."""
+
+    @property
+    def checkpointer(self) -> Checkpointer:
+        """Who knows the name of its changelog."""
+
+    def open_store(self, partition: int) -> None:
+        """Open one partition."""
+
+
+Wanted = Mapping[TopicPartition, tuple[Store, int]]
+"""Changelog partitions, each with its store and the offset up to which, and with which, that has to have it."""
+
+
+async def targets_now(reader: AIOKafkaConsumer, tables: Iterable[Restorable], partitions: Iterable[int]) -> Wanted:
+    """Open the stores of partitions, and return what they would have to contain by now."""
+    stores: dict[TopicPartition, Store] = {}
+    for table, number in product(tables, partitions):
+        table.open_store(number)
+        stores[TopicPartition(table.checkpointer.changelog, number)] = table.store
+    ends = await reader.end_offsets([*stores])
+    return {tp: (store, ends[tp] - 1) for tp, store in stores.items() if ends[tp]}
+
+
+async def restore(consumer: AIOKafkaConsumer, wanted: Wanted) -> int:
+    """
+    Read each changelog partition into its store; return how many records there were.
+
+    May be cancelled at any await: a store always has whole fetches with their offset. A store that has more than
+    the changelog does not belong to it and is read anew. Others have turns meanwhile.
+    """
+    turns = Turns()
+    left = {tp: target for tp, target in wanted.items() if not _is_complete(tp, *target)}
+    if not left:
+        return 0
+    consumer.assign(list(left))
+    for tp, (store, _) in left.items():
+        await _seek(consumer, tp, store.offset(tp.partition))
+    count = 0
+    while left:
+        for tp, records in (await consumer.getmany(timeout_ms=1000, max_records=_RECORDS_PER_POLL)).items():
+            rows = {record.key: record.value for record in records}
+            wanted[tp][0].write(tp.partition, rows, records[-1].offset)
+            count += len(records)
+            await turns.offer()
+        for tp in await _finished(consumer, left):
+            consumer.pause(tp)
+            store, end = left.pop(tp)
+            # The last offset need not be a row: compaction may have taken it.
+            store.write(tp.partition, {}, end)
+    return count
+
+
+def missing(store: Store, partition: int, end: int) -> int:
+    """Return how many records of the changelog, up to and including an offset, a store does not have, at most."""
+    have = store.offset(partition)
+    return end - have if have is not None and have <= end else end + 1
+
+
+def _is_complete(tp: TopicPartition, store: Store, end: int) -> bool:
+    have = store.offset(tp.partition)
+    if have is not None and have > end:
+        logger.warning("local state of %s[%s] reaches offset %s of %s: read anew", tp.topic, tp.partition, have, end)
+        store.clear(tp.partition)
+        return False
+    return have == end
+
+
+async def _seek(consumer: AIOKafkaConsumer, tp: TopicPartition, have: int | None) -> None:
+    if have is None:
+        await consumer.seek_to_beginning(tp)
+    else:
+        consumer.seek(tp, have + 1)
+
+
+async def _finished(consumer: AIOKafkaConsumer, left: Wanted) -> list[TopicPartition]:
+    return [tp for tp, (_, end) in left.items() if await consumer.position(tp) > end]

@@ -1,0 +1,53 @@
+"""
+Having rows at hand of partitions that others work on: whoever is given those when another one ends goes on at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer
+
+from streams.state.succession.restore import Restorable, restore, targets_now
+from streams.state.succession.shares import Shares, standby_of
+
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS: Final = 1.0
+"""Between two looks at what is new."""
+
+
+class Standby:
+    """
+    What a worker keeps at hand while it works on its own partitions.
+
+    `partitions` are those whose rows it keeps, by the last assignment, none when it `is_off`. `at_hand` is what it says
+    of itself when it joins; `records` is how many it has read so far.
+    """
+
+    def __init__(self, tables: Sequence[Restorable], count: int, *, is_off: bool = False) -> None:
+        self._tables = tables
+        self._count = count
+        self._is_off = is_off
+        self.partitions: AbstractSet[int] = frozenset()
+        self.at_hand: AbstractSet[int] = frozenset()
+        self.records = 0
+
+    def reassign(self, shares: Shares, myself: str) -> None:
+        """Keep other partitions than before: `shares` are what each worker was given, `myself` among them."""
+        self.partitions = frozenset() if self._is_off else standby_of(shares, myself, self._count)
+        self.at_hand &= self.partitions
+
+    async def follow(self, reader: AIOKafkaConsumer) -> None:
+        """Read what is written to the changelogs, until cancelled. Raises KafkaError, StoreError."""
+        partitions = self.partitions
+        is_new = True
+        while True:
+            self.records += await restore(reader, await targets_now(reader, self._tables, partitions))
+            self.at_hand = partitions
+            if is_new:
+                logger.info("standing by", extra={"partitions": sorted(partitions)})
+                is_new = False
+            await asyncio.sleep(PAUSE_SECONDS)

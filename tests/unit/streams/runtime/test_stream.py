@@ -1,0 +1,101 @@
+"""Records reach their agent in order, and count as acknowledged only when it is done with them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+from mode.utils.queues import FlowControlEvent, ThrowableQueue
+
+from streams.runtime.stream import RecordStream
+
+GENERATION = 3
+
+
+class Record:
+    """A record as a stream is handed it: its own message, too."""
+
+    def __init__(self, generation_id: int = GENERATION) -> None:
+        self.generation_id = generation_id
+        self.tracked = False
+        self.acknowledged = False
+
+    @property
+    def message(self) -> "Record":
+        return self
+
+    def ack(self, _consumer: object) -> None:
+        self.acknowledged = True
+
+
+class Source:
+    """What a stream knows of its app and its channel, with these records in it."""
+
+    def __init__(self, *records: Record) -> None:
+        self.active = True
+        self.asked = asyncio.Event()
+        self.should_stop = False
+        self.app = SimpleNamespace(
+            consumer=SimpleNamespace(unacked=set()),
+            consumer_generation_id=GENERATION,
+            flow_control=SimpleNamespace(is_active=self._is_active),
+        )
+        self.channel = SimpleNamespace(queue=ThrowableQueue(flow_control=FlowControlEvent(initially_suspended=False)))
+        for record in records:
+            self.channel.queue.put_nowait(record)
+
+    def _is_active(self) -> bool:
+        self.asked.set()
+        return self.active
+
+    async def maybe_start(self) -> bool:
+        return False
+
+    def events(self) -> AsyncIterator[Any]:
+        stream: Any = self
+        return RecordStream.events(stream)
+
+
+async def test_a_record_is_acknowledged_when_the_next_is_asked_for() -> None:
+    first, second = Record(), Record()
+    source = Source(first, second)
+    events = source.events()
+    assert await anext(events) is first
+    assert (first.tracked, first.acknowledged) == (True, False)
+    assert source.app.consumer.unacked == {first}
+    assert await anext(events) is second
+    assert (first.acknowledged, second.acknowledged) == (True, False)
+
+
+async def test_a_record_whose_agent_raised_is_not_acknowledged() -> None:
+    record = Record()
+    events: Any = Source(record).events()
+    await anext(events)
+    await events.aclose()
+    assert not record.acknowledged
+
+
+async def test_what_was_read_before_the_group_changed_is_left_out() -> None:
+    old, new = Record(GENERATION - 1), Record()
+    assert await anext(Source(old, new).events()) is new
+    assert not old.acknowledged
+
+
+async def test_what_comes_while_the_group_changes_is_left_out() -> None:
+    early, late = Record(), Record()
+    source = Source(early)
+    source.active = False
+    waiting = asyncio.ensure_future(anext(source.events()))
+    await source.asked.wait()
+    source.active = True
+    source.channel.queue.put_nowait(late)
+    assert await waiting is late
+    assert not early.acknowledged
+
+
+async def test_it_ends_when_faust_ends_the_stream() -> None:
+    source = Source()
+    waiting = asyncio.ensure_future(anext(source.events(), "the end"))
+    await asyncio.sleep(0)
+    await source.channel.queue.throw(StopAsyncIteration())
+    assert await waiting == "the end"

@@ -1,0 +1,73 @@
+"""Work that takes long lets others have their turn."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from streams.state import turns
+from streams.state.changelog.batches import Batches
+from streams.state.turns import Turns
+
+
+@asynccontextmanager
+async def others(events: list[str]) -> AsyncIterator[None]:
+    """Note each turn that others get."""
+
+    async def wait() -> None:
+        while True:
+            events.append("others")
+            await asyncio.sleep(0)
+
+    waiting = asyncio.create_task(wait())
+    yield
+    waiting.cancel()
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.0, "others"), (60.0, "two")], ids=["long", "short"])
+async def test_a_turn_ends_when_it_has_become_long(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, expected: str
+) -> None:
+    monkeypatch.setattr(turns, "TURN_SECONDS", seconds)
+    events: list[str] = []
+    async with others(events):
+        mine = Turns()
+        for piece in ("one", "two"):
+            events.append(piece)
+            await mine.offer()
+    assert events[1] == expected
+
+
+async def test_batches_that_are_begun_together_are_built_in_a_turn_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are due in the same round of the loop; built in a row, they would hold it up together."""
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    events: list[str] = []
+
+    class Producer:
+        """Builds batches, and appends them at once."""
+
+        def create_batch(self) -> BatchBuilder:
+            events.append("built")
+            return BatchBuilder(1000, compression_type=0)
+
+        async def send_batch(self, *_: object, **__: object) -> "asyncio.Future[Appended]":
+            appended: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+            appended.set_result(Appended())
+            return appended
+
+    shared = Turns()
+    async with others(events):
+        sends = (Batches(Producer(), shared).send("topic", number, [(b"k", b"v")]) for number in range(3))
+        await asyncio.gather(*sends)
+    built = [at for at, event in enumerate(events) if event == "built"]
+    assert len(built) == 3
+    assert all("others" in events[first:second] for first, second in pairwise(built))
+
+
+class Appended:
+    """What the broker says of a batch."""
+
+    offset = 0
