@@ -177,6 +177,15 @@ def test_every_link_to_a_file_leads_somewhere(file: Path) -> None:
     assert [target for target in local if not (file.parent / target).exists()] == []
 
 
+def test_the_changelog_has_a_place_for_what_is_not_released() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## \[(\w+)\]", text, re.MULTILINE)[0] == "Unreleased"
+
+
+def test_code_in_a_table_cell_is_found() -> None:
+    assert code("`a`, then `b c`") == ["a", "b c"]
+
+
 @pytest.mark.parametrize("file", documents(), ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_link_to_a_heading_leads_to_one(file: Path) -> None:
     links = re.findall(r"\]\(([^)#]*)#([^)]*)\)", file.read_text())
@@ -206,12 +215,3 @@ def test_every_benchmark_and_every_part_of_one_is_named() -> None:
     assert set(parts) == set(BENCHMARKS)
     assert set(streams_bench.PARTS) <= parts["streams"]
     assert set(ingest_bench.PARTS) <= parts["ingest"]
-
-
-def test_the_changelog_has_a_place_for_what_is_not_released() -> None:
-    text = (ROOT / "CHANGELOG.md").read_text()
-    assert re.findall(r"^## \[(\w+)\]", text, re.MULTILINE)[0] == "Unreleased"
-
-
-def test_code_in_a_table_cell_is_found() -> None:
-    assert code("`a`, then `b c`") == ["a", "b c"]
