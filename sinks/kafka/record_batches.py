@@ -12,6 +12,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
 
+from sinks.kafka.private_names import batch_bytes
 from sinks.source import Record, TopicPartition
 
 _CURRENT_FORMAT: Final = 2
@@ -50,4 +51,4 @@ def _records(batch: Any) -> Any:  # noqa: ANN401 - same
     """Return what reads the records of a batch; kafka-python knows more ways to decompress one."""
     if batch.is_control_batch:
         return ()
-    return batch if batch.compression_type else DefaultRecordBatch(bytes(batch._buffer))  # noqa: SLF001 - nothing public
+    return batch if batch.compression_type else DefaultRecordBatch(batch_bytes(batch))

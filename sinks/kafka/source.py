@@ -16,6 +16,7 @@ from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sinks.errors import ConnectError, RetryableError, TopicError
+from sinks.kafka import private_names
 from sinks.kafka.membership import subscribe
 from sinks.kafka.record_batches import QuickRecords
 from sinks.kafka.refusal import refusal
@@ -191,25 +192,22 @@ class KafkaSource:
         if self._paused or self._reaches_leaders():
             self._leaders_seen = now
         # Only heartbeats count: joins can be answered without end, and leave the group unsettled.
-        group_seen = max(self._consumer._coordinator.heartbeat.last_receive, self._opened)  # noqa: SLF001 - nothing public tells
+        group_seen = max(private_names.last_heartbeat(self._consumer), self._opened)
         return float(now - min(group_seen, self._leaders_seen))
 
     def _reaches_leaders(self) -> bool:
         """Return whether each broker that records have to come from is connected, and owes no answer for long."""
-        cluster = self._consumer._cluster  # noqa: SLF001 - nothing public tells
         return all(
-            self._answers(cluster.leader_for_partition(partition))
+            self._answers(private_names.leader_of(self._consumer, partition))
             for partition in self._still_assigned(self._delivering)
         )
 
-    def _answers(self, broker: int) -> bool:
-        client = self._consumer._client  # noqa: SLF001 - nothing public tells
-        if not client.connected(broker):
+    def _answers(self, broker: int | None) -> bool:
+        if not private_names.is_connected(self._consumer, broker):
             return False
-        # A broker that is frozen keeps its connection: the client gives it 30 s before it closes that.
+        # A frozen broker keeps its connection: the client closes that after 30 s only.
         overdue = time.monotonic() - _OVERDUE_SECONDS
-        connection = client._manager._conns.get(broker)  # noqa: SLF001 - as above
-        return connection is None or all(sent > overdue for _, _, sent, *_ in list(connection.in_flight_requests))
+        return all(sent > overdue for sent in private_names.unanswered_since(self._consumer, broker))
 
     def close(self) -> None:
         """Leave the group, within a second or two even when no broker answers."""
@@ -235,7 +233,7 @@ def _consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN4
             consumer = KafkaConsumer(group_id=group, **CONSUMER_OPTIONS, **options, bootstrap_timeout_ms=_BOOTSTRAP_MS)
     except (KafkaError, OSError) as error:
         raise ConnectError(why_unreachable(settings, error)) from error
-    consumer._fetcher.PartitionRecords = QuickRecords  # noqa: SLF001 - nothing public takes another reader
+    private_names.read_with(consumer, QuickRecords)
     return consumer
 
 
