@@ -1,5 +1,5 @@
 """
-Is everything there that the sinks need? Every problem at once, one line each.
+`routee-sinks check`: every problem that would keep a sink from working, one line each.
 """
 
 import tempfile
@@ -16,7 +16,7 @@ from streams.contract.topics import SINKS_REJECTED
 
 
 def problems(settings: SinksSettings) -> Iterator[str]:
-    """Yield what stands in the way of either sink."""
+    """Yield the problems of both sinks."""
     prefix = settings.kafka_topic_prefix
     yield from check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
     yield from _clickhouse(settings)
@@ -35,7 +35,7 @@ def _clickhouse(settings: SinksSettings) -> Iterator[str]:
 
 
 def folder_problems(root: Path) -> Iterator[str]:
-    """Try the folder, or the nearest one above it, in which it would be made; nothing of that stays."""
+    """Yield why files cannot be written to the folder. Tried in the folder, or in its nearest existing parent."""
     there = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
     if not there.is_dir():
         yield f"SINKS_FILES_ROOT={root}: {there} is not a folder"

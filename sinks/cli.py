@@ -28,9 +28,9 @@ from sinks.writer import Writer
 from streams.program.logline import configure_logging
 from streams.program.settings import SettingsError, load_settings
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-# The whole stop takes less than 10 seconds, even if a last commit and leaving the group have to be given up.
+# A stop takes less than 10 seconds, even if Kafka answers neither the last commit nor the leave.
 DRAIN_SECONDS: Final = 5.0
 
 DONE: Final = 0
@@ -40,7 +40,7 @@ INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0 when done, 1 when it failed, 2 for wrong usage or settings, 130 when interrupted."""
+    """Run one command, and return its exit code."""
     command = _parser().parse_args(arguments).run
     try:
         settings = load_settings(SinksSettings)
@@ -51,9 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(command(settings))
     except SinksError as error:
-        _log.error(str(error))
+        logger.error("%s", error)  # noqa: TRY400 - one line for people, a traceback says no more
         return FAILED
-    except KeyboardInterrupt:  # what consumes takes it as SIGTERM
+    except KeyboardInterrupt:  # `clickhouse` and `files` take it as SIGTERM
         return INTERRUPTED
 
 
@@ -66,12 +66,12 @@ def run_clickhouse(settings: SinksSettings) -> int:
 
 def run_files(settings: SinksSettings) -> int:
     """Consume into files until SIGTERM."""
-    # Arrow takes 45 MB, of which ClickHouse's sink has no use.
+    # Arrow takes 45 MB, which ClickHouse's sink does not need.
     import pyarrow as pa  # noqa: PLC0415
 
     from sinks.files.sink import FileSink  # noqa: PLC0415
 
-    # Its own pool would keep what the largest batch once needed.
+    # Arrow's own pool would keep the memory of the largest batch for ever.
     pa.set_memory_pool(pa.system_memory_pool())
     return _consume(
         settings, FileSink(settings.sinks_files_root, settings.sinks_files_format, settings.kafka_topic_prefix)
@@ -79,14 +79,14 @@ def run_files(settings: SinksSettings) -> int:
 
 
 def run_schema(settings: SinksSettings) -> int:
-    """Create the database and apply what is outstanding of the schema."""
+    """Create the database, and apply the files of the schema that it lacks."""
     anywhere = connect(settings, database="")
     create_database(anywhere, settings.clickhouse_database, settings.clickhouse_cluster)
     anywhere.close()
     clickhouse = connect(settings)
     applied = migrate(clickhouse, settings.clickhouse_cluster)
     clickhouse.close()
-    _log.info(
+    logger.info(
         "schema is up to date",
         extra={"database": settings.clickhouse_database, "applied": ", ".join(applied) or "nothing"},
     )
@@ -94,7 +94,7 @@ def run_schema(settings: SinksSettings) -> int:
 
 
 def run_check(settings: SinksSettings) -> int:
-    """Say every problem at once: an answer for people, not a log."""
+    """Print every problem: an answer for people, not a log."""
     found = list(problems(settings))
     for problem in found:
         print(problem, file=sys.stderr)
@@ -113,17 +113,17 @@ def _consume(settings: SinksSettings, sink: Sink) -> int:
     status = StatusServer(settings.sinks_metrics_port, metrics.registry, readiness)
     source = KafkaSource(settings, list(tables), f"{settings.kafka_topic_prefix}sinks-{sink.name}")
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
-    _log.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
+    logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
     try:
         worker.run(stop, DRAIN_SECONDS)
     except FatalError:
-        # Nothing is committed that is not written: whoever runs next reads it again.
+        # Only written records are committed: the next run reads the others again.
         source.close()
         raise
     finally:
         status.close()
         rejections.close()
-    _log.info("stopped")
+    logger.info("stopped")
     return DONE
 
 

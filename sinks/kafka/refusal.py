@@ -1,5 +1,5 @@
 """
-What Kafka refuses for as long as nobody changes something, and who has to change what.
+Errors of Kafka that waiting does not mend, and what has to be changed.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _AUTHENTICATION: Final = (SaslAuthenticationFailedError, UnsupportedSaslMechanis
 
 
 def refusal(error: KafkaError, settings: CommonSettings, topics: Sequence[str], group: str) -> str | None:
-    """Return one line that says on what to act, None when waiting may mend it."""
+    """Return one line that says what to change, None when waiting may mend it."""
     name = type(error).__name__
     if isinstance(error, AuthorizationError):
         return (
@@ -35,6 +35,6 @@ def refusal(error: KafkaError, settings: CommonSettings, topics: Sequence[str], 
 
 
 def _user(settings: CommonSettings) -> str:
-    """Return the user as the settings have it; without SASL it is the one of the certificate, or anybody."""
+    """Return the user of the settings; without SASL it is the one of the certificate, or anonymous."""
     name = settings.kafka_sasl_username
     return "the user (no KAFKA_SASL_USERNAME is set)" if name is None else f"KAFKA_SASL_USERNAME={name}"

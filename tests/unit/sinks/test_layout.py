@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.files.layout import partition_of_temporary, position_of, runs, temporary
+from sinks.files.layout import draft_name, partition_of_draft, position_of, runs
 from tests.unit.sinks.records import DAY_MS, offsets, record
 
 
@@ -52,5 +52,5 @@ def test_other_names_are_no_position(name: str) -> None:
 
 
 def test_a_file_that_is_not_whole_is_known_as_its_partitions() -> None:
-    assert partition_of_temporary(temporary("3-5-9.parquet")) == 3
-    assert partition_of_temporary("3-5-9.parquet") is None
+    assert partition_of_draft(draft_name("3-5-9.parquet")) == 3
+    assert partition_of_draft("3-5-9.parquet") is None
