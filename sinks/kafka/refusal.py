@@ -14,6 +14,7 @@ from kafka.errors import (
     UnsupportedVersionError,
 )
 
+from streams.program.kafka_problems import refused_user
 from streams.program.settings import CommonSettings
 
 _AUTHENTICATION: Final = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
@@ -28,7 +29,7 @@ def refusal(error: KafkaError, settings: CommonSettings, topics: Sequence[str], 
             f"{', '.join(topics)} ({name})"
         )
     if isinstance(error, _AUTHENTICATION):
-        return f"{_user(settings)} is not let in with this KAFKA_SASL_MECHANISM and KAFKA_SASL_PASSWORD ({name})"
+        return refused_user(settings, name)
     if isinstance(error, UnsupportedVersionError):
         return f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: the brokers are too old ({name})"
     return None

@@ -22,6 +22,7 @@ from sinks.kafka.record_batches import QuickRecords
 from sinks.kafka.refusal import refusal
 from sinks.source import Polled, Record, TopicPartition, assigned_only, first_position
 from streams.program.brokers import UnusableFilesError, client_options, why_unreachable
+from streams.program.kafka_problems import topic_problem
 from streams.program.settings import CommonSettings
 
 logger = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ class KafkaSource:
         self._paused = False
         self._answered = True
         self._opened = self._leaders_seen = time.monotonic()
-        problems = topic_problems(self._consumer, topics, settings.kafka_partitions)
+        problems = topic_problems(self._consumer, topics, settings)
         if problems:
             self._consumer.close(timeout_ms=_CLOSE_MS)
             raise TopicError("; ".join(problems))
@@ -249,16 +250,10 @@ def _silent(library: str) -> Iterator[None]:
         found.setLevel(level)
 
 
-def topic_problems(consumer: Any, topics: Sequence[str], partitions: int) -> list[str]:  # noqa: ANN401 - same
-    """Return a line for each topic that is missing or has another number of partitions."""
-    problems = []
-    for topic in topics:
-        found = len(consumer.partitions_for_topic(topic))
-        if not found:
-            problems.append(f"topic {topic} is missing: create it with `routee-streams topics`")
-        elif found != partitions:
-            problems.append(f"topic {topic} has {found} partitions, KAFKA_PARTITIONS={partitions}")
-    return problems
+def topic_problems(consumer: Any, topics: Sequence[str], settings: CommonSettings) -> list[str]:  # noqa: ANN401 - same
+    """Return a line for each topic that does not exist or has another number of partitions."""
+    found = [topic_problem(topic, len(consumer.partitions_for_topic(topic)), settings) for topic in topics]
+    return [problem for problem in found if problem]
 
 
 def check_topics(settings: CommonSettings, topics: Sequence[str]) -> list[str]:
@@ -268,6 +263,6 @@ def check_topics(settings: CommonSettings, topics: Sequence[str]) -> list[str]:
     except ConnectError as error:
         return [str(error)]
     try:
-        return topic_problems(consumer, topics, settings.kafka_partitions)
+        return topic_problems(consumer, topics, settings)
     finally:
         consumer.close(timeout_ms=_CLOSE_MS)

@@ -292,4 +292,4 @@ def test_it_does_not_start_when_topics_differ(tables: ClickHouse, topics: Topics
     del tables, topics
     sink = running.start("clickhouse", KAFKA_PARTITIONS=str(PARTITIONS + 1))
     assert sink.process.wait(60) == 1
-    assert f"has {PARTITIONS} partitions, KAFKA_PARTITIONS={PARTITIONS + 1}" in sink.messages[-1]
+    assert f"has {PARTITIONS} partitions, not {PARTITIONS + 1}: set KAFKA_PARTITIONS={PARTITIONS}" in sink.messages[-1]

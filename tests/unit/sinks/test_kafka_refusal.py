@@ -32,7 +32,10 @@ RIGHTS = (
     "KAFKA_SASL_USERNAME=reader needs the right to READ the group routee.files and to READ and DESCRIBE the topics "
     "routee.sms.status, routee.campaign.progress"
 )
-LOGIN = "KAFKA_SASL_USERNAME=reader is not let in with this KAFKA_SASL_MECHANISM and KAFKA_SASL_PASSWORD"
+LOGIN = (
+    "Kafka at KAFKA_BOOTSTRAP_SERVERS=kafka:9092 refuses KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME or "
+    "KAFKA_SASL_PASSWORD"
+)
 VERSION = "KAFKA_BOOTSTRAP_SERVERS=kafka:9092: the brokers are too old"
 
 
