@@ -194,7 +194,7 @@ def first_position(partition: TopicPartition, position: int | None, committed: i
     if position is not None and position > end:
         raise PositionError(
             f"{partition.topic}, partition {partition.partition}: written up to offset {position}, but the topic ends "
-            f"at {end}: what is written comes from another topic of that name"
+            f"at {end}: the files come from another topic of that name"
         )
     # A commit beyond the end was made on an earlier topic of that name.
     return max(position or 0, committed if committed is not None and committed <= end else 0)

@@ -62,7 +62,7 @@ class Membership(ConsumerCoordinator):  # type: ignore[misc]  # kafka-python has
         self._join = None if answer is None else _Join(answer)
 
     def need_rejoin(self) -> bool:
-        """Return whether to join. A join that was begun is needed until it is complete, whatever its reason was."""
+        """Return whether to join. A join that was begun is needed until it is complete."""
         return bool(self.rejoining or super().need_rejoin())
 
     def poll_heartbeat(self) -> None:

@@ -52,12 +52,12 @@ def join_as(consumer: Any, member: type) -> None:  # noqa: ANN401 - same
     """Make the consumer's coordinator an instance of `member`, a subclass of its class; before the first poll."""
     coordinator = consumer._coordinator  # noqa: SLF001
     coordinator.__class__ = member
-    # The attribute of that name is hidden by the subclass's property from now on: set what the property keeps.
+    # From now on the subclass's property hides the attribute of that name: this sets the property.
     coordinator._join_task = None  # noqa: SLF001
 
 
 def note_metadata(consumer: Any) -> None:  # noqa: ANN401 - same
-    """Let the coordinator take the metadata that the consumer has now for those of its subscription."""
+    """Let the coordinator take the consumer's metadata of now as those of its subscription."""
     coordinator = consumer._coordinator  # noqa: SLF001
     coordinator._metadata_snapshot = coordinator._build_metadata_snapshot(  # noqa: SLF001
         consumer._subscription,  # noqa: SLF001

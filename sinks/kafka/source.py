@@ -122,8 +122,8 @@ class KafkaSource:
         self._answered = True
         return found
 
-    def _note(self, news: Polled, what: str, partitions: set[TopicPartition]) -> None:
-        if what == "revoked":
+    def _note(self, news: Polled, change: str, partitions: set[TopicPartition]) -> None:
+        if change == "revoked":
             news.revoked |= partitions
             news.assigned -= partitions
             self._delivering -= partitions

@@ -1,5 +1,5 @@
 """
-The inside of kafka-python's client in a source: what its tests have to see or bring about, and no public name offers.
+The inside of kafka-python's client in a source, for its tests: states to see and faults to make, by private names.
 """
 
 from collections.abc import Awaitable, Callable, Iterator

@@ -69,7 +69,7 @@ def test_metadata_that_bring_nothing_new_leave_the_group_alone(source: KafkaSour
 
 
 def test_a_broker_that_was_away_for_long_is_tried_again_within_two_seconds(source: KafkaSource) -> None:
-    """However often it failed: else nothing would be read for half a minute after Kafka is back."""
+    """After any number of failures: else no record would be read for half a minute after Kafka is back."""
     assert 0.5 < Inside(source).reconnect_delay_after(20) < 2
 
 
@@ -80,20 +80,20 @@ def test_the_leader_of_the_group_takes_an_answer_that_comes_between_its_polls(
     other = open_source()
     owned: dict[KafkaSource, set[TopicPartition]] = {source: set(), other: set()}
 
-    def shared_out() -> bool:
-        # In turn: what one asks is answered when the other asks, while the first is not looking.
+    def all_assigned() -> bool:
+        # In turn: the join of one is answered when the other joins, while the first does not poll.
         for member, partitions in owned.items():
             polled = member.poll(0.1, 10)
             partitions.difference_update(polled.revoked)
             partitions.update(polled.assigned)
         return all(owned.values()) and sum(map(len, owned.values())) == PARTITIONS
 
-    eventually(shared_out, 60)
+    eventually(all_assigned, 60)
     leader = next(member for member in owned if Inside(member).is_leader)
     Inside(leader).request_rejoin()
     owned[leader] -= leader.poll(0.1, 10).revoked
     assert not owned[leader]
-    eventually(shared_out, 60)
+    eventually(all_assigned, 60)
 
 
 def test_heartbeats_that_end_are_begun_again(source: KafkaSource) -> None:

@@ -178,8 +178,8 @@ def test_a_batch_becomes_few_files(tables: ClickHouse) -> None:
 
 
 @pytest.mark.parametrize("name", ["sms", "sms_status", "campaigns", "schema_migrations"])
-def test_a_table_of_somebody_else_is_refused_and_stays_as_it_is(untouched: ClickHouse, name: str) -> None:
-    """`CREATE OR REPLACE VIEW` would throw it away, with all that is in it."""
+def test_a_foreign_table_is_refused_and_stays_as_it_is(untouched: ClickHouse, name: str) -> None:
+    """`CREATE OR REPLACE VIEW` would drop it, with all its rows."""
     untouched.execute(f"CREATE TABLE {name} (version Int64, dirty UInt8) ENGINE = MergeTree ORDER BY version")
     untouched.execute(f"INSERT INTO {name} VALUES (7, 0)")  # noqa: S608 - names of ours
     with pytest.raises(SchemaError, match=f"are not of it: {name}. Set CLICKHOUSE_DATABASE"):
@@ -213,7 +213,7 @@ def test_the_statements_for_a_cluster_are_sql(untouched: ClickHouse) -> None:
 
 
 def test_for_a_cluster_every_table_that_keeps_rows_is_replicated(untouched: ClickHouse) -> None:
-    """The engine takes each of them as it stands, and misses nothing but the keeper, which there is none of here."""
+    """The engine takes each statement as it is, and misses only the keeper, which these tests do not have."""
     migrate(untouched, None)
     statements = [part for migration in known_migrations() for part in migration.statements("main")]
     tables = {match[1]: part for part in statements if (match := re.search(r"CREATE TABLE IF NOT EXISTS (\w+)", part))}
@@ -225,7 +225,7 @@ def test_for_a_cluster_every_table_that_keeps_rows_is_replicated(untouched: Clic
     # The last first: histories are made like their tables.
     for name, statement in reversed(replicated.items()):
         untouched.execute(f"DROP TABLE {name}")
-        # What a cluster's configuration and ON CLUSTER would fill in.
+        # A cluster's configuration and ON CLUSTER would fill these in.
         place = "ReplicatedReplacingMergeTree('/tables/here', 'one', "
         filled = statement.replace("ON CLUSTER 'main'", "").replace("ReplicatedReplacingMergeTree(", place)
         filled = filled.replace("ReplicatedReplacingMergeTree\n", f"{place.rstrip(', ')})\n")
@@ -245,7 +245,7 @@ def test_for_a_cluster_every_table_that_keeps_rows_is_replicated(untouched: Clic
         ({"clickhouse_database": "not_there"}, "CLICKHOUSE_DATABASE=not_there: .*routee-sinks schema"),
     ],
 )
-def test_what_keeps_it_from_connecting_is_one_line(settings: SinksSettings, change: dict[str, str], line: str) -> None:
+def test_a_reason_not_to_connect_is_one_line(settings: SinksSettings, change: dict[str, str], line: str) -> None:
     known = {name: getattr(settings, name) for name in ("clickhouse_url", "clickhouse_user", "clickhouse_password")}
     with pytest.raises(ConnectError, match=line) as error:
         connect(SinksSettings(**{**known, "clickhouse_database": "default", **change}))
@@ -262,7 +262,7 @@ def something_else() -> Iterator[str]:
         server.shutdown()
 
 
-def test_an_address_of_something_else_is_told_from_one_where_nobody_answers(something_else: str) -> None:
+def test_another_server_at_the_address_is_told_from_no_answer(something_else: str) -> None:
     line = f"CLICKHOUSE_URL={something_else}: something answers there, but not as ClickHouse does (HTTP status 501)"
     with pytest.raises(ConnectError, match=re.escape(line)):
         connect(SinksSettings(clickhouse_url=something_else))

@@ -1,5 +1,5 @@
 """
-The private names of kafka-python that the source rests on are still there, and hold what they held.
+The private names of kafka-python that the source rests on are still there, and mean the same.
 """
 
 import inspect
@@ -35,7 +35,7 @@ def test_a_private_name_is_still_there(module: str, owner: str, name: str) -> No
 
 
 class Request:
-    """A request with what the connection asks of one."""
+    """A request, as far as the connection looks at it."""
 
     API_VERSION = 0
 

@@ -1,5 +1,5 @@
 """
-The loop: poll → batch → write → commit, and never another order.
+The loop: poll → batch → write → commit, always in this order.
 """
 
 import threading
@@ -23,7 +23,7 @@ PARTITIONS = 4
 
 
 class Bench:
-    """A worker over memory; `rounds` runs its loop, waiting for what is written on the other thread."""
+    """A worker over memory; `rounds` runs its loop, and waits for the thread that writes."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Bench:
 
 
 class BlockingSink(MemorySink):
-    """Writes when it is let; `started` is set while it waits."""
+    """Writes after `let` is set; `started` is set while it waits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ def test_while_the_store_is_away_one_more_batch_is_collected_and_the_source_is_s
     sink.let.set()
 
 
-def test_what_was_collected_while_the_store_was_at_work_is_written_as_one_batch() -> None:
+def test_records_collected_while_the_store_was_at_work_are_written_as_one_batch() -> None:
     sink = BlockingSink()
     bench = Bench(sink=sink, rows=4)
     bench.fill(60)
@@ -204,7 +204,7 @@ def test_a_commit_that_was_not_taken_is_made_again() -> None:
     assert bench.metrics.registry.get_sample_value("routee_sinks_failed_commits_total") == 2
 
 
-def test_what_is_collected_of_a_revoked_partition_is_left_to_its_new_owner() -> None:
+def test_collected_records_of_a_revoked_partition_are_left_to_its_new_owner() -> None:
     first = Bench()
     first.fill(8)
     first.rounds(2)
@@ -216,7 +216,7 @@ def test_what_is_collected_of_a_revoked_partition_is_left_to_its_new_owner() -> 
     assert first.committed == 8
 
 
-def test_partitions_are_given_back_and_taken_on_only_while_nothing_is_written() -> None:
+def test_partitions_change_hands_only_between_writes() -> None:
     sink = BlockingSink()
     bench = Bench(sink=sink, rows=4)
     bench.fill(4)
@@ -270,7 +270,7 @@ def test_a_store_that_cannot_say_where_to_begin_is_asked_again() -> None:
     assert len(bench.written) == 8
 
 
-def test_it_is_ready_once_the_group_has_decided() -> None:
+def test_it_is_ready_after_the_first_rebalance() -> None:
     bench = Bench()
     assert bench.readiness.reasons == ["group: not a member of the consumer group yet"]
     bench.rounds(2)
@@ -288,7 +288,7 @@ def test_it_is_not_ready_while_kafka_does_not_answer(monkeypatch: pytest.MonkeyP
     assert bench.readiness.reasons == []
 
 
-def test_stopping_writes_and_commits_what_is_collected_and_leaves_the_group() -> None:
+def test_stopping_writes_and_commits_the_collected_records_and_leaves_the_group() -> None:
     bench = Bench()
     bench.fill(8)
     bench.rounds(2)
@@ -311,14 +311,14 @@ def test_stopping_does_not_wait_for_a_store_that_is_away() -> None:
     sink.let.set()
 
 
-def test_a_row_at_fault_is_committed_past_once_it_is_in_the_rejections() -> None:
+def test_the_commit_moves_past_a_bad_row_once_it_is_in_the_rejections() -> None:
     bench = Bench()
     bench.topics.append(TOPIC, 0, b"garbage")
     bench.rounds(4, seconds=1.0)
     assert bench.topics.committed == {TopicPartition(TOPIC, 0): 1}
 
 
-def test_what_only_a_person_can_set_right_ends_the_loop_and_commits_nothing() -> None:
+def test_an_error_for_a_person_ends_the_loop_and_commits_nothing() -> None:
     bench = Bench()
     bench.fill(8)
     bench.sink.faults = [FatalError("ClickHouse says UNKNOWN_TABLE (60)")]
@@ -327,7 +327,7 @@ def test_what_only_a_person_can_set_right_ends_the_loop_and_commits_nothing() ->
     assert bench.committed == 0
 
 
-def test_the_lag_is_what_is_not_written_yet() -> None:
+def test_the_lag_is_the_number_of_records_that_are_not_written_yet() -> None:
     bench = Bench()
     bench.fill(8)
 
@@ -354,7 +354,7 @@ def ago(seconds: float) -> int:
     return int((time.time() - seconds) * 1000)
 
 
-def test_the_first_record_after_a_quiet_night_is_no_lag_of_hours() -> None:
+def test_the_first_record_after_a_quiet_night_has_no_lag_of_hours() -> None:
     bench = Bench()
     bench.topics.append(TOPIC, 0, b"{}", ago(8 * 3600))
     bench.rounds(3)
