@@ -22,8 +22,8 @@ from sinks.writer import Writer, Writing
 
 logger = logging.getLogger(__name__)
 
-_POLL_RECORDS: Final = 5_000
-_POLL_SECONDS: Final = 0.2
+_MOST_RECORDS_OF_A_POLL: Final = 5_000
+_IDLE_POLL_SECONDS: Final = 0.2
 _BUSY_POLL_SECONDS: Final = 0.02
 _SHOW_SECONDS: Final = 1.0
 # A heartbeat is sent every second, but none during a rebalance, which usually takes less than this.
@@ -111,13 +111,13 @@ class Worker:
     def _poll_seconds(self) -> float:
         """Return how long a poll may wait for records."""
         if self._writing is None:
-            return min(_POLL_SECONDS, self._batch.due_in(self._clock()))
+            return min(_IDLE_POLL_SECONDS, self._batch.due_in(self._clock()))
         return 0 if self._batch.is_full else _BUSY_POLL_SECONDS
 
     def _poll_records(self) -> int:
         """Return how many records a poll may return: more while a batch is being written, for the next one may grow."""
         wanted = self._limits.rows if self._writing else self._batch.rows_until_due
-        return max(1, min(wanted, _POLL_RECORDS))
+        return max(1, min(wanted, _MOST_RECORDS_OF_A_POLL))
 
     def _between_writes(self, now: float) -> None:
         """Commit, take on and give up partitions, and begin the next write: all that has to wait for the last one."""
