@@ -33,8 +33,8 @@ from tests.bench import measuring, statuses
 from tests.bench.measuring import Figures, say
 
 _TOPIC: Final = SMS_STATUS.name("routee.")
-_DEADLINE_S: Final = 600.0
-_EVERY_S: Final = 0.1
+_DEADLINE_SECONDS: Final = 600.0
+_EVERY_SECONDS: Final = 0.1
 SINKS: Final = ("clickhouse", "parquet", "ndjson")
 
 
@@ -109,7 +109,7 @@ class Bench:
         command = [sys.executable, "-m", __spec__.name, "--read", self._kafka.bootstrap_servers, str(self._rows)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as reader:
             measuring.pin(measuring.PROGRAM_CORE, reader.pid)
-            told, _ = reader.communicate(timeout=_DEADLINE_S)
+            told, _ = reader.communicate(timeout=_DEADLINE_SECONDS)
         return Figures(**json.loads(told))
 
     def clickhouse(self, run: int) -> Figures:
@@ -134,7 +134,7 @@ class Bench:
         measuring.pin(measuring.PROGRAM_CORE, process.pid)
         url = f"http://127.0.0.1:{self._port}"
         try:
-            process.wait_until(lambda: answers_ok(f"{url}/readyz"), _DEADLINE_S)
+            process.wait_until(lambda: answers_ok(f"{url}/readyz"), _DEADLINE_SECONDS)
             yield lambda: int(database.text("SELECT count() FROM sms FORMAT TSV"))
         finally:
             process.stop(15)
@@ -154,11 +154,11 @@ class Bench:
         process = self._program("routee-sinks", sink, environment)
         process.start()
         measuring.pin(measuring.PROGRAM_CORE, process.pid)
-        process.wait_until(lambda: written() > 0, _DEADLINE_S)
+        process.wait_until(lambda: written() > 0, _DEADLINE_SECONDS)
         first, started, cpu = written(), time.monotonic(), measuring.cpu_seconds(process.pid)
         while written() < self._rows:
-            time.sleep(_EVERY_S)
-            process.wait_until(lambda: time.monotonic() < started + _DEADLINE_S, 0)
+            time.sleep(_EVERY_SECONDS)
+            process.wait_until(lambda: time.monotonic() < started + _DEADLINE_SECONDS, 0)
         seconds, cpu = time.monotonic() - started, measuring.cpu_seconds(process.pid) - cpu
         figures = Figures(self._rows - first, seconds, cpu, measuring.peak_mb(process.pid))
         process.stop(15)
