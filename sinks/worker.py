@@ -50,6 +50,7 @@ class Worker:
         metrics: Metrics,
         readiness: Readiness,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
         self._sink = sink
@@ -58,6 +59,7 @@ class Worker:
         self._metrics = metrics
         self._readiness = readiness
         self._clock = clock
+        self._wall_clock = wall_clock
         self._batch = Batch(limits)
         self._writing: Writing | None = None
         self._owned: set[TopicPartition] = set()
@@ -155,7 +157,7 @@ class Worker:
                 self._arriving.discard(partition)
                 self._owned.add(partition)
                 if first is not None:
-                    self._written[partition] = (first, int(time.time() * 1000))
+                    self._written[partition] = (first, self._now_ms())
         except RetryableError as error:
             logger.warning("will ask again where to begin", extra={"error": str(error)})
         if self._arriving:
@@ -202,12 +204,16 @@ class Worker:
         if now - self._shown < _SHOW_SECONDS:
             return
         self._shown = now
-        self._show_lag(int(time.time() * 1000))
+        self._show_lag(self._now_ms())
         silence = self._source.silence()
         if silence < _SILENCE_SECONDS:
             self._readiness.fine("kafka")
         else:
             self._readiness.trouble("kafka", f"no answer for {silence:.0f} s")
+
+    def _now_ms(self) -> int:
+        """Return the time as Kafka's timestamps have it."""
+        return int(self._wall_clock() * 1000)
 
     def _show_lag(self, now_ms: int) -> None:
         """
