@@ -1,5 +1,5 @@
 """
-Is everything there that the sinks need? Every problem at once, one line each.
+`routee-sinks check`: every problem that would keep a sink from working, one line each.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ from streams.program.brokers import kafka_file_problems
 
 
 def problems(settings: SinksSettings) -> Iterator[str]:
-    """Yield what stands in the way of either sink."""
+    """Yield the problems of both sinks."""
     prefix = settings.kafka_topic_prefix
     wrong_files = list(kafka_file_problems(vars(settings)))
     yield from wrong_files or check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
@@ -45,7 +45,7 @@ def file_problems(named: Mapping[str, Any]) -> Iterator[str]:
 
 
 def folder_problems(root: Path) -> Iterator[str]:
-    """Try the folder, or the nearest one above it, in which it would be made; nothing of that stays."""
+    """Yield why files cannot be written to the folder. Tried in the folder, or in its nearest existing parent."""
     there = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
     if not there.is_dir():
         yield f"SINKS_FILES_ROOT={root}: {there} is not a folder"

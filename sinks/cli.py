@@ -25,39 +25,35 @@ from sinks.tables import tables_by_topic
 from sinks.web import StatusServer, port_problems
 from sinks.worker import Worker
 from sinks.writer import Writer
+from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
 from streams.program.logline import configure_logging
 from streams.program.settings import Look, SettingsError, load_settings
 from streams.program.version import add_version
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-# The whole stop takes less than 10 seconds, even if a last commit and leaving the group have to be given up.
+# A stop takes less than 10 seconds, even if Kafka answers neither the last commit nor the leave.
 DRAIN_SECONDS: Final = 5.0
-
-DONE: Final = 0
-FAILED: Final = 1
-WRONG_USAGE: Final = 2
-INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0 when done, 1 when it failed, 2 for wrong usage or settings, 130 when interrupted."""
+    """Run one command, and return its exit code."""
     given = _parser().parse_args(arguments)
     try:
         settings = load_settings(SinksSettings, look=given.look)
     except SettingsError as error:
         print(error, file=sys.stderr)
-        return WRONG_USAGE
+        return exit_codes.USAGE
     configure_logging("sinks", settings)
     try:
         return int(given.run(settings))
     except SinksError as error:
         for line in str(error).splitlines():
-            _log.error(line)
-        return FAILED
-    except KeyboardInterrupt:  # what consumes takes it as SIGTERM
-        return INTERRUPTED
+            logger.error(line)  # noqa: TRY400 - a line for people, a traceback says no more
+        return exit_codes.FAILED
+    except KeyboardInterrupt:  # `clickhouse` and `files` take it as SIGTERM
+        return exit_codes.INTERRUPTED
 
 
 def run_clickhouse(settings: SinksSettings) -> int:
@@ -71,12 +67,12 @@ def run_clickhouse(settings: SinksSettings) -> int:
 def run_files(settings: SinksSettings) -> int:
     """Consume into files until SIGTERM."""
     _require_of_machine(settings, file_problems)
-    # Arrow takes 45 MB, of which ClickHouse's sink has no use.
+    # Arrow takes 45 MB, which ClickHouse's sink does not need.
     import pyarrow as pa  # noqa: PLC0415
 
     from sinks.files.sink import FileSink  # noqa: PLC0415
 
-    # Its own pool would keep what the largest batch once needed.
+    # Arrow's own pool would keep the memory of the largest batch for ever.
     pa.set_memory_pool(pa.system_memory_pool())
     return _consume(
         settings, FileSink(settings.sinks_files_root, settings.sinks_files_format, settings.kafka_topic_prefix)
@@ -84,28 +80,28 @@ def run_files(settings: SinksSettings) -> int:
 
 
 def run_schema(settings: SinksSettings) -> int:
-    """Create the database and apply what is outstanding of the schema."""
+    """Create the database, and apply the files of the schema that it lacks."""
     anywhere = connect(settings, database="")
     create_database(anywhere, settings.clickhouse_database, settings.clickhouse_cluster)
     anywhere.close()
     clickhouse = connect(settings)
     applied = migrate(clickhouse, settings.clickhouse_cluster)
     clickhouse.close()
-    _log.info(
+    logger.info(
         "schema is up to date",
         extra={"database": settings.clickhouse_database, "applied": ", ".join(applied) or "nothing"},
     )
-    return DONE
+    return exit_codes.DONE
 
 
 def run_check(settings: SinksSettings) -> int:
-    """Say every problem at once: an answer for people, not a log."""
+    """Print every problem: an answer for people, not a log."""
     found = list(problems(settings))
     for problem in found:
         print(problem, file=sys.stderr)
     if not found:
         print("everything is there")
-    return FAILED if found else DONE
+    return exit_codes.FAILED if found else exit_codes.DONE
 
 
 def _require_of_machine(settings: SinksSettings, look: Look) -> None:
@@ -124,18 +120,18 @@ def _consume(settings: SinksSettings, sink: Sink) -> int:
     status = StatusServer(settings.sinks_metrics_port, metrics.registry, readiness)
     source = KafkaSource(settings, list(tables), f"{settings.kafka_topic_prefix}sinks-{sink.name}")
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
-    _log.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
+    logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
     try:
         worker.run(stop, DRAIN_SECONDS)
     except FatalError:
-        # Nothing is committed that is not written: whoever runs next reads it again.
+        # Only written records are committed: the next run reads the others again.
         source.close()
         raise
     finally:
         status.close()
         rejections.close()
-    _log.info("stopped")
-    return DONE
+    logger.info("stopped")
+    return exit_codes.DONE
 
 
 def _stop_on_signals() -> threading.Event:

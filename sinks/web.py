@@ -17,7 +17,7 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 class StatusServer:
-    """Answers until it is closed. FatalError when the port cannot be had."""
+    """Answers until it is closed. FatalError when the port is not free."""
 
     def __init__(self, port: int, registry: CollectorRegistry, readiness: Readiness) -> None:
         try:
@@ -77,6 +77,6 @@ def _handler(registry: CollectorRegistry, readiness: Readiness) -> type[BaseHTTP
             return body
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: every probe would be a line."""
+            """Log nothing: every probe would be a line."""
 
     return Handler

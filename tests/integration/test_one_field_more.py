@@ -1,6 +1,5 @@
 """
-One field more, as CONTRIBUTING.md has it: no more places than it names, through to files and tables, on the rows that are
-there.
+One field more, in the places that CONTRIBUTING.md names: through to files and tables, on the rows that are there.
 """
 
 from pathlib import Path

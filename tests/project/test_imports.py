@@ -57,6 +57,22 @@ BREACHES = {
     ),
     "the state and the rules do not know Faust": ("streams/state/turns.py", "import mode"),
     "no circles": ("streams/domain/statuses.py", "import streams.domain.sms_stage"),
+    "sinks: the loop and the writer know their ports only": (
+        "sinks/worker.py",
+        "import sinks.kafka.source",
+    ),
+    "sinks.kafka: the source, the mends, the private names": (
+        "sinks/kafka/membership.py",
+        "import sinks.kafka.source",
+    ),
+    "sinks.clickhouse: sink and migrations, the client, the codes": (
+        "sinks/clickhouse/migrate.py",
+        "import sinks.clickhouse.sink",
+    ),
+    "sinks.files: the sink, the formats, the columns": (
+        "sinks/files/layout.py",
+        "import sinks.files.locks",
+    ),
 }
 
 

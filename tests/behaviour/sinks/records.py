@@ -1,5 +1,5 @@
 """
-Records of the public topics, as streams writes them: everything has a default, a test names what it is about.
+Records of the public topics, as streams writes them: every field has a default, a test names the fields that matter.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,5 +1,5 @@
 """
-The command line: help for everything, and one line for what is wrong.
+The command line: help for every command, and one line for each problem.
 """
 
 import json
