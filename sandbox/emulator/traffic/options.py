@@ -1,5 +1,5 @@
 """
-What can be asked of the traffic.
+The options of the traffic.
 """
 
 from dataclasses import dataclass
