@@ -16,7 +16,7 @@ from sandbox.stack import Sandbox
 from streams.program.logline import configure_logging
 from streams.program.settings import SettingsError, load_settings
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.5
 
@@ -59,8 +59,8 @@ def run(_: argparse.Namespace) -> int:
 
 
 def _watch(follower: Follower) -> None:
-    """Show the programs' warnings and errors until an interrupt."""
+    """Show what the programs have to complain about, until somebody interrupts."""
     while True:
         for line in follower.serious_lines():
-            logger.warning("%s", line)
+            log.warning("%s", line)
         time.sleep(_LOOK_SECONDS)

@@ -85,7 +85,7 @@ def test_either_replica_answers_to_the_name_that_the_programs_have(compose: str)
     assert services["clickhouse"]["networks"]["default"]["aliases"] == ["clickhouse-1"]
 
 
-def test_whatever_is_added_for_scale_has_limits_health_and_a_restart_policy(compose: str) -> None:
+def test_every_service_added_for_scale_has_limits_health_and_a_restart_policy(compose: str) -> None:
     """The programs' health check is the image's."""
     whole = merged(compose, "compose.yaml", "compose.scale.yaml")
     for name, service in whole["services"].items():

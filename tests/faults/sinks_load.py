@@ -45,7 +45,7 @@ class Load:
         self.end()
 
     def end(self) -> None:
-        """Return when what was begun is acknowledged; no more comes."""
+        """Return when every record in flight is acknowledged; no more are sent."""
         self._over.set()
         self._thread.join()
 

@@ -47,7 +47,7 @@ class Folder:
         }
 
     def records(self) -> dict[tuple[int, int], dict[str, Any]]:
-        """Return what was compared of every row, by its position; no position is there twice."""
+        """Return the compared fields of every row, by its position; no position is there twice."""
         source = f"{self._reader}('{self._root}/sms_status/date=*/*.{self._suffix}')"
         columns = f"topic_partition, topic_offset, {COLUMNS}"
         found = duckdb.connect().execute(f"SELECT {columns} FROM {source}")  # noqa: S608 - names of ours
@@ -67,7 +67,7 @@ class Folder:
         return sum(last - first + 1 for _, first, last in self.names())
 
     def drafts(self) -> list[Path]:
-        """Return what was begun and not finished."""
+        """Return the files that were begun and not finished."""
         return list(self._root.glob("*/date=*/.*.tmp"))
 
 
@@ -82,7 +82,7 @@ def has_written(sink: Sink) -> bool:
 
 
 def fields(value: bytes) -> dict[str, Any]:
-    """Return what is compared of a record, in the types of the files' columns."""
+    """Return the compared fields of a record, in the types of the files' columns."""
     record: dict[str, Any] = orjson.loads(value)
     record["price"] = Decimal(record["price"])
     record["received_at"] = round(datetime.fromisoformat(record["received_at"]).timestamp() * 1000)
@@ -172,7 +172,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Let nothing be made in a folder by its name; what is open stays so."""
+    """Refuse new files in a folder; open files stay open."""
     assert mount("--bind", folder, folder)
     try:
         # Refused while a file in it is being written.

@@ -229,7 +229,7 @@ def test_an_id_that_the_coordinator_forgot_is_retired_before_another_is_used(
     with replaced_after_expiry(forgetful, topic_prefix, tmp_path, "alarms") as (lab, zombie):
         zombie.signal(signal.SIGCONT)
         assert zombie.wait() == Exit.FENCED
-        # What else was in that request: only ids that are renewed keep a zombie out of the public topics, too.
+        # That request also had public records: only renewed ids keep a zombie out of the public topics, too.
         assert not [line for line in lab.differences() if "table" in line]
 
 

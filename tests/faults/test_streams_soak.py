@@ -29,7 +29,7 @@ PLATEAU_DAY = 9
 
 
 class Kept(NamedTuple):
-    """What a worker has at the end of a day."""
+    """The figures of a worker at the end of a day."""
 
     rows: int
     disk: int

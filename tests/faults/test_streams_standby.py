@@ -1,5 +1,5 @@
 """
-Workers with `STREAMS_STANDBY=on`: whoever stands by goes on at once, and nothing is counted twice for it.
+Workers with `STREAMS_STANDBY=on`: a hot standby takes over at once, and nothing is counted twice.
 """
 
 import random
@@ -86,7 +86,7 @@ def test_a_worker_without_partitions_stands_by_for_all(kafka: KafkaCluster, topi
 def test_workers_that_stand_by_and_come_and_go_count_exactly(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, changes: int, store: str
 ) -> None:
-    """They are three, of five partitions, and look at what is new all the time: reading ahead meets every change."""
+    """Three workers, five partitions, and standbys that poll all the time: reading ahead meets every change."""
     rnd = random.Random(20261123)  # noqa: S311 - the same moments every time
     with Lab(
         kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=5, STREAMS_STORE=store, STREAMS_STANDBY="on"

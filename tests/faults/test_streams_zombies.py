@@ -1,5 +1,5 @@
 """
-Workers that were replaced and do not know it: the broker refuses whatever they still have in flight.
+Workers that were replaced and do not know it: the broker refuses all their requests in flight.
 """
 
 import signal
@@ -75,7 +75,7 @@ def test_without_the_fence_the_same_request_leaves_wrong_records(
 ) -> None:
     """The fence is needed: switched off, stale records land on top of the new owner's."""
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
-        # Either of them could heal what is wrong: by what it goes on to take in, or by telling a progress once more.
+        # Either worker could heal the wrong records, by taking in more or by emitting a progress again: both end here.
         zombie = freeze_and_replace(lab, {**held(topic), "last": True}, "fence", "alarms")
         lab.verify()
         lab.workers[-1].kill()

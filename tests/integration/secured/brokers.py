@@ -18,7 +18,7 @@ _SCRAM: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 class SecuredKafka(KafkaCluster):
-    """One broker; its plain listener is for itself, and for whoever gives it its users."""
+    """One broker; its plain listener is for itself and for adding its users."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()

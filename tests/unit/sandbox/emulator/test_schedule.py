@@ -171,7 +171,7 @@ def test_reports_echo_the_callback_url() -> None:
 
 
 def test_finals_never_decrease_over_reports() -> None:
-    """What a reader may infer the order of reports from holds."""
+    """Readers may order reports by their finals."""
     finals = defaultdict(list)
     for report in reports(traffic(CALM)):
         counts = report["messageStatuses"]
