@@ -158,7 +158,7 @@ class Team:
         self._newest.wait_until(self._is_settled, DEADLINE_SECONDS)
 
     def wait_until_standing_by(self) -> None:
-        """Return when the rows of every partition are at hand at a second worker, if there is one."""
+        """Return when every partition has a hot standby, if there is a second worker."""
         if len(self._running) > 1:
             self._newest.wait_until(lambda: sum(map(at_hand, self._running)) == PARTITIONS, DEADLINE_SECONDS)
 
@@ -197,7 +197,7 @@ def accepted(port: int) -> int:
 
 
 def at_hand(port: int) -> int:
-    """Return of how many partitions of others a worker has the rows at hand."""
+    """Return how many standby partitions a worker has."""
     return _metric(port, "routee_streams_standby_partitions")
 
 
@@ -206,7 +206,7 @@ def _metric(port: int, name: str) -> int:
 
 
 def owned(port: int) -> int:
-    """Return how many partitions of the SMS a worker works on, none while it takes over."""
+    """Return how many partitions of the SMS a worker owns, none during a takeover."""
     try:
         with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as page:
             return len(json.load(page)["partitions"]["sms"])

@@ -88,7 +88,7 @@ def test_its_root_file_system_is_not_written_to(shell: DockerContainer, folder: 
 
 
 def test_it_cannot_change_itself_without_that_either(image: str) -> None:
-    """Who runs it with a writable root finds that its files are not its own."""
+    """With a writable root its files still belong to another user."""
     with DockerContainer(image).with_command(["sleep", "60"]) as container:
         code, words = said(container, "touch", "/opt/routee/x")
     assert code == 1

@@ -159,7 +159,7 @@ def test_the_replicas_are_where_their_configuration_says() -> None:
 
 
 def test_the_replicas_name_themselves() -> None:
-    """Each takes its name from the environment; what it keeps in the keeper and is reached by both go by that."""
+    """Each takes its name from the environment; its paths in the keeper and its address follow from it."""
     replicas = ET.parse(DOCKER / "clickhouse" / "replicas.xml")  # noqa: S314 - our own file
     for path in ("macros/replica", "interserver_http_host"):
         named = replicas.find(path)

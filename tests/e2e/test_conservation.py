@@ -60,7 +60,7 @@ def test_accepted_is_the_sum_of_all_verdicts(
     assert [str(difference) for difference in found.differences[:5]] == []
 
     def closed() -> Books:
-        # The last callbacks may be duplicates, of which no row tells that they are through.
+        # The last callbacks may be duplicates: no row shows that they have passed.
         books = Books(sandbox)
         assert books.stored - before.stored == (books.verdicts - before.verdicts).total()
         return books

@@ -1,5 +1,5 @@
 """
-Local state that is not what the changelog says: older, newer, another worker's, another Kafka's.
+Local state that differs from the changelog: older, newer, another worker's, another Kafka's.
 """
 
 import resource

@@ -18,7 +18,8 @@ from tests.support.wait import eventually
 pytestmark = pytest.mark.kafka
 full = pytest.mark.full
 
-# On a busy machine a start can take longer than the product's session, in which a name has to come back.
+# A static member has to come back within its session; on a busy machine a start can take longer than the product's
+# session.
 SESSION_SECONDS = 60.0
 
 

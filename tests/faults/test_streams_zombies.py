@@ -29,7 +29,7 @@ def freeze_and_replace(lab: Lab, fault: dict[str, Any], *without: str) -> ToyWor
     """
     Let a worker freeze while it works, and another worker take everything over.
 
-    Returned frozen, when all traffic is done: nothing that it does after its thaw can be healed by later records.
+    Returns it frozen, when all traffic is done: no later record can heal the effects of its thaw.
     """
     lab.create_topics()
     zombie = lab.start_ready(**fault, without=without)

@@ -51,7 +51,10 @@ class Flood:
                 self._begin(self._idle.popleft())
                 begun += 1
             self._turn()
-        self.seen.stored_p99_seconds, self.seen.refused_p99_seconds = _p99(self._stored_seconds), _p99(self._refused_seconds)
+        self.seen.stored_p99_seconds, self.seen.refused_p99_seconds = (
+            _p99(self._stored_seconds),
+            _p99(self._refused_seconds),
+        )
         return self.seen
 
     def request(self) -> tuple[str, bytes]:

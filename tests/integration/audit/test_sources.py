@@ -1,5 +1,5 @@
 """
-Reading what the pipeline shows: rows, counters and topics, and clear words when something does not answer.
+Reading the output of the pipeline: rows, counters and topics, and a clear line when a source does not answer.
 """
 
 import threading

@@ -1,5 +1,5 @@
 """
-A real broker that asks who is there: by certificate on one listener, by password on another.
+A real broker with authentication: by certificate on one listener, by password on another.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class SecuredKafka(KafkaCluster):
         super().__init__(folder / "data", free_port())
 
     def settings(self, protocol: str) -> dict[str, str]:
-        """Return how a listener is reached, without who one is."""
+        """Return the settings for a listener, without credentials."""
         port = self._certificates if protocol == "SSL" else self._passwords
         return {
             "KAFKA_BOOTSTRAP_SERVERS": f"{LOOPBACK}:{port}",

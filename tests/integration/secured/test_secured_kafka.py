@@ -1,5 +1,5 @@
 """
-All three programs with a Kafka that speaks TLS and wants to know who is there.
+All three programs with a Kafka that requires TLS and authentication.
 """
 
 import os

@@ -109,7 +109,7 @@ def test_an_unanswered_callback_that_could_change_nothing_is_no_matter() -> None
     ],
 )
 def test_a_message_is_its_least_advanced_part_then_its_worst(parts: list[str], expected: str) -> None:
-    """The roll-up of two parts, the second of which may not have been heard of."""
+    """The roll-up of two parts; the second may have no callback yet."""
     lines = [sms("a", parts=2), sms("b", parts=2)]
     lines += [status(word, 3, key) for key, word in zip("ab", parts, strict=False)]
     assert [message.status for message in oracle(*lines).messages()] == [expected]
