@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from streams.contract.topics import ALL_TOPICS
 from streams.errors import StreamsError, TopicsDifferError
+from streams.program import exit_codes
 from streams.program.logline import configure_logging
 from streams.program.settings import SettingsError, load_settings
 from streams.settings import StreamsSettings
@@ -21,16 +22,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings(StreamsSettings)
     except SettingsError as error:
         print(error, file=sys.stderr)
-        return 2
+        return exit_codes.USAGE
     configure_logging("streams", settings)
     try:
         command(settings, given)
     except StreamsError as error:
         print(error, file=sys.stderr)
-        return 1
+        return exit_codes.FAILED
     except KeyboardInterrupt:  # a worker that has begun to work takes it as SIGTERM
-        return 130
-    return 0
+        return exit_codes.INTERRUPTED
+    return exit_codes.DONE
 
 
 def _parser() -> argparse.ArgumentParser:

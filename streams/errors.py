@@ -3,6 +3,7 @@ How a worker of streams fails.
 
     StreamsError                     the program ends with exit code 1 and this one line
     ├── KafkaUnreachableError        no broker answered
+    ├── ReplicationRefusedError      Kafka has fewer brokers than KAFKA_REPLICATION_FACTOR wants
     ├── TopicsDifferError            topics are missing or differ; `problems` has a line and a remedy for each
     ├── CertificatesError            the files of KAFKA_SSL_… cannot be used
     ├── WorkersRunningError          what was asked for needs all workers to be stopped
@@ -30,6 +31,10 @@ class StreamsError(Exception):
 
 class KafkaUnreachableError(StreamsError):
     """No broker answered."""
+
+
+class ReplicationRefusedError(StreamsError):
+    """Kafka answered, and does not make topics with so many replicas."""
 
 
 class TopicsDifferError(StreamsError):

@@ -5,8 +5,8 @@ The progress of one campaign: partial counts of every source partition and the n
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypedDict
 
+from streams.contract.codec import format_time_ms
 from streams.domain.counts import Counts
-from streams.domain.dates import date_text, date_text_or_none
 from streams.domain.money import MOST_UNITS, money_text
 from streams.domain.reconciliation import Numbers, reconcile
 from streams.domain.report import ENDED, Report, finals_of
@@ -134,8 +134,8 @@ def progress_record(campaign: Campaign) -> dict[str, Any]:
         "is_final": campaign["finished"] > 0,
         "conflicts": derived.conflicts,
         "stale_reports": campaign["stale_reports"],
-        "first_received_at": date_text(campaign["first"]),
-        "last_received_at": date_text(campaign["last"]),
-        "finished_at": date_text_or_none(campaign["finished"]),
+        "first_received_at": format_time_ms(campaign["first"]),
+        "last_received_at": format_time_ms(campaign["last"]),
+        "finished_at": format_time_ms(campaign["finished"]) if campaign["finished"] else None,
         "revision": campaign["revision"],
     }

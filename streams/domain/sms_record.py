@@ -4,7 +4,7 @@ The public record of an SMS, as every revision of it is told.
 
 import msgspec
 
-from streams.domain.dates import date_text
+from streams.contract.codec import format_time_ms
 from streams.domain.lifecycle import Sms
 from streams.domain.money import money_text
 from streams.domain.statuses import changes_of_mind, is_final
@@ -76,10 +76,10 @@ def sms_record(message_id: str, sms: Sms) -> SmsRecord:
         final,
         details.detailed_status,
         details.status_description,
-        date_text(date or sms.since),
-        date_text(queued) if queued else None,
-        date_text(sent) if sent else None,
-        date_text(date) if final and date else None,
+        format_time_ms(date or sms.since),
+        format_time_ms(queued) if queued else None,
+        format_time_ms(sent) if sent else None,
+        format_time_ms(date) if final and date else None,
         details.latency_seconds,
         None if price is None else money_text(price),
         details.application_name,
@@ -88,8 +88,8 @@ def sms_record(message_id: str, sms: Sms) -> SmsRecord:
         details.message,
         sms.revision,
         changes_of_mind(sms.finals),
-        date_text(sms.first_received),
-        date_text(sms.received),
+        format_time_ms(sms.first_received),
+        format_time_ms(sms.received),
         partition,
         offset,
         index,
