@@ -52,7 +52,7 @@ class Bench:
         self.lost = 0
 
     def goals(self) -> None:
-        """Measure what is asked of ingest, one round after the other, each with every server."""
+        """Measure the goals of ingest, one round after the other, each with every server."""
         _say("\nbeside FastAPI with send_and_wait, 8 partitions", HEAD)
         loads = (1, 64, 256, 512)
         with self._serving() as server, self._baseline() as (port, pid):

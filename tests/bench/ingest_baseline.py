@@ -33,7 +33,7 @@ class Status(BaseModel):
 
 
 class Callback(BaseModel):
-    """What Routee posts about one SMS."""
+    """Routee's callback about one SMS."""
 
     messageId: str  # noqa: N815
     status: Status

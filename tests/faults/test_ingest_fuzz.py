@@ -49,7 +49,7 @@ async def post_mutated(port: int, seed: int, count: int) -> None:
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(50_000, marks=[pytest.mark.full, pytest.mark.timeout(600)])])
 async def test_mutated_requests_are_answered_or_cut_and_the_server_stays(count: int) -> None:
-    """Head and body alike; what is left in the middle of a request is ended by the client's end."""
+    """Head and body alike; a request cut off in the middle ends when the client closes."""
     chance = random.Random(11)  # noqa: S311 - as above
     requests = [post(sample, fields) for sample in SAMPLES for fields in ("", "X-A: b\r\n", "Expect: 100-continue\r\n")]
     async with serving() as server:

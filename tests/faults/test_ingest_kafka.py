@@ -1,7 +1,8 @@
 """
-What the wire to Kafka, and Kafka itself, do to ingest.
+Faults of Kafka, and of the wire to it, under ingest.
 
-Every 200 is in Kafka as it was posted, nobody waits longer than Routee does, and afterwards it recovers by itself.
+Every 200 is in Kafka as it was posted, no client waits longer than Routee does, and ingest recovers by itself
+afterwards.
 """
 
 import asyncio
@@ -25,9 +26,9 @@ from tests.support.wait import eventually, eventually_async
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 full = pytest.mark.full
 
-RECOVERED_S = 5.0
-ROUTEE_WAITS_S = 2.0
-CLIENTS, PAUSE_S = 12, 0.005
+RECOVERED_SECONDS = 5.0
+ROUTEE_WAITS_SECONDS = 2.0
+CLIENTS, PAUSE_SECONDS = 12, 0.005
 NOBODY = -1
 
 
@@ -62,13 +63,13 @@ class Scene:
         while self.load.refused != refused:
             refused = self.load.refused
             await self.more_stored(100)
-        assert self.load.now() - began < RECOVERED_S
+        assert self.load.now() - began < RECOVERED_SECONDS
 
     async def conserves(self) -> None:
-        """Hold that nobody waited too long, that nobody was cut off, and that every 200 is in Kafka."""
+        """Assert that no client waited too long or was cut off, and that every 200 is in Kafka."""
         await self.load.stop()
         assert self.load.cut == 0
-        assert self.load.slowest_s < ROUTEE_WAITS_S
+        assert self.load.slowest_s < ROUTEE_WAITS_SECONDS
         await asyncio.to_thread(
             assert_stored_as_posted, self.kafka.bootstrap_servers, CALLBACKS_RAW.name(self.prefix), self.load.stored
         )
@@ -79,7 +80,7 @@ async def at_work(kafka: KafkaCluster, prefix: str, folder: Path, replicas: int 
     """Run ingest under load within the block."""
     await asyncio.to_thread(create_topics, kafka.bootstrap_servers, prefix, replicas=replicas)
     with ingest(folder, environment(kafka.bootstrap_servers, prefix)) as server:
-        scene = Scene(kafka, prefix, server, Load(server.port, pause_s=PAUSE_S))
+        scene = Scene(kafka, prefix, server, Load(server.port, pause_s=PAUSE_SECONDS))
         await asyncio.to_thread(eventually, server.is_ready)
         scene.load.start(CLIENTS)
         try:
@@ -120,7 +121,7 @@ async def half_a_second(scene: Scene, proxy: FaultProxy) -> None:
 
 
 async def three_seconds(scene: Scene, proxy: FaultProxy) -> None:
-    """Too slow to tell anybody a success."""
+    """Kafka acknowledges too late for any 200."""
     proxy.delay(3.0)
     await scene.more_refused(100)
 
@@ -147,7 +148,7 @@ Fault = Callable[[Scene, FaultProxy], Awaitable[None]]
         pytest.param(flapping, marks=full),
     ],
 )
-async def test_whatever_the_wire_does_every_200_is_in_kafka_as_posted(
+async def test_every_200_is_in_kafka_as_posted_after_any_fault_of_the_wire(
     proxied: tuple[KafkaCluster, Callable[[], FaultProxy]], topic_prefix: str, tmp_path: Path, fault: Fault
 ) -> None:
     kafka, make_proxy = proxied
@@ -172,7 +173,7 @@ async def test_a_broker_that_is_killed_and_comes_back(
 
 
 @pytest.mark.parametrize("fault", [half_open, pytest.param(cut, marks=full)])
-async def test_sigterm_without_kafka_leaves_nobody_without_an_answer(
+async def test_sigterm_without_kafka_answers_every_request(
     proxied: tuple[KafkaCluster, Callable[[], FaultProxy]], topic_prefix: str, tmp_path: Path, fault: Fault
 ) -> None:
     kafka, make_proxy = proxied
@@ -191,7 +192,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
 
 
 async def leader(kafka: KafkaCluster, topic: str) -> int:
-    """Return the broker that leads the topic's first partition, as those that run know it."""
+    """Return the broker that leads the topic's first partition, as the live brokers know it."""
     client = AIOKafkaClient(bootstrap_servers=kafka.bootstrap_servers)
     try:
         await client.bootstrap()

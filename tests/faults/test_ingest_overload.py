@@ -1,5 +1,5 @@
 """
-More than can be stored, from more clients than anybody has: what ingest takes it keeps, and it stays small and quick.
+More callbacks than Kafka can store, from more clients than expected: ingest keeps every 200, and stays small and quick.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ PARTITIONS = 2
 BODY_BYTES = 262_144
 PENDING_MB, BASE_MB = 16, 100
 # Two envelopes of three such bodies at a time: at most 30 callbacks a second can be stored.
-KAFKA_DELAY_S = 0.2
+KAFKA_DELAY_SECONDS = 0.2
 RATE = 300
-HEALTHY_S = 2.0
+HEALTHY_SECONDS = 2.0
 
 
 def peak_mb(pid: int) -> float:
@@ -50,7 +50,7 @@ async def flood(server: Ingest, connections: int, seconds: float) -> Seen:
 async def healthy(server: Ingest, load: Load) -> None:
     """Return when callbacks are stored again; that must be soon."""
     stored = len(load.stored)
-    async with asyncio.timeout(HEALTHY_S):
+    async with asyncio.timeout(HEALTHY_SECONDS):
         while not await asyncio.to_thread(server.is_ready) or len(load.stored) == stored:
             pass
 
@@ -76,7 +76,7 @@ async def test_a_flood_is_refused_at_once_and_costs_no_more_memory_than_is_set(
             )
             with ingest(tmp_path, settings) as server:
                 await eventually_async(server.is_ready, 30)
-                proxy.delay(KAFKA_DELAY_S)
+                proxy.delay(KAFKA_DELAY_SECONDS)
                 others = Load(server.port, pause_s=0.02)
                 others.start(4)
                 seen = await flood(server, connections, seconds)
