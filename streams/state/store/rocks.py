@@ -117,7 +117,7 @@ class RocksStore:
             self.clear(partition)
 
     def _begin(self, partition: int) -> bytes | None:
-        """Open a database, empty it if it is damaged (the changelog has its rows); return the time of its last write."""
+        """Open a database, empty if it was damaged: the changelog has its rows. Return the time of its last write."""
         path = self._path(partition)
         try:
             return self._written_at(partition)
