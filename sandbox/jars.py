@@ -23,7 +23,7 @@ KAFKA_VERSION: Final = "4.1.1"
 _ROOTS: Final = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-simple:1.7.36")
 _LOCK: Final = Path(__file__).with_name("kafka-jars.lock")
 JARS_MB: Final = 43
-"""What is fetched, in megabytes."""
+"""Size of the fetched jars, in megabytes."""
 
 _ATTEMPTS: Final = 3
 _DOWNLOADS_AT_ONCE: Final = 8

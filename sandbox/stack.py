@@ -28,7 +28,7 @@ _STREAMS_SECONDS: Final = 4.0
 _SINKS_SECONDS: Final = 3.0
 _STORES_SECONDS: Final = 4.0
 Tell = Callable[[str], None]
-"""Is told, in a few words, what is done next or has been done."""
+"""Is told each step, in a few words, before it begins or when it is done."""
 
 
 def _untold(_: str) -> None:

@@ -24,7 +24,7 @@ from streams.program.settings import SettingsError, load_settings
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.5
-# What an empty folder grows to in a few minutes; a folder that is in use needs less than it has.
+# An empty folder grows to this in a few minutes; a folder in use needs less than it has.
 _STARTS_WITH_BYTES: Final = 100_000_000
 
 
@@ -103,7 +103,7 @@ class _Progress:
         self._has_begun = False
 
     def tell(self, step: str) -> None:
-        """Say what is done next, or has been done; before the first step, what this is and how to stop it."""
+        """Say the next step, or one that is done; before the first, say what this is and how to stop it."""
         if not self._has_begun:
             self._has_begun = True
             folder = self._settings.sandbox_dir.absolute()

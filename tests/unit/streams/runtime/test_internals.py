@@ -1,4 +1,4 @@
-"""The private names of Faust and aiokafka that the table rests on are still there."""
+"""The private names of Faust and aiokafka that streams uses exist in the installed versions."""
 
 import inspect
 from importlib import import_module
@@ -13,7 +13,7 @@ from streams.runtime.private_names import PRIVATE_NAMES
     [(module, owner, name) for module, owner, names in PRIVATE_NAMES for name in names],
 )
 def test_a_private_name_is_still_there(module: str, owner: str, name: str) -> None:
-    """A class that no longer has the attribute, or no longer sets it, fails here."""
+    """The test fails when a class no longer has or sets the attribute."""
     cls = getattr(import_module(module), owner)
     sources = (
         inspect.getsource(base) for base in cls.__mro__ if base.__module__.startswith(("faust", "mode", "aiokafka"))
