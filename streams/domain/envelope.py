@@ -1,5 +1,5 @@
 """
-Envelopes, opened: the exact bytes of each callback of one raw record.
+Opening envelopes: the exact bytes of each callback of one raw record.
 """
 
 from typing import Final, NamedTuple
@@ -20,7 +20,7 @@ class Opened(NamedTuple):
 
 
 class _Envelope(msgspec.Struct):
-    """What every envelope has. That each body is JSON shows only when it is decoded; where it ends shows here."""
+    """The fields of an envelope. Decoding it finds where each body ends, not whether the body is valid JSON."""
 
     received_at: str | int | float | None
     callbacks: list[msgspec.Raw]
@@ -30,7 +30,7 @@ _DECODER: Final = msgspec.json.Decoder(_Envelope)
 
 
 def open_envelope(value: bytes) -> Opened | Refusal:
-    """Return what is in a raw record; a refusal when it is no envelope at all."""
+    """Return the contents of a raw record; a refusal when it is not an envelope."""
     try:
         envelope = _DECODER.decode(value)
     except (msgspec.MsgspecError, RecursionError):
@@ -43,7 +43,7 @@ _NO_TIME: Final = Refusal(Reason.INVALID_FIELD, "envelope: expected received_at,
 
 
 def _refusal(value: bytes) -> Refusal:
-    """Say what a raw record that cannot be opened is wrong about."""
+    """Return the refusal that names the fault of a raw record that cannot be opened."""
     try:
         envelope = orjson.loads(value)
     except orjson.JSONDecodeError:
