@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 _RESTART_S: Final = 1.0
 _STOP_S: Final = 9.0
 _POLL_S: Final = 0.05
-# By itself, or by the signal before it had begun to listen to signals.
-_STOPPED: Final = (0, -int(signal.SIGTERM))
+# By itself, or by the signal before it had begun to listen to signals; Ctrl-C in a terminal reaches workers, too.
+_STOPPED: Final = (0, -int(signal.SIGTERM), -int(signal.SIGINT))
 
 Work = Callable[[socket.socket, Metrics, int], int]
 """What a worker does with its socket, its metrics and its parent's process id; returns the exit code."""

@@ -3,8 +3,9 @@ Is everything there that the sinks need? Every problem at once, one line each.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import verify
@@ -13,12 +14,14 @@ from sinks.kafka.source import check_topics
 from sinks.settings import SinksSettings
 from sinks.tables import tables_by_topic
 from streams.contract.topics import SINKS_REJECTED
+from streams.program.brokers import kafka_file_problems
 
 
 def problems(settings: SinksSettings) -> Iterator[str]:
     """Yield what stands in the way of either sink."""
     prefix = settings.kafka_topic_prefix
-    yield from check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
+    wrong_files = list(kafka_file_problems(vars(settings)))
+    yield from wrong_files or check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
     yield from _clickhouse(settings)
     yield from folder_problems(settings.sinks_files_root)
 
@@ -32,6 +35,13 @@ def _clickhouse(settings: SinksSettings) -> Iterator[str]:
             clickhouse.close()
     except SinksError as error:
         yield str(error)
+
+
+def file_problems(named: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the files and the folder that settings name; `named` has those that are valid."""
+    yield from kafka_file_problems(named)
+    if "sinks_files_root" in named:
+        yield from folder_problems(Path(named["sinks_files_root"]))
 
 
 def folder_problems(root: Path) -> Iterator[str]:

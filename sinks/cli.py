@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sinks.check import problems
+from sinks.check import file_problems, problems
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import create_database, migrate, verify
 from sinks.clickhouse.sink import ClickHouseSink
@@ -22,11 +22,13 @@ from sinks.rejections import Flood
 from sinks.settings import SinksSettings
 from sinks.sink import Sink
 from sinks.tables import tables_by_topic
-from sinks.web import StatusServer
+from sinks.web import StatusServer, port_problems
 from sinks.worker import Worker
 from sinks.writer import Writer
+from streams.program.brokers import kafka_file_problems
 from streams.program.logline import configure_logging
-from streams.program.settings import SettingsError, load_settings
+from streams.program.settings import Look, SettingsError, load_settings
+from streams.program.version import add_version
 
 _log = logging.getLogger(__name__)
 
@@ -41,17 +43,18 @@ INTERRUPTED: Final = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0 when done, 1 when it failed, 2 for wrong usage or settings, 130 when interrupted."""
-    command = _parser().parse_args(arguments).run
+    given = _parser().parse_args(arguments)
     try:
-        settings = load_settings(SinksSettings)
+        settings = load_settings(SinksSettings, look=given.look)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE
     configure_logging("sinks", settings)
     try:
-        return int(command(settings))
+        return int(given.run(settings))
     except SinksError as error:
-        _log.error(str(error))
+        for line in str(error).splitlines():
+            _log.error(line)
         return FAILED
     except KeyboardInterrupt:  # what consumes takes it as SIGTERM
         return INTERRUPTED
@@ -59,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_clickhouse(settings: SinksSettings) -> int:
     """Consume into ClickHouse until SIGTERM."""
+    _require_of_machine(settings, kafka_file_problems)
     clickhouse = connect(settings)
     verify(clickhouse)
     return _consume(settings, ClickHouseSink(clickhouse))
@@ -66,6 +70,7 @@ def run_clickhouse(settings: SinksSettings) -> int:
 
 def run_files(settings: SinksSettings) -> int:
     """Consume into files until SIGTERM."""
+    _require_of_machine(settings, file_problems)
     # Arrow takes 45 MB, of which ClickHouse's sink has no use.
     import pyarrow as pa  # noqa: PLC0415
 
@@ -101,6 +106,12 @@ def run_check(settings: SinksSettings) -> int:
     if not found:
         print("everything is there")
     return FAILED if found else DONE
+
+
+def _require_of_machine(settings: SinksSettings, look: Look) -> None:
+    """Raise FatalError with a line for each file or folder that cannot be used, and for a port that is taken."""
+    if problems := [*look(vars(settings)), *port_problems(settings.sinks_metrics_port)]:
+        raise FatalError("\n".join(problems))
 
 
 def _consume(settings: SinksSettings, sink: Sink) -> int:
@@ -139,22 +150,30 @@ def _parser() -> argparse.ArgumentParser:
         prog="routee-sinks",
         description="Routee's statuses from Kafka to ClickHouse or files. Settings are environment variables.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable[[SinksSettings], int], about: str) -> None:
-        commands.add_parser(name, help=about, description=about).set_defaults(run=run)
+    def command(name: str, run: Callable[[SinksSettings], int], about: str, look: Look | None) -> None:
+        commands.add_parser(name, help=about, description=about).set_defaults(run=run, look=look)
 
     command(
-        "clickhouse", run_clickhouse, "Consume into ClickHouse: at least once into tables that keep one row per key."
+        "clickhouse",
+        run_clickhouse,
+        "Consume into ClickHouse: at least once into tables that keep one row per key.",
+        kafka_file_problems,
     )
-    command("files", run_files, "Consume into Parquet or NDJSON files: each record in exactly one file.")
+    command("files", run_files, "Consume into Parquet or NDJSON files: each record in exactly one file.", file_problems)
     command(
-        "schema", run_schema, "Create the database and its tables and views; does nothing when they are up to date."
+        "schema",
+        run_schema,
+        "Create the database and its tables and views; does nothing when they are up to date.",
+        None,
     )
     command(
         "check",
         run_check,
         "Look at Kafka, the topics, ClickHouse, its schema and the folder; say every problem at once.",
+        file_problems,
     )
     return parser
 

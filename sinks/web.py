@@ -2,7 +2,10 @@
 `/livez`, `/readyz` and `/metrics` over HTTP, on a thread of their own.
 """
 
+import os
+import socket
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -33,6 +36,14 @@ class StatusServer:
         """Stop answering."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def port_problems(port: int) -> Iterator[str]:
+    """Yield a line when the port cannot be had."""
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        yield f"SINKS_METRICS_PORT={port}: {os.strerror(error.errno or 0)}"
 
 
 def answer(path: str, registry: CollectorRegistry, readiness: Readiness) -> tuple[int, str, bytes]:

@@ -2,12 +2,11 @@
 How a command of any program ends. A worker of streams has more codes: `streams.errors.Exit`.
 """
 
-from typing import Final
-
-DONE: Final = 0
-FAILED: Final = 1
+# Without `Final`: `console` needs these before anything is imported, and `typing` takes as long as all else it needs.
+DONE = 0
+FAILED = 1
 """One line says why."""
-USAGE: Final = 2
+USAGE = 2
 """Wrong usage or settings, a line for each."""
-INTERRUPTED: Final = 130
+INTERRUPTED = 130
 """By Ctrl-C, before it was done."""

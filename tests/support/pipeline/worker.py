@@ -14,6 +14,8 @@ Settings come from the environment, as for the product. Faults are injected here
     session  seconds              so long its group waits for it when it is gone
     near     records              a partition that lacks more of its rows is restored after the others, and one that
                                   lacks no more is at hand before joining
+    partial  seconds              counts of a campaign leave a source partition at most this often
+    hard     bytes                so much waits in one partition at most before it is flushed
     look     seconds              it looks this often at what is new of the partitions that it stands by for
     memory   [text, n]            memory runs out while it reads a body with that text, n times; `rules` is `product`
     gate     [partition, file]    it begins to restore that partition of the SMS when the file exists
@@ -34,6 +36,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.producer.sender import SendProduceReqHandler
 from faust.transport.drivers.aiokafka import Consumer
 
+import streams.app
 from streams.app import Hooks
 from streams.domain.routee import bodies
 from streams.domain.routee.wire import read_wire
@@ -41,7 +44,7 @@ from streams.errors import StreamsError
 from streams.process import run_worker
 from streams.program.logline import configure_logging
 from streams.program.settings import load_settings
-from streams.runtime import app, recovery
+from streams.runtime import app, recovery, table
 from streams.settings import StreamsSettings
 from streams.state import checkpoint
 from streams.state.checkpoint import OnStep, no_step
@@ -91,6 +94,8 @@ def _inject(faults: dict[str, Any]) -> None:
         ("near", recovery, "NEAR_RECORDS"),
         ("near", warm_up, "AT_HAND_RECORDS"),
         ("look", standby, "PAUSE_SECONDS"),
+        ("partial", streams.app, "_PARTIAL_SECONDS"),
+        ("hard", table, "HARD_LIMIT_BYTES"),
     ):
         if fault in faults:
             vars(module)[name] = faults[fault]

@@ -79,4 +79,4 @@ def test_the_log_is_json_when_asked(
     (tmp_path / "file").touch()
     assert main(["files"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert json.loads(line)["message"] == f"SINKS_FILES_ROOT={tmp_path / 'file'}: Not a directory"
+    assert json.loads(line)["message"] == (f"SINKS_FILES_ROOT={tmp_path / 'file'}: {tmp_path / 'file'} is not a folder")

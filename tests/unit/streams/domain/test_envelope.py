@@ -9,10 +9,12 @@ from typing import Any
 import orjson
 import pytest
 
+from streams.contract.records import Reason
 from streams.domain.campaign_stage import CampaignStage
-from streams.domain.envelope import Opened, open_envelope
+from streams.domain.envelope import MAX_DEPTH, Opened, open_envelope
 from streams.domain.message import contribution
 from streams.domain.policy import Policy
+from streams.domain.refusal import Refusal
 from streams.domain.rejection import BODY_MAX_BYTES
 from streams.domain.routee.wire import read_wire
 from streams.domain.sms_stage import SmsStage
@@ -111,11 +113,43 @@ def test_a_key_of_an_envelope_may_be_written_with_escapes() -> None:
     assert [bytes(found) for found in opened.bodies] == [b"{}"]
 
 
-def test_an_envelope_nested_deeper_than_can_be_read_is_refused_whole() -> None:
-    deep = b"[" * 1020 + b"]" * 1020
+def nested(levels: int, inside: str = "") -> str:
+    """Return JSON of so many levels."""
+    return '{"messageId":"m","status":{"name":"Sent"},"x":' + "[" * (levels - 1) + inside + "]" * (levels - 1) + "}"
+
+
+@pytest.mark.parametrize("inside", ["", '"[[[["', "[],{},[]", '"\udcff"'])
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        '{"received_at":"T","callbacks":[BODY]}',
+        '{"received_at":"T","callbacks":[{},BODY]}',
+        '{"x":[BODY],"callbacks":[],"received_at":"T"}',
+    ],
+)
+@pytest.mark.parametrize(
+    ("levels", "kind"), [(MAX_DEPTH - 2, Opened), (MAX_DEPTH - 1, Refusal), (1020, Refusal), (20_000, Refusal)]
+)
+def test_an_envelope_is_nested_as_deeply_as_every_python_reads_or_refused_whole(
+    levels: int, kind: type[Opened | Refusal], envelope: str, inside: str
+) -> None:
+    body = nested(levels - ("[]" in inside), inside)
+    value = envelope.replace("T", NOW).replace("BODY", body).encode(errors="surrogateescape")
+    found = open_envelope(value)
+    assert isinstance(found, kind)
+    assert isinstance(found, Opened) or found.reason is Reason.NOT_JSON
+
+
+def test_many_brackets_are_not_deep() -> None:
+    body = '{"a":[' + "[]," * 2_000 + "[]]}"
+    assert isinstance(open_envelope(f'{{"received_at":"{NOW}","callbacks":[{body}],"x":{body}}}'.encode()), Opened)
+
+
+def test_an_envelope_nested_too_deeply_is_one_rejection() -> None:
     pipeline = Pipeline()
-    (rejection,) = pipeline.take_in(0, 0, f'{{"received_at":"{NOW}","callbacks":['.encode() + deep + b"]}")
+    (rejection,) = pipeline.take_in(0, 0, f'{{"received_at":"{NOW}","callbacks":[{nested(1_000)}]}}'.encode())
     assert (rejection["reason"], rejection["index"]) == ("not-json", 0)
+    assert rejection["detail"] == "envelope: expected JSON that every reader takes, nested at most 850 levels deep"
 
 
 def test_one_body_that_is_no_json_costs_nobody_else_the_verdict() -> None:
