@@ -16,8 +16,8 @@ BODY_MAX_BYTES: Final = 512 * 1024
 """
 A longer body is cut: a record must fit in Kafka's megabyte, or producing it would stop the pipeline for good.
 
-Callbacks are shorter (`INGEST_MAX_BODY_BYTES`), so this concerns only a raw record that is no envelope; the
-rejection's place says where the whole record lies.
+Callbacks are shorter unless `INGEST_MAX_BODY_BYTES` is raised, so this concerns mostly a raw record that is no
+envelope; the rejection's place says where the whole record lies.
 """
 
 _JSON_MAX_BYTES: Final = BODY_MAX_BYTES * 4 // 3
