@@ -20,7 +20,7 @@ from kafka.structs import OffsetAndMetadata
 from streams.admin.topics import creation_config
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic
 from streams.errors import Exit
-from tests.support.pipeline.toy_worker import READY_SECONDS, ToyWorker
+from tests.support.pipeline.toy_worker import READY_SECONDS, CopiedWorker, ToyWorker
 from tests.support.pipeline.truth import Record, Records, Truth, differences, endless_traffic
 from tests.support.wait import eventually
 
@@ -139,6 +139,12 @@ class Lab:
         """Start a worker; returns before it is ready. `rules="product"` starts the product's own."""
         log = self._folder / f"worker-{len(self.workers)}.log"
         self.workers.append(ToyWorker(log, self.environment(folder), faults))
+        return self.workers[-1]
+
+    def start_copy(self, code: Path, folder: str) -> ToyWorker:
+        """Start the product's worker of a copy of the code; returns before it is ready."""
+        log = self._folder / f"worker-{len(self.workers)}.log"
+        self.workers.append(CopiedWorker(log, self.environment(folder), code))
         return self.workers[-1]
 
     def start_ready(self, folder: str = "data", **faults: Any) -> ToyWorker:  # noqa: ANN401 - JSON

@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import re
 import signal
+import sys
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -30,8 +32,12 @@ class ToyWorker:
         environment = {"STREAMS_WEB_PORT": str(free_port()), **environment}
         self.port = int(environment["STREAMS_WEB_PORT"])
         self._log = log
-        self._process = _FORKS.Process(target=worker.main, args=(str(log), environment, faults))
-        self._process.start()
+        self._process = self._started(environment, faults)
+
+    def _started(self, environment: dict[str, str], faults: dict[str, Any]) -> BaseProcess:
+        process = _FORKS.Process(target=worker.main, args=(str(self._log), environment, faults))
+        process.start()
+        return process
 
     @property
     def pid(self) -> int:
@@ -107,3 +113,25 @@ class ToyWorker:
         """Tell whether the process is stopped by SIGSTOP."""
         state = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
         return state == "T"
+
+
+class CopiedWorker(ToyWorker):
+    """The product's worker, of a copy of the code in another folder."""
+
+    def __init__(self, log: Path, environment: dict[str, str], code: Path) -> None:
+        super().__init__(log, environment, {"code": str(code)})
+
+    def _started(self, environment: dict[str, str], faults: dict[str, Any]) -> BaseProcess:
+        process = _FORKS.Process(target=_become, args=(str(self._log), environment, faults["code"]))
+        process.start()
+        return process
+
+
+def _become(log: str, environment: dict[str, str], code: str) -> None:
+    """Replace this process by a worker of other code, which writes to the log."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    os.chdir(code)
+    own = {**os.environ, **environment, "PYTHONPATH": code}
+    os.execve(sys.executable, [sys.executable, "-m", "streams", "worker"], own)  # noqa: S606 - the project's own command
