@@ -1,5 +1,5 @@
 """
-What is written to Kafka: envelopes of callbacks and rejections, as bytes. Pure.
+The records for Kafka, as bytes: envelopes of callbacks, and rejections. Pure.
 """
 
 from base64 import b64encode
@@ -10,25 +10,25 @@ from streams.contract.codec import encode, format_time_ms
 from streams.contract.records import Reason, Stage
 
 RECORD_BYTES: Final = 900_000
-"""Longest record: with what Kafka's batch adds, it stays under the broker's default limit of 1,048,588."""
+"""Longest record. With the bytes that Kafka's batch adds, it stays under the broker's default limit of 1,048,588."""
 
 
-class Record(NamedTuple):
-    """One Kafka record to be."""
+class RawRecord(NamedTuple):
+    """Key and value of one record that ingest writes to Kafka."""
 
     key: bytes | None
     value: bytes
 
 
-def seal(callbacks: Sequence[bytes], keys: Sequence[str], received_at_ms: int) -> Record:
+def seal(callbacks: Sequence[bytes], keys: Sequence[str], received_at_ms: int) -> RawRecord:
     """
-    Return callbacks of one partition as one envelope, each byte for byte, in the order given.
+    Return callbacks of one partition as one envelope, each byte for byte, in the given order.
 
-    Each must be one whole JSON object (`body.examine`). The key is the callback's own when it is alone.
+    Each must be one whole JSON object (`body.examine`). An envelope of one callback has that callback's key.
     """
     time = format_time_ms(received_at_ms).encode()
     value = b'{"received_at":"%s","callbacks":[%s]}' % (time, b",".join(callbacks))
-    return Record(keys[0].encode() if len(keys) == 1 else None, value)
+    return RawRecord(keys[0].encode() if len(keys) == 1 else None, value)
 
 
 def fitting(callbacks: Sequence[bytes], limit: int = RECORD_BYTES) -> int:

@@ -1,5 +1,5 @@
 """
-A broker for the faults that a real one shows only by chance: it resets connections, is slow, or falls silent.
+A broker with faults that a real one shows only by chance: it resets connections, is slow, or falls silent.
 
 Like a real one, it handles the requests of one connection one after the other. It stores nothing.
 """
@@ -28,10 +28,10 @@ class FakeBroker:
     The leader of all partitions of one topic; it acknowledges after `ack_s` seconds.
 
     A partition in `stuck` has a replica that does not follow: as with a real broker, the whole answer waits for it, no
-    longer than the request says, and tells a timeout of that partition; `held_up` counts the other partitions whose
+    longer than the request says, and reports a timeout of that partition; `held_up` counts the other partitions whose
     answer waited for it. Connections of a number in `silent` stay and are never answered again; the first one has
-    number 1. `topic_error` is what it says of its topic, 0 for nothing; `advertised` the port that clients are sent to;
-    `knows_brokers` whether it knows any, `produces` the version of the produce request that it takes.
+    number 1. `topic_error` is the error code of its topic, 0 for none; `advertised` the port that clients are sent to;
+    `knows_brokers` whether it names any broker; `produces` the version of the produce request that it takes.
     """
 
     def __init__(self, partitions: int, ack_s: float, resets: Callable[[], bool]) -> None:

@@ -164,7 +164,7 @@ async def test_a_connection_whose_address_was_allowed_is_judged_again_when_the_a
         allowlist = server.service.allowlist
         assert allowlist is not None
         allowlist._networks._networks.clear()
-        server.service._distrust()
+        server.service.connections.distrust()
         await wire.send(REQUEST)
         assert (await wire.reply()).status == 403
 

@@ -8,6 +8,7 @@ import pytest
 from ingest.metrics import Metrics
 from ingest.settings import IngestSettings
 from ingest.workers import Workers
+from tests.support.clock import FakeClock
 
 
 def test_a_worker_whose_parent_dies_at_once_knows_who_that_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +20,7 @@ def test_a_worker_whose_parent_dies_at_once_knows_who_that_was(monkeypatch: pyte
         return 0
 
     settings = IngestSettings(ingest_host="127.0.0.1", ingest_port=0)
-    workers = Workers(settings, work)
+    workers = Workers(settings, work, FakeClock())
     monkeypatch.setattr("ingest.workers.os.getppid", lambda: 1)
     workers._start(0)
     (pid,) = workers._running

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.callback.envelope import RECORD_BYTES, Record, fitting, reject, seal
+from ingest.callback.envelope import RECORD_BYTES, RawRecord, fitting, reject, seal
 from streams.contract.codec import decode
 from streams.contract.records import Envelope, Reason, Rejection, Stage
 
@@ -30,7 +30,7 @@ def test_an_envelope_gives_its_callbacks_back_in_order(documents: list[dict[str,
 
 
 def test_the_key_is_that_of_a_callback_that_is_alone() -> None:
-    assert seal([b"{}"], ["Ab"], NOON_MS) == Record(
+    assert seal([b"{}"], ["Ab"], NOON_MS) == RawRecord(
         b"Ab", b'{"received_at":"2026-11-22T12:00:00.123Z","callbacks":[{}]}'
     )
     assert seal([b"{}", b"{}"], ["a", "b"], NOON_MS).key is None

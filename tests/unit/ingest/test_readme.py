@@ -40,4 +40,4 @@ def test_its_metrics_are_those_that_are_served() -> None:
 def test_its_limits_are_those_in_force() -> None:
     assert f"nested more than {MAX_DEPTH} levels" in README
     assert (Limits().head_bytes, Limits().head_fields, Limits().target_bytes) == (16 << 10, 64, 2 << 10)
-    assert (Limits().request_s, Limits().idle_s) == (10.0, 75.0)
+    assert (Limits().request_seconds, Limits().idle_seconds) == (10.0, 75.0)
