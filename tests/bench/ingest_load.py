@@ -1,7 +1,7 @@
 """
-Clients that keep a server of callbacks busy, and what they see of it: rate, latency, processor time, memory.
+Clients that keep a server of callbacks busy, and measure it: rate, latency, processor time, memory.
 
-Run as a program, so that memory and garbage of the clients are nobody else's: `python -m tests.bench.ingest_load`.
+Run as a program, so that the clients have memory and garbage of their own: `python -m tests.bench.ingest_load`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from statistics import median
 from uuid import uuid4
 
 SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of the benchmark
-_WARM_UP_S = 1.0
+_WARM_UP_SECONDS = 1.0
 _STATUS = slice(9, 12)
 
 _REST = (
@@ -83,7 +83,7 @@ def children(pid: int) -> list[int]:
 
 
 def resident_mb(pid: int) -> float:
-    """Return what a process has in memory."""
+    """Return the resident memory of a process."""
     (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
     return int(line.split()[1]) / 1024
 
@@ -116,7 +116,7 @@ def _measure(port: int, connections: int, seconds: float, pid: int) -> Figures:
     for number, client in clients.items():
         ready.register(number, select.EPOLLIN)
         client.send()
-    _answers(ready, clients, _WARM_UP_S)
+    _answers(ready, clients, _WARM_UP_SECONDS)
     cpu, began = cpu_seconds(pid), time.perf_counter()
     latencies, others = _answers(ready, clients, seconds)
     cpu, took = cpu_seconds(pid) - cpu, time.perf_counter() - began

@@ -1,5 +1,5 @@
 """
-More than can be stored, from more clients than anybody has: what ingest takes it keeps, and it stays small and quick.
+More callbacks than can be stored, from very many clients: ingest keeps those it takes, and stays small and quick.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ PARTITIONS = 2
 BODY_BYTES = 262_144
 PENDING_MB, BASE_MB = 16, 100
 # Two envelopes of three such bodies at a time: at most 30 callbacks a second can be stored.
-KAFKA_DELAY_S = 0.2
+KAFKA_DELAY_SECONDS = 0.2
 RATE = 300
-HEALTHY_S = 2.0
+HEALTHY_SECONDS = 2.0
 
 
 def peak_mb(pid: int) -> float:
@@ -38,7 +38,7 @@ def peak_mb(pid: int) -> float:
 
 
 async def flood(server: Ingest, connections: int, seconds: float) -> Seen:
-    """Flood the server, and return what the clients saw."""
+    """Flood the server, and return the answers that the clients saw."""
     arguments = [str(server.port), "/callbacks", str(connections), str(BODY_BYTES), str(RATE), str(seconds)]
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.support.flood", *arguments, stdout=asyncio.subprocess.PIPE
@@ -50,16 +50,16 @@ async def flood(server: Ingest, connections: int, seconds: float) -> Seen:
 async def healthy(server: Ingest, load: Load) -> None:
     """Return when callbacks are stored again; that must be soon."""
     stored = len(load.stored)
-    async with asyncio.timeout(HEALTHY_S):
+    async with asyncio.timeout(HEALTHY_SECONDS):
         while not await asyncio.to_thread(server.is_ready) or len(load.stored) == stored:
             pass
 
 
 @pytest.mark.parametrize(
-    ("connections", "seconds", "p99_s"), [(500, 5.0, 2.0), pytest.param(5_000, 60.0, 1.0, marks=pytest.mark.full)]
+    ("connections", "seconds", "p99_seconds"), [(500, 5.0, 2.0), pytest.param(5_000, 60.0, 1.0, marks=pytest.mark.full)]
 )
 async def test_a_flood_is_refused_at_once_and_costs_no_more_memory_than_is_set(
-    tmp_path: Path, topic_prefix: str, connections: int, seconds: float, p99_s: float
+    tmp_path: Path, topic_prefix: str, connections: int, seconds: float, p99_seconds: float
 ) -> None:
     behind, before = free_port(), free_port()
     advertised = {"advertised.listeners": f"PLAINTEXT://127.0.0.1:{before}"}
@@ -76,8 +76,8 @@ async def test_a_flood_is_refused_at_once_and_costs_no_more_memory_than_is_set(
             )
             with ingest(tmp_path, settings) as server:
                 await eventually_async(server.is_ready, 30)
-                proxy.delay(KAFKA_DELAY_S)
-                others = Load(server.port, pause_s=0.02)
+                proxy.delay(KAFKA_DELAY_SECONDS)
+                others = Load(server.port, pause_seconds=0.02)
                 others.start(4)
                 seen = await flood(server, connections, seconds)
                 await healthy(server, others)
@@ -85,7 +85,7 @@ async def test_a_flood_is_refused_at_once_and_costs_no_more_memory_than_is_set(
                 assert peak_mb(server.process.pid) < PENDING_MB + BASE_MB
                 assert seen.cut == 0
                 assert seen.refused > 8 * seen.stored > 0
-                assert others.p99() < p99_s
+                assert others.p99() < p99_seconds
                 topic = CALLBACKS_RAW.name(topic_prefix)
                 found = await asyncio.to_thread(lambda: [*callbacks_in(kafka.bootstrap_servers, topic)])
                 kept = {callback["messageId"] for callback in found}

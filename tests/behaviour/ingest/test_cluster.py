@@ -50,7 +50,7 @@ async def test_partitions_and_their_leader_are_known_once_asked() -> None:
 
 
 @pytest.mark.parametrize(("error", "unseen"), [(UNKNOWN_TOPIC, False), (NO_RIGHT, True)])
-async def test_a_topic_that_may_not_be_seen_is_told_from_one_that_is_missing(error: int, *, unseen: bool) -> None:
+async def test_a_hidden_topic_is_distinguished_from_a_missing_one(error: int, *, unseen: bool) -> None:
     async with fake_broker(4) as broker, knowing(broker.port) as cluster:
         await cluster.refresh()
         broker.topic_error = error
@@ -145,7 +145,7 @@ async def test_a_caller_that_gives_up_takes_the_answer_from_no_other() -> None:
         assert broker.asked == 1
 
 
-async def test_a_connection_that_could_not_be_made_leaves_those_that_work() -> None:
+async def test_a_connection_that_could_not_be_made_leaves_the_working_ones() -> None:
     async with fake_broker(4) as broker, knowing(broker.port) as cluster:
         await cluster.refresh()
         kept = broker.connections

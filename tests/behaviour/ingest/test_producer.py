@@ -100,10 +100,10 @@ def test_an_append_is_tried_again_after_an_error_of_the_event_loop(monkeypatch: 
 
 
 def test_lanes_do_not_wait_for_each_others_acknowledgements() -> None:
-    """A broker that is slow on every connection stores what eight lanes send one after the other, all of it in time."""
+    """A broker that is slow on every connection stores the batches of eight lanes in time."""
 
     async def story() -> None:
-        async with fake_broker(LANES, ack_s=0.25) as broker, connected(broker) as producer:
+        async with fake_broker(LANES, ack_seconds=0.25) as broker, connected(broker) as producer:
             for _ in range(3):
                 await appends_of_all_lanes(producer)
             assert broker.most_connections <= LANES + 2  # metadata has one, and so has the first contact
@@ -115,7 +115,7 @@ def test_one_append_without_an_answer_fails_within_its_bound_and_ends_all_idle_c
     """No later append loses the same time on a connection that was made before the network forgot them all."""
 
     async def story() -> None:
-        async with fake_broker(LANES, ack_s=0.2) as broker, connected(broker) as producer:
+        async with fake_broker(LANES, ack_seconds=0.2) as broker, connected(broker) as producer:
             await appends_of_all_lanes(producer)
             broker.silent = set(range(1, broker.made + 1))
             began = monotonic()
@@ -129,7 +129,7 @@ def test_one_append_without_an_answer_fails_within_its_bound_and_ends_all_idle_c
 
 def test_a_connection_that_does_not_get_on_holds_up_no_other() -> None:
     async def story() -> None:
-        async with fake_broker(LANES, ack_s=PATIENCE_SECONDS / 2) as broker, connected(broker) as producer:
+        async with fake_broker(LANES, ack_seconds=PATIENCE_SECONDS / 2) as broker, connected(broker) as producer:
             broker.silent = {broker.made + 1}
             first = asyncio.create_task(producer.append(TOPIC, 0, RECORDS))
             await eventually_async(lambda: broker.waiting)
@@ -151,7 +151,7 @@ def test_a_partition_whose_replicas_do_not_follow_fails_alone() -> None:
         return [asyncio.create_task(producer.append(TOPIC, partition, RECORDS)) for partition in range(LANES)]
 
     async def story() -> None:
-        async with fake_broker(LANES, ack_s=0.01) as broker, connected(broker) as producer:
+        async with fake_broker(LANES, ack_seconds=0.01) as broker, connected(broker) as producer:
             broker.stuck = {0}
             held_up = None
             for _ in range(3):

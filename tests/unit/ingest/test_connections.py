@@ -39,7 +39,7 @@ def test_a_connection_too_many_is_not_served_until_another_one_ends() -> None:
     assert register.add(third)
 
 
-def test_every_connection_is_told_also_when_it_ends_meanwhile() -> None:
+def test_every_connection_is_reached_also_when_it_ends_meanwhile() -> None:
     register = Connections(2)
     members = [Member(register), Member(register)]
     for member in members:

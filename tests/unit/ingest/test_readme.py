@@ -1,4 +1,4 @@
-"""The README tells of what there is."""
+"""The README agrees with the code."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_its_settings_are_those_of_the_model() -> None:
         assert default == shown, name
 
 
-def test_its_metrics_are_those_that_are_served() -> None:
+def test_its_metrics_are_those_on_the_page() -> None:
     served = set(re.findall(r"^# TYPE routee_ingest_(\w+) ", Metrics().render().decode(), re.MULTILINE))
     section = README[README.index("## Metrics") : README.index("(the number of workers")]
     assert {name.split("{")[0] for name in re.findall(r"`([a-z_]+(?:\{\w+\})?)`", section)} - {
