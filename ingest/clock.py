@@ -16,7 +16,7 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """What tells the time and calls back later."""
+    """The time, and calls at a later time."""
 
     def monotonic(self) -> float:
         """Return seconds that never go back; only differences mean anything."""

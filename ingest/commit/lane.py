@@ -79,7 +79,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a lane stores: to which topic and partition, in which form, and how it is counted once it is stored."""
+    """The task of a lane: the topic and partition, the form of the records, and the count of stored callbacks."""
 
     topic: Topic
     partition: int | None
@@ -89,7 +89,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all lanes of a publisher use together."""
+    """The parts that all lanes of a publisher use together."""
 
     log: CommitLog
     metrics: Metrics
@@ -204,7 +204,7 @@ class Lane:
         self.failed_at = self._clock.monotonic()
 
     def _settle(self, group: Group, outcome: Outcome) -> None:
-        """End the flight of a group: count it, and tell its waiters unless they were told already."""
+        """End a group that was in flight: count it, and tell its waiters the outcome unless they have one."""
         self._in_flight = None
         self.stuck = False
         self._release(group)

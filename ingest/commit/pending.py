@@ -5,7 +5,7 @@ The balance of bytes and callbacks that were taken and are not acknowledged yet.
 
 class Pending:
     """
-    What is pending over all lanes of a process: callbacks, and bytes (also of bodies that are still being received).
+    The pending callbacks of all lanes of a process, and their bytes; bytes of bodies still being received count too.
 
     It owns the balance: others add, hold and release, and read `count` and `size`. `max_bytes` bounds the memory that
     pending bodies take.

@@ -34,19 +34,11 @@ class KnownHeads:
         Returns the bodies of the whole requests at the front whose heads are known; then the next head, if it is whole,
         not known and short enough to be learnt, else nothing; then the remaining bytes.
         """
-        known = self._body_bytes
-        bodies: list[bytes] = []
-        start, end = 0, data.find(_HEAD_END) + 4
-        while (size := known.get(data[start:end])) is not None and end + size <= len(data):
-            start = end + size
-            bodies.append(data[end:start])
-            if start == len(data):
-                return bodies, b"", b""
-            end = data.find(_HEAD_END, start) + 4
-        # A known head whose body is not whole is no new head. Without a line end, `end` is 3 and the head no longer.
-        if size is None and len(_HEAD_END) < end - start <= _LONGEST:
-            return bodies, data[start:end], data[end:]
-        return bodies, b"", data[start:] if start else data
+        end = data.find(_HEAD_END) + 4
+        size = self._body_bytes.get(data[:end])
+        if size is not None and end + size == len(data):
+            return [data[end:]], b"", b""  # one whole request, as nearly always
+        return self._split_pipelined(data)
 
     def learn(self, head: bytes, body_bytes: int) -> None:
         """Remember a head; when the memory is full, it is emptied first."""
@@ -57,3 +49,18 @@ class KnownHeads:
     def clear(self) -> None:
         """Forget all heads."""
         self._body_bytes.clear()
+
+    def _split_pipelined(self, data: bytes) -> tuple[list[bytes], bytes, bytes]:
+        known = self._body_bytes
+        bodies: list[bytes] = []
+        start, end = 0, data.find(_HEAD_END) + 4
+        while (size := known.get(data[start:end])) is not None and end + size <= len(data):
+            start = end + size
+            bodies.append(data[end:start])
+            if start == len(data):
+                return bodies, b"", b""
+            end = data.find(_HEAD_END, start) + 4
+        # A known head whose body is not whole is no new head. Without the end of a head, `end` is 3: nothing to learn.
+        if size is None and len(_HEAD_END) < end - start <= _LONGEST:
+            return bodies, data[start:end], data[end:]
+        return bodies, b"", data[start:] if start else data
