@@ -50,11 +50,11 @@ class Producer:
         self._slow: set[tuple[str, int]] = set()
         self._in_flight: set[asyncio.Task[None]] = set()
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self, timeout_seconds: float) -> None:
         """Wait for requests in flight, for a bounded time."""
         if not self._in_flight:
             return
-        _, late = await asyncio.wait(self._in_flight, timeout=timeout_s)
+        _, late = await asyncio.wait(self._in_flight, timeout=timeout_seconds)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
