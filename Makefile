@@ -1,11 +1,16 @@
-# Every target works from a bare Python 3.11; what is up to date is not done again.
+# Every target works from a bare Python, 3.11 or newer; what is up to date is not done again.
 PYTHON ?= python3
 BIN := .venv/bin
+PROGRAMS := .venv/programs
 INSTALLED := .venv/installed
+# uv draws bars on a terminal; elsewhere the steps are enough.
+UV_INSTALL := $(BIN)/uv pip install $(shell [ -t 2 ] || echo --quiet) --python $(BIN)/python
+BUILD_TOOLS := uv hatchling editables packaging pathspec pluggy trove-classifiers
+STARTED_OFTEN := aiohttp aiokafka attr clickhouse_connect dateutil faust hypothesis kafka mode prometheus_client pydantic _pytest rich yarl
 
-.PHONY: demo test test-quick test-containers check format bench faults sandbox lock clean
+.PHONY: demo test test-quick test-containers test-fresh check format bench faults sandbox lock clean
 
-demo: $(INSTALLED)          ## the whole pipeline on this machine, checked against the emulator's ledger
+demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
 
 test: check                 ## the whole suite: unit, behaviour, integration, end to end
@@ -16,6 +21,9 @@ test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds
 
 test-containers: $(INSTALLED)  ## the image and the whole pipeline as containers; needs an engine, see docker/README.md
 	TEST_CONTAINERS=1 $(BIN)/pytest tests/containers
+
+test-fresh:                 ## the demo and test-quick in bare Debian systems, one per Python; as root, see tests/fresh
+	$(PYTHON) -m tests.fresh
 
 check: $(INSTALLED)         ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -29,7 +37,7 @@ bench: $(INSTALLED)         ## speed and cost; see tests/bench
 faults: $(INSTALLED)        ## long fault and soak runs
 	$(BIN)/pytest tests/faults tests/e2e/test_demo.py --full
 
-sandbox: $(INSTALLED)       ## Kafka, ClickHouse and the three programs, until Ctrl-C
+sandbox: $(PROGRAMS)        ## Kafka, ClickHouse and the three programs, until Ctrl-C
 	$(BIN)/routee-sandbox up
 
 format: $(INSTALLED)
@@ -37,19 +45,52 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 
 lock: $(INSTALLED)          ## after a change of pyproject.toml's dependencies
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-header --no-annotate \
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-package routee-callbacks -o requirements.lock
 
-clean:                      ## what was installed and cached; the sandbox's state stays
+clean:                      ## what was installed and cached here; uv's cache, Kafka's jars and the sandbox's state stay
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-$(INSTALLED): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	    { echo 'Python 3.11 is needed: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
-	$(PYTHON) -m venv --clear .venv
-	@# uv is ten times quicker than pip; it comes from the lock like everything else. Compiled once, programs start twice as fast.
-	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	touch $(INSTALLED)
+define PYTHON_CHECK
+import sys
+if sys.version_info < (3, 11):
+    sys.exit("is Python %d.%d" % sys.version_info[:2])
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit("has no module venv")
+endef
+define PYTHON_WANTED
+Python 3.11 or newer is needed, with its module venv. Install it:
+  Debian, Ubuntu   apt install python3-venv
+  Fedora           dnf install python3
+  macOS            brew install python
+Where python3 is older than 3.11, name a newer one to make:
+  Ubuntu 22.04     apt install python3.11-venv, then make PYTHON=python3.11 ...
+  RHEL 8 and 9     dnf install python3.12, then make PYTHON=python3.12 ...
+endef
+export PYTHON_CHECK PYTHON_WANTED
+
+# What the demo and the sandbox need. The mark is set last, so that an interrupted installation begins anew.
+$(PROGRAMS): requirements.lock pyproject.toml
+	@if command -v $(PYTHON) > /dev/null; then why=$$($(PYTHON) -c "$$PYTHON_CHECK" 2>&1); else why='is not there'; fi; \
+	    [ -z "$$why" ] || { printf '%s\n' "$(PYTHON) $$why." "$$PYTHON_WANTED" >&2; exit 1; }
+	@rm -rf .venv
+	@echo 'Installing into .venv: 1.2 GB on disk, 360 MB to fetch unless the cache of uv has them'
+	@echo '  1/3 an empty environment'
+	@$(PYTHON) -m venv .venv
+	@echo '  2/3 uv, which installs the rest'
+	@sed -n $(BUILD_TOOLS:%=-e '/^%==/,/[^\\]$$/p') requirements.lock > .venv/tools.lock
+	@$(BIN)/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r .venv/tools.lock
+	@echo '  3/3 the programs, with Kafka'"'"'s Java and the ClickHouse engine'
+	@$(UV_INSTALL) --require-hashes --constraint requirements.lock --requirement pyproject.toml --extra sandbox
+	@$(UV_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $(PROGRAMS)
+
+# What the tests need besides.
+$(INSTALLED): $(PROGRAMS)
+	@echo 'Installing what the tests need besides: 300 MB on disk, 100 MB to fetch unless the cache of uv has them'
+	@$(UV_INSTALL) --require-hashes --requirement requirements.lock
+	@# Where Python may not write what it compiles, each of the hundreds of processes of the tests would compile these anew.
+	@$(BIN)/python -m compileall -q -j 0 $(STARTED_OFTEN:%=.venv/lib/python3.*/site-packages/%)
+	@touch $(INSTALLED)

@@ -1,10 +1,16 @@
 """
-`python -m ingest` is `routee-ingest`.
+`routee-ingest`, also as `python -m ingest`.
 """
 
 import sys
 
-from ingest.cli import main
+from streams.program.console import run_command
+
+
+def main() -> int:
+    """Run the command; return its exit code."""
+    return run_command("ingest.cli")
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,9 +9,9 @@ import socket
 from aiokafka.errors import KafkaError
 
 from ingest.clock import SystemClock
-from ingest.errors import CannotListenError, KafkaFilesError
+from ingest.errors import KafkaFilesError
+from ingest.files import file_problems
 from ingest.kafka.log import cluster_of, no_answer, topic_problems
-from ingest.server import tls_context
 from ingest.settings import IngestSettings, is_network
 
 _PATIENCE_SECONDS = 5.0
@@ -20,15 +20,7 @@ _PATIENCE_SECONDS = 5.0
 def problems(settings: IngestSettings) -> list[str]:
     """Return a line per problem; none means that callbacks can be stored."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return [*_tls(settings), *_host_names(settings), *asyncio.run(_kafka(settings))]
-
-
-def _tls(settings: IngestSettings) -> list[str]:
-    try:
-        tls_context(settings)
-    except CannotListenError as error:
-        return [str(error)]
-    return []
+    return [*file_problems(vars(settings)), *_host_names(settings), *asyncio.run(_kafka(settings))]
 
 
 def _host_names(settings: IngestSettings) -> list[str]:
@@ -44,8 +36,8 @@ def _host_names(settings: IngestSettings) -> list[str]:
 async def _kafka(settings: IngestSettings) -> list[str]:
     try:
         cluster = cluster_of(settings, _PATIENCE_SECONDS, SystemClock())
-    except KafkaFilesError as error:
-        return [str(error)]
+    except KafkaFilesError:  # told with the other files
+        return []
     try:
         await cluster.refresh()
     except KafkaError as error:

@@ -9,20 +9,21 @@ import sys
 from collections.abc import Sequence
 
 from ingest.errors import IngestError
+from ingest.files import file_problems
 from ingest.settings import IngestSettings
+from streams.program.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from streams.program.logline import configure_logging
 from streams.program.settings import SettingsError, load_settings
+from streams.program.version import add_version
 
 logger = logging.getLogger(__name__)
-
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted."""
     command = _parser().parse_args(arguments).command
     try:
-        settings = load_settings(IngestSettings)
+        settings = load_settings(IngestSettings, look=file_problems)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return USAGE
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Takes Routee's callbacks over HTTP and answers 200 once Kafka has them.",
         epilog="Settings are environment variables: see ingest/README.md.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="run the HTTP server until SIGTERM")
     commands.add_parser("check", help="validate the settings, reach Kafka, name every problem")
@@ -52,11 +54,27 @@ def _serve(settings: IngestSettings) -> int:
     if not settings.secrets:
         logger.warning("INGEST_SECRETS is empty: every client that reaches the port can post callbacks")
     _allow_many_connections()
+    if problems := _start_problems(settings):
+        for problem in problems:
+            logger.error("%s", problem)
+        return FAILED
     try:
         return _serve_in_workers(settings) if settings.ingest_workers > 1 else _serve_here(settings)
     except IngestError as error:
         logger.error("%s", error)  # noqa: TRY400 - one line for people, the traceback says nothing more
         return FAILED
+
+
+def _start_problems(settings: IngestSettings) -> list[str]:
+    """Return a line for each file that cannot be used, and for a port that cannot be had."""
+    from ingest.server import bind  # noqa: PLC0415 - `--help` and wrong settings need none of this
+
+    problems = list(file_problems(vars(settings)))
+    try:
+        bind(settings).close()
+    except IngestError as error:
+        problems.append(str(error))
+    return problems
 
 
 def _serve_here(settings: IngestSettings) -> int:

@@ -19,11 +19,13 @@ from ingest.clock import Clock, SystemClock
 from ingest.commit.log import CommitLog
 from ingest.commit.publisher import Publisher, Terms
 from ingest.errors import CannotListenError
+from ingest.files import tls_file_problems
 from ingest.http.connection import Connection
 from ingest.http.service import Service
 from ingest.kafka.log import KafkaCommitLog
 from ingest.metrics import Metrics
 from ingest.settings import IngestSettings
+from streams.program.certificates import NO_PASSWORD
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +42,14 @@ def bind(settings: IngestSettings, *, shared: bool = False) -> socket.socket:
     host, port = settings.ingest_host, settings.ingest_port
     try:
         family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        bound = socket.socket(family, kind)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind(address)
-        bound.listen(_BACKLOG)
+        with contextlib.ExitStack() as unless_bound:
+            bound = unless_bound.enter_context(socket.socket(family, kind))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind(address)
+            bound.listen(_BACKLOG)
+            unless_bound.pop_all()
     except OSError as error:
         raise CannotListenError(f"cannot listen on INGEST_HOST={host} INGEST_PORT={port}: {error.strerror}") from error
     return bound
@@ -55,11 +59,10 @@ def tls_context(settings: IngestSettings) -> ssl.SSLContext | None:
     """Return the TLS context, None without INGEST_TLS_CERT; raises CannotListenError for unusable files."""
     if settings.ingest_tls_cert is None:
         return None
+    if problems := list(tls_file_problems(vars(settings))):
+        raise CannotListenError("\n".join(problems))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(settings.ingest_tls_cert, settings.ingest_tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise CannotListenError(f"INGEST_TLS_CERT and INGEST_TLS_KEY cannot be used: {error}") from error
+    context.load_cert_chain(settings.ingest_tls_cert, settings.ingest_tls_key, password=NO_PASSWORD)
     return context
 
 

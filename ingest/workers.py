@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 _RESTART_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 9.0
 _POLL_SECONDS: Final = 0.05
-# An exit of its own, or the end by SIGTERM before the worker handles signals.
-_STOPPED: Final = (0, -int(signal.SIGTERM))
+# An exit of its own, or the end by a signal before the worker handles signals; Ctrl-C reaches workers, too.
+_STOPPED: Final = (0, -int(signal.SIGTERM), -int(signal.SIGINT))
 
 Work = Callable[[socket.socket, Metrics, int], int]
 """The work of a worker, given its socket, its metrics and its parent's process id; returns the exit code."""

@@ -21,11 +21,16 @@ class Addresses:
     sinks: dict[str, str]
     files: Path
 
+    @property
+    def shown_callback_url(self) -> str:
+        """Return the callback URL with `***` in place of its secret."""
+        is_open = self.callback_url == f"{self.ingest}/callbacks"
+        return self.callback_url if is_open else f"{self.ingest}/callbacks/***"
+
     def __str__(self) -> str:
         """Return them in one line, without the secret."""
-        open_url = self.callback_url == f"{self.ingest}/callbacks"
         parts = {
-            "callbacks": self.callback_url if open_url else f"{self.ingest}/callbacks/***",
+            "callbacks": self.shown_callback_url,
             "ingest": self.ingest,
             "kafka": self.kafka,
             "clickhouse": self.clickhouse,

@@ -3,7 +3,8 @@ What can go wrong in the sandbox. Each message is one line a person can act on.
 
     SandboxError
     ├── StartError        a program did not come up (the message quotes its log), or has no folder
-    ├── PortTakenError    a port is in use; the message names the port and the variable that moves it
+    ├── PortTakenError    ports are in use; a line for each names the port and the variable that moves it
+    ├── DiskFullError     a disk is full; the message names the folder on it and the variable that moves it
     ├── FolderInUseError  another sandbox runs in the same folder
     └── JarsError         Kafka's jars could not be fetched
 """
@@ -18,7 +19,11 @@ class StartError(SandboxError):
 
 
 class PortTakenError(SandboxError):
-    """A port the sandbox needs is in use by another program."""
+    """Ports the sandbox needs are in use by other programs; `str()` has a line for each."""
+
+
+class DiskFullError(SandboxError):
+    """A disk the sandbox writes to is full."""
 
 
 class FolderInUseError(SandboxError):

@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sandbox.disk import Place
 from sandbox.errors import JarsError
 
 KAFKA_VERSION: Final = "4.1.1"
 # What the lock is resolved from: the broker, and the plainest logger for it.
 _ROOTS: Final = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-simple:1.7.36")
 _LOCK: Final = Path(__file__).with_name("kafka-jars.lock")
+JARS_MB: Final = 43
+"""What is fetched, in megabytes."""
+
 _ATTEMPTS: Final = 3
 _DOWNLOADS_AT_ONCE: Final = 8
 
@@ -53,20 +57,30 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "routee-callbacks"
 
 
+def jars_are_there(cache: Path | None = None, lock: Path = _LOCK) -> bool:
+    """Return whether `jars_folder` has nothing to fetch."""
+    return _whole(_folder(cache, lock), locked_jars(lock))
+
+
 def jars_folder(cache: Path | None = None, lock: Path = _LOCK) -> Path:
     """
     Return a folder with every locked jar in it, and fetch them first when they are not there.
 
     The folder appears whole, by a rename, so two processes may fill the cache at once and an interrupted one
-    leaves nothing that could be taken for whole. Raises JarsError when a jar can not be had.
+    leaves nothing that could be taken for whole. Raises JarsError when a jar can not be had, DiskFullError.
     """
     jars = locked_jars(lock)
+    folder = _folder(cache, lock)
+    if not _whole(folder, jars):
+        with Place(folder, f"the cache {folder.parent}", "XDG_CACHE_HOME").watched():
+            _fill(folder, jars)
+    return folder
+
+
+def _folder(cache: Path | None, lock: Path) -> Path:
     # Named by its content: after a change of the lock, an older folder is never taken for the new one.
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:8]
-    folder = (cache or default_cache()) / f"kafka-{KAFKA_VERSION}-{digest}"
-    if not _whole(folder, jars):
-        _fill(folder, jars)
-    return folder
+    return (cache or default_cache()) / f"kafka-{KAFKA_VERSION}-{digest}"
 
 
 def _whole(folder: Path, jars: list[Jar]) -> bool:

@@ -34,8 +34,11 @@ def require_free(ports: Mapping[str, int], host: str = LOOPBACK) -> None:
     """
     Raise PortTakenError unless every port can be listened on, by us and all at the same time.
 
-    The keys are the variables that set the ports; the message names the first problem's.
+    The keys are the variables that set the ports, `NAME (+1)` for the port after that of NAME. The message has a line
+    for each port that cannot be had.
     """
+    taken = []
+    given: dict[int, str] = {}
     with contextlib.ExitStack() as held:
         for variable, port in ports.items():
             probe = held.enter_context(socket.socket())
@@ -45,7 +48,16 @@ def require_free(ports: Mapping[str, int], host: str = LOOPBACK) -> None:
                 probe.listen()
             except OSError as error:
                 reason = "in use" if error.errno == errno.EADDRINUSE else error.strerror
-                raise PortTakenError(f"port {port} is not free ({reason}): set {variable} to another one") from error
+                taken.append(_not_free(port, variable, f"{given[port]} has it" if port in given else reason))
+            given.setdefault(port, variable)
+    if taken:
+        raise PortTakenError("\n".join(taken))
+
+
+def _not_free(port: int, variable: str, reason: str | None) -> str:
+    name, _, offset = variable.partition(" ")
+    which = f"port {port}, {name} {offset.strip('()').replace('+', '+ ')}," if offset else f"port {port}"
+    return f"{which} is not free ({reason}): set {name} to another one"
 
 
 def accepts_connections(port: int, host: str = LOOPBACK) -> bool:

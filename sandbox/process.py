@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from sandbox.disk import has_room
 from sandbox.errors import StartError
 from sandbox.logs import message_of
 
@@ -109,11 +110,17 @@ class Process:
                 self._running.wait()
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Return when `ready()` holds; StartError, with the end of the log, when the process ends or time is up."""
+        """
+        Return when `ready()` holds; StartError, with the end of the log, when the process ends or time is up.
+
+        StartError at once when the disk that holds the log is full: nothing gets ready then, and it may wait for ever.
+        """
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.is_running:
                 raise StartError(f"{self.name} ended with exit code {self.exit_code}: {self.last_words()}")
+            if not has_room(self.log.parent):
+                raise StartError(f"{self.name} is not ready: the disk that holds {self.log} is full")
             if time.monotonic() > deadline:
                 raise StartError(f"{self.name} was not ready after {seconds:.0f} s: {self.last_words()}")
             time.sleep(_POLL_SECONDS)

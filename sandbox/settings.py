@@ -2,10 +2,13 @@
 The settings of the sandbox: its own, and those of the programs whose ports and names it has to know.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr, field_validator
 
+from streams.program.certificates import pair_problems
 from streams.program.settings import CommonSettings
 
 
@@ -45,3 +48,8 @@ class SandboxSettings(CommonSettings):
         if value not in {1, 3}:
             raise ValueError("1 or 3 is expected")
         return value
+
+
+def file_problems(named: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each file that cannot be used; `named` has the settings that are valid, by name."""
+    yield from pair_problems(named, "ingest_tls_cert", "ingest_tls_key")

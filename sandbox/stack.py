@@ -6,20 +6,21 @@ import fcntl
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Final, Self
 
 from sandbox.addresses import addresses_of
 from sandbox.clickhouse.process import ClickHouseServer
-from sandbox.errors import FolderInUseError, StartError
+from sandbox.errors import FolderInUseError, PortTakenError, StartError
+from sandbox.jars import JARS_MB, default_cache, jars_are_there, jars_folder
 from sandbox.kafka import KafkaCluster
 from sandbox.logs import keep_within
 from sandbox.ports import require_free
 from sandbox.process import Process, stop_all
 from sandbox.programs import Launcher, programs, wait_ready
-from sandbox.settings import SandboxSettings
+from sandbox.settings import SandboxSettings, file_problems
 from sandbox.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,14 @@ _INGEST_SECONDS: Final = 3.0
 _STREAMS_SECONDS: Final = 4.0
 _SINKS_SECONDS: Final = 3.0
 _STORES_SECONDS: Final = 4.0
+Tell = Callable[[str], None]
+"""Is told, in a few words, what is done next or has been done."""
+
+
+def _untold(_: str) -> None:
+    """Keep a start to itself."""
+
+
 # A log that is longer than this at a start is put aside.
 _LOG_BYTES: Final = 16 << 20
 
@@ -39,11 +48,13 @@ class Sandbox:
 
     Use it as a context manager: inside the block callbacks can be sent to `addresses.callback_url`; after it nothing
     runs, and the state is in `SANDBOX_DIR` for the next time. A process that dies is back within 2 s.
+    `tell` is told each step of the start, the first one when folder and ports are known to be free.
     Processes are named `kafka-1` …, `clickhouse`, `ingest`, `streams`, `sinks-clickhouse`, `sinks-files`.
     """
 
-    def __init__(self, settings: SandboxSettings) -> None:
+    def __init__(self, settings: SandboxSettings, tell: Tell = _untold) -> None:
         self.settings = settings
+        self._tell = tell
         self.addresses = addresses_of(settings)
         self._folder = settings.sandbox_dir.absolute()
         self.logs = self._folder / "logs"
@@ -109,8 +120,9 @@ class Sandbox:
         """
         try:
             self._occupy_folder()
-            self._require_ports()
+            self._require_files_and_ports()
             self._start_stores()
+            self._tell("making topics and tables, where they are missing")
             self._launcher.prepare()
             self._start_programs()
         except BaseException:  # an interrupt too leaves nothing running
@@ -151,7 +163,7 @@ class Sandbox:
             ) from error
         self._lock = lock
 
-    def _require_ports(self) -> None:
+    def _require_files_and_ports(self) -> None:
         settings = self.settings
         ports = {
             **self._kafka.ports,
@@ -161,18 +173,31 @@ class Sandbox:
             "SINKS_METRICS_PORT": settings.sinks_metrics_port,
             "SINKS_METRICS_PORT (+1)": settings.sinks_metrics_port + 1,
         }
-        require_free(ports, host="")
+        files = list(file_problems(vars(settings)))
+        try:
+            require_free(ports, host="")
+        except PortTakenError as error:
+            raise PortTakenError("\n".join([*files, str(error)])) from error
+        if files:
+            raise StartError("\n".join(files))
 
     def _start_stores(self) -> None:
         for file in self.logs.glob("*.log"):
             keep_within(file, _LOG_BYTES)
+        if not jars_are_there():
+            self._tell(f"fetching Kafka's jars, {JARS_MB} MB, this once, into {default_cache()}")
+            jars_folder()
+        self._tell(f"starting Kafka at {self.addresses.kafka}")
         self._kafka.launch()
+        self._tell(f"starting ClickHouse at {self.addresses.clickhouse}")
         self._clickhouse.launch()
         self._clickhouse.wait_ready()
         self._kafka.wait_ready()
 
     def _start_programs(self) -> None:
+        self._tell(f"starting {', '.join(self._programs)}")
         for process in self._programs.values():
             process.start()
         for program in programs(self.addresses):
             wait_ready(program, self._programs[program.name])
+            self._tell(f"{program.name} is ready")

@@ -4,21 +4,28 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import time
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
+from sandbox.addresses import Addresses
+from sandbox.disk import Place
 from sandbox.errors import SandboxError
 from sandbox.logs import Follower
-from sandbox.settings import SandboxSettings
+from sandbox.settings import SandboxSettings, file_problems
 from sandbox.stack import Sandbox
+from streams.program import exit_codes
 from streams.program.logline import configure_logging
 from streams.program.settings import SettingsError, load_settings
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.5
+# What an empty folder grows to in a few minutes; a folder that is in use needs less than it has.
+_STARTS_WITH_BYTES: Final = 100_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,36 +38,105 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """
-    Run everything until Ctrl-C or SIGTERM; print one line that begins with `ready` when callbacks can be sent.
+    Run everything until Ctrl-C or SIGTERM, and tell each step of the start on standard error.
 
-    Returns 0 after it was stopped, 1 when something did not start, 2 for wrong settings.
+    When callbacks can be sent, standard output gets one line that begins with `ready`, unless it is a terminal: people
+    are told the same in a table. Returns 0 after it was stopped, 1 when something did not start or the disk is full,
+    2 for wrong settings, 130 when Ctrl-C came before all was ready.
     """
     try:
-        settings = load_settings(SandboxSettings)
+        settings = load_settings(SandboxSettings, look=file_problems)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return exit_codes.USAGE
     configure_logging("sandbox", settings)
-    # From here on both signals mean the same, an interrupt; `Sandbox` stops what it started before it goes on.
+    # From here on both signals raise KeyboardInterrupt; `Sandbox` stops what it started before it goes on.
     # SIGINT too: a shell starts what it puts in the background with that signal ignored.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
     try:
-        with Sandbox(settings) as sandbox:
-            sys.stdout.write(f"ready {sandbox.addresses}\n")
-            sys.stdout.flush()
-            _watch(Follower(sandbox.logs / f"{name}.log" for name in ("ingest", "streams", *sandbox.addresses.sinks)))
-    except KeyboardInterrupt:
-        return 0
+        _run(settings)
+    except KeyboardInterrupt as stopped:
+        return exit_codes.INTERRUPTED if stopped.args == (signal.SIGINT,) else exit_codes.DONE
     except SandboxError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+        return exit_codes.FAILED
+    return exit_codes.DONE
 
 
-def _watch(follower: Follower) -> None:
+def _interrupt(number: int, _: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(number)
+
+
+def _run(settings: SandboxSettings) -> None:
+    """Return when everything was ready and was stopped; an interrupt before that is raised."""
+    disk = Place(settings.sandbox_dir, f"SANDBOX_DIR={settings.sandbox_dir}", "SANDBOX_DIR")
+    progress = _Progress(settings)
+    with disk.watched():
+        disk.require(_STARTS_WITH_BYTES)
+        sandbox = Sandbox(settings, progress.tell)
+        with sandbox:
+            progress.ready(sandbox.addresses)
+            try:
+                _watch(sandbox, disk)
+            except KeyboardInterrupt:
+                progress.say("stopping")
+        progress.say(f"stopped; all state is in {settings.sandbox_dir}")
+
+
+def _watch(sandbox: Sandbox, disk: Place) -> NoReturn:
     """Show what the programs have to complain about, until somebody interrupts."""
+    follower = Follower(sandbox.logs / f"{name}.log" for name in ("ingest", "streams", *sandbox.addresses.sinks))
     while True:
         for line in follower.serious_lines():
             log.warning("%s", line)
+        disk.require()
         time.sleep(_LOOK_SECONDS)
+
+
+class _Progress:
+    """What people see of a start: each step with its second, then where everything is."""
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        self._settings = settings
+        self._began = time.monotonic()
+        self._has_begun = False
+
+    def tell(self, step: str) -> None:
+        """Say what is done next, or has been done; before the first step, what this is and how to stop it."""
+        if not self._has_begun:
+            self._has_begun = True
+            folder = self._settings.sandbox_dir.absolute()
+            self.say("Kafka, ClickHouse, ingest, streams and two sinks, on this machine")
+            self.say(f"  state in    {folder}")
+            self.say(f"  logs in     {folder / 'logs'}, a file for each process")
+            self.say(f"  to stop     Ctrl-C, or kill {os.getpid()}")
+        self.say(f"{time.monotonic() - self._began:6.1f} s  {step}")
+
+    def ready(self, addresses: Addresses) -> None:
+        """Say where everything is."""
+        self.tell("ready")
+        for what, where in _places(addresses, self._settings):
+            self.say(f"  {what:18}{where}")
+        if not sys.stdout.isatty():
+            sys.stdout.write(f"ready {addresses}\n")
+            sys.stdout.flush()
+
+    def say(self, line: str) -> None:
+        """Write a line for people."""
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+def _places(addresses: Addresses, settings: SandboxSettings) -> list[tuple[str, str]]:
+    """Return what can be done now, and where."""
+    health = [addresses.ingest, addresses.streams, *addresses.sinks.values()]
+    return [
+        ("post callbacks to", addresses.shown_callback_url),
+        ("ask ClickHouse at", f"{addresses.clickhouse} (database {settings.clickhouse_database})"),
+        ("read Kafka at", addresses.kafka),
+        ("read files in", str(addresses.files)),
+        ("see health at", "  ".join(f"{url}/readyz" for url in health)),
+        ("and metrics at", "  ".join(f"{url}/metrics" for url in health)),
+        ("send traffic with", f"routee-sandbox emulate --url {addresses.shown_callback_url}"),
+    ]

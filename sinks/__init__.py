@@ -1,3 +1,3 @@
 """
-Kafka to ClickHouse or files: writes first, commits after.
+Kafka to ClickHouse or files: written first, committed after.
 """

@@ -1,5 +1,5 @@
 """
-When the records collected so far are to be written: pure, the time is handed in.
+Records that are collected to be written together, and when they are due. Pure: the time is handed in.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,13 +8,13 @@ from typing import Final
 
 from sinks.source import Record, TopicPartition
 
-# A record beside its value: the tuple, its numbers, and what `bytes` adds. Small records are mostly that.
+# Memory of a record besides its value: the tuple, its numbers, the header of `bytes`. Most of a small record is that.
 _RECORD_BYTES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A batch is due when it has `rows` rows or is `seconds` old, and takes no more when it has `nbytes` bytes."""
+    """A batch is due when it has `rows` rows or is `seconds` old; it takes no more records when it has `nbytes`."""
 
     rows: int
     nbytes: int
@@ -23,10 +23,10 @@ class Limits:
 
 class Batch:
     """
-    Records in the order in which they were read, per partition.
+    Records of several partitions, each partition's in the order in which they were read.
 
-    One that is due goes on growing until its turn comes: the further the store is behind, the fewer, larger writes. It
-    may outgrow `nbytes` by what one poll returned.
+    A due batch grows until the store is free: the further the store is behind, the fewer and larger are the writes. It
+    may exceed `nbytes` by the records of one poll.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -41,31 +41,31 @@ class Batch:
 
     @property
     def nbytes(self) -> int:
-        """Return the bytes that all records take in memory."""
+        """Return the bytes that the records take in memory."""
         return self._nbytes
 
     @property
     def is_full(self) -> bool:
-        """Return whether nothing more may be added."""
+        """Return whether no more records may be added."""
         return self._nbytes >= self._limits.nbytes
 
     @property
     def rows_until_due(self) -> int:
-        """Return how many rows are missing."""
+        """Return how many more rows make it due."""
         return 0 if self.is_full else max(0, self._limits.rows - self._rows)
 
     @property
     def records(self) -> Mapping[TopicPartition, Sequence[Record]]:
-        """Return everything collected."""
+        """Return the collected records of each partition."""
         return self._records
 
     @property
     def positions(self) -> dict[TopicPartition, int]:
-        """Return, for each partition, the offset after its last record: what may be committed once it is written."""
+        """Return, for each partition, the offset to commit once the batch is written: the one after its last record."""
         return {partition: records[-1].offset + 1 for partition, records in self._records.items()}
 
     def add(self, partition: TopicPartition, records: Sequence[Record], now: float) -> None:
-        """Append records that follow those already here of the same partition."""
+        """Append records of a partition that follow its records in the batch."""
         if not records:
             return
         self._records.setdefault(partition, []).extend(records)
@@ -75,7 +75,7 @@ class Batch:
             self._since = now
 
     def drop(self, partitions: Iterable[TopicPartition]) -> int:
-        """Forget what was collected of partitions that are no longer ours, and return how many records that was."""
+        """Remove the records of revoked partitions, and return how many there were."""
         dropped = 0
         for partition in partitions:
             records = self._records.pop(partition, [])
@@ -87,7 +87,7 @@ class Batch:
         return dropped
 
     def due_in(self, now: float) -> float:
-        """Return the seconds until it is due: 0 when it is, infinity when it is empty."""
+        """Return the seconds until the batch is due: 0 when it is due, infinity when it is empty."""
         if self._since is None:
             return float("inf")
         if self.rows_until_due == 0:

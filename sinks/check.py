@@ -1,10 +1,11 @@
 """
-Is everything there that the sinks need? Every problem at once, one line each.
+`routee-sinks check`: every problem that would keep a sink from working, one line each.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import verify
@@ -13,12 +14,14 @@ from sinks.kafka.source import check_topics
 from sinks.settings import SinksSettings
 from sinks.tables import tables_by_topic
 from streams.contract.topics import SINKS_REJECTED
+from streams.program.brokers import kafka_file_problems
 
 
 def problems(settings: SinksSettings) -> Iterator[str]:
-    """Yield what stands in the way of either sink."""
+    """Yield the problems of both sinks."""
     prefix = settings.kafka_topic_prefix
-    yield from check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
+    wrong_files = list(kafka_file_problems(vars(settings)))
+    yield from wrong_files or check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
     yield from _clickhouse(settings)
     yield from folder_problems(settings.sinks_files_root)
 
@@ -34,8 +37,15 @@ def _clickhouse(settings: SinksSettings) -> Iterator[str]:
         yield str(error)
 
 
+def file_problems(named: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the files and the folder that settings name; `named` has those that are valid."""
+    yield from kafka_file_problems(named)
+    if "sinks_files_root" in named:
+        yield from folder_problems(Path(named["sinks_files_root"]))
+
+
 def folder_problems(root: Path) -> Iterator[str]:
-    """Try the folder, or the nearest one above it, in which it would be made; nothing of that stays."""
+    """Yield why files cannot be written to the folder. Tried in the folder, or in its nearest existing parent."""
     there = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
     if not there.is_dir():
         yield f"SINKS_FILES_ROOT={root}: {there} is not a folder"

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sinks.check import problems
+from sinks.check import file_problems, problems
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import create_database, migrate, verify
 from sinks.clickhouse.sink import ClickHouseSink
@@ -22,43 +22,43 @@ from sinks.rejections import Flood
 from sinks.settings import SinksSettings
 from sinks.sink import Sink
 from sinks.tables import tables_by_topic
-from sinks.web import StatusServer
+from sinks.web import StatusServer, port_problems
 from sinks.worker import Worker
 from sinks.writer import Writer
+from streams.program import exit_codes
+from streams.program.brokers import kafka_file_problems
 from streams.program.logline import configure_logging
-from streams.program.settings import SettingsError, load_settings
+from streams.program.settings import Look, SettingsError, load_settings
+from streams.program.version import add_version
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-# The whole stop takes less than 10 seconds, even if a last commit and leaving the group have to be given up.
+# A stop takes less than 10 seconds, even if Kafka answers neither the last commit nor the leave.
 DRAIN_SECONDS: Final = 5.0
-
-DONE: Final = 0
-FAILED: Final = 1
-WRONG_USAGE: Final = 2
-INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0 when done, 1 when it failed, 2 for wrong usage or settings, 130 when interrupted."""
-    command = _parser().parse_args(arguments).run
+    """Run one command, and return its exit code."""
+    given = _parser().parse_args(arguments)
     try:
-        settings = load_settings(SinksSettings)
+        settings = load_settings(SinksSettings, look=given.look)
     except SettingsError as error:
         print(error, file=sys.stderr)
-        return WRONG_USAGE
+        return exit_codes.USAGE
     configure_logging("sinks", settings)
     try:
-        return int(command(settings))
+        return int(given.run(settings))
     except SinksError as error:
-        _log.error(str(error))
-        return FAILED
-    except KeyboardInterrupt:  # what consumes takes it as SIGTERM
-        return INTERRUPTED
+        for line in str(error).splitlines():
+            logger.error(line)  # noqa: TRY400 - a line for people, a traceback says no more
+        return exit_codes.FAILED
+    except KeyboardInterrupt:  # `clickhouse` and `files` take it as SIGTERM
+        return exit_codes.INTERRUPTED
 
 
 def run_clickhouse(settings: SinksSettings) -> int:
     """Consume into ClickHouse until SIGTERM."""
+    _require_of_machine(settings, kafka_file_problems)
     clickhouse = connect(settings)
     verify(clickhouse)
     return _consume(settings, ClickHouseSink(clickhouse))
@@ -66,12 +66,13 @@ def run_clickhouse(settings: SinksSettings) -> int:
 
 def run_files(settings: SinksSettings) -> int:
     """Consume into files until SIGTERM."""
-    # Arrow takes 45 MB, of which ClickHouse's sink has no use.
+    _require_of_machine(settings, file_problems)
+    # Arrow takes 45 MB, which ClickHouse's sink does not need.
     import pyarrow as pa  # noqa: PLC0415
 
     from sinks.files.sink import FileSink  # noqa: PLC0415
 
-    # Its own pool would keep what the largest batch once needed.
+    # Arrow's own pool would keep the memory of the largest batch for ever.
     pa.set_memory_pool(pa.system_memory_pool())
     return _consume(
         settings, FileSink(settings.sinks_files_root, settings.sinks_files_format, settings.kafka_topic_prefix)
@@ -79,28 +80,34 @@ def run_files(settings: SinksSettings) -> int:
 
 
 def run_schema(settings: SinksSettings) -> int:
-    """Create the database and apply what is outstanding of the schema."""
+    """Create the database, and apply the files of the schema that it lacks."""
     anywhere = connect(settings, database="")
     create_database(anywhere, settings.clickhouse_database, settings.clickhouse_cluster)
     anywhere.close()
     clickhouse = connect(settings)
     applied = migrate(clickhouse, settings.clickhouse_cluster)
     clickhouse.close()
-    _log.info(
+    logger.info(
         "schema is up to date",
         extra={"database": settings.clickhouse_database, "applied": ", ".join(applied) or "nothing"},
     )
-    return DONE
+    return exit_codes.DONE
 
 
 def run_check(settings: SinksSettings) -> int:
-    """Say every problem at once: an answer for people, not a log."""
+    """Print every problem: an answer for people, not a log."""
     found = list(problems(settings))
     for problem in found:
         print(problem, file=sys.stderr)
     if not found:
         print("everything is there")
-    return FAILED if found else DONE
+    return exit_codes.FAILED if found else exit_codes.DONE
+
+
+def _require_of_machine(settings: SinksSettings, look: Look) -> None:
+    """Raise FatalError with a line for each file or folder that cannot be used, and for a port that is taken."""
+    if problems := [*look(vars(settings)), *port_problems(settings.sinks_metrics_port)]:
+        raise FatalError("\n".join(problems))
 
 
 def _consume(settings: SinksSettings, sink: Sink) -> int:
@@ -113,18 +120,18 @@ def _consume(settings: SinksSettings, sink: Sink) -> int:
     status = StatusServer(settings.sinks_metrics_port, metrics.registry, readiness)
     source = KafkaSource(settings, list(tables), f"{settings.kafka_topic_prefix}sinks-{sink.name}")
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
-    _log.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
+    logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
     try:
         worker.run(stop, DRAIN_SECONDS)
     except FatalError:
-        # Nothing is committed that is not written: whoever runs next reads it again.
+        # Only written records are committed: the next run reads the others again.
         source.close()
         raise
     finally:
         status.close()
         rejections.close()
-    _log.info("stopped")
-    return DONE
+    logger.info("stopped")
+    return exit_codes.DONE
 
 
 def _stop_on_signals() -> threading.Event:
@@ -139,22 +146,30 @@ def _parser() -> argparse.ArgumentParser:
         prog="routee-sinks",
         description="Routee's statuses from Kafka to ClickHouse or files. Settings are environment variables.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable[[SinksSettings], int], about: str) -> None:
-        commands.add_parser(name, help=about, description=about).set_defaults(run=run)
+    def command(name: str, run: Callable[[SinksSettings], int], about: str, look: Look | None) -> None:
+        commands.add_parser(name, help=about, description=about).set_defaults(run=run, look=look)
 
     command(
-        "clickhouse", run_clickhouse, "Consume into ClickHouse: at least once into tables that keep one row per key."
+        "clickhouse",
+        run_clickhouse,
+        "Consume into ClickHouse: at least once into tables that keep one row per key.",
+        kafka_file_problems,
     )
-    command("files", run_files, "Consume into Parquet or NDJSON files: each record in exactly one file.")
+    command("files", run_files, "Consume into Parquet or NDJSON files: each record in exactly one file.", file_problems)
     command(
-        "schema", run_schema, "Create the database and its tables and views; does nothing when they are up to date."
+        "schema",
+        run_schema,
+        "Create the database and its tables and views; does nothing when they are up to date.",
+        None,
     )
     command(
         "check",
         run_check,
         "Look at Kafka, the topics, ClickHouse, its schema and the folder; say every problem at once.",
+        file_problems,
     )
     return parser
 

@@ -1,5 +1,5 @@
 """
-What can go wrong in the sinks, by who has to act.
+The errors of the sinks, by who has to act.
 
     SinksError
     ├── RetryableError      the store cannot take the rows now: wait and write the same rows again
@@ -8,8 +8,8 @@ What can go wrong in the sinks, by who has to act.
         ├── ConnectError        Kafka or the store cannot be reached, or refuses the credentials, at start
         ├── TopicError          a topic is missing or has another number of partitions
         ├── SchemaError         the database's tables are not the ones this version writes
-        ├── FloodError          so many rows are refused that the rows cannot be the problem
-        └── PositionError       the files reach further than their topic
+        ├── FloodError          more rows are refused than bad rows can explain
+        └── PositionError       files reach beyond the end of their topic
 """
 
 
@@ -26,7 +26,7 @@ class PermanentError(SinksError):
 
 
 class FatalError(SinksError):
-    """A person has to act. `str()` is one line that says on what; no message text, phone number or secret."""
+    """A person has to act. `str()` is one line that says what to do; no message text, phone number or secret."""
 
 
 class ConnectError(FatalError):
@@ -46,4 +46,4 @@ class FloodError(FatalError):
 
 
 class PositionError(FatalError):
-    """Files in the folder reach further than the topic they are said to come from."""
+    """Files of a partition reach beyond the end of their topic."""

@@ -1,5 +1,5 @@
 """
-Everything that is measured, named once; and whether the program is ready.
+The metrics, each named once, and the readiness of the program.
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ class Metrics:
         waiting: Mapping[TopicPartition, tuple[int, int]],
         now_ms: int,
     ) -> None:
-        """Set the lag of the partitions in `ends`, from the position and the time (ms) of what is written next."""
+        """Set the lag of the partitions in `ends`, from the position and the time (ms) of the next record to write."""
         self.lag_records.clear()
         self.lag_seconds.clear()
         for partition, end in ends.items():
@@ -74,20 +74,20 @@ class Metrics:
 
 
 class Readiness:
-    """Why the program is not ready, if it is not: one reason per concern, set by whoever knows."""
+    """Why the program is not ready: at most one reason per concern (group, partitions, store, kafka)."""
 
     def __init__(self) -> None:
         self._reasons: dict[str, str] = {"group": "not a member of the consumer group yet"}
 
     def trouble(self, concern: str, reason: str) -> None:
-        """Say what keeps a concern from being well."""
+        """Set the reason of a concern."""
         self._reasons[concern] = reason
 
     def fine(self, concern: str) -> None:
-        """Say that a concern is well."""
+        """Remove the reason of a concern."""
         self._reasons.pop(concern, None)
 
     @property
     def reasons(self) -> list[str]:
-        """Return what is in the way; empty when the program is ready."""
+        """Return the reasons; none when the program is ready."""
         return [f"{concern}: {reason}" for concern, reason in sorted(self._reasons.copy().items())]

@@ -1,5 +1,5 @@
 """
-Rows that no store takes: to `routee.sinks.rejected`, with the store's own words, before their offsets are committed.
+Refused rows: kept in `routee.sinks.rejected`, with the store's own words, before their offsets are committed.
 """
 
 import time
@@ -16,9 +16,10 @@ from sinks.source import Record
 from streams.contract.records import SinkRejection
 from streams.contract.topics import SINKS_REJECTED
 
-_MINUTE: Final = 60.0
+_WINDOW_SECONDS: Final = 60.0
 _ERROR_CHARS: Final = 4_000
-# JSON text may take six bytes for one; beyond this base64 is shorter, and the longest record fits into a request.
+# JSON may take six bytes of text for one byte. A value with more text is kept as base64, which takes four for three: so
+# the longest record fits into a request.
 _TEXT_BYTES: Final = 1_200_000
 
 
@@ -26,28 +27,28 @@ class Rejections(Protocol):
     """Where refused rows are kept."""
 
     def add(self, rejection: SinkRejection) -> None:
-        """Return when the rejection is durable. RetryableError when it cannot be kept now."""
+        """Keep the rejection; returns when it is durable. RetryableError when it cannot be kept now."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
 class MemoryRejections:
-    """The twin in memory."""
+    """Rejections in memory, for tests."""
 
     def __init__(self) -> None:
         self.kept: list[SinkRejection] = []
 
     def add(self, rejection: SinkRejection) -> None:
-        """Keep it."""
+        """Keep the rejection."""
         self.kept.append(rejection)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is no connection."""
 
 
 class Flood:
-    """Tells bad rows from a bad sink: more than `per_minute` refused rows within a minute."""
+    """Tells bad rows from a bad sink, which refuses more than `per_minute` rows within a minute."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute
@@ -55,9 +56,9 @@ class Flood:
         self._times: deque[float] = deque()
 
     def count(self) -> None:
-        """Count one refused row. FloodError when it is one too many; it must then not be given up."""
+        """Count one refused row. FloodError when it is one too many: the row must not be given up then."""
         now = self._clock()
-        while self._times and self._times[0] <= now - _MINUTE:
+        while self._times and self._times[0] <= now - _WINDOW_SECONDS:
             self._times.popleft()
         if len(self._times) >= self._per_minute:
             raise FloodError(
@@ -68,7 +69,7 @@ class Flood:
 
 
 def rejection_of(record: Record, sink: str, table: str, error: str) -> SinkRejection:
-    """Return what is kept of one refused row: all of it."""
+    """Return the rejection of a row: the whole record, and the error of the store."""
     value = record.value or b""
     text = _text(value)
     return SinkRejection(
@@ -85,7 +86,7 @@ def rejection_of(record: Record, sink: str, table: str, error: str) -> SinkRejec
 
 
 def _text(value: bytes) -> str | None:
-    """Return the value as text, None when it is not UTF-8 or grows too long as JSON."""
+    """Return the value as text, None when it is not UTF-8 or too long as JSON text."""
     try:
         text = value.decode()
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
 """
-Record → row: what of a topic can be written to a table at all, decided by looking at the bytes.
+Record → row: which records can be written to a table at all, decided by their bytes.
 
-Values are JSON in the table's own column names, so a row is the value itself: it is not parsed and built again.
+Values are JSON with the table's column names, so a record's value is the row: it is not parsed and built again.
 """
 
 import re
@@ -17,14 +17,15 @@ NOT_AN_OBJECT: Final = "not one JSON object"
 
 _OPEN: Final = ord("{")
 _CLOSE: Final = ord("}")
-# ClickHouse takes what follows for a second row, which nobody sent. Possessive: no byte is looked at twice, whatever a
-# stranger sent; looser than the syntax, because what matches is parsed.
+# For ClickHouse alone: its reader of JSONEachRow takes `{…}{…}` for two rows. The file formats would refuse such a
+# value; refused here, it has the same error in both sinks. Possessive: no byte is looked at twice, whatever the value.
+# Looser than JSON's syntax: a value that matches is parsed.
 _SECOND: Final = re.compile(rb"\}[\s,]*+\{")
 
 
 @dataclass(slots=True)
 class Sorted:
-    """The records of one table, apart: those to write, those no store can take, and how many carry nothing."""
+    """The records of one table: rows to write, records that no store can take, and how many have no value."""
 
     rows: list[Record] = field(default_factory=list)
     unusable: list[Record] = field(default_factory=list)
@@ -33,11 +34,11 @@ class Sorted:
 
 def sort_out(records: Sequence[Record]) -> Sorted:
     """
-    Tell rows from what cannot be one.
+    Tell rows from records that cannot be one.
 
-    Tombstones and empty values carry nothing. Anything that is not one `{…}` is unusable: a store that reads rows one
-    after the other could take its bytes for a part of the next row, or for two. What is inside the braces is the
-    store's to judge: only a value that may be two objects is parsed here.
+    Tombstones have no value, and an empty value counts as none. A value that is not one `{…}` is unusable: a store that
+    reads one row after the other could take it for a part of the next row, or for two rows. The store judges the rest:
+    a value is parsed here only if it may be two objects.
     """
     parts = Sorted()
     for record in records:
@@ -66,8 +67,8 @@ def _is_object(value: bytes) -> bool:
 
 
 def with_position(record: Record) -> bytes:
-    """Return the row with two more columns, `topic_partition` and `topic_offset`: where the record lies."""
+    """Return the row with the columns `topic_partition` and `topic_offset`: where the record lies."""
     head = (record.value or b"").rstrip()[:-1].rstrip()
     comma = b"" if head.endswith(b"{") else b","
-    # Put together by `+`: formatting the whole would copy it once more.
+    # `+` and not one format: that would copy the value once more.
     return head + b'%b"topic_partition":%d,"topic_offset":%d}' % (comma, record.partition, record.offset)

@@ -10,12 +10,12 @@ from pydantic import Field, SecretStr
 from sinks.batch import Limits
 from streams.program.settings import CommonSettings
 
-# Fewer, larger inserts spare ClickHouse merges. A batch that becomes Parquet is in memory once more, in columns.
+# Large inserts spare ClickHouse merges. A batch of files is in memory twice: as records, and as columns.
 _BATCH_BYTES: Final = {"clickhouse": 64 << 20, "files": 32 << 20}
 
 
 class SinksSettings(CommonSettings):
-    """What `routee-sinks` reads from the environment, besides how Kafka is reached."""
+    """The environment variables of `routee-sinks`, besides the common ones of Kafka and logging."""
 
     sinks_metrics_port: int = Field(
         9102, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0 takes a free one and logs it."
@@ -63,6 +63,6 @@ class SinksSettings(CommonSettings):
     )
 
     def limits_of(self, sink: str) -> Limits:
-        """Return when a batch for `clickhouse` or `files` is due."""
+        """Return the limits of a batch for `clickhouse` or `files`."""
         nbytes = self.sinks_batch_bytes or _BATCH_BYTES[sink]
         return Limits(rows=self.sinks_batch_rows, nbytes=nbytes, seconds=self.sinks_batch_seconds)

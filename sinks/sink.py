@@ -1,5 +1,5 @@
 """
-Where rows go: the port that every store implements, and its twin in memory.
+The port that every store implements, and its twin in memory.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,41 +14,41 @@ class Sink(Protocol):
     """
     A store for rows, written by one thread at a time.
 
-    `write` returns when the rows are durable. It may be called again with rows that were written before (after an
-    error, a rebalance or a kill): the store then must end as if each had been written once.
+    `write` returns when the rows are durable. It may be called again with rows that are written already (after an
+    error, a rebalance or a kill): the store must then end as if each row had been written once.
     """
 
     name: str
 
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """
-        Take on partitions, and say from which offset each is to be read: None leaves it to the consumer group.
+        Take on assigned partitions, and return the offset at which each begins; None: where the group's commit says.
 
-        A partition that is still held by another process is left out; the caller asks again. RetryableError when the
-        store cannot say now.
+        The answer leaves out partitions that another process still holds; the caller asks again. RetryableError when
+        the store cannot tell now.
         """
 
     def release(self, partitions: Iterable[TopicPartition]) -> None:
-        """Give partitions back. Nothing of them is written after this."""
+        """Give up revoked partitions: `write` gets no more rows of them."""
 
     def write(self, table: str, rows: Sequence[Record]) -> None:
         """
-        Write rows of one table, in order; of several partitions, each in the order of its offsets.
+        Write rows of one table. They may be of several partitions; each partition's are in the order of offsets.
 
-        RetryableError when it cannot be done now, PermanentError when a row is at fault, FatalError when a person has
-        to act. Some of the rows may have been written in all three cases.
+        RetryableError when the store cannot take them now, PermanentError when a row is at fault, FatalError when a
+        person has to act. In all three cases some of the rows may be written.
         """
 
     def close(self) -> None:
-        """Let go of connections and locks."""
+        """Close connections, and release locks."""
 
 
 class MemorySink:
     """
-    The twin in memory: tables as dictionaries from a record's position to its row.
+    A sink in memory: a table is a dictionary from a record's position to its row.
 
-    `faults` are raised by the next calls of `write`, one each, before anything is written. Rows whose value is
-    in `refused` are at fault.
+    Each of the next calls of `write` raises one of `faults`, before it writes. A row whose value is in `refused` is at
+    fault.
     """
 
     name = "memory"
@@ -61,17 +61,17 @@ class MemorySink:
         self.writes = 0
 
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """Take on every partition; the consumer group knows the position."""
+        """Take on every partition, each from the group's commit on."""
         taken = list(partitions)
         self.claimed.update(taken)
         return dict.fromkeys(taken)
 
     def release(self, partitions: Iterable[TopicPartition]) -> None:
-        """Give partitions back."""
+        """Give up the partitions."""
         self.claimed.difference_update(partitions)
 
     def write(self, table: str, rows: Sequence[Record]) -> None:
-        """Keep the rows, unless a fault is waiting or one of them is refused."""
+        """Keep the rows, unless a fault is due or one of them is refused."""
         self.writes += 1
         if self.faults:
             raise self.faults.pop(0)
@@ -82,4 +82,4 @@ class MemorySink:
         kept.update({(row.topic, row.partition, row.offset): with_position(row) for row in rows})
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is no connection."""

@@ -1,8 +1,8 @@
 """
-Where records come from: the port, Kafka, and a twin in memory.
+The port for records from Kafka, and its twin in memory.
 
-Partitions come and go by consumer group. A partition that was assigned delivers nothing until `begin` says from where;
-one that was revoked delivers nothing more. Nothing is committed unless `commit` is called.
+The consumer group assigns and revokes partitions. An assigned partition delivers nothing before `begin` says from
+where; a revoked one delivers nothing more. Nothing is committed unless `commit` is called.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ class TopicPartition(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What is needed of a record."""
+    """The parts of a Kafka record that the sinks need."""
 
     topic: str
     """The full name of its topic."""
@@ -35,29 +35,29 @@ class Record(NamedTuple):
 @dataclass(slots=True)
 class Polled:
     """
-    What one poll brought. Revocations come before assignments, and both before the records.
+    The result of one poll. Revocations come before assignments, and both before the records.
 
-    `shared_out` says that the group has decided, even if this member got nothing.
+    `rebalanced` says that a rebalance was completed, even if it assigned nothing to this member.
     """
 
-    shared_out: bool = False
+    rebalanced: bool = False
     revoked: set[TopicPartition] = field(default_factory=set)
     assigned: set[TopicPartition] = field(default_factory=set)
     records: Mapping[TopicPartition, Sequence[Record]] = field(default_factory=dict)
 
 
 class Source(Protocol):
-    """Records of several topics, shared between the members of a group."""
+    """Records of several topics, whose partitions the members of a group share."""
 
     def poll(self, seconds: float, max_records: int) -> Polled:
-        """Wait at most `seconds` for something, and return it. To be called often: it keeps the membership alive."""
+        """Wait at most `seconds` for news or records, and return them. Call it often: it keeps the membership alive."""
 
     def begin(self, partition: TopicPartition, position: int | None) -> int | None:
         """
-        Deliver an assigned partition, and return the first offset; None when it was taken away in the meantime.
+        Deliver an assigned partition, and return the first offset; None when it was revoked in the meantime.
 
-        It begins at `position`, or at the group's commit if that is further, or at the oldest record that there is.
-        PositionError when `position` is beyond the end of the partition. RetryableError when Kafka cannot say now.
+        It begins at `position`, or at the group's commit if that is further, or at the oldest record in Kafka.
+        PositionError when `position` is beyond the end of the partition. RetryableError when Kafka cannot tell now.
         """
 
     def pause(self) -> None:
@@ -67,27 +67,27 @@ class Source(Protocol):
         """Deliver again."""
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> bool:
-        """Make positions the group's. False when that was not possible: what follows them is then read again."""
+        """Commit the positions for the group. False when Kafka did not take them."""
 
     def ends(self) -> dict[TopicPartition, int]:
-        """Return the offset after the newest record of each partition that delivers, as far as it is known."""
+        """Return the end offset of each partition that delivers, as of its last fetch."""
 
     def silence(self) -> float:
-        """Return the seconds since Kafka last answered this member of the group, and all of it that it reads from."""
+        """Return the seconds since the group, or a broker that is read from, was last known to answer."""
 
     def close(self) -> None:
-        """Leave the group, so that others go on at once. Nothing is committed."""
+        """Leave the group, so that other members take over at once. Nothing is committed."""
 
 
 class MemoryTopics:
-    """Topics in memory with one consumer group: what several `MemorySource` share."""
+    """Topics in memory with one consumer group, for several `MemorySource`."""
 
     def __init__(self, partitions: Mapping[str, int]) -> None:
         self.logs: dict[TopicPartition, list[Record]] = {
             TopicPartition(topic, number): [] for topic, count in partitions.items() for number in range(count)
         }
         self.committed: dict[TopicPartition, int] = {}
-        self._members: list[MemorySource] = []
+        self.members: list[MemorySource] = []
 
     def append(self, topic: str, partition: int, value: bytes | None, timestamp: int = 0) -> Record:
         """Append one record and return it."""
@@ -97,19 +97,19 @@ class MemoryTopics:
         return record
 
     def join(self, member: "MemorySource") -> None:
-        """Take in a member: everything is revoked from all and shared out again."""
-        self._members.append(member)
+        """Add a member: all partitions are revoked, and assigned anew."""
+        self.members.append(member)
         self._share_out()
 
     def leave(self, member: "MemorySource") -> None:
-        """Let a member go: the same."""
-        self._members.remove(member)
+        """Remove a member: the same."""
+        self.members.remove(member)
         self._share_out()
 
     def _share_out(self) -> None:
         partitions = sorted(self.logs)
-        for number, member in enumerate(self._members):
-            member.reassign(set(partitions[number :: len(self._members)]))
+        for number, member in enumerate(self.members):
+            member.reassign(set(partitions[number :: len(self.members)]))
 
 
 class MemorySource:
@@ -120,22 +120,22 @@ class MemorySource:
         self._assigned: set[TopicPartition] = set()
         self._positions: dict[TopicPartition, int] = {}
         self._news = Polled()
-        self._paused = False
+        self.paused = False
         topics.join(self)
 
     def reassign(self, partitions: set[TopicPartition]) -> None:
-        """Be told by the group which partitions are now this member's."""
+        """Take the partitions that the group assigns to this member."""
         self._news.revoked |= self._assigned
         self._assigned = partitions
         self._news.assigned = set(partitions)
-        self._news.shared_out = True
+        self._news.rebalanced = True
         self._positions.clear()
 
     def poll(self, seconds: float, max_records: int) -> Polled:
-        """Return what there is, without waiting."""
+        """Return the records that there are, without waiting."""
         del seconds
         news, self._news = self._news, Polled()
-        if not self._paused:
+        if not self.paused:
             news.records = self._take(max_records)
         return news
 
@@ -150,7 +150,7 @@ class MemorySource:
         return taken
 
     def begin(self, partition: TopicPartition, position: int | None) -> int | None:
-        """Deliver from there on."""
+        """Deliver from the position on."""
         if partition not in self._assigned:
             return None
         end = len(self._topics.logs[partition])
@@ -160,23 +160,23 @@ class MemorySource:
 
     def pause(self) -> None:
         """Deliver nothing."""
-        self._paused = True
+        self.paused = True
 
     def resume(self) -> None:
         """Deliver again."""
-        self._paused = False
+        self.paused = False
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> bool:
-        """Make positions the group's."""
+        """Commit the positions for the group."""
         self._topics.committed.update(positions)
         return True
 
     def ends(self) -> dict[TopicPartition, int]:
-        """Return the ends of what this member delivers."""
+        """Return the end offsets of the partitions that this member delivers."""
         return {partition: len(self._topics.logs[partition]) for partition in self._positions}
 
     def silence(self) -> float:
-        """Memory always answers."""
+        """Return 0: memory always answers."""
         return 0.0
 
     def close(self) -> None:
@@ -186,15 +186,15 @@ class MemorySource:
 
 def first_position(partition: TopicPartition, position: int | None, committed: int | None, end: int) -> int:
     """
-    Return where to begin: at what the store knows or what the group committed, whichever is further.
+    Return where to begin: at the store's position or the group's commit, the further of the two.
 
-    The group may be ahead of the store where records carried no row; the store is ahead when the process died between
-    writing and committing. PositionError when the store is ahead of the topic itself.
+    The group is ahead of the store after records without a row; the store is ahead when a process died between writing
+    and committing. PositionError when the store is ahead of the end of the topic.
     """
     if position is not None and position > end:
         raise PositionError(
             f"{partition.topic}, partition {partition.partition}: written up to offset {position}, but the topic ends "
-            f"at {end}: what is written comes from another topic of that name"
+            f"at {end}: the files come from another topic of that name"
         )
     # A commit beyond the end was made on an earlier topic of that name.
     return max(position or 0, committed if committed is not None and committed <= end else 0)
@@ -203,6 +203,6 @@ def first_position(partition: TopicPartition, position: int | None, committed: i
 def assigned_only(
     records: Mapping[TopicPartition, Sequence[Record]], partitions: Iterable[TopicPartition]
 ) -> Mapping[TopicPartition, Sequence[Record]]:
-    """Return the records of those partitions."""
+    """Return the records of the given partitions."""
     kept = set(partitions)
     return {partition: found for partition, found in records.items() if partition in kept}

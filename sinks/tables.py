@@ -1,5 +1,5 @@
 """
-Which topic fills which table. The same names are used for ClickHouse tables and for folders of files.
+Which topic fills which table. A table has the same name in ClickHouse and as a folder of files.
 """
 
 from typing import Final
@@ -18,5 +18,5 @@ TABLE_OF: Final[dict[Topic, str]] = {
 
 
 def tables_by_topic(prefix: str) -> dict[str, str]:
-    """Return the full topic name → table, for every topic that is read."""
+    """Return full topic name → table, for every topic that the sinks read."""
     return {topic.name(prefix): table for topic, table in TABLE_OF.items()}

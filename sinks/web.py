@@ -2,7 +2,10 @@
 `/livez`, `/readyz` and `/metrics` over HTTP, on a thread of their own.
 """
 
+import os
+import socket
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -14,7 +17,7 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 class StatusServer:
-    """Answers until it is closed. FatalError when the port cannot be had."""
+    """Answers until it is closed. FatalError when the port is not free."""
 
     def __init__(self, port: int, registry: CollectorRegistry, readiness: Readiness) -> None:
         try:
@@ -33,6 +36,14 @@ class StatusServer:
         """Stop answering."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def port_problems(port: int) -> Iterator[str]:
+    """Yield a line when the port cannot be had."""
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        yield f"SINKS_METRICS_PORT={port}: {os.strerror(error.errno or 0)}"
 
 
 def answer(path: str, registry: CollectorRegistry, readiness: Readiness) -> tuple[int, str, bytes]:
@@ -66,6 +77,6 @@ def _handler(registry: CollectorRegistry, readiness: Readiness) -> type[BaseHTTP
             return body
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: every probe would be a line."""
+            """Log nothing: every probe would be a line."""
 
     return Handler

@@ -2,10 +2,10 @@
 The loop: poll → batch → write → commit, in this order and never another.
 
 1. Records are collected while the batch before them is being written.
-2. A due batch is written. Killed here: nothing is committed, all of it is read and written again.
-3. What was written is committed. Killed between 2 and 3: the same; the store ends as if it had been written once.
+2. A due batch is written. Killed here: nothing of it is committed, so all of it is read and written again.
+3. Its offsets are committed. Killed between 2 and 3: the same; the store ends as if the batch was written once.
 
-A partition that is taken away: what is collected of it is dropped, for its new owner reads it from the commit on.
+When a partition is revoked, its collected records are dropped: its new owner reads from the commit on.
 """
 
 import logging
@@ -20,25 +20,25 @@ from sinks.sink import Sink
 from sinks.source import Polled, Source, TopicPartition
 from sinks.writer import Writer, Writing
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_POLL_RECORDS: Final = 5_000
-_POLL_SECONDS: Final = 0.2
+_MOST_RECORDS_OF_A_POLL: Final = 5_000
+_IDLE_POLL_SECONDS: Final = 0.2
 _BUSY_POLL_SECONDS: Final = 0.02
 _SHOW_SECONDS: Final = 1.0
-# Heartbeats leave every second. While the group is shared out anew there are none: usually for less than this.
+# A heartbeat is sent every second, but none during a rebalance, which usually takes less than this.
 _SILENCE_SECONDS: Final = 15.0
 
 
 class Stop(Protocol):
-    """Says when to end; `threading.Event` is one."""
+    """Tells the loop when to end; `threading.Event` is one."""
 
     def is_set(self) -> bool:
-        """Return whether it is time."""
+        """Return whether to end."""
 
 
 class Worker:
-    """Moves records from a source to a sink until it is told to stop; one thread owns it."""
+    """Moves records from a source to a sink until it is told to stop. For one thread."""
 
     def __init__(  # noqa: PLR0913 - its collaborators
         self,
@@ -50,6 +50,7 @@ class Worker:
         metrics: Metrics,
         readiness: Readiness,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
         self._sink = sink
@@ -58,6 +59,7 @@ class Worker:
         self._metrics = metrics
         self._readiness = readiness
         self._clock = clock
+        self._wall_clock = wall_clock
         self._batch = Batch(limits)
         self._writing: Writing | None = None
         self._owned: set[TopicPartition] = set()
@@ -74,16 +76,16 @@ class Worker:
         self.drain(drain_seconds)
 
     def step(self) -> None:
-        """Do one round: at most one poll, and whatever became due."""
-        polled = self._source.poll(self._patience(), self._appetite())
-        self._note_group(polled)
+        """Do one round: one poll, then the writes and commits that are due."""
+        polled = self._source.poll(self._poll_seconds(), self._poll_records())
+        self._note_rebalance(polled)
         now = self._clock()
         for partition, records in polled.records.items():
             self._batch.add(TopicPartition(*partition), records, now)
-        # With nothing left to read, waiting for the store is what there is to do.
+        # A full batch takes no records: wait for the store.
         self._finish_writing(_BUSY_POLL_SECONDS if self._batch.is_full else 0)
         if self._writing is None:
-            self._take_turn(now)
+            self._between_writes(now)
         if self._batch.is_full:
             self._source.pause()
         else:
@@ -92,58 +94,58 @@ class Worker:
 
     def drain(self, seconds: float) -> None:
         """
-        Write and commit what is collected, then leave the group.
+        Write and commit the collected records, then leave the group.
 
-        A store that does not take it in `seconds` is left alone: what is not committed is read again by the next.
+        It waits at most `seconds` for the store: records that are not committed are read again by the next run.
         """
         deadline = self._clock() + seconds
         while self._writing is not None or len(self._batch):
             if self._writing is None:
                 self._begin_writing()
             if not self._finish_writing(max(0.0, deadline - self._clock())):
-                _log.warning("stopped before the store took everything: it will be read again")
+                logger.warning("stopped before the store took everything: it will be read again")
                 break
         self._commit()
         self._source.close()
         if self._writing is None:
             self._sink.release(self._owned | self._leaving)
 
-    def _patience(self) -> float:
-        """Return the seconds for which a poll may wait for records."""
+    def _poll_seconds(self) -> float:
+        """Return how long a poll may wait for records."""
         if self._writing is None:
-            return min(_POLL_SECONDS, self._batch.due_in(self._clock()))
+            return min(_IDLE_POLL_SECONDS, self._batch.due_in(self._clock()))
         return 0 if self._batch.is_full else _BUSY_POLL_SECONDS
 
-    def _appetite(self) -> int:
-        """Return how many records a poll may bring: while the store is at work, those of a larger batch."""
+    def _poll_records(self) -> int:
+        """Return how many records a poll may return: more while a batch is being written, for the next one may grow."""
         wanted = self._limits.rows if self._writing else self._batch.rows_until_due
-        return max(1, min(wanted, _POLL_RECORDS))
+        return max(1, min(wanted, _MOST_RECORDS_OF_A_POLL))
 
-    def _take_turn(self, now: float) -> None:
-        """Do what can be done while nothing is being written."""
+    def _between_writes(self, now: float) -> None:
+        """Commit, take on and give up partitions, and begin the next write: all that has to wait for the last one."""
         if self._arriving or self._leaving:
             self._commit()
             self._settle_partitions()
-        # First, so that the store has something to do in the meantime.
+        # Before the commit: the store works while Kafka answers.
         if self._batch.due_in(now) <= 0:
             self._begin_writing()
         self._commit()
 
-    def _note_group(self, polled: Polled) -> None:
+    def _note_rebalance(self, polled: Polled) -> None:
         if polled.revoked:
             dropped = self._batch.drop(polled.revoked)
             self._leaving |= polled.revoked
             self._arriving -= polled.revoked
             self._owned -= polled.revoked
-            _log.info("partitions revoked", extra={"partitions": len(polled.revoked), "dropped_records": dropped})
+            logger.info("partitions revoked", extra={"partitions": len(polled.revoked), "dropped_records": dropped})
         if polled.assigned:
             self._arriving |= polled.assigned
-            _log.info("partitions assigned", extra={"partitions": len(polled.assigned)})
-        if polled.shared_out:
+            logger.info("partitions assigned", extra={"partitions": len(polled.assigned)})
+        if polled.rebalanced:
             self._readiness.fine("group")
 
     def _settle_partitions(self) -> None:
-        """Give back and take on partitions: only while nothing is being written, so that positions are certain."""
+        """Give up and take on partitions. Positions are certain only while nothing is being written."""
         if self._leaving:
             self._sink.release(self._leaving)
             self._leaving.clear()
@@ -155,20 +157,29 @@ class Worker:
                 self._arriving.discard(partition)
                 self._owned.add(partition)
                 if first is not None:
-                    self._written[partition] = (first, int(time.time() * 1000))
+                    self._written[partition] = (first, self._now_ms())
         except RetryableError as error:
-            _log.warning("will ask again where to begin", extra={"error": str(error)})
+            logger.warning("will ask again where to begin", extra={"error": str(error)})
         if self._arriving:
             self._readiness.trouble("partitions", f"{len(self._arriving)} not taken on yet")
         else:
             self._readiness.fine("partitions")
+
+    @property
+    def is_writing(self) -> bool:
+        """Return whether a batch is being written, or its result is not taken up yet."""
+        return self._writing is not None
+
+    def writing_done(self, seconds: float) -> bool:
+        """Wait at most that long for the batch in flight, for the next `step` to take up; return whether it ended."""
+        return self._writing is None or self._writing.ended(seconds)
 
     def _begin_writing(self) -> None:
         self._writing = Writing(self._writer, self._batch)
         self._batch = Batch(self._limits)
 
     def _finish_writing(self, seconds: float) -> bool:
-        """Wait for the batch in flight; when it is written, its positions are waiting to be committed."""
+        """Wait for the batch in flight, and return whether none is left. A written batch is due to be committed."""
         if self._writing is None:
             return True
         if not self._writing.finished(seconds):
@@ -181,7 +192,7 @@ class Worker:
         return True
 
     def _commit(self) -> None:
-        # Positions of partitions that were taken away are their new owner's to commit.
+        # A revoked partition is committed by its new owner.
         ours = self._owned | self._arriving
         mine = {partition: position for partition, position in self._uncommitted.items() if partition in ours}
         if not mine or self._source.commit(mine):
@@ -193,19 +204,23 @@ class Worker:
         if now - self._shown < _SHOW_SECONDS:
             return
         self._shown = now
-        self._show_lag(int(time.time() * 1000))
+        self._show_lag(self._now_ms())
         silence = self._source.silence()
         if silence < _SILENCE_SECONDS:
             self._readiness.fine("kafka")
         else:
             self._readiness.trouble("kafka", f"no answer for {silence:.0f} s")
 
+    def _now_ms(self) -> int:
+        """Return the time as Kafka's timestamps have it."""
+        return int(self._wall_clock() * 1000)
+
     def _show_lag(self, now_ms: int) -> None:
         """
-        Show how far behind the store is.
+        Show how far behind the store is, per partition.
 
-        The oldest record that waits is the first that is collected. Before it was fetched, it is known to be younger
-        than the last one that was written, and than the last moment at which nothing waited.
+        The lag in seconds is the age of the first collected record. While none is fetched, the oldest waiting record is
+        younger than the last written one, and than the last moment without a lag: the later of the two is shown.
         """
         ends = self._source.ends()
         for partition, (position, _) in self._written.items():

@@ -1,5 +1,5 @@
 """
-One batch into the store: again until it is in, and around the rows that can never be.
+One batch into the store: written again until the store takes it, without the rows that it never takes.
 """
 
 import logging
@@ -16,16 +16,16 @@ from sinks.rows import NOT_AN_OBJECT, sort_out
 from sinks.sink import Sink
 from sinks.source import Record
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Writer:
     """
     Writes batches, one at a time.
 
-    When `write` returns, every record of the batch is in the store, in `sinks.rejected`, or carried nothing: only then
-    may its offsets be committed. It waits as long as the store is away. FatalError ends it; the batch is then to be
-    read again.
+    When `write` returns, every record of the batch is in the store, is in `sinks.rejected`, or has no value. Only then
+    may its offsets be committed. It waits as long as the store is away. After a FatalError the batch has to be read
+    again.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
@@ -54,7 +54,7 @@ class Writer:
         started = time.perf_counter()
         for table, records in self._by_table(batch).items():
             parts = sort_out(records)
-            # First: to a store whose positions are its commits (files) the rows are what moves on.
+            # Before the rows: in files a written row is a commit, and an earlier record would not be read again.
             for record in parts.unusable:
                 self._give_up(table, record, NOT_AN_OBJECT)
             if parts.rows:
@@ -70,7 +70,7 @@ class Writer:
         return tables
 
     def _write_rows(self, table: str, rows: Sequence[Record]) -> None:
-        """Write what can be written: while the store refuses, halve; what is refused alone is given up."""
+        """Write the rows. Refused rows are halved until the bad one is alone; it is given up."""
         try:
             self._insist(table, lambda: self._sink.write(table, rows))
         except PermanentError as refusal:
@@ -88,7 +88,7 @@ class Writer:
         rejection = rejection_of(record, self._sink.name, table, error)
         self._insist(table, lambda: self._rejections.add(rejection))
         self._metrics.rejected.labels(table).inc()
-        _log.warning(
+        logger.warning(
             "row refused",
             extra={"table": table, "topic": record.topic, "partition": record.partition, "offset": record.offset},
         )
@@ -103,7 +103,7 @@ class Writer:
                 delay = self._backoff.delay(failures)
                 self._metrics.retries.labels(table).inc()
                 self._readiness.trouble("store", str(error))
-                _log.warning("will try again", extra={"table": table, "error": str(error), "seconds": delay})
+                logger.warning("will try again", extra={"table": table, "error": str(error), "seconds": delay})
                 self._sleep(delay)
             else:
                 break
@@ -111,25 +111,30 @@ class Writer:
 
 
 class Writing:
-    """One batch being written on a thread of its own, so that the caller can go on polling."""
+    """One batch being written, on a thread of its own: the caller goes on polling."""
 
     def __init__(self, writer: Writer, batch: Batch) -> None:
         self.batch = batch
         self._writer = writer
         self._error: BaseException | None = None
-        # A daemon: a store that hangs must not keep the process from ending. What it does not finish is read again.
+        # A daemon: a store that hangs must not keep the process from ending. An unfinished batch is read again.
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
             self._writer.write(self.batch)
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that asks for the result
+        except BaseException as error:  # noqa: BLE001 - `finished` raises it
             self._error = error
 
-    def finished(self, seconds: float) -> bool:
-        """Wait at most that long, and say whether the batch is written. Raises what the writer raised."""
+    def ended(self, seconds: float) -> bool:
+        """Wait at most that long, and return whether the writer ended: the batch is written, or an error came."""
         self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def finished(self, seconds: float) -> bool:
+        """Wait at most that long, and return whether the batch is written. Raises the error of the writer."""
+        ended = self.ended(seconds)
         if self._error is not None:
             raise self._error
-        return not self._thread.is_alive()
+        return ended

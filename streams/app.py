@@ -5,6 +5,7 @@ Where topics, tables, stages and agents meet.
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
@@ -25,15 +26,20 @@ from streams.contract.topics import (
     changelog,
 )
 from streams.domain.stage import Output, Stage
+from streams.errors import Die, die
 from streams.program.brokers import client_options, ssl_context
+from streams.runtime import private_names
 from streams.runtime.app import CheckpointedApp
 from streams.runtime.table import CheckpointedTable
 from streams.settings import StreamsSettings
-from streams.state.checkpoint import OnFlush, OnStep, Route, Spec, no_flush, no_step
+from streams.state.changelog.batches import Batches
+from streams.state.checkpoint import Checkpointer, OnFlush, OnStep, Routing, Spec, no_flush, no_step
+from streams.state.guards import ALL_GUARDS, Guards
 from streams.state.store.rocks import RocksMemory, RocksStore
 from streams.state.store.stores import MemoryStore, Store
 from streams.state.store.write_behind import WriteBehind
 from streams.state.succession.shares import Shares
+from streams.state.turns import Turns
 
 _COMMIT_SECONDS: Final = 1.0
 
@@ -49,17 +55,25 @@ class StreamsApp(CheckpointedApp):
 
     sms: CheckpointedTable
     campaigns: CheckpointedTable
-    route: Route
+    routing: Routing
 
 
-def build_app(  # noqa: PLR0913 - everything meets here, once
+@dataclass(frozen=True)
+class Hooks:
+    """What a worker tells of its flushes, and how it ends; tests hand in others."""
+
+    on_step: OnStep = no_step
+    on_flush: OnFlush = no_flush
+    die: Die = die
+    guards: Guards = ALL_GUARDS
+
+
+def build_app(
     settings: StreamsSettings,
     folder: Path,
     ids: Mapping[Topic, str],
     stages: tuple[Stage, Stage],
-    *,
-    on_step: OnStep = no_step,
-    on_flush: OnFlush = no_flush,
+    hooks: Hooks | None = None,
 ) -> StreamsApp:
     """
     Return the app of one worker, not started.
@@ -68,60 +82,79 @@ def build_app(  # noqa: PLR0913 - everything meets here, once
     named by its changelog's, so that one which was made anew, or is another cluster's, begins with an empty folder.
     `stages` are those of the SMS and of the campaigns.
     """
+    hooks = hooks or Hooks()
     app = StreamsApp(
         settings.group_id,
         reader_options=client_options(settings),
         shares=partial(_shares, settings),
         stands_by=settings.streams_standby == "on",
+        die=hooks.die,
+        guards=hooks.guards,
         datadir=folder,
         **_faust_options(settings),
     )
-    sms_stage, campaign_stage = stages
-    skip_expired = settings.streams_expired_source == "skip"
-    progress_seconds = settings.streams_progress_ms / 1000
-    specs = (
-        Spec(
-            "sms",
-            sms_stage,
-            source=CALLBACKS_RAW,
-            source_id=ids[CALLBACKS_RAW],
-            exclusive=frozenset({SMS_STATUS}),
-            bundled=frozenset({CAMPAIGN_PARTIALS}),
-            summary_seconds=min(_PARTIAL_SECONDS, progress_seconds),
-            counted_by=CAMPAIGN_PARTIALS,
-            skip_expired=skip_expired,
-        ),
-        Spec(
-            "campaigns",
-            campaign_stage,
-            source=CAMPAIGN_PARTIALS,
-            source_id=ids[CAMPAIGN_PARTIALS],
-            exclusive=frozenset({CAMPAIGN_PROGRESS}),
-            summary_seconds=progress_seconds,
-            skip_expired=skip_expired,
-        ),
-    )
+    app.routing = _routing(settings)
     memory = RocksMemory()
-    app.route = _route(settings)
-    app.sms, app.campaigns = (
-        app.add_table(
+
+    def table(spec: Spec) -> CheckpointedTable:
+        store = _store(settings, folder / f"{spec.name}-{ids[changelog(spec.name)]}", memory)
+        return app.add_table(
             CheckpointedTable(
                 app,
-                spec,
-                prefix=settings.kafka_topic_prefix,
-                store=_store(settings, folder / f"{spec.name}-{ids[changelog(spec.name)]}", memory),
-                route=app.route,
-                ownership=app.ownership,
+                _checkpointer(app, spec, store, hooks),
                 flush_seconds=settings.streams_flush_ms / 1000,
-                on_step=on_step,
-                on_flush=on_flush,
                 partitions=settings.kafka_partitions,
             )
         )
-        for spec in specs
-    )
+
+    app.sms, app.campaigns = map(table, _specs(settings, ids, stages))
     add_agents(app, app.sms, app.campaigns)
     return app
+
+
+def _specs(settings: StreamsSettings, ids: Mapping[Topic, str], stages: tuple[Stage, Stage]) -> tuple[Spec, Spec]:
+    """Return what makes the tables of the SMS and of the campaigns."""
+    sms_stage, campaign_stage = stages
+    skip_expired = settings.streams_expired_source == "skip"
+    progress_seconds = settings.streams_progress_ms / 1000
+    sms = Spec(
+        "sms",
+        sms_stage,
+        source=CALLBACKS_RAW,
+        source_id=ids[CALLBACKS_RAW],
+        exclusive=frozenset({SMS_STATUS}),
+        bundled=frozenset({CAMPAIGN_PARTIALS}),
+        summary_seconds=min(_PARTIAL_SECONDS, progress_seconds),
+        counted_by=CAMPAIGN_PARTIALS,
+        skip_expired=skip_expired,
+    )
+    campaigns = Spec(
+        "campaigns",
+        campaign_stage,
+        source=CAMPAIGN_PARTIALS,
+        source_id=ids[CAMPAIGN_PARTIALS],
+        exclusive=frozenset({CAMPAIGN_PROGRESS}),
+        summary_seconds=progress_seconds,
+        skip_expired=skip_expired,
+    )
+    return sms, campaigns
+
+
+def _checkpointer(app: StreamsApp, spec: Spec, store: Store, hooks: Hooks) -> Checkpointer:
+    turns = Turns()
+    return Checkpointer(
+        spec,
+        changelog=app.routing.name(changelog(spec.name)),
+        store=store,
+        batches=lambda: Batches(private_names.kafka_producer(app), turns, hooks.guards),
+        routing=app.routing,
+        check=app.pulse.check,
+        die=hooks.die,
+        guards=hooks.guards,
+        on_step=hooks.on_step,
+        on_flush=hooks.on_flush,
+        turns=turns,
+    )
 
 
 def _faust_options(settings: StreamsSettings) -> dict[str, Any]:
@@ -161,7 +194,7 @@ def _store(settings: StreamsSettings, folder: Path, memory: RocksMemory) -> Stor
     return MemoryStore() if settings.streams_store == "memory" else WriteBehind(RocksStore(folder, memory))
 
 
-def _route(settings: StreamsSettings) -> Route:
+def _routing(settings: StreamsSettings) -> Routing:
     """Partials go to the partition of their campaign, everything else stays in the partition of its source."""
     partitions = settings.kafka_partitions
 
@@ -175,4 +208,4 @@ def _route(settings: StreamsSettings) -> Route:
     def name(topic: Topic) -> str:
         return topic.name(settings.kafka_topic_prefix)
 
-    return Route(name, partition)
+    return Routing(name, partition)

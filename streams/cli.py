@@ -3,13 +3,20 @@
 """
 
 import argparse
+import os
+import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from streams.contract.topics import ALL_TOPICS
-from streams.errors import StreamsError, TopicsDifferError
+from streams.errors import CertificatesError, StreamsError, TopicsDifferError
+from streams.program import exit_codes
+from streams.program.brokers import kafka_file_problems
 from streams.program.logline import configure_logging
 from streams.program.settings import SettingsError, load_settings
+from streams.program.version import add_version
 from streams.settings import StreamsSettings
 
 
@@ -18,19 +25,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     command: Callable[[StreamsSettings, argparse.Namespace], None] = given.command
     try:
-        settings = load_settings(StreamsSettings)
+        settings = load_settings(StreamsSettings, look=given.look)
     except SettingsError as error:
         print(error, file=sys.stderr)
-        return 2
+        return exit_codes.USAGE
     configure_logging("streams", settings)
     try:
         command(settings, given)
     except StreamsError as error:
         print(error, file=sys.stderr)
-        return 1
+        return exit_codes.FAILED
     except KeyboardInterrupt:  # a worker that has begun to work takes it as SIGTERM
-        return 130
-    return 0
+        return exit_codes.INTERRUPTED
+    return exit_codes.DONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,21 +46,49 @@ def _parser() -> argparse.ArgumentParser:
         description="Turns Routee's callbacks in Kafka into the latest status of each SMS and the progress of each "
         "campaign. Settings are environment variables, or lines of .env.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for name, command, about in (
-        ("worker", _worker, "work until SIGTERM"),
-        ("topics", _topics, "create the topics that are missing; refuse those that differ"),
-        ("check", _check, "validate the settings, try the folder, reach Kafka, verify the topics; say every problem"),
+    for name, command, look, about in (
+        ("worker", _worker, _files_and_folder, "work until SIGTERM"),
+        ("topics", _topics, kafka_file_problems, "create the topics that are missing; refuse those that differ"),
+        (
+            "check",
+            _check,
+            _files_and_folder,
+            "validate the settings, try the folder, reach Kafka, verify the topics; say every problem",
+        ),
     ):
-        commands.add_parser(name, help=about, description=about).set_defaults(command=command)
+        commands.add_parser(name, help=about, description=about).set_defaults(command=command, look=look)
     about = "forget the state, which workers then make anew from the callbacks that are left in Kafka"
     rebuilding = commands.add_parser("rebuild", help=about, description=f"{about}; see streams/README.md first")
     rebuilding.add_argument("--campaigns", action="store_true", help="the state of the campaigns, too")
-    rebuilding.set_defaults(command=_rebuild)
+    rebuilding.set_defaults(command=_rebuild, look=kafka_file_problems)
     return parser
 
 
+def _files_and_folder(named: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the files and the folder that settings name; `named` has those that are valid."""
+    from streams.folder import require_usable  # noqa: PLC0415
+
+    yield from kafka_file_problems(named)
+    if "streams_data_dir" in named:
+        try:
+            require_usable(Path(named["streams_data_dir"]))
+        except StreamsError as error:
+            yield str(error)
+
+
+def _port(port: int) -> Iterator[str]:
+    """Yield a line when a worker could not listen."""
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        yield f"STREAMS_WEB_PORT={port}: {os.strerror(error.errno or 0)}"
+
+
 def _worker(settings: StreamsSettings, _given: argparse.Namespace) -> None:
+    if problems := [*_files_and_folder(vars(settings)), *_port(settings.streams_web_port)]:
+        raise StreamsError("\n".join(problems))
     # Faust takes a while to import, which the other commands need not wait for.
     from streams.process import run_worker  # noqa: PLC0415
 
@@ -76,14 +111,14 @@ def _topics(settings: StreamsSettings, _given: argparse.Namespace) -> None:
 
 def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
     from streams.admin.topics import verify  # noqa: PLC0415
-    from streams.folder import require_usable  # noqa: PLC0415
 
-    problems = []
-    for look in (lambda: require_usable(settings.streams_data_dir), lambda: verify(settings)):
-        try:
-            look()
-        except StreamsError as error:
-            problems.append(str(error))
+    problems = list(_files_and_folder(vars(settings)))
+    try:
+        verify(settings)
+    except CertificatesError:  # told with the other files
+        pass
+    except StreamsError as error:
+        problems.append(str(error))
     if problems:
         raise StreamsError("\n".join(problems))
     print(

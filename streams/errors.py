@@ -3,6 +3,7 @@ How a worker of streams fails.
 
     StreamsError                     the program ends with exit code 1 and this one line
     ├── KafkaUnreachableError        no broker answered
+    ├── ReplicationRefusedError      Kafka has fewer brokers than KAFKA_REPLICATION_FACTOR wants
     ├── TopicsDifferError            topics are missing or differ; `problems` has a line and a remedy for each
     ├── CertificatesError            the files of KAFKA_SSL_… cannot be used
     ├── WorkersRunningError          what was asked for needs all workers to be stopped
@@ -15,7 +16,7 @@ with an `Exit` and is started again by its supervisor. Nothing is lost by that: 
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from traceback import extract_tb
@@ -30,6 +31,10 @@ class StreamsError(Exception):
 
 class KafkaUnreachableError(StreamsError):
     """No broker answered."""
+
+
+class ReplicationRefusedError(StreamsError):
+    """Kafka answered, and does not make topics with so many replicas."""
 
 
 class TopicsDifferError(StreamsError):
@@ -77,6 +82,10 @@ def place_of(error: BaseException) -> str:
     """Return the kind of an error and where it was raised. Its text is left out: it may quote a callback."""
     frame = extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name} line {frame.lineno}"
+
+
+Die = Callable[[Exit, str], NoReturn]
+"""Ends the process; handed in where it may be called, so that a test can do without the end."""
 
 
 def die(code: Exit, why: str) -> NoReturn:

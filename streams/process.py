@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from signal import Signals
 from threading import Timer
 from typing import Final
@@ -17,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from streams.admin.topics import verify
 from streams.allocator import keep_large_buffers
-from streams.app import StreamsApp, build_app
+from streams.app import Hooks, StreamsApp, build_app
 from streams.contract.topics import (
     CALLBACKS_RAW,
     CALLBACKS_REJECTED,
@@ -35,7 +36,6 @@ from streams.folder import worker_folder
 from streams.metrics import FlushMetrics, StateMetrics
 from streams.runtime.private_names import FAUST_LOGGER
 from streams.settings import StreamsSettings
-from streams.state.checkpoint import OnStep, no_step
 from streams.web import WebServer
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,9 @@ by the hundred thousand and never refer to each other, so that looking more ofte
 """
 
 
-def run_worker(settings: StreamsSettings, stages: tuple[Stage, Stage] | None = None, on_step: OnStep = no_step) -> None:
+def run_worker(
+    settings: StreamsSettings, stages: tuple[Stage, Stage] | None = None, hooks: Hooks | None = None
+) -> None:
     """
     Work until SIGTERM or SIGINT; return when everything is flushed, committed and the group is left.
 
@@ -96,14 +98,8 @@ def run_worker(settings: StreamsSettings, stages: tuple[Stage, Stage] | None = N
     gc.freeze()  # what is imported stays
     with worker_folder(settings.streams_data_dir) as folder, _web_socket(settings.streams_web_port) as bound:
         registry = CollectorRegistry()
-        app = build_app(
-            settings,
-            folder,
-            ids,
-            stages or default_stages(settings),
-            on_step=on_step,
-            on_flush=FlushMetrics(registry),
-        )
+        hooks = replace(hooks or Hooks(), on_flush=FlushMetrics(registry))
+        app = build_app(settings, folder, ids, stages or default_stages(settings), hooks)
         registry.register(StateMetrics(app))
         logger.info("starting", extra={"group": settings.group_id, "folder": str(folder)})
         _execute(Worker(app, WebServer(app, registry, bound)))

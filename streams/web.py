@@ -103,7 +103,7 @@ class WebServer(Service):
     async def sms(self, request: web.Request) -> web.Response:
         """Answer with an SMS, wherever it is."""
         key = request.match_info["key"]
-        self._app.ownership.check_pause()
+        self._app.pulse.check_pause()
         owned = self._app.sms.checkpointer.owned
         for mine in owned.values():
             found = find_sms(mine.partition.rows, key)
@@ -138,13 +138,13 @@ class WebServer(Service):
         """Answer with the progress of a campaign."""
         key = request.match_info["key"]
         row_key = campaign_key(key)
-        partition = self._app.route.partition(Output(CAMPAIGN_PARTIALS, key.lower().encode(), b""), 0)
+        partition = self._app.routing.partition(Output(CAMPAIGN_PARTIALS, key.lower().encode(), b""), 0)
         return await self._answer(request, self._app.campaigns, partition, row_key, campaign_view)
 
     async def _answer(
         self, request: web.Request, table: CheckpointedTable, partition: int, key: bytes, view: View
     ) -> web.Response:
-        self._app.ownership.check_pause()
+        self._app.pulse.check_pause()
         owned = table.checkpointer.owned.get(partition)
         if owned is None:
             return await self._ask_owner(request, table, partition)

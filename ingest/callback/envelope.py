@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from streams.contract.codec import encode, format_time_ms
-from streams.contract.records import Reason, Stage
+from streams.contract.records import Reason, RefusedBy
 
 RECORD_BYTES: Final = 900_000
 """Longest record. With the bytes that Kafka's batch adds, it stays under the broker's default limit of 1,048,588."""
@@ -50,7 +50,7 @@ def reject(body: bytes, reason: Reason, detail: str, received_at_ms: int) -> byt
     """
     rejection = {
         "received_at": format_time_ms(received_at_ms),
-        "stage": Stage.INGEST,
+        "stage": RefusedBy.INGEST,
         "reason": reason,
         "detail": detail,
         "body": None,

@@ -15,6 +15,7 @@ from sandbox.audit.errors import AuditError
 from sandbox.emulator.errors import EmulatorError
 from sandbox.emulator.ledger import read_ledger
 from sandbox.settings import SandboxSettings
+from streams.program import exit_codes
 from streams.program.settings import SettingsError, load_settings
 
 _SHOWN: Final = 50
@@ -44,12 +45,12 @@ def run(args: argparse.Namespace) -> int:
         )
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return exit_codes.USAGE
     except (AuditError, EmulatorError, OSError) as error:
         sys.stderr.write(f"verify: {error}\n")
-        return 1
+        return exit_codes.FAILED
     sys.stdout.write(_report(found))
-    return 1 if found.differences else 0
+    return exit_codes.FAILED if found.differences else exit_codes.DONE
 
 
 def sources_of(settings: SandboxSettings) -> Sources:

@@ -21,20 +21,25 @@ from typing import Final
 from sandbox.audit.audit import Audit
 from sandbox.audit.errors import AuditError
 from sandbox.demo.queries import QUERIES
-from sandbox.demo.run import Run, SwallowOne, traffic_options
+from sandbox.demo.run import Look, Run, SwallowOne, traffic_options
 from sandbox.demo.screen import Screen, difference_lines, verdict_lines
+from sandbox.disk import Place
 from sandbox.emulator.arguments import at_least_one, command_line
 from sandbox.emulator.command import default_start
 from sandbox.emulator.errors import EmulatorError
 from sandbox.emulator.sender import Tally
 from sandbox.emulator.traffic.options import TrafficOptions
-from sandbox.errors import SandboxError
+from sandbox.errors import SandboxError, StartError
 from sandbox.stack import Sandbox
 from sandbox.temporary import RULES, temporary_settings
+from streams.program import exit_codes
 from streams.program.logline import configure_logging
 from streams.program.settings import SettingsError
 
 _RATE: Final = 1500.0
+# The demo leaves 75 MB as it stands, and more the more recipients it is given.
+_NEEDED_BYTES: Final = 150_000_000
+
 _ITS_URL: Final = "http://127.0.0.1:8080/callbacks"
 _RECONCILIATION: Final = """\
 reconciliation: what was counted from single callbacks against Routee's own last report. It is `mixed` where an SMS
@@ -57,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """
-    Run the demo; return 0 only if every number agrees with the ledger, 1 otherwise.
+    Run the demo; return 0 only if every number agrees with the ledger, 130 when it was interrupted, 1 otherwise.
 
     Whatever happens, it leaves nothing running, and its folder only when it was asked to `--keep` it.
     """
@@ -70,14 +75,18 @@ def run(args: argparse.Namespace) -> int:
             return _demo(screen, folder, args)
     except KeyboardInterrupt:
         screen.failed("interrupted; everything is stopped")
+        return exit_codes.INTERRUPTED
     except (SandboxError, SettingsError, EmulatorError, AuditError) as error:
         screen.failed(str(error))
-    return 1
+    return exit_codes.FAILED
 
 
 @contextmanager
 def _folder(*, keep: bool) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="routee-demo-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="routee-demo-"))
+    except OSError as error:
+        raise StartError(f"a temporary folder can not be made: {error.strerror}; set TMPDIR to another one") from error
     try:
         yield folder
     finally:
@@ -88,23 +97,30 @@ def _folder(*, keep: bool) -> Iterator[Path]:
 
 
 def _demo(screen: Screen, folder: Path, args: argparse.Namespace) -> int:
+    disk = Place(folder, f"the temporary folder {folder}", "TMPDIR")
+    with disk.watched():
+        disk.require(_NEEDED_BYTES)
+        return _in_sandbox(screen, folder, disk, args)
+
+
+def _in_sandbox(screen: Screen, folder: Path, disk: Place, args: argparse.Namespace) -> int:
     settings = temporary_settings(folder)
     configure_logging("sandbox", settings)
     logging.getLogger("kafka").setLevel(logging.ERROR)  # its complaints of a busy machine would break the picture
     screen.title(args.seed)
     began = time.monotonic()
-    sandbox = Sandbox(settings)
-    with screen.step("Starting Kafka, ClickHouse, ingest, streams and two sinks"):
+    with screen.step("Starting Kafka, ClickHouse, ingest, streams and two sinks") as tell:
+        sandbox = Sandbox(settings, tell)
         sandbox.start()
     try:
         screen.done(f"Kafka, ClickHouse, ingest, streams and two sinks are up after {time.monotonic() - began:.1f} s")
-        return _watched(screen, sandbox, args)
+        return _watched(screen, sandbox, disk, args)
     finally:
         with screen.step("Stopping"):
             sandbox.stop()
 
 
-def _watched(screen: Screen, sandbox: Sandbox, args: argparse.Namespace) -> int:
+def _watched(screen: Screen, sandbox: Sandbox, disk: Place, args: argparse.Namespace) -> int:
     traffic = traffic_options(args.seed, sandbox.addresses.callback_url, args.recipients)
     demo = Run(sandbox, traffic, default_start(datetime.now(UTC)), _RATE)
     swallow = SwallowOne() if args.swallow_one else None
@@ -112,9 +128,10 @@ def _watched(screen: Screen, sandbox: Sandbox, args: argparse.Namespace) -> int:
         f"Routee sends {traffic.campaigns} campaigns to {traffic.recipients:,} each, and {traffic.singles} single SMS",
         "many twice, out of order, in parts",
     )
-    tally = _send(screen, demo, swallow)
-    with screen.step("Comparing every row with the ledger, once nothing moves any more"):
+    tally = _send(screen, demo, disk, swallow)
+    with screen.step("Comparing every row with the ledger, once nothing has moved for 6 s"):
         audit = demo.audit()
+    disk.require()
 
     screen.heading("Campaigns, as ClickHouse has them", "SELECT … FROM campaigns")
     screen.table(demo.table())
@@ -124,16 +141,21 @@ def _watched(screen: Screen, sandbox: Sandbox, args: argparse.Namespace) -> int:
         screen.hint(f"One callback about SMS {swallow.sms_key} was answered 200 and thrown away: it must be missed.")
     if audit.differences:
         _disagree(screen, audit)
-        return 1
+        return exit_codes.FAILED
     for line in verdict_lines(audit, tally):
         screen.done(line)
     _what_next(screen, demo, traffic)
-    return 0
+    return exit_codes.DONE
 
 
-def _send(screen: Screen, demo: Run, swallow: SwallowOne | None) -> Tally:
+def _send(screen: Screen, demo: Run, disk: Place, swallow: SwallowOne | None) -> Tally:
     with screen.campaigns(demo.campaigns) as show:
-        tally = asyncio.run(demo.send(show, swallow))
+
+        def look(now: Look) -> None:
+            disk.require()
+            show(now)
+
+        tally = asyncio.run(demo.send(look, swallow))
     again = f"{tally.retried:,} of them only after another try" if tally.retried else "all at the first try"
     screen.done(f"{tally.accepted:,} callbacks accepted, {again}")
     return tally

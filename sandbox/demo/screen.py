@@ -5,7 +5,7 @@ What the demo shows: live bars on a terminal, plain lines in a pipe or a log.
 import io
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final
@@ -48,14 +48,14 @@ class Screen:
         )
 
     @contextmanager
-    def step(self, doing: str) -> Iterator[None]:
-        """Say that something is being done, for as long as it takes."""
+    def step(self, doing: str) -> Iterator[Callable[[str], None]]:
+        """Say that something is being done, for as long as it takes; give the function that says how far it is."""
         if self._is_live:
-            with self._console.status(f"{doing} …"):
-                yield
+            with self._console.status(f"{doing} …") as status:
+                yield lambda now: status.update(f"{doing}: {now} …")
         else:
             self._console.print(f"- {doing} …")
-            yield
+            yield lambda now: self._console.print(f"    {now}", soft_wrap=True, markup=False)
 
     def done(self, what: str) -> None:
         """Say that something went well."""
@@ -63,7 +63,7 @@ class Screen:
 
     def failed(self, what: str) -> None:
         """Say that something is wrong."""
-        self._console.print(Text.assemble(("✘ ", "bold red"), (what, "red")))
+        self._console.print(Text.assemble(("✘ ", "bold red"), (what, "red")), soft_wrap=True)
 
     def heading(self, text: str, about: str = "") -> None:
         """Begin a new part."""

@@ -21,6 +21,7 @@ from sandbox.emulator.ledger import Ledger
 from sandbox.emulator.sender import Sender, SendOptions, Tally, reach
 from sandbox.emulator.traffic.options import TrafficOptions
 from sandbox.emulator.traffic.schedule import schedule
+from streams.program import exit_codes
 
 __all__ = ["add_arguments", "default_start", "run"]
 
@@ -29,9 +30,9 @@ _PROGRESS_SECONDS: Final = 5.0
 
 def run(args: Namespace) -> int:
     """
-    Run `emulate`; return 0 when every callback was accepted (or the user stopped it), 1 when not.
+    Run `emulate`; return 0 when every callback was accepted or SIGTERM stopped it, 1 when not, 130 after Ctrl-C.
 
-    Ctrl-C and SIGTERM stop cleanly: what is under way is waited for, and the ledger ends with `complete: false`.
+    Both stop cleanly: what is under way is waited for, and the ledger ends with `complete: false`.
     """
     start = args.start if args.start is not None else default_start(datetime.now(UTC))
     try:
@@ -41,7 +42,7 @@ def run(args: Namespace) -> int:
         _say(str(error))
     except OSError as error:
         _say(f"--ledger {args.ledger}: {error.strerror}")
-    return 1
+    return exit_codes.FAILED
 
 
 def default_start(now: datetime) -> int:
@@ -58,21 +59,23 @@ async def _emulate(traffic: TrafficOptions, start: int, sending: SendOptions, fi
 
 
 async def _send(sender: Sender, ledger: Ledger, traffic: TrafficOptions, start: int) -> int:
-    stopped = asyncio.Event()
+    stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, _stop, sender, stopped)
+        asyncio.get_running_loop().add_signal_handler(number, _stop, sender, stopped, number)
     ledger.open(traffic, start)
     began = monotonic()
     progress = asyncio.create_task(_progress(sender.tally))
     await sender.send(schedule(traffic, start))
     progress.cancel()
-    ledger.close(complete=not stopped.is_set())
+    ledger.close(complete=not stopped)
     _say(_summary(sender.tally, monotonic() - began))
-    return 1 if sender.tally.unanswered and not stopped.is_set() else 0
+    if stopped:
+        return exit_codes.INTERRUPTED if signal.SIGINT in stopped else exit_codes.DONE
+    return exit_codes.FAILED if sender.tally.unanswered else exit_codes.DONE
 
 
-def _stop(sender: Sender, stopped: asyncio.Event) -> None:
-    stopped.set()
+def _stop(sender: Sender, stopped: list[int], number: int) -> None:
+    stopped.append(number)
     sender.stop()
 
 

@@ -1,5 +1,5 @@
 """
-ClickHouse over HTTP, with its errors sorted by who has to act.
+ClickHouse over HTTP. Its errors are raised as the classes that say who has to act.
 """
 
 import logging
@@ -24,20 +24,19 @@ _NOISE: Final = re.compile(r"^.*?server response: | \(for url [^)]*\)$|\(version
 _HTTP_STATUS: Final = re.compile(r"HTTP status \d{3}")
 
 INSERT_SETTINGS: Final[dict[str, str]] = {
-    # An acknowledgement of a buffered insert would say nothing about the rows.
+    # A buffered insert would be acknowledged before its rows are written.
     "async_insert": "0",
     "date_time_input_format": "best_effort",
-    # Fields that a newer version of streams adds must not stop an older sink.
+    # A newer version of streams may add fields, which must not stop an older sink.
     "input_format_skip_unknown_fields": "1",
     "input_format_null_as_default": "1",
-    # Replicas remember what was inserted, and would take rows for done that reached one table of two.
+    # Replicas would take a repeated insert for done, although only one of the two tables has its rows.
     "insert_deduplicate": "0",
-    # A row counts as written when both tables have it.
+    # A row is written when both tables have it.
     "materialized_views_ignore_errors": "0",
-    # Revisions of a row that meet in one batch are left to merges and to FINAL: replacing them at once, in each of
-    # many small inserts, takes as much processor time as all the rest of an insert.
+    # Merges and FINAL replace older revisions. Replacing them within each insert would double its processor time.
     "optimize_on_insert": "0",
-    # One batch after the other comes from here: threads would only compete with merges and queries.
+    # The sink inserts one batch at a time: parallel parsing would only compete with merges and queries.
     "input_format_parallel_parsing": "0",
 }
 
@@ -54,15 +53,15 @@ class ClickHouse:
 
     def insert_json(self, table: str, rows: Generator[bytes]) -> None:
         """
-        Insert rows of JSON, as pieces of a text with a row on each line; returns when ClickHouse has written them.
+        Insert rows, given as pieces of a text with one JSON object per line; returns when ClickHouse has written them.
 
-        The pieces are sent as they come: in one piece the rows would be copied twice, and wait until they are.
+        Each piece is sent when it is made: one large body would be copied twice before it is sent.
         """
         with _translated():
             self._client.raw_insert(table, insert_block=rows, fmt="JSONEachRow", settings=INSERT_SETTINGS)
 
     def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
-        """Run a statement that returns nothing."""
+        """Run a statement without a result."""
         with _translated():
             self._client.command(sql, parameters=parameters)
 
@@ -82,7 +81,7 @@ def connect(settings: SinksSettings, database: str | None = None) -> ClickHouse:
 
     ConnectError when ClickHouse cannot be reached or refuses the user: one line that says which.
     """
-    # They log what they raise.
+    # These libraries log the errors that they raise.
     for library in ("clickhouse_connect", "urllib3"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
     url = urlsplit(settings.clickhouse_url)
@@ -124,7 +123,7 @@ def _unreachable(settings: SinksSettings, error: ClickHouseError) -> ConnectErro
 
 
 def _what_answers(error: ClickHouseError) -> str:
-    """Return what is there instead of ClickHouse, as far as the client tells: the text itself may be anything."""
+    """Return what listens at the address instead of ClickHouse, without the text of its answer."""
     cause = error.__cause__
     if cause is not None and not isinstance(cause, ProtocolError):
         return f"ClickHouse does not answer there ({_reason(cause)})"
@@ -133,7 +132,7 @@ def _what_answers(error: ClickHouseError) -> str:
 
 
 def _reason(cause: BaseException) -> str:
-    """Return the system's words when it has any (connection refused, name not known), else the name of the error."""
+    """Return the system's words if there are any (connection refused, name not known), else the name of the error."""
     reason: BaseException = getattr(cause, "reason", None) or cause
     system = reason.__cause__
     return system.strerror if isinstance(system, OSError) and system.strerror else type(reason).__name__
@@ -149,7 +148,7 @@ def _translated() -> Iterator[None]:
             case Meaning.ROW:
                 raise PermanentError(_words(error)) from error
             case Meaning.PERSON:
-                # Its own words may quote rows: they go no further than the name of the error.
+                # ClickHouse's words may quote rows: only the name of the error goes into the log.
                 raise FatalError(f"ClickHouse says {name_of(code)}") from error
             case Meaning.RETRY:
                 raise RetryableError(f"ClickHouse says {name_of(code)}") from error

@@ -1,8 +1,8 @@
 """
-What an error of ClickHouse means for the rows that were being written: one table of its error codes.
+The meaning of ClickHouse's error codes for the rows that were being written.
 
-A row is given up only for a code that names a fault of data. A code that is not listed is retried: the worst that can
-come of it is a sink that waits and says so, never a row that is lost.
+Only a code that names a fault of data costs a row. A code that is not listed is retried: at worst the sink waits and
+says so, and no row is lost.
 """
 
 from enum import Enum
@@ -13,11 +13,11 @@ class Meaning(Enum):
     """Who has to act."""
 
     RETRY = "retry"
-    """Nobody: the same rows again, later."""
+    """Only time: the same rows are written again later."""
     ROW = "row"
     """The sink: at least one of the rows can never be written."""
     PERSON = "person"
-    """A person: no row can be written until something is set right."""
+    """A person: no row can be written before the cause is removed."""
 
 
 UNKNOWN_DATABASE: Final = 81
@@ -64,7 +64,7 @@ _PERSON: Final = {
     516: "AUTHENTICATION_FAILED",
 }
 
-# Listed for the reader: they would be retried as well if they were not.
+# Listed for their names only: a code that is not listed is retried, too.
 _RETRY: Final = {
     3: "UNEXPECTED_END_OF_FILE",
     74: "CANNOT_READ_FROM_FILE_DESCRIPTOR",
@@ -100,7 +100,7 @@ CODES: Final[dict[int, tuple[str, Meaning]]] = {
 
 
 def meaning_of(code: int | None) -> Meaning:
-    """Return what an error code means; None stands for an error below ClickHouse: a connection, a timeout."""
+    """Return the meaning of a code; None is an error without a code: a connection, a timeout."""
     return CODES[code][1] if code in CODES else Meaning.RETRY
 
 

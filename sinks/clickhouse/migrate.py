@@ -1,9 +1,9 @@
 """
-The numbered schema: applied once each, in order, and never changed after.
+The numbered files of the schema: each applied once, in order, and never changed after.
 
-A file holds statements, each ending with `;` at the end of a line, all of them safe to run again: ClickHouse has no
-transaction around them, so a run that was cut off is simply run again. Two placeholders make one schema fit one server
-and a cluster: `{{on_cluster}}` and `{{replicated}}`.
+Each statement of a file ends with `;` at the end of a line. Each is safe to run again: ClickHouse has no transaction
+around them, so an interrupted run is repeated. Two placeholders make the schema fit one server and a cluster:
+`{{on_cluster}}` and `{{replicated}}`.
 """
 
 import re
@@ -48,12 +48,12 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """Return the SHA-256 of the file, placeholders and all."""
+        """Return the SHA-256 of the file, placeholders included."""
         return sha256(self.text.encode()).hexdigest()
 
     @property
     def creates(self) -> set[str]:
-        """Return the names of its tables and views."""
+        """Return the names of the tables and views that the file creates."""
         return set(_CREATED.findall(self.text))
 
     def statements(self, cluster: str | None) -> list[str]:
@@ -62,7 +62,7 @@ class Migration:
 
 
 def render(sql: str, cluster: str | None) -> str:
-    """Fill in the placeholders."""
+    """Return the statement with its placeholders filled in."""
     on_cluster = f"ON CLUSTER '{cluster}'" if cluster else ""
     return sql.replace("{{on_cluster}}", on_cluster).replace("{{replicated}}", "Replicated" if cluster else "").strip()
 
@@ -80,9 +80,9 @@ def known_migrations() -> list[Migration]:
 
 def outstanding(known: Sequence[Migration], applied: Iterable[tuple[int, str]]) -> list[Migration]:
     """
-    Return what is still to be applied, given the (version, checksum) of what was.
+    Return the files still to be applied, given the (version, checksum) of the applied ones.
 
-    SchemaError when an applied file was changed since, or the database has files that this version does not know.
+    SchemaError when an applied file has changed, or the database has a file that this version does not know.
     """
     checksums = dict(applied)
     by_version = {migration.version: migration for migration in known}
@@ -99,15 +99,16 @@ def outstanding(known: Sequence[Migration], applied: Iterable[tuple[int, str]]) 
 
 
 def create_database(clickhouse: ClickHouse, database: str, cluster: str | None) -> None:
-    """Create the database if it is missing; the connection may be to any other."""
+    """Create the database if it is missing. The connection may be to another database."""
     clickhouse.execute(render(f"CREATE DATABASE IF NOT EXISTS `{database}` {{{{on_cluster}}}}", cluster))
 
 
 def migrate(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
     """
-    Apply what is outstanding, and return the names of the files.
+    Apply the outstanding files, and return their names.
 
-    SchemaError as in `outstanding`, and when somebody else has a table or view of one of our names: it stays as it is.
+    SchemaError as in `outstanding`, and when a table or view that is not ours has a name of the schema: it stays as it
+    is.
     """
     known = known_migrations()
     _require_own_ledger(clickhouse)
@@ -125,7 +126,7 @@ def migrate(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
 
 
 def _require_own_ledger(clickhouse: ClickHouse) -> None:
-    """Other tools keep what they applied in a table of that name, too."""
+    """Raise SchemaError when `schema_migrations` is another tool's: the name is a common one."""
     columns = clickhouse.rows(
         "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'schema_migrations'"
     )
@@ -134,7 +135,7 @@ def _require_own_ledger(clickhouse: ClickHouse) -> None:
 
 
 def _require_no_strangers(clickhouse: ClickHouse, due: Sequence[Migration], ours: set[str]) -> None:
-    """What a run that was cut off has left behind is ours, too: it is described in our words."""
+    """Raise SchemaError for foreign tables. One with a comment of the schema is ours, from an interrupted run."""
     described = {text for migration in due for text in _DESCRIBED.findall(migration.text)}
     there = clickhouse.rows("SELECT name, comment FROM system.tables WHERE database = currentDatabase()")
     others = {name for name, comment in there if comment not in described} - ours
@@ -151,7 +152,7 @@ def _strange(names: set[str]) -> SchemaError:
 
 
 def verify(clickhouse: ClickHouse) -> None:
-    """SchemaError unless the database has exactly the schema of this version."""
+    """Raise SchemaError unless the database has exactly the schema of this version."""
     there = clickhouse.rows(
         "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'schema_migrations'"
     )

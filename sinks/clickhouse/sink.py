@@ -1,5 +1,5 @@
 """
-Rows to ClickHouse: the records' own JSON, in one insert for the table of latest rows and the history.
+Rows to ClickHouse: one insert of the records' own JSON fills the table of latest rows and the history.
 """
 
 from collections.abc import Generator, Iterable, Sequence
@@ -10,7 +10,7 @@ from sinks.rows import with_position
 from sinks.source import Record, TopicPartition
 from sinks.tables import CAMPAIGN_PROGRESS_TABLE, REJECTED_CALLBACKS_TABLE, SMS_STATUS_TABLE
 
-# An inbox keeps nothing: materialized views pass each block on to the table of latest rows and to the history.
+# An inbox keeps no rows: its materialized views pass each block on to the table of latest rows and to the history.
 INBOX_OF: Final = {
     SMS_STATUS_TABLE: "sms_inbox",
     CAMPAIGN_PROGRESS_TABLE: "campaign_inbox",
@@ -22,10 +22,10 @@ _ROWS_AT_ONCE: Final = 500
 
 class ClickHouseSink:
     """
-    Implements `Sink`: at least once, into tables in which rows that were written twice end as if written once.
+    Implements `Sink`: at least once, into tables that keep one row per key and revision.
 
-    They keep one row per key and revision.
-    A process that was frozen and wakes up as a former owner can do no harm: an older revision never replaces a newer.
+    So rows that are written twice end as one. A frozen process that wakes up as a former owner does no harm: an older
+    revision never replaces a newer one.
     """
 
     name = "clickhouse"
@@ -34,14 +34,14 @@ class ClickHouseSink:
         self._clickhouse = clickhouse
 
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """Leave every position to the consumer group."""
+        """Leave every position to the group's commit."""
         return dict.fromkeys(partitions)
 
     def release(self, partitions: Iterable[TopicPartition]) -> None:
-        """Nothing is held."""
+        """Do nothing: no partition is held."""
 
     def write(self, table: str, rows: Sequence[Record]) -> None:
-        """Insert the rows; returns when every table that is filled from them has them."""
+        """Insert the rows; returns when the table of latest rows and the history have them."""
         self._clickhouse.insert_json(INBOX_OF[table], _lines(table, rows))
 
     def close(self) -> None:

@@ -1,3 +1,3 @@
 """
-Files: where they lie and what their names promise, Parquet and NDJSON, the sink.
+Files: their names and what these promise, locks, Parquet and NDJSON, the sink.
 """

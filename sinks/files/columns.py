@@ -1,107 +1,62 @@
 """
-The columns of the files, typed: the same names and meanings as in ClickHouse.
+The columns of the files, typed: the fields of the contract's records, in their order, and where each record lies.
+
+A record that gains a field gains its column here, with the type that `column_type` gives it.
 """
 
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import pyarrow as pa
 
-from sinks.tables import CAMPAIGN_PROGRESS_TABLE, REJECTED_CALLBACKS_TABLE, SMS_STATUS_TABLE
+from sinks.tables import TABLE_OF
+from streams.contract.records import PUBLIC_RECORDS
 
-_TEXT: Final = pa.string()
-_INT: Final = pa.int64()
-_TIME: Final = pa.timestamp("ms", tz="UTC")
-_MONEY: Final = pa.decimal128(18, 8)
-_COUNTS: Final = pa.map_(pa.string(), pa.int64())
+_TYPES: Final[Mapping[type, pa.DataType]] = {
+    str: pa.string(),
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    datetime: pa.timestamp("ms", tz="UTC"),
+    Decimal: pa.decimal128(18, 8),
+}
+_CONTAINERS: Final[Mapping[Any, Callable[..., pa.DataType]]] = {list: pa.list_, dict: pa.map_}
 
-_POSITION: Final = {"topic_partition": _INT, "topic_offset": _INT}
+POSITION: Final = {"topic_partition": _TYPES[int], "topic_offset": _TYPES[int]}
 """Where the record lies in its topic."""
 
-_SMS_STATUS: Final = {
-    "sms_key": _TEXT,
-    "message_id": _TEXT,
-    "sms_id": _TEXT,
-    "campaign_tracking_id": _TEXT,
-    "campaign_name": _TEXT,
-    "part": _INT,
-    "parts": _INT,
-    "label": _TEXT,
-    "recipient": _TEXT,
-    "sender": _TEXT,
-    "country": _TEXT,
-    "operator": _TEXT,
-    "groups": pa.list_(pa.string()),
-    "status": _TEXT,
-    "previous_status": _TEXT,
-    "is_final": pa.bool_(),
-    "detailed_status": _TEXT,
-    "status_description": _TEXT,
-    "status_updated_at": _TIME,
-    "queued_at": _TIME,
-    "sent_at": _TIME,
-    "final_at": _TIME,
-    "latency_seconds": pa.float64(),
-    "price": _MONEY,
-    "application_name": _TEXT,
-    "direction": _TEXT,
-    "originating_service": _TEXT,
-    "message": _TEXT,
-    "revision": _INT,
-    "conflicts": _INT,
-    "first_received_at": _TIME,
-    "received_at": _TIME,
-    "partition": _INT,
-    "offset": _INT,
-    "index": _INT,
-}
 
-_CAMPAIGN_PROGRESS: Final = {
-    "campaign_tracking_id": _TEXT,
-    "name": _TEXT,
-    "campaign_status": _TEXT,
-    "strategy": _TEXT,
-    "total_recipients": _INT,
-    "messages": _INT,
-    "messages_final": _INT,
-    "messages_delivered": _INT,
-    "messages_by_status": _COUNTS,
-    "parts": _INT,
-    "parts_by_status": _COUNTS,
-    "reported_by_status": _COUNTS,
-    "progress": pa.float64(),
-    "delivery_rate": pa.float64(),
-    "price_total": _MONEY,
-    "reconciliation": _TEXT,
-    "reconciliation_unit": _TEXT,
-    "drift": _COUNTS,
-    "is_final": pa.bool_(),
-    "conflicts": _INT,
-    "stale_reports": _INT,
-    "first_received_at": _TIME,
-    "last_received_at": _TIME,
-    "finished_at": _TIME,
-    "revision": _INT,
-}
-
-_REJECTED_CALLBACKS: Final = {
-    "received_at": _TIME,
-    "stage": _TEXT,
-    "reason": _TEXT,
-    "detail": _TEXT,
-    "body": _TEXT,
-    "body_base64": _TEXT,
-    "partition": _INT,
-    "offset": _INT,
-    "index": _INT,
-}
+def column_type(annotation: Any) -> pa.DataType:  # noqa: ANN401 - any annotation of a model
+    """Return the type of a field's column, in which every value may be null; TypeError when no rule gives one."""
+    kind = _plain(annotation)
+    if get_origin(kind) in _CONTAINERS:
+        return _CONTAINERS[get_origin(kind)](*map(column_type, get_args(kind)))
+    # An enumeration is of the type of its values.
+    for base in getattr(kind, "__mro__", ()):
+        if base in _TYPES:
+            return _TYPES[base]
+    raise TypeError(f"no type of a column stands for {annotation}")
 
 
-def _schema(columns: dict[str, Any]) -> pa.Schema:
-    return pa.schema(list({**columns, **_POSITION}.items()))
+def _plain(annotation: Any) -> Any:  # noqa: ANN401 - same
+    """Return the annotation without its metadata, and without its None."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    if get_origin(annotation) in (Union, UnionType) and len(kinds) == 1:
+        return _plain(kinds[0])
+    return annotation
+
+
+def _schema(fields: Mapping[str, Any]) -> pa.Schema:
+    columns = {name: column_type(field.annotation) for name, field in fields.items()}
+    return pa.schema(list({**columns, **POSITION}.items()))
 
 
 SCHEMAS: Final[dict[str, pa.Schema]] = {
-    SMS_STATUS_TABLE: _schema(_SMS_STATUS),
-    CAMPAIGN_PROGRESS_TABLE: _schema(_CAMPAIGN_PROGRESS),
-    REJECTED_CALLBACKS_TABLE: _schema(_REJECTED_CALLBACKS),
+    table: _schema(PUBLIC_RECORDS[topic.suffix].model_fields) for topic, table in TABLE_OF.items()
 }
+"""Table → its columns."""

@@ -1,8 +1,8 @@
 """
 Rows → the bytes of one file, in either format.
 
-A format refuses a row by PermanentError: what it returned can be read by every reader of that format. MemoryError says
-nothing about the rows.
+A format refuses a row by PermanentError; every reader of the format can read the bytes that it returns. MemoryError is
+no fault of the rows.
 """
 
 import gzip
@@ -31,7 +31,7 @@ def parquet(table: str, rows: Sequence[Record]) -> bytes:
     try:
         data = to_table(table, [with_position(row) for row in rows])
     except MemoryError:
-        # Arrow's own is an ArrowException too.
+        # Arrow's own MemoryError is an ArrowException, too.
         raise
     except (pa.ArrowException, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise PermanentError(str(error)) from error
@@ -41,7 +41,7 @@ def parquet(table: str, rows: Sequence[Record]) -> bytes:
 
 
 def ndjson(table: str, rows: Sequence[Record]) -> bytes:
-    """Return one JSON object a line, compressed by gzip: the records as they are, with their position."""
+    """Return one JSON object per line, compressed by gzip: each record as it is, with its position."""
     del table
     lines = [with_position(row) for row in rows]
     for number, line in enumerate(lines):
@@ -62,7 +62,7 @@ def to_table(table: str, lines: Sequence[bytes]) -> pa.Table:
     """
     Return the typed table of JSON rows.
 
-    pyarrow reads everything but maps from JSON, at several times the speed of any loop in Python; maps are few.
+    pyarrow reads JSON several times as fast as a loop in Python, but no maps: the loop is for those alone.
     """
     schema = SCHEMAS[table]
     maps = [field for field in schema if pa.types.is_map(field.type)]
@@ -82,11 +82,11 @@ def to_table(table: str, lines: Sequence[bytes]) -> pa.Table:
         column = [None if value.get(field.name) is None else list(value[field.name].items()) for value in values]
         data = data.append_column(field, pa.array(column, field.type))
     data = data.select(schema.names).cast(schema)
-    # The reader takes any bytes for text.
+    # pyarrow's reader takes any bytes for text: this refuses those that are not UTF-8.
     data.validate(full=True)
     return data
 
 
 def _block_size(lines: Sequence[bytes]) -> int:
-    """Return a size that the longest row fits into: the reader gives up on one that does not."""
+    """Return a size into which the longest row fits: pyarrow fails on a row that is larger than a block."""
     return max(_BLOCK_BYTES, 2 * max(map(len, lines)))

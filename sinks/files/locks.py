@@ -1,9 +1,9 @@
 """
-Who writes the files of a partition: a lock of the operating system per partition and table.
+One writer per partition: a lock of the operating system for each partition and table.
 
-The lock ends with its process, however that ends. A process that is frozen keeps it: its successor waits, and so can
-never write a file that the frozen one will write as well when it wakes up. All processes that share a folder must be on
-one machine, or on a file system whose `flock` works between machines.
+The lock ends with its process, however the process ends. A frozen process keeps its locks, so its successor waits and
+never writes a file that the frozen one will write when it wakes up. All processes that share a folder must be on one
+machine, or on a file system whose `flock` works between machines.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ class PartitionLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Try to take it, without waiting."""
+        """Take the lock if it is free, and return whether it is held now."""
         if self._descriptor is not None:
             return True
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -35,7 +35,7 @@ class PartitionLock:
         return True
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the lock, if it is held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,12 +1,12 @@
 """
 Rows to files, exactly once: the names of the files are the committed position.
 
-1. A partition is claimed: its lock is taken, leftovers of an earlier owner are removed, and reading begins after the
+1. A partition is claimed: its lock is taken, drafts of an earlier owner are removed, and reading begins after the
    furthest file. Killed here: nothing happened.
-2. Rows are written to a temporary file, which is synced. Killed here: the next owner removes it and reads them again.
-3. The file is renamed, and its folder is synced. From here on the rows are written, whatever happens.
-4. The offsets are committed to Kafka, for `lag` and for partitions without files. Killed before: the names say more
-   than the commit, and the names are believed.
+2. Rows are written to a draft, which is synced. Killed here: the next owner removes the draft and reads the rows again.
+3. The draft is renamed, and its folder is synced. From here on the rows are written.
+4. The offsets are committed to Kafka, for the lag and for partitions without files. Killed before: the names are ahead
+   of the commit, and the names count.
 """
 
 import os
@@ -17,7 +17,7 @@ from typing import Final
 
 from sinks.errors import FatalError, RetryableError
 from sinks.files.formats import FORMATS
-from sinks.files.layout import Run, partition_of_temporary, position_of, runs, temporary
+from sinks.files.layout import Run, draft_name, partition_of_draft, position_of, runs
 from sinks.files.locks import PartitionLock
 from sinks.source import Record, TopicPartition
 from sinks.tables import tables_by_topic
@@ -29,7 +29,8 @@ class FileSink:
     """
     Implements `Sink` over one folder: every row in exactly one file, per partition and day.
 
-    Rows that a file already covers are passed over. FatalError when the folder cannot be made or written to at start.
+    Rows below the position of their partition are in a file already, and left out. FatalError when the folder cannot be
+    created or written to at the start.
     """
 
     name = "files"
@@ -47,7 +48,7 @@ class FileSink:
             raise FatalError(f"SINKS_FILES_ROOT={root}: {error.strerror}") from error
 
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """Take the locks that are free; what they cover begins after the furthest file."""
+        """Take the locks that are free. Their partitions begin after the furthest file."""
         try:
             locked = [partition for partition in partitions if self._lock(partition).acquire()]
             for topic, group in groupby(sorted(locked), key=lambda partition: partition.topic):
@@ -59,13 +60,13 @@ class FileSink:
         return {partition: self._next[partition] or None for partition in locked}
 
     def release(self, partitions: Iterable[TopicPartition]) -> None:
-        """Give the locks back."""
+        """Release the locks."""
         for partition in partitions:
             self._lock(partition).release()
             self._next.pop(partition, None)
 
     def write(self, table: str, rows: Sequence[Record]) -> None:
-        """Write a file for each run of rows of one partition and one day."""
+        """Write a file for each run of rows."""
         for partition, run in self._runs(rows):
             try:
                 content = FORMATS[self._format](table, run.rows)
@@ -77,7 +78,7 @@ class FileSink:
             self._next[partition] = run.rows[-1].offset + 1
 
     def close(self) -> None:
-        """Give back every lock."""
+        """Release every lock."""
         self.release(list(self._locks))
 
     def _lock(self, partition: TopicPartition) -> PartitionLock:
@@ -87,11 +88,11 @@ class FileSink:
         return self._locks[partition]
 
     def _tidy(self, folder: Path, numbers: set[int]) -> dict[int, int]:
-        """Remove leftovers of these partitions, and return where each of them goes on."""
+        """Remove drafts of these partitions, and return the position of each partition that has files."""
         positions: dict[int, int] = {}
         for day in folder.glob(_DAYS):
             for entry in os.scandir(day):
-                if partition_of_temporary(entry.name) in numbers:
+                if partition_of_draft(entry.name) in numbers:
                     Path(entry.path).unlink()
                 elif (found := position_of(entry.name)) is not None and found[0] in numbers:
                     positions[found[0]] = max(found[1], positions.get(found[0], 0))
@@ -105,18 +106,18 @@ class FileSink:
                 yield partition, run
 
     def _publish(self, folder: Path, name: str, content: bytes) -> None:
-        """Make the file appear, whole and durable."""
+        """Make the file appear, whole and durable. A write that fails leaves no draft."""
         if not folder.is_dir():
             folder.mkdir()
             _sync_folder(folder.parent)
-        draft = folder / temporary(name)
+        draft = folder / draft_name(name)
         try:
             with draft.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
-            # A full disk must not stay full of drafts.
+            # Drafts must not fill a full disk.
             draft.unlink(missing_ok=True)
             raise
         draft.rename(folder / name)

@@ -1,3 +1,3 @@
 """
-kafka-python, mended: where the records come from, and where refused ones go.
+kafka-python, mended: records from Kafka, and rejections to it.
 """

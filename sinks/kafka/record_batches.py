@@ -1,8 +1,8 @@
 """
 Record batches → records, several times as fast as kafka-python's own.
 
-kafka-python fetches them, checks them and knows the positions; each record then takes it ten function calls. The same
-bytes are read here by the compiled reader that comes with aiokafka, into nothing but what the sinks need.
+kafka-python fetches the batches and keeps the positions, but makes ten function calls for each record. Here aiokafka's
+compiled reader reads the same bytes, and only the fields that the sinks need are kept.
 """
 
 from collections.abc import Iterator
@@ -12,23 +12,24 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
 
+from sinks.kafka.private_names import batch_bytes
 from sinks.source import Record, TopicPartition
 
 _CURRENT_FORMAT: Final = 2
 
 
 class QuickRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python has no type information
-    """What kafka-python reads one partition's answer with: set as `PartitionRecords` of a consumer's fetcher."""
+    """The records of one partition in a fetch answer: replaces `PartitionRecords` of a consumer's fetcher."""
 
     def _unpack_records(self, tp: TopicPartition, records: Any, *_: object) -> Iterator[Record]:  # noqa: ANN401 - same
         """
         Yield the records of all batches.
 
-        The position moves on with each of them, and over those that compaction left out or that are Kafka's own.
+        The position moves with each record, and over records that compaction removed and over control batches.
         """
         topic, partition = tp
         new = tuple.__new__
-        # Whether anything was read decides whose turn it is next.
+        # By this kafka-python decides which partition is next.
         self.bytes_read = records.size_in_bytes()
         for batch in records:
             if not batch.validate_crc():
@@ -39,7 +40,7 @@ class QuickRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-pyt
             for found in _records(batch) if is_current else batch:
                 offset = found.offset
                 self.next_fetch_offset = offset + 1
-                # As `Record(…)`, without a call of Python.
+                # `Record(…)` without a call of a Python function.
                 yield new(Record, (topic, partition, offset, found.timestamp, found.value))
             if is_current:
                 self.next_fetch_offset = batch.next_offset
@@ -47,7 +48,7 @@ class QuickRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-pyt
 
 
 def _records(batch: Any) -> Any:  # noqa: ANN401 - same
-    """Return what reads the records of a batch; kafka-python knows more ways to decompress one."""
+    """Return an iterable of the batch's records. A compressed one is left to kafka-python, which knows more codecs."""
     if batch.is_control_batch:
         return ()
-    return batch if batch.compression_type else DefaultRecordBatch(bytes(batch._buffer))  # noqa: SLF001 - nothing public
+    return batch if batch.compression_type else DefaultRecordBatch(batch_bytes(batch))

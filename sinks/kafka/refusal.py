@@ -1,5 +1,5 @@
 """
-What Kafka refuses for as long as nobody changes something, and who has to change what.
+Errors of Kafka that waiting does not mend, and what has to be changed.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,14 @@ from kafka.errors import (
     UnsupportedVersionError,
 )
 
+from streams.program.kafka_problems import refused_user
 from streams.program.settings import CommonSettings
 
 _AUTHENTICATION: Final = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
 
 
 def refusal(error: KafkaError, settings: CommonSettings, topics: Sequence[str], group: str) -> str | None:
-    """Return one line that says on what to act, None when waiting may mend it."""
+    """Return one line that says what to change, None when waiting may mend it."""
     name = type(error).__name__
     if isinstance(error, AuthorizationError):
         return (
@@ -28,13 +29,13 @@ def refusal(error: KafkaError, settings: CommonSettings, topics: Sequence[str], 
             f"{', '.join(topics)} ({name})"
         )
     if isinstance(error, _AUTHENTICATION):
-        return f"{_user(settings)} is not let in with this KAFKA_SASL_MECHANISM and KAFKA_SASL_PASSWORD ({name})"
+        return refused_user(settings, name)
     if isinstance(error, UnsupportedVersionError):
         return f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: the brokers are too old ({name})"
     return None
 
 
 def _user(settings: CommonSettings) -> str:
-    """Return the user as the settings have it; without SASL it is the one of the certificate, or anybody."""
+    """Return the user of the settings; without SASL it is the one of the certificate, or anonymous."""
     name = settings.kafka_sasl_username
     return "the user (no KAFKA_SASL_USERNAME is set)" if name is None else f"KAFKA_SASL_USERNAME={name}"

@@ -1,5 +1,5 @@
 """
-Refused rows kept in Kafka.
+Rejections to Kafka.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ _REQUEST_BYTES: Final = 2 << 20
 
 
 class KafkaRejections:
-    """Rejections to Kafka, acknowledged by all in-sync replicas. It connects when the first one comes."""
+    """Implements `Rejections`: acknowledged by all in-sync replicas. It connects for the first rejection."""
 
     def __init__(self, settings: CommonSettings) -> None:
         self._settings = settings
@@ -38,7 +38,7 @@ class KafkaRejections:
             raise RetryableError(f"{self._topic}: {error}") from error
 
     def _connect(self) -> KafkaProducer:
-        """Return a producer. UnusableFilesError when a certificate that was there at the start is gone."""
+        """Return a producer. UnusableFilesError when a certificate was removed since the start."""
         return KafkaProducer(acks="all", max_request_size=_REQUEST_BYTES, **client_options(self._settings))
 
     def close(self) -> None:

@@ -16,38 +16,40 @@ from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sinks.errors import ConnectError, RetryableError, TopicError
+from sinks.kafka import private_names
 from sinks.kafka.membership import subscribe
 from sinks.kafka.record_batches import QuickRecords
 from sinks.kafka.refusal import refusal
 from sinks.source import Polled, Record, TopicPartition, assigned_only, first_position
 from streams.program.brokers import UnusableFilesError, client_options, why_unreachable
+from streams.program.kafka_problems import topic_problem
 from streams.program.settings import CommonSettings
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _BOOTSTRAP_MS: Final = 5_000
 _ASK_MS: Final = 5_000
 _COMMIT_MS: Final = 3_000
 _CLOSE_MS: Final = 1_500
-# A broker answers a fetch within `fetch_max_wait_ms`.
+# Ten times `fetch_max_wait_ms`, within which a broker answers a fetch.
 _OVERDUE_SECONDS: Final = 2.0
 
 CONSUMER_OPTIONS: Final[dict[str, Any]] = {
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
     "allow_auto_create_topics": False,
-    # A process that was killed holds its partitions this long.
+    # A killed process holds its partitions this long.
     "session_timeout_ms": 10_000,
     "heartbeat_interval_ms": 1_000,
-    # The loop polls several times a second even while the store is away; one that does not is stuck.
+    # The loop polls several times a second, even while the store is away. Without a poll for so long it is stuck.
     "max_poll_interval_ms": 60_000,
-    # Fewer, larger answers: one fetch costs more than the records in it when they trickle in.
+    # Fewer, larger answers: a fetch costs more than its records when few come at a time.
     "fetch_min_bytes": 65_536,
     "fetch_max_wait_ms": 200,
-    # What is read ahead is held in memory besides the batch, several times over: more than this is not read faster.
+    # Records read ahead are in memory besides the batch, several times over. Larger limits read no faster.
     "fetch_max_bytes": 4 << 20,
     "max_partition_fetch_bytes": 1 << 20,
-    # The client doubles its wait up to 30 s by default, and would be away for as long again as Kafka was.
+    # By default the client doubles its wait up to 30 s: it would stay away long after Kafka is back.
     "reconnect_backoff_max_ms": 1_000,
     "metrics_enabled": False,
 }
@@ -55,9 +57,9 @@ CONSUMER_OPTIONS: Final[dict[str, Any]] = {
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no type information
     """
-    Notes what the group decided, for the thread that polls to act on.
+    Notes revoked and assigned partitions, for the thread that polls.
 
-    It is called on the client's own thread, which heartbeats depend on.
+    kafka-python calls it on its own thread, which heartbeats depend on.
     """
 
     def __init__(self, notes: "deque[tuple[str, set[TopicPartition]]]") -> None:
@@ -72,9 +74,9 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pytho
 
 class KafkaSource:
     """
-    Implements `Source`. Heartbeats have a thread of their own; everything else happens in the caller's.
+    Implements `Source`. Heartbeats have a thread of their own; all else happens in the caller's.
 
-    Every topic must exist with `KAFKA_PARTITIONS` partitions, else TopicError; ConnectError when no broker answers.
+    TopicError unless every topic exists with `KAFKA_PARTITIONS` partitions; ConnectError when no broker answers.
     """
 
     def __init__(self, settings: CommonSettings, topics: Sequence[str], group: str) -> None:
@@ -85,7 +87,7 @@ class KafkaSource:
         self._paused = False
         self._answered = True
         self._opened = self._leaders_seen = time.monotonic()
-        problems = topic_problems(self._consumer, topics, settings.kafka_partitions)
+        problems = topic_problems(self._consumer, topics, settings)
         if problems:
             self._consumer.close(timeout_ms=_CLOSE_MS)
             raise TopicError("; ".join(problems))
@@ -102,9 +104,9 @@ class KafkaSource:
 
     def _fetch(self, seconds: float, max_records: int) -> Mapping[TopicPartition, Sequence[Record]]:
         """
-        Return what the client has, nothing while no broker answers: it tells so by raising, now and then.
+        Return the fetched records. While no broker answers there are none: the client raises that now and then.
 
-        ConnectError for what waiting does not mend.
+        ConnectError when waiting does not help.
         """
         try:
             found: Mapping[TopicPartition, Sequence[Record]] = self._consumer.poll(int(seconds * 1000), max_records)
@@ -112,27 +114,27 @@ class KafkaSource:
             if (line := self._refusal(error)) is not None:
                 raise ConnectError(line) from error
             if self._answered:
-                _log.warning("Kafka does not answer", extra={"error": type(error).__name__})
+                logger.warning("Kafka does not answer", extra={"error": type(error).__name__})
             self._answered = False
-            # It may raise at once.
+            # The client may raise at once.
             time.sleep(seconds)
             return {}
         self._answered = True
         return found
 
-    def _note(self, news: Polled, what: str, partitions: set[TopicPartition]) -> None:
-        if what == "revoked":
+    def _note(self, news: Polled, change: str, partitions: set[TopicPartition]) -> None:
+        if change == "revoked":
             news.revoked |= partitions
             news.assigned -= partitions
             self._delivering -= partitions
         else:
             news.assigned |= partitions
-            news.shared_out = True
-            # Nothing is fetched before somebody says from where.
+            news.rebalanced = True
+            # Nothing is fetched before `begin` says from where.
             self._consumer.pause(*self._still_assigned(partitions))
 
     def begin(self, partition: TopicPartition, position: int | None) -> int | None:
-        """Deliver from there on."""
+        """Deliver from the position on."""
         if not self._still_assigned({partition}):
             return None
         theirs = KafkaPartition(*partition)
@@ -153,31 +155,31 @@ class KafkaSource:
         return max(oldest, first_position(TopicPartition(*partition), position, committed, end))
 
     def pause(self) -> None:
-        """Stop fetching what is delivered."""
+        """Stop fetching the partitions that deliver."""
         if not self._paused:
             self._paused = True
             self._consumer.pause(*self._still_assigned(self._delivering))
 
     def resume(self) -> None:
-        """Fetch again."""
+        """Fetch them again."""
         if self._paused:
             self._paused = False
             self._consumer.resume(*self._still_assigned(self._delivering))
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> bool:
-        """Commit and wait for the answer; a group that is being shared out anew refuses, and so may a broker."""
+        """Commit, and wait for the answer. The group refuses during a rebalance; a broker may refuse, too."""
         mine = self._still_assigned(set(positions))
         offsets = {partition: OffsetAndMetadata(positions[partition], "", -1) for partition in mine}
         try:
             if offsets:
                 self._consumer.commit(offsets, timeout_ms=_COMMIT_MS)
         except KafkaError as error:
-            _log.warning("could not commit", extra={"error": type(error).__name__, "partitions": len(offsets)})
+            logger.warning("could not commit", extra={"error": type(error).__name__, "partitions": len(offsets)})
             return False
         return True
 
     def ends(self) -> dict[TopicPartition, int]:
-        """Return what the newest fetches told."""
+        """Return the end offsets that the last fetches told."""
         found = {}
         for partition in self._still_assigned(self._delivering):
             end = self._consumer.highwater(partition)
@@ -186,45 +188,42 @@ class KafkaSource:
         return found
 
     def silence(self) -> float:
-        """Return the seconds since the group, or the leader of a partition that is read, was last known to answer."""
+        """Return the seconds since the group, or the leader of a partition that delivers, was last known to answer."""
         now = time.monotonic()
         if self._paused or self._reaches_leaders():
             self._leaders_seen = now
-        # Only heartbeats count: joins can be answered without end, and leave the group unsettled.
-        group_seen = max(self._consumer._coordinator.heartbeat.last_receive, self._opened)  # noqa: SLF001 - nothing public tells
+        # Only heartbeats count: a group may answer joins without end, and never be stable.
+        group_seen = max(private_names.last_heartbeat(self._consumer), self._opened)
         return float(now - min(group_seen, self._leaders_seen))
 
     def _reaches_leaders(self) -> bool:
-        """Return whether each broker that records have to come from is connected, and owes no answer for long."""
-        cluster = self._consumer._cluster  # noqa: SLF001 - nothing public tells
+        """Return whether every leader is connected, and owes no overdue answer."""
         return all(
-            self._answers(cluster.leader_for_partition(partition))
+            self._answers(private_names.leader_of(self._consumer, partition))
             for partition in self._still_assigned(self._delivering)
         )
 
-    def _answers(self, broker: int) -> bool:
-        client = self._consumer._client  # noqa: SLF001 - nothing public tells
-        if not client.connected(broker):
+    def _answers(self, broker: int | None) -> bool:
+        if not private_names.is_connected(self._consumer, broker):
             return False
-        # A broker that is frozen keeps its connection: the client gives it 30 s before it closes that.
+        # A frozen broker keeps its connection: the client closes that after 30 s only.
         overdue = time.monotonic() - _OVERDUE_SECONDS
-        connection = client._manager._conns.get(broker)  # noqa: SLF001 - as above
-        return connection is None or all(sent > overdue for _, _, sent, *_ in list(connection.in_flight_requests))
+        return all(sent > overdue for sent in private_names.unanswered_since(self._consumer, broker))
 
     def close(self) -> None:
         """Leave the group, within a second or two even when no broker answers."""
         try:
             self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
         except KafkaError as error:
-            _log.warning("could not leave the group in time", extra={"error": type(error).__name__})
+            logger.warning("could not leave the group in time", extra={"error": type(error).__name__})
 
     def _still_assigned(self, partitions: set[TopicPartition]) -> list[KafkaPartition]:
-        """Return those that are assigned, as the client's own tuples: it takes no others."""
+        """Return the assigned ones among the partitions, as the client's own tuples: it takes no others."""
         return [partition for partition in self._consumer.assignment() if partition in partitions]
 
 
 def _consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN401 - kafka-python has no types
-    # It warns when the machine is busy.
+    # kafka-python's selector warns whenever the machine is busy.
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
     try:
         options = client_options(settings)
@@ -235,14 +234,14 @@ def _consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN4
             consumer = KafkaConsumer(group_id=group, **CONSUMER_OPTIONS, **options, bootstrap_timeout_ms=_BOOTSTRAP_MS)
     except (KafkaError, OSError) as error:
         raise ConnectError(why_unreachable(settings, error)) from error
-    consumer._fetcher.PartitionRecords = QuickRecords  # noqa: SLF001 - nothing public takes another reader
+    private_names.read_with(consumer, QuickRecords)
     return consumer
 
 
 @contextmanager
-def _silent(logger: str) -> Iterator[None]:
-    """Keep a library from logging, at length, what it is about to raise."""
-    found = logging.getLogger(logger)
+def _silent(library: str) -> Iterator[None]:
+    """Keep a library from logging the error that it is about to raise."""
+    found = logging.getLogger(library)
     level = found.level
     found.setLevel(logging.CRITICAL)
     try:
@@ -251,16 +250,10 @@ def _silent(logger: str) -> Iterator[None]:
         found.setLevel(level)
 
 
-def topic_problems(consumer: Any, topics: Sequence[str], partitions: int) -> list[str]:  # noqa: ANN401 - same
-    """Return a line for each topic that is missing or has another number of partitions."""
-    problems = []
-    for topic in topics:
-        found = len(consumer.partitions_for_topic(topic))
-        if not found:
-            problems.append(f"topic {topic} is missing: create it with `routee-streams topics`")
-        elif found != partitions:
-            problems.append(f"topic {topic} has {found} partitions, KAFKA_PARTITIONS={partitions}")
-    return problems
+def topic_problems(consumer: Any, topics: Sequence[str], settings: CommonSettings) -> list[str]:  # noqa: ANN401 - same
+    """Return a line for each topic that does not exist or has another number of partitions."""
+    found = [topic_problem(topic, len(consumer.partitions_for_topic(topic)), settings) for topic in topics]
+    return [problem for problem in found if problem]
 
 
 def check_topics(settings: CommonSettings, topics: Sequence[str]) -> list[str]:
@@ -270,6 +263,6 @@ def check_topics(settings: CommonSettings, topics: Sequence[str]) -> list[str]:
     except ConnectError as error:
         return [str(error)]
     try:
-        return topic_problems(consumer, topics, settings.kafka_partitions)
+        return topic_problems(consumer, topics, settings)
     finally:
         consumer.close(timeout_ms=_CLOSE_MS)

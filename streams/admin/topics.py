@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError
 
 from streams.contract.topics import ALL_TOPICS, Topic
-from streams.errors import CertificatesError, KafkaUnreachableError, TopicsDifferError
+from streams.errors import CertificatesError, KafkaUnreachableError, ReplicationRefusedError, TopicsDifferError
 from streams.program.brokers import UnusableFilesError, client_options, why_unreachable
 from streams.program.settings import CommonSettings
 
@@ -40,7 +40,7 @@ class Topics:
     """
     The project's topics on one Kafka.
 
-    Methods raise KafkaUnreachableError when no broker answers or one refuses to.
+    Methods raise KafkaUnreachableError when no broker answers or one refuses to, `create` ReplicationRefusedError.
     """
 
     def __init__(self, admin: KafkaAdminClient, settings: CommonSettings) -> None:
@@ -71,7 +71,7 @@ class Topics:
                 continue
             except InvalidReplicationFactorError as error:
                 factor = self._settings.kafka_replication_factor
-                raise KafkaUnreachableError(
+                raise ReplicationRefusedError(
                     f"KAFKA_REPLICATION_FACTOR={factor}: Kafka refuses it, it needs as many brokers, and one at least"
                 ) from error
 

@@ -38,7 +38,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Stage(StrEnum):
+class RefusedBy(StrEnum):
     """Which program refused a callback."""
 
     INGEST = "ingest"
@@ -162,7 +162,7 @@ class Rejection(Record):
     """`routee.callbacks.rejected`: bytes that were refused, why, and where they came from."""
 
     received_at: Time
-    stage: Stage
+    stage: RefusedBy
     reason: Reason
     detail: str = Field(description="which field, what was expected; never a message text or a full phone number")
     body: str | None = Field(description="the bytes as text; null when body_base64 has them")

@@ -12,11 +12,13 @@ import orjson
 
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS
-from streams.domain.progress import Campaign, Source, is_ended, progress_record, totals
+from streams.domain.counts import no_counts
+from streams.domain.progress import Campaign, PartitionCounts, is_ended, progress_record, totals
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
 from streams.domain.report import newer
-from streams.domain.stage import PIECE_BYTES, Output, Piece, Rows
+from streams.domain.row_forms import filled
+from streams.domain.stage import PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
 
 CAMPAIGN_PREFIX: Final = b"t:"
 
@@ -34,7 +36,9 @@ class CampaignStage:
 
     summarized: ClassVar = CAMPAIGN_PREFIX
 
-    def apply(self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0) -> Iterator[Piece]:
+    def apply(  # noqa: PLR0913, PLR0917 - as in Stage
+        self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
+    ) -> Iterator[Piece]:
         """
         Take in one record of the partials topic, whose lines are partials of several campaigns, or those from `begin`.
 
@@ -44,9 +48,9 @@ class CampaignStage:
         lines = value.split(b"\n")
         left: int | None = begin
         while left is not None:
-            intake = _Intake(rows, partition, offset)
-            left = intake.take_piece(lines, left)
-            yield Piece(intake.rejections, left)
+            gatherer = _Gatherer(rows, partition, offset, ended)
+            left = gatherer.take_piece(lines, left)
+            yield Piece(gatherer.rejections, left)
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
         """Return one progress record per campaign that changed."""
@@ -54,11 +58,12 @@ class CampaignStage:
         return [_output(campaign) for campaign in campaigns if campaign is not None]
 
 
-class _Intake:
-    """A piece of a record of partials on its way in."""
+class _Gatherer:
+    """Puts the lines of one piece of a record of partials into the rows."""
 
-    def __init__(self, rows: Rows, partition: int, offset: int) -> None:
+    def __init__(self, rows: Rows, partition: int, offset: int, ended: Ending | None) -> None:
         self._rows = rows
+        self._ended = ended
         self._partition = partition
         self._offset = offset
         self._revised: set[bytes] = set()
@@ -76,24 +81,30 @@ class _Intake:
 
     def _take_lines(self, lines: list[bytes], begin: int) -> int:
         for at, line in enumerate(lines[begin:], begin):
-            self._take_guarded(line)
+            self._take_guarded(at, line)
             if self._touched_bytes > PIECE_BYTES:
                 return at + 1
         return len(lines)
 
-    def _take_guarded(self, line: bytes) -> None:
+    def _take_guarded(self, at: int, line: bytes) -> None:
         """Take in one line, or reject it when that cannot be done."""
+        if self._ended is not None and self._ended.at in (None, at):
+            self._reject(f"it ended a worker {self._ended.times} times in a row", line)
+            return
         try:
             campaign = _taken(self._rows, orjson.loads(line))
+        except (MemoryError, RecursionError) as error:
+            raise UnfinishedError(at) from error
         except Exception as error:  # noqa: BLE001
-            # The topic is our own: what can not be read there was written by a bug, and must not stop the others.
-            detail = (
-                f"{type(error).__name__} for offset {self._offset} of {CAMPAIGN_PARTIALS.suffix}[{self._partition}]"
-            )
-            self.rejections.append(rejection(Refusal(Reason.BUG, detail), line, self._clock, _place_in(line)))
+            # The topic is our own: a line that cannot be read was written by a bug, and must not stop the others.
+            self._reject(type(error).__name__, line)
             return
         if campaign is not None:
             self._put(campaign)
+
+    def _reject(self, why: str, line: bytes) -> None:
+        detail = f"{why} for offset {self._offset} of {CAMPAIGN_PARTIALS.suffix}[{self._partition}]"
+        self.rejections.append(rejection(Refusal(Reason.BUG, detail), line, self._clock, _place_in(line)))
 
     def _put(self, campaign: Campaign) -> None:
         key = campaign_key(campaign["id"])
@@ -128,10 +139,11 @@ def _taken(rows: Rows, record: dict[str, Any]) -> Campaign | None:
     if "report" in record:
         return _take_report(rows, record)
     counts: Any = {**record["counts"], "generation": record["generation"]}
-    return _take_counts(rows, str(record["partition"]), counts)
+    known = PartitionCounts(**no_counts(counts["id"], counts["first"]), generation=0)
+    return _take_counts(rows, str(record["partition"]), filled(known, counts))
 
 
-def _take_counts(rows: Rows, source: str, counts: Source) -> Campaign | None:
+def _take_counts(rows: Rows, source: str, counts: PartitionCounts) -> Campaign | None:
     row = _row(rows, counts["id"], counts["first"])
     known = row["sources"].get(source)
     if known is not None and _age(known) >= _age(counts):
@@ -145,7 +157,7 @@ def _take_counts(rows: Rows, source: str, counts: Source) -> Campaign | None:
     return _with_end(row, counts["last"])
 
 
-def _age(counts: Source) -> tuple[int, int, int]:
+def _age(counts: PartitionCounts) -> tuple[int, int, int]:
     return counts["generation"], counts["v"], counts.get("taken", 0)
 
 
@@ -169,7 +181,14 @@ def _take_report(rows: Rows, record: dict[str, Any]) -> Campaign | None:
 
 
 def _row(rows: Rows, campaign: str, received: int) -> Campaign:
-    return rows.get(campaign_key(campaign)) or Campaign(
+    row = rows.get(campaign_key(campaign))
+    new = _no_campaign(campaign, received)
+    return new if row is None else filled(new, row)
+
+
+def _no_campaign(campaign: str, received: int) -> Campaign:
+    """Return the row of a campaign that is seen for the first time: the default of each field."""
+    return Campaign(
         id=campaign,
         revision=0,
         sources={},

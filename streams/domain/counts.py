@@ -7,6 +7,7 @@ They are kept as a row beside the messages and written in the same batch, so the
 from typing import Final, NotRequired, TypedDict
 
 from streams.domain.message import Contribution
+from streams.domain.row_forms import filled
 from streams.domain.statuses import is_known
 
 COUNTS_PREFIX: Final = b"c:"
@@ -45,8 +46,14 @@ def counts_key(campaign: str) -> bytes:
     return COUNTS_PREFIX + campaign.lower().encode()
 
 
+def counts_of(row: Counts | None, campaign: str, received: int) -> Counts:
+    """Return the counts of a row, whichever version wrote it; None begins those of a campaign."""
+    new = no_counts(campaign, received)
+    return new if row is None else filled(new, row)
+
+
 def no_counts(campaign: str, received: int) -> Counts:
-    """Return the counts of a campaign that is seen for the first time."""
+    """Return the counts of a campaign that is seen for the first time: the default of each field."""
     return Counts(
         id=campaign,
         name=None,

@@ -1,9 +1,9 @@
 """
-Routee's dates, in every form they were seen in, as milliseconds since 1970-01-01 UTC; and how they are written.
+Routee's dates, in every form they were seen in, as milliseconds since 1970-01-01 UTC.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
@@ -55,21 +55,3 @@ def _from_epoch(number: float) -> int:
 
 def _within_range(ms: int) -> int | None:
     return ms if 0 < ms < _END else None
-
-
-@lru_cache(maxsize=16_384)
-def _second_text(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
-
-
-# A record has seven times; most are shared with the records around it.
-@lru_cache(maxsize=16_384)
-def date_text(ms: int) -> str:
-    """Return the moment in the contract's form: `2026-11-22T09:16:54.500Z`."""
-    second, ms = divmod(ms, 1000)
-    return f"{_second_text(second)}{ms:03d}Z"
-
-
-def date_text_or_none(ms: int) -> str | None:
-    """Return the moment in the contract's form, None for NO_DATE."""
-    return date_text(ms) if ms else None

@@ -5,11 +5,11 @@ What describes one SMS besides its status, as far as it is known.
 import msgspec
 
 
-class Details(msgspec.Struct, array_like=True, gc=False):
+class Details(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """
     The fields that a callback may bring; None is what is not known.
 
-    In a row it is a list of these values. New fields go to the end: rows that were written before read as None there.
+    In a row it is a list of these values; new fields go to the end (`row_forms`).
     """
 
     sms_id: str | None = None

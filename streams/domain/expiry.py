@@ -68,6 +68,17 @@ def bucket_of(moment: int) -> int:
     return moment // BUCKET_MS
 
 
+def is_forgotten(date: int, clock: int, retention: int) -> bool:
+    """
+    Tell whether a callback of an unknown message is so old that its message may have been here and be forgotten.
+
+    This is the other half of forgetting. A message is forgotten when its last callback came the retention ago, in the
+    same stream time; so all its old callbacks are refused by this, and none is counted twice. `clock` is stream time
+    with this callback in ms, 0 before the first date; a callback without a date (NO_DATE) is never refused.
+    """
+    return bool(date) and date + retention < clock
+
+
 def is_due(bucket: int, clock: int, retention: int) -> bool:
     """Tell whether everything whose last callback came in this bucket is to be forgotten (all in ms)."""
     return (bucket + 1) * BUCKET_MS + retention <= clock
@@ -88,7 +99,14 @@ def list_keys(rows: Rows, bucket: int, keys: Iterable[str]) -> None:
         row[0] += 1
 
 
-def note_leap(rows: Rows, before: int, clock: int, retention: int) -> None:
+def pass_date(rows: Rows, tally: Tally, date: int, retention: int) -> None:
+    """Let time pass to the date of a callback (ms), if that is later; it has to be believed."""
+    if date > tally["clock"]:
+        _note_leap(rows, stream_time(tally), date, retention)
+        tally["clock"] = date
+
+
+def _note_leap(rows: Rows, before: int, clock: int, retention: int) -> None:
     """Note that stream time went from one moment to another (all in ms), if there are buckets between to pass over."""
     # A message is listed in the bucket of its last callback, or so much later.
     first = bucket_of(before + PATIENCE * retention) + 1
@@ -99,7 +117,7 @@ def note_leap(rows: Rows, before: int, clock: int, retention: int) -> None:
 def _after(rows: Rows, bucket: int) -> int:
     """Return the next bucket that may have keys."""
     leaps = rows.get(_LEAPS_KEY) or []
-    return next((end for first, end in leaps if first <= bucket + 1 < end), bucket + 1)
+    return next((end for first, end, *_ in leaps if first <= bucket + 1 < end), bucket + 1)
 
 
 def forget_due(rows: Rows, oldest: int, clock: int, retention: int, budget: int) -> int:
@@ -129,7 +147,7 @@ def _forget(rows: Rows, bucket: int, keys: list[str], patience: int) -> int:
         raw = rows.raw(key.encode())
         if raw is None:
             continue
-        message = read_message(raw)
+        message, _ = read_message(raw)
         last = message.touched if is_final(message.status) else message.touched + patience
         if last > bucket:
             again.setdefault(last, []).append(key)
@@ -159,17 +177,19 @@ def _take_chunk(rows: Rows, bucket: int) -> list[str] | None:
     row = rows.get(_bucket_key(bucket))
     if row is None:
         return None
-    chunks, opened = row
+    chunks, opened = row[:2]
     if chunks == 0:
         rows.delete(_bucket_key(bucket))
         return list(opened)
     if opened:
-        rows.put(_bucket_key(bucket), [chunks, []])
+        row[1] = []
+        rows.put(_bucket_key(bucket), row)
         return list(opened)
     key = _chunk_key(bucket, chunks - 1)
     keys = rows.get(key)
     rows.delete(key)
-    rows.put(_bucket_key(bucket), [chunks - 1, []])
+    row[0] -= 1
+    rows.put(_bucket_key(bucket), row)
     return list(keys)
 
 

@@ -13,6 +13,7 @@ from streams.domain.lifecycle import APPLIED, Joined, Sms, begin, join
 from streams.domain.policy import Policy
 from streams.domain.privacy import kept_recipient
 from streams.domain.refusal import Refusal
+from streams.domain.row_forms import ListRow
 from streams.domain.stage import Rows
 from streams.domain.statuses import SENT, FinalsRule, changes_of_mind, rolled_up
 
@@ -27,8 +28,8 @@ SMS_PREFIX: Final = b"s:"
 _WHOLE: Final = (None, 1)  # parts of a message that is one SMS
 
 
-class Message(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The row of a message, in which it is a list of these values."""
+class Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
+    """The row of a message, in which it is a list of these values (`row_forms`)."""
 
     message_id: str
     touched: int
@@ -75,12 +76,12 @@ def sms_lookup_keys(sms_key: str) -> tuple[bytes, list[bytes]]:
 
 def find_message(rows: Rows, key: bytes) -> Message | None:
     """Return the message of a row, None when there is no such row."""
-    raw = rows.raw(key)
-    return None if raw is None else read_message(raw)
+    written = rows.raw(key)
+    return None if written is None else read_message(written)[0]
 
 
-read_message: Final = msgspec.json.Decoder(Message).decode
-"""Return the message of a row as it is written."""
+read_message: Final = ListRow(Message).read
+"""Return the message of a row as it is written, and what a later version added to it."""
 
 
 def expected_parts(parts: list[Sms]) -> int:
@@ -105,10 +106,10 @@ def _withheld(details: Details, policy: Policy) -> Details:
     return msgspec.structs.replace(details, recipient=recipient, message=message)
 
 
-def take(
+def join_message(
     message: Message, callback: Callback, received: int, place: list[int], rule: FinalsRule
 ) -> tuple[Message, Joined] | Refusal:
-    """Return the message after one callback, and what that did to the SMS concerned."""
+    """Return the message after one callback, and what that did to its SMS; a refusal when there is no room for it."""
     at = _find(message.parts, callback.details.sms_id, callback.details.part)
     if at is None:
         if len(message.parts) >= MAX_PARTS:

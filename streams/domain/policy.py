@@ -20,16 +20,14 @@ class Policy:
     hmac_key: str = field(default="", repr=False)
     message_text: Literal["keep", "drop"] = "keep"
 
+    withholds: bool = field(init=False)
+    """Whether anything of a person's data is not kept as it comes."""
+    retention_ms: int = field(init=False)
+    """How long a message is remembered after its last callback."""
+
     def __post_init__(self) -> None:
         if self.recipient == "hmac" and not self.hmac_key:
             raise ValueError("recipient=hmac needs hmac_key")
-
-    @property
-    def withholds(self) -> bool:
-        """Tell whether anything of a person's data is not kept as it comes."""
-        return self.recipient != "keep" or self.message_text == "drop"
-
-    @property
-    def retention_ms(self) -> int:
-        """Return how long a message is remembered after its last callback."""
-        return self.retention_hours * 3_600_000
+        # Asked for with every callback, so not properties.
+        object.__setattr__(self, "withholds", self.recipient != "keep" or self.message_text == "drop")
+        object.__setattr__(self, "retention_ms", self.retention_hours * 3_600_000)

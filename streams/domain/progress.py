@@ -5,15 +5,15 @@ The progress of one campaign: partial counts of every source partition and the n
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypedDict
 
+from streams.contract.codec import format_time_ms
 from streams.domain.counts import Counts
-from streams.domain.dates import date_text, date_text_or_none
 from streams.domain.money import MOST_UNITS, money_text
 from streams.domain.reconciliation import Numbers, reconcile
 from streams.domain.report import ENDED, Report, finals_of
 from streams.domain.statuses import DELIVERED
 
 
-class Source(Counts):
+class PartitionCounts(Counts):
     """The counts that one source partition told."""
 
     generation: int
@@ -26,11 +26,11 @@ class Campaign(TypedDict):
     id: str
     """As received first: the key of the public topic must not change with the case of a later callback."""
     revision: int
-    sources: dict[str, Source]
+    sources: dict[str, PartitionCounts]
     """Source partition → its newest counts."""
     report: Report | None
     report_generation: int
-    """Of the rows beside which the last report was taken in; see `Source`."""
+    """Of the rows beside which the last report was taken in; see `PartitionCounts`."""
     report_place: list[int] | None
     """[partition, offset, index] of the last report taken in, stale ones included."""
     stale_reports: int
@@ -134,8 +134,8 @@ def progress_record(campaign: Campaign) -> dict[str, Any]:
         "is_final": campaign["finished"] > 0,
         "conflicts": derived.conflicts,
         "stale_reports": campaign["stale_reports"],
-        "first_received_at": date_text(campaign["first"]),
-        "last_received_at": date_text(campaign["last"]),
-        "finished_at": date_text_or_none(campaign["finished"]),
+        "first_received_at": format_time_ms(campaign["first"]),
+        "last_received_at": format_time_ms(campaign["last"]),
+        "finished_at": format_time_ms(campaign["finished"]) if campaign["finished"] else None,
         "revision": campaign["revision"],
     }

@@ -1,55 +1,43 @@
 """
 Stage 1, `track_sms`: envelopes of callbacks become SMS revisions, rejections and partial counts per campaign.
 
-Order of the outputs is the order of the callbacks. Each callback gets exactly one verdict. Nearly every envelope is
-taken in as one piece; a large one is taken in as if it were several, received at the same time.
+The outputs are in the order of the callbacks, and each callback gets exactly one verdict. Nearly every envelope is one
+piece. A large one is several; they are received at the same time, and time passes at the end of the last.
 """
 
 from collections.abc import Collection, Iterator
 from traceback import extract_tb
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import orjson
 from msgspec import Raw
-from msgspec.json import Encoder
 
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
-from streams.domain.callback import Callback, callback_of, read_callback
-from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, no_counts
+from streams.domain.callback import Callback
+from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, counts_of
 from streams.domain.envelope import Opened, open_envelope
-from streams.domain.expiry import advanced, bucket_of, forget_due, list_keys, note_leap, receive, stream_time
-from streams.domain.lifecycle import sms_record
-from streams.domain.message import (
-    Contribution,
-    Message,
-    contribution,
-    message_key,
-    read_message,
-    sms_index_key,
-    take,
-    withheld,
-)
+from streams.domain.expiry import BUCKET_MS, bucket_of, forget_due, list_keys, pass_date, receive, stream_time
+from streams.domain.intake import Moment, Taken, as_moment, take
+from streams.domain.message import Contribution, message_key, read_message
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
-from streams.domain.report import Read, read_report
-from streams.domain.routee.shapes import REPORT, SMS, Body, shape_of
-from streams.domain.routee.wire import read_wire
-from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Output, Piece, Rows
+from streams.domain.routee.bodies import read_body
+from streams.domain.routee.campaign_report import Read
+from streams.domain.row_forms import LaterFields
+from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
 from streams.domain.tally import count, keep_tally
 
 REPORTED: Final = "report"
 REJECTED: Final = "rejected"
 
 PIECE_CALLBACKS: Final = 250
-"""In one piece: whoever shares the event loop waits for it."""
+"""In one piece: everything else in the event loop waits for it."""
 
-# Twice what a piece can add, so that forgetting always catches up, and a little for envelopes of one.
+# Twice what an envelope can add, so the backlog of due messages always shrinks, and a little for envelopes of one.
 _EXPIRY_PER_CALLBACK: Final = 2
-_EXPIRY_PER_PIECE: Final = 16
-
-_ENCODER: Final = Encoder()
+_EXPIRY_PER_RECORD: Final = 16
 
 
 class SmsStage:
@@ -60,17 +48,19 @@ class SmsStage:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
-    def apply(self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0) -> Iterator[Piece]:
+    def apply(  # noqa: PLR0913, PLR0917 - as in Stage
+        self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
+    ) -> Iterator[Piece]:
         """Take in one envelope of `routee.callbacks.raw`, or its callbacks from `begin` on."""
-        opened = open_envelope(value)
+        opened = _opened(value, ended)
         if isinstance(opened, Refusal):
-            yield Piece(_Intake(self._policy, rows, partition, offset).refuse(opened, value), None)
+            yield Piece(_Gatherer(self._policy, rows, partition, offset).refuse(opened, value), None)
             return
         left: int | None = begin
         while left is not None:
-            intake = _Intake(self._policy, rows, partition, offset)
-            left = intake.take_piece(opened, left)
-            yield Piece(intake.outputs, left)
+            gatherer = _Gatherer(self._policy, rows, partition, offset, ended)
+            left = gatherer.take_piece(opened, left)
+            yield Piece(gatherer.outputs, left)
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
         """Return one partial per campaign whose counts changed: absolute numbers, with what tells the newer of two."""
@@ -84,25 +74,33 @@ class SmsStage:
         return outputs
 
 
-class _Intake:
-    """A piece of an envelope on its way in: what changes many times is gathered here and put into the rows once."""
+def _opened(value: bytes, ended: Ending | None) -> Opened | Refusal:
+    return _ended_refusal(ended) if ended is not None and ended.at is None else open_envelope(value)
 
-    def __init__(self, policy: Policy, rows: Rows, partition: int, offset: int) -> None:
+
+def _ended_refusal(ended: Ending) -> Refusal:
+    return Refusal(Reason.BUG, f"it ended a worker {ended.times} times in a row")
+
+
+class _Gatherer:
+    """Puts what the callbacks of one piece do into the rows: what changes many times is gathered and put once."""
+
+    def __init__(self, policy: Policy, rows: Rows, partition: int, offset: int, ended: Ending | None = None) -> None:
         self._policy = policy
-        self._withholds = policy.withholds
         self._rows = rows
         self._partition = partition
         self._offset = offset
+        self._ended = ended
         self._tally = keep_tally(rows)
         self._received = 0
         self._touched_bytes = 0
         self._campaigns: dict[str, Tallying] = {}
         self._counts: dict[bytes, Tallying] = {}
-        self._new_keys: list[str] = []
+        self._new_keys: dict[int, list[str]] = {}
         self.outputs: list[Output] = []
 
     def refuse(self, refusal: Refusal, value: bytes) -> list[Output]:
-        """Reject a record that is no envelope, as one callback; return the outputs."""
+        """Reject a record as a whole, as one callback; return the outputs."""
         self._tally["accepted"] += 1
         self._received = stream_time(self._tally)
         self._reject(refusal, value, 0)
@@ -110,14 +108,12 @@ class _Intake:
 
     def take_piece(self, opened: Opened, begin: int) -> int | None:
         """Take in a piece that begins with this callback; return where the next begins."""
-        tally, self._received = self._tally, opened.received
-        before = stream_time(tally)
+        self._received = opened.received
         end = self._take_callbacks(opened.bodies, begin)
-        tally["accepted"] += end - begin
-        # Last: a date among the callbacks is the better witness.
-        receive(tally, opened.received)
-        note_leap(self._rows, before, stream_time(tally), self._policy.retention_ms)
-        self._expire(end - begin)
+        self._tally["accepted"] += end - begin
+        self._list_new()
+        if end == len(opened.bodies):
+            self._let_time_pass(end)
         for counts in self._counts.values():
             counts.reach(self._received, self._offset, end)
         return end if end < len(opened.bodies) else None
@@ -127,7 +123,7 @@ class _Intake:
         verdicts = self._tally["verdicts"]
         for index, body in enumerate(bodies[begin : begin + PIECE_CALLBACKS], begin):
             outcome = self._take_guarded(index, body)
-            if outcome.__class__ is Refusal:
+            if isinstance(outcome, Refusal):
                 self._reject(outcome, bytes(body), index)
             else:
                 count(verdicts, outcome)
@@ -135,12 +131,18 @@ class _Intake:
                 return index + 1
         return min(begin + PIECE_CALLBACKS, len(bodies))
 
-    def _take_guarded(self, index: int, body: Raw) -> Any:  # noqa: ANN401 - str | Refusal, told apart by the caller
+    def _take_guarded(self, index: int, body: Raw) -> str | Refusal:
+        """Take in one callback; return the verdict on it, `bug` when it meets one."""
+        if self._ended is not None and self._ended.at == index:
+            return _ended_refusal(self._ended)
         try:
-            sms = read_wire(body)
-            if sms is None:
-                return self._take_unusual(index, body)
-            return self._take_sms(index, callback_of(sms, self._received, self._policy))
+            read = read_body(body, self._received, self._policy)
+            if isinstance(read, Callback):
+                return self._take_sms(index, read)
+            return read if isinstance(read, Refusal) else self._take_report(index, read)
+        except (MemoryError, RecursionError) as error:
+            # The worker is at its limits, and the callback may be a good one: it is taken again by the next worker.
+            raise UnfinishedError(index) from error
         except Exception as error:  # noqa: BLE001
             # The one broad except: Faust acknowledges an event whose agent raised, and without the acknowledgement
             # one body that meets a bug would stop its partition for good. So the bug is told where every refusal
@@ -149,31 +151,7 @@ class _Intake:
             frame = extract_tb(error.__traceback__)[-1]
             return Refusal(Reason.BUG, f"{type(error).__name__} in {frame.name}, line {frame.lineno}")
 
-    def _take_unusual(self, index: int, raw: Raw) -> str | Refusal:
-        """Take in a report, or a callback that is not in the documented form."""
-        try:
-            body = orjson.loads(memoryview(raw))
-        except orjson.JSONDecodeError:
-            return Refusal(Reason.NOT_JSON, "expected JSON")
-        if body.__class__ is not dict:
-            return Refusal(Reason.NOT_OBJECT, "expected a JSON object")
-        shape = shape_of(body)
-        if shape == SMS:
-            return self._take_sms(index, read_callback(body, self._received, self._policy))
-        if shape == REPORT:
-            return self._take_report(index, body)
-        return Refusal(Reason.UNKNOWN_SHAPE, shape)
-
-    def _take_report(self, index: int, body: Body) -> str | Refusal:
-        read = read_report(body)
-        if isinstance(read, Refusal):
-            return read
-        self.outputs.append(self._report_output(index, read))
-        if read.notes:
-            self._note(read.notes)
-        return REPORTED
-
-    def _report_output(self, index: int, read: Read) -> Output:
+    def _take_report(self, index: int, read: Read) -> str:
         value = {
             "partition": self._partition,
             "generation": self._rows.get(GENERATION_KEY) or 0,
@@ -182,68 +160,44 @@ class _Intake:
             "received": self._received,
             "report": read.report,
         }
-        return Output(CAMPAIGN_PARTIALS, read.campaign.lower().encode(), orjson.dumps(value))
+        self.outputs.append(Output(CAMPAIGN_PARTIALS, read.campaign.lower().encode(), orjson.dumps(value)))
+        self._note(read.notes)
+        return REPORTED
 
-    def _take_sms(self, index: int, callback: Callback | Refusal) -> str | Refusal:
-        if isinstance(callback, Refusal):
-            return callback
+    def _take_sms(self, index: int, callback: Callback) -> str | Refusal:
         key = message_key(callback.message_id)
-        before = found = self._found(key)
-        if found is not None and self._withholds:
-            before = withheld(found, self._policy)
-        if callback.date:
-            self._tally["clock"] = advanced(self._tally["clock"], callback.date, self._received)
-        if before is None and self._is_expired(callback):
-            hours = self._policy.retention_hours
-            return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
-        place = [self._partition, self._offset, index]
-        taken = take(self._touched(before, callback), callback, self._received, place, self._policy.conflicting_finals)
+        found, later = None, None
+        written = self._rows.raw(key)
+        if written is not None:
+            self._touched_bytes += len(written)
+            found, later = read_message(written)
+        if callback.date > self._tally["clock"]:
+            pass_date(self._rows, self._tally, callback.date, self._policy.retention_ms)
+        taken = take(callback, found, self._moment(index), self._policy)
         if isinstance(taken, Refusal):
             return taken
-        after, (sms, verdict, visible) = taken
-        if visible:
-            value = _ENCODER.encode(sms_record(after.message_id, sms))
-            moved = None if before is None else contribution(before), contribution(after)
-            # Nothing above changes anything and nothing below can fail: a bug leaves out a callback as a whole.
-            self._move(*moved)
-            self.outputs.append(Output(SMS_STATUS, sms.key.encode(), value))
-        if after is not found:
-            self._rows.put(key, after)
-        if before is None or len(after.parts) > len(before.parts):
-            self._list(key, before, after.message_id, sms.key)
+        # Nothing above changes a row and nothing below can fail: a bug leaves out a callback as a whole.
+        self._put(key, taken, later)
         if callback.notes:
             self._note(callback.notes)
-        return verdict
+        return taken.verdict
 
-    def _found(self, key: bytes) -> Message | None:
-        raw = self._rows.raw(key)
-        if raw is None:
-            return None
-        self._touched_bytes += len(raw)
-        return read_message(raw)
+    def _moment(self, index: int) -> Moment:
+        clock = self._tally["clock"]
+        bucket = (clock or stream_time(self._tally) or self._received) // BUCKET_MS
+        return as_moment(Moment, (self._received, clock, bucket, [self._partition, self._offset, index]))
 
-    def _list(self, key: bytes, before: Message | None, message_id: str, sms_key: str) -> None:
-        """Let a new message be forgotten some day, and a new SMS of it be found."""
-        if before is None:
-            self._new_keys.append(key.decode())
-        index_key = sms_index_key(message_id, sms_key)
-        if index_key is not None:
-            self._rows.put(index_key, message_id)
-
-    def _is_expired(self, callback: Callback) -> bool:
-        """
-        Tell whether a callback is too old for its message to be a new one: it may have been counted before.
-
-        Whatever was forgotten was last heard of the retention ago, in the same stream time: its old callbacks are
-        all refused here.
-        """
-        return bool(callback.date) and callback.date + self._policy.retention_ms < self._tally["clock"]
-
-    def _touched(self, message: Message | None, callback: Callback) -> Message:
-        bucket = bucket_of(self._tally["clock"] or stream_time(self._tally) or self._received)
-        if message is None:
-            return Message(callback.message_id, bucket, [])
-        return message if message.touched == bucket else Message(message.message_id, bucket, message.parts)
+    def _put(self, key: bytes, taken: Taken, later: LaterFields | None) -> None:
+        _, row, sms_key, record, before, after, is_new, index_key = taken
+        if record is not None:
+            self._move(before, after)
+            self.outputs.append(Output(SMS_STATUS, sms_key.encode(), record))
+        if row is not None:
+            self._rows.put(key, row if later is None else later.added_to(row))
+            if is_new:  # so it will be forgotten some day
+                self._new_keys.setdefault(row.touched, []).append(key.decode())
+            if index_key is not None:
+                self._rows.put(index_key, row.message_id)
 
     def _move(self, before: Contribution | None, after: Contribution | None) -> None:
         if before == after:
@@ -270,7 +224,7 @@ class _Intake:
     def _kept_counts(self, key: bytes, campaign: str) -> Tallying:
         counts: Tallying | None = self._rows.kept(key)
         if counts is None:
-            counts = Tallying(self._rows.get(key) or no_counts(campaign, self._received))
+            counts = Tallying(counts_of(self._rows.get(key), campaign, self._received))
             self._rows.keep(key, counts)
         return counts
 
@@ -284,11 +238,19 @@ class _Intake:
         place = (self._partition, self._offset, index)
         self.outputs.append(rejection(refusal, body, self._received, place))
 
-    def _expire(self, callbacks: int) -> None:
-        tally, clock = self._tally, stream_time(self._tally)
-        if self._new_keys:
-            list_keys(self._rows, bucket_of(clock), self._new_keys)
-        budget = _EXPIRY_PER_CALLBACK * callbacks + _EXPIRY_PER_PIECE
-        # The first date may lie before what stood for time until then.
+    def _list_new(self) -> None:
+        """List the new messages, each in the bucket in which it was touched."""
+        for bucket, keys in self._new_keys.items():
+            list_keys(self._rows, bucket, keys)
+            # The first date may lie before the moment that stood for time until then.
+            self._tally["oldest"] = min(self._tally["oldest"] or bucket, bucket)
+
+    def _let_time_pass(self, callbacks: int) -> None:
+        """Let time pass with a record of so many callbacks, and forget messages whose time is over."""
+        tally = self._tally
+        # Last: a date among the callbacks is the better witness.
+        receive(tally, self._received)
+        clock = stream_time(tally)
+        budget = _EXPIRY_PER_CALLBACK * callbacks + _EXPIRY_PER_RECORD
         oldest = min(tally["oldest"] or bucket_of(clock), bucket_of(clock))
         tally["oldest"] = forget_due(self._rows, oldest, clock, self._policy.retention_ms, budget)

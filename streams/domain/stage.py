@@ -19,6 +19,28 @@ class Output(NamedTuple):
     value: bytes
 
 
+class UnfinishedError(Exception):
+    """
+    A record could not be taken in for a reason outside of it, as when memory ran out: it is to be taken again.
+
+    `index` is that of the callback (or line) at hand. The rows are not complete.
+    """
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.index: Final = index
+
+
+class Ending(NamedTuple):
+    """A record that ended a worker."""
+
+    offset: int
+    at: int | None
+    """The index of the callback (or line) at hand; None: of none in particular."""
+    times: int
+    """In a row."""
+
+
 class Piece(NamedTuple):
     """One piece of a source record: its outputs in order, and where in the record the next begins; None: nowhere."""
 
@@ -75,15 +97,21 @@ class Stage(Protocol):
     """
     One step of the pipeline, as pure rules over the rows of a partition.
 
-    Neither method raises for bad data: what cannot be understood becomes a rejection among the outputs.
+    Neither method raises for bad data: what cannot be understood becomes a rejection among the outputs. What is raised
+    ends the worker, and the record is taken again; UnfinishedError says at which callback.
     """
 
     summarized: ClassVar[bytes]
     """Prefix of the keys that `summarize` has outputs for."""
 
-    def apply(self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0) -> Iterator[Piece]:
+    def apply(  # noqa: PLR0913, PLR0917 - a record, and what of it is left
+        self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
+    ) -> Iterator[Piece]:
         """
         Take in one source record, or what follows the pieces that the rows hold already; yield each piece when done.
+
+        `ended` is given for a record that has ended workers too often: the callback at fault, or all that are left
+        when none is known to be, are rejected untried, as `bug`.
 
         Rows are complete after each piece: they may become durable there, and only the rest be handed over, by where
         it begins. Where pieces end follows from the record and the rows, so a replay has the same. At least one comes.

@@ -7,6 +7,7 @@ accepted = applied + duplicate + stale + conflict + report + rejected.
 
 from typing import Any, Final, NotRequired, TypedDict
 
+from streams.domain.row_forms import filled
 from streams.domain.stage import Rows
 
 TALLY_KEY: Final = b"v:"
@@ -33,7 +34,8 @@ class Tally(TypedDict):
 def read_tally(rows: Rows) -> Tally:
     """Return the totals of one partition, all zero before its first record."""
     row: Any = rows.get(TALLY_KEY)
-    return row or Tally(clock=0, oldest=0, accepted=0, verdicts={}, rejected={}, notes={})
+    new = Tally(clock=0, oldest=0, accepted=0, verdicts={}, rejected={}, notes={})
+    return new if row is None else filled(new, row)
 
 
 def keep_tally(rows: Rows) -> Tally:

@@ -8,10 +8,10 @@ from typing import Any
 from msgspec import to_builtins
 
 from streams.domain.campaign_stage import campaign_key
-from streams.domain.lifecycle import sms_record
 from streams.domain.message import contribution, expected_parts, find_message, message_key, sms_lookup_keys
 from streams.domain.money import money_text_or_none
 from streams.domain.progress import progress_record
+from streams.domain.sms_record import sms_record
 from streams.domain.stage import Rows
 from streams.domain.statuses import is_final
 

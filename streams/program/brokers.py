@@ -4,16 +4,18 @@ How the Kafka clients are told to reach the brokers. aiokafka and kafka-python u
 
 import socket
 import ssl
+from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Any, Final
 
+from streams.program.certificates import NO_PASSWORD, certificates_problems, pair_problems
 from streams.program.settings import CommonSettings
 
 _ASK_SECONDS: Final = 3.0
 
 
 class UnusableFilesError(Exception):
-    """A file of KAFKA_SSL_… cannot be read, or is not what it should be. `str()` is one line that names it."""
+    """Files of KAFKA_SSL_… cannot be read, or are not what they should be. `str()` is a line for each that names it."""
 
 
 def ssl_context(settings: CommonSettings) -> ssl.SSLContext | None:
@@ -21,18 +23,21 @@ def ssl_context(settings: CommonSettings) -> ssl.SSLContext | None:
     if not settings.kafka_security_protocol.endswith("SSL"):
         return None
     authorities, certificate, key = settings.kafka_ssl_cafile, settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile
-    try:
-        context = ssl.create_default_context(cafile=authorities)
-    except OSError as error:
-        raise UnusableFilesError(f"KAFKA_SSL_CAFILE={authorities}: {_reason(error)}") from error
+    if problems := list(kafka_file_problems(vars(settings))):
+        raise UnusableFilesError("\n".join(problems))
+    context = ssl.create_default_context(cafile=authorities)
     if certificate:
-        try:
-            # Without a password OpenSSL would ask the terminal for that of an encrypted key.
-            context.load_cert_chain(certificate, key, password="")
-        except OSError as error:
-            named = f"KAFKA_SSL_CERTFILE={certificate}" + (f", KAFKA_SSL_KEYFILE={key}" if key else "")
-            raise UnusableFilesError(f"{named}: {_reason(error)}") from error
+        context.load_cert_chain(certificate, key, password=NO_PASSWORD)
     return context
+
+
+def kafka_file_problems(named: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each file of KAFKA_SSL_… that cannot be used; `named` has the settings that are valid."""
+    if not str(named.get("kafka_security_protocol", "SSL")).endswith("SSL"):
+        return
+    if authorities := named.get("kafka_ssl_cafile"):
+        yield from certificates_problems("KAFKA_SSL_CAFILE", authorities)
+    yield from pair_problems(named, "kafka_ssl_certfile", "kafka_ssl_keyfile")
 
 
 def client_options(settings: CommonSettings) -> dict[str, Any]:

@@ -6,13 +6,14 @@ All programs share one environment, so each knows the names of all: a name that 
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 from typing import Final
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
+
+from streams.program.misspelt import meant
 
 # UTF-8; some editors put a mark before it, which would become part of the first name.
 _ENCODING: Final = "utf-8-sig"
@@ -41,7 +42,8 @@ COMPOSE_VARIABLES: Final = frozenset(
 )
 """What else may stand in the `.env` of the Compose files, which the containers are given whole."""
 
-# `LOG_` is not among them: too much other software has variables that begin with it.
+# Too much other software has variables like these, and that begin like these.
+_TOO_COMMON: Final = frozenset({"LOG_LEVEL", "LOG_FORMAT"})
 _OURS: Final = re.compile(r"(KAFKA|INGEST|STREAMS|SINKS|CLICKHOUSE|SANDBOX)_(.+)")
 # Kubernetes tells of each service in this form; Kafka's own scripts read the others.
 _FOREIGN: Final = re.compile(r"\w+_SERVICE_(HOST|PORT\w*)|\w+_PORT_\w*(TCP|UDP)\w*|KAFKA_(\w+_)?(HOME|OPTS)")
@@ -68,18 +70,13 @@ def read_env_file(file: Path) -> dict[str, str | None]:
 def unknown_settings(variables: Mapping[str, str | None]) -> Iterator[str]:
     """Yield a line for each variable that looks like a setting and is none, with the one that may be meant."""
     for name in sorted({name.upper() for name in variables} - KNOWN_SETTINGS - COMPOSE_VARIABLES):
-        ours = _OURS.fullmatch(name)
-        if ours and not _is_foreign(name, variables.get(name)):
-            nearest = _nearest(ours[1], ours[2])
-            yield f"{name} is no setting" + (f": did you mean {nearest}?" if nearest else " of any program")
+        if _is_foreign(name, variables.get(name)):
+            continue
+        if settings := meant(name, KNOWN_SETTINGS - _TOO_COMMON):
+            yield f"{name} is no setting: did you mean {' or '.join(settings)}?"
+        elif _OURS.fullmatch(name):
+            yield f"{name} is no setting of any program"
 
 
 def _is_foreign(name: str, value: str | None) -> bool:
     return bool(_FOREIGN.fullmatch(name) or (name.endswith("_PORT") and _ADDRESS.match(value or "")))
-
-
-def _nearest(program: str, rest: str) -> str | None:
-    # Without what all of them begin with, which would make any two look alike.
-    others = [name.removeprefix(f"{program}_") for name in KNOWN_SETTINGS if name.startswith(f"{program}_")]
-    found = get_close_matches(rest, sorted(others), n=1)
-    return f"{program}_{found[0]}" if found else None

@@ -6,9 +6,9 @@ Every setting is an environment variable with the name of the field in upper cas
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
@@ -84,19 +84,28 @@ class CommonSettings(BaseModel):
         return self.kafka_bootstrap_servers.split(",")
 
 
-def load_settings(model: type[SettingsT], *, env_file: Path | None = _ENV_FILE, **given: object) -> SettingsT:
+Look = Callable[[Mapping[str, Any]], Iterable[str]]
+"""Looks at the files that settings name; is given the valid settings by name, returns a line per problem."""
+
+
+def load_settings(
+    model: type[SettingsT], *, env_file: Path | None = _ENV_FILE, look: Look | None = None, **given: object
+) -> SettingsT:
     """
     Read `.env` and the environment into a settings model; the environment is stronger, and what is given strongest.
 
     An empty variable means the default, also where `.env` says something else. Raises SettingsError with every problem
-    at once; values of wrong secrets are not repeated.
+    at once, those that `look` finds too, so that they are not told only when the values are right; values of wrong
+    secrets are not repeated.
     """
     variables = _variables(env_file)
     told = {name: value for name in model.model_fields if (value := variables.get(name.upper()))}
     try:
         return model.model_validate({**told, **given})
     except ValidationError as error:
-        raise SettingsError("\n".join([*_problems(model, error), *unknown_settings(variables)])) from None
+        named = _valid(model, error, {**told, **given})
+        found = look(named) if look else ()
+        raise SettingsError("\n".join([*_problems(model, error), *found, *unknown_settings(variables)])) from None
 
 
 def without_effect(settings: CommonSettings) -> Iterator[str]:
@@ -115,6 +124,13 @@ def _variables(env_file: Path | None) -> dict[str, str | None]:
     except ValueError as error:
         raise SettingsError(str(error)) from None
     return {name.upper(): value for variables in (written, os.environ) for name, value in variables.items()}
+
+
+def _valid(model: type[CommonSettings], error: ValidationError, told: Mapping[str, object]) -> dict[str, Any]:
+    """Return the settings that are not among the problems, as they were told, or their defaults."""
+    wrong = {problem["loc"][0] for problem in error.errors() if problem["loc"]}
+    fields = {name: field.default for name, field in model.model_fields.items()}
+    return {name: told.get(name, default) for name, default in fields.items() if name not in wrong}
 
 
 def _problems(model: type[CommonSettings], error: ValidationError) -> Iterator[str]:

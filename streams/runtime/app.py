@@ -10,19 +10,20 @@ import faust
 from faust.types.transports import TransportT
 from mode import Service
 
-from streams.errors import Exit, die
+from streams.errors import Die, Exit, die
 from streams.runtime import private_names
 from streams.runtime.assignor import AddressedAssignor
 from streams.runtime.group_reader import FETCH_BYTES
 from streams.runtime.holdings import Holdings, Table
-from streams.runtime.pulse import PULSE_SECONDS, Ownership
+from streams.runtime.pulse import PULSE_SECONDS, Pulse
 from streams.runtime.recovery import BulkRecovery, BulkTableManager
-from streams.runtime.stream import Arrivals
+from streams.runtime.stream import RecordStream
 from streams.runtime.table import CheckpointedTable
 from streams.runtime.transport import CheckpointedTransport
 from streams.state.changelog.batches import MAX_BATCH_BYTES
 from streams.state.changelog.private_names import produce_by
 from streams.state.changelog.produce_request import ProduceRequest
+from streams.state.guards import ALL_GUARDS, Guards
 from streams.state.succession.reader import Reader
 from streams.state.succession.shares import Shares
 from streams.state.succession.standby import Standby
@@ -43,28 +44,33 @@ class CheckpointedApp(faust.App):
     A Faust app for checkpointed tables.
 
     `reader_options` are an aiokafka client's options to reach the brokers. `shares` returns the partitions of each
-    member of the group, for `WarmUp`. A worker that `stands_by` keeps rows of others' partitions at hand.
+    member of the group, for `WarmUp`. A worker that `stands_by` keeps rows of others' partitions at hand. `die` ends
+    the process where nothing may be written any more.
     """
 
     logger = private_names.FAUST_LOGGER
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its ports, handed over once by build_app
         self,
         app_id: str,
         *,
         reader_options: Mapping[str, Any],
         shares: Callable[[], Shares],
         stands_by: bool,
+        die: Die = die,
+        guards: Guards = ALL_GUARDS,
         **options: Any,  # noqa: ANN401
     ) -> None:
         self._shares = shares
         produce_by(ProduceRequest)
         self.checkpointed: list[CheckpointedTable] = []
-        self.ownership: Final = Ownership(LONGEST_PAUSE_SECONDS, lambda: private_names.group_generation(self))
+        self.pulse: Final = Pulse(
+            LONGEST_PAUSE_SECONDS, lambda: private_names.group_generation(self), die=die, is_off=not guards.alarms
+        )
         super().__init__(
             app_id,
             PartitionAssignor=AddressedAssignor,
-            Stream=Arrivals,
+            Stream=RecordStream,
             TableManager=BulkTableManager,
             broker_session_timeout=SESSION_SECONDS,
             broker_heartbeat_interval=HEARTBEAT_SECONDS,
@@ -82,7 +88,7 @@ class CheckpointedApp(faust.App):
         )
         self.standby: Final = Standby(self.checkpointed, self.conf.topic_partitions, is_off=not stands_by)
         self.holdings: Final = Holdings(
-            Reader(reader_options), self.standby, self.warm_up, cast("list[Table]", self.checkpointed)
+            Reader(reader_options), self.standby, self.warm_up, cast("list[Table]", self.checkpointed), die, guards
         )
 
     def add_table(self, table: CheckpointedTable) -> CheckpointedTable:
@@ -118,10 +124,10 @@ class CheckpointedApp(faust.App):
     @Service.task
     async def _beat(self) -> None:
         while not self.should_stop:
-            self.ownership.beat()
+            self.pulse.beat()
             failure = private_names.group_failure(self)
             if failure is not None:
-                die(Exit.READ_FAILED, f"no part in the group any more: {failure!r}")
+                self.holdings.die(Exit.READ_FAILED, f"no part in the group any more: {failure!r}")
             await asyncio.sleep(PULSE_SECONDS)
 
     def _new_transport(self) -> TransportT:

@@ -16,7 +16,7 @@ from faust.types import TP
 from mode import ServiceT
 from mode.services import WaitResults
 
-from streams.errors import Exit, die
+from streams.errors import Exit
 from streams.runtime import private_names
 from streams.runtime.begun import begin
 from streams.runtime.group_reader import GroupReader
@@ -44,6 +44,8 @@ class ClampingConsumer(Consumer):
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         # Changed in place: Faust remembers this very dictionary as committed.
         clamp(cast("dict[TP, int]", offsets), held_by(self.app).tables)
+        if not held_by(self.app).guards.commits:
+            return True
         return await super()._commit(offsets) if offsets else False
 
     async def _drain_messages(self, fetcher: ServiceT) -> None:
@@ -51,7 +53,7 @@ class ClampingConsumer(Consumer):
             await super()._drain_messages(fetcher)
         except KafkaError as error:
             if not self.should_stop:
-                die(Exit.READ_FAILED, f"no records any more: {error!r}")
+                held_by(self.app).die(Exit.READ_FAILED, f"no records any more: {error!r}")
             raise
 
     async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - as Faust has it

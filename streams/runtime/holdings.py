@@ -9,6 +9,8 @@ from typing import Protocol, cast
 
 from faust.types import TP, AppT
 
+from streams.errors import Die, die
+from streams.state.guards import ALL_GUARDS, Guards
 from streams.state.succession.reader import Reader
 from streams.state.succession.restore import Restorable
 from streams.state.succession.standby import Standby
@@ -35,12 +37,14 @@ class Holdings:
     standby: Standby
     before_joining: Callable[[], Awaitable[None]]
     tables: list[Table]
+    die: Die = die
+    guards: Guards = ALL_GUARDS
     far: list[Takeover] = field(default_factory=list)
 
     @property
     def unread(self) -> AbstractSet[TP]:
         """The partitions of the sources that are assigned, and not to be read before they are taken over."""
-        return {TP(*takeover.source) for takeover in self.far}
+        return {TP(*takeover.source) for takeover in self.far} if self.guards.unread else frozenset()
 
 
 class _Holder(Protocol):

@@ -29,11 +29,13 @@ PRIVATE_NAMES: Final = (
     ),
     ("faust.transport.consumer", "Consumer", ("_buffered_partitions", "resume_partitions", "on_buffer_drop")),
     ("faust.transport.consumer", "ThreadDelegateConsumer", ("_thread",)),
+    ("faust.worker", "Worker", ("_setproctitle",)),
+    ("mode.worker", "Worker", ("_schedule_shutdown",)),
     ("faust.transport.drivers.aiokafka", "Consumer", ("_new_consumer_thread",)),
     (
         "faust.transport.drivers.aiokafka",
         "AIOKafkaConsumerThread",
-        ("_create_worker_consumer", "_consumer", "_fetch_records"),
+        ("_create_worker_consumer", "_consumer", "_ensure_consumer", "_fetch_records"),
     ),
     (
         "faust.transport.drivers.aiokafka",

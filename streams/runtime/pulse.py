@@ -6,37 +6,48 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-from streams.errors import Exit, die
+from streams.errors import Die, Exit, die
 
 PULSE_SECONDS: Final = 0.1
 """How often `beat` has to be called."""
 
 
-class Ownership:
+class Pulse:
     """
     Ends the process when it stood still for nearly a session timeout, or is no longer a member of its group.
 
     `generation` returns the group's generation of this member, negative when it is none.
     """
 
-    def __init__(self, longest_pause: float, generation: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        longest_pause: float,
+        generation: Callable[[], int],
+        *,
+        die: Die = die,
+        clock: Callable[[], float] = monotonic,
+        is_off: bool = False,
+    ) -> None:
         self._longest_pause = longest_pause
         self._generation = generation
+        self._die = die
+        self._clock = clock
+        self._is_off = is_off
         self._last: float | None = None
 
     def beat(self) -> None:
         """Note that the process is running."""
         self.check_pause()
-        self._last = monotonic()
+        self._last = self._clock()
 
     def check_pause(self) -> None:
         """End the process when it was frozen: its partitions may have a new owner."""
-        pause = 0.0 if self._last is None else monotonic() - self._last
-        if pause > self._longest_pause:
-            die(Exit.MAYBE_REPLACED, f"this worker stood still for {pause:.1f} s")
+        pause = 0.0 if self._last is None else self._clock() - self._last
+        if pause > self._longest_pause and not self._is_off:
+            self._die(Exit.MAYBE_REPLACED, f"this worker stood still for {pause:.1f} s")
 
     def check(self) -> None:
         """Call before every durable write."""
         self.check_pause()
-        if self._generation() < 0:
-            die(Exit.MAYBE_REPLACED, "this worker was removed from its consumer group")
+        if not self._is_off and self._generation() < 0:
+            self._die(Exit.MAYBE_REPLACED, "this worker was removed from its consumer group")

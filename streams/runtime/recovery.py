@@ -19,7 +19,7 @@ from faust.tables import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
-from streams.errors import Exit, die
+from streams.errors import Die, Exit
 from streams.runtime import private_names
 from streams.runtime.holdings import Table, held_by
 from streams.state.store.stores import StoreError
@@ -37,7 +37,7 @@ _AGAIN_SECONDS: Final = 5.0
 
 
 @contextmanager
-def _fatal_errors() -> Iterator[None]:
+def _fatal_errors(die: Die) -> Iterator[None]:
     """End the process where a takeover fails: half of one is no right to write."""
     try:
         yield
@@ -99,7 +99,7 @@ class BulkRecovery(Recovery):
 
     async def warm_up(self, before_joining: WarmUp) -> None:
         """Have rows at hand before joining the group, and say of which partitions."""
-        with _fatal_errors():
+        with _fatal_errors(held_by(self.app).die):
             async with held_by(self.app).reader.open() as reader:
                 held_by(self.app).standby.at_hand = await before_joining.run(reader, self.app.conf.topic_partitions)
 
@@ -114,7 +114,7 @@ class BulkRecovery(Recovery):
         group = self.app.conf.id
         takeovers = {tp: Takeover(cast("Table", self.tp_to_table[tp]).checkpointer, group, tp.partition) for tp in tps}
         producer = private_names.kafka_producer(self.app)
-        with _fatal_errors():
+        with _fatal_errors(held_by(self.app).die):
             await asyncio.gather(*(takeover.claim(producer) for takeover in takeovers.values()))
         self._takeovers = takeovers
         destination.clear()
@@ -124,7 +124,7 @@ class BulkRecovery(Recovery):
             self._began, self.restored_records = monotonic(), 0
             near, held_by(self.app).far = _by_distance(self._takeovers.values())
             if near:
-                with _fatal_errors():
+                with _fatal_errors(held_by(self.app).die):
                     async with held_by(self.app).reader.open() as reader:
                         await self._take_over(reader, near)
             for tp, takeover in self._takeovers.items():
@@ -146,7 +146,7 @@ class BulkRecovery(Recovery):
 
     async def _read_on(self) -> None:
         """Take over what is left, and then keep rows of others' partitions at hand."""
-        with _fatal_errors():
+        with _fatal_errors(held_by(self.app).die):
             if held_by(self.app).far:
                 await self._take_over_far()
             self._say_ready()

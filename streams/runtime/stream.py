@@ -14,7 +14,7 @@ from faust.types import AppT, ChannelT, EventT, Message
 from streams.runtime import private_names
 
 
-class Arrivals(faust.Stream[bytes]):
+class RecordStream(faust.Stream[bytes]):
     """A stream of records, of which agents use `events` only."""
 
     logger = private_names.FAUST_LOGGER

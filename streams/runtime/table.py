@@ -3,9 +3,10 @@ The checkpointed table as Faust sees it: a table with a changelog, a store and b
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import faust
 from aiokafka.errors import KafkaError
@@ -13,22 +14,25 @@ from faust.stores.base import Store as FaustStoreBase
 from faust.types import TP, AppT, EventT, Message, StoreT
 from mode import Service
 
-from streams.contract.topics import changelog
-from streams.errors import Exit, die, place_of
+from streams.domain.stage import UnfinishedError
+from streams.errors import Exit, place_of
 from streams.runtime import private_names
 from streams.runtime.holdings import held_by
-from streams.runtime.pulse import Ownership
-from streams.state.changelog.batches import Batches
-from streams.state.checkpoint import Checkpointer, OnFlush, OnStep, Route, Spec, no_flush, no_step
+from streams.state.checkpoint import Checkpointer, Owned
 from streams.state.rows.partition import Partition
-from streams.state.store.stores import Store, StoreError
+from streams.state.store.stores import StoreError
 from streams.state.turns import Turns
+
+logger = logging.getLogger(__name__)
 
 SOFT_LIMIT_BYTES: Final = 500_000
 """Waiting in one partition: flush now, without waiting for the timer."""
 
 HARD_LIMIT_BYTES: Final = 2_000_000
 """Waiting in one partition: the agent waits for the flush. A piece more than this always fits in one batch."""
+
+
+_ABANDON_SECONDS: Final = 10.0
 
 
 class CheckpointedTable(faust.Table[bytes, bytes]):
@@ -40,39 +44,22 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
 
     logger = private_names.FAUST_LOGGER
 
-    def __init__(  # noqa: PLR0913 - its ports, handed over once by build_app
+    def __init__(
         self,
         app: AppT,
-        spec: Spec,
+        checkpointer: Checkpointer,
         *,
-        prefix: str,
-        store: Store,
-        route: Route,
-        ownership: Ownership,
         flush_seconds: float,
-        on_step: OnStep = no_step,
-        on_flush: OnFlush = no_flush,
         **options: Any,  # noqa: ANN401 - as faust.Table takes them
     ) -> None:
-        super().__init__(app, name=spec.name, key_type=bytes, value_type=bytes, **options)
-        self.source: Final = spec.source.name(prefix)
-        self.store: Final = store
-        self._ownership = ownership
+        super().__init__(app, name=checkpointer.spec.name, key_type=bytes, value_type=bytes, **options)
+        self.checkpointer: Final = checkpointer
+        self.source: Final = checkpointer.source
+        self.store: Final = checkpointer.store
+        self._die = checkpointer.die
         self._flush_seconds = flush_seconds
         self._wake = asyncio.Event()
         self._turns = Turns()
-        flushing = Turns()
-        self.checkpointer: Final = Checkpointer(
-            spec,
-            changelog=changelog(spec.name).name(prefix),
-            store=store,
-            batches=lambda: Batches(private_names.kafka_producer(app), flushing),
-            route=route,
-            check=ownership.check,
-            on_step=on_step,
-            on_flush=on_flush,
-            turns=flushing,
-        )
 
     async def take_in(self, message: Message) -> None:
         """
@@ -90,34 +77,50 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         await self._check_contiguous(message, partition)
         if self.checkpointer.owned.get(message.partition) is not owned:
             return
-        for size in self._pieces(message, partition):
+        ended = partition.refused(message.offset)
+        if ended is not None:
+            place = f"{_name(message.tp)} offset {message.offset}"
+            logger.error("%s ended %s workers in a row: rejected as a bug", place, ended.times)
+        pieces = partition.take_in(message.offset, message.value or b"")
+        while (size := await self._next(pieces, owned, message)) is not None:
             if size > SOFT_LIMIT_BYTES:
                 self._wake.set()
             if size > HARD_LIMIT_BYTES:
                 await self.checkpointer.flush()
             else:
                 await self._turns.offer()
-            # A rebalance waits for the record at hand. Whoever has the partition then goes on with the next piece.
+            # A rebalance waits for the record at hand. The next owner of the partition goes on with the next piece.
             if self.app.rebalancing or self.checkpointer.owned.get(message.partition) is not owned:
                 return
 
-    def _pieces(self, message: Message, partition: Partition) -> Iterator[int]:
-        """Apply a record piece by piece; yield after each how much waits. Die when that cannot be done."""
+    async def _next(self, pieces: Iterator[int], owned: Owned, message: Message) -> int | None:
+        """Apply a piece and return how much waits then, None after the last. Die when that cannot be done."""
         try:
-            yield from partition.take_in(message.offset, message.value or b"")
+            return next(pieces, None)
+        except UnfinishedError as error:
+            await self._abandon(owned, message, error.index, error.__cause__ or error)
         except Exception as error:  # noqa: BLE001 - whatever it is: the record must not be acknowledged
-            why = place_of(error)
-            die(
-                Exit.STAGE_RAISED,
-                f"{_name(message.tp)} offset {message.offset}: {self.name} could not take it in: {why}",
-            )
+            await self._abandon(owned, message, None, error)
+
+    async def _abandon(self, owned: Owned, message: Message, at: int | None, error: BaseException) -> NoReturn:
+        """Note that a record ends this worker, and die: the next one takes it again, a few times."""
+        ending = owned.partition.ending(message.offset, at)
+        place = f"{_name(message.tp)} offset {message.offset}" + ("" if at is None else f" callback {at}")
+        with suppress(KafkaError, TimeoutError):  # then it counts once less
+            await asyncio.wait_for(self.checkpointer.abandon(owned, ending), _ABANDON_SECONDS)
+        self._die(
+            Exit.STAGE_RAISED,
+            f"{place}: {self.name} could not take it in ({ending.times} in a row): {place_of(error)}",
+        )
 
     async def _check_contiguous(self, message: Message, partition: Partition) -> None:
         """Die unless the record is the one after the last that the rows contain."""
+        if not self.checkpointer.guards.contiguity:
+            return
         self._check_committed(partition)
         # Offsets without a record (the marks of a transaction, what compaction took) are no gap; that is looked up.
         if message.offset != partition.next and await self._first_record(message.tp, partition.next) != message.offset:
-            die(Exit.SOURCE_GAP, f"{_name(message.tp)}: expected offset {partition.next}, got {message.offset}")
+            self._die(Exit.SOURCE_GAP, f"{_name(message.tp)}: expected offset {partition.next}, got {message.offset}")
 
     def _check_committed(self, partition: Partition) -> None:
         """Die when the group has committed more than the rows contain."""
@@ -126,7 +129,8 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         contained = 0 if partition.position is None else partition.position.offset
         if committed is not None and committed > contained:
             have = f"offset {contained - 1}" if contained else "nothing"
-            die(Exit.STATE_LOST, f"{_name(tp)}: the group committed {committed}, but the changelog ends at {have}")
+            why = f"{_name(tp)}: the group committed {committed}, but the changelog ends at {have}"
+            self._die(Exit.STATE_LOST, why)
 
     async def _first_record(self, tp: TP, offset: int) -> int | None:
         with suppress(KafkaError):  # whoever cannot be sure ends
@@ -169,14 +173,14 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         try:
             self.store.open(partition)
         except StoreError as error:
-            die(Exit.TAKEOVER_FAILED, str(error))
+            self._die(Exit.TAKEOVER_FAILED, str(error))
 
     def close_store(self, partition: int) -> None:
         """Close one partition, or die when what its store holds in memory cannot be written."""
         try:
             self.store.close(partition)
         except StoreError as error:
-            die(Exit.FLUSH_FAILED, str(error))
+            self._die(Exit.FLUSH_FAILED, str(error))
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0

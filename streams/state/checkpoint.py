@@ -22,11 +22,14 @@ from typing import Final
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from streams.contract.topics import Topic
-from streams.domain.stage import Output, Stage
-from streams.errors import Exit, die, place_of
+from streams.domain.stage import Ending, Output, Stage
+from streams.errors import Die, Exit, die, place_of
 from streams.state.changelog.batches import Batches, BatchTooLargeError, KeyValue, bundled
-from streams.state.changelog.fence import Writer
+from streams.state.changelog.fence import ProducerEpoch
+from streams.state.guards import ALL_GUARDS, Guards
+from streams.state.rows import endings
 from streams.state.rows.partition import Checkpoint, Partition
+from streams.state.rows.reserved_keys import ENDING
 from streams.state.store.stores import Store, StoreError
 from streams.state.turns import Turns
 
@@ -87,21 +90,27 @@ class Owned:
     """A partition of which this worker is the only writer: it holds the newest epoch and all rows."""
 
     partition: Partition
-    writer: Writer
+    writer: ProducerEpoch
     changelog_end: int
     """Offset of the last record in the changelog partition."""
     durable: int | None
     """The source offset that may be committed: all before it is durable. None before the first checkpoint ever."""
     begin: int
     """Where the source began when the partition was taken over: what lies before it is no work to do."""
+    is_abandoned: bool = False
+    """A record could not be taken in: the rows are not complete, and nothing of them is written any more."""
 
 
 def _is_old(owned: Owned, now: float) -> bool:
     return now - owned.writer.since > RENEW_SECONDS
 
 
+def _is_due(owned: Owned, now: float) -> bool:
+    return not owned.is_abandoned and owned.partition.needs_flush(now)
+
+
 @dataclass
-class Route:
+class Routing:
     """Full topic names, and which partition a record of each topic goes to."""
 
     name: Callable[[Topic], str]
@@ -112,7 +121,8 @@ class Checkpointer:
     """
     The owned partitions of one table, and their flush.
 
-    `check` is called before each durable write and ends the process when the partitions may have a newer owner.
+    `check` is called before each durable write and ends the process when the partitions may have a newer owner; `die`
+    ends it where nothing may be written any more.
     """
 
     def __init__(  # noqa: PLR0913 - its ports, handed over once by the table
@@ -122,8 +132,10 @@ class Checkpointer:
         changelog: str,
         store: Store,
         batches: Callable[[], Batches],
-        route: Route,
+        routing: Routing,
         check: Callable[[], None],
+        die: Die = die,
+        guards: Guards = ALL_GUARDS,
         on_step: OnStep = no_step,
         on_flush: OnFlush = no_flush,
         turns: Turns | None = None,
@@ -133,7 +145,9 @@ class Checkpointer:
         self.store: Final = store
         self.batches: Final = batches
         self.owned: dict[int, Owned] = {}
-        self._route = route
+        self.die: Final = die
+        self.guards: Final = guards
+        self._routing = routing
         self._check = check
         self._on_step = on_step
         self._on_flush = on_flush
@@ -144,12 +158,12 @@ class Checkpointer:
     @property
     def source(self) -> str:
         """Return the full name of the source topic."""
-        return self._route.name(self.spec.source)
+        return self._routing.name(self.spec.source)
 
     @property
     def counted_by(self) -> str | None:
         """Return the full name of the topic that tells generations apart."""
-        return self._route.name(self.spec.counted_by) if self.spec.counted_by else None
+        return self._routing.name(self.spec.counted_by) if self.spec.counted_by else None
 
     def step(self, name: str) -> None:
         """Tell that a step is done."""
@@ -158,7 +172,7 @@ class Checkpointer:
     def needs_flush(self) -> bool:
         """Tell whether a flush would do anything."""
         now = monotonic()
-        return any(owned.partition.needs_flush(now) or _is_old(owned, now) for owned in self.owned.values())
+        return any(_is_due(owned, now) or _is_old(owned, now) for owned in self.owned.values())
 
     async def flush(self) -> None:
         """Make durable everything that was taken in before the call. Ends the process when that fails."""
@@ -173,8 +187,21 @@ class Checkpointer:
         async with self._lock:
             for owned in self.owned.values():
                 if owned.partition.unsealed:
-                    die(Exit.UNFLUSHED_ROWS, f"{self.spec.name}[{owned.partition.number}] was revoked before its flush")
+                    name = f"{self.spec.name}[{owned.partition.number}]"
+                    self.die(Exit.UNFLUSHED_ROWS, f"{name} was revoked before its flush")
             self.owned.clear()
+
+    async def abandon(self, owned: Owned, ending: Ending) -> None:
+        """
+        Write that a record ended this worker, and nothing else of its partition any more.
+
+        Raises KafkaError when that is not acknowledged; then it is not known to the next owner. Die after it.
+        """
+        owned.is_abandoned = True
+        async with self._lock:
+            self._check()
+            row = (ENDING, endings.written(ending))
+            await self.batches().send(self.changelog, owned.partition.number, [row], owned.writer)
 
     async def _flush_or_die(self) -> None:
         async with self._lock:
@@ -186,13 +213,13 @@ class Checkpointer:
                     await self._write(checkpoints)
                     self._note(checkpoints, monotonic() - started)
             except ProducerFenced:
-                die(Exit.FENCED, f"{self.spec.name}: a partition has a newer owner")
+                self.die(Exit.FENCED, f"{self.spec.name}: a partition has a newer owner")
             except (KafkaError, BatchTooLargeError) as error:
-                die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error!r}")
+                self.die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error!r}")
             except StoreError as error:
-                die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error}")
+                self.die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error}")
             except Exception as error:  # noqa: BLE001 - whatever it is: what is not durable must not be committed
-                die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {place_of(error)}")
+                self.die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {place_of(error)}")
 
     async def _renew(self, now: float) -> None:
         """Ask for the next epoch of each id that is old; none of its batches is in flight between two flushes."""
@@ -202,13 +229,15 @@ class Checkpointer:
             self._check()
             former, owned.writer = owned.writer, await self.batches().renewed(owned.writer)
             if owned.writer.producer_id != former.producer_id:
-                die(Exit.FENCED, f"{self.changelog}[{number}] got another producer id, and is to be taken over anew")
+                name = f"{self.changelog}[{number}]"
+                self.die(Exit.FENCED, f"{name} got another producer id, and is to be taken over anew")
 
     async def _seal(self, now: float) -> list[tuple[Owned, Checkpoint]]:
-        due = [owned for owned in self.owned.values() if owned.partition.needs_flush(now)]
+        due = [owned for owned in self.owned.values() if _is_due(owned, now)]
         checkpoints = []
         for owned in due:
-            checkpoints.append((owned, owned.partition.seal(now)))
+            if not owned.is_abandoned:  # while others had their turn
+                checkpoints.append((owned, owned.partition.seal(now)))
             await self._turns.offer()
         return checkpoints
 
@@ -232,7 +261,7 @@ class Checkpointer:
         await asyncio.gather(
             *(
                 batches.send_all(
-                    self._route.name(topic),
+                    self._routing.name(topic),
                     partition,
                     bundled(records) if topic in self.spec.bundled else records,
                     self.owned[partition].writer if topic in self.spec.exclusive else None,
@@ -243,7 +272,7 @@ class Checkpointer:
 
     async def _group(self, checkpoints: Iterable[Checkpoint]) -> Iterable[tuple[Topic, int, list[KeyValue]]]:
         groups: dict[tuple[str, int], tuple[Topic, int, list[KeyValue]]] = {}
-        partition_of = self._route.partition
+        partition_of = self._routing.partition
         for checkpoint in checkpoints:
             for output in checkpoint.outputs:
                 topic, key, value = output
@@ -259,8 +288,8 @@ class Checkpointer:
         first, last = await self.batches().send(
             self.changelog, checkpoint.partition, checkpoint.rows.items(), owned.writer
         )
-        if first != owned.changelog_end + 1:
-            die(
+        if first != owned.changelog_end + 1 and self.guards.alarms:
+            self.die(
                 Exit.FOREIGN_WRITE,
                 f"{self.changelog}[{checkpoint.partition}]: expected offset {owned.changelog_end + 1}, got {first}",
             )

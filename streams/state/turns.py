@@ -17,7 +17,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._began = monotonic()
-        self.alone: Final = asyncio.Lock()
+        self.one_at_a_time: Final = asyncio.Lock()
         """Hold it while doing a piece and offering the next turn: pieces begun together are done in one turn each."""
 
     async def offer(self) -> None:

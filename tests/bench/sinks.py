@@ -1,7 +1,7 @@
 """
-How fast the sinks work off what waits in Kafka: one process on one core; Kafka, ClickHouse and the clock on the other.
+How fast the sinks work off a lag: one process on one core; Kafka, ClickHouse and the benchmark on the other.
 
-Beside each run kafka-python alone reads the same records, on the core of the sink: what the sink can at most reach.
+Beside each run kafka-python alone reads the same records, on the core of the sink: the most that the sink can reach.
 `python -m tests.bench.sinks --help`.
 """
 
@@ -33,13 +33,13 @@ from tests.bench import measuring, statuses
 from tests.bench.measuring import Figures, say
 
 _TOPIC: Final = SMS_STATUS.name("routee.")
-_DEADLINE_S: Final = 600.0
-_EVERY_S: Final = 0.1
+_DEADLINE_SECONDS: Final = 600.0
+_EVERY_SECONDS: Final = 0.1
 SINKS: Final = ("clickhouse", "parquet", "ndjson")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark and print a table; 1 when a store does not hold what the topic holds."""
+    """Run the benchmark and print a table; 1 when a store does not have the records of the topic."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sinks", description=__doc__)
     parser.add_argument("sinks", nargs="*", choices=[[], *SINKS], metavar="SINK", help=", ".join(SINKS))
     parser.add_argument("--rows", type=int, default=400_000, help="records that wait")
@@ -105,11 +105,11 @@ class Bench:
         return self._rows
 
     def kafka_alone(self) -> Figures:
-        """Read everything and do nothing with it, in a process of its own on the sink's core."""
+        """Read all records and drop them, in a process of its own on the sink's core."""
         command = [sys.executable, "-m", __spec__.name, "--read", self._kafka.bootstrap_servers, str(self._rows)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as reader:
             measuring.pin(measuring.PROGRAM_CORE, reader.pid)
-            told, _ = reader.communicate(timeout=_DEADLINE_S)
+            told, _ = reader.communicate(timeout=_DEADLINE_SECONDS)
         return Figures(**json.loads(told))
 
     def clickhouse(self, run: int) -> Figures:
@@ -126,7 +126,7 @@ class Bench:
 
     @contextmanager
     def consuming(self, name: str) -> Iterator[Callable[[], int]]:
-        """Let the sink write to a database of its own within the block; gives what tells how many rows `sms` has."""
+        """Let the sink write to a database of its own within the block; gives a way to count the rows of `sms`."""
         database = ClickHouse(self._clickhouse.url, self._clickhouse.user, name)
         self._run("routee-sinks", "schema", CLICKHOUSE_DATABASE=name)
         process = self._program("routee-sinks", "clickhouse", {"CLICKHOUSE_DATABASE": name})
@@ -134,7 +134,7 @@ class Bench:
         measuring.pin(measuring.PROGRAM_CORE, process.pid)
         url = f"http://127.0.0.1:{self._port}"
         try:
-            process.wait_until(lambda: answers_ok(f"{url}/readyz"), _DEADLINE_S)
+            process.wait_until(lambda: answers_ok(f"{url}/readyz"), _DEADLINE_SECONDS)
             yield lambda: int(database.text("SELECT count() FROM sms FORMAT TSV"))
         finally:
             process.stop(15)
@@ -150,15 +150,15 @@ class Bench:
         return self._measure("files", written, SINKS_FILES_ROOT=str(root), SINKS_FILES_FORMAT=file_format)
 
     def _measure(self, sink: str, written: Callable[[], int], **environment: str) -> Figures:
-        """Time from the first batch to the last: starting Python and joining a group is not what is measured."""
+        """Time from the first batch to the last, without the start of Python and the join of the group."""
         process = self._program("routee-sinks", sink, environment)
         process.start()
         measuring.pin(measuring.PROGRAM_CORE, process.pid)
-        process.wait_until(lambda: written() > 0, _DEADLINE_S)
+        process.wait_until(lambda: written() > 0, _DEADLINE_SECONDS)
         first, started, cpu = written(), time.monotonic(), measuring.cpu_seconds(process.pid)
         while written() < self._rows:
-            time.sleep(_EVERY_S)
-            process.wait_until(lambda: time.monotonic() < started + _DEADLINE_S, 0)
+            time.sleep(_EVERY_SECONDS)
+            process.wait_until(lambda: time.monotonic() < started + _DEADLINE_SECONDS, 0)
         seconds, cpu = time.monotonic() - started, measuring.cpu_seconds(process.pid) - cpu
         figures = Figures(self._rows - first, seconds, cpu, measuring.peak_mb(process.pid))
         process.stop(15)
@@ -191,7 +191,7 @@ def _ends(bootstrap_servers: str) -> dict[TopicPartition, int]:
 
 
 def read_alone(bootstrap_servers: str, rows: int) -> Figures:
-    """Read the topic by kafka-python as the sinks set it up, and nothing else."""
+    """Read the topic by kafka-python alone, with the options of the sinks."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, **CONSUMER_OPTIONS)
     consumer.assign([TopicPartition(_TOPIC, number) for number in range(statuses.PARTITIONS)])
     consumer.seek_to_beginning()

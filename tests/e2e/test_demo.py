@@ -4,11 +4,18 @@ The demo, as a person starts it.
 
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.support.markdown import ROOT
+from tests.support.wait import eventually
 
 PROGRAM = Path(sys.executable).with_name("routee-sandbox")
 
@@ -44,3 +51,76 @@ def test_the_demo_fails_when_one_callback_is_lost(tmp_path: Path) -> None:
     assert sum(line.startswith("✘ SMS") for line in wrong) == 1
     assert wrong[-1].endswith("numbers do not agree with the ledger")
     assert not list(tmp_path.iterdir())
+
+
+@contextmanager
+def started(folder: Path, *command: str) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+    """Start a command as a shell in a terminal does, in a process group of its own; give it and its output."""
+    output = folder.parent / f"{folder.name}.txt"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what we ignore, children would, too
+    try:
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, "TMPDIR": str(folder)},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        yield process, output
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def interrupted(process: "subprocess.Popen[bytes]", output: Path, when: str) -> str:
+    """Press Ctrl-C when the output has a text; return all output after the end."""
+    eventually(lambda: when in output.read_text() or process.poll() is not None, 150)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(60)
+    return output.read_text()
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Return the command lines of the processes that name the folder."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it ended while we looked
+            continue
+        if f"{folder}/routee-demo-" in command:
+            found.append(command)
+    return found
+
+
+@pytest.mark.parametrize("when", ["starting ClickHouse", pytest.param("Comparing every row", marks=pytest.mark.full)])
+def test_ctrl_c_ends_the_demo_with_130_and_leaves_nothing(tmp_path: Path, when: str) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    with started(folder, str(PROGRAM), "demo", "--recipients", "120") as (process, output):
+        said = interrupted(process, output, when)
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1] == "✘ interrupted; everything is stopped"
+    assert "Traceback" not in said
+    assert (leftovers(folder), list(folder.iterdir())) == ([], [])
+
+
+def test_ctrl_c_ends_make_demo_as_an_interrupt_does(tmp_path: Path) -> None:
+    """A shell shows 130 for a command that ends by SIGINT, which is how make ends after Ctrl-C."""
+    if not shutil.which("make") or not (ROOT / ".venv" / "installed").exists():
+        pytest.skip("needs `make`, and the project to be installed by it")
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    with started(folder, "make", "--old-file=.venv/installed", "demo") as (process, output):
+        said = interrupted(process, output, "callbacks accepted")
+    assert process.returncode == -signal.SIGINT, said
+    assert "✘ interrupted; everything is stopped" in said
+    assert "Error 130" in said
+    assert "Traceback" not in said
+    assert (leftovers(folder), list(folder.iterdir())) == ([], [])

@@ -45,7 +45,7 @@ class Load:
         self.end()
 
     def end(self) -> None:
-        """Return when what was begun is acknowledged; no more comes."""
+        """Produce no more, and return when every record is acknowledged."""
         self._over.set()
         self._thread.join()
 
@@ -66,7 +66,7 @@ class Load:
 
 
 def _changes(chance: random.Random) -> Iterator[tuple[int, bytes]]:
-    """Yield changes of SMS with their partitions: up to three of each, those of many SMS mixed."""
+    """Yield changes of SMS with their partitions: up to three per SMS, the changes of many SMS mixed."""
     under_way: list[tuple[int, int]] = []
     number = 0
     while True:
@@ -85,12 +85,12 @@ def _sms(number: int, stage: int, chance: random.Random) -> Record:
         status=_STATUSES[stage],
         is_final=stage == 2,
         revision=stage + 1,
-        # Of the SMS, so that every revision of it has the same.
+        # By the SMS, so that all its revisions have the same.
         first_received_at=at(number / 10),
         received_at=at(number / 10 + stage),
         price=Decimal(chance.randrange(1_000)) / 1_000,
         operator=chance.choice(("Cosmote", "Vodafone", None)),
-        # Nothing that compresses well: disks are to be filled with it.
+        # A text that hardly compresses: tests fill disks with it.
         message=chance.randbytes(100).hex(),
         offset=chance.randrange(1 << 40),
     )
@@ -128,7 +128,7 @@ class Database:
 
 
 def equal(record: dict[str, Any], row: dict[str, Any]) -> bool:
-    """Return whether a row has what the record has, cell by cell."""
+    """Return whether a row equals its record, cell by cell."""
     return all(_same(record[name] or _MAPS.get(name, record[name]), row[name]) for name in record)
 
 

@@ -1,5 +1,5 @@
 """
-`routee-sinks clickhouse` killed, frozen out and shared under load: what analysts see equals the topics' latest records.
+`routee-sinks clickhouse` killed, cut off and shared under load: the views equal the topics' latest records.
 """
 
 import os

@@ -47,7 +47,7 @@ class Folder:
         }
 
     def records(self) -> dict[tuple[int, int], dict[str, Any]]:
-        """Return what was compared of every row, by its position; no position is there twice."""
+        """Return the compared fields of every row, by its position; no position is there twice."""
         source = f"{self._reader}('{self._root}/sms_status/date=*/*.{self._suffix}')"
         columns = f"topic_partition, topic_offset, {COLUMNS}"
         found = duckdb.connect().execute(f"SELECT {columns} FROM {source}")  # noqa: S608 - names of ours
@@ -67,7 +67,7 @@ class Folder:
         return sum(last - first + 1 for _, first, last in self.names())
 
     def drafts(self) -> list[Path]:
-        """Return what was begun and not finished."""
+        """Return the drafts."""
         return list(self._root.glob("*/date=*/.*.tmp"))
 
 
@@ -82,7 +82,7 @@ def has_written(sink: Sink) -> bool:
 
 
 def fields(value: bytes) -> dict[str, Any]:
-    """Return what is compared of a record, in the types of the files' columns."""
+    """Return the compared fields of a record, in the types of the files' columns."""
     record: dict[str, Any] = orjson.loads(value)
     record["price"] = Decimal(record["price"])
     record["received_at"] = round(datetime.fromisoformat(record["received_at"]).timestamp() * 1000)
@@ -172,7 +172,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Let nothing be made in a folder by its name; what is open stays so."""
+    """Let no file be created in a folder; open files stay open."""
     assert mount("--bind", folder, folder)
     try:
         # Refused while a file in it is being written.
@@ -208,7 +208,7 @@ def test_a_folder_that_becomes_read_only_is_waited_for(small_disk: Path, topics:
     with Load(topics, 500, per_second=500):
         eventually(lambda: has_written(sink), 60)
     with read_only(small_disk / "files" / "sms_status"):
-        # Only now, so that there is something left to write however soon the sink was done with the rest.
+        # Only now, so that a record is left to write even if the sink was done with all others.
         with Load(topics, 500, per_second=500, seed=6) as load:
             load.finish()
         eventually(lambda: "Read-only file system" in sink.get("/readyz")[1], 60)

@@ -83,7 +83,7 @@ def coordinator(bootstrap_servers: str, group: str) -> int:
 def test_it_is_not_ready_while_the_leader_of_some_partitions_is_away_though_its_group_answers(
     two_brokers: KafkaCluster, running: Running, tmp_path: Path
 ) -> None:
-    """Nothing of those partitions arrives, which would otherwise look as if nothing was sent."""
+    """No record of these partitions arrives: without a word it would look as if none was sent."""
     sink, _ = start_reading(two_brokers, running, tmp_path / "files", seed=7)
     (other,) = {1, 2} - {coordinator(two_brokers.bootstrap_servers, "own.sinks-files")}
     two_brokers.kill_broker(other)

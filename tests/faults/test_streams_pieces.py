@@ -12,7 +12,7 @@ from sandbox.kafka import KafkaCluster
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.state.changelog.batches import MAX_BATCH_BYTES
-from streams.state.rows.reserved_keys import POSITION, is_control
+from streams.state.rows.reserved_keys import POSITION
 from tests.builders import NOW, envelope, sms_callback
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.support.pipeline.lab import Lab
@@ -95,7 +95,7 @@ def test_an_envelope_of_thousands_of_small_callbacks_for_messages_with_long_text
         found = {
             key: orjson.loads(row)
             for (_, key), row in latest(lab.read("streams-sms-changelog")).items()
-            if not is_control(key)
+            if not key.startswith(b"\0")
         }
         assert found == rows.rows
 

@@ -2,10 +2,13 @@
 The commands that people are told of exist, and explain themselves.
 """
 
+import platform
 import re
 import shlex
+import tomllib
 from argparse import ArgumentParser
 from collections.abc import Callable
+from importlib import metadata
 
 import pytest
 
@@ -45,6 +48,27 @@ def test_a_command_has_help(program: str, command: str, capsys: pytest.CaptureFi
         COMMANDS[program][0]([command, "--help"])
     assert left.value.code == 0
     assert capsys.readouterr().out.startswith(f"usage: {program} {command}")
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_a_program_tells_its_version(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        COMMANDS[program][0](["--version"])
+    assert left.value.code == 0
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert capsys.readouterr() == (f"{program} {version}, Python {platform.python_version()}\n", "")
+
+
+def test_the_version_is_written_in_one_place() -> None:
+    version = metadata.version("routee-callbacks")
+    sources = [file for name in ("ingest", "streams", "sinks", "sandbox") for file in (ROOT / name).rglob("*.py")]
+    assert [str(file) for file in sources if f'"{version}"' in file.read_text()] == []
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_the_installed_command_is_the_programs(program: str) -> None:
+    (script,) = metadata.entry_points(group="console_scripts", name=program)
+    assert script.value == f"{program.removeprefix('routee-')}.__main__:main"
 
 
 @pytest.mark.parametrize("program", COMMANDS)

@@ -19,7 +19,10 @@ from streams.contract.topics import PUBLIC_TOPICS, Topic
 from streams.program.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS
 from streams.program.settings import CommonSettings
 from streams.settings import StreamsSettings
-from tests.support.markdown import ROOT, Table, code, tables
+from tests.bench import ingest as ingest_bench
+from tests.bench import streams as streams_bench
+from tests.bench.__main__ import BENCHMARKS
+from tests.support.markdown import ROOT, Table, anchors, code, tables
 
 CONTRACT = ROOT / "streams" / "contract" / "README.md"
 PROGRAMS: dict[str, type[CommonSettings]] = {
@@ -181,3 +184,34 @@ def test_the_changelog_has_a_place_for_what_is_not_released() -> None:
 
 def test_code_in_a_table_cell_is_found() -> None:
     assert code("`a`, then `b c`") == ["a", "b c"]
+
+
+@pytest.mark.parametrize("file", documents(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_link_to_a_heading_leads_to_one(file: Path) -> None:
+    links = re.findall(r"\]\(([^)#]*)#([^)]*)\)", file.read_text())
+    local = [(target, anchor) for target, anchor in links if "://" not in target]
+    assert [link for link in local if link[1] not in anchors(file.parent / link[0] if link[0] else file)] == []
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "SECURITY.md", "tests/README.md", "tests/bench/README.md"])
+def test_every_path_that_a_document_of_the_whole_project_names_exists(name: str) -> None:
+    """Paths are those from the top, or from the document's own folder."""
+    file = ROOT / name
+    named = set(re.findall(r"`(\w[\w./-]*/[\w.-]*)`", file.read_text()))
+    assert named
+    assert [path for path in named if not (ROOT / path).exists() and not (file.parent / path).exists()] == []
+
+
+def test_the_architecture_has_a_rule_for_every_folder_of_the_programs() -> None:
+    programs = [ROOT / name for name in ("ingest", "streams", "sinks")]
+    folders = {f"{file.parent.relative_to(ROOT)}/" for folder in programs for file in folder.rglob("__init__.py")}
+    ruled = {name for table in tables(ROOT / "ARCHITECTURE.md") for row in table.rows for name in code(row[0])}
+    assert folders <= ruled
+
+
+def test_every_benchmark_and_every_part_of_one_is_named() -> None:
+    (table,) = [one for one in tables(ROOT / "tests/bench/README.md") if one.header[0] == "benchmark"]
+    parts = {name: set(code(options)) for row in table.rows for name, options in [(row[0].strip("`"), row[2])]}
+    assert set(parts) == set(BENCHMARKS)
+    assert set(streams_bench.PARTS) <= parts["streams"]
+    assert set(ingest_bench.PARTS) <= parts["ingest"]

@@ -33,7 +33,7 @@ WORLD = {
     *("os", "pathlib", "shutil", "signal", "sys", "tempfile", "time", "secrets", "logging"),
 }
 # Of our own packages a pure module may use other pure ones, and these of the contract.
-PURE_CONTRACT = {f"streams.contract.{name}" for name in ("codec", "keys", "records", "topics")}
+PURE_CONTRACT = {f"streams.contract.{name}" for name in ("codec", "keys", "records", "refused", "topics")}
 
 BREACHES = {
     "ingest, sinks and sandbox are independent programs": ("ingest/settings.py", "import sandbox.errors"),
@@ -67,7 +67,32 @@ BREACHES = {
         "ingest/callback/body.py",
         "import ingest.callback.envelope",
     ),
+    "streams is layered: command, runtime, state, domain, contract": (
+        "streams/domain/stage.py",
+        "import streams.state.turns",
+    ),
+    "state is layered: succession, checkpoint, changelog, store": (
+        "streams/state/store/stores.py",
+        "import streams.state.checkpoint",
+    ),
+    "the state and the rules do not know Faust": ("streams/state/turns.py", "import mode"),
     "no circles": ("streams/domain/statuses.py", "import streams.domain.sms_stage"),
+    "sinks: the loop and the writer know their ports only": (
+        "sinks/worker.py",
+        "import sinks.kafka.source",
+    ),
+    "sinks.kafka: the source, the mends, the private names": (
+        "sinks/kafka/membership.py",
+        "import sinks.kafka.source",
+    ),
+    "sinks.clickhouse: sink and migrations, the client, the codes": (
+        "sinks/clickhouse/migrate.py",
+        "import sinks.clickhouse.sink",
+    ),
+    "sinks.files: the sink, the formats, the columns": (
+        "sinks/files/layout.py",
+        "import sinks.files.locks",
+    ),
 }
 
 

@@ -39,3 +39,9 @@ def tables(file: Path) -> list[Table]:
 def code(cell: str) -> list[str]:
     """Return what stands between backticks in a cell."""
     return re.findall(r"`([^`]+)`", cell)
+
+
+def anchors(file: Path) -> set[str]:
+    """Return what a link may name after `#`: each heading in lower case, with dashes for spaces, else words only."""
+    headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}

@@ -2,8 +2,8 @@
 The rows of a stage in memory, for whoever runs the rules of streams without a worker.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import msgspec
 import orjson
@@ -27,6 +27,13 @@ class MemoryRows:
         self._written: dict[bytes, bytes] = {}
         self._kept: dict[bytes, Any] = {}
         self.changed: set[bytes] = set()
+
+    @classmethod
+    def of(cls, written: Mapping[bytes, bytes]) -> Self:
+        """Return rows as they are written."""
+        rows = cls()
+        rows._written = dict(written)
+        return rows
 
     @property
     def written(self) -> dict[bytes, bytes]:
@@ -72,10 +79,8 @@ class MemoryRows:
 
     def reloaded(self) -> "MemoryRows":
         """Return the rows as another worker reads them from the changelog."""
-        fresh = MemoryRows()
-        fresh._written = dict(self.written)
-        return fresh
+        return MemoryRows.of(self.written)
 
     def with_prefix(self, prefix: bytes) -> dict[bytes, Any]:
         """Return the rows whose keys begin so, decoded."""
-        return {key: row for key, row in self.rows.items() if key.startswith(prefix)}
+        return {key: orjson.loads(raw) for key, raw in self.written.items() if key.startswith(prefix)}

@@ -9,7 +9,8 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from streams.state.changelog.fence import Writer, renewed
+from streams.state.changelog.fence import ProducerEpoch, renewed
+from streams.state.guards import ALL_GUARDS, Guards
 from streams.state.turns import Turns
 
 KeyValue = tuple[bytes | None, bytes | None]
@@ -35,12 +36,13 @@ class Batches:
     Batches are built one after the other, in `turns`.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, turns: Turns | None = None) -> None:
+    def __init__(self, producer: AIOKafkaProducer, turns: Turns | None = None, guards: Guards = ALL_GUARDS) -> None:
         self._producer = producer
         self._turns = turns or Turns()
+        self._guards = guards
 
     async def send(
-        self, topic: str, partition: int, records: Iterable[KeyValue], writer: Writer | None = None
+        self, topic: str, partition: int, records: Iterable[KeyValue], writer: ProducerEpoch | None = None
     ) -> tuple[int, int]:
         """
         Append all records as one batch; return the offsets of the first and the last.
@@ -48,13 +50,13 @@ class Batches:
         With a writer, the broker refuses it (aiokafka.errors.ProducerFenced) when a newer writer has begun. Raises
         KafkaError when the broker does not acknowledge it, BatchTooLargeError before anything is sent.
         """
-        async with self._turns.alone:
+        async with self._turns.one_at_a_time:
             batch = self._built(records)
             await self._turns.offer()
         if batch is None:
             raise BatchTooLargeError(f"{topic}[{partition}]: more than {MAX_BATCH_BYTES} bytes in one checkpoint")
         batch.close()
-        if writer is not None:
+        if writer is not None and self._guards.fence:
             writer.stamp(batch, topic, partition)
         last = batch.record_count() - 1
         # aiokafka takes a batch only when none of this partition waits: batches keep their order.
@@ -73,12 +75,12 @@ class Batches:
                 return None
         return batch
 
-    async def renewed(self, writer: Writer) -> Writer:
+    async def renewed(self, writer: ProducerEpoch) -> ProducerEpoch:
         """Return the writer with the next epoch that takes over from one of which nothing is in flight."""
         return await renewed(self._producer.client, writer)
 
     async def send_all(
-        self, topic: str, partition: int, records: Iterable[KeyValue], writer: Writer | None = None
+        self, topic: str, partition: int, records: Iterable[KeyValue], writer: ProducerEpoch | None = None
     ) -> None:
         """Append all records in order, in as many batches as it takes; each is acknowledged before the next."""
         for chunk in _chunks(records):

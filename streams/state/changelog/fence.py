@@ -48,7 +48,7 @@ class RepeatedBatchError(KafkaError):  # type: ignore[misc]  # aiokafka has no t
     """A batch was acknowledged and not appended."""
 
 
-class Writer:
+class ProducerEpoch:
     """A producer id, its epoch, and the next sequence number in each partition written with them."""
 
     def __init__(self, producer_id: int, epoch: int, name: str = "") -> None:
@@ -78,18 +78,18 @@ class Writer:
         self._last[topic, partition] = offset
 
 
-async def next_writer(client: AIOKafkaClient, name: str) -> Writer:
+async def next_epoch(client: AIOKafkaClient, name: str) -> ProducerEpoch:
     """
-    Return a Writer with an epoch above all that were given out for this transactional id.
+    Return a ProducerEpoch with an epoch above all that were given out for this transactional id.
 
     Waits for a coordinator that is away or busy. Raises KafkaError for what waiting does not cure.
     """
     return await _ask_patiently(client, name, InitProducerIdRequest(name, _TRANSACTION_TIMEOUT_MS))
 
 
-async def renewed(client: AIOKafkaClient, writer: Writer) -> Writer:
+async def renewed(client: AIOKafkaClient, writer: ProducerEpoch) -> ProducerEpoch:
     """
-    Return a Writer with the next epoch, in place of one whose batches are all acknowledged.
+    Return a ProducerEpoch with the next epoch, in place of one whose batches are all acknowledged.
 
     Raises ProducerFenced when there is a newer one, KafkaTimeoutError when the coordinator is away for a minute. The
     producer id is another one when the coordinator has forgotten this one, or has no more epochs for it.
@@ -102,7 +102,7 @@ async def renewed(client: AIOKafkaClient, writer: Writer) -> Writer:
         raise KafkaTimeoutError from error
 
 
-async def _ask_patiently(client: AIOKafkaClient, name: str, request: Request[Any]) -> Writer:
+async def _ask_patiently(client: AIOKafkaClient, name: str, request: Request[Any]) -> ProducerEpoch:
     while True:
         try:
             return await _ask(client, name, request)
@@ -113,13 +113,13 @@ async def _ask_patiently(client: AIOKafkaClient, name: str, request: Request[Any
         await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _ask(client: AIOKafkaClient, name: str, request: Request[Any]) -> Writer:
+async def _ask(client: AIOKafkaClient, name: str, request: Request[Any]) -> ProducerEpoch:
     node = await client.coordinator_lookup(CoordinationType.TRANSACTION, name)
     response = await client.send(node, request, group=ConnectionGroup.COORDINATION)
     if response.error_code:
         error: type[KafkaError] = for_code(response.error_code)
         raise error
-    return Writer(response.producer_id, response.producer_epoch, name)
+    return ProducerEpoch(response.producer_id, response.producer_epoch, name)
 
 
 class _NextEpochResponse(Response):  # type: ignore[misc]  # aiokafka has no types
@@ -153,7 +153,7 @@ class _NextEpochRequest(Request[_NextEpochStruct]):  # type: ignore[misc]
 
     API_KEY = InitProducerIdRequest.API_KEY
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: ProducerEpoch) -> None:
         self._writer = writer
 
     def build(self, request_struct_class: type[_NextEpochStruct]) -> _NextEpochStruct:

@@ -18,8 +18,8 @@ class Position(NamedTuple):
     @classmethod
     def parse(cls, written: bytes) -> Self:
         """Return the position of a row."""
-        offset, _, taken = written.partition(b":")
-        return cls(int(offset), int(taken)) if taken else cls(int(offset) + 1)
+        offset, *taken = written.split(b":")
+        return cls(int(offset), int(taken[0])) if taken else cls(int(offset) + 1)
 
     def written(self) -> bytes:
         """Return the row: the last offset that is contained whole, or the one in part and what is taken of it."""

@@ -16,10 +16,8 @@ POSITION: Final = b"\0position"
 SOURCE: Final = b"\0source"
 """The id of the topic that POSITION is an offset of; written with the first position."""
 
+ENDING: Final = b"\0ending"
+"""The record that ended the worker last, and how often in a row (`endings`); written alone, by a worker that ends."""
+
 HELD: Final = b"\0held:"
 """Prefix of the keys whose newest state was not summarized yet."""
-
-
-def is_control(key: bytes) -> bool:
-    """Tell whether a key of a changelog or store is not a row of a stage."""
-    return key[:1] == b"\0"

@@ -105,7 +105,7 @@ class WriteBehind:
             # Handed over now it would look young: see MAX_AGE_SECONDS.
             if self._clock() - self._written_at.pop(partition, self._clock()) > MAX_AGE_SECONDS:
                 self.clear(partition)
-            self._hand_over(partition)
+            self._flush(partition)
             del self._recent[partition]
         self._store.close(partition)
 
@@ -139,11 +139,11 @@ class WriteBehind:
         room = min(_PARTITION_BYTES, self._budget_bytes // len(self._recent))
         if partition in self._leaving:
             # More than was added: all of it has left before there is half as much again.
-            self._hand_over_piece(partition, 2 * len(rows) + _PIECE_ROWS)
+            self._flush_piece(partition, 2 * len(rows) + _PIECE_ROWS)
         elif recent.size > room or recent.writes > _PARTITION_WRITES:
-            self._begin_to_hand_over(partition)
+            self._begin_flush(partition)
         if self._size(partition) > room * 3 // 2:
-            self._hand_over(partition)
+            self._flush(partition)
 
     def _size(self, partition: int) -> int:
         leaving = self._leaving.get(partition)
@@ -151,7 +151,7 @@ class WriteBehind:
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys begin with `prefix`; everything is handed over first."""
-        self._hand_over(partition)
+        self._flush(partition)
         return self._store.scan(partition, prefix)
 
     def estimate_rows(self) -> int:
@@ -159,21 +159,21 @@ class WriteBehind:
         waiting = [some.rows for layer in (self._recent, self._leaving) for some in layer.values()]
         return self._store.estimate_rows() + sum(map(len, waiting))
 
-    def _begin_to_hand_over(self, partition: int) -> None:
+    def _begin_flush(self, partition: int) -> None:
         # Rows of a store without an offset would have no age, and would never be too old to be believed.
         if self._store.offset(partition) is None:
-            self._hand_over(partition)
+            self._flush(partition)
         else:
             self._leaving[partition] = _Leaving(self._recent[partition])
             self._recent[partition] = _Recent()
 
-    def _hand_over_piece(self, partition: int, count: int) -> None:
+    def _flush_piece(self, partition: int, count: int) -> None:
         if self._leaving[partition].write_piece(count, self._store, partition):
             del self._leaving[partition]
 
-    def _hand_over(self, partition: int) -> None:
+    def _flush(self, partition: int) -> None:
         if partition in self._leaving:
-            self._hand_over_piece(partition, len(self._leaving[partition].rows))
+            self._flush_piece(partition, len(self._leaving[partition].rows))
         recent = self._recent[partition]
         if recent.offset is not None:
             self._store.write(partition, recent.rows, recent.offset)

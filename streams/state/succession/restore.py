@@ -38,7 +38,7 @@ Wanted = Mapping[TopicPartition, tuple[Store, int]]
 """Changelog partitions, each with its store and the offset up to which, and with which, that has to have it."""
 
 
-async def to_date(reader: AIOKafkaConsumer, tables: Iterable[Restorable], partitions: Iterable[int]) -> Wanted:
+async def targets_now(reader: AIOKafkaConsumer, tables: Iterable[Restorable], partitions: Iterable[int]) -> Wanted:
     """Open the stores of partitions, and return what they would have to contain by now."""
     stores: dict[TopicPartition, Store] = {}
     for table, number in product(tables, partitions):

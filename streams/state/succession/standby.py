@@ -10,7 +10,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 
-from streams.state.succession.restore import Restorable, restore, to_date
+from streams.state.succession.restore import Restorable, restore, targets_now
 from streams.state.succession.shares import Shares, standby_of
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Standby:
         partitions = self.partitions
         is_new = True
         while True:
-            self.records += await restore(reader, await to_date(reader, self._tables, partitions))
+            self.records += await restore(reader, await targets_now(reader, self._tables, partitions))
             self.at_hand = partitions
             if is_new:
                 logger.info("standing by", extra={"partitions": sorted(partitions)})

@@ -18,8 +18,8 @@ from typing import Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from streams.errors import Exit, die
-from streams.state.changelog.fence import LAST_EPOCH, Writer, next_writer
+from streams.errors import Exit
+from streams.state.changelog.fence import LAST_EPOCH, ProducerEpoch, next_epoch
 from streams.state.checkpoint import Checkpointer, Owned
 from streams.state.rows.partition import Origin, Partition
 from streams.state.rows.position import Position
@@ -40,7 +40,7 @@ class Takeover:
         """The changelog has to be restored up to this offset."""
         self._group = group
         self._table = checkpointer
-        self._writer: Writer | None = None
+        self._writer: ProducerEpoch | None = None
 
     @property
     def tp(self) -> TopicPartition:
@@ -70,7 +70,7 @@ class Takeover:
     async def claim(self, producer: AIOKafkaProducer) -> None:
         """Fence every older owner; `end` is the claim's offset then. Raises ProducerFenced for a still newer one."""
         name = f"{self._group}:{self._table.changelog}:{self.partition}"
-        self._writer = await next_writer(producer.client, name)
+        self._writer = await next_epoch(producer.client, name)
         self._table.step("init")
         whoami = f"{socket.gethostname()}:{os.getpid()}".encode()
         self.end = await self._append(CLAIM, whoami, self._writer)
@@ -86,9 +86,9 @@ class Takeover:
         writer = self._claimed()
         former = self._table.store.read(self.partition, OWNER)
         current = b"%d" % writer.producer_id
-        if former == current:
+        if former == current or not self._table.guards.retire:
             return True
-        by = Writer(int(former), LAST_EPOCH) if former else writer
+        by = ProducerEpoch(int(former), LAST_EPOCH) if former else writer
         self.end = await self._append(OWNER, current, by)
         self._table.step("retire")
         return False
@@ -103,7 +103,7 @@ class Takeover:
         self._require_source()
         self._require_unexpired(begin)
         if table.store.offset(partition) != self.end:
-            die(
+            table.die(
                 Exit.STATE_LOST,
                 f"{table.changelog}[{partition}]: restored to {table.store.offset(partition)}, not to {self.end}",
             )
@@ -114,6 +114,7 @@ class Takeover:
             lambda key: table.store.read(partition, key),
             Throttle(table.spec.summary_seconds, held),
             Origin(table.spec.source_id, begin, generation),
+            table.guards,
         )
         durable = None if rows.position is None else rows.position.offset
         owned = table.owned[partition] = Owned(rows, self._claimed(), self.end, durable, begin)
@@ -123,7 +124,7 @@ class Takeover:
         """Die when the rows come from a topic that was deleted: the offsets of its successor mean something else."""
         known = self.store.read(self.partition, SOURCE)
         if known is not None and known.decode() != self._table.spec.source_id:
-            die(
+            self._table.die(
                 Exit.SOURCE_REPLACED,
                 f"{self._table.spec.name}[{self.partition}] was made from topic {known.decode()}, and "
                 f"{self._table.spec.source.suffix} is {self._table.spec.source_id} now",
@@ -139,14 +140,14 @@ class Takeover:
             return
         gone = f"{self._table.source}[{self.partition}]: offsets {position.offset} to {begin - 1} expired unread"
         if not self._table.spec.skip_expired:
-            die(Exit.SOURCE_EXPIRED, f"{gone}; STREAMS_EXPIRED_SOURCE=skip goes on without them")
+            self._table.die(Exit.SOURCE_EXPIRED, f"{gone}; STREAMS_EXPIRED_SOURCE=skip goes on without them")
         logger.error("%s, and are left out", gone)
 
-    def _claimed(self) -> Writer:
+    def _claimed(self) -> ProducerEpoch:
         if self._writer is None:
             raise RuntimeError("claim() comes first")
         return self._writer
 
-    async def _append(self, key: bytes, value: bytes, writer: Writer) -> int:
+    async def _append(self, key: bytes, value: bytes, writer: ProducerEpoch) -> int:
         batches = self._table.batches()
         return (await batches.send(self._table.changelog, self.partition, [(key, value)], writer))[1]

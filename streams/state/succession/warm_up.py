@@ -14,7 +14,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer
 
 from streams.errors import StreamsError
-from streams.state.succession.restore import Restorable, Wanted, missing, restore, to_date
+from streams.state.succession.restore import Restorable, Wanted, missing, restore, targets_now
 from streams.state.succession.shares import Shares, share_out
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class WarmUp:
     async def run(self, reader: AIOKafkaConsumer, partitions: int) -> set[int]:
         """Return the partitions that are at hand, after reading some if there were none. Raises KafkaError."""
         kept = set[int]().union(*(table.store.kept() for table in self._tables))
-        lacking = {number: _missing(await to_date(reader, self._tables, [number])) for number in kept}
+        lacking = {number: _missing(await targets_now(reader, self._tables, [number])) for number in kept}
         at_hand = {number for number, records in lacking.items() if records <= AT_HAND_RECORDS}
         if at_hand:
             return at_hand
@@ -64,7 +64,7 @@ class WarmUp:
 
     async def _read(self, reader: AIOKafkaConsumer, share: Collection[int]) -> None:
         for _ in range(_PASSES):
-            wanted = await to_date(reader, self._tables, share)
+            wanted = await targets_now(reader, self._tables, share)
             if _missing(wanted) <= AT_HAND_RECORDS:
                 return
             await restore(reader, wanted)

@@ -64,13 +64,29 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
         ssl_context(settings(kafka_security_protocol="SSL", kafka_ssl_cafile=str(gone)))
 
 
-@pytest.mark.parametrize("key", [CERT, "/gone.pem", None])
-def test_a_certificate_without_its_key_is_named(key: str | None) -> None:
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        (CERT, f"KAFKA_SSL_KEYFILE={CERT}: no private key is in it"),
+        ("/gone.pem", "KAFKA_SSL_KEYFILE=/gone.pem: No such file or directory"),
+        (None, f"KAFKA_SSL_CERTFILE={CERT}: no private key is in it, and KAFKA_SSL_KEYFILE is not set"),
+    ],
+)
+def test_a_certificate_without_its_key_is_named(key: str | None, line: str) -> None:
     with pytest.raises(UnusableFilesError) as wrong:
         ssl_context(settings(kafka_security_protocol="SSL", kafka_ssl_certfile=CERT, kafka_ssl_keyfile=key))
-    said = str(wrong.value)
-    assert said.startswith(f"KAFKA_SSL_CERTFILE={CERT}" + (f", KAFKA_SSL_KEYFILE={key}: " if key else ": "))
-    assert "\n" not in said
+    assert str(wrong.value) == line
+
+
+def test_each_file_that_cannot_be_used_is_named_at_once() -> None:
+    files = {"kafka_ssl_cafile": KEY, "kafka_ssl_certfile": "/gone.pem", "kafka_ssl_keyfile": CERT}
+    with pytest.raises(UnusableFilesError) as wrong:
+        ssl_context(settings(kafka_security_protocol="SSL", **files))
+    assert [line.split(" (")[0] for line in str(wrong.value).splitlines()] == [
+        f"KAFKA_SSL_CAFILE={KEY}: no certificate is in it",
+        "KAFKA_SSL_CERTFILE=/gone.pem: No such file or directory",
+        f"KAFKA_SSL_KEYFILE={CERT}: no private key is in it",
+    ]
 
 
 def test_both_files_together_are_taken() -> None:

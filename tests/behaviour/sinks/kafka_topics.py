@@ -15,7 +15,7 @@ TOPICS = (SMS_STATUS, CAMPAIGN_PROGRESS, CALLBACKS_REJECTED, SINKS_REJECTED)
 
 
 def create_topics(bootstrap_servers: str, prefix: str, partitions: int) -> None:
-    """Create what the sinks read and write, and return when the broker knows."""
+    """Create the topics that the sinks read and write; returns when the broker has them."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
         admin.create_topics(
@@ -65,7 +65,7 @@ class Topics:
             consumer.close()
 
     def forget_commits(self, group: str) -> None:
-        """Delete what a group has committed; it must have no members."""
+        """Delete the commits of a group, which must have no members."""
         admin = KafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
         try:
             admin.delete_groups([self.prefix + group])

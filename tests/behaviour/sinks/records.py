@@ -1,5 +1,5 @@
 """
-Records of the public topics, as streams writes them: everything has a default, a test names what it is about.
+Records of the public topics, as streams writes them: every field has a default, a test names the fields that matter.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -10,9 +10,9 @@ from streams.contract.records import (
     CampaignProgress,
     Reason,
     Reconciliation,
+    RefusedBy,
     Rejection,
     SmsStatus,
-    Stage,
 )
 
 START = datetime(2026, 11, 22, 9, 0, 0, tzinfo=UTC)
@@ -112,7 +112,7 @@ def rejection(**fields: Any) -> Rejection:  # noqa: ANN401 - same
     return Rejection(
         **{
             "received_at": START,
-            "stage": Stage.STREAMS,
+            "stage": RefusedBy.STREAMS,
             "reason": Reason.INVALID_FIELD,
             "detail": "status.name: a string was expected",
             "body": '{"messageId":"1"}',

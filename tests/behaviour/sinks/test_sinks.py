@@ -1,5 +1,5 @@
 """
-What every sink promises, tried on each: memory, ClickHouse's own engine, Parquet and NDJSON files.
+The promises of every sink, tried on each: memory, ClickHouse's own engine, Parquet and NDJSON files.
 """
 
 from collections.abc import Callable, Iterator

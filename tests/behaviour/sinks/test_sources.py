@@ -1,5 +1,5 @@
 """
-What every source promises, tried on the twin in memory and on the real Kafka.
+The promises of every source, tried on the twin in memory and on the real Kafka.
 """
 
 import time
@@ -77,7 +77,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 
 
 class Member:
-    """A source, and what it delivered; it begins whatever it is assigned, but what is `waiting`."""
+    """A source, and the records that it delivered. It begins every assigned partition except `waiting`."""
 
     def __init__(self, broker: Broker, positions: Positions = FROM_THE_GROUP) -> None:
         self.source = broker.join()
@@ -137,7 +137,7 @@ def test_an_assigned_partition_delivers_nothing_before_it_is_begun(broker: Broke
     broker.append(0, b"a")
     member = Member(broker)
     member.waiting = {0}
-    # A record of another partition, which is begun, is the sentinel: what lies before this one has had its chance.
+    # A later record of another partition, which is begun, is the sentinel: the earlier one would have come before.
     broker.append(1, b"sentinel")
     until(lambda: bool(member.got), member)
     assert member.values == [b"sentinel"]
@@ -148,7 +148,7 @@ def test_an_assigned_partition_delivers_nothing_before_it_is_begun(broker: Broke
     member.source.close()
 
 
-def test_a_successor_goes_on_after_what_was_committed(broker: Broker, member: Member) -> None:
+def test_a_successor_goes_on_after_the_commit(broker: Broker, member: Member) -> None:
     broker.append(0, b"a", b"b")
     until(lambda: len(member.got) == 2, member)
     assert member.commit()
@@ -162,7 +162,7 @@ def test_a_successor_goes_on_after_what_was_committed(broker: Broker, member: Me
 
 
 @pytest.mark.parametrize(("position", "first"), [(1, b"c"), (3, b"d")])
-def test_it_begins_at_the_position_or_the_commit_whichever_is_further(
+def test_it_begins_at_the_further_of_the_position_and_the_commit(
     broker: Broker, member: Member, position: int, first: bytes
 ) -> None:
     broker.append(0, b"a", b"b")
@@ -215,7 +215,7 @@ def test_members_share_the_partitions_and_one_that_leaves_hands_them_over(broker
     assert len(member.got) + len(other.got) == 2 * PARTITIONS
 
 
-def test_it_knows_the_ends_of_what_it_delivers(broker: Broker, member: Member) -> None:
+def test_it_knows_the_ends_of_the_partitions_that_it_delivers(broker: Broker, member: Member) -> None:
     broker.append(0, b"a", b"b")
     until(lambda: len(member.got) == 2, member)
     assert member.source.ends()[TopicPartition(broker.topic, 0)] == 2

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import orjson
+import pytest
 
 from sandbox.emulator.ledger import read_ledger
 from tests.integration.emulator.receiver import receiver
@@ -48,7 +49,8 @@ async def test_requests_look_like_routee_s() -> None:
     assert "\r\nContent-Type: application/json" in head
 
 
-async def test_sigterm_ends_cleanly(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+async def test_a_signal_ends_cleanly(tmp_path: Path, number: signal.Signals, exit_code: int) -> None:
     """The ledger is whole, has everything that was posted, and says that it is not complete."""
     ledger = tmp_path / "ledger.ndjson"
     async with receiver() as received:
@@ -57,10 +59,10 @@ async def test_sigterm_ends_cleanly(tmp_path: Path) -> None:
             stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         await eventually_async(lambda: len(received.bodies) > 20, deadline=30)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         _, said = await asyncio.wait_for(process.communicate(), 60)
         posted = len(received.bodies)
-    assert process.returncode == 0
+    assert process.returncode == exit_code
     assert b"Traceback" not in said
     end = orjson.loads(ledger.read_bytes().splitlines()[-1])
     assert end == {"type": "end", "complete": False, "callbacks": posted, "accepted": posted}

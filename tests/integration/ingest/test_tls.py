@@ -13,7 +13,7 @@ from sandbox.probes import answers_ok
 from tests.integration.ingest.wire import post, serving
 
 FOLDER = Path(__file__).parent / "tls"
-CERT, KEY = str(FOLDER / "cert.pem"), str(FOLDER / "key.pem")
+CERT, KEY, OTHER = (str(FOLDER / name) for name in ("cert.pem", "key.pem", "other.pem"))
 
 
 def settings(cert: str = CERT, key: str = KEY) -> IngestSettings:
@@ -42,11 +42,33 @@ async def test_refusals_reach_a_tls_client() -> None:
         assert await wire.is_closed()
 
 
-@pytest.mark.parametrize(("cert", "key"), [("missing.pem", KEY), (KEY, KEY), (CERT, CERT)])
-def test_unusable_files_are_one_line(cert: str, key: str) -> None:
-    with pytest.raises(CannotListenError, match="INGEST_TLS_CERT and INGEST_TLS_KEY cannot be used") as wrong:
+@pytest.mark.parametrize(
+    ("cert", "key", "said"),
+    [
+        ("missing.pem", KEY, ["INGEST_TLS_CERT=missing.pem: No such file or directory"]),
+        (CERT, "missing.pem", ["INGEST_TLS_KEY=missing.pem: No such file or directory"]),
+        (KEY, KEY, [f"INGEST_TLS_CERT={KEY}: no certificate is in it"]),
+        (CERT, CERT, [f"INGEST_TLS_KEY={CERT}: no private key is in it"]),
+        (
+            "missing.pem",
+            CERT,
+            [
+                "INGEST_TLS_CERT=missing.pem: No such file or directory",
+                f"INGEST_TLS_KEY={CERT}: no private key is in it",
+            ],
+        ),
+    ],
+)
+def test_each_unusable_file_is_a_line(cert: str, key: str, said: list[str]) -> None:
+    with pytest.raises(CannotListenError) as wrong:
         tls_context(settings(cert, key))
-    assert "\n" not in str(wrong.value)
+    assert [line.split(" (")[0] for line in str(wrong.value).splitlines()] == said
+
+
+def test_a_key_of_another_certificate_is_one_line() -> None:
+    with pytest.raises(CannotListenError) as wrong:
+        tls_context(settings(CERT, OTHER))
+    assert str(wrong.value) == f"INGEST_TLS_CERT={CERT}, INGEST_TLS_KEY={OTHER}: the key is not that of the certificate"
 
 
 def test_without_a_certificate_there_is_no_tls() -> None:

@@ -53,6 +53,8 @@ class Up:
 
     def start_and_wait(self) -> None:
         self.start()
+        # Long before all is ready: what is being done.
+        eventually(lambda: "starting Kafka at " in self.output or self.ended, 20)
         eventually(lambda: "\nready " in f"\n{self.output}" or self.ended, _READY_SECONDS)
         assert not self.ended, self.output
 
@@ -127,6 +129,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
 def test_callbacks_become_rows_through_kills_and_a_restart(up: Up) -> None:
     """Ready is one line; each program is visible, comes back within 2 s; SIGTERM ends all; the next `up` has it all."""
     up.start_and_wait()
+    look_at_the_steps(up)
     assert len(re.findall("^ready ", up.output, re.MULTILINE)) == 1
     assert all(any(program in line for line in up.children().values()) for program in _PROGRAMS)
     assert {os.getsid(pid) for pid in up.children()} == {os.getsid(0)}
@@ -152,6 +155,20 @@ def test_callbacks_become_rows_through_kills_and_a_restart(up: Up) -> None:
     assert up.leftovers() == []
 
 
+def look_at_the_steps(up: Up) -> None:
+    """See that people are told what is done, where to look and how to stop it."""
+    assert up.process is not None
+    assert f"  state in    {up.settings['SANDBOX_DIR']}\n" in up.output
+    assert f"  logs in     {up.settings['SANDBOX_DIR']}/logs, a file for each process\n" in up.output
+    assert f"  to stop     Ctrl-C, or kill {up.process.pid}\n" in up.output
+    steps = re.findall(r"^ +\d+\.\d s  (\S+ [^ ,\n]+|ready$)", up.output, re.MULTILINE)
+    assert steps[-9:] == [
+        *("starting Kafka", "starting ClickHouse", "making topics", "starting ingest"),
+        *("ingest is", "streams is", "sinks-clickhouse is", "sinks-files is", "ready"),
+    ]
+    assert f"  post callbacks to {up.address('callbacks')}\n" in up.output
+
+
 def test_nothing_is_left_running_when_it_is_killed_while_it_starts_or_works(up: Up) -> None:
     up.start()
     eventually(lambda: len(up.children()) >= 2, 60)
@@ -159,11 +176,12 @@ def test_nothing_is_left_running_when_it_is_killed_while_it_starts_or_works(up: 
     eventually(lambda: up.leftovers() == [])
 
 
-def test_a_signal_during_the_start_stops_what_was_started(up: Up) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_during_the_start_stops_what_was_started(up: Up, number: signal.Signals, code: int) -> None:
     up.start()
     eventually(lambda: len(up.children()) >= 2, 60)
     began = time.monotonic()
-    assert up.end() == 0
+    assert up.end(number) == code
     assert time.monotonic() - began < 15
     assert up.leftovers() == []
     assert "Traceback" not in up.output
@@ -181,6 +199,25 @@ def test_a_port_in_use_is_one_line_before_anything_is_started(tmp_path: Path, va
     assert up.end() == 1
     assert up.output == f"port {port} is not free (in use): set {variable} to another one\n"
     assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["lock"]
+
+
+def test_files_and_ports_that_cannot_be_used_are_named_at_once(tmp_path: Path) -> None:
+    with socket.socket() as one, socket.socket() as other:
+        for taken in (one, other):
+            taken.bind((LOOPBACK, 0))
+            taken.listen()
+        kafka, streams = (str(taken.getsockname()[1]) for taken in (one, other))
+        files = {"INGEST_TLS_CERT": "gone.pem", "INGEST_TLS_KEY": "gone-too.pem"}
+        up = Up(tmp_path, SANDBOX_KAFKA_PORT=kafka, STREAMS_WEB_PORT=streams, **files)
+        up.start()
+        eventually(lambda: up.ended, 60)
+    assert up.end() == 1
+    assert up.output.splitlines() == [
+        "INGEST_TLS_CERT=gone.pem: No such file or directory",
+        "INGEST_TLS_KEY=gone-too.pem: No such file or directory",
+        f"port {kafka} is not free (in use): set SANDBOX_KAFKA_PORT to another one",
+        f"port {streams} is not free (in use): set STREAMS_WEB_PORT to another one",
+    ]
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def topics(kafka: KafkaCluster, topic_prefix: str) -> Iterator[Topics]:
 
 @pytest.fixture
 def running(kafka: KafkaCluster, topic_prefix: str, settings: SinksSettings, tmp_path: Path) -> Iterator[Running]:
-    """Give a way to start sinks as processes; whatever still runs at the end is killed."""
+    """Give a way to start sinks as processes; those still running at the end are killed."""
     started = Running(
         tmp_path,
         {

@@ -18,7 +18,7 @@ from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import Output
 from tests.support.memory_rows import MemoryRows, outputs_of
 
-# What `routee-sandbox demo` sends unless it is told otherwise.
+# The traffic of `routee-sandbox demo` without options.
 _SEED: Final = 7
 _RECIPIENTS: Final = 1500
 _START: Final = datetime(2026, 11, 21, tzinfo=UTC)
@@ -50,7 +50,7 @@ def _public(outputs: list[Output], partials: list[bytes]) -> Iterator[tuple[str,
 
 
 def _taken_in() -> Iterator[tuple[Topic, bytes]]:
-    """Yield what ingest makes of each callback, received a millisecond after the other, the day after the start."""
+    """Yield each callback as ingest stores it, one received every millisecond, on the day after the start."""
     received_at_ms = int((_START + timedelta(days=1)).timestamp() * 1000)
     for callback in schedule(traffic_options(_SEED, _URL, _RECIPIENTS), _START.timestamp()):
         if callback.lost:

@@ -21,7 +21,7 @@ from tests.support.wait import eventually
 
 
 class Sink:
-    """One running command and what it says."""
+    """One running command, and its output."""
 
     def __init__(self, command: str, environment: Mapping[str, str], log: Path) -> None:
         self._log = log
@@ -43,7 +43,7 @@ class Sink:
 
     @property
     def text(self) -> list[str]:
-        """Return the lines as they are: what is said to people."""
+        """Return the lines as they are: output for people, and no log."""
         return self._log.read_text().splitlines()
 
     def said(self, text: str) -> bool:
@@ -200,7 +200,7 @@ class Wire:
 
 
 def _is_whole(head: bytearray, request: bytearray) -> bool:
-    """Return whether the body has come too: in chunks, of which the last is empty, or in one piece."""
+    """Return whether the body is complete: in chunks up to the empty one, or in one piece."""
     if b"transfer-encoding: chunked" in head.lower():
         return request.endswith(b"\r\n0\r\n\r\n")
     _, _, length = head.lower().partition(b"content-length:")

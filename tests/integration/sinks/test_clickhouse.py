@@ -144,7 +144,7 @@ def test_while_clickhouse_is_away_it_stays_a_member_and_then_goes_on(
 def test_killed_with_rows_that_clickhouse_does_not_have_it_reads_them_again(
     tables: ClickHouse, topics: Topics, running: Running, wire: Wire
 ) -> None:
-    """What is committed is written: the next one begins with the first row that is not."""
+    """Every committed row is written: the next sink begins with the first row that is not."""
     sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
     topics.produce("sms.status", statuses(50))
     expect(tables, 50)
@@ -292,4 +292,4 @@ def test_it_does_not_start_when_topics_differ(tables: ClickHouse, topics: Topics
     del tables, topics
     sink = running.start("clickhouse", KAFKA_PARTITIONS=str(PARTITIONS + 1))
     assert sink.process.wait(60) == 1
-    assert f"has {PARTITIONS} partitions, KAFKA_PARTITIONS={PARTITIONS + 1}" in sink.messages[-1]
+    assert f"has {PARTITIONS} partitions, not {PARTITIONS + 1}: set KAFKA_PARTITIONS={PARTITIONS}" in sink.messages[-1]

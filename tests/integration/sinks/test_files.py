@@ -1,5 +1,5 @@
 """
-`routee-sinks files` as a process: the files are the topic, each record once, whatever happens to the process.
+`routee-sinks files` as a process: the files have each record of the topic once, through every fault of the process.
 """
 
 from datetime import UTC, datetime
@@ -39,11 +39,11 @@ class Folder:
     def files(self, table: str = "sms_status") -> list[Path]:
         return sorted((self._root / table).glob(f"date=*/*.{self._suffix}"))
 
-    def query(self, what: str, table: str = "sms_status") -> list[tuple[object, ...]]:
+    def query(self, columns: str, table: str = "sms_status") -> list[tuple[object, ...]]:
         if not self.files(table):
             return []
         source = f"{self._reader}('{self._root}/{table}/date=*/*.{self._suffix}', hive_partitioning = true)"
-        return duckdb.connect().execute(f"SELECT {what} FROM {source}").fetchall()  # noqa: S608 - words of ours
+        return duckdb.connect().execute(f"SELECT {columns} FROM {source}").fetchall()  # noqa: S608 - words of ours
 
     def positions(self, table: str = "sms_status") -> list[tuple[object, ...]]:
         return self.query("topic_partition, topic_offset", table)
@@ -68,7 +68,7 @@ def folder(tmp_path: Path, file_format: str) -> Folder:
 
 
 def expect_topic(folder: Folder, topics: Topics) -> None:
-    """Wait until the files hold the topic's records, each once, and the names tell what is in them."""
+    """Wait until the files hold the topic's records, each once, and their names tell the offsets in them."""
     records = topics.everything("sms.status")
     wait_for_rows(folder, len(records))
     assert sorted(folder.positions()) == sorted(records)

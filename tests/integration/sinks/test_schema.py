@@ -12,10 +12,15 @@ import pytest
 from sandbox.clickhouse.process import ClickHouseServer
 from sinks.cli import run_schema
 from sinks.clickhouse.client import ClickHouse, connect
-from sinks.clickhouse.migrate import known_migrations, migrate, verify
+from sinks.clickhouse.migrate import Migration, known_migrations, migrate, verify
 from sinks.errors import ConnectError, RetryableError, SchemaError
+from sinks.files.columns import POSITION
 from sinks.settings import SinksSettings
+from streams.contract.codec import encode
 from streams.contract.records import CampaignProgress, Rejection, SmsStatus
+from tests.behaviour.sinks.records import sms
+from tests.support.markdown import ROOT
+from tests.support.sql_types import MODEL_OF, fits
 
 pytestmark = pytest.mark.clickhouse
 
@@ -80,19 +85,59 @@ def test_every_object_of_the_contract_has_its_columns(tables: ClickHouse, name: 
     assert {column for (column,) in found} >= OBJECTS[name]
 
 
-def test_columns_have_the_types_of_the_contract(tables: ClickHouse) -> None:
-    types = dict(
-        tables.rows(
-            "SELECT concat(table, '.', name), type FROM system.columns "
-            "WHERE database = currentDatabase() AND table IN ('sms_status', 'campaign_progress')"
+OF_ONE_RECORD = {
+    "sms_status": ("sms_inbox", "sms_status", "sms_status_history", "sms", "sms_history"),
+    "campaign_progress": (
+        *("campaign_inbox", "campaign_progress", "campaign_progress_history"),
+        *("campaigns", "campaign_history"),
+    ),
+    "rejected_callbacks": ("rejected_callbacks", "rejections"),
+}
+"""Table → everything that has its columns: where rows are inserted, the latest, the history, and the views of both."""
+
+
+def columns_of(clickhouse: ClickHouse, name: str) -> dict[str, str]:
+    """Return the columns that a query finds, with their types."""
+    return dict(
+        clickhouse.rows(
+            "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {name:String} "
+            "AND default_kind != 'MATERIALIZED'",
+            {"name": name},
         )
     )
-    assert types["sms_status.price"] == "Nullable(Decimal(18, 8))"
-    assert types["sms_status.received_at"] == "DateTime64(3, 'UTC')"
-    assert types["sms_status.status"] == "LowCardinality(String)"
-    assert types["sms_status.operator"] == "LowCardinality(Nullable(String))"
-    assert types["campaign_progress.messages_by_status"] == "Map(LowCardinality(String), UInt64)"
-    assert types["campaign_progress.drift"] == "Map(LowCardinality(String), Int64)"
+
+
+@pytest.mark.parametrize(("table", "name"), [(table, name) for table, names in OF_ONE_RECORD.items() for name in names])
+def test_every_field_of_a_record_has_its_column_wherever_its_rows_are(
+    tables: ClickHouse, table: str, name: str
+) -> None:
+    fields = MODEL_OF[table].model_fields
+    columns = columns_of(tables, name)
+    assert columns.keys() == fields.keys() | (set(POSITION) if table == "rejected_callbacks" else set())
+    assert {field: columns[field] for field in fields if not fits(table, field, columns[field])} == {}
+
+
+def test_words_that_repeat_are_stored_as_numbers(tables: ClickHouse) -> None:
+    columns = columns_of(tables, "sms_status") | columns_of(tables, "campaign_progress")
+    assert columns["status"] == "LowCardinality(String)"
+    assert columns["operator"] == "LowCardinality(Nullable(String))"
+    assert columns["messages_by_status"] == "Map(LowCardinality(String), UInt64)"
+
+
+def test_a_field_more_is_one_file_more_of_the_schema(untouched: ClickHouse) -> None:
+    """The statements that the README gives for it: the column is filled everywhere, and old rows have null."""
+    migrate(untouched, None)
+    old = encode(sms("old", revision=1))
+    untouched.insert_json("sms_inbox", (line for line in [old]))
+    text = re.search(r"```sql\n-- 0\d{3}_\w+\.sql\n(.*?)```", (ROOT / "sinks" / "README.md").read_text(), re.DOTALL)
+    assert text
+    for statement in Migration(9, "0009_added.sql", text[1]).statements(None):
+        untouched.execute(statement)
+    new = encode(sms("new", revision=1))[:-1] + b',"network":"5G"}'
+    untouched.insert_json("sms_inbox", (line for line in [new]))
+    for name in ("sms", "sms_history"):
+        rows = untouched.rows(f"SELECT sms_key, network FROM {name} ORDER BY sms_key")  # noqa: S608 - names of ours
+        assert rows == [("new", "5G"), ("old", None)]
 
 
 def test_every_table_and_view_says_what_it_counts(tables: ClickHouse) -> None:
@@ -133,8 +178,8 @@ def test_a_batch_becomes_few_files(tables: ClickHouse) -> None:
 
 
 @pytest.mark.parametrize("name", ["sms", "sms_status", "campaigns", "schema_migrations"])
-def test_a_table_of_somebody_else_is_refused_and_stays_as_it_is(untouched: ClickHouse, name: str) -> None:
-    """`CREATE OR REPLACE VIEW` would throw it away, with all that is in it."""
+def test_a_foreign_table_is_refused_and_stays_as_it_is(untouched: ClickHouse, name: str) -> None:
+    """`CREATE OR REPLACE VIEW` would drop it, with all its rows."""
     untouched.execute(f"CREATE TABLE {name} (version Int64, dirty UInt8) ENGINE = MergeTree ORDER BY version")
     untouched.execute(f"INSERT INTO {name} VALUES (7, 0)")  # noqa: S608 - names of ours
     with pytest.raises(SchemaError, match=f"are not of it: {name}. Set CLICKHOUSE_DATABASE"):
@@ -168,7 +213,7 @@ def test_the_statements_for_a_cluster_are_sql(untouched: ClickHouse) -> None:
 
 
 def test_for_a_cluster_every_table_that_keeps_rows_is_replicated(untouched: ClickHouse) -> None:
-    """The engine takes each of them as it stands, and misses nothing but the keeper, which there is none of here."""
+    """The engine takes each statement as it is, and misses only the keeper, which these tests do not have."""
     migrate(untouched, None)
     statements = [part for migration in known_migrations() for part in migration.statements("main")]
     tables = {match[1]: part for part in statements if (match := re.search(r"CREATE TABLE IF NOT EXISTS (\w+)", part))}
@@ -180,7 +225,7 @@ def test_for_a_cluster_every_table_that_keeps_rows_is_replicated(untouched: Clic
     # The last first: histories are made like their tables.
     for name, statement in reversed(replicated.items()):
         untouched.execute(f"DROP TABLE {name}")
-        # What a cluster's configuration and ON CLUSTER would fill in.
+        # A cluster's configuration and ON CLUSTER would fill these in.
         place = "ReplicatedReplacingMergeTree('/tables/here', 'one', "
         filled = statement.replace("ON CLUSTER 'main'", "").replace("ReplicatedReplacingMergeTree(", place)
         filled = filled.replace("ReplicatedReplacingMergeTree\n", f"{place.rstrip(', ')})\n")
@@ -200,7 +245,7 @@ def test_for_a_cluster_every_table_that_keeps_rows_is_replicated(untouched: Clic
         ({"clickhouse_database": "not_there"}, "CLICKHOUSE_DATABASE=not_there: .*routee-sinks schema"),
     ],
 )
-def test_what_keeps_it_from_connecting_is_one_line(settings: SinksSettings, change: dict[str, str], line: str) -> None:
+def test_a_reason_not_to_connect_is_one_line(settings: SinksSettings, change: dict[str, str], line: str) -> None:
     known = {name: getattr(settings, name) for name in ("clickhouse_url", "clickhouse_user", "clickhouse_password")}
     with pytest.raises(ConnectError, match=line) as error:
         connect(SinksSettings(**{**known, "clickhouse_database": "default", **change}))
@@ -217,7 +262,7 @@ def something_else() -> Iterator[str]:
         server.shutdown()
 
 
-def test_an_address_of_something_else_is_told_from_one_where_nobody_answers(something_else: str) -> None:
+def test_another_server_at_the_address_is_told_from_no_answer(something_else: str) -> None:
     line = f"CLICKHOUSE_URL={something_else}: something answers there, but not as ClickHouse does (HTTP status 501)"
     with pytest.raises(ConnectError, match=re.escape(line)):
         connect(SinksSettings(clickhouse_url=something_else))

@@ -130,14 +130,14 @@ def test_delivery_by_sender(sent: ClickHouse) -> None:
     ]
 
 
-def test_delivery_by_hour_of_sending_counts_what_was_sent_in_it(sent: ClickHouse) -> None:
+def test_delivery_by_hour_of_sending_counts_the_sms_sent_in_it(sent: ClickHouse) -> None:
     assert found(sent, f"SELECT hour, {COUNTS} FROM delivery_by_hour ORDER BY hour") == [
         (NINE, 9, 6, 3, 1, 1, 1, 3 / 6, 3 / 9),
         (NINE + HOUR, 1, 1, 1, 0, 0, 0, 1.0, 1.0),
     ]
 
 
-def test_delivery_by_final_hour_counts_what_was_decided_in_it(sent: ClickHouse) -> None:
+def test_delivery_by_final_hour_counts_the_sms_that_became_final_in_it(sent: ClickHouse) -> None:
     assert found(sent, f"SELECT hour, {COUNTS} FROM delivery_by_final_hour ORDER BY hour") == [
         (NINE, 5, 5, 2, 1, 1, 1, 2 / 5, 2 / 5),
         (NINE + HOUR, 1, 1, 1, 0, 0, 0, 1.0, 1.0),

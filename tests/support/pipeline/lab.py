@@ -4,7 +4,7 @@ One pipeline under test: its topics, its workers as child processes, its traffic
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice, takewhile
@@ -14,7 +14,8 @@ from typing import Any, Final, Self
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import MemberToRemove
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, NoError
+from kafka.structs import OffsetAndMetadata
 
 from streams.admin.topics import creation_config
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic
@@ -100,6 +101,11 @@ class Lab:
                 former, self.admin = self.admin, self._new_admin()
                 former.close()
             raise AssertionError(f"Kafka does not answer: {error!r}") from error
+
+    def topic_ids(self) -> dict[Topic, str]:
+        """Return the id that Kafka gave each topic."""
+        by_name = {topic.name(self.prefix): topic for topic in ALL_TOPICS}
+        return {by_name[found["name"]]: str(found["topic_id"]) for found in self.admin.describe_topics([*by_name])}
 
     def leader_of(self, suffix: str, partition: int) -> int:
         """Return the broker that leads a partition, negative while there is none."""
@@ -272,6 +278,17 @@ class Lab:
         with self._patiently():
             offsets = self.admin.list_group_offsets({self.group: None})[self.group]
         return {tp: found.offset for tp, found in offsets.items() if found.offset > 0}
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit offsets of the group, which has no members."""
+        wanted = {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in offsets.items()}
+
+        def is_done() -> bool:
+            with self._patiently():
+                errors = self.admin.alter_group_offsets(self.group, wanted)
+            return all(error is NoError for error in errors.values())
+
+        eventually(is_done, 60, every=0.2)
 
     def lag(self) -> int:
         """Return how many records of the source topics the group has not committed."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import orjson
 
 from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS, SMS_STATUS
-from streams.domain.stage import GENERATION_KEY, Output, Piece, Rows
+from streams.domain.stage import GENERATION_KEY, Ending, Output, Piece, Rows
 
 EVENTS_PER_PIECE: Final = 500
 
@@ -23,7 +23,9 @@ class ToySmsStage:
 
     summarized: ClassVar = b"g:"
 
-    def apply(self, rows: Rows, _partition: int, offset: int, value: bytes, begin: int = 0) -> Iterator[Piece]:
+    def apply(
+        self, rows: Rows, _partition: int, offset: int, value: bytes, begin: int = 0, _ended: Ending | None = None
+    ) -> Iterator[Piece]:
         """Take in one record, from an event on."""
         record = orjson.loads(value)
         events, padding = record["events"], "x" * record.get("row_bytes", 0)
@@ -72,7 +74,9 @@ class ToyCampaignStage:
 
     summarized: ClassVar = b"t:"
 
-    def apply(self, rows: Rows, _partition: int, _offset: int, value: bytes, _begin: int = 0) -> Iterator[Piece]:
+    def apply(
+        self, rows: Rows, _partition: int, _offset: int, value: bytes, _begin: int = 0, _ended: Ending | None = None
+    ) -> Iterator[Piece]:
         """Take in the partials of one flush."""
         for line in value.split(b"\n"):
             _take_partial(rows, orjson.loads(line))

@@ -14,14 +14,12 @@ Settings come from the environment, as for the product. Faults are injected here
     session  seconds              so long its group waits for it when it is gone
     near     records              a partition that lacks more of its rows is restored after the others, and one that
                                   lacks no more is at hand before joining
+    partial  seconds              counts of a campaign leave a source partition at most this often
+    hard     bytes                so much waits in one partition at most before it is flushed
     look     seconds              it looks this often at what is new of the partitions that it stands by for
+    memory   [text, n]            memory runs out while it reads a body with that text, n times; `rules` is `product`
     gate     [partition, file]    it begins to restore that partition of the SMS when the file exists
-    without  [guard, …]           `fence`: batches carry no epoch; `alarms`: a worker does not ask whether it was
-                                  replaced, and takes any changelog offset for its own; `contiguity`: records may be
-                                  missing; `position`: replays are applied again; `retire`: an id that the
-                                  coordinator forgot keeps its right to write; `commits`: no offset is committed;
-                                  `taken`: a record that is contained in part is taken in from its begin; `unread`:
-                                  partitions are read before they are taken over
+    without  [guard, …]           these guards are off: see `streams.state.guards`
 
 `rules` is `product` for the product's own rules.
 """
@@ -29,7 +27,8 @@ Settings come from the environment, as for the product. Faults are injected here
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,24 +36,21 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.producer.sender import SendProduceReqHandler
 from faust.transport.drivers.aiokafka import Consumer
 
-from streams.errors import Exit, StreamsError, die
+import streams.app
+from streams.app import Hooks
+from streams.domain.routee import bodies
+from streams.domain.routee.wire import read_wire
+from streams.errors import StreamsError
 from streams.process import run_worker
 from streams.program.logline import configure_logging
 from streams.program.settings import load_settings
-from streams.runtime import app as commits
-from streams.runtime import recovery
-from streams.runtime.consumer import ClampingConsumer
-from streams.runtime.pulse import Ownership
-from streams.runtime.table import CheckpointedTable
+from streams.runtime import app, recovery, table
 from streams.settings import StreamsSettings
 from streams.state import checkpoint
-from streams.state.changelog.fence import Writer
 from streams.state.checkpoint import OnStep, no_step
-from streams.state.rows.partition import Partition
-from streams.state.rows.position import Position
+from streams.state.guards import ALL_GUARDS, Guards
 from streams.state.succession import standby, warm_up
 from streams.state.succession.restore import Wanted, restore
-from streams.state.succession.takeover import Takeover
 from tests.support.pipeline.toy import ToyCampaignStage, ToySmsStage
 from tests.support.wait import eventually_async
 
@@ -78,7 +74,7 @@ def main(log: str, environment: dict[str, str], faults: dict[str, Any]) -> None:
     _tell_commits(on_step)
     toy = None if faults.get("rules") == "product" else (ToySmsStage(), ToyCampaignStage())
     try:
-        run_worker(settings, toy, on_step)
+        run_worker(settings, toy, Hooks(on_step=on_step, guards=_guards(faults.get("without", ()))))
     except StreamsError as error:
         sys.exit(str(error))
 
@@ -88,19 +84,25 @@ def _inject(faults: dict[str, Any]) -> None:
         _hold(*faults["hold"], last=faults.get("last", False))
     if "skip" in faults:
         _skip(*faults["skip"])
+    if "memory" in faults:
+        _run_out_of_memory(*faults["memory"])
     if "gate" in faults:
         _gate(*faults["gate"])
-    for guard in faults.get("without", ()):
-        _WITHOUT[guard]()
     for fault, module, name in (
         ("renew", checkpoint, "RENEW_SECONDS"),
-        ("session", commits, "SESSION_SECONDS"),
+        ("session", app, "SESSION_SECONDS"),
         ("near", recovery, "NEAR_RECORDS"),
         ("near", warm_up, "AT_HAND_RECORDS"),
         ("look", standby, "PAUSE_SECONDS"),
+        ("partial", streams.app, "_PARTIAL_SECONDS"),
+        ("hard", table, "HARD_LIMIT_BYTES"),
     ):
         if fault in faults:
             vars(module)[name] = faults[fault]
+
+
+def _guards(without: Iterable[str]) -> Guards:
+    return replace(ALL_GUARDS, **dict.fromkeys(without, False))
 
 
 def _at(act: Callable[[], None], table: str, step: str, times: int) -> OnStep:
@@ -165,6 +167,18 @@ def _skip(number: int, offset: int) -> None:
     Consumer._to_message = of_an_older_generation  # type: ignore[method-assign]
 
 
+def _run_out_of_memory(text: str, times: int) -> None:
+    left = [times]
+
+    def run_out(body: Any) -> Any:  # noqa: ANN401
+        if left[0] and text.encode() in bytes(body):
+            left[0] -= 1
+            raise MemoryError
+        return read_wire(body)
+
+    vars(bodies)["read_wire"] = run_out
+
+
 def _gate(number: int, file: str) -> None:
     async def restore_behind_the_gate(reader: AIOKafkaConsumer, wanted: Wanted) -> int:
         if any(tp.topic.endswith("sms-changelog") and tp.partition == number for tp in wanted):
@@ -172,75 +186,3 @@ def _gate(number: int, file: str) -> None:
         return await restore(reader, wanted)
 
     vars(recovery)["restore"] = vars(warm_up)["restore"] = restore_behind_the_gate
-
-
-def _without_fence() -> None:
-    Writer.stamp = lambda *_: None  # type: ignore[method-assign]
-
-
-def _without_alarms() -> None:
-    Ownership.check = Ownership.check_pause = lambda *_: None  # type: ignore[method-assign]
-
-    def die_of_all_but_foreign_writes(code: Exit, why: str) -> None:
-        if code is not Exit.FOREIGN_WRITE:
-            die(code, why)
-
-    vars(checkpoint)["die"] = die_of_all_but_foreign_writes
-
-
-def _without_contiguity() -> None:
-    async def no_check(*_: object) -> None:
-        """Take every record for the next one."""
-
-    CheckpointedTable._check_contiguous = no_check  # type: ignore[method-assign,assignment]
-
-
-def _without_position() -> None:
-    begin = Partition.__init__
-
-    def begin_anew(self: Any, *arguments: Any) -> None:  # noqa: ANN401
-        begin(self, *arguments)
-        self.position = self._sealed_position = None
-
-    Partition.__init__ = begin_anew  # type: ignore[assignment,method-assign]
-
-
-def _without_taken() -> None:
-    begin = Partition.__init__
-
-    def begin_with_the_record(self: Any, *arguments: Any) -> None:  # noqa: ANN401
-        begin(self, *arguments)
-        if self.position is not None:
-            self.position = self._sealed_position = Position(self.position.offset)
-
-    Partition.__init__ = begin_with_the_record  # type: ignore[assignment,method-assign]
-
-
-def _without_retire() -> None:
-    async def leave_it(_: object) -> bool:
-        return True
-
-    Takeover.retire = leave_it  # type: ignore[method-assign,assignment]
-
-
-def _without_commits() -> None:
-    async def say_so(*_: object) -> bool:
-        return True
-
-    Consumer._commit = say_so  # type: ignore[method-assign,assignment]
-
-
-def _without_unread() -> None:
-    ClampingConsumer._unread = frozenset()  # type: ignore[assignment,method-assign]
-
-
-_WITHOUT = {
-    "commits": _without_commits,
-    "retire": _without_retire,
-    "fence": _without_fence,
-    "alarms": _without_alarms,
-    "contiguity": _without_contiguity,
-    "position": _without_position,
-    "taken": _without_taken,
-    "unread": _without_unread,
-}

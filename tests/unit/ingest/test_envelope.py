@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.callback.envelope import RECORD_BYTES, RawRecord, fitting, reject, seal
 from streams.contract.codec import decode
-from streams.contract.records import Envelope, Reason, Rejection, Stage
+from streams.contract.records import Envelope, Reason, RefusedBy, Rejection
 
 NOON_MS = 1_795_348_800_123
 values = st.recursive(
@@ -58,7 +58,7 @@ def rejection(body: bytes) -> Rejection:
 @given(st.binary(max_size=200))
 def test_a_rejection_keeps_every_byte(body: bytes) -> None:
     kept = rejection(body)
-    assert (kept.stage, kept.reason, kept.detail) == (Stage.INGEST, Reason.NOT_JSON, "why")
+    assert (kept.stage, kept.reason, kept.detail) == (RefusedBy.INGEST, Reason.NOT_JSON, "why")
     assert (kept.partition, kept.offset, kept.index) == (None, None, None)
     if kept.body is None:
         assert kept.body_base64 is not None

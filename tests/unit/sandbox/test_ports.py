@@ -30,8 +30,22 @@ def test_a_port_in_use_is_named_with_its_variable(mine: str, theirs: str) -> Non
 
 def test_one_port_given_to_two_programs_is_in_use() -> None:
     port = free_port()
-    with pytest.raises(PortTakenError, match="set B_PORT to another one"):
+    with pytest.raises(PortTakenError, match=r"is not free \(A_PORT has it\): set B_PORT to another one$"):
         require_free({"A_PORT": port, "B_PORT": port})
+
+
+def test_every_port_in_use_is_named_at_once() -> None:
+    with socket.socket() as one, socket.socket() as other:
+        for taken in (one, other):
+            taken.bind((LOOPBACK, 0))
+            taken.listen()
+        first, second = (taken.getsockname()[1] for taken in (one, other))
+        with pytest.raises(PortTakenError) as error:
+            require_free({"A_PORT": first, "B_PORT": free_port(), "C_PORT (+1)": second})
+    assert str(error.value).splitlines() == [
+        f"port {first} is not free (in use): set A_PORT to another one",
+        f"port {second}, C_PORT + 1, is not free (in use): set C_PORT to another one",
+    ]
 
 
 def test_an_address_of_another_machine_can_not_be_used() -> None:

@@ -60,6 +60,15 @@ def test_one_that_does_not_listen_is_killed_with_its_children(tmp_path: Path) ->
     eventually(lambda: not alive(grandchild))
 
 
+def test_a_full_disk_ends_the_wait_for_a_process_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = python(_SLEEP, tmp_path)
+    process.start()
+    monkeypatch.setattr("sandbox.process.has_room", lambda folder: folder != tmp_path)
+    with pytest.raises(StartError, match=f"^program is not ready: the disk that holds {process.log} is full$"):
+        process.wait_until(lambda: False, 60)
+    process.kill()
+
+
 def test_several_are_stopped_side_by_side(tmp_path: Path) -> None:
     processes = [python(_SLEEP, tmp_path, f"p{number}") for number in range(3)]
     for process in processes:

@@ -1,5 +1,5 @@
 """
-When a batch is due, and what may be committed after it.
+When a batch is due, and which offsets may be committed after it.
 """
 
 import math
@@ -40,7 +40,7 @@ def test_it_is_due_at_once_when_it_has_all_its_rows() -> None:
     assert (batch.rows_until_due, batch.due_in(now=0)) == (0, 0.0)
 
 
-def test_one_that_is_due_still_grows_until_it_has_all_its_bytes() -> None:
+def test_a_due_batch_still_grows_until_it_has_all_its_bytes() -> None:
     batch = Batch(LIMITS)
     batch.add(ZERO, [record(offset) for offset in range(12)], now=0)
     assert (batch.rows_until_due, batch.is_full) == (0, False)
@@ -54,7 +54,7 @@ def test_it_is_due_at_once_when_it_has_all_its_bytes() -> None:
     assert (batch.rows_until_due, batch.is_full, batch.due_in(now=0)) == (0, True, 0.0)
 
 
-def test_bytes_are_those_of_the_values_and_of_what_is_around_each_of_them() -> None:
+def test_bytes_are_those_of_the_values_and_of_the_objects_around_them() -> None:
     batch, empty = Batch(LIMITS), Batch(LIMITS)
     batch.add(ZERO, [record(0, None), record(1, b"12345")], now=0)
     empty.add(ZERO, [record(0, None), record(1, None)], now=0)
@@ -69,7 +69,7 @@ def test_positions_are_after_the_last_record_of_each_partition() -> None:
     assert batch.positions == {ZERO: 8, ONE: 1}
 
 
-def test_what_is_dropped_is_neither_written_nor_committed() -> None:
+def test_dropped_records_are_neither_written_nor_committed() -> None:
     batch = Batch(LIMITS)
     batch.add(ZERO, [record(4, b"123")], now=0)
     batch.add(ONE, [record(0, b"4567")], now=0)
@@ -79,7 +79,7 @@ def test_what_is_dropped_is_neither_written_nor_committed() -> None:
     assert (batch.positions, len(batch), batch.nbytes) == ({ONE: 1}, 1, only.nbytes)
 
 
-def test_a_batch_of_which_everything_was_dropped_is_empty_again() -> None:
+def test_a_batch_is_empty_again_when_all_its_records_are_dropped() -> None:
     batch = Batch(LIMITS)
     batch.add(ZERO, [record(4)], now=0)
     batch.drop([ZERO, ONE])

@@ -1,5 +1,5 @@
 """
-The command line: help for everything, and one line for what is wrong.
+The command line: help for every command, and one line for each problem.
 """
 
 import json
@@ -79,4 +79,4 @@ def test_the_log_is_json_when_asked(
     (tmp_path / "file").touch()
     assert main(["files"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert json.loads(line)["message"] == f"SINKS_FILES_ROOT={tmp_path / 'file'}: Not a directory"
+    assert json.loads(line)["message"] == (f"SINKS_FILES_ROOT={tmp_path / 'file'}: {tmp_path / 'file'} is not a folder")

@@ -1,5 +1,5 @@
 """
-What ClickHouse's error codes mean for the rows being written.
+The meaning of ClickHouse's error codes for the rows being written.
 """
 
 import pytest
@@ -8,7 +8,7 @@ from sinks.clickhouse.codes import CODES, Meaning, meaning_of, name_of
 
 
 @pytest.mark.parametrize("code", [27, 41, 72, 117, 130, 349, 467, 469])
-def test_a_fault_of_data_is_the_rows(code: int) -> None:
+def test_a_fault_of_data_costs_the_row(code: int) -> None:
     assert meaning_of(code) is Meaning.ROW
 
 
@@ -18,11 +18,11 @@ def test_a_store_in_trouble_is_waited_for(code: int | None) -> None:
 
 
 @pytest.mark.parametrize("code", [16, 47, 60, 62, 81, 115, 497, 516])
-def test_what_only_a_person_can_set_right_ends_the_program(code: int) -> None:
+def test_an_error_for_a_person_ends_the_program(code: int) -> None:
     assert meaning_of(code) is Meaning.PERSON
 
 
-def test_a_code_nobody_listed_never_costs_a_row() -> None:
+def test_a_code_that_is_not_listed_never_costs_a_row() -> None:
     assert 123_456 not in CODES
     assert meaning_of(123_456) is Meaning.RETRY
 

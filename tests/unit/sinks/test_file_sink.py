@@ -49,7 +49,7 @@ def test_a_partition_has_one_writer_at_a_time(tmp_path: Path) -> None:
     assert second.claim([ZERO, ONE]) == {ZERO: 1}
 
 
-def test_what_was_written_in_the_other_format_is_written(tmp_path: Path) -> None:
+def test_a_file_of_the_other_format_counts_as_written(tmp_path: Path) -> None:
     first = sink(tmp_path)
     first.write("sms_status", [record(0), record(4)])
     first.close()
@@ -57,7 +57,7 @@ def test_what_was_written_in_the_other_format_is_written(tmp_path: Path) -> None
     assert second.claim([ZERO]) == {ZERO: 5}
 
 
-def test_leftovers_of_its_own_partitions_alone_are_removed(tmp_path: Path) -> None:
+def test_only_drafts_of_its_own_partitions_are_removed(tmp_path: Path) -> None:
     day = tmp_path / "sms_status" / "date=1970-01-01"
     day.mkdir(parents=True)
     for name in (".0-5-6.parquet.tmp", ".1-5-6.parquet.tmp", "notes.txt"):
@@ -66,8 +66,8 @@ def test_leftovers_of_its_own_partitions_alone_are_removed(tmp_path: Path) -> No
     assert sorted(path.name for path in day.iterdir()) == [".1-5-6.parquet.tmp", "notes.txt"]
 
 
-def test_what_lies_about_and_is_none_of_its_own_is_left_alone(tmp_path: Path) -> None:
-    """A file where a folder is expected, names that are nearly those of files."""
+def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
+    """A file where a folder is expected, names that are nearly names of its files."""
     table = tmp_path / "sms_status"
     day = table / "date=1970-01-01"
     day.mkdir(parents=True)
@@ -143,19 +143,19 @@ def test_a_root_that_is_a_file_is_a_line_that_names_the_setting(tmp_path: Path) 
         b'{"sms_key":"a","sms_key":"b"}',
     ],
 )
-def test_parquet_refuses_what_has_not_the_columns_types(value: bytes) -> None:
+def test_parquet_refuses_values_without_the_columns_types(value: bytes) -> None:
     with pytest.raises(PermanentError):
         parquet("sms_status", [record(0), record(1, value)])
 
 
 @pytest.mark.parametrize("value", [b'{"drift":5}', b'{"drift":{"Sent":"x"}}', b'{"drift":["Sent"]}'])
-def test_parquet_refuses_counts_that_are_none(value: bytes) -> None:
+def test_parquet_refuses_counts_that_are_not_numbers(value: bytes) -> None:
     with pytest.raises(PermanentError):
         parquet("campaign_progress", [record(0, value)])
 
 
 @pytest.mark.parametrize("value", [b'{"a":}', b'{"a":1} {"b":2}', b'{"a":"\xff"}'])
-def test_ndjson_refuses_what_is_not_one_object(value: bytes) -> None:
+def test_ndjson_refuses_a_value_that_is_not_one_object(value: bytes) -> None:
     with pytest.raises(PermanentError):
         ndjson("sms_status", [record(0), record(1, value)])
 

@@ -1,5 +1,5 @@
 """
-A row that does not fit its columns is refused as bad data, whatever words Arrow has for it.
+A row that does not fit its columns is refused as bad data, by any of the errors of Arrow.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.unit.sinks.records import TOPIC, record
 
 
 @pytest.mark.parametrize("number", [True, 2**63])
-def test_a_count_that_is_none_is_refused_and_does_not_end_the_program(number: object) -> None:
+def test_a_wrong_count_is_refused_and_does_not_end_the_program(number: object) -> None:
     row = {**campaign("one").model_dump(mode="json"), "drift": {"Delivered": number}}
     with pytest.raises(PermanentError):
         parquet("campaign_progress", [record(0, orjson.dumps(row))])

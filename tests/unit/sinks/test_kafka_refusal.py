@@ -1,5 +1,5 @@
 """
-What Kafka refuses for good names the setting to change; all else is waited for.
+A lasting refusal of Kafka names the setting to change; every other error is waited out.
 """
 
 import pytest
@@ -32,7 +32,10 @@ RIGHTS = (
     "KAFKA_SASL_USERNAME=reader needs the right to READ the group routee.files and to READ and DESCRIBE the topics "
     "routee.sms.status, routee.campaign.progress"
 )
-LOGIN = "KAFKA_SASL_USERNAME=reader is not let in with this KAFKA_SASL_MECHANISM and KAFKA_SASL_PASSWORD"
+LOGIN = (
+    "Kafka at KAFKA_BOOTSTRAP_SERVERS=kafka:9092 refuses KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME or "
+    "KAFKA_SASL_PASSWORD"
+)
 VERSION = "KAFKA_BOOTSTRAP_SERVERS=kafka:9092: the brokers are too old"
 
 
@@ -52,11 +55,11 @@ def line(error: KafkaError, settings: CommonSettings = SETTINGS) -> str | None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_refusal_names_what_to_change(error: KafkaError, expected: str) -> None:
+def test_a_refusal_names_the_setting_to_change(error: KafkaError, expected: str) -> None:
     assert line(error) == f"{expected} ({type(error).__name__})"
 
 
-def test_a_user_without_a_name_is_said_to_have_none() -> None:
+def test_a_user_without_a_name_is_called_so() -> None:
     found = line(GroupAuthorizationFailedError(), CommonSettings())
     assert found is not None
     assert found.startswith("the user (no KAFKA_SASL_USERNAME is set) needs the right to READ the group routee.files")
@@ -67,5 +70,5 @@ def test_a_user_without_a_name_is_said_to_have_none() -> None:
     [KafkaConnectionError(), KafkaTimeoutError(), UnknownError(), CorruptRecordError(), KafkaError()],
     ids=lambda value: type(value).__name__,
 )
-def test_anything_else_is_waited_for(error: KafkaError) -> None:
+def test_any_other_error_is_waited_out(error: KafkaError) -> None:
     assert line(error) is None

@@ -1,5 +1,5 @@
 """
-What the names of files promise.
+The promises of the names of files.
 """
 
 from datetime import date
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.files.layout import partition_of_temporary, position_of, runs, temporary
+from sinks.files.layout import draft_name, partition_of_draft, position_of, runs
 from tests.unit.sinks.records import DAY_MS, offsets, record
 
 
@@ -51,6 +51,6 @@ def test_other_names_are_no_position(name: str) -> None:
     assert position_of(name) is None
 
 
-def test_a_file_that_is_not_whole_is_known_as_its_partitions() -> None:
-    assert partition_of_temporary(temporary("3-5-9.parquet")) == 3
-    assert partition_of_temporary("3-5-9.parquet") is None
+def test_the_name_of_a_draft_tells_its_partition() -> None:
+    assert partition_of_draft(draft_name("3-5-9.parquet")) == 3
+    assert partition_of_draft("3-5-9.parquet") is None

@@ -1,5 +1,5 @@
 """
-The numbered schema: applied once each, in order, never changed after.
+The numbered files of the schema: each applied once, in order, never changed after.
 """
 
 import pytest
@@ -11,7 +11,7 @@ ONE = Migration(1, "0001_a.sql", "CREATE TABLE a {{on_cluster}} (x UInt8) ENGINE
 TWO = Migration(2, "0002_b.sql", "SELECT 1;\nSELECT ';' AS text;\n")
 
 
-def test_what_was_applied_is_not_applied_again() -> None:
+def test_an_applied_file_is_not_applied_again() -> None:
     assert outstanding([ONE, TWO], []) == [ONE, TWO]
     assert outstanding([ONE, TWO], [(1, ONE.checksum)]) == [TWO]
 

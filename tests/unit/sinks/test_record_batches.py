@@ -1,5 +1,5 @@
 """
-Records as the quick reader gives them are those that kafka-python's own gives, whatever is in a batch.
+The quick reader gives the same records as kafka-python's own, for any contents of a batch.
 """
 
 import struct
@@ -39,7 +39,7 @@ def batch(contents: Contents, *, base: int = 0, compression: int = 0, timestamp:
 
 
 def control(base: int) -> bytes:
-    """Return the mark of a transaction that was committed."""
+    """Return the mark of a committed transaction."""
     found = bytearray(batch([(0, b"\0\0\0\1", b"\0\0\0\0\0\0")], base=base))
     struct.pack_into(">h", found, ATTRIBUTES, 0x30)
     struct.pack_into(">I", found, CRC, calc_crc32c(bytes(found[ATTRIBUTES:])))
@@ -77,7 +77,7 @@ def test_any_records_of_any_batches_are_read_from_any_offset_on(
     expect_the_same(data, first)
 
 
-def test_what_transactions_leave_in_a_topic_is_passed_over() -> None:
+def test_marks_of_transactions_are_left_out() -> None:
     data = batch([(0, None, b"{}")]) + control(1) + batch([(0, None, b"{}")], base=2) + control(3)
     assert [found[2] for found in expect_the_same(data)] == [0, 2]
 

@@ -1,5 +1,5 @@
 """
-How long is waited before the same rows are written again.
+The delays between attempts to write the same rows.
 """
 
 from sinks.retry import Backoff

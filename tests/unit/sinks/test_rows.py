@@ -1,5 +1,5 @@
 """
-What of a topic can be written to a table at all.
+Which records can be written to a table at all.
 """
 
 import time
@@ -20,7 +20,7 @@ def test_an_object_is_a_row(value: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", [None, b""])
-def test_a_tombstone_carries_nothing(value: bytes | None) -> None:
+def test_a_tombstone_has_no_row(value: bytes | None) -> None:
     parts = sort_out([record(0, value)])
     assert (parts.rows, parts.unusable, parts.empty) == ([], [], 1)
 
@@ -28,7 +28,7 @@ def test_a_tombstone_carries_nothing(value: bytes | None) -> None:
 @pytest.mark.parametrize(
     "value", [b"not json", b"[1,2]", b'"text"', b'{"a":1', b'{"a":1},', b"\x00\x01", b" ", b"1", b"}"]
 )
-def test_anything_else_is_unusable(value: bytes) -> None:
+def test_any_other_value_is_unusable(value: bytes) -> None:
     parts = sort_out([record(0, value)])
     assert (parts.rows, len(parts.unusable), parts.empty) == ([], 1, 0)
 
@@ -52,7 +52,7 @@ def test_braces_in_a_text_are_text(text: str) -> None:
     ids=["spaces", "closed", "closed, commas", "spaces, commas", "objects"],
 )
 def test_a_forged_value_costs_no_more_time_than_its_length(inside: bytes) -> None:
-    """Anybody who can post a callback may choose the bytes; the thread that polls waits for them."""
+    """A sender of callbacks may choose the bytes, and the thread that writes looks at all of them."""
     began = time.thread_time()
     sort_out([record(0, b"{" + inside + b"}")])
     assert time.thread_time() - began < 2

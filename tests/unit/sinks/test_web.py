@@ -1,5 +1,5 @@
 """
-What `/livez`, `/readyz` and `/metrics` answer.
+The answers of `/livez`, `/readyz` and `/metrics`.
 """
 
 from sinks.metrics import Metrics, Readiness
@@ -13,7 +13,7 @@ def test_it_is_alive_while_it_answers() -> None:
     assert answer("/livez", Metrics().registry, Readiness())[0] == 200
 
 
-def test_it_is_ready_when_nothing_is_in_the_way_and_says_what_is() -> None:
+def test_it_is_ready_without_reasons_and_tells_the_reasons_otherwise() -> None:
     readiness = Readiness()
     assert answer("/readyz", Metrics().registry, readiness)[::2] == (
         503,
@@ -43,7 +43,7 @@ def test_a_partition_without_lag_has_no_age() -> None:
     assert metrics.registry.get_sample_value("routee_sinks_lag_seconds", {"topic": ZERO.topic, "partition": "0"}) == 0
 
 
-def test_the_lag_of_partitions_that_went_elsewhere_is_no_longer_shown() -> None:
+def test_the_lag_of_a_revoked_partition_is_no_longer_shown() -> None:
     metrics = Metrics()
     metrics.show_lag({ZERO: 100}, {}, now_ms=0)
     metrics.show_lag({}, {}, now_ms=0)

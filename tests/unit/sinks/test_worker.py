@@ -1,9 +1,8 @@
 """
-The loop: poll → batch → write → commit, and never another order.
+The loop: poll → batch → write → commit, always in this order.
 """
 
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
@@ -13,17 +12,18 @@ from sinks.errors import FatalError, RetryableError
 from sinks.metrics import Metrics, Readiness
 from sinks.rejections import Flood, MemoryRejections
 from sinks.sink import MemorySink
-from sinks.source import MemorySource, MemoryTopics, Record, TopicPartition
+from sinks.source import MemorySource, MemoryTopics, Polled, Record, TopicPartition
 from sinks.worker import Worker
 from sinks.writer import Writer
 from tests.unit.sinks.records import TOPIC
 
 TABLE = "sms_status"
 PARTITIONS = 4
+NOON = 1_795_000_000.0
 
 
 class Bench:
-    """A worker over memory; `rounds` runs its loop, waiting for what is written on the other thread."""
+    """A worker over memory; `rounds` runs its loop, and waits for the thread that writes."""
 
     def __init__(
         self,
@@ -54,7 +54,12 @@ class Bench:
             metrics=self.metrics,
             readiness=self.readiness,
             clock=lambda: self.now,
+            wall_clock=lambda: NOON + self.now,
         )
+
+    def ago(self, seconds: float) -> int:
+        """Return a timestamp of Kafka."""
+        return int((NOON + self.now - seconds) * 1000)
 
     def fill(self, count: int, start: int = 0) -> None:
         for number in range(start, start + count):
@@ -67,9 +72,9 @@ class Bench:
             self.settle()
 
     def settle(self) -> None:
-        """Let a batch that nobody blocks be written before the next round."""
-        if self.worker._writing is not None and not isinstance(self.sink, BlockingSink):
-            self.worker._writing._thread.join(10)
+        """Wait for the batch in flight, unless the test holds it up."""
+        if not isinstance(self.sink, BlockingSink):
+            assert self.worker.writing_done(10)
 
     @property
     def written(self) -> set[tuple[int, int]]:
@@ -81,7 +86,7 @@ class Bench:
 
 
 class BlockingSink(MemorySink):
-    """Writes when it is let; `started` is set while it waits."""
+    """Writes after `let` is set; `started` is set while it waits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +124,7 @@ def test_nothing_is_committed_before_it_is_written() -> None:
     bench.rounds(5)
     assert (len(bench.written), bench.committed) == (0, 0)
     sink.let.set()
-    bench.worker._writing._thread.join(10)  # type: ignore[union-attr]
+    assert bench.worker.writing_done(10)
     bench.rounds(1)
     assert (len(bench.written), bench.committed) == (4, 4)
 
@@ -134,13 +139,13 @@ def test_while_the_store_is_away_one_more_batch_is_collected_and_the_source_is_s
     bench.fill(60, start=60)
     bench.rounds(30)
     assert len(polls) == 30
-    assert bench.source._paused
+    assert bench.source.paused
     collected = len(bench.worker._batch)
     assert 4 < collected < 30, "larger than one that need not wait, and not everything"
     sink.let.set()
 
 
-def test_what_was_collected_while_the_store_was_at_work_is_written_as_one_batch() -> None:
+def test_records_collected_while_the_store_was_at_work_are_written_as_one_batch() -> None:
     sink = BlockingSink()
     bench = Bench(sink=sink, rows=4)
     bench.fill(60)
@@ -148,9 +153,9 @@ def test_what_was_collected_while_the_store_was_at_work_is_written_as_one_batch(
     assert sink.started.wait(10)
     bench.rounds(20)
     sink.let.set()
-    bench.worker._writing._thread.join(10)  # type: ignore[union-attr]
+    assert bench.worker.writing_done(10)
     bench.rounds(1)
-    bench.worker._writing._thread.join(10)  # type: ignore[union-attr]
+    assert bench.worker.writing_done(10)
     bench.rounds(1)
     assert (sink.writes, len(bench.written), bench.committed) == (2, 60, 60)
 
@@ -162,7 +167,7 @@ def test_the_next_batch_is_begun_before_the_last_one_is_committed() -> None:
     commit = bench.source.commit
 
     def noting(positions: Mapping[TopicPartition, int]) -> bool:
-        begun.append(bench.worker._writing is not None)
+        begun.append(bench.worker.is_writing)
         return commit(positions)
 
     bench.source.commit = noting  # type: ignore[method-assign]
@@ -204,7 +209,7 @@ def test_a_commit_that_was_not_taken_is_made_again() -> None:
     assert bench.metrics.registry.get_sample_value("routee_sinks_failed_commits_total") == 2
 
 
-def test_what_is_collected_of_a_revoked_partition_is_left_to_its_new_owner() -> None:
+def test_collected_records_of_a_revoked_partition_are_left_to_its_new_owner() -> None:
     first = Bench()
     first.fill(8)
     first.rounds(2)
@@ -216,7 +221,7 @@ def test_what_is_collected_of_a_revoked_partition_is_left_to_its_new_owner() -> 
     assert first.committed == 8
 
 
-def test_partitions_are_given_back_and_taken_on_only_while_nothing_is_written() -> None:
+def test_partitions_change_hands_only_between_writes() -> None:
     sink = BlockingSink()
     bench = Bench(sink=sink, rows=4)
     bench.fill(4)
@@ -227,7 +232,7 @@ def test_partitions_are_given_back_and_taken_on_only_while_nothing_is_written() 
     bench.rounds(3)
     assert sink.claimed == before
     sink.let.set()
-    bench.worker._writing._thread.join(10)  # type: ignore[union-attr]
+    assert bench.worker.writing_done(10)
     bench.rounds(2)
     assert len(sink.claimed) == PARTITIONS // 2
 
@@ -270,7 +275,7 @@ def test_a_store_that_cannot_say_where_to_begin_is_asked_again() -> None:
     assert len(bench.written) == 8
 
 
-def test_it_is_ready_once_the_group_has_decided() -> None:
+def test_it_is_ready_after_the_first_rebalance() -> None:
     bench = Bench()
     assert bench.readiness.reasons == ["group: not a member of the consumer group yet"]
     bench.rounds(2)
@@ -288,7 +293,7 @@ def test_it_is_not_ready_while_kafka_does_not_answer(monkeypatch: pytest.MonkeyP
     assert bench.readiness.reasons == []
 
 
-def test_stopping_writes_and_commits_what_is_collected_and_leaves_the_group() -> None:
+def test_stopping_writes_and_commits_the_collected_records_and_leaves_the_group() -> None:
     bench = Bench()
     bench.fill(8)
     bench.rounds(2)
@@ -296,7 +301,7 @@ def test_stopping_writes_and_commits_what_is_collected_and_leaves_the_group() ->
     stop.set()
     bench.worker.run(stop, drain_seconds=5)
     assert (len(bench.written), bench.committed) == (8, 8)
-    assert bench.topics._members == []
+    assert bench.topics.members == []
     assert bench.sink.claimed == set()
 
 
@@ -307,18 +312,18 @@ def test_stopping_does_not_wait_for_a_store_that_is_away() -> None:
     bench.rounds(2)
     bench.worker.drain(0.05)
     assert bench.committed == 0
-    assert bench.topics._members == []
+    assert bench.topics.members == []
     sink.let.set()
 
 
-def test_a_row_at_fault_is_committed_past_once_it_is_in_the_rejections() -> None:
+def test_the_commit_moves_past_a_bad_row_once_it_is_in_the_rejections() -> None:
     bench = Bench()
     bench.topics.append(TOPIC, 0, b"garbage")
     bench.rounds(4, seconds=1.0)
     assert bench.topics.committed == {TopicPartition(TOPIC, 0): 1}
 
 
-def test_what_only_a_person_can_set_right_ends_the_loop_and_commits_nothing() -> None:
+def test_an_error_for_a_person_ends_the_loop_and_commits_nothing() -> None:
     bench = Bench()
     bench.fill(8)
     bench.sink.faults = [FatalError("ClickHouse says UNKNOWN_TABLE (60)")]
@@ -327,7 +332,7 @@ def test_what_only_a_person_can_set_right_ends_the_loop_and_commits_nothing() ->
     assert bench.committed == 0
 
 
-def test_the_lag_is_what_is_not_written_yet() -> None:
+def test_the_lag_is_the_number_of_records_that_are_not_written_yet() -> None:
     bench = Bench()
     bench.fill(8)
 
@@ -349,31 +354,28 @@ def lag_seconds(bench: Bench) -> float:
     return lag
 
 
-def ago(seconds: float) -> int:
-    """Return a time of Kafka."""
-    return int((time.time() - seconds) * 1000)
-
-
-def test_the_first_record_after_a_quiet_night_is_no_lag_of_hours() -> None:
+def test_the_first_record_after_a_quiet_night_has_no_lag_of_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
-    bench.topics.append(TOPIC, 0, b"{}", ago(8 * 3600))
+    bench.topics.append(TOPIC, 0, b"{}", bench.ago(8 * 3600))
     bench.rounds(3)
     bench.rounds(3, seconds=1.0)
     assert len(bench.written) == 1
     assert lag_seconds(bench) == 0
-    bench.topics.append(TOPIC, 0, b"{}", ago(2))
-    bench.worker._show_lag(ago(0))  # not fetched yet
-    assert lag_seconds(bench) < 60
+    bench.topics.append(TOPIC, 0, b"{}", bench.ago(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.source, "poll", lambda *_: Polled())
+        bench.rounds(seconds=1.0)
+    assert lag_seconds(bench) == 1, "not fetched yet: since the last moment without a lag"
     bench.rounds(seconds=1.0)
-    assert 2 <= lag_seconds(bench) < 60
+    assert lag_seconds(bench) == 4
 
 
 def test_lag_is_the_age_of_the_oldest_record_while_the_store_takes_nothing() -> None:
     bench = Bench(sink=BlockingSink())
-    bench.topics.append(TOPIC, 0, b"{}", ago(3600))
+    bench.topics.append(TOPIC, 0, b"{}", bench.ago(3600))
     bench.rounds(3)
     bench.rounds(2, seconds=1.0)
-    bench.topics.append(TOPIC, 0, b"{}", ago(0))
+    bench.topics.append(TOPIC, 0, b"{}", bench.ago(0))
     bench.rounds(2, seconds=1.0)
-    assert 3600 <= lag_seconds(bench) < 3700
+    assert lag_seconds(bench) == 3604
     bench.sink.let.set()  # type: ignore[attr-defined]

@@ -1,5 +1,5 @@
 """
-One batch into the store: again until it is in, and around the rows that can never be.
+One batch into the store: written again until the store takes it, without the rows that it never takes.
 """
 
 import threading
@@ -75,7 +75,7 @@ def numbered(count: int) -> list[Record]:
     return [record(offset, b'{"n":%d}' % offset) for offset in range(count)]
 
 
-def test_rows_are_written_and_tombstones_passed_over() -> None:
+def test_rows_are_written_and_tombstones_left_out() -> None:
     bench = Bench()
     bench.write(record(0), record(1, None), record(2, b""), record(3))
     assert (bench.written, bench.rejected) == ([0, 3], [])
@@ -114,7 +114,7 @@ def test_a_bad_row_goes_to_the_rejections_with_the_stores_words_and_the_rest_is_
 
 
 @given(st.sets(st.integers(0, 63)))
-def test_every_row_is_written_or_rejected_whichever_are_bad(bad: set[int]) -> None:
+def test_every_row_is_written_or_rejected_for_any_set_of_bad_rows(bad: set[int]) -> None:
     bench = Bench()
     rows = numbered(64)
     bench.sink.refused = {rows[offset].value or b"" for offset in bad}
@@ -153,7 +153,7 @@ def test_bad_rows_now_and_then_are_no_flood() -> None:
     assert len(bench.rejected) == 100
 
 
-def test_no_row_is_refused_at_all_when_the_limit_is_zero() -> None:
+def test_a_limit_of_zero_ends_the_program_at_the_first_bad_row() -> None:
     with pytest.raises(FloodError):
         Bench(per_minute=0).write(record(0, b"garbage"))
 
@@ -173,7 +173,7 @@ def test_a_rejection_is_tried_until_it_is_kept() -> None:
     assert (len(bench.rejected), bench.slept) == (1, [1.0])
 
 
-def test_what_only_a_person_can_set_right_is_not_tried_again() -> None:
+def test_an_error_for_a_person_is_not_tried_again() -> None:
     bench = Bench()
     bench.sink.faults = [FatalError("ClickHouse says UNKNOWN_TABLE (60)")]
     with pytest.raises(FatalError, match="UNKNOWN_TABLE"):
@@ -182,7 +182,7 @@ def test_what_only_a_person_can_set_right_is_not_tried_again() -> None:
 
 
 class BlockingSink(MemorySink):
-    """Writes when it is let."""
+    """Writes after `let` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -204,7 +204,7 @@ def test_a_batch_is_written_while_the_caller_goes_on() -> None:
     assert len(sink.tables[TABLE]) == 1
 
 
-def test_what_the_writer_raises_reaches_the_caller() -> None:
+def test_an_error_of_the_writer_reaches_the_caller() -> None:
     bench = Bench()
     bench.sink.faults = [FatalError("stop")]
     writing = Writing(bench.writer, batch_of(record(0)))
@@ -220,8 +220,8 @@ def test_the_memory_sink_refuses_before_it_writes() -> None:
     assert sink.tables == {}
 
 
-def test_what_is_no_row_is_given_up_before_the_rows_move_on() -> None:
-    """Files are their own commits: what lies before a written row is not read again."""
+def test_records_without_a_row_are_given_up_before_the_rows_are_written() -> None:
+    """In files a written row is a commit: an earlier record would not be read again."""
     bench = Bench()
     bench.sink.faults = [FatalError("the disk is gone")]
     with pytest.raises(FatalError):

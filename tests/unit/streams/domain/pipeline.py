@@ -58,9 +58,10 @@ class Pipeline:
         """Take in one raw record; return the public records that it led to."""
         self.log.append((partition, offset, value))
         rows = self.sms_rows.setdefault(partition, MemoryRows())
-        return self._collected(outputs_of(self.sms_stage.apply(rows, partition, offset, value)))
+        return self.collected(outputs_of(self.sms_stage.apply(rows, partition, offset, value)))
 
-    def _collected(self, outputs: list[Output]) -> list[dict[str, Any]]:
+    def collected(self, outputs: list[Output]) -> list[dict[str, Any]]:
+        """Note outputs; return the public records among them."""
         public = []
         for output in outputs:
             value = checked(output)
@@ -74,7 +75,7 @@ class Pipeline:
     def settle(self) -> list[dict[str, Any]]:
         """Flush both stages; return the progress records."""
         for partition, rows in self.sms_rows.items():
-            self._collected(self.sms_stage.summarize(rows, partition, rows.changed))
+            self.collected(self.sms_stage.summarize(rows, partition, rows.changed))
             rows.changed.clear()
         return self.settle_campaigns()
 
@@ -85,12 +86,12 @@ class Pipeline:
         self.partials.clear()
         outputs = self.campaign_stage.summarize(self.campaign_rows, 0, self.campaign_rows.changed)
         self.campaign_rows.changed.clear()
-        return self._collected(outputs)
+        return self.collected(outputs)
 
     def take_partials(self, value: bytes) -> list[dict[str, Any]]:
         """Take in one record of the partials topic."""
         self.partials_taken += 1
-        return self._collected(
+        return self.collected(
             outputs_of(self.campaign_stage.apply(self.campaign_rows, 0, self.partials_taken - 1, value))
         )
 

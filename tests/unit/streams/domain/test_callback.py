@@ -3,11 +3,12 @@ from typing import Any
 import pytest
 
 from streams.contract.records import Reason
-from streams.domain.callback import Callback, read_callback
+from streams.domain.callback import Callback
 from streams.domain.dates import NO_DATE, read_date
 from streams.domain.details import Details
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
+from streams.domain.routee.sms import read_callback
 from tests.builders import ABSENT, NOW, sms_callback
 
 _RECEIVED = read_date(NOW) or 0

@@ -203,7 +203,7 @@ def test_partials_bundled_in_one_record_give_what_they_give_one_by_one() -> None
     for pipeline in (alone, bundled):
         for number, campaign in enumerate(("a", "b", "a")):
             pipeline.send(sms_callback(message_id=f"m-{number}", campaign=campaign), partition=number)
-            pipeline._collected(
+            pipeline.collected(
                 pipeline.sms_stage.summarize(pipeline.sms_rows[number], number, [b"c:" + campaign.encode()])
             )
         pipeline.send(campaign_report("Running", {"Delivered": 2}, campaign="b"), partition=1)
@@ -222,7 +222,7 @@ def test_a_record_is_one_revision_however_many_of_its_lines_change_the_campaign(
     for number in range(10):
         pipeline.send(sms_callback(message_id=f"m-{number}"))
         pipeline.send(campaign_report("Running", {"Delivered": number + 1}))
-        pipeline._collected(pipeline.sms_stage.summarize(pipeline.sms_rows[0], 0, pipeline.sms_rows[0].changed))
+        pipeline.collected(pipeline.sms_stage.summarize(pipeline.sms_rows[0], 0, pipeline.sms_rows[0].changed))
         records.append(b"\n".join(pipeline.partials))
         pipeline.partials.clear()
         pipeline.take_partials(records[-1])
@@ -249,7 +249,7 @@ def test_reports_of_a_source_made_anew_are_taken_though_their_offsets_begin_agai
 def test_a_line_that_cannot_be_read_costs_the_others_nothing() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback())
-    pipeline._collected(pipeline.sms_stage.summarize(pipeline.sms_rows[0], 0, pipeline.sms_rows[0].changed))
+    pipeline.collected(pipeline.sms_stage.summarize(pipeline.sms_rows[0], 0, pipeline.sms_rows[0].changed))
     (rejection,) = pipeline.take_partials(b"{\n" + pipeline.partials.pop())
     assert rejection["reason"] == "bug"
     assert pipeline.campaign()["messages"] == 1

@@ -3,15 +3,24 @@ Envelopes: every callback gets one verdict, and what is refused is found whole a
 """
 
 import base64
+from collections import deque
 from typing import Any
 
 import orjson
 import pytest
 
-from streams.domain.envelope import Opened, open_envelope
+from streams.contract.records import Reason
+from streams.domain.campaign_stage import CampaignStage
+from streams.domain.envelope import MAX_DEPTH, Opened, open_envelope
 from streams.domain.message import contribution
+from streams.domain.policy import Policy
+from streams.domain.refusal import Refusal
 from streams.domain.rejection import BODY_MAX_BYTES
-from tests.builders import ABSENT, NOW, campaign_report, sms_callback
+from streams.domain.routee.wire import read_wire
+from streams.domain.sms_stage import SmsStage
+from streams.domain.stage import Ending, UnfinishedError
+from tests.builders import ABSENT, NOW, campaign_report, envelope, sms_callback
+from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.pipeline import Pipeline
 
 
@@ -104,11 +113,43 @@ def test_a_key_of_an_envelope_may_be_written_with_escapes() -> None:
     assert [bytes(found) for found in opened.bodies] == [b"{}"]
 
 
-def test_an_envelope_nested_deeper_than_can_be_read_is_refused_whole() -> None:
-    deep = b"[" * 1020 + b"]" * 1020
+def nested(levels: int, inside: str = "") -> str:
+    """Return JSON of so many levels."""
+    return '{"messageId":"m","status":{"name":"Sent"},"x":' + "[" * (levels - 1) + inside + "]" * (levels - 1) + "}"
+
+
+@pytest.mark.parametrize("inside", ["", '"[[[["', "[],{},[]", '"\udcff"'])
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        '{"received_at":"T","callbacks":[BODY]}',
+        '{"received_at":"T","callbacks":[{},BODY]}',
+        '{"x":[BODY],"callbacks":[],"received_at":"T"}',
+    ],
+)
+@pytest.mark.parametrize(
+    ("levels", "kind"), [(MAX_DEPTH - 2, Opened), (MAX_DEPTH - 1, Refusal), (1020, Refusal), (20_000, Refusal)]
+)
+def test_an_envelope_is_nested_as_deeply_as_every_python_reads_or_refused_whole(
+    levels: int, kind: type[Opened | Refusal], envelope: str, inside: str
+) -> None:
+    body = nested(levels - ("[]" in inside), inside)
+    value = envelope.replace("T", NOW).replace("BODY", body).encode(errors="surrogateescape")
+    found = open_envelope(value)
+    assert isinstance(found, kind)
+    assert isinstance(found, Opened) or found.reason is Reason.NOT_JSON
+
+
+def test_many_brackets_are_not_deep() -> None:
+    body = '{"a":[' + "[]," * 2_000 + "[]]}"
+    assert isinstance(open_envelope(f'{{"received_at":"{NOW}","callbacks":[{body}],"x":{body}}}'.encode()), Opened)
+
+
+def test_an_envelope_nested_too_deeply_is_one_rejection() -> None:
     pipeline = Pipeline()
-    (rejection,) = pipeline.take_in(0, 0, f'{{"received_at":"{NOW}","callbacks":['.encode() + deep + b"]}")
+    (rejection,) = pipeline.take_in(0, 0, f'{{"received_at":"{NOW}","callbacks":[{nested(1_000)}]}}'.encode())
     assert (rejection["reason"], rejection["index"]) == ("not-json", 0)
+    assert rejection["detail"] == "envelope: expected JSON that every reader takes, nested at most 850 levels deep"
 
 
 def test_one_body_that_is_no_json_costs_nobody_else_the_verdict() -> None:
@@ -133,7 +174,7 @@ def test_a_bug_leaves_out_one_callback_and_its_rows_and_tells_no_content(monkeyp
             raise KeyError("Hello secret")
         return contribution(message)
 
-    monkeypatch.setattr("streams.domain.sms_stage.contribution", broken)
+    monkeypatch.setattr("streams.domain.intake.contribution", broken)
     pipeline = Pipeline()
     pipeline.send(sms_callback(message_id="a"), sms_callback(message_id="bad"), sms_callback(message_id="b"))
     (rejection,) = pipeline.rejections
@@ -167,3 +208,87 @@ def test_every_callback_gets_exactly_one_verdict() -> None:
     assert tally["verdicts"] == {"applied": 2, "duplicate": 1, "stale": 1, "conflict": 1, "report": 1, "rejected": 3}
     assert tally["rejected"] == {"unknown-shape": 2, "expired": 1}
     assert tally["accepted"] == 9 == sum(tally["verdicts"].values())
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+def test_a_worker_at_its_limits_is_no_fault_of_the_callback_that_it_reads(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """The record is taken in again from the rows before it, and nothing is rejected."""
+
+    def broken(_: object) -> Any:  # noqa: ANN401
+        raise error
+
+    pipeline = Pipeline()
+    pipeline.send(sms_callback(message_id="a"))
+    value = envelope(sms_callback(message_id="b"), sms_callback(message_id="c"))
+    with monkeypatch.context() as patch:
+        patch.setattr("streams.domain.intake.contribution", broken)
+        with pytest.raises(UnfinishedError) as raised:
+            deque(pipeline.sms_stage.apply(pipeline.sms_rows[0].reloaded(), 0, 1, value))
+    assert raised.value.index == 0
+    pipeline.take_in(0, 1, value)
+    assert pipeline.verdicts == {"applied": 3}
+
+
+def test_memory_that_runs_out_while_a_body_is_read_is_no_fault_of_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(body: Any) -> Any:  # noqa: ANN401
+        if b'"b"' in bytes(body):
+            raise MemoryError
+        return read_wire(body)
+
+    monkeypatch.setattr("streams.domain.routee.bodies.read_wire", broken)
+    value = envelope(sms_callback(message_id="a"), sms_callback(message_id="b"))
+    with pytest.raises(UnfinishedError) as raised:
+        deque(SmsStage(Policy()).apply(MemoryRows(), 0, 1, value))
+    assert raised.value.index == 1
+
+
+def test_a_callback_that_ended_workers_too_often_is_rejected_untried_and_the_others_are_taken_in() -> None:
+    pipeline = Pipeline()
+    value = envelope(*(sms_callback(message_id=name) for name in "abc"))
+    rows = pipeline.sms_rows[0] = MemoryRows()
+    told = pipeline.collected(outputs_of(pipeline.sms_stage.apply(rows, 0, 0, value, 0, Ending(0, 1, 3))))
+    (rejection,) = pipeline.rejections
+    assert (rejection["reason"], rejection["detail"], rejection["index"]) == (
+        "bug",
+        "it ended a worker 3 times in a row",
+        1,
+    )
+    assert orjson.loads(rejection["body"])["messageId"] == "b"
+    assert len(told) == 3
+    assert pipeline.verdicts == {"applied": 2, "rejected": 1}
+
+
+def test_a_record_that_ended_workers_too_often_at_no_callback_in_particular_is_rejected_as_a_whole() -> None:
+    pipeline = Pipeline()
+    value = envelope(sms_callback())
+    rows = pipeline.sms_rows[0] = MemoryRows()
+    pipeline.collected(outputs_of(pipeline.sms_stage.apply(rows, 0, 0, value, 0, Ending(0, None, 3))))
+    (rejection,) = pipeline.rejections
+    assert (rejection["reason"], rejection["body"]) == ("bug", value.decode())
+
+
+def test_a_line_of_partials_that_ended_workers_too_often_is_rejected_untried() -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback(), sms_callback(message_id="m2", campaign="c2"))
+    lines = [
+        output.value for output in pipeline.sms_stage.summarize(pipeline.sms_rows[0], 0, pipeline.sms_rows[0].changed)
+    ]
+    value = b"\n".join(lines)
+    pipeline.collected(outputs_of(CampaignStage().apply(pipeline.campaign_rows, 0, 7, value, 0, Ending(7, 1, 3))))
+    (rejection,) = pipeline.rejections
+    assert rejection["reason"] == "bug"
+    assert rejection["body"] == lines[1].decode()
+    assert len(pipeline.campaign_rows.with_prefix(b"t:")) == 1
+
+
+def test_memory_that_runs_out_at_a_line_of_partials_is_no_fault_of_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> Any:  # noqa: ANN401
+        raise MemoryError
+
+    monkeypatch.setattr("streams.domain.campaign_stage.newer", broken)
+    pipeline = Pipeline()
+    pipeline.send(sms_callback(), campaign_report())
+    with pytest.raises(UnfinishedError):
+        pipeline.settle()

@@ -215,7 +215,7 @@ def test_partials_of_several_partitions_in_any_interleaving_give_the_same_campai
     for n, message in enumerate(messages):
         straight.send(*(callback | {"messageId": f"m{n}"} for callback in message), partition=n % 3)
         rows = straight.sms_rows[n % 3]
-        straight._collected(straight.sms_stage.summarize(rows, n % 3, rows.changed))
+        straight.collected(straight.sms_stage.summarize(rows, n % 3, rows.changed))
         rows.changed.clear()
     mixed.partials = [*straight.partials, *straight.partials]
     chance.shuffle(mixed.partials)

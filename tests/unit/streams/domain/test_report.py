@@ -8,7 +8,8 @@ import pytest
 
 from streams.contract.records import Reason
 from streams.domain.refusal import Refusal
-from streams.domain.report import Read, Report, newer, read_report
+from streams.domain.report import Report, newer
+from streams.domain.routee.campaign_report import Read, read_report
 from tests.builders import ABSENT, campaign_report
 
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.domain.callback import Callback, callback_of, read_callback
+from streams.domain.callback import Callback
 from streams.domain.dates import read_date
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.routee.shapes import SMS, shape_of
+from streams.domain.routee.sms import callback_of, read_callback
 from streams.domain.routee.wire import read_wire
 from tests.builders import ABSENT, NOW, campaign_report, sms_callback
 

@@ -1,4 +1,4 @@
-"""The README of streams says what the code does."""
+"""The README of streams, and its guarantee, say what the code does."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,8 @@ from streams.settings import StreamsSettings
 if TYPE_CHECKING:
     from streams.app import StreamsApp
 
-README = Path(streams.__file__).with_name("README.md").read_text()
+FOLDER = Path(streams.__file__).parent
+README = (FOLDER / "README.md").read_text()
 
 
 @pytest.mark.parametrize("code", Exit)
@@ -44,9 +45,16 @@ def test_its_metrics_are_those_that_are_served() -> None:
     assert sorted(listed) == sorted(family.name for family in registry.collect())
 
 
-def test_every_file_that_it_names_exists() -> None:
-    folder = Path(streams.__file__).parent
-    named = {word.strip("`(),") for word in README.split() if word.strip("`(),").endswith(".py") and "`" in word}
-    missing = [name for name in named if not list(folder.glob(name)) and not list(folder.parent.glob(name))]
+@pytest.mark.parametrize("document", ["README.md", "GUARANTEE.md"])
+def test_every_file_that_it_names_exists(document: str) -> None:
+    words = (FOLDER / document).read_text().split()
+    named = {word.strip("`(),;") for word in words if word.strip("`(),;").endswith(".py") and "`" in word}
+    missing = [name for name in named if not list(FOLDER.glob(name)) and not list(FOLDER.parent.glob(name))]
     assert named
     assert not missing
+
+
+def test_the_guarantee_names_the_fault_tests_that_there_are() -> None:
+    (listed,) = re.findall(r"`tests/faults/test_streams_\*\.py` .*?\((.*?)\)", (FOLDER / "GUARANTEE.md").read_text())
+    there = [file.stem.removeprefix("test_streams_") for file in FOLDER.parent.glob("tests/faults/test_streams_*.py")]
+    assert sorted(re.findall(r"`(\w+)`", listed)) == sorted(there)

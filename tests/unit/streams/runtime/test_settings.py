@@ -1,5 +1,7 @@
 """Settings of streams."""
 
+from typing import Any
+
 import pytest
 
 from streams.program.settings import SettingsError, load_settings
@@ -13,7 +15,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def settings(**given: object) -> StreamsSettings:
+def settings(**given: Any) -> StreamsSettings:  # noqa: ANN401 - of many types
     return load_settings(StreamsSettings, env_file=None, **given)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
-from streams.runtime.stream import Arrivals
+from streams.runtime.stream import RecordStream
 
 GENERATION = 3
 
@@ -53,7 +53,7 @@ class Source:
 
     def events(self) -> AsyncIterator[Any]:
         stream: Any = self
-        return Arrivals.events(stream)
+        return RecordStream.events(stream)
 
 
 async def test_a_record_is_acknowledged_when_the_next_is_asked_for() -> None:

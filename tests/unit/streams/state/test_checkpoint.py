@@ -11,21 +11,18 @@ from aiokafka.errors import KafkaTimeoutError, ProducerFenced
 from streams.contract.topics import CALLBACKS_RAW, CAMPAIGN_PARTIALS, SMS_STATUS, Topic
 from streams.domain.stage import GENERATION_KEY, Output
 from streams.errors import Exit
-from streams.state import checkpoint, turns
-from streams.state.changelog.fence import Writer
-from streams.state.checkpoint import RENEW_SECONDS, Checkpointer, Owned, Route, Spec
+from streams.state import turns
+from streams.state.changelog.fence import ProducerEpoch
+from streams.state.checkpoint import RENEW_SECONDS, Checkpointer, Owned, Routing, Spec
 from streams.state.rows.partition import Origin, Partition
-from streams.state.rows.reserved_keys import POSITION, SOURCE
+from streams.state.rows.reserved_keys import ENDING, POSITION, SOURCE
 from streams.state.rows.throttle import Throttle
 from streams.state.store.stores import MemoryStore
+from tests.support.deaths import Deaths, DiedError
 from tests.support.pipeline import toy
 from tests.support.pipeline.toy import ToySmsStage
 
 CHANGELOG = "sms-changelog"
-
-
-class DiedError(Exception):
-    """Stands for the end of the process."""
 
 
 class Kafka:
@@ -36,14 +33,14 @@ class Kafka:
         self.ends: dict[tuple[str, int], int] = {}
         self.error: Exception | None = None
         self.gate: asyncio.Event | None = None
-        self.next_writer: Writer | None = None
+        self.next_writer: ProducerEpoch | None = None
 
-    async def renewed(self, writer: Writer) -> Writer:
+    async def renewed(self, writer: ProducerEpoch) -> ProducerEpoch:
         self.events.append(("renewed", writer.epoch))
-        return self.next_writer or Writer(writer.producer_id, writer.epoch + 1)
+        return self.next_writer or ProducerEpoch(writer.producer_id, writer.epoch + 1)
 
     async def send(
-        self, topic: str, partition: int, records: Iterable[Any], writer: Writer | None = None
+        self, topic: str, partition: int, records: Iterable[Any], writer: ProducerEpoch | None = None
     ) -> tuple[int, int]:
         if self.gate is not None:
             await self.gate.wait()
@@ -55,7 +52,9 @@ class Kafka:
         self.ends[topic, partition] = last = first + len(records) - 1
         return first, last
 
-    async def send_all(self, topic: str, partition: int, records: Iterable[Any], writer: Writer | None = None) -> None:
+    async def send_all(
+        self, topic: str, partition: int, records: Iterable[Any], writer: ProducerEpoch | None = None
+    ) -> None:
         await self.send(topic, partition, records, writer)
 
 
@@ -64,6 +63,7 @@ class Bench:
 
     def __init__(self, bundled: frozenset[Topic] = frozenset()) -> None:
         self.events: list[Any] = []
+        self.deaths = Deaths()
         self.kafka = Kafka(self.events)
         self.store = MemoryStore()
         spec = Spec("sms", ToySmsStage(), CALLBACKS_RAW, "topic-id", frozenset({SMS_STATUS}), bundled)
@@ -72,8 +72,9 @@ class Bench:
             changelog=CHANGELOG,
             store=self.store,
             batches=lambda: self.kafka,  # type: ignore[arg-type,return-value]
-            route=Route(_name, _partition),
+            routing=Routing(_name, _partition),
             check=lambda: self.events.append("check"),
+            die=self.deaths,
             on_step=lambda table, step: self.events.append((table, step)),
         )
         for number in (0, 1):
@@ -85,7 +86,7 @@ class Bench:
             return self.store.read(number, key)
 
         rows = Partition(number, self.table.spec.stage, read, Throttle(0.0), Origin("topic-id"))
-        self.table.owned[number] = Owned(rows, Writer(1, 0), -1, None, 0)
+        self.table.owned[number] = Owned(rows, ProducerEpoch(1, 0), -1, None, 0)
 
     def take_in(self, partition: int, offset: int, key: str) -> None:
         value = b'{"events":[["%s","g",1]]}' % key.encode()
@@ -103,19 +104,6 @@ def _partition(output: Output, source: int) -> int:
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
-
-
-@pytest.fixture(autouse=True)
-def died(monkeypatch: pytest.MonkeyPatch) -> list[Exit]:
-    """Give the exit codes that the process would have ended with."""
-    codes: list[Exit] = []
-
-    def die(code: Exit, why: str) -> None:
-        codes.append(code)
-        raise DiedError(why)
-
-    monkeypatch.setattr(checkpoint, "die", die)
-    return codes
 
 
 async def test_others_have_a_turn_between_the_rows_of_two_partitions(
@@ -229,14 +217,12 @@ async def test_a_cancelled_flush_is_finished_nevertheless(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("error", "code"), [(ProducerFenced(), Exit.FENCED), (KafkaTimeoutError(), Exit.FLUSH_FAILED)])
-async def test_a_produce_that_fails_ends_the_process(
-    bench: Bench, died: list[Exit], error: Exception, code: Exit
-) -> None:
+async def test_a_produce_that_fails_ends_the_process(bench: Bench, error: Exception, code: Exit) -> None:
     bench.kafka.error = error
     bench.take_in(0, 0, "a")
     with pytest.raises(DiedError):
         await bench.table.flush()
-    assert died[0] is code
+    assert bench.deaths.codes[0] is code
     assert bench.store.offset(0) is None
     assert bench.table.owned[0].durable is None
 
@@ -251,29 +237,29 @@ async def test_an_id_is_renewed_before_a_flush_once_it_is_old(bench: Bench) -> N
     assert not bench.table.needs_flush()
 
 
-async def test_a_renewed_id_that_is_another_one_has_to_be_taken_over_anew(bench: Bench, died: list[Exit]) -> None:
+async def test_a_renewed_id_that_is_another_one_has_to_be_taken_over_anew(bench: Bench) -> None:
     """Whoever has the id before must be retired first, and that is what a takeover does."""
     bench.table.owned[0].writer.since -= RENEW_SECONDS
-    bench.kafka.next_writer = Writer(2, 0)
+    bench.kafka.next_writer = ProducerEpoch(2, 0)
     with pytest.raises(DiedError):
         await bench.table.flush()
-    assert died[0] is Exit.FENCED
+    assert bench.deaths.codes[0] is Exit.FENCED
 
 
-async def test_an_offset_of_somebody_else_in_the_changelog_ends_the_process(bench: Bench, died: list[Exit]) -> None:
+async def test_an_offset_of_somebody_else_in_the_changelog_ends_the_process(bench: Bench) -> None:
     bench.kafka.ends[CHANGELOG, 0] = 3
     bench.take_in(0, 0, "a")
     with pytest.raises(DiedError):
         await bench.table.flush()
-    assert died[0] is Exit.FOREIGN_WRITE
+    assert bench.deaths.codes[0] is Exit.FOREIGN_WRITE
     assert bench.store.offset(0) is None
 
 
-async def test_giving_up_partitions_with_unflushed_rows_ends_the_process(bench: Bench, died: list[Exit]) -> None:
+async def test_giving_up_partitions_with_unflushed_rows_ends_the_process(bench: Bench) -> None:
     bench.take_in(0, 0, "a")
     with pytest.raises(DiedError):
         await bench.table.release()
-    assert died == [Exit.UNFLUSHED_ROWS]
+    assert bench.deaths.codes == [Exit.UNFLUSHED_ROWS]
 
 
 async def test_giving_up_flushed_partitions_forgets_them(bench: Bench) -> None:
@@ -281,3 +267,31 @@ async def test_giving_up_flushed_partitions_forgets_them(bench: Bench) -> None:
     await bench.table.flush()
     await bench.table.release()
     assert bench.table.owned == {}
+
+
+async def test_a_record_that_ends_a_worker_is_noted_alone_and_nothing_else_of_its_partition_is_written(
+    bench: Bench,
+) -> None:
+    bench.take_in(0, 0, "a")
+    bench.take_in(1, 0, "b")
+    owned = bench.table.owned[0]
+    await bench.table.abandon(owned, owned.partition.ending(1, 4))
+    assert bench.events == ["check", (CHANGELOG, 0, [ENDING], True)]
+    bench.events.clear()
+    await bench.table.flush()
+    assert not [event for event in bench.events if event[:2] == (CHANGELOG, 0)]
+    assert [event for event in bench.events if event[:2] == (CHANGELOG, 1)]
+
+
+async def test_a_partition_given_up_while_others_are_sealed_is_not_sealed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    bench.take_in(0, 0, "a")
+    bench.take_in(1, 0, "b")
+    flush = asyncio.ensure_future(bench.table.flush())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    bench.table.owned[1].is_abandoned = True
+    await flush
+    assert not [event for event in bench.events if event[:2] == (CHANGELOG, 1)]

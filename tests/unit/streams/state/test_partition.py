@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterator
 from typing import ClassVar
 
 from streams.contract.topics import CAMPAIGN_PROGRESS, SMS_STATUS
-from streams.domain.stage import GENERATION_KEY, Output, Piece, Rows
+from streams.domain.stage import GENERATION_KEY, Ending, Output, Piece, Rows
+from streams.state.rows import endings
 from streams.state.rows.partition import Checkpoint, Origin, Partition
 from streams.state.rows.position import Position
-from streams.state.rows.reserved_keys import HELD, POSITION, SOURCE
+from streams.state.rows.reserved_keys import ENDING, HELD, POSITION, SOURCE
 from streams.state.rows.throttle import Throttle
 
 
@@ -20,7 +21,13 @@ class LastValue:
 
     summarized: ClassVar = b"last"
 
-    def apply(self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0) -> Iterator[Piece]:
+    def __init__(self) -> None:
+        self.ended: list[Ending | None] = []
+
+    def apply(  # noqa: PLR0917 - as in Stage
+        self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
+    ) -> Iterator[Piece]:
+        self.ended.append(ended)
         values = value.split(b",")
         for number, one in enumerate(values[begin:], begin + 1):
             rows.put(b"last", [partition, offset, one.decode()])
@@ -209,3 +216,41 @@ def test_the_record_after_one_that_expired_with_a_part_of_it_contained_is_taken_
 def test_a_position_is_read_as_it_is_written() -> None:
     for position in (Position(1), Position(42), Position(0, 7), Position(42, 1500)):
         assert Position.parse(position.written()) == position
+
+
+def test_a_record_that_ended_three_workers_in_a_row_is_not_tried_again() -> None:
+    mine, ended = partition(), []
+    for _ in range(3):
+        ended.append(mine.refused(5))
+        mine = partition({ENDING: endings.written(mine.ending(5, 2))})
+    assert ended == [None, None, None]
+    assert mine.refused(5) == Ending(5, 2, 3)
+    assert mine.refused(4) is None
+
+
+def test_only_endings_in_a_row_of_one_record_count_together() -> None:
+    mine = partition({ENDING: endings.written(Ending(5, None, 2))})
+    assert mine.ending(6, None) == Ending(6, None, 1)
+    assert mine.ending(5, 0) == Ending(5, 0, 3)
+
+
+def test_an_ending_is_handed_to_the_stage_with_its_record_and_forgotten_when_that_is_taken_in() -> None:
+    before = {ENDING: endings.written(Ending(0, None, 3))}
+    stage = LastValue()
+    mine = Partition(7, stage, before.get, Throttle(0.0), Origin("topic-id"))
+    take_in(mine, 0, b"a,b")
+    assert mine.seal(0.0).rows[ENDING] is None
+    take_in(mine, 1, b"c")
+    assert stage.ended == [Ending(0, None, 3), None]
+    assert ENDING not in mine.seal(0.0).rows
+
+
+def test_an_ending_survives_a_piece_of_its_record() -> None:
+    mine = partition({ENDING: endings.written(Ending(0, 1, 1))})
+    next(mine.take_in(0, b"a,b"))
+    assert ENDING not in mine.seal(0.0).rows
+
+
+def test_what_a_later_version_adds_to_a_position_or_an_ending_is_no_error() -> None:
+    assert Position.parse(b"12:3:later") == Position(12, 3)
+    assert endings.parse(b"12:3:1:later") == Ending(12, 3, 1)

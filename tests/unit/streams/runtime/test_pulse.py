@@ -7,57 +7,54 @@ from faust.types import TP
 
 from streams import errors
 from streams.errors import Exit
-from streams.runtime import pulse as ownership
 from streams.runtime.consumer import clamp
-from streams.runtime.pulse import Ownership
+from streams.runtime.pulse import Pulse
+from tests.support.deaths import Deaths, DiedError
 
 
-class DiedError(Exception):
-    """Stands for the end of the process."""
+class Clock:
+    """Goes on when it is told to."""
 
+    def __init__(self) -> None:
+        self.now = 100.0
 
-@pytest.fixture
-def died(monkeypatch: pytest.MonkeyPatch) -> list[Exit]:
-    codes: list[Exit] = []
-
-    def die(code: Exit, _why: str) -> None:
-        codes.append(code)
-        raise DiedError
-
-    monkeypatch.setattr(ownership, "die", die)
-    return codes
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [100.0]
-    monkeypatch.setattr(ownership, "monotonic", lambda: now[0])
-    return now
+def deaths() -> Deaths:
+    return Deaths()
 
 
-def test_a_worker_that_beats_regularly_goes_on(died: list[Exit], clock: list[float]) -> None:
-    mine = Ownership(4.0, lambda: 1)
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_worker_that_beats_regularly_goes_on(deaths: Deaths, clock: Clock) -> None:
+    mine = Pulse(4.0, lambda: 1, die=deaths, clock=clock)
     for _ in range(10):
         mine.beat()
-        clock[0] += 3.9
+        clock.now += 3.9
         mine.check()
-    assert not died
+    assert not deaths.codes
 
 
-def test_a_worker_that_stood_still_ends_itself_before_it_writes(died: list[Exit], clock: list[float]) -> None:
-    mine = Ownership(4.0, lambda: 1)
+def test_a_worker_that_stood_still_ends_itself_before_it_writes(deaths: Deaths, clock: Clock) -> None:
+    mine = Pulse(4.0, lambda: 1, die=deaths, clock=clock)
     mine.beat()
-    clock[0] += 4.1
+    clock.now += 4.1
     with pytest.raises(DiedError):
         mine.check()
-    assert died == [Exit.MAYBE_REPLACED]
+    assert deaths.codes == [Exit.MAYBE_REPLACED]
 
 
-def test_a_worker_that_its_group_removed_ends_itself(died: list[Exit], clock: list[float]) -> None:  # noqa: ARG001
-    mine = Ownership(4.0, lambda: -1)
+def test_a_worker_that_its_group_removed_ends_itself(deaths: Deaths, clock: Clock) -> None:
+    mine = Pulse(4.0, lambda: -1, die=deaths, clock=clock)
     with pytest.raises(DiedError):
         mine.check()
-    assert died == [Exit.MAYBE_REPLACED]
+    assert deaths.codes == [Exit.MAYBE_REPLACED]
 
 
 class FakeTable:

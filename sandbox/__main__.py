@@ -1,0 +1,16 @@
+"""
+`routee-sandbox`, also as `python -m sandbox`.
+"""
+
+import sys
+
+from streams.program.console import run_command
+
+
+def main() -> int:
+    """Run the command; return its exit code."""
+    return run_command("sandbox.cli")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

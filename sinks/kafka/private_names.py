@@ -1,0 +1,93 @@
+"""
+The private names of kafka-python, and of aiokafka's record reader, that this folder rests on.
+
+Neither library offers a public way to them. A test compares `PRIVATE_NAMES` with the installed versions, so an upgrade
+that moves one of them fails there and not in production. `Membership` and `QuickRecords` override methods of the
+classes listed here; every other use goes through a function below.
+"""
+
+from typing import Any, Final
+
+PRIVATE_NAMES: Final = (
+    ("kafka.consumer.group", "KafkaConsumer", ("_client", "_cluster", "_coordinator", "_fetcher", "_subscription")),
+    ("kafka.net.compat", "KafkaNetClient", ("_manager", "connected")),
+    ("kafka.net.manager", "KafkaConnectionManager", ("_conns",)),
+    ("kafka.net.connection", "KafkaConnection", ("in_flight_requests",)),
+    ("kafka.cluster", "ClusterMetadata", ("leader_for_partition",)),
+    (
+        "kafka.coordinator.consumer",
+        "ConsumerCoordinator",
+        ("_build_metadata_snapshot", "_metadata_snapshot", "heartbeat", "need_rejoin", "rejoining"),
+    ),
+    (
+        "kafka.coordinator.consumer",
+        "ConsumerCoordinator",
+        ("_join_task", "_heartbeat_loop_future", "_maybe_start_heartbeat_loop", "poll_heartbeat"),
+    ),
+    ("kafka.coordinator.heartbeat", "Heartbeat", ("last_receive",)),
+    ("kafka.consumer.fetcher", "Fetcher", ("PartitionRecords",)),
+    (
+        "kafka.consumer.fetcher",
+        "Fetcher.PartitionRecords",
+        ("_unpack_records", "bytes_read", "drain", "leader_epoch", "next_fetch_offset"),
+    ),
+    (
+        "kafka.record.default_records",
+        "DefaultRecordBatch",
+        ("_buffer", "base_offset", "compression_type", "is_control_batch", "leader_epoch", "next_offset"),
+    ),
+    ("aiokafka.record.default_records", "DefaultRecordBatch", ("__iter__",)),
+)
+"""(module, class, attributes that its source must mention)."""
+
+_SENT_AT: Final = 2
+
+
+def read_with(consumer: Any, reader: type) -> None:  # noqa: ANN401 - kafka-python has no types
+    """Have the consumer's fetcher read fetched bytes with `reader`, a subclass of its `PartitionRecords`."""
+    consumer._fetcher.PartitionRecords = reader  # noqa: SLF001
+
+
+def join_as(consumer: Any, member: type) -> None:  # noqa: ANN401 - same
+    """Make the consumer's coordinator an instance of `member`, a subclass of its class; before the first poll."""
+    coordinator = consumer._coordinator  # noqa: SLF001
+    coordinator.__class__ = member
+    # From now on the subclass's property hides the attribute of that name: this sets the property.
+    coordinator._join_task = None  # noqa: SLF001
+
+
+def note_metadata(consumer: Any) -> None:  # noqa: ANN401 - same
+    """Let the coordinator take the consumer's metadata of now as those of its subscription."""
+    coordinator = consumer._coordinator  # noqa: SLF001
+    coordinator._metadata_snapshot = coordinator._build_metadata_snapshot(  # noqa: SLF001
+        consumer._subscription,  # noqa: SLF001
+        consumer._cluster,  # noqa: SLF001
+    )
+
+
+def last_heartbeat(consumer: Any) -> float:  # noqa: ANN401 - same
+    """Return when the last heartbeat was answered, by `time.monotonic`; minus infinity before the first."""
+    return float(consumer._coordinator.heartbeat.last_receive)  # noqa: SLF001
+
+
+def leader_of(consumer: Any, partition: Any) -> int | None:  # noqa: ANN401 - same
+    """Return the broker that leads a partition, -1 or None when the metadata name none."""
+    leader: int | None = consumer._cluster.leader_for_partition(partition)  # noqa: SLF001
+    return leader
+
+
+def is_connected(consumer: Any, broker: int | None) -> bool:  # noqa: ANN401 - same
+    """Return whether a connection to the broker is open."""
+    return bool(consumer._client.connected(broker))  # noqa: SLF001
+
+
+def unanswered_since(consumer: Any, broker: int | None) -> list[float]:  # noqa: ANN401 - same
+    """Return when each request to the broker was sent that it still owes an answer for, by `time.monotonic`."""
+    connection = consumer._client._manager._conns.get(broker)  # noqa: SLF001
+    # Copied: the client's own thread changes the queue.
+    return [] if connection is None else [request[_SENT_AT] for request in list(connection.in_flight_requests)]
+
+
+def batch_bytes(batch: Any) -> bytes:  # noqa: ANN401 - same
+    """Return the bytes of a record batch that is not compressed, header included."""
+    return bytes(batch._buffer)  # noqa: SLF001

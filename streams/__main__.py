@@ -1,0 +1,16 @@
+"""
+`routee-streams`, also as `python -m streams`.
+"""
+
+import sys
+
+from streams.program.console import run_command
+
+
+def main() -> int:
+    """Run the command; return its exit code."""
+    return run_command("streams.cli")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""
+One body of a callback, read: an SMS status, a campaign report, or a refusal.
+"""
+
+import orjson
+from msgspec import Raw
+
+from streams.contract.records import Reason
+from streams.domain.callback import Callback
+from streams.domain.policy import Policy
+from streams.domain.refusal import Refusal
+from streams.domain.routee.campaign_report import Read, read_report
+from streams.domain.routee.shapes import REPORT, SMS, shape_of
+from streams.domain.routee.sms import callback_of, read_callback
+from streams.domain.routee.wire import read_wire
+
+
+def read_body(body: Raw, received: int, policy: Policy) -> Callback | Read | Refusal:
+    """Read a body that was received at `received` (ms): the documented form quickly, every other one patiently."""
+    sms = read_wire(body)
+    return _read_unusual(body, received, policy) if sms is None else callback_of(sms, received, policy)
+
+
+def _read_unusual(raw: Raw, received: int, policy: Policy) -> Callback | Read | Refusal:
+    try:
+        body = orjson.loads(memoryview(raw))
+    except orjson.JSONDecodeError:
+        return Refusal(Reason.NOT_JSON, "expected JSON")
+    if body.__class__ is not dict:
+        return Refusal(Reason.NOT_OBJECT, "expected a JSON object")
+    shape = shape_of(body)
+    if shape == SMS:
+        return read_callback(body, received, policy)
+    if shape == REPORT:
+        return read_report(body)
+    return Refusal(Reason.UNKNOWN_SHAPE, shape)

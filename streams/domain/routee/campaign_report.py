@@ -1,0 +1,65 @@
+"""
+A campaign report (Case 1), read from what Routee posts.
+"""
+
+from typing import Final, NamedTuple
+
+from streams.contract.records import Reason
+from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
+from streams.domain.report import CAMPAIGN_STATUSES, Report
+from streams.domain.routee import coercion
+from streams.domain.routee.shapes import Body
+from streams.domain.statuses import is_known, spelled
+
+_SPELLINGS: Final = {word.lower(): word for word in CAMPAIGN_STATUSES}
+_WORDS_KEPT: Final = 64
+_WORD_MAX_CHARS: Final = 64
+
+
+class Read(NamedTuple):
+    """A report and the campaign it is of; `notes` are the names of fields that were not understood."""
+
+    campaign: str
+    report: Report
+    notes: list[str]
+
+
+def read_report(body: Body) -> Read | Refusal:
+    """Read a body whose shape is that of a campaign report."""
+    campaign = body.get("trackingId")
+    if not usable_id(campaign):
+        return Refusal(Reason.INVALID_FIELD, f"trackingId: expected text of 1 to {ID_MAX_CHARS} characters")
+    notes: list[str] = []
+    callback_info = body.get("callbackInfo")
+    strategy = callback_info.get("strategy") if isinstance(callback_info, dict) else None
+    status = coercion.text(body.get("campaignStatus"), "campaignStatus", notes)
+    report = Report(
+        name=coercion.text(body.get("name"), "name", notes),
+        campaign_status=status and _SPELLINGS.get(status.lower(), status),
+        strategy=coercion.text(strategy, "callbackInfo.strategy", notes),
+        total_recipients=coercion.count(body.get("totalRecipients"), "totalRecipients", notes),
+        counts=_read_counts(body, notes),
+    )
+    return Read(str(campaign), report, notes)
+
+
+def _read_counts(body: Body, notes: list[str]) -> dict[str, int] | None:
+    """
+    Return `messageStatuses`, and status words that stand beside it: the form that Routee's own page shows.
+
+    None when there is neither. Two spellings of one status are added.
+    """
+    given = body.get("messageStatuses")
+    if given is not None and not isinstance(given, dict):
+        notes.append("messageStatuses")
+        given = None
+    beside = {name: number for name, number in body.items() if is_known(name) and name not in (given or {})}
+    if given is None and not beside:
+        return None
+    counts: dict[str, int] = {}
+    for name, value in [*(given or {}).items(), *beside.items()]:
+        number = coercion.count(value, "messageStatuses", notes)
+        word = spelled(name)
+        if number and len(word) <= _WORD_MAX_CHARS and (word in counts or len(counts) < _WORDS_KEPT):
+            counts[word] = min(counts.get(word, 0) + number, coercion.MAX_COUNT)
+    return counts

@@ -1,0 +1,149 @@
+"""
+One SMS callback, read: from the body Routee posted to what the rules need, at 20 fields and a few microseconds each.
+
+Only what decides something may refuse a callback: `messageId` and `status.name` have to be there, and a
+`status.updatedDate` that is there has to be understood, because the order of statuses rests on it. Everything else
+is taken when it is understood and left out, with a note, when it is not.
+"""
+
+from typing import Any, Final, TypedDict
+
+from streams.contract.records import Reason
+from streams.domain.callback import Callback
+from streams.domain.dates import NO_DATE, read_date
+from streams.domain.details import Details
+from streams.domain.policy import Policy
+from streams.domain.privacy import holds_one_time_code, shown_recipient
+from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
+from streams.domain.routee import coercion
+from streams.domain.routee.shapes import Body
+from streams.domain.routee.wire import WireReason, WireSms
+from streams.domain.statuses import WORDS, spelled
+
+FUTURE_TOLERANCE_MS: Final = 5 * 60_000
+"""How far `updatedDate` may lie after the time of receipt (clocks differ) before it is not believed."""
+
+_WORD_MAX_CHARS: Final = 64
+
+
+def read_callback(body: Body, received: int, policy: Policy) -> Callback | Refusal:
+    """Read a body whose shape is that of an SMS status, received at `received` (ms)."""
+    message_id = body.get("messageId")
+    if message_id is None or not usable_id(message_id):
+        return Refusal(Reason.INVALID_FIELD, f"messageId: expected text of 1 to {ID_MAX_CHARS} characters")
+    status = body.get("status")
+    if status.__class__ is not dict:
+        return Refusal(Reason.INVALID_FIELD, "status: expected an object with a name")
+    notes: list[str] = []
+    details = _read_details(body, status, notes)
+    return _callback(message_id, status.get("name"), status.get("updatedDate"), details, notes, received, policy)
+
+
+def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refusal:
+    """Return the same as `read_callback` does, from a body in the documented form."""
+    status = sms.status
+    reason = status.reason or _NO_REASON
+    notes: list[str] = []
+    # In the order of the fields: this is made for every callback, and keywords have a price.
+    details = Details(
+        sms.smsId or None,
+        sms.campaignTrackingId or None,
+        sms.campaignName or None,
+        sms.label or None,
+        sms.to or None,
+        sms.sender or None,
+        sms.country or None,
+        sms.operator or None,
+        sms.applicationName or None,
+        sms.direction or None,
+        sms.originatingService or None,
+        sms.message or None,
+        reason.detailedStatus or None,
+        reason.description or None,
+        sms.part,
+        sms.parts,
+        sms.groups or None,
+        sms.latency,
+        None if sms.price is None else coercion.money(sms.price, "price", notes),
+    )
+    return _callback(sms.messageId, status.name, status.updatedDate, details, notes, received, policy)
+
+
+_NO_REASON: Final = WireReason()
+
+
+def _callback(  # noqa: PLR0913, PLR0917 - what both readers have read
+    message_id: str, name: object, updated: object, details: Details, notes: list[str], received: int, policy: Policy
+) -> Callback | Refusal:
+    word = name if name.__class__ is str and name in WORDS else _read_word(name, notes)
+    if word is None:
+        return Refusal(Reason.INVALID_FIELD, f"status.name: expected text of 1 to {_WORD_MAX_CHARS} characters")
+    date = read_date(updated)
+    if date is None:
+        return Refusal(Reason.INVALID_FIELD, "status.updatedDate: expected ISO 8601 with a zone, or an epoch number")
+    if date > received + FUTURE_TOLERANCE_MS:
+        # Believing it would let one wrong clock outrank every later status of this SMS, for good.
+        notes.append("future-date")
+        date = NO_DATE
+    _withhold(details, policy)
+    return Callback(message_id, word, date, details, notes)
+
+
+def _read_word(name: Any, notes: list[str]) -> str | None:  # noqa: ANN401 - JSON is any
+    if name.__class__ is not str:
+        return None
+    word = spelled(name.strip())
+    if word not in WORDS:
+        notes.append("unknown-status")
+    return word if 0 < len(word) <= _WORD_MAX_CHARS else None
+
+
+def _read_details(body: Body, status: Body, notes: list[str]) -> Details:
+    def text(name: str) -> str | None:
+        return coercion.text(body.get(name), name, notes)
+
+    return Details(
+        sms_id=text("smsId"),
+        campaign_tracking_id=text("campaignTrackingId"),
+        campaign_name=text("campaignName"),
+        label=text("label"),
+        recipient=text("to"),
+        sender=text("from"),
+        country=text("country"),
+        operator=text("operator"),
+        application_name=text("applicationName"),
+        direction=text("direction"),
+        originating_service=text("originatingService"),
+        message=text("message"),
+        **_read_reason(status.get("reason"), notes),
+        part=coercion.part_number(body.get("part"), "part", notes),
+        parts=coercion.part_number(body.get("parts"), "parts", notes),
+        groups=coercion.texts(body.get("groups"), "groups", notes),
+        latency_seconds=coercion.number(body.get("latency"), "latency", notes),
+        price=coercion.money(body.get("price"), "price", notes),
+    )
+
+
+class _Reason(TypedDict, total=False):
+    """The details that `status.reason` has."""
+
+    detailed_status: str | None
+    status_description: str | None
+
+
+def _read_reason(reason: object, notes: list[str]) -> _Reason:
+    if isinstance(reason, dict):
+        return {
+            "detailed_status": coercion.text(reason.get("detailedStatus"), "status.reason.detailedStatus", notes),
+            "status_description": coercion.text(reason.get("description"), "status.reason.description", notes),
+        }
+    if reason:
+        notes.append("status.reason")
+    return {}
+
+
+def _withhold(details: Details, policy: Policy) -> None:
+    if policy.recipient != "keep" and details.recipient is not None:
+        details.recipient = shown_recipient(details.recipient, policy)
+    if policy.message_text == "drop" or holds_one_time_code(details.originating_service):
+        details.message = None

@@ -1,0 +1,90 @@
+"""
+How a row outlives the version that wrote it.
+
+Rows stay for weeks, and workers of two versions share a state while one replaces the other. So a row may lack a field
+that came later, or have one that this version does not know. The first has a default; the second is kept as it is.
+
+- A row that is a list (an `array_like` structure): new fields go to its end, with a default.
+- A row that is an object: a new name, with a default.
+- A value within a row (a place, a stamp, a final) never changes its form: what it lacks becomes a new field.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Generic, NamedTuple, Self, TypeVar, cast, get_args, get_origin
+
+import msgspec
+from msgspec.structs import fields
+
+Row = TypeVar("Row", bound=msgspec.Struct)
+Object = TypeVar("Object", bound=Mapping[str, Any])
+
+Place = tuple[int, ...]
+"""Where a list stands in a row: its index there, the index within that one, and so on; () for the row itself."""
+
+
+def filled(defaults: Object, row: Object) -> Object:
+    """Return an object row with the defaults of the fields that it lacks, and all that it has."""
+    return row if defaults.keys() <= row.keys() else cast("Object", {**defaults, **row})
+
+
+class LaterFields(NamedTuple):
+    """The values that a later version added to the ends of the lists in a row."""
+
+    ends: Mapping[Place, list[Any]]
+
+    def added_to(self, row: msgspec.Struct) -> list[Any]:
+        """Return a row to be written that has these values again; lists that are gone from it lose theirs."""
+        written: list[Any] = msgspec.to_builtins(row)
+        for place, values in self.ends.items():
+            inner = _at(written, place)
+            if inner is not None:
+                inner += values
+        return written
+
+    @classmethod
+    def cut_from(cls, written: list[Any], kind: type[msgspec.Struct]) -> Self:
+        """Take the values that `kind` has no field for out of a row as it is written."""
+        ends = {}
+        for place, inner, known in _lists(written, kind, ()):
+            if len(inner) > known:
+                ends[place] = inner[known:]
+                del inner[known:]
+        return cls(ends)
+
+
+class ListRow(Generic[Row]):
+    """Reads rows that are lists of the fields of `kind`, which has to forbid unknown fields, as have those within."""
+
+    def __init__(self, kind: type[Row]) -> None:
+        self._kind: Final = kind
+        self._decode: Final = msgspec.json.Decoder(kind).decode
+
+    def read(self, written: bytes) -> tuple[Row, LaterFields | None]:
+        """Return a row, and what a later version added to it; None for nothing, which is the usual case."""
+        try:
+            return self._decode(written), None
+        except msgspec.ValidationError:
+            row = msgspec.json.decode(written)
+            later = LaterFields.cut_from(row, self._kind)
+            return msgspec.convert(row, self._kind), later
+
+
+def _lists(written: Any, kind: Any, place: Place) -> Iterator[tuple[Place, list[Any], int]]:  # noqa: ANN401
+    """Yield each list in a row that has the fields of a structure, with how many it has; inner ones come later."""
+    if get_origin(kind) is list and isinstance(written, list):
+        (kind,) = get_args(kind)
+        for at, item in enumerate(written):
+            yield from _lists(item, kind, (*place, at))
+    elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        known = fields(kind)
+        yield place, written, len(known)
+        for at, (field, value) in enumerate(zip(known, written, strict=False)):
+            yield from _lists(value, field.type, (*place, at))
+
+
+def _at(written: Any, place: Place) -> list[Any] | None:  # noqa: ANN401
+    for at in place:
+        if at >= len(written):
+            return None
+        written = written[at]
+    return cast("list[Any]", written)

@@ -1,0 +1,96 @@
+"""
+The public record of an SMS, as every revision of it is told.
+"""
+
+import msgspec
+
+from streams.contract.codec import format_time_ms
+from streams.domain.lifecycle import Sms
+from streams.domain.money import money_text
+from streams.domain.statuses import changes_of_mind, is_final
+
+
+class SmsRecord(msgspec.Struct, gc=False):
+    """The public record of an SMS: the fields of SmsStatus, ready for JSON, in their order."""
+
+    sms_key: str
+    message_id: str
+    sms_id: str | None
+    campaign_tracking_id: str | None
+    campaign_name: str | None
+    part: int | None
+    parts: int | None
+    label: str | None
+    recipient: str | None
+    sender: str | None
+    country: str | None
+    operator: str | None
+    groups: list[str]
+    status: str
+    previous_status: str | None
+    is_final: bool
+    detailed_status: str | None
+    status_description: str | None
+    status_updated_at: str
+    queued_at: str | None
+    sent_at: str | None
+    final_at: str | None
+    latency_seconds: float | None
+    price: str | None
+    application_name: str | None
+    direction: str | None
+    originating_service: str | None
+    message: str | None
+    revision: int
+    conflicts: int
+    first_received_at: str
+    received_at: str
+    partition: int
+    offset: int
+    index: int
+
+
+def sms_record(message_id: str, sms: Sms) -> SmsRecord:
+    """Return the public record of an SMS."""
+    details, price = sms.details, sms.details.price
+    status, date, queued, sent = sms.status, sms.date, sms.queued, sms.sent
+    final = is_final(status)
+    partition, offset, index = sms.place
+    # By position: this is made for every status of every SMS, and keywords have a price.
+    return SmsRecord(
+        sms.key,
+        message_id,
+        details.sms_id,
+        details.campaign_tracking_id,
+        details.campaign_name,
+        details.part,
+        details.parts,
+        details.label,
+        details.recipient,
+        details.sender,
+        details.country,
+        details.operator,
+        details.groups or [],
+        status,
+        sms.previous,
+        final,
+        details.detailed_status,
+        details.status_description,
+        format_time_ms(date or sms.since),
+        format_time_ms(queued) if queued else None,
+        format_time_ms(sent) if sent else None,
+        format_time_ms(date) if final and date else None,
+        details.latency_seconds,
+        None if price is None else money_text(price),
+        details.application_name,
+        details.direction,
+        details.originating_service,
+        details.message,
+        sms.revision,
+        changes_of_mind(sms.finals),
+        format_time_ms(sms.first_received),
+        format_time_ms(sms.received),
+        partition,
+        offset,
+        index,
+    )

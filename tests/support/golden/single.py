@@ -1,0 +1,158 @@
+"""
+What one version gives that has all callbacks, from the beginning or on from stored rows: in memory, without a worker.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import orjson
+
+from tests.support.golden.product import (
+    CALLBACKS_REJECTED,
+    CAMPAIGN_PARTIALS,
+    CAMPAIGN_PREFIX,
+    GENERATION_KEY,
+    HELD,
+    MESSAGE_PREFIX,
+    POSITION,
+    SMS_STATUS,
+    CampaignStage,
+    Output,
+    Policy,
+    Position,
+    SmsStage,
+    campaign_view,
+    message_view,
+    read_tally,
+)
+from tests.support.golden.stored import Golden, Stored
+from tests.support.golden.traffic import Record
+from tests.support.memory_rows import MemoryRows, outputs_of
+
+KeyValue = tuple[bytes | None, bytes | None]
+
+
+def position_of(golden: Golden, table: str, partition: int) -> Position:
+    """Return how far the stored rows of a partition have come in their source."""
+    written = golden.rows(table).get(partition, {}).get(POSITION)
+    return Position(0) if written is None else Position.parse(written)
+
+
+def placed(golden: Golden, later: Iterable[Record]) -> Iterator[Stored]:
+    """Yield the stored source records, and what comes after them, with their offsets."""
+    ends = dict.fromkeys(range(golden.partitions), 0)
+    for record in golden.records("callbacks.raw"):
+        ends[record.partition] = record.offset + 1
+        yield record
+    for partition, value in later:
+        yield Stored(partition, ends[partition], None, value)
+        ends[partition] += 1
+
+
+BUCKET_PREFIX: Final = b"x:"
+
+
+class Single:
+    """Both stages over rows in memory: those of the SMS by partition, those of the campaigns together."""
+
+    def __init__(self, golden: Golden) -> None:
+        """Begin without rows, with the generation of the stored ones."""
+        self._golden = golden
+        self._stage, self._campaign_stage = SmsStage(Policy()), CampaignStage()
+        self.sms = {number: MemoryRows() for number in range(golden.partitions)}
+        self.campaigns = MemoryRows()
+        self.told: dict[int, list[KeyValue]] = {number: [] for number in self.sms}
+        """Partition → records of sms.status, in order."""
+        self.rejected: list[dict[str, Any]] = []
+        self._partials = 1_000
+        for number, rows in golden.memory("sms").items():
+            self.sms[number].put(GENERATION_KEY, rows.get(GENERATION_KEY) or 0)
+
+    @classmethod
+    def on_from(cls, golden: Golden) -> "Single":
+        """Begin with the stored rows, what was held back of them, and the partial counts that they do not contain."""
+        single = cls(golden)
+        single.sms = golden.memory("sms")
+        for rows in golden.memory("campaigns").values():
+            for key, row in rows.with_prefix(CAMPAIGN_PREFIX).items():
+                single.campaigns.put(key, row)
+        for record in golden.records("campaign.partials"):
+            if record.offset >= position_of(golden, "campaigns", record.partition).offset:
+                single._take_partials(record.value or b"")
+        for number, rows in single.sms.items():
+            rows.changed |= {key.removeprefix(HELD) for key in rows.written if key.startswith(HELD)}
+            single._summarize(number)
+        return single
+
+    def take_in(self, records: Iterable[Stored]) -> "Single":
+        """Take in source records in order, but not what the rows contain already."""
+        for record in records:
+            rows, number = self.sms[record.partition], record.partition
+            written = rows.raw(POSITION)
+            position = Position(0) if written is None else Position.parse(written)
+            if record.offset < position.offset:
+                continue
+            begin = position.taken if record.offset == position.offset else 0
+            self._note(number, outputs_of(self._stage.apply(rows, number, record.offset, record.value or b"", begin)))
+            self._summarize(number)
+        return self
+
+    def _note(self, number: int, outputs: Iterable[Output]) -> None:
+        for output in outputs:
+            if output.topic is SMS_STATUS:
+                self.told[number].append((output.key, output.value))
+            elif output.topic is CALLBACKS_REJECTED:
+                self.rejected.append(orjson.loads(output.value))
+            elif output.topic is CAMPAIGN_PARTIALS:
+                self._take_partials(output.value)
+
+    def _summarize(self, number: int) -> None:
+        rows = self.sms[number]
+        self._note(number, self._stage.summarize(rows, number, rows.changed))
+        rows.changed.clear()
+
+    def _take_partials(self, value: bytes) -> None:
+        self._partials += 1
+        outputs = outputs_of(self._campaign_stage.apply(self.campaigns, 0, self._partials, value))
+        self.rejected += [orjson.loads(output.value) for output in outputs]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Return all that can be seen of the rows, but of campaigns the number of the revision."""
+        return {**sms_state(self.sms), **campaign_state([self.campaigns])}
+
+
+def sms_state(partitions: dict[int, MemoryRows]) -> dict[str, Any]:
+    """
+    Return all that can be seen of the rows of the SMS: messages, totals, which messages are listed, and other keys.
+
+    In which bucket a message is listed may differ by a moment between versions.
+    """
+    state: dict[str, Any] = {}
+    for number, rows in partitions.items():
+        state[f"tally {number}"] = dict(read_tally(rows))
+        state[f"listed {number}"] = sorted(_listed(rows))
+        for key in rows.written:
+            if key.startswith(MESSAGE_PREFIX):
+                state[f"{number} {key.decode()}"] = message_view(rows, key)
+            elif key[:1] != b"\0" and not key.startswith(BUCKET_PREFIX):
+                state[f"{number} {key.decode()}"] = "there"
+    return state
+
+
+def _listed(rows: MemoryRows) -> Iterator[str]:
+    """Yield the messages in the buckets of the expiry index: in their open chunks, and in full ones."""
+    for key in rows.written:
+        if key.startswith(BUCKET_PREFIX):
+            row = rows.get(key)
+            yield from row[1] if key.count(b":") == 1 else row
+
+
+def campaign_state(partitions: Iterable[MemoryRows]) -> dict[str, Any]:
+    """Return all that can be seen of campaigns, but the number of the revision: it tells how often they were told."""
+    return {
+        key.decode(): {**(campaign_view(rows, key) or {}), "revision": 0}
+        for rows in partitions
+        for key in rows.written
+        if key.startswith(CAMPAIGN_PREFIX)
+    }
