@@ -32,7 +32,7 @@ callback() { # number: what Routee posts when this SMS is delivered
     printf '"price":0.04,"direction":"Outbound","originatingService":"Sms"}'
 }
 
-post() { # first last wanted: posts those callbacks, each must be answered with the wanted status in time
+post() { # first last wanted: posts these callbacks; each must be answered with the wanted status in time
     local number answer
     for number in $(seq "$1" "$2"); do
         answer=$(callback "$number" | curl --silent --output /dev/null --write-out '%{http_code}' \
@@ -45,7 +45,7 @@ query() {
     curl --silent --fail --max-time 5 --user "routee:$CLICKHOUSE_PASSWORD" --data-binary "$1" "$CLICKHOUSE/" | tr '\t' ' '
 }
 
-eventually() { # seconds wanted command…: until the command prints what is wanted
+eventually() { # seconds wanted command…: until the command prints the wanted text
     local deadline=$((SECONDS + $1)) wanted=$2 found
     shift 2
     until found=$("$@" || true); [ "$found" = "$wanted" ]; do

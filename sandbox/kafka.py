@@ -20,7 +20,7 @@ _JVM: Final = (
     "-XX:+UseSerialGC",
     # One compiler instead of two: half the processor time of a start, and it is the start that people wait for.
     "-XX:TieredStopAtLevel=1",
-    # What Java 25 would warn of at every start, and we can not change.
+    # Java 25 would warn of these at every start, and we cannot change them.
     "--sun-misc-unsafe-memory-access=allow",
     "--enable-native-access=ALL-UNNAMED",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -108,7 +108,7 @@ class KafkaCluster:
             self._wait_for(node)
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Stop all brokers; those that take longer are killed, and lose nothing by it."""
+        """Stop all brokers; a broker that takes too long is killed, and loses nothing by it."""
         stop_all(self._brokers.values(), seconds)
 
     def start_broker(self, node: int) -> None:
@@ -178,7 +178,7 @@ class KafkaCluster:
             "transaction.state.log.num.partitions": "8",
             "share.coordinator.state.topic.replication.factor": str(replicas),
             "share.coordinator.state.topic.min.isr": str(in_sync),
-            # Nobody wants to wait for further members of a group on one machine.
+            # On one machine a group need not wait for further members.
             "group.initial.rebalance.delay.ms": "0",
             # A broker that was killed is let in again when its old session ends: after 9 s by default.
             "broker.heartbeat.interval.ms": "500",

@@ -17,9 +17,9 @@ _LISTENING: Final = range(20_000, 32_000)
 
 def free_port(together: int = 1) -> int:
     """
-    Return a port of the loopback interface that nobody holds at this moment, the first of so many in a row.
+    Return a free port of the loopback interface, the first of so many free ones in a row.
 
-    It lies below those that the kernel gives to outgoing connections, so none of these can take it meanwhile.
+    It lies below the ports of outgoing connections, so none of these can take it meanwhile.
     """
     while True:
         first = secrets.choice(_LISTENING)
@@ -61,7 +61,7 @@ def _not_free(port: int, variable: str, reason: str | None) -> str:
 
 
 def accepts_connections(port: int, host: str = LOOPBACK) -> bool:
-    """Return whether somebody listens on the port."""
+    """Return whether a process listens on the port."""
     try:
         socket.create_connection((host, port), timeout=1).close()
     except OSError:

@@ -1,5 +1,5 @@
 """
-How it is found out whether a program is ready.
+Probes of whether a program is ready.
 """
 
 import functools
@@ -21,7 +21,7 @@ _INT32: Final = struct.Struct(">i")
 
 
 def answers_ok(url: str) -> bool:
-    """Return whether a GET of an address on this machine is answered with 200, whoever a certificate is made out to."""
+    """Return whether a GET of an address on this machine is answered with 200, under any name in its certificate."""
     try:
         with _opener().open(url, timeout=_PROBE_SECONDS) as answer:
             return bool(answer.status == 200)  # noqa: PLR2004 - HTTP's own number

@@ -143,7 +143,7 @@ class Process:
 
 
 def stop_all(processes: Iterable[Process], seconds: float) -> None:
-    """Ask all of them to end at once, and kill those that have not after so many seconds."""
+    """Ask all processes to end at once, and kill each that has not ended after so many seconds."""
     waiting = list(processes)
     for process in waiting:
         process.terminate()

@@ -16,7 +16,7 @@ from sandbox.probes import answers_ok
 from sandbox.process import Process
 from sandbox.settings import SandboxSettings
 
-# Seconds on an idle machine; the limits are for those that are busy with something else.
+# A start takes seconds on an idle machine; the limits are for a busy one.
 _READY_SECONDS: Final = 120.0
 _PREPARED_SECONDS: Final = 60.0
 
@@ -57,7 +57,7 @@ class Launcher:
             **os.environ,
             **_as_environment(settings),
             "KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
-            "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",  # whatever `.env` says of another Kafka
+            "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",  # `.env` may name another Kafka
             "CLICKHOUSE_URL": addresses.clickhouse,
             "STREAMS_DATA_DIR": str(settings.sandbox_dir.absolute() / "streams"),
             "SINKS_FILES_ROOT": str(addresses.files.absolute()),

@@ -14,10 +14,10 @@ from streams.program.settings import CommonSettings
 
 class SandboxSettings(CommonSettings):
     """
-    What `routee-sandbox` reads from its environment.
+    The settings of `routee-sandbox`.
 
-    Everything else that is set reaches the programs as it is; where they find Kafka, ClickHouse and their own
-    folders is the sandbox's to say (`sandbox.programs`).
+    Every other variable reaches the programs unchanged; the sandbox itself sets where they find Kafka, ClickHouse and
+    their folders (`sandbox.programs`).
     """
 
     sandbox_dir: Path = Field(Path(".sandbox"), description="All state and logs; found again at the next start.")

@@ -3,7 +3,6 @@ The whole pipeline on this machine: what `routee-sandbox up` runs, and what the 
 """
 
 import fcntl
-import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -23,15 +22,13 @@ from sandbox.programs import Launcher, programs, wait_ready
 from sandbox.settings import SandboxSettings, file_problems
 from sandbox.supervisor import Supervisor
 
-log = logging.getLogger(__name__)
-
 # 14 s at the very most, within the 15 that are promised.
 _INGEST_SECONDS: Final = 3.0
 _STREAMS_SECONDS: Final = 4.0
 _SINKS_SECONDS: Final = 3.0
 _STORES_SECONDS: Final = 4.0
 Tell = Callable[[str], None]
-"""Is told, in a few words, what is done next or has been done."""
+"""Is told each step, in a few words, before it begins or when it is done."""
 
 
 def _untold(_: str) -> None:
@@ -154,7 +151,7 @@ class Sandbox:
         except OSError as error:
             raise StartError(f"SANDBOX_DIR={self._folder}: {error.strerror}") from error
         try:
-            # The kernel takes it from us at our end, whatever kind of end that is.
+            # The kernel releases the lock at our end, even after a kill.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             lock.close()

@@ -1,5 +1,5 @@
 """
-Keeping processes alive: whoever ends without being told to is started again, soon, and with a word about it.
+Keeps processes alive: a process that ends without being told to is soon started again, with a warning.
 """
 
 import logging
@@ -12,13 +12,13 @@ from typing import Final
 from sandbox.errors import StartError
 from sandbox.process import Process
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.1
 _FIRST_DELAY: Final = 0.1
-# Together with a look it stays below the 2 s after which a program that died is promised to be back.
+# Together with a look this stays below 2 s, the promised time for a dead program to be back.
 _LONGEST_DELAY: Final = 1.5
-# Who lived this long did not fall over its own start.
+# A process that lived this long did not fail at its start.
 _HEALTHY_SECONDS: Final = 10.0
 
 
@@ -89,7 +89,7 @@ class _Watch:
         self._delay = _FIRST_DELAY if healthy else min(2 * self._delay, _LONGEST_DELAY)
         self._due = now + self._delay
         killed = (self._process.exit_code or 0) < 0
-        log.warning(
+        logger.warning(
             "%s ended with exit code %s and is started again",
             self._process.name,
             self._process.exit_code,
@@ -102,4 +102,4 @@ class _Watch:
         try:
             self._process.start()
         except StartError as error:  # no memory, say: it may be there in a moment
-            log.error("%s", error)  # noqa: TRY400 - its message is for people, its traceback is not
+            logger.error("%s", error)  # noqa: TRY400 - its message is for people, its traceback is not

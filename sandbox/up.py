@@ -21,10 +21,10 @@ from streams.program import exit_codes
 from streams.program.logline import configure_logging
 from streams.program.settings import SettingsError, load_settings
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.5
-# What an empty folder grows to in a few minutes; a folder that is in use needs less than it has.
+# An empty folder grows to this in a few minutes; a folder in use needs less than it has.
 _STARTS_WITH_BYTES: Final = 100_000_000
 
 
@@ -85,17 +85,17 @@ def _run(settings: SandboxSettings) -> None:
 
 
 def _watch(sandbox: Sandbox, disk: Place) -> NoReturn:
-    """Show what the programs have to complain about, until somebody interrupts."""
+    """Show the warnings and errors of the programs, until SIGINT or SIGTERM."""
     follower = Follower(sandbox.logs / f"{name}.log" for name in ("ingest", "streams", *sandbox.addresses.sinks))
     while True:
         for line in follower.serious_lines():
-            log.warning("%s", line)
+            logger.warning("%s", line)
         disk.require()
         time.sleep(_LOOK_SECONDS)
 
 
 class _Progress:
-    """What people see of a start: each step with its second, then where everything is."""
+    """Tells people of a start: each step with its second, then where everything is."""
 
     def __init__(self, settings: SandboxSettings) -> None:
         self._settings = settings
@@ -103,7 +103,7 @@ class _Progress:
         self._has_begun = False
 
     def tell(self, step: str) -> None:
-        """Say what is done next, or has been done; before the first step, what this is and how to stop it."""
+        """Say the next step, or one that is done; before the first, say what this is and how to stop it."""
         if not self._has_begun:
             self._has_begun = True
             folder = self._settings.sandbox_dir.absolute()

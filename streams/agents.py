@@ -1,5 +1,5 @@
 """
-The two agents: thin loops that hand records to their tables. All rules are in the stages of the tables.
+The two agents: thin loops that pass records to their tables. All rules are in the tables' stages.
 """
 
 from faust.types import AppT, StreamT, TopicT

@@ -1,5 +1,5 @@
 """
-What the C library's allocator does with large buffers.
+Tuning the C library's allocator for large buffers.
 """
 
 import ctypes
@@ -14,11 +14,11 @@ _M_MMAP_THRESHOLD: Final = -3
 
 def keep_large_buffers() -> None:
     """
-    Let the process keep buffers of up to 32 MiB that it is done with, for the next ones: 64 MiB of them at most.
+    Let the process keep freed buffers of up to 32 MiB for reuse, 64 MiB of them at most.
 
-    Those of fetches and of flushes come again ten times a second. Given back to the kernel, each of their pages is
-    found, cleared and mapped anew, which on a virtual machine can take longer than filling it. Does nothing where the
-    C library does not have the setting, as outside glibc.
+    Fetches and flushes need such buffers ten times a second. When they are given back to the kernel, it must find,
+    clear and map each page again, which on a virtual machine can take longer than filling it. Does nothing when the C
+    library does not have the setting, as outside glibc.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -1,5 +1,5 @@
 """
-Where topics, tables, stages and agents meet.
+Builds the app of a worker from topics, tables, stages and agents.
 """
 
 import os
@@ -45,13 +45,13 @@ _COMMIT_SECONDS: Final = 1.0
 
 _PARTIAL_SECONDS: Final = 0.25
 """
-Counts of a campaign leave a source partition at most this often: progress is not told more often than once per
+A source partition sends partial counts of a campaign at most once in this time: progress is published only once per
 STREAMS_PROGRESS_MS anyway.
 """
 
 
 class StreamsApp(CheckpointedApp):
-    """The app of a worker, with its two tables at hand, and where records of each topic go."""
+    """The app of a worker, with its two tables and the routing of its outputs."""
 
     sms: CheckpointedTable
     campaigns: CheckpointedTable
@@ -60,7 +60,7 @@ class StreamsApp(CheckpointedApp):
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a worker tells of its flushes, and how it ends; tests hand in others."""
+    """Callbacks for flushes and for the end of the process, and the guards; tests pass their own."""
 
     on_step: OnStep = no_step
     on_flush: OnFlush = no_flush
@@ -78,9 +78,9 @@ def build_app(
     """
     Return the app of one worker, not started.
 
-    `folder` is for local state, this worker's alone. `ids` are those that Kafka gave the topics: a table's folder is
-    named by its changelog's, so that one which was made anew, or is another cluster's, begins with an empty folder.
-    `stages` are those of the SMS and of the campaigns.
+    `folder` is for local state, and this worker alone uses it. `ids` are Kafka's topic ids: a table's folder is named
+    by the id of its changelog, so that a changelog made anew, or in another cluster, begins with an empty folder.
+    `stages` are the stage of the SMS and the stage of the campaigns.
     """
     hooks = hooks or Hooks()
     app = StreamsApp(
@@ -113,7 +113,7 @@ def build_app(
 
 
 def _specs(settings: StreamsSettings, ids: Mapping[Topic, str], stages: tuple[Stage, Stage]) -> tuple[Spec, Spec]:
-    """Return what makes the tables of the SMS and of the campaigns."""
+    """Return the specs of the SMS table and of the campaigns table."""
     sms_stage, campaign_stage = stages
     skip_expired = settings.streams_expired_source == "skip"
     progress_seconds = settings.streams_progress_ms / 1000
@@ -173,7 +173,7 @@ def _faust_options(settings: StreamsSettings) -> dict[str, Any]:
 
 
 def _shares(settings: StreamsSettings) -> Shares:
-    """Return who has which partitions; a static member is given what it had, and need not know."""
+    """Return the partitions of each member; none for a static member: it keeps its partitions and need not know."""
     return {} if settings.streams_instance_id else member_shares(settings)
 
 
@@ -195,7 +195,7 @@ def _store(settings: StreamsSettings, folder: Path, memory: RocksMemory) -> Stor
 
 
 def _routing(settings: StreamsSettings) -> Routing:
-    """Partials go to the partition of their campaign, everything else stays in the partition of its source."""
+    """Route partial counts to the partition of their campaign, all other outputs to the partition of their source."""
     partitions = settings.kafka_partitions
 
     @lru_cache(maxsize=10_000)

@@ -21,7 +21,7 @@ from streams.settings import StreamsSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0 when done, 1 when it failed, 2 for wrong usage or settings, 130 when interrupted."""
+    """Run one command. Return 0 when done, 1 when it failed, 2 for wrong usage or settings, 130 when interrupted."""
     given = _parser().parse_args(arguments)
     command: Callable[[StreamsSettings, argparse.Namespace], None] = given.command
     try:
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StreamsError as error:
         print(error, file=sys.stderr)
         return exit_codes.FAILED
-    except KeyboardInterrupt:  # a worker that has begun to work takes it as SIGTERM
+    except KeyboardInterrupt:  # a running worker handles it like SIGTERM
         return exit_codes.INTERRUPTED
     return exit_codes.DONE
 
@@ -89,7 +89,7 @@ def _port(port: int) -> Iterator[str]:
 def _worker(settings: StreamsSettings, _given: argparse.Namespace) -> None:
     if problems := [*_files_and_folder(vars(settings)), *_port(settings.streams_web_port)]:
         raise StreamsError("\n".join(problems))
-    # Faust takes a while to import, which the other commands need not wait for.
+    # Importing Faust is slow, and the other commands do not need it.
     from streams.process import run_worker  # noqa: PLC0415
 
     run_worker(settings)

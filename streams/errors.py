@@ -6,12 +6,12 @@ How a worker of streams fails.
     ├── ReplicationRefusedError      Kafka has fewer brokers than KAFKA_REPLICATION_FACTOR wants
     ├── TopicsDifferError            topics are missing or differ; `problems` has a line and a remedy for each
     ├── CertificatesError            the files of KAFKA_SSL_… cannot be used
-    ├── WorkersRunningError          what was asked for needs all workers to be stopped
+    ├── WorkersRunningError          the command needs all workers to be stopped
     ├── DataFolderError              the folder of local state cannot be used
     └── PortInUseError               the web port is taken
 
-A running worker is crash-only: where it can no longer prove that its writes are durable and its own, it calls `die`
-with an `Exit` and is started again by its supervisor. Nothing is lost by that: it goes on from the last checkpoint.
+A running worker is crash-only: when it can no longer prove that its writes are durable and its own, it calls `die`
+with an `Exit`, and its supervisor starts it again. Nothing is lost: it continues from the last checkpoint.
 """
 
 import logging
@@ -34,11 +34,11 @@ class KafkaUnreachableError(StreamsError):
 
 
 class ReplicationRefusedError(StreamsError):
-    """Kafka answered, and does not make topics with so many replicas."""
+    """Kafka answered, and does not create topics with so many replicas."""
 
 
 class TopicsDifferError(StreamsError):
-    """Topics are missing, or are not what the contract says."""
+    """Topics are missing, or differ from the contract; `problems` has a line and a remedy for each."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -58,11 +58,11 @@ class DataFolderError(StreamsError):
 
 
 class PortInUseError(StreamsError):
-    """Something else listens on the web port."""
+    """Another process listens on the web port."""
 
 
 class Exit(IntEnum):
-    """Why a worker ended itself. A supervisor starts it again for each of them; README says what each one means."""
+    """The reason why a worker ended itself. A supervisor restarts it for each; the README explains each code."""
 
     STAGE_RAISED = 74
     FLUSH_FAILED = 75
@@ -79,16 +79,16 @@ class Exit(IntEnum):
 
 
 def place_of(error: BaseException) -> str:
-    """Return the kind of an error and where it was raised. Its text is left out: it may quote a callback."""
+    """Return the class of an error and where it was raised, without its text, which may quote a callback."""
     frame = extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name} line {frame.lineno}"
 
 
 Die = Callable[[Exit, str], NoReturn]
-"""Ends the process; handed in where it may be called, so that a test can do without the end."""
+"""Ends the process. It is a parameter, so that a test can pass a function that does not."""
 
 
 def die(code: Exit, why: str) -> NoReturn:
-    """End the process at once: no flush, no commit, no clean-up that could write anything."""
+    """End the process at once, without a flush, a commit or any clean-up that could write."""
     logger.critical("%s: %s", code.name.lower().replace("_", "-"), why, extra={"exit_code": int(code)})
     os._exit(code)

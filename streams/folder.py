@@ -1,5 +1,5 @@
 """
-The folder of one worker's local state: its own as long as it runs, and found again at its next start.
+The folder of one worker's local state: locked while the worker runs, and found again at its next start.
 """
 
 import fcntl
@@ -18,10 +18,10 @@ _MAX_WORKERS: Final = 256
 @contextmanager
 def worker_folder(root: Path) -> Iterator[Path]:
     """
-    Yield `root/worker-0`, or the first of `worker-1`, … that no running worker has; DataFolderError if that fails.
+    Yield `root/worker-0`, or the first of `worker-1`, … that no running worker has locked.
 
-    The lock goes with the process, however it ends. Workers that start in another order get each other's folders;
-    that costs a restore, nothing else.
+    The lock ends with the process, however that ends. Workers that start in another order get each other's folders,
+    which costs a restore and nothing else. Raises DataFolderError when no folder can be locked.
     """
     for number in range(_MAX_WORKERS):
         folder = root / f"worker-{number}"
@@ -36,7 +36,7 @@ def worker_folder(root: Path) -> Iterator[Path]:
 
 
 def require_usable(root: Path) -> None:
-    """Raise DataFolderError unless workers can have their folders in `root`. It is tried; nothing of that stays."""
+    """Raise DataFolderError unless workers can have folders in `root`. Tries it, and removes what it made."""
     made: list[Path] = []
     try:
         for folder in reversed([root, *root.parents]):
@@ -49,7 +49,7 @@ def require_usable(root: Path) -> None:
         raise DataFolderError(f"STREAMS_DATA_DIR={root}: {error.strerror}") from error
     finally:
         for folder in reversed(made):
-            with suppress(OSError):  # a worker that has just begun uses it
+            with suppress(OSError):  # a worker that has just started uses it
                 folder.rmdir()
 
 

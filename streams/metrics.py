@@ -1,7 +1,7 @@
 """
 Every metric of streams, named once.
 
-Totals of callbacks are read from the rows themselves when someone asks: they are exact through crashes and rebalances.
+Each scrape reads the totals of callbacks from the rows themselves: they stay exact through crashes and rebalances.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _RECORDS: Final = (1, 10, 100, 1_000, 10_000, 100_000)
 
 
 class FlushMetrics:
-    """What flushes did; call it with each one."""
+    """The figures of all flushes; call it with each one."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._seconds = Histogram(
@@ -43,16 +43,16 @@ class FlushMetrics:
 
 class StateMetrics(Collector):
     """
-    What a worker's tables say of themselves.
+    The figures of a worker's tables.
 
-    Totals have the partition as a label: it moves between workers, and its totals move with it.
+    Totals have the partition as a label: when it moves to another worker, its totals move with it.
     """
 
     def __init__(self, app: StreamsApp) -> None:
         self._app = app
 
     def describe(self) -> list[Metric]:
-        """Return nothing: registering must not ask an app that does not run."""
+        """Return nothing: registration must not read from an app that does not run yet."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -84,7 +84,7 @@ class StateMetrics(Collector):
         )
         notes = CounterMetricFamily(
             "routee_streams_notes",
-            "What was left out of callbacks: a field not understood, a future date, an unknown status.",
+            "Details left out of callbacks: a field not understood, a future date, an unknown status.",
             labels=["note", "partition"],
         )
         for number, owned in self._app.sms.checkpointer.owned.items():

@@ -52,11 +52,11 @@ USED_TOPICS: Final = (
 
 
 STOP_SECONDS: Final = 8.0
-"""A worker that was told to stop ends after this long at the latest."""
+"""A worker ends at most this long after the signal to stop."""
 
 
 class Worker(faust.Worker):
-    """Faust's worker, quiet: no banner, no spinner, no logging of its own, no new name for the process."""
+    """Faust's worker without banner, spinner, its own logging and its own process title."""
 
     logger = FAUST_LOGGER
 
@@ -66,20 +66,20 @@ class Worker(faust.Worker):
 
     def _schedule_shutdown(self, signal: Signals) -> None:
         super()._schedule_shutdown(signal)
-        # Without Kafka the last flush would be waited for as long as any other.
-        why = f"not stopped {STOP_SECONDS:.0f} s after {signal.name}: what was not acknowledged is done again"
+        # Without Kafka the last flush would wait as long as any other.
+        why = f"not stopped {STOP_SECONDS:.0f} s after {signal.name}: unacknowledged records are read again"
         deadline = Timer(STOP_SECONDS, die, (Exit.FLUSH_FAILED, why))
         deadline.daemon = True
         deadline.start()
 
     def _setproctitle(self, info: str, *, ident: str = "") -> None:
-        """Leave the name by which people find the process."""
+        """Do nothing: people find the process by its name."""
 
 
-_COLLECT_AFTER: Final = 50_000
+_COLLECT_AFTER_OBJECTS: Final = 50_000
 """
-New objects before Python looks for cycles among them (its own default is 700). Rows and records are made and let go
-by the hundred thousand and never refer to each other, so that looking more often finds nothing and costs time.
+New objects before Python looks for cycles among them (its default is 700). Rows and records are made and freed by the
+hundred thousand and never refer to each other, so an earlier collection finds nothing and costs time.
 """
 
 
@@ -87,15 +87,15 @@ def run_worker(
     settings: StreamsSettings, stages: tuple[Stage, Stage] | None = None, hooks: Hooks | None = None
 ) -> None:
     """
-    Work until SIGTERM or SIGINT; return when everything is flushed, committed and the group is left.
+    Work until SIGTERM or SIGINT; return when everything is flushed and committed and the worker has left its group.
 
-    Raises StreamsError when the worker cannot start. Ends the process by SystemExit(1) when Faust gives up, and by
-    `die` where nothing may be written any more.
+    Raises StreamsError when the worker cannot start. Ends the process with SystemExit(1) when Faust gives up, and with
+    `die` when nothing more may be written.
     """
     keep_large_buffers()
     ids = verify(settings, USED_TOPICS)
-    gc.set_threshold(_COLLECT_AFTER, 20, 20)
-    gc.freeze()  # what is imported stays
+    gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
+    gc.freeze()  # imported modules stay for good
     with worker_folder(settings.streams_data_dir) as folder, _web_socket(settings.streams_web_port) as bound:
         registry = CollectorRegistry()
         hooks = replace(hooks or Hooks(), on_flush=FlushMetrics(registry))
@@ -107,7 +107,7 @@ def run_worker(
 
 
 def _execute(worker: Worker) -> None:
-    # A commit waits for a flush; Faust warns of each one that takes longer than the pause between two.
+    # A commit waits for a flush; Faust would warn of each commit that takes longer than the commit interval.
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
     try:
         worker.execute_from_commandline()
@@ -118,7 +118,7 @@ def _execute(worker: Worker) -> None:
 
 @contextmanager
 def _web_socket(port: int) -> Iterator[socket.socket]:
-    """Yield a listening socket; it is bound before anything else starts, so that a taken port is one clear line."""
+    """Yield a listening socket, bound before anything else starts. Raises PortInUseError when the port is taken."""
     try:
         bound = socket.create_server(("", port))
     except OSError as error:
@@ -128,7 +128,7 @@ def _web_socket(port: int) -> Iterator[socket.socket]:
 
 
 def default_stages(settings: StreamsSettings) -> tuple[Stage, Stage]:
-    """Return the rules of the SMS and of the campaigns, as the settings want them."""
+    """Return the stages of the SMS and of the campaigns, configured by the settings."""
     key = settings.streams_hmac_key
     policy = Policy(
         conflicting_finals=settings.streams_conflicting_finals,

@@ -9,12 +9,12 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from streams.program.settings import CommonSettings
 
-# A phone number has few digits: with a key that can be guessed, so can they all.
+# Phone numbers are few: with a key that can be guessed, every number can be found from its hash.
 _KEY_CHARACTERS: Final = 16
 
 
 class StreamsSettings(CommonSettings):
-    """What `routee-streams` reads from its environment, besides what all programs share."""
+    """The settings that `routee-streams` reads from its environment, besides the common ones."""
 
     streams_web_port: int = Field(6066, ge=1, le=65535, description="Health, metrics and read API listen here.")
     streams_web_host: str | None = Field(
@@ -58,7 +58,7 @@ class StreamsSettings(CommonSettings):
         "keep", description="Phone numbers on the topics: as they are, last 3 digits, keyed hash, or none."
     )
     streams_message_text: Literal["keep", "drop"] = Field(
-        "keep", description="Message texts on the topics; those of TwoStep messages are always dropped."
+        "keep", description="Message texts on the topics; texts of TwoStep messages are always dropped."
     )
     streams_hmac_key: SecretStr | None = Field(
         None,

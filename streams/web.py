@@ -1,12 +1,12 @@
 """
 Read-only HTTP: health, metrics, and answers from the rows.
 
-A small server of our own: Faust's would bring pages that show every table, and answers only after recovery.
+A small server of our own: Faust's has pages that show every table, and answers only after recovery.
 
-A message or campaign is answered by the worker that owns its partition; any other worker asks that one. The key of an
-SMS does not tell its partition: all are searched, those of other workers by asking them. "Unknown" is answered only
-when every partition said so; while partitions change hands it is "ask again". What is answered includes what is taken
-in and becomes durable with the next flush.
+The owner of a partition answers for its messages and campaigns; any other worker forwards the request to the owner.
+The key of an SMS does not name its partition: a worker searches its own partitions and asks all other workers. The
+answer is "unknown" only when every partition was searched; during a takeover it is "ask again" (503 with Retry-After).
+Answers include changes that become durable with the next flush.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ View = Callable[[Rows, bytes], dict[str, Any] | None]
 
 
 class WebServer(Service):
-    """Serves on a socket that is bound already, from before recovery until after the last flush."""
+    """Serves on a bound socket, from before recovery until after the last flush."""
 
     logger = private_names.FAUST_LOGGER
 
@@ -68,13 +68,13 @@ class WebServer(Service):
         return application
 
     async def on_start(self) -> None:
-        """Begin to answer."""
+        """Begin to serve."""
         self._peers = ClientSession(timeout=_FORWARD_TIMEOUT)
         await self._runner.setup()
         await web.SockSite(self._runner, self._bound).start()
 
     async def on_stop(self) -> None:
-        """Answer no more."""
+        """Stop serving."""
         await self._runner.cleanup()
         if self._peers is not None:
             await self._peers.close()
@@ -87,21 +87,21 @@ class WebServer(Service):
             await self.sleep(_WATCH_SECONDS)
 
     async def live(self, _request: web.Request) -> web.Response:
-        """Answer 503 when a partition has had records for a minute and got nowhere: a restart may help."""
+        """Answer 503 when a partition has had records for a minute and did not move: a restart may help."""
         return _json({"stuck": self._stuck}, 503 if self._stuck else 200)
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """Answer 503 before the first assignment, and while partitions are taken over."""
+        """Answer 503 before the first assignment, and during a takeover."""
         ready = self._app.is_ready
         owned = {table.name: sorted(table.checkpointer.owned) for table in self._app.checkpointed}
         return _json({"ready": ready, "partitions": owned}, 200 if ready else 503)
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        """Answer in Prometheus' text format."""
+        """Answer with the metrics in Prometheus' text format."""
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def sms(self, request: web.Request) -> web.Response:
-        """Answer with an SMS, wherever it is."""
+        """Answer with an SMS, from the partitions of any worker."""
         key = request.match_info["key"]
         self._app.pulse.check_pause()
         owned = self._app.sms.checkpointer.owned
@@ -112,7 +112,7 @@ class WebServer(Service):
         return await self._search_others(request, set(owned))
 
     async def _search_others(self, request: web.Request, searched: set[int]) -> web.Response:
-        """Ask every other worker; `searched` are the partitions in which there is no such SMS."""
+        """Ask every other worker. `searched` are the partitions searched without success so far."""
         if _FORWARDED not in request.headers:
             owners = private_names.owner_urls(self._app, self._app.sms.checkpointer.changelog)
             own = str(self._app.conf.canonical_url)
@@ -123,7 +123,7 @@ class WebServer(Service):
                 searched |= _searched(answer)
         missing = set(range(self._app.conf.topic_partitions)) - searched
         if missing and _FORWARDED not in request.headers:
-            return _again(f"partitions {sorted(missing)} are being taken over")
+            return _ask_again(f"partitions {sorted(missing)} are being taken over")
         return _json({"error": "unknown", "searched": sorted(searched)}, HTTPStatus.NOT_FOUND)
 
     async def message(self, request: web.Request) -> web.Response:
@@ -155,36 +155,36 @@ class WebServer(Service):
         owner = private_names.owner_url(self._app, table.checkpointer.changelog, partition)
         own = str(self._app.conf.canonical_url)
         if owner is None or owner == own or _FORWARDED in request.headers:
-            return _again(f"partition {partition} is being taken over")
+            return _ask_again(f"partition {partition} is being taken over")
         answer = await self._ask(request, owner)
-        return _again(f"the owner of partition {partition} does not answer") if answer is None else answer
+        return _ask_again(f"the owner of partition {partition} does not answer") if answer is None else answer
 
     async def _ask(self, request: web.Request, owner: str) -> web.Response | None:
-        """Return what another worker answers to a request, None when it does not."""
+        """Forward a request to another worker; return its answer, None when it does not answer."""
         headers = {_FORWARDED: str(self._app.conf.canonical_url)}
         try:
-            async with self._ask_others.get(owner + request.raw_path, headers=headers) as answer:
-                again = {name: answer.headers[name] for name in (RETRY_AFTER,) if name in answer.headers}
+            async with self._session.get(owner + request.raw_path, headers=headers) as answer:
+                retry = {name: answer.headers[name] for name in (RETRY_AFTER,) if name in answer.headers}
                 body = await answer.read()
-                return web.Response(body=body, status=answer.status, content_type="application/json", headers=again)
+                return web.Response(body=body, status=answer.status, content_type="application/json", headers=retry)
         except (ClientError, TimeoutError):
             return None
 
     @property
-    def _ask_others(self) -> ClientSession:
+    def _session(self) -> ClientSession:
         if self._peers is None:
             raise RuntimeError("on_start() comes first")
         return self._peers
 
 
 def _searched(answer: web.Response | None) -> set[int]:
-    """Return the partitions in which a worker that was asked found nothing."""
+    """Return the partitions that another worker searched without success."""
     if answer is None or answer.status != HTTPStatus.NOT_FOUND or not isinstance(answer.body, bytes):
         return set()
     return set(orjson.loads(answer.body).get("searched", ()))
 
 
-def _again(error: str) -> web.Response:
+def _ask_again(error: str) -> web.Response:
     response = _json({"error": error}, HTTPStatus.SERVICE_UNAVAILABLE)
     response.headers[RETRY_AFTER] = "1"
     return response

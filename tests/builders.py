@@ -79,6 +79,6 @@ def without_absent(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not ABSENT}
 
 
-def envelope(*callbacks: Any, received_at: str = NOW) -> bytes:  # noqa: ANN401 - also what is no callback
+def envelope(*callbacks: Any, received_at: str = NOW) -> bytes:  # noqa: ANN401 - invalid callbacks too
     """Return one raw record with these callbacks."""
     return orjson.dumps({"received_at": received_at, "callbacks": list(callbacks)})

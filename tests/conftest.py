@@ -1,5 +1,5 @@
 """
-What every test may ask for, and what no unit test may do.
+Fixtures for every test, and the ban on network access in unit tests.
 
 A real Kafka and a real ClickHouse engine are started once per run, by the sandbox's own code, for the first test that
 asks. Tests below `unit/` and `project/` fail when they reach for the network, even if the code swallows the error.
@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 _OFFLINE = (_HERE / "unit", _HERE / "project")
 _GUARD = NetworkGuard()
 
-# How long examples take says how busy the machine is, and nothing of what is tested.
+# The time of an example depends on the load of the machine, not on the code under test.
 _PATIENT = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.register_profile("local", _PATIENT, max_examples=100)
 hypothesis.settings.register_profile("ci", _PATIENT, max_examples=100, derandomize=True, database=None)

@@ -41,10 +41,10 @@ class Kafka:
 @dataclass(frozen=True, slots=True)
 class Sources:
     """
-    What is looked at.
+    The ledger, and the places to compare it with.
 
-    The metrics pages count from the start of their programs, so they only fit a run that had the pipeline for itself
-    since then; without them the equation of all callbacks is left out.
+    The metrics count from the start of their programs, so they fit only a run that had the pipeline to itself since
+    then. Without them the audit leaves out the equation of all callbacks.
     """
 
     clickhouse: ClickHouse
@@ -55,7 +55,7 @@ class Sources:
 
 @dataclass(slots=True)
 class Audit:
-    """What was found. It agrees when `differences` is empty; `unsure` counts what nobody can know."""
+    """The result. It agrees when `differences` is empty; `unsure` counts things with an unanswered callback."""
 
     sms: int = 0
     messages: int = 0
@@ -77,7 +77,7 @@ def audit(oracle: Oracle, sources: Sources, *, quiet_seconds: float = 10.0, dead
     while True:
         still = quiet.seconds()
         late = time.monotonic() > deadline
-        if still or late:  # comparing while rows still come would only slow them down
+        if still or late:  # a comparison while rows still arrive would only delay them
             result = compare(oracle, sources)
             if not result.differences or still > quiet_seconds or late:
                 return result
@@ -102,7 +102,7 @@ class _Quiet:
 
 
 def compare(oracle: Oracle, sources: Sources) -> Audit:
-    """Compare once, with what is there now."""
+    """Compare once, with the current tables and topics."""
     result = Audit(
         sms=len(oracle.sms),
         messages=len({sms.facts["message_id"] for sms in oracle.sms.values()}),
@@ -134,7 +134,7 @@ def _in_clickhouse(oracle: Oracle, clickhouse: ClickHouse) -> Iterator[Differenc
 
 
 def _unexplained(oracle: Oracle, clickhouse: ClickHouse) -> Iterator[Difference]:
-    """Yield what nobody sent; only a run that had the pipeline for itself can tell."""
+    """Yield rows and rejections that come from no callback; valid only if the run had the pipeline to itself."""
     for view, key, known in (
         ("sms", "sms_key", oracle.sms.keys()),
         ("campaigns", "campaign_tracking_id", oracle.campaigns.keys()),

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def sources_of(settings: SandboxSettings) -> Sources:
-    """Return where a sandbox with these settings is looked at: the tables and the topics."""
+    """Return the tables and the topics of a sandbox with these settings."""
     addresses = addresses_of(settings)
     password = settings.clickhouse_password.get_secret_value()
     clickhouse = ClickHouse(addresses.clickhouse, settings.clickhouse_user, settings.clickhouse_database, password)

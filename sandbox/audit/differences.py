@@ -1,7 +1,7 @@
 """
-What should be there against what is there, as a list of differences. Pure.
+Pure: compares the expected rows and records with the actual ones, and lists the differences.
 
-Rows of ClickHouse and records of the topics have the same fields, so both are compared by the same functions.
+Rows of ClickHouse and records of the topics have the same fields; the same functions compare both.
 """
 
 from base64 import b64decode
@@ -39,7 +39,7 @@ _SMS_FACTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One cell that is not what follows from the ledger; `str()` is a line for people."""
+    """One cell that differs from the ledger; `str()` is a line for people."""
 
     thing: str
     field: str
@@ -57,7 +57,7 @@ def _shown(value: object) -> str:
 
 
 def sms_differences(oracle: Oracle, rows: Mapping[str, Row]) -> Iterator[Difference]:
-    """Yield what is wrong with the latest rows of SMS, by key."""
+    """Yield the differences in the latest rows of SMS, by key."""
     for key, sms in oracle.sms.items():
         row = rows.get(key)
         if row is None:
@@ -70,7 +70,7 @@ def sms_differences(oracle: Oracle, rows: Mapping[str, Row]) -> Iterator[Differe
 
 
 def _possible_sms(key: str, sms: SmsState, row: Row) -> Iterator[Difference]:
-    """Compare only what is sure about an SMS of which a callback was sent and never answered."""
+    """Compare an SMS that has a callback without an answer: only the cells that do not depend on that callback."""
     words = {line["status"] for line in sms.possible() if line}
     if row["status"] not in words:
         yield Difference(f"SMS {key}", "status", row["status"], " or ".join(sorted(words)))
@@ -124,7 +124,7 @@ def revision_differences(records: Iterable[Row]) -> Iterator[Difference]:
 
 
 def message_differences(oracle: Oracle, rows: Mapping[str, Row]) -> Iterator[Difference]:
-    """Yield what is wrong with the rows of the view `messages`, by message id."""
+    """Yield the differences in the rows of the view `messages`, by message id."""
     unsure = {sms.facts["message_id"] for sms in oracle.sms.values() if sms.maybe}
     for message in oracle.messages():
         if message.message_id in unsure:
@@ -141,7 +141,7 @@ def _expected_message(message: MessageState) -> dict[str, object]:
 
 
 def campaign_differences(oracle: Oracle, rows: Mapping[str, Row]) -> Iterator[Difference]:
-    """Yield what is wrong with the latest rows of campaigns, by tracking id."""
+    """Yield the differences in the latest rows of campaigns, by tracking id."""
     unsure = unsure_campaigns(oracle)
     for key, counts in oracle.counts().items():
         campaign, row = oracle.campaigns[key], rows.get(key)
@@ -183,7 +183,7 @@ def _expected_campaign(campaign: CampaignState, counts: CampaignCounts) -> dict[
 
 
 def _report_differences(thing: str, row: Row, campaign: CampaignState) -> Iterator[Difference]:
-    """Reports carry no time, so one of those that may be the newest has to be shown, whole."""
+    """Reports carry no time: the row must show, whole, one of the reports that may be the newest."""
     found = row["campaign_status"], _counts(row["reported_by_status"] or {})
     possible: list[object] = [(line["campaign_status"], _counts(line["counts"])) for line in campaign.newest]
     possible = possible or [(None, {})]
@@ -192,7 +192,7 @@ def _report_differences(thing: str, row: Row, campaign: CampaignState) -> Iterat
 
 
 def _reconciliation_differences(thing: str, row: Row, campaign: CampaignState) -> Iterator[Difference]:
-    """Whatever unit was chosen, drift and verdict must follow from the counts in the same row."""
+    """In every unit, drift and verdict must follow from the counts in the same row."""
     if not campaign.newest or not row["messages"]:
         expected = "underived" if campaign.newest else "unreported"
         if row["reconciliation"] != expected:
@@ -241,7 +241,7 @@ def rejection_differences(oracle: Oracle, rows: Iterable[Row]) -> Iterator[Diffe
 
 
 def unexplained_rejections(oracle: Oracle, rows: Iterable[Row]) -> Iterator[Difference]:
-    """Yield rejections of bodies that are none of the malformed ones."""
+    """Yield rejections of bodies that were sent well-formed."""
     malformed = {_likeness(b64decode(line["body_base64"])) for line in oracle.malformed}
     for row in rows:
         if _likeness(rejected_bytes(row)) not in malformed:
@@ -249,7 +249,7 @@ def unexplained_rejections(oracle: Oracle, rows: Iterable[Row]) -> Iterator[Diff
 
 
 def unknown_keys(name: str, found: Iterable[str], known: Collection[str]) -> Iterator[Difference]:
-    """Yield rows whose key nobody sent."""
+    """Yield rows whose key was in no callback."""
     for key in found:
         if key not in known:
             yield Difference(f"{name} {key}", "row", "there", None)
@@ -261,7 +261,7 @@ def rejected_bytes(row: Row) -> bytes:
 
 
 def _likeness(body: bytes) -> object:
-    """Return what two bodies have in common that say the same: behind ingest, JSON may have been written anew."""
+    """Return a form in which equal bodies compare equal: behind ingest, JSON may have been written anew."""
     try:
         return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # orjson reads deeper nesting than it writes

@@ -1,5 +1,5 @@
 """
-What can go wrong while looking at the pipeline.
+Errors of the audit.
 
 AuditError
 └── SourceError       ClickHouse, Kafka or a metrics page does not answer
@@ -11,4 +11,4 @@ class AuditError(Exception):
 
 
 class SourceError(AuditError):
-    """Something that has to be looked at does not answer; names it."""
+    """ClickHouse, Kafka or a metrics page does not answer; the message names it."""

@@ -35,7 +35,7 @@ def records(bootstrap_servers: str, topic: str) -> Iterator[tuple[bytes | None, 
 
 
 def _require_listener(bootstrap_servers: str) -> None:
-    """Raise OSError when nobody listens: kafka-python's client would try for long, and leave sockets open."""
+    """Raise OSError when no process listens: kafka-python's client would retry for long and leave sockets open."""
     host, _, port = bootstrap_servers.partition(",")[0].rpartition(":")
     socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
 

@@ -25,7 +25,7 @@ _SETTINGS: Final = re.compile(r"\bSETTINGS\s+\w+\s*=.*$", re.IGNORECASE | re.DOT
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a query came to: the result in its format, and the counts that clients report."""
+    """A finished query: the result in its format, and the counts that clients report."""
 
     body: bytes
     read_rows: int = 0
@@ -61,7 +61,7 @@ class Engine:
         self.timezone = self._ask("SELECT timezone()")
 
     def run(self, query: Query) -> Result:
-        """Run the query to its end; ClickHouseError says what the engine has against it."""
+        """Run the query to its end; raises ClickHouseError when the engine refuses it."""
         try:
             with self._connection(query.session) as connection, _surrounded(connection, query):
                 return _execute(connection, query)
@@ -146,8 +146,8 @@ def _insert(connection: Any, sql: str, input_format: str, data: bytes) -> Result
     """
     Insert by way of a file.
 
-    chDB's own way to stream an insert tells what goes wrong in parsing, but keeps to itself what goes wrong in writing
-    (a violated constraint, too many parts): the rows would be gone and the client told that they are there.
+    chDB's own streaming insert reports errors of parsing but hides errors of writing (a violated constraint, too many
+    parts): the client would be told that its rows are stored, and they would be lost.
     """
     with NamedTemporaryFile(dir=_SPOOL if _SPOOL.is_dir() else None) as spool:
         spool.write(data)

@@ -7,7 +7,7 @@ from typing import Final
 
 _CODE: Final = re.compile(r"Code: (\d+)\.")
 _STD_EXCEPTION: Final = 1001
-# The rest is 500. Clients decide by the code; the status is for people and proxies.
+# Every other code is 500. Clients decide by the code; the status is for people and proxies.
 _CODES_BY_STATUS: Final = {
     400: {
         6,
@@ -48,7 +48,7 @@ _STATUS: Final = {code: status for status, codes in _CODES_BY_STATUS.items() for
 
 class ClickHouseError(Exception):
     """
-    What the engine, or this front in its place, refuses.
+    A refusal by the engine, or by this front in its place.
 
     `str()` is the text of the answer, `Code: 60. DB::Exception: … (UNKNOWN_TABLE)`.
     """

@@ -11,7 +11,7 @@ from sandbox.clickhouse.compression import decode_blocks, decode_body
 from sandbox.clickhouse.errors import refusal
 from sandbox.clickhouse.statement import Statement, read_statement
 
-# Parameters that are no settings. Those we do not act on are accepted, as their absence does no harm here.
+# Parameters that are no settings. This server accepts the ones that it does not implement; ignoring them does no harm.
 _RESERVED: Final = frozenset(
     """
     add_http_cors_header buffer_size cancel_http_readonly_queries_on_client_close client_protocol_version
@@ -37,7 +37,7 @@ class Request:
 
     @property
     def is_probe(self) -> bool:
-        """Return whether it only asks if the server is there."""
+        """Return whether the request only asks if the server is up."""
         bare = self.path in {"/", "/replicas_status"} and "query" not in self.parameters
         return self.path == "/ping" or (bare and self.method in {"GET", "HEAD"})
 

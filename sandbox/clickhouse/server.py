@@ -153,7 +153,8 @@ def _summary(result: Result, nanoseconds: int) -> str:
 
 def serve(engine: Engine, user: str, password: str, host: str, port: int) -> None:
     """Answer until SIGTERM or SIGINT, then end the process with 0; a query still running does not hold it up."""
-    # uvicorn closes its connections at a signal, and then raises it again for whoever waited for it before: us.
+    # uvicorn closes its connections at a signal, then raises the signal again for the handler that was set before:
+    # ours.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     uvicorn.run(
@@ -168,5 +169,5 @@ def serve(engine: Engine, user: str, password: str, host: str, port: int) -> Non
 
 
 def _leave(*_: object) -> None:
-    # What was acknowledged is in the data folder already; Python would wait here for threads inside the engine.
+    # Acknowledged rows are in the data folder already; Python would wait here for threads inside the engine.
     os._exit(0)

@@ -23,7 +23,7 @@ _NAMES_FOLLOW: Final = frozenset({b"INTO", b"TABLE", b"FUNCTION", b"."})
 _OUTPUT_FORMAT: Final = re.compile(r"\bFORMAT\s+([A-Za-z][A-Za-z0-9]*)\s*(?:SETTINGS\b[^']*)?$", re.IGNORECASE)
 _FIRST_WORD: Final = re.compile(r"[\s(]*([A-Za-z]+)")
 _READS: Final = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "VALUES"})
-# chDB refuses to create these tables, but keeps what it began: the data folder would never open again.
+# chDB refuses to create these tables but keeps the half-created table: the data folder would never open again.
 _RUINOUS: Final = re.compile(r"\bENGINE\s*=\s*(Kafka|RabbitMQ|NATS)\b", re.IGNORECASE)
 
 

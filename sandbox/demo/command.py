@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """
     Run the demo; return 0 only if every number agrees with the ledger, 130 when it was interrupted, 1 otherwise.
 
-    Whatever happens, it leaves nothing running, and its folder only when it was asked to `--keep` it.
+    No process is left running on any way out, and the folder stays only with `--keep`.
     """
     screen = Screen()
     for ending in (signal.SIGTERM, signal.SIGHUP):

@@ -1,5 +1,5 @@
 """
-What the demo does, step by step. What it shows is the business of `screen`.
+The steps of the demo; `screen` shows them.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ Rows = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look while traffic flows: what was sent, and what ClickHouse shows, by campaign."""
+    """One look while traffic flows: callbacks sent, and the rows of ClickHouse by campaign."""
 
     tally: Tally
     seconds: float
@@ -107,7 +107,7 @@ class Run:
         return list(self.clickhouse.rows(_CAMPAIGNS))
 
     async def _arrive(self, show: Callable[[Rows], None]) -> None:
-        """Show on until every message has come to its end, or nothing moves any more."""
+        """Go on showing until every message is final, or the counts stop moving."""
         rows: Rows = {}
         still = 0
         while not self._is_complete(rows) and still < _STILL_LOOKS:
@@ -131,9 +131,9 @@ class Run:
 
 class SwallowOne:
     """
-    Names the first final status of a campaign's SMS, and every copy of it, as what is lost without a word.
+    Picks the first final status of a campaign's SMS, and every copy of it, to be lost silently.
 
-    `sms_key` is the SMS it hit, None before.
+    `sms_key` is that SMS, None before.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,5 @@
 """
-What the demo shows: live bars on a terminal, plain lines in a pipe or a log.
+The output of the demo: live bars on a terminal, plain lines in a pipe or a log.
 """
 
 import io
@@ -113,7 +113,7 @@ class Screen:
 
 
 def verdict_lines(audit: Audit, tally: Tally) -> Iterator[str]:
-    """Yield what an audit without differences has shown."""
+    """Yield the results of an audit without differences."""
     yield (
         f"{audit.sms:,} SMS, {audit.messages:,} messages, {audit.campaigns} campaigns: "
         "every cell, in ClickHouse and in the topics, is what follows from the ledger"
@@ -125,7 +125,7 @@ def verdict_lines(audit: Audit, tally: Tally) -> Iterator[str]:
 
 
 def difference_lines(audit: Audit) -> Iterator[str]:
-    """Yield what is wrong, a line per SMS, message, campaign or program, the first of them."""
+    """Yield the first differences, a line per SMS, message, campaign or program."""
     fields = Counter(difference.thing for difference in audit.differences)
     firsts = {difference.thing: difference for difference in reversed(audit.differences)}
     for first in list(reversed(firsts.values()))[:_DIFFERENCES_SHOWN]:

@@ -42,7 +42,7 @@ _DEFAULTS: Final = {field.name: field.default for field in fields(TrafficOptions
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the options to a parser; what is wrong with one is said in one line, exit code 2."""
+    """Add the options to a parser; a wrong value ends the program with one line and exit code 2."""
     parser.usage = _USAGE
     traffic = parser.add_argument_group("what is sent")
     traffic.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same traffic (%(default)s)")

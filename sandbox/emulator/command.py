@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
     """
     Run `emulate`; return 0 when every callback was accepted or SIGTERM stopped it, 1 when not, 130 after Ctrl-C.
 
-    Both stop cleanly: what is under way is waited for, and the ledger ends with `complete: false`.
+    Both stop cleanly: requests in flight are waited for, and the ledger ends with `complete: false`.
     """
     start = args.start if args.start is not None else default_start(datetime.now(UTC))
     try:
@@ -54,7 +54,7 @@ def default_start(now: datetime) -> int:
 async def _emulate(traffic: TrafficOptions, start: int, sending: SendOptions, file: Path | None) -> int:
     target = Target.parse(traffic.callback_url)
     await reach(target)
-    with Ledger(file or Path(os.devnull)) as ledger:  # not before somebody answers: it empties the file
+    with Ledger(file or Path(os.devnull)) as ledger:  # only when the target answers, since it empties the file
         return await _send(Sender(target, ledger, sending), ledger, traffic, start)
 
 

@@ -24,7 +24,7 @@ class Target:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Return the target of an http or https URL; ValueError says what is wrong with it."""
+        """Return the target of an http or https URL; ValueError names the fault of the URL."""
         parts = urlsplit(url)
         if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError("a callback URL looks like http://127.0.0.1:8080/callbacks/SECRET")
@@ -60,14 +60,14 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[int] | None = None
 
     async def post(self, body: bytes) -> int:
-        """Return the status of the answer; raises OSError. Who limits the time must `drop` when it is up."""
+        """Return the status of the answer; raises OSError. A caller that limits the time must `drop` when it is up."""
         transport = self._transport or await self._connect()
         self._answer = asyncio.get_running_loop().create_future()
         transport.write(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
         return await self._answer
 
     def drop(self) -> None:
-        """Close at once, whatever is under way."""
+        """Close at once; a request in flight fails."""
         if self._transport:
             self._transport.abort()
         self._transport = None
@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
             answer.set_result(self._parser.get_status_code())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail what is under way: the server has closed."""
+        """Fail the request in flight: the server has closed the connection."""
         self._fail(exc or ConnectionResetError("closed without an answer"))
 
     def _fail(self, error: Exception) -> None:

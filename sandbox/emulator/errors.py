@@ -1,9 +1,9 @@
 """
-What can go wrong in the emulator itself.
+Errors of the emulator itself.
 
 EmulatorError
-├── UnreachableError  nobody answers at the callback URL
-└── LedgerError       a file is no ledger
+├── UnreachableError  no answer from the callback URL
+└── LedgerError       the file is no ledger
 """
 
 
@@ -12,7 +12,7 @@ class EmulatorError(Exception):
 
 
 class UnreachableError(EmulatorError):
-    """Nobody answered at the callback URL, after several tries."""
+    """The callback URL did not answer, after several tries."""
 
 
 class LedgerError(EmulatorError):

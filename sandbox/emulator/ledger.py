@@ -1,19 +1,19 @@
 """
-The ledger: the truth about a run, as NDJSON. What the pipeline shows must be what follows from it.
+The ledger: the truth about a run, as NDJSON. The pipeline must show the state that follows from it.
 
 One line per thing, told apart by `type`, in this order:
 
 - `run`: once, first: seed, options, start of the traffic. The same of these give the same traffic again.
 - `campaign`, `sms`: before the first callback about it. An SMS line carries the fields that never change, and in
   `true` the state in which it really ends, whether or not its callbacks come through.
-- `callback`: every callback, when it is over with: what it said (`kind` is `status`, `report` or `malformed`), and
+- `callback`: every callback, when it is over with: its content (`kind` is `status`, `report` or `malformed`), and
   `answers`, one per attempt: `{"status": 200, "ms": 3.1}` or `{"error": "timeout", "ms": 2000.0}`. `lost` ones were
   never sent and have no answers; `copy` marks the repetition of an earlier body.
-- `sms-state`, `campaign-state`, `end`: written when the run ends. What can be derived from the callbacks that were
-  answered 200; it follows from the lines above, which is how readers get it when the emulator was killed.
+- `sms-state`, `campaign-state`, `end`: written when the run ends: the state that follows from the callbacks answered
+  200. Readers derive it from the lines above when the emulator was killed.
 
-Lines are handed to the operating system at least every 256 callbacks and whenever the sender says so: killing the
-emulator loses the last moment, in the middle of which callbacks may be sent that no line tells of.
+Lines are handed to the operating system at least every 256 callbacks and whenever the sender says so: a killed emulator
+loses the lines of its last moment, and may have sent callbacks that no line names.
 """
 
 from base64 import b64encode
@@ -51,7 +51,7 @@ class Ledger:
         self.flush()
 
     def record(self, callback: Callback, answers: list[dict[str, Any]]) -> None:
-        """Write one callback that is over with, and what it is about when that is new."""
+        """Write one callback that is over with, and the line of its campaign or SMS when that is new."""
         subject = callback.subject
         if isinstance(subject, StatusCallback):
             self._know_message(subject.message)
@@ -134,7 +134,7 @@ def _lines(path: Path) -> Iterator[tuple[int, Line]]:
 
 
 def campaign_line(campaign: Campaign) -> dict[str, Any]:
-    """Return what never changes about a campaign."""
+    """Return the constant fields of a campaign."""
     return {
         "type": "campaign",
         "campaign_tracking_id": campaign.tracking_id,
@@ -145,7 +145,7 @@ def campaign_line(campaign: Campaign) -> dict[str, Any]:
 
 
 def sms_line(message: Message, part: Part) -> dict[str, Any]:
-    """Return what never changes about an SMS, and how it really ends. `smsId` and `part` are null when never told."""
+    """Return the constant fields of an SMS, and its true end. `smsId` and `part` are null when no callback has them."""
     end = part.changes[-1]
     return {
         "type": "sms",
@@ -171,7 +171,7 @@ def sms_line(message: Message, part: Part) -> dict[str, Any]:
 
 
 def callback_line(callback: Callback, answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what one callback said, and how it was answered."""
+    """Return the content of one callback, and its answers."""
     return {
         "type": "callback",
         "number": callback.number,

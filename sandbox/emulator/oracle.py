@@ -1,5 +1,5 @@
 """
-What must come of the callbacks: the expected state of every SMS, message and campaign, from ledger lines alone.
+The oracle: the expected state of every SMS, message and campaign, from ledger lines alone.
 
 Shares no code with the pipeline, and states its rules again: an expectation made by the code under test proves
 nothing. The rules are those of the default settings (`STREAMS_CONFLICTING_FINALS=latest`).
@@ -15,7 +15,7 @@ Line = Mapping[str, Any]
 Standing = tuple[int, str, int]
 
 FINALS: Final = ("Delivered", "Undelivered", "Failed", "Unsent")
-# Of two finals with the same time the one further to the right is what counts.
+# Of two finals with the same time the one further to the right counts.
 _PRECEDENCE: Final = {status: place for place, status in enumerate(reversed(FINALS))}
 _RANK: Final = {"Queued": 0, "Sent": 1, **dict.fromkeys(FINALS, 2)}
 _ROLL_UP: Final = ("Queued", "Sent", "Failed", "Unsent", "Undelivered", "Delivered")
@@ -119,7 +119,7 @@ class MessageState:
 
 @dataclass(frozen=True, slots=True)
 class CampaignCounts:
-    """What is derived from the accepted status callbacks of one campaign."""
+    """The counts that follow from the accepted status callbacks of one campaign."""
 
     messages: int
     messages_by_status: dict[str, int]
@@ -182,7 +182,7 @@ class Oracle:
         return (_message(seen) for seen in parts.values())
 
     def counts(self) -> dict[str, CampaignCounts]:
-        """Return the derived counts of every campaign, also of those of which nothing was accepted."""
+        """Return the derived counts of every campaign, including campaigns without an accepted callback."""
         messages: dict[str, Counter[str]] = {campaign: Counter() for campaign in self.campaigns}
         parts: dict[str, Counter[str]] = {campaign: Counter() for campaign in self.campaigns}
         prices: dict[str, Decimal] = dict.fromkeys(self.campaigns, Decimal(0))
@@ -208,7 +208,7 @@ class Oracle:
 def _message(parts: list[SmsState]) -> MessageState:
     facts = parts[0].facts
     states = [sms.state for sms in parts if sms.state]
-    # A part not heard of yet has left Routee, as far as anyone can say.
+    # A part without a callback yet counts as sent: no callback says otherwise.
     statuses = {state["status"] for state in states} | ({"Sent"} if len(states) < facts["parts"] else set())
     status = next(word for word in _ROLL_UP if word in statuses)
     return MessageState(

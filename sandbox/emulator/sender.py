@@ -24,7 +24,7 @@ _REACH_WAIT_SECONDS: Final = 0.5
 
 @dataclass(slots=True)
 class Tally:
-    """What came of it so far, in callbacks; `answers` counts attempts by status, `timeout` or `no connection`."""
+    """Progress so far, in callbacks; `answers` counts attempts by status, `timeout` or `no connection`."""
 
     accepted: int = 0
     lost: int = 0
@@ -43,8 +43,8 @@ class SendOptions:
     """
     How callbacks are posted: at most `rate` per second over at most `connections` at once.
 
-    `swallow` names callbacks that are answered 200 on the way without ever reaching the URL: losses that nobody was
-    told of, for showing that they are found.
+    `swallow` picks callbacks that are answered 200 on the way and never reach the URL: silent losses, to show that the
+    audit finds them.
     """
 
     rate: float
@@ -65,7 +65,7 @@ class Sender:
         self._idle: asyncio.Queue[Connection] = asyncio.Queue()
 
     def stop(self) -> None:
-        """Send nothing more; what was posted is waited for (two seconds at most), retries are given up."""
+        """Send nothing more; requests in flight are waited for (two seconds at most), retries are given up."""
         self._stopping.set()
 
     async def send(self, callbacks: Iterator[Callback]) -> None:
@@ -170,7 +170,7 @@ async def _regularly(act: Callable[[], None]) -> AsyncIterator[None]:
 
 
 async def reach(target: Target) -> None:
-    """Return once somebody listens at the target; raises UnreachableError after a few tries."""
+    """Return once the target accepts a connection; raises UnreachableError after a few tries."""
     for _ in range(_REACH_TRIES):
         try:
             async with asyncio.timeout(ANSWER_SECONDS):

@@ -1,3 +1,3 @@
 """
-What is asked of Kafka about topics and the group, from outside.
+Administration of topics and the consumer group, from outside the workers.
 """

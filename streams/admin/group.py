@@ -1,5 +1,5 @@
 """
-The workers' consumer group, seen from outside.
+The workers' consumer group, as Kafka describes it.
 """
 
 from kafka.errors import CoordinatorNotAvailableError
@@ -10,12 +10,16 @@ from streams.settings import StreamsSettings
 
 
 def member_shares(settings: StreamsSettings) -> dict[str, set[int]]:
-    """Return the partitions of each worker; none of any while the group changes. Raises what `connect` does."""
+    """
+    Return member id → its assigned partitions of `callbacks.raw`; empty sets while the group rebalances.
+
+    Without a group the result is empty. Raises the errors of `connect`.
+    """
     group, source = settings.group_id, CALLBACKS_RAW.name(settings.kafka_topic_prefix)
     with connect(settings) as topics:
         try:
             members = topics.admin.describe_groups([group])[group]["members"]
-        except CoordinatorNotAvailableError:  # what a Kafka says that never had a group
+        except CoordinatorNotAvailableError:  # the answer of a Kafka that never had a group
             return {}
     return {
         member["member_id"]: {

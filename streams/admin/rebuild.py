@@ -1,5 +1,5 @@
 """
-Making the state anew from what is left in `routee.callbacks.raw`, after its changelog was lost or its source replaced.
+Rebuilding the state from the records left in `routee.callbacks.raw`, when its changelog is lost or its source replaced.
 """
 
 from kafka import KafkaAdminClient
@@ -13,16 +13,16 @@ from streams.settings import StreamsSettings
 
 def rebuild(settings: StreamsSettings, *, campaigns: bool) -> list[Topic]:
     """
-    Forget the state of the SMS, and that of the campaigns if wanted; return the changelogs that were made anew.
+    Delete the state of the SMS, and with `campaigns` also theirs; return the changelogs that were created anew.
 
-    Workers then read their sources from the first record that is left. Raises WorkersRunningError while there are
-    any; a crash in between is mended by doing it again.
+    Workers then read their sources from the first record left. Raises WorkersRunningError while a worker runs, and
+    the errors of `connect`. After a crash in between, call it again.
     """
     sources = {CALLBACKS_RAW: changelog("sms")}
     if campaigns:
         sources[CAMPAIGN_PARTIALS] = changelog("campaigns")
     with connect(settings) as topics:
-        # First: rows without their committed offsets do no harm, committed offsets without their rows do.
+        # Offsets first: rows without their committed offsets do no harm, committed offsets without their rows do.
         _forget_offsets(topics.admin, settings, [*sources])
         topics.remake([*sources.values()])
     return [*sources.values()]

@@ -1,5 +1,5 @@
 """
-Topics as the contract wants them and as Kafka has them: create what is missing, refuse what differs.
+Topics as the contract defines them and as Kafka has them: creates missing topics, reports differences.
 """
 
 import logging
@@ -22,7 +22,7 @@ _REQUEST_MS: Final = 15_000
 _AT_LEAST: Final = frozenset(
     {"retention.ms", "delete.retention.ms", "min.compaction.lag.ms", "max.message.bytes", "min.insync.replicas"}
 )
-"""Of these an operator may want more than the contract; -1 is no limit."""
+"""Configurations that an operator may set higher than the contract; -1 is no limit."""
 
 _SAFE_REPLICATION: Final = 3
 
@@ -40,7 +40,8 @@ class Topics:
     """
     The project's topics on one Kafka.
 
-    Methods raise KafkaUnreachableError when no broker answers or one refuses to, `create` ReplicationRefusedError.
+    Used within `connect`, which turns any Kafka error into KafkaUnreachableError. `create` and `remake` also raise
+    ReplicationRefusedError.
     """
 
     def __init__(self, admin: KafkaAdminClient, settings: CommonSettings) -> None:
@@ -48,17 +49,17 @@ class Topics:
         self._settings = settings
 
     def missing(self, topics: Iterable[Topic] = ALL_TOPICS) -> list[Topic]:
-        """Return those of `topics` that do not exist."""
+        """Return the topics among `topics` that do not exist."""
         existing = set(self.admin.list_topics())
         return [topic for topic in topics if self._name(topic) not in existing]
 
     def ids(self, topics: Iterable[Topic]) -> dict[Topic, str]:
-        """Return the id that Kafka gave each topic when it was made: another one when it is made anew."""
+        """Return the id that Kafka gave each topic at its creation; a recreated topic has another id."""
         by_name = {self._name(topic): topic for topic in topics}
         return {by_name[found["name"]]: str(found["topic_id"]) for found in self.admin.describe_topics([*by_name])}
 
     def create(self, topics: Sequence[Topic]) -> None:
-        """Create topics; one that someone else creates at the same time is left to them."""
+        """Create topics; a topic that exists already, or appears meanwhile, is left unchanged."""
         for topic in topics:
             wanted = {
                 "num_partitions": self._settings.kafka_partitions,
@@ -76,13 +77,13 @@ class Topics:
                 ) from error
 
     def remake(self, topics: Sequence[Topic]) -> None:
-        """Delete topics with all that is in them, where they exist, and create them."""
+        """Delete the topics that exist, with all their records, and create all anew."""
         gone = self.missing(topics)
         self.admin.delete_topics([self._name(topic) for topic in topics if topic not in gone])
         self.create(topics)
 
     def problems(self, topics: Iterable[Topic] = ALL_TOPICS) -> list[str]:
-        """Return a line for everything that is missing or differs, each with what to do about it."""
+        """Return one line per missing topic or difference, each with the command or setting that mends it."""
         topics = tuple(topics)
         missing = self.missing(topics)
         names = [self._name(topic) for topic in missing]
@@ -114,8 +115,13 @@ class Topics:
 
 @contextmanager
 def connect(settings: CommonSettings) -> Iterator[Topics]:
-    """Yield the topics of the Kafka that the settings name; KafkaUnreachableError or CertificatesError otherwise."""
-    # Of an unreachable broker it writes a dozen lines; people need the one below.
+    """
+    Yield the topics of the Kafka that the settings name.
+
+    Raises CertificatesError for unusable files of the settings, KafkaUnreachableError when no broker answers within
+    5 seconds or one refuses a request, also inside the `with` block.
+    """
+    # The client logs a dozen lines about an unreachable broker; the one error below is enough for people.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     options = _options(settings)
     try:
@@ -138,7 +144,7 @@ def _options(settings: CommonSettings) -> dict[str, Any]:
 
 
 def verify(settings: CommonSettings, topics: Sequence[Topic] = ALL_TOPICS) -> dict[Topic, str]:
-    """Return the topics' ids when all is as it should be; raises TopicsDifferError, or what `connect` does."""
+    """Return the topics' ids; raises TopicsDifferError with all problems, or the errors of `connect`."""
     with connect(settings) as kafka:
         if problems := kafka.problems(topics):
             raise TopicsDifferError(problems)
@@ -146,14 +152,14 @@ def verify(settings: CommonSettings, topics: Sequence[Topic] = ALL_TOPICS) -> di
 
 
 def creation_config(topic: Topic, replication: int) -> dict[str, str]:
-    """Return the configuration that a topic is created with: where there are three replicas, two must have a record."""
+    """Return the configuration to create a topic with; with three replicas or more, two must have each record."""
     if replication >= _SAFE_REPLICATION:
         return {**topic.config, "min.insync.replicas": "2"}
     return dict(topic.config)
 
 
 def differences(topic: Topic, found: Found, settings: CommonSettings) -> list[str]:
-    """Return a line for each way in which a topic is not what the contract says, with the change to make."""
+    """Return one line for each difference between a topic and the contract, with the change to make."""
     name = topic.name(settings.kafka_topic_prefix)
     lines = []
     if found.partitions != settings.kafka_partitions:
@@ -162,7 +168,7 @@ def differences(topic: Topic, found: Found, settings: CommonSettings) -> list[st
             f"{found.partitions}, or, while nothing is in it, `kafka-topics.sh --bootstrap-server "
             f"{settings.kafka_bootstrap_servers} --delete --topic {name}` and run `routee-streams topics`"
         )
-    # With -1 the brokers decide on replication, and on what a write needs.
+    # With -1 the brokers decide on replication, and on the replicas that a write needs.
     left_to_brokers = settings.kafka_replication_factor < 0
     wanted = creation_config(topic, 0 if left_to_brokers else found.replication)
     changes = {key: value for key, value in wanted.items() if not _satisfies(key, found.config.get(key), value)}

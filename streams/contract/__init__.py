@@ -1,6 +1,6 @@
 """
-What the programs exchange: topics, records, codec, keys, broker settings, log line.
+The contract between the programs: topics, records, codec and keys.
 
-The only part of `streams` that `ingest`, `sinks` and `sandbox` may import, and the part that the outside relies
-on. A name belongs here only if two programs exchange it, or must agree on it to exchange something.
+The outside relies on this package. With `streams.program` it is the only part of `streams` that `ingest`, `sinks` and
+`sandbox` may import. A name belongs here only if two programs exchange it, or must agree on it to exchange data.
 """

@@ -1,5 +1,5 @@
 """
-How values are written on the topics: UTF-8 JSON, times as ISO 8601 UTC with milliseconds and `Z`, money as text.
+The encoding of values on the topics: UTF-8 JSON, times as ISO 8601 UTC with milliseconds and `Z`, money as text.
 """
 
 from datetime import UTC, datetime
@@ -11,14 +11,14 @@ from pydantic import BaseModel
 
 
 def encode(record: BaseModel | dict[str, Any] | list[Any]) -> bytes:
-    """Return the JSON bytes of a record (a model of `records`, or a plain structure that is already in its form)."""
+    """Return the JSON bytes of a record: a model of `records`, or a plain structure of the same form."""
     if isinstance(record, BaseModel):
         return orjson.dumps(record.model_dump(mode="json"))
     return orjson.dumps(record)
 
 
 def decode(value: bytes) -> Any:  # noqa: ANN401 - JSON is any
-    """Return the decoded JSON; raises orjson.JSONDecodeError (a ValueError) for anything else."""
+    """Return the decoded JSON; raises orjson.JSONDecodeError (a ValueError) for bytes that are not JSON."""
     return orjson.loads(value)
 
 
@@ -29,10 +29,10 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-# A record has seven times, and most are shared with the records around it.
+# A record has seven times, most of them shared with neighbouring records.
 @lru_cache(maxsize=16_384)
 def format_time_ms(epoch_ms: int) -> str:
-    """Return the same form for milliseconds since 1970-01-01 UTC."""
+    """Return the same form as `format_time` for milliseconds since 1970-01-01 UTC."""
     second, ms = divmod(epoch_ms, 1000)
     return f"{_second(second)}.{ms:03d}Z"
 

@@ -1,5 +1,5 @@
 """
-Which partition a callback belongs to: all parts of one message lie in one partition, in order.
+The key and the partition of a callback: all parts of one message lie in one partition, in order.
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,6 @@ def partition_of(key: str, partitions: int) -> int:
     """
     Return CRC-32 of the lower-cased key modulo `partitions`: librdkafka's `consistent` partitioner.
 
-    Lower case because the case of Routee's UUIDs has been seen to change between callbacks of one message.
+    Lower case, because the case of Routee's UUIDs has been seen to change between callbacks of one message.
     """
     return crc32(key.lower().encode()) % partitions

@@ -1,8 +1,8 @@
 """
-The values on the public topics, as models: what JSON Schemas are generated from and what readers can rely on.
+The values on the public topics, as models that readers can rely on; the JSON Schemas are generated from them.
 
-Hot paths write these shapes directly with orjson; tests hold every value they write against the models.
-Fields may be added; none is renamed or removed. Readers must ignore fields that they do not know.
+Hot paths write these shapes directly with orjson or msgspec; tests check every value they write against the models.
+Fields may be added; none is renamed or removed. Readers must ignore unknown fields.
 """
 
 from datetime import datetime
@@ -29,11 +29,11 @@ Money = Annotated[
 """An amount in the account's currency (Routee names none), with up to 8 decimals, as text."""
 
 Counts = dict[str, Annotated[int, Field(ge=0)]]
-"""Status → how many. Statuses that nothing is in are left out."""
+"""Status → number of messages or parts in it; a status with none is left out."""
 
 
 class Record(BaseModel):
-    """Base of all records: immutable, and open to fields that a newer writer adds."""
+    """Base of all records: immutable; unknown fields of a newer writer are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -60,10 +60,10 @@ class Reason(StrEnum):
 
 class Reconciliation(StrEnum):
     """
-    How the finals derived from SMS callbacks stand to the finals Routee reported.
+    Comparison of the final statuses derived from SMS callbacks with the final statuses in Routee's reports.
 
-    `behind` means that fewer were derived than reported, `ahead` more, `mixed` both (in different statuses);
-    `unreported` that no report came, `underived` that only reports came.
+    `consistent`: equal; `behind`: fewer derived than reported; `ahead`: more; `mixed`: both, in different statuses;
+    `unreported`: no report came; `underived`: only reports came.
     """
 
     UNREPORTED = "unreported"
@@ -75,7 +75,7 @@ class Reconciliation(StrEnum):
 
 
 class Unit(StrEnum):
-    """What a campaign's reported counts were found to count."""
+    """The unit that a campaign's reported counts fit: Routee does not name it."""
 
     MESSAGES = "messages"
     PARTS = "parts"
@@ -164,7 +164,7 @@ class Rejection(Record):
     received_at: Time
     stage: RefusedBy
     reason: Reason
-    detail: str = Field(description="which field, what was expected; never a message text or a full phone number")
+    detail: str = Field(description="the field and the expected form; never a message text or a full phone number")
     body: str | None = Field(description="the bytes as text; null when body_base64 has them")
     body_base64: str | None = Field(description="the bytes when they are not UTF-8, or too long as JSON text")
     partition: int | None = Field(description="where it lies in routee.callbacks.raw; null at stage ingest")

@@ -1,5 +1,5 @@
 """
-What was refused, as it is kept: the bytes, and the record around them. All programs write it in this form.
+The kept form of refused bytes: as text or base64, within a record that says why and from where.
 """
 
 from base64 import b64encode
@@ -16,7 +16,7 @@ Place = tuple[int, int, int]
 
 def text_or_base64(value: bytes, most_json_bytes: int) -> tuple[str | None, str | None]:
     """
-    Return bytes as text, or as base64 when they are no UTF-8 or take more than `most_json_bytes` as JSON text.
+    Return (text, None), or (None, base64) for bytes that are not UTF-8 or exceed `most_json_bytes` as JSON text.
 
     JSON may take six bytes for one; base64 takes four for three.
     """

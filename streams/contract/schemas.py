@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent / "schemas"
 
 
 def schema_json(record: type[Record]) -> bytes:
-    """Return the JSON Schema of what is written for one record, in a stable order."""
+    """Return the JSON Schema of one record as written, with its keys in a stable order."""
     schema = record.model_json_schema(mode="serialization")
     return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
 

@@ -1,5 +1,5 @@
 """
-Every topic, named once: what it carries, who writes and who reads it, how long it keeps what it has.
+Every topic, named once: its content, its writers and readers, and its retention.
 """
 
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from typing import Final
 _DAY_MS = 24 * 60 * 60 * 1000
 _DELETE_AFTER_7_DAYS = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
 _DELETE_AFTER_30_DAYS = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
-# A reader less than a day behind sees every change; later readers see the latest of each key.
+# A reader less than a day behind sees every change; one further behind sees the latest of each key.
 _COMPACT_AFTER_A_DAY = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(_DAY_MS)}
-# A checkpoint of one partition is one record batch: with one envelope in it, it may be larger than any other record.
-# Deletions stay for a day at least: a worker trusts its local rows only for half of that (streams/state/store).
+# A checkpoint of one partition is one record batch, which may be larger than any other record even for one envelope.
+# Tombstones stay for at least a day: a worker trusts its local rows only for half of that (streams/state/store).
 _COMPACT = {"cleanup.policy": "compact", "max.message.bytes": str(16 << 20), "delete.retention.ms": str(_DAY_MS)}
 
 
@@ -20,7 +20,7 @@ class Topic:
     """
     One topic: its name without the prefix, and the configuration it is created with.
 
-    `public` topics are for everyone to read and follow the contract; the others are internal and may change.
+    `public` topics follow the contract, and any program may read them; the others are internal and may change.
     """
 
     suffix: str
@@ -52,10 +52,10 @@ CAMPAIGN_PROGRESS: Final = Topic(
 SINKS_REJECTED: Final = Topic(
     "sinks.rejected",
     "rows that ClickHouse refused, with its message; sinks → people",
-    # A record of another topic and what JSON or base64 adds to it.
+    # Room for a record of another topic plus the growth by JSON or base64.
     _DELETE_AFTER_30_DAYS | {"max.message.bytes": str(2 << 20)},
 )
-# Neither compacted nor transactional: its reader checks that offsets are contiguous.
+# Neither compacted nor transactional, because its reader checks that offsets are contiguous.
 CAMPAIGN_PARTIALS: Final = Topic(
     "campaign.partials",
     "counts of one source partition, and reports; streams → streams",

@@ -1,3 +1,3 @@
 """
-The pure core: what callbacks mean, how an SMS and a campaign move. No clock, no client, no log.
+The pure core: the meaning of callbacks, and how an SMS and a campaign move. No clock, no client, no log.
 """

@@ -1,5 +1,5 @@
 """
-One status of one SMS, whatever provider told it.
+One status of one SMS, in a form that is the same for every provider.
 """
 
 from typing import NamedTuple
@@ -8,13 +8,13 @@ from streams.domain.details import Details
 
 
 class Callback(NamedTuple):
-    """One status of one SMS, as one callback tells it."""
+    """One status of one SMS, as read from one callback."""
 
     message_id: str
     status: str
-    """In Routee's spelling; an unknown word as it came."""
+    """In Routee's spelling; an unknown word as received."""
     date: int
-    """Routee's time of the status in ms; NO_DATE when it gave none, or one that cannot be believed."""
+    """Routee's time of the status in ms; NO_DATE when the callback has none, or one too far in the future."""
     details: Details
     notes: list[str]
-    """What was left out: names of fields that were not understood; `future-date`, `unknown-status`."""
+    """Names of the fields left out because they were not understood; `future-date`, `unknown-status`."""

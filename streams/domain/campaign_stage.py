@@ -1,5 +1,5 @@
 """
-Stage 2, `track_campaign`: partial counts and reports become the progress of each campaign.
+Stage 2, `track_campaign`: turns partial counts and reports into the progress of each campaign.
 
 A record of the partials topic has lines of two kinds: `{"partition", "generation", "counts"}` (absolute counts of one
 source partition) and `{"partition", "generation", "campaign", "place", "received", "report"}`.
@@ -40,10 +40,10 @@ class CampaignStage:
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
     ) -> Iterator[Piece]:
         """
-        Take in one record of the partials topic, whose lines are partials of several campaigns, or those from `begin`.
+        Take in one record of the partials topic: its lines, partials of several campaigns, from `begin` on.
 
-        Counts are kept when they are newer: by generation, `v` and `taken`; a report when it lies further than the
-        last one. What comes again changes nothing, not even the revision.
+        Counts replace the known ones when they are newer by (generation, `v`, `taken`); a report is taken when its
+        place lies after the last one's. A repeated line changes nothing, not even the revision.
         """
         lines = value.split(b"\n")
         left: int | None = begin
@@ -53,13 +53,13 @@ class CampaignStage:
             yield Piece(gatherer.rejections, left)
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
-        """Return one progress record per campaign that changed."""
+        """Return one progress record per changed campaign."""
         campaigns = (rows.get(key) for key in sorted(changed) if key.startswith(CAMPAIGN_PREFIX))
         return [_output(campaign) for campaign in campaigns if campaign is not None]
 
 
 class _Gatherer:
-    """Puts the lines of one piece of a record of partials into the rows."""
+    """Puts the lines of one piece of a partials record into the rows."""
 
     def __init__(self, rows: Rows, partition: int, offset: int, ended: Ending | None) -> None:
         self._rows = rows
@@ -73,7 +73,7 @@ class _Gatherer:
         self.rejections: list[Output] = []
 
     def take_piece(self, lines: list[bytes], begin: int) -> int | None:
-        """Take in a piece that begins with this line; return where the next one begins."""
+        """Take in the piece that begins at line `begin`; return where the next one begins, None after the last."""
         end = self._take_lines(lines, begin)
         if self._clock != self._known_clock:
             self._rows.put(CLOCK_KEY, self._clock)
@@ -87,7 +87,7 @@ class _Gatherer:
         return len(lines)
 
     def _take_guarded(self, at: int, line: bytes) -> None:
-        """Take in one line, or reject it when that cannot be done."""
+        """Take in one line; reject it when it cannot be read or has ended workers too often."""
         if self._ended is not None and self._ended.at in (None, at):
             self._reject(f"it ended a worker {self._ended.times} times in a row", line)
             return
@@ -96,7 +96,7 @@ class _Gatherer:
         except (MemoryError, RecursionError) as error:
             raise UnfinishedError(at) from error
         except Exception as error:  # noqa: BLE001
-            # The topic is our own: a line that cannot be read was written by a bug, and must not stop the others.
+            # We wrote this topic: an unreadable line was written by a bug, and must not stop the others.
             self._reject(type(error).__name__, line)
             return
         if campaign is not None:
@@ -109,8 +109,8 @@ class _Gatherer:
     def _put(self, campaign: Campaign) -> None:
         key = campaign_key(campaign["id"])
         if key not in self._revised:
-            # The offset of the record, plus one: the same in every replay, however many lines of the piece change the
-            # row. A further piece of the record, and a topic made anew whose offsets begin at 0 again, go on from it.
+            # The record's offset plus one: the same in every replay, however many lines of the piece change the row.
+            # A further piece of the record counts on from it, as does a recreated topic, whose offsets restart at 0.
             campaign["revision"] = max(self._offset, campaign["revision"]) + 1
             self._revised.add(key)
         self._rows.put(key, campaign)
@@ -123,7 +123,7 @@ def _output(campaign: Campaign) -> Output:
 
 
 def _place_in(value: bytes) -> tuple[int, int, int] | None:
-    """Return where the callback lies that a record which cannot be taken in was made from; None for counts."""
+    """Return the place of the callback that an unreadable report line was made from; None for counts."""
     try:
         place = orjson.loads(value)["place"]
     except (ValueError, LookupError, TypeError):
@@ -187,7 +187,7 @@ def _row(rows: Rows, campaign: str, received: int) -> Campaign:
 
 
 def _no_campaign(campaign: str, received: int) -> Campaign:
-    """Return the row of a campaign that is seen for the first time: the default of each field."""
+    """Return the row of a campaign seen for the first time: the default of each field."""
     return Campaign(
         id=campaign,
         revision=0,

@@ -1,7 +1,7 @@
 """
-The counts of one campaign in one source partition: absolute numbers that move with the messages they are made of.
+The counts of one campaign in one source partition: absolute numbers that move with the campaign's messages.
 
-They are kept as a row beside the messages and written in the same batch, so they can not drift from them.
+Their row lies beside those of the messages and is written in the same batch, so the two cannot drift apart.
 """
 
 from typing import Final, NotRequired, TypedDict
@@ -14,7 +14,7 @@ COUNTS_PREFIX: Final = b"c:"
 
 
 OTHER: Final = "other"
-"""Stands for unknown status words when there are too many of them: a row must not grow with what strangers post."""
+"""Stands for unknown status words beyond the first few: strangers' posts must not make a row grow."""
 _WORDS_KEPT: Final = 16
 
 _BYTES_PER_CHAR: Final = 6  # of JSON, at most
@@ -29,13 +29,13 @@ class Counts(TypedDict):
     """As received first."""
     name: str | None
     v: int
-    """Offset of the source record that moved the counts last: of two versions of a generation the greater is newer."""
+    """Offset of the source record that moved the counts last: within a generation the greater is newer."""
     taken: NotRequired[int]
-    """How many of its callbacks were taken in by then; the greater is newer. Rows of older versions do not have it."""
+    """Callbacks of that record taken in so far; the greater is newer. Rows of older versions lack it."""
     messages: dict[str, int]
     parts: dict[str, int]
     price: str
-    """Units of 1e-8 as text: a sum may outgrow the 64 bits of a JSON writer, which would stop the pipeline."""
+    """In units of 1e-8, as text: a sum may exceed the 64 bits of a JSON writer, which would stop the pipeline."""
     conflicts: int
     first: int
     last: int
@@ -47,13 +47,13 @@ def counts_key(campaign: str) -> bytes:
 
 
 def counts_of(row: Counts | None, campaign: str, received: int) -> Counts:
-    """Return the counts of a row, whichever version wrote it; None begins those of a campaign."""
+    """Return the counts of a row that any version wrote; for None, those of a new campaign."""
     new = no_counts(campaign, received)
     return new if row is None else filled(new, row)
 
 
 def no_counts(campaign: str, received: int) -> Counts:
-    """Return the counts of a campaign that is seen for the first time: the default of each field."""
+    """Return the counts of a campaign seen for the first time: the default of each field."""
     return Counts(
         id=campaign,
         name=None,
@@ -72,13 +72,13 @@ class Tallying:
     """
     The counts of one campaign while messages move them.
 
-    What becomes of them does not depend on when they are written, and read again.
+    Writing them and reading them back at any point does not change the result.
     """
 
     __slots__ = ("_messages", "_parts", "_price", "_row")
 
     def __init__(self, row: Counts) -> None:
-        """Begin with a row, which is used up."""
+        """Begin with a row; the row belongs to this object from then on."""
         self._row = row
         self._messages = row["messages"]
         self._parts = row["parts"]
@@ -86,12 +86,12 @@ class Tallying:
 
     @property
     def size(self) -> int:
-        """How long the row is, at most."""
+        """Upper bound of the row's length in bytes."""
         names = len(self._row["id"]) + len(self._row["name"] or "")
         return _BYTES_PER_CHAR * names + _WORD_BYTES * (len(self._messages) + len(self._parts)) + _NUMBERS_BYTES
 
     def move(self, before: Contribution | None, after: Contribution | None) -> None:
-        """Take away what a message contributed before, and add what it contributes now (None: nothing)."""
+        """Subtract a message's previous contribution and add its present one (None: nothing)."""
         if before is not None:
             _, _, status, part_statuses, price, conflicts = before
             _add(self._messages, status, -1)
@@ -109,13 +109,13 @@ class Tallying:
             self._be_named(name)
 
     def _be_named(self, name: str | None) -> None:
-        """Of several names the greatest stays: the same for every order of arrival."""
+        """Keep the greatest of several names, which does not depend on the order of arrival."""
         known = self._row["name"]
         if name != known and name is not None and (known is None or name > known):
             self._row["name"] = name
 
     def reach(self, received: int, offset: int, taken: int) -> None:
-        """Note that the counts contain so many callbacks of the envelope at this offset, received at this time."""
+        """Note that the counts contain the first `taken` callbacks of the envelope at `offset`, received at that ms."""
         row = self._row
         row["v"] = offset
         row["taken"] = taken
@@ -129,7 +129,7 @@ class Tallying:
 
 
 def _add(numbers: dict[str, int], status: str, change: int) -> None:
-    """Whatever was added can be taken away again: a word that is not in the row must be among the others."""
+    """Add `change` under a status; a word to subtract that is not in the row was counted under OTHER."""
     if status not in numbers and (change < 0 or (len(numbers) >= _WORDS_KEPT and not is_known(status))):
         status = OTHER
     number = numbers.get(status, 0) + change

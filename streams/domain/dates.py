@@ -1,5 +1,5 @@
 """
-Routee's dates, in every form they were seen in, as milliseconds since 1970-01-01 UTC.
+Routee's dates, in every form seen so far, read as milliseconds since 1970-01-01 UTC.
 """
 
 import re
@@ -18,10 +18,10 @@ _END: Final = 253_402_300_800_000  # the year 10000 is not written with four dig
 
 def read_date(value: object) -> int | None:
     """
-    Return the moment in ms, NO_DATE for an absent one (null, empty), None for what is not understood.
+    Return the moment in ms, NO_DATE for an absent one (null, empty), None for a value that is not understood.
 
-    Understood are ISO 8601 with `Z` or an offset and any number of fraction digits (Routee trims zeros), and epoch
-    seconds or milliseconds as a number or its text. A time without a zone is not: whose noon it is nobody knows.
+    ISO 8601 with `Z` or an offset and any number of fraction digits (Routee trims zeros) is understood, as are epoch
+    seconds or milliseconds as a number or its text. A time without a zone is not: it names no moment.
     """
     if value.__class__ is str:
         return _read_text(value)
@@ -32,7 +32,7 @@ def read_date(value: object) -> int | None:
     return None
 
 
-# Dates have a resolution of one second, so the callbacks of a moment share their texts.
+# Routee's dates have a resolution of one second, so callbacks of the same moment share their texts.
 @lru_cache(maxsize=16_384)
 def _read_text(text: str) -> int | None:
     text = text.strip()

@@ -1,5 +1,5 @@
 """
-What describes one SMS besides its status, as far as it is known.
+The descriptive fields of one SMS: everything known of it besides its status.
 """
 
 import msgspec
@@ -7,9 +7,9 @@ import msgspec
 
 class Details(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """
-    The fields that a callback may bring; None is what is not known.
+    The fields that a callback may bring; None where a value is unknown.
 
-    In a row it is a list of these values; new fields go to the end (`row_forms`).
+    A row holds them as a list; new fields go to the end (`row_forms`).
     """
 
     sms_id: str | None = None

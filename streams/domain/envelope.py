@@ -1,5 +1,5 @@
 """
-Envelopes, opened: the exact bytes of each callback of one raw record.
+Opening envelopes: the exact bytes of each callback of one raw record.
 """
 
 from typing import Final, NamedTuple
@@ -20,7 +20,7 @@ class Opened(NamedTuple):
 
 
 class _Envelope(msgspec.Struct):
-    """What every envelope has. That each body is JSON shows only when it is decoded; where it ends shows here."""
+    """The fields of an envelope. Decoding it finds where each body ends, not whether the body is valid JSON."""
 
     received_at: str | int | float | None
     callbacks: list[msgspec.Raw]
@@ -28,13 +28,13 @@ class _Envelope(msgspec.Struct):
 
 MAX_DEPTH: Final = 850
 """
-Deepest nesting of an envelope; ingest lets through 252 levels. What msgspec reads depends on the version of Python
-(3.11: 1,000 levels less the calls in progress; 3.12: 1,500; 3.13: 10,000; 3.14: 27,000), and a raw record must have
-the same verdict on each.
+Deepest nesting of an envelope; ingest lets through 252 levels. The depth that msgspec reads depends on the version of
+Python (3.11: 1,000 levels less the calls in progress; 3.12: 1,500; 3.13: 10,000; 3.14: 27,000), and a raw record must
+have the same verdict on each.
 """
 
 _READER_DEPTH: Final = 1024
-"""What orjson reads, on every version."""
+"""The depth that orjson reads, on every version of Python."""
 
 _BODY_DEPTH: Final = MAX_DEPTH - 2
 _SHORTEST_TOO_DEEP: Final = 2 * _BODY_DEPTH
@@ -43,7 +43,7 @@ _DECODER: Final = msgspec.json.Decoder(_Envelope)
 
 
 def open_envelope(value: bytes) -> Opened | Refusal:
-    """Return what is in a raw record; a refusal when it is no envelope at all."""
+    """Return the contents of a raw record; a refusal when it is not an envelope."""
     try:
         envelope = _DECODER.decode(value)
     except (msgspec.MsgspecError, RecursionError):
@@ -55,7 +55,7 @@ def open_envelope(value: bytes) -> Opened | Refusal:
 
 
 def _is_too_deep(value: bytes, bodies: list[msgspec.Raw]) -> bool:
-    """Tell whether any part exceeds MAX_DEPTH; of an everyday envelope the lengths alone say that none does."""
+    """Tell whether any part exceeds MAX_DEPTH; the lengths alone rule that out for an everyday envelope."""
     if any(_is_deeper(bytes(body), _BODY_DEPTH) for body in bodies if len(body) > _SHORTEST_TOO_DEEP):
         return True
     around = len(value) - sum(map(len, bodies)) - len(bodies)
@@ -65,7 +65,7 @@ def _is_too_deep(value: bytes, bodies: list[msgspec.Raw]) -> bool:
 def _is_deeper(text: bytes, levels: int) -> bool:
     if text.count(b"[") + text.count(b"{") <= levels:
         return False
-    # Wrapped so that the limit of orjson is ours. Bytes that are no UTF-8 would be its first complaint.
+    # Wrapped so that orjson's limit lies at `levels`. Bytes that are not UTF-8 are replaced: they would fail first.
     wrap = _READER_DEPTH - levels
     try:
         orjson.loads(b"[" * wrap + text.decode(errors="replace").encode() + b"]" * wrap)
@@ -78,7 +78,7 @@ _NO_TIME: Final = Refusal(Reason.INVALID_FIELD, "envelope: expected received_at,
 
 
 def _refusal(value: bytes) -> Refusal:
-    """Say what a raw record that cannot be opened is wrong about."""
+    """Return the refusal that names the fault of a raw record that cannot be opened."""
     try:
         envelope = orjson.loads(value)
     except orjson.JSONDecodeError:

@@ -1,20 +1,20 @@
 """
-Forgetting messages: bounded state, with a bounded amount of work per piece of an envelope.
+Forgetting messages: keeps the state bounded, with a bounded amount of work per piece of an envelope.
 
-Stream time is the latest moment that two clocks agree to have passed: Routee's, in the date of a status, and ours, in
-the time of receipt. So neither a forged date nor an ingest whose clock is days ahead makes everything be forgotten.
-Callbacks without a date move it too, by an hour at most: then one with a date has to come. Before the first date our
-clock alone makes a makeshift time, by which messages are forgotten and none is refused; it counts no more from then on.
+Stream time is the latest moment confirmed by two clocks: Routee's, in the date of a status, and ours, in the time of
+receipt. So neither a forged date nor an ingest whose clock is days ahead expires all messages. Callbacks without a
+date advance it by an hour at most; only a dated one moves it further. Before the first date, a makeshift time runs
+by our clock alone: messages expire by it and none is refused. The first date replaces it for good.
 
-Stream time is cut into buckets of ten minutes. Each message is listed in one bucket: first that of its first
+Stream time is cut into buckets of ten minutes. Each message is listed in one bucket, at first that of its first
 callback. When a bucket is due, each message in it is forgotten, or listed again in the bucket of its last callback
-if that is a later one. So a callback of a known message costs no index work, and a message is handled about twice
-in its life. One that is not final is listed once more, for PATIENCE times as long: its next status may be days away,
-and would be taken for that of a new message.
+if that is later. So a callback of a known message costs no index work, and a message is handled about twice in its
+life. A message that is not final is listed once more and kept PATIENCE times as long: its next status may be days
+away, and would be taken for that of a new message.
 
-A bucket is a row [number of full chunks, keys of the open chunk]; each full chunk is a row of its own, so that the
-rows that change stay small whatever the traffic. Where stream time leaps further than any message is remembered, the
-buckets between are empty, and are passed over as one.
+A bucket is a row [number of full chunks, keys of the open chunk]; each full chunk is a row of its own, so the rows
+that change stay small under any traffic. Where stream time leaps further than any message is remembered, the buckets
+in between are empty and are skipped as one.
 """
 
 from collections.abc import Iterable
@@ -42,8 +42,8 @@ def advanced(clock: int, date: int, received: int) -> int:
     """
     Return stream time (ms) after a callback with this date (NO_DATE for none), received at this time.
 
-    A believed date is at most minutes after the receipt. It counts whole: a message must not be forgotten before its
-    own date is old enough to be refused.
+    A date accepted by the reader lies at most minutes after the receipt, and counts in full: a message must not be
+    forgotten before its own date is old enough to be refused.
     """
     if date:
         return max(clock, date)
@@ -51,12 +51,12 @@ def advanced(clock: int, date: int, received: int) -> int:
 
 
 def stream_time(tally: Tally) -> int:
-    """Return stream time, or what stands for it; 0 before the first record."""
+    """Return stream time in ms, the makeshift time before the first date, 0 before the first record."""
     return tally["clock"] or tally.get("makeshift", 0)
 
 
 def receive(tally: Tally, received: int) -> None:
-    """Let time pass with a record received at this time (ms)."""
+    """Advance stream time by a record received at `received` (ms)."""
     if tally["clock"]:
         tally["clock"] = advanced(tally["clock"], NO_DATE, received)
     else:
@@ -70,17 +70,17 @@ def bucket_of(moment: int) -> int:
 
 def is_forgotten(date: int, clock: int, retention: int) -> bool:
     """
-    Tell whether a callback of an unknown message is so old that its message may have been here and be forgotten.
+    Tell whether a callback of an unknown message is so old that its message may have been known and forgotten.
 
-    This is the other half of forgetting. A message is forgotten when its last callback came the retention ago, in the
-    same stream time; so all its old callbacks are refused by this, and none is counted twice. `clock` is stream time
-    with this callback in ms, 0 before the first date; a callback without a date (NO_DATE) is never refused.
+    This is the other half of forgetting. A message is forgotten when its last callback is older than the retention,
+    by the same stream time; so every old callback of it is refused here, and none is counted twice. `clock` is stream
+    time including this callback, in ms, 0 before the first date; a callback without a date (NO_DATE) is never refused.
     """
     return bool(date) and date + retention < clock
 
 
 def is_due(bucket: int, clock: int, retention: int) -> bool:
-    """Tell whether everything whose last callback came in this bucket is to be forgotten (all in ms)."""
+    """Tell whether messages whose last callback came in this bucket are to be forgotten (times in ms)."""
     return (bucket + 1) * BUCKET_MS + retention <= clock
 
 
@@ -100,32 +100,31 @@ def list_keys(rows: Rows, bucket: int, keys: Iterable[str]) -> None:
 
 
 def pass_date(rows: Rows, tally: Tally, date: int, retention: int) -> None:
-    """Let time pass to the date of a callback (ms), if that is later; it has to be believed."""
+    """Advance stream time to the date of a callback (ms) if that is later; the reader must have accepted the date."""
     if date > tally["clock"]:
         _note_leap(rows, stream_time(tally), date, retention)
         tally["clock"] = date
 
 
 def _note_leap(rows: Rows, before: int, clock: int, retention: int) -> None:
-    """Note that stream time went from one moment to another (all in ms), if there are buckets between to pass over."""
-    # A message is listed in the bucket of its last callback, or so much later.
+    """Record a leap of stream time from `before` to `clock` (ms) if it leaves empty buckets to skip."""
+    # A message is listed in the bucket of its last callback, or at most this much later.
     first = bucket_of(before + PATIENCE * retention) + 1
     if before and first < bucket_of(clock):
         rows.put(_LEAPS_KEY, [*(rows.get(_LEAPS_KEY) or []), [first, bucket_of(clock)]])
 
 
 def _after(rows: Rows, bucket: int) -> int:
-    """Return the next bucket that may have keys."""
+    """Return the next bucket that may hold keys."""
     leaps = rows.get(_LEAPS_KEY) or []
     return next((end for first, end, *_ in leaps if first <= bucket + 1 < end), bucket + 1)
 
 
 def forget_due(rows: Rows, oldest: int, clock: int, retention: int, budget: int) -> int:
     """
-    Handle about `budget` keys and empty buckets that are due, beginning with `oldest`; return the new oldest.
+    Handle about `budget` due keys and empty buckets, beginning with `oldest`; return the new oldest bucket.
 
-    At most one chunk more is handled than the budget says, and no more than a checkpoint can hold. What is left is
-    handled by the next calls.
+    The work exceeds the budget by at most one chunk, and always fits in a checkpoint. The next calls handle the rest.
     """
     touched_bytes = 0
     while budget > 0 and touched_bytes <= PIECE_BYTES and is_due(oldest, clock, retention):
@@ -140,7 +139,7 @@ def forget_due(rows: Rows, oldest: int, clock: int, retention: int, budget: int)
 
 
 def _forget(rows: Rows, bucket: int, keys: list[str], patience: int) -> int:
-    """Forget messages of a bucket, or list them in a later one; return how long the rows touched are, about."""
+    """Forget messages of a bucket, or list them in a later one; return about how many bytes of rows were touched."""
     again: dict[int, list[str]] = {}
     touched_bytes = 0
     for at, key in enumerate(keys):
@@ -167,13 +166,13 @@ def _delete(rows: Rows, key: bytes, message: Message) -> None:
     rows.delete(key)
     for sms in message.parts:
         index_key = sms_index_key(message.message_id, sms.key)
-        # The same key in another message: then that one is found by it.
+        # Another message may have an SMS of the same key: then the index row names that message and stays.
         if index_key is not None and rows.get(index_key) == message.message_id:
             rows.delete(index_key)
 
 
 def _take_chunk(rows: Rows, bucket: int) -> list[str] | None:
-    """Take the newest chunk out of a bucket, the open one first; None when the bucket is empty (and gone)."""
+    """Take the newest chunk out of a bucket, the open one first; None when the bucket has no row (any more)."""
     row = rows.get(_bucket_key(bucket))
     if row is None:
         return None

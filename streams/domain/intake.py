@@ -1,5 +1,5 @@
 """
-What one callback of an SMS does, as values: the row, the record, the counts that move and the verdict. Pure.
+The effect of one SMS callback, as values: the row, the record, the counts that move and the verdict. Pure.
 """
 
 from typing import Final, NamedTuple
@@ -18,43 +18,43 @@ _ENCODER: Final = Encoder()
 
 
 class Moment(NamedTuple):
-    """When and where a callback comes."""
+    """Time and place at which a callback comes."""
 
     received: int
-    """Our time, in ms."""
+    """Our time of receipt, in ms."""
     clock: int
-    """Stream time with it, in ms; 0 before the first date."""
+    """Stream time including this callback, in ms; 0 before the first date."""
     bucket: int
-    """The bucket of stream time in which its message is touched."""
+    """The bucket of stream time in which the callback touches its message."""
     place: list[int]
     """[partition, offset, index] in the raw topic."""
 
 
-# A NamedTuple's own constructor takes three times as long, and one of both is made for each callback.
+# A NamedTuple's own constructor takes three times as long, and every callback makes one of each.
 as_moment: Final = tuple.__new__
 _as_taken: Final = tuple.__new__
 
 
 class Taken(NamedTuple):
-    """What becomes of a callback that is taken in."""
+    """The effect of a callback that is taken in."""
 
     verdict: str
     row: Message | None
-    """The message to be written, None when nothing of it changes."""
+    """The message to write, None when the row does not change."""
     sms_key: str
     record: bytes | None
-    """The new revision of the SMS as it is told, None when there is nothing to tell."""
+    """The public record of the new revision as JSON, None when there is no new revision."""
     before: Contribution | None
-    """What the message added to the counts before, and what it adds now; the same when none move."""
+    """Contributions of the message to the counts, before and after the callback; equal when no count moves."""
     after: Contribution | None
     is_new: bool
-    """The message was not known."""
+    """The message was unknown before."""
     index_key: bytes | None
-    """The key of the row by which an SMS that was not known is found, None when it needs none."""
+    """The key of the index row for a new SMS, None when no row is needed."""
 
 
 def take(callback: Callback, found: Message | None, moment: Moment, policy: Policy) -> Taken | Refusal:
-    """Return what a callback does to its message, None when that is not known; a refusal when it is not taken."""
+    """Return the effect of a callback on `found`, its message (None: unknown); a refusal when it is not taken in."""
     received, clock, bucket, place = moment
     before = withheld(found, policy) if found is not None and policy.withholds else found
     if before is None:

@@ -1,15 +1,15 @@
 """
-One SMS (one part of a message): how its callbacks join into one state, whatever their order and number.
+One SMS (one part of a message): its callbacks join into one state that depends on neither their order nor repetition.
 
-Every value of the state is a greatest or a smallest of what the callbacks say, so that late, repeated and shuffled
-callbacks end in the same state:
+Every value of the state is a maximum or a minimum over the callbacks, so late, repeated and shuffled callbacks end in
+the same state:
 
 - the status is that of the callback with the greatest standing (`statuses.standing`);
 - each descriptive field comes from the greatest callback that has it;
 - `queued` and `sent` are the earliest dates of these stages;
 - `finals` collects the different finals seen, from which conflicts are counted.
 
-What depends on arrival is told apart as provenance: key, previous status, revision, times and places of receipt.
+Values that depend on arrival are kept apart as provenance: key, previous status, revision, times and places of receipt.
 """
 
 from typing import Any, Final
@@ -37,7 +37,7 @@ DUPLICATE: Final = "duplicate"
 STALE: Final = "stale"
 CONFLICT: Final = "conflict"
 
-_FINALS_KEPT: Final = 32  # more different finals of one SMS are noise, and a row must not grow without end
+_FINALS_KEPT: Final = 32  # more different finals of one SMS are noise, and a row must stay bounded
 
 
 class Sms(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
@@ -46,26 +46,26 @@ class Sms(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=Tr
     key: str
     status: str
     date: int
-    """Routee's time of the status, NO_DATE when unknown."""
+    """Routee's time of the status in ms, NO_DATE when unknown."""
     since: int
-    """Time of receipt of the status, kept only while `date` is unknown."""
+    """Time of receipt of the status in ms, kept only while `date` is unknown."""
     queued: int
     sent: int
     finals: list[list[int | str]]
     """The different [date, word] finals in order; empty while there are fewer than two."""
     details: Details
     stamps: list[list[Any]]
-    """[index, word, date] of the callback that a detail comes from, where that is not the one of the status."""
+    """[index of the detail, word, date] of the callback it comes from, for details not of the status' own callback."""
     revision: int
     previous: str | None
     first_received: int
     received: int
     place: list[int]
-    """Where that callback lies in the raw topic: [partition, offset, index]."""
+    """[partition, offset, index] in the raw topic of the callback that made this revision."""
 
 
 Joined = tuple[Sms, str, bool]
-"""What one callback did to an SMS: its state, the verdict, and whether there is a new revision to be told."""
+"""The effect of one callback on an SMS: the state, the verdict, and whether there is a new revision to publish."""
 
 
 def begin(key: str, callback: Callback, received: int, place: list[int]) -> Sms:
@@ -79,10 +79,10 @@ def begin(key: str, callback: Callback, received: int, place: list[int]) -> Sms:
 
 def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: FinalsRule) -> Joined:
     """
-    Return the state after one more callback of the same SMS, the verdict on it, and whether anything can be seen.
+    Return the state after one more callback of the same SMS, the verdict on it, and whether there is a new revision.
 
-    `applied` moved the status or added to what its own callback said; `conflict` brought a different final; `stale`
-    is older than the status, though it may fill in what only it knows; `duplicate` says nothing new.
+    `applied` moved the status or added details to it; `conflict` brought a different final; `stale` is older than the
+    status, though it may fill in details that only it has; `duplicate` says nothing new.
     """
     mine = standing(sms.status, sms.date, rule)
     theirs = standing(callback.status, callback.date, rule)
@@ -121,13 +121,13 @@ def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: Fi
 
 
 def _unseen(sms: Sms, finals: list[list[int | str]], stamps: list[list[Any]]) -> Sms:
-    """Return the state after a callback that nobody can see: no revision tells of it."""
+    """Return the state after a callback that makes no revision: only finals and stamps may have changed."""
     unchanged = finals == sms.finals and stamps == sms.stamps
     return sms if unchanged else msgspec.structs.replace(sms, finals=finals, stamps=stamps)
 
 
 def _stages(sms: Sms, callback: Callback) -> tuple[int, int]:
-    """Return the earliest dates of the stages before the end, as known with this callback."""
+    """Return the earliest dates of Queued and Sent, this callback included."""
     _, status, date, _, _ = callback
     if not date or status not in (QUEUED, SENT):
         return sms.queued, sms.sent
@@ -137,7 +137,7 @@ def _stages(sms: Sms, callback: Callback) -> tuple[int, int]:
 
 
 def _is_seen(sms: Sms, callback: Callback) -> bool:
-    """Tell whether the status of a callback, with its date, has certainly been here before."""
+    """Tell whether a callback's status and date are certainly known already."""
     if (callback.status, callback.date) == (sms.status, sms.date):
         return True
     if callback.status == QUEUED:
@@ -160,7 +160,7 @@ def _join_finals(sms: Sms, callback: Callback) -> list[list[int | str]]:
 def _join_details(
     sms: Sms, callback: Callback, mine: Standing, theirs: Standing, rule: FinalsRule
 ) -> tuple[Details, list[list[Any]]]:
-    """Return each detail from the greatest callback that has it, and the stamps of those that are not the status'."""
+    """Return each detail from the greatest callback that has it, and stamps for details of other callbacks."""
     news = astuple(callback.details)
     if theirs > mine and not sms.stamps and (None not in news or _has_all_of(news, astuple(sms.details))):
         return callback.details, []
@@ -170,19 +170,19 @@ def _join_details(
     values, stamps = [], []
     for index, (old, new) in enumerate(zip(olds, news, strict=True)):
         source, value = kept.pop(index, own), old
-        # Two callbacks of one standing may differ in what they describe: then the greater value stands.
+        # Two callbacks of one standing may differ in a detail: then the greater value stands.
         if new is not None and (old is None or theirs > source[0] or (theirs == source[0] and new > old)):
             source, value = given, new
         values.append(value)
         if value is not None and source[0] != top:
             stamps.append([index, source[1], source[2]])
-    # What is left are the stamps of details that only a later version knows.
+    # The stamps that remain are of details that only a later version knows.
     stamps += ([index, word, date] for index, (_, word, date) in kept.items())
     return _without_codes(Details(*values)), stamps
 
 
 def _has_all_of(news: tuple[Any, ...], olds: tuple[Any, ...]) -> bool:
-    """Tell whether details leave out none that other ones have."""
+    """Tell whether `news` has a value for every detail that `olds` has."""
     for new, old in zip(news, olds, strict=True):  # noqa: SIM110 - `all` of a generator takes twice as long
         if new is None and old is not None:
             return False
@@ -190,7 +190,7 @@ def _has_all_of(news: tuple[Any, ...], olds: tuple[Any, ...]) -> bool:
 
 
 def _without_codes(details: Details) -> Details:
-    """One callback may have the text and only another the word that it is a one-time code."""
+    """Drop the text of a one-time code: one callback may bring the text, and only another the service that tells."""
     if details.message is not None and holds_one_time_code(details.originating_service):
         details.message = None
     return details

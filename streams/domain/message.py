@@ -1,5 +1,5 @@
 """
-One message: the SMS it is made of, how a callback finds its SMS, and what the message adds to its campaign.
+One message: its SMS, how a callback finds its SMS, and the message's contribution to its campaign.
 """
 
 from typing import Final
@@ -18,18 +18,18 @@ from streams.domain.stage import Rows
 from streams.domain.statuses import SENT, FinalsRule, changes_of_mind, rolled_up
 
 MAX_PARTS: Final = 255
-"""A concatenated SMS has no more parts."""
+"""The most parts that a concatenated SMS can have."""
 ROW_MAX_BYTES: Final = 256 * 1024
-"""No message comes near it, but anyone can post parts, and a row that outgrows a Kafka record stops its partition."""
+"""No real message comes near, but anyone can post parts, and a row larger than a Kafka record stops its partition."""
 
 SMS_PREFIX: Final = b"s:"
-"""Of the rows that name the message of an SMS."""
+"""Key prefix of the index rows, each of which names the message of an SMS."""
 
-_WHOLE: Final = (None, 1)  # parts of a message that is one SMS
+_WHOLE: Final = (None, 1)  # values of `parts` for a message of one SMS
 
 
 class Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
-    """The row of a message, in which it is a list of these values (`row_forms`)."""
+    """The row of a message, written as a list of these values (`row_forms`)."""
 
     message_id: str
     touched: int
@@ -38,7 +38,7 @@ class Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, froze
 
     @property
     def status(self) -> str:
-        """Return the status of the whole message; a part that is not seen yet counts as `Sent`."""
+        """Return the status of the whole message; a part not seen yet counts as `Sent`."""
         words = [sms.status for sms in self.parts]
         if len(words) == 1 and self.parts[0].details.parts in _WHOLE:
             return words[0]
@@ -48,7 +48,7 @@ class Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, froze
 
 
 Contribution = tuple[str, str | None, str, list[str], int, int]
-"""What a message adds to the counts of its campaign: id, name, status, statuses of the parts, price, conflicts."""
+"""A message's share in the counts of its campaign: id, name, status, statuses of the parts, price, conflicts."""
 
 
 def message_key(message_id: str) -> bytes:
@@ -58,9 +58,9 @@ def message_key(message_id: str) -> bytes:
 
 def sms_index_key(message_id: str, sms_key: str) -> bytes | None:
     """
-    Return the key of the row that names the message of an SMS; keys are the same in any case.
+    Return the key of the index row that names the message of an SMS; keys are the same in any case.
 
-    None when the key of the SMS tells it by itself: then there is no such row.
+    None when the SMS key itself names the message (`id` or `id#part`): such an SMS has no index row.
     """
     key, message = sms_key.lower(), message_id.lower()
     if key == message or key.rpartition("#")[0] == message:
@@ -69,33 +69,33 @@ def sms_index_key(message_id: str, sms_key: str) -> bytes | None:
 
 
 def sms_lookup_keys(sms_key: str) -> tuple[bytes, list[bytes]]:
-    """Return where an SMS may be found: the key of its row in the index, and those of messages it may be part of."""
+    """Return the keys to look an SMS up by: its index row, and the rows of messages that its key may name."""
     key = sms_key.lower()
     return SMS_PREFIX + key.encode(), [message_key(key), message_key(key.rpartition("#")[0])]
 
 
 def find_message(rows: Rows, key: bytes) -> Message | None:
-    """Return the message of a row, None when there is no such row."""
+    """Return the message of a row, None when the row does not exist."""
     written = rows.raw(key)
     return None if written is None else read_message(written)[0]
 
 
 read_message: Final = ListRow(Message).read
-"""Return the message of a row as it is written, and what a later version added to it."""
+"""Return the message of a row's bytes, and the fields that a later version added (None: none)."""
 
 
 def expected_parts(parts: list[Sms]) -> int:
     """
-    Return how many SMS the message is made of, as far as its callbacks tell.
+    Return how many SMS the message has, as far as its callbacks tell.
 
-    Callbacks that name neither `smsId` nor `part` cannot be told apart, so they speak for the whole message.
+    Callbacks with neither `smsId` nor `part` cannot be told apart, so they speak for the whole message.
     """
     said = [sms.details.parts or 1 for sms in parts if sms.details.sms_id or sms.details.part]
     return max(len(parts), *said) if said else len(parts)
 
 
 def withheld(message: Message, policy: Policy) -> Message:
-    """Return the message without what the policy withholds: it may have been taken in under another one."""
+    """Return the message without the data that the policy withholds; it may have been taken in under another policy."""
     parts = [msgspec.structs.replace(sms, details=_withheld(sms.details, policy)) for sms in message.parts]
     return message if parts == message.parts else Message(message.message_id, message.touched, parts)
 
@@ -109,7 +109,7 @@ def _withheld(details: Details, policy: Policy) -> Details:
 def join_message(
     message: Message, callback: Callback, received: int, place: list[int], rule: FinalsRule
 ) -> tuple[Message, Joined] | Refusal:
-    """Return the message after one callback, and what that did to its SMS; a refusal when there is no room for it."""
+    """Return the message after one callback, and the effect on its SMS; a refusal when the message has no room."""
     at = _find(message.parts, callback.details.sms_id, callback.details.part)
     if at is None:
         if len(message.parts) >= MAX_PARTS:
@@ -126,7 +126,7 @@ def join_message(
 
 
 def _fitting(message: Message, joined: Joined) -> tuple[Message, Joined] | Refusal:
-    """The fields of one SMS are bounded, so only several together can grow too large."""
+    """Refuse a message too large for its row; only several SMS can be, because the fields of one are bounded."""
     if len(message.parts) > 1 and len(msgspec.json.encode(message)) > ROW_MAX_BYTES:
         return Refusal(Reason.INVALID_FIELD, f"smsId: expected all SMS of one message to fit in {ROW_MAX_BYTES} bytes")
     return message, joined
@@ -137,7 +137,7 @@ def _new_key(message_id: str, callback: Callback) -> str:
 
 
 def _find(parts: list[Sms], sms_id: str | None, part: int | None) -> int | None:
-    """Find by `smsId` in any case; by part number as soon as one side has no `smsId`."""
+    """Return the index of the SMS with this `smsId` in any case; by part number when either side has no `smsId`."""
     if sms_id is None:
         return next((at for at, sms in enumerate(parts) if _same_part(sms, part)), None)
     wanted = sms_id.lower()
@@ -157,10 +157,10 @@ def _same_part(sms: Sms, part: int | None) -> bool:
 
 def contribution(message: Message) -> Contribution | None:
     """
-    Return what the message adds to its campaign, None when it belongs to none.
+    Return the message's contribution to its campaign, None when it belongs to none.
 
-    All parts count where the message counts. Parts that name different campaigns are no known case: the greatest id
-    decides, so that it is the same for every order of arrival.
+    All parts count in the campaign of the message. Parts that name different campaigns have never been seen: there
+    the greatest id decides, which does not depend on the order of arrival.
     """
     parts = message.parts
     if len(parts) == 1:  # nearly all messages: the same as below, at a third of its cost

@@ -1,5 +1,5 @@
 """
-Prices as whole numbers of 1/100,000,000, so that sums are exact in any order; and how they are written.
+Prices as whole numbers of 1/100,000,000, so that sums are exact in any order; reading and writing them.
 """
 
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
@@ -8,17 +8,17 @@ from typing import Final
 
 DECIMALS: Final = 8
 _UNIT: Final = 10**DECIMALS
-_MAX_WHOLE_DIGITS: Final = 10  # what Decimal(18, 8) holds
+_MAX_WHOLE_DIGITS: Final = 10  # the limit of Decimal(18, 8)
 MOST_UNITS: Final = 10 ** (_MAX_WHOLE_DIGITS + DECIMALS) - 1
 
 
-# A price depends on country and operator: few distinct ones come by the million.
+# A price depends on country and operator: millions of callbacks share a few prices.
 @lru_cache(maxsize=4096)
 def read_money(value: float | str) -> int | None:
     """
-    Return the amount in units of 1e-8, None for what is no amount or does not fit in 10 whole digits.
+    Return the amount in units of 1e-8, None when the value is no amount or has more than 10 whole digits.
 
-    A JSON number is read as its shortest text, which is what Routee wrote; more than 8 decimals are rounded half even.
+    A JSON number is read as its shortest text, as Routee wrote it; more than 8 decimals are rounded half even.
     """
     try:
         amount = Decimal(value.strip() if isinstance(value, str) else repr(value))

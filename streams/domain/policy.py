@@ -1,5 +1,5 @@
 """
-What the settings decide about SMS callbacks, as the pure core takes it.
+The settings that decide about SMS callbacks, in the form that the pure core takes.
 """
 
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ from typing import Literal
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
-    The choices an operator has; the settings of the same names (`STREAMS_…`) say what each one means.
+    The operator's choices; the settings of the same names (`STREAMS_…`) explain each.
 
-    Raises ValueError for `hmac` without a key: an unkeyed hash of a phone number is undone by trying all numbers.
+    Raises ValueError for `hmac` without a key: trying all numbers undoes an unkeyed hash of a phone number.
     """
 
     conflicting_finals: Literal["latest", "first"] = "latest"
@@ -21,13 +21,13 @@ class Policy:
     message_text: Literal["keep", "drop"] = "keep"
 
     withholds: bool = field(init=False)
-    """Whether anything of a person's data is not kept as it comes."""
+    """Whether any personal data is not kept as received."""
     retention_ms: int = field(init=False)
-    """How long a message is remembered after its last callback."""
+    """How long a message is remembered after its last callback, in ms."""
 
     def __post_init__(self) -> None:
         if self.recipient == "hmac" and not self.hmac_key:
             raise ValueError("recipient=hmac needs hmac_key")
-        # Asked for with every callback, so not properties.
+        # Every callback reads these, so they are fields and not properties.
         object.__setattr__(self, "withholds", self.recipient != "keep" or self.message_text == "drop")
         object.__setattr__(self, "retention_ms", self.retention_hours * 3_600_000)

@@ -1,7 +1,7 @@
 """
-What of a person's data goes further than the raw topic. Applied before anything is kept or written.
+The personal data that leaves the raw topic. The policy is applied before anything is kept or written.
 
-A rejected body is the one exception: it stays whole, because it is the evidence of what was refused.
+A rejected body is the one exception: it stays whole, because it is the evidence for the refusal.
 """
 
 import hmac
@@ -13,7 +13,7 @@ from streams.domain.policy import Policy
 _SHOWN_DIGITS: Final = 3
 _MASK: Final = "***"
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
-_SHORTEST_SHOWN: Final = 7  # of a shorter number the last three digits would tell too much
+_SHORTEST_SHOWN: Final = 7  # the last three digits of a shorter number would tell too much
 
 
 def shown_recipient(number: str, policy: Policy) -> str | None:
@@ -34,12 +34,12 @@ def shown_recipient(number: str, policy: Policy) -> str | None:
 
 
 def kept_recipient(kept: str, policy: Policy) -> str | None:
-    """Return a recipient of a row as the policy lets it be seen now; one that was withheld already stays as it is."""
+    """Return a row's recipient as the policy lets it be seen now; a masked or hashed one is only ever dropped."""
     if policy.recipient != "drop" and (kept.startswith(_MASK) or _DIGEST.fullmatch(kept)):
         return kept
     return shown_recipient(kept, policy)
 
 
 def holds_one_time_code(service: str | None) -> bool:
-    """Tell whether messages of this `originatingService` carry one-time codes: their text is never kept."""
+    """Tell whether messages of this `originatingService` carry one-time codes, whose text is never kept."""
     return service is not None and service.lower() == "twostep"

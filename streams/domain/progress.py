@@ -1,5 +1,5 @@
 """
-The progress of one campaign: partial counts of every source partition and the newest report, put together.
+The progress of one campaign: the partial counts of all source partitions combined with the newest report.
 """
 
 from collections.abc import Iterable
@@ -14,30 +14,30 @@ from streams.domain.statuses import DELIVERED
 
 
 class PartitionCounts(Counts):
-    """The counts that one source partition told."""
+    """The counts of a campaign in one source partition."""
 
     generation: int
-    """Of the rows that the counts were made from; of two generations the greater is the newer."""
+    """Generation of the rows that the counts were made from; the greater is newer."""
 
 
 class Campaign(TypedDict):
     """The row of a campaign in stage 2."""
 
     id: str
-    """As received first: the key of the public topic must not change with the case of a later callback."""
+    """As first received: the key of the public topic must not change with the case of a later callback."""
     revision: int
     sources: dict[str, PartitionCounts]
     """Source partition → its newest counts."""
     report: Report | None
     report_generation: int
-    """Of the rows beside which the last report was taken in; see `PartitionCounts`."""
+    """Generation of the rows beside which the last report was taken in; see `PartitionCounts`."""
     report_place: list[int] | None
     """[partition, offset, index] of the last report taken in, stale ones included."""
     stale_reports: int
     first: int
     last: int
     finished: int
-    """Time of receipt of what made the campaign final, 0 while it is not."""
+    """Time of receipt (ms) of the counts or report that made the campaign final, 0 while it is not."""
 
 
 class Totals(NamedTuple):
@@ -74,7 +74,7 @@ def is_ended(report: Report | None, derived: Totals) -> bool:
     """
     Tell whether a campaign is final: Routee says so, or every recipient has a final status.
 
-    How many recipients there are only a report can tell; seen messages alone never end a campaign.
+    Only a report gives the number of recipients, so messages alone never end a campaign.
     """
     if report is None:
         return False
@@ -85,13 +85,13 @@ def is_ended(report: Report | None, derived: Totals) -> bool:
         return False
     if derived.messages:
         return finals_of(derived.messages) >= max(recipients, sum(derived.messages.values()))
-    # Reported counts may be of parts: then they pass the number of recipients while some are still under way.
+    # Reported counts may be of parts: then they exceed the number of recipients while some are still under way.
     finals = finals_of(report["counts"])
     return finals >= recipients and finals == sum((report["counts"] or {}).values())
 
 
 def progress_of(report: Report | None, derived: Totals) -> float | None:
-    """Return final messages over the larger of recipients and messages, 0…1; None while both are unknown."""
+    """Return final messages over the larger of recipients and messages, 0 to 1; None while both are unknown."""
     recipients = (report and report["total_recipients"]) or 0
     reported = (report and report["counts"]) or {}
     counts = derived.messages or reported
@@ -100,7 +100,7 @@ def progress_of(report: Report | None, derived: Totals) -> float | None:
 
 
 def delivery_rate(report: Report | None, derived: Totals) -> float | None:
-    """Return delivered over final, derived when any SMS callback came, else reported; None while nothing is final."""
+    """Return delivered over final: derived once an SMS callback came, else reported; None while nothing is final."""
     counts = derived.messages or (report and report["counts"]) or {}
     finals = finals_of(counts)
     return counts.get(DELIVERED, 0) / finals if finals else None

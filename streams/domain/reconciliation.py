@@ -1,8 +1,8 @@
 """
-How the finals derived from SMS callbacks stand to those Routee reported, and in what: messages, or parts.
+Comparing the finals derived from SMS callbacks with those Routee reported, in messages or in parts.
 
-Routee does not say what it counts. A campaign of long texts has more parts than messages, so the unit that fits
-better is taken for each campaign anew.
+Routee does not name the unit of its counts. A campaign of long texts has more parts than messages, so each comparison
+takes the unit that fits better.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ Numbers = Mapping[str, int]
 
 
 class Verdict(NamedTuple):
-    """How derived and reported finals stand to each other; the unit is None while nothing can be compared."""
+    """Result of comparing derived with reported finals; the unit is None while nothing can be compared."""
 
     reconciliation: Reconciliation
     unit: Unit | None
@@ -26,7 +26,7 @@ def reconcile(messages: Numbers, parts: Numbers, reported: Numbers | None) -> Ve
     """
     Compare the finals among derived counts (of messages, of parts) with the newest reported counts.
 
-    The unit with the smaller sum of differences is taken, messages when both fit alike.
+    The unit with the smaller sum of differences is taken, messages when the sums are equal.
     """
     if reported is None:
         return Verdict(Reconciliation.UNREPORTED, None, {})

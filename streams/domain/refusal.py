@@ -1,5 +1,5 @@
 """
-A refusal as a value: what could not be used, and why. Exceptions decide nothing in the core.
+A refusal as a value: why input could not be used. The core does not use exceptions for decisions.
 """
 
 from typing import Any, Final, NamedTuple
@@ -8,7 +8,7 @@ from streams.contract.records import Reason
 
 
 class Refusal(NamedTuple):
-    """Why one callback is not taken; `detail` names the field and what was expected, never a person's data."""
+    """Why one callback is not taken in; `detail` names the field and the expected form, never personal data."""
 
     reason: Reason
     detail: str

@@ -1,5 +1,5 @@
 """
-Rejections: the records of what was refused, with the bytes that were refused.
+Rejections: records of refused callbacks, with the refused bytes.
 """
 
 from typing import Final
@@ -14,23 +14,23 @@ from streams.domain.stage import Output
 
 BODY_MAX_BYTES: Final = 512 * 1024
 """
-A record must fit in Kafka's megabyte, or producing it would stop the pipeline for good: a longer body is cut.
+A longer body is cut: a record must fit in Kafka's megabyte, or producing it would stop the pipeline for good.
 
-Callbacks are shorter (`INGEST_MAX_BODY_BYTES`); this is for a raw record that is no envelope, and the place in the
-rejection says where all of it is.
+Callbacks are shorter unless `INGEST_MAX_BODY_BYTES` is raised, so this concerns mostly a raw record that is no
+envelope; the rejection's place says where the whole record lies.
 """
 
 _JSON_MAX_BYTES: Final = BODY_MAX_BYTES * 4 // 3
-"""As text a body may take no more than as base64."""
+"""A body kept as text may take no more space than as base64."""
 
 
 def rejection(refusal: Refusal, body: bytes, received: int, place: Place | None) -> Output:
     """
     Return the record of `routee.callbacks.rejected` for one refusal.
 
-    `place` is (partition, offset, index) in the raw topic, None for what does not come from there.
+    `received` is in ms; `place` is (partition, offset, index) in the raw topic, None for a body from elsewhere.
 
-    The body is not touched by the privacy settings: it is the evidence of what could not be understood.
+    The privacy settings do not touch the body: it is the evidence for the refusal.
     """
     detail = refusal.detail
     if len(body) > BODY_MAX_BYTES:

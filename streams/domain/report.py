@@ -1,8 +1,8 @@
 """
-The reports of a campaign, put in an order: Routee gives them none.
+The order of a campaign's reports; Routee gives them none.
 
-A report is a snapshot: counts are replaced, never added. It carries no time and no number, so the newer of two is
-the one with more final messages, then with the later campaign status, then the one that arrived later.
+A report is a snapshot: its counts replace the known ones and are never added. It carries no time and no number, so
+the newer of two is the one with more final messages, then the later campaign status, then the later arrival.
 """
 
 from typing import Any, Final, TypedDict
@@ -12,13 +12,13 @@ from streams.domain.statuses import FINALS
 
 ENDED: Final = frozenset(("Finished", "Failed"))
 CAMPAIGN_STATUSES: Final = {"Scheduled": 0, "Queued": 1, "Running": 2, "Sent": 3, "Finished": 4, "Failed": 4}
-"""Status words of campaigns in Routee's spelling, and their rank."""
+"""Campaign status in Routee's spelling → rank."""
 
-_UNKNOWN_RANK: Final = 2  # an unknown word says that something is going on
+_UNKNOWN_RANK: Final = 2  # as `Running`: an unknown word shows that the campaign is active
 
 
 class Report(TypedDict):
-    """One report, normalised; null is what it did not say."""
+    """One report, normalised; null where the report gives no value."""
 
     name: str | None
     campaign_status: str | None
@@ -29,7 +29,7 @@ class Report(TypedDict):
 
 
 def finals_of(counts: dict[str, int] | None) -> int:
-    """Return how many are final."""
+    """Return how many have a final status."""
     return sum(number for word, number in counts.items() if word in FINALS) if counts else 0
 
 
@@ -37,7 +37,7 @@ NO_REPORT: Final = Report(name=None, campaign_status=None, strategy=None, total_
 
 
 def newer(known: Report | None, report: Report) -> Report | None:
-    """Return the report that stands after one more came, None when that one is stale; what it left out is kept."""
+    """Return `known` updated by a further report, values it leaves out kept; None when `report` is stale."""
     if known is None:
         return filled(NO_REPORT, report)
     known = filled(NO_REPORT, known)

@@ -1,12 +1,12 @@
 """
-How a row outlives the version that wrote it.
+Rows outlive the version that wrote them.
 
-Rows stay for weeks, and workers of two versions share a state while one replaces the other. So a row may lack a field
-that came later, or have one that this version does not know. The first has a default; the second is kept as it is.
+Rows stay for weeks, and workers of two versions share a state while one replaces the other. So a row may lack a newer
+field, which then has its default, or have a field unknown to this version, which is kept unchanged.
 
 - A row that is a list (an `array_like` structure): new fields go to its end, with a default.
 - A row that is an object: a new name, with a default.
-- A value within a row (a place, a stamp, a final) never changes its form: what it lacks becomes a new field.
+- A value within a row (a place, a stamp, a final) never changes its form: further data becomes a new field.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,11 +19,11 @@ Row = TypeVar("Row", bound=msgspec.Struct)
 Object = TypeVar("Object", bound=Mapping[str, Any])
 
 Place = tuple[int, ...]
-"""Where a list stands in a row: its index there, the index within that one, and so on; () for the row itself."""
+"""Path of a list within a row: its index in the row, the index within that list, and so on; () is the row itself."""
 
 
 def filled(defaults: Object, row: Object) -> Object:
-    """Return an object row with the defaults of the fields that it lacks, and all that it has."""
+    """Return an object row with all its fields, and the defaults of the fields that it lacks."""
     return row if defaults.keys() <= row.keys() else cast("Object", {**defaults, **row})
 
 
@@ -33,7 +33,7 @@ class LaterFields(NamedTuple):
     ends: Mapping[Place, list[Any]]
 
     def added_to(self, row: msgspec.Struct) -> list[Any]:
-        """Return a row to be written that has these values again; lists that are gone from it lose theirs."""
+        """Return a row to write that has these values again, except those of lists that no longer exist."""
         written: list[Any] = msgspec.to_builtins(row)
         for place, values in self.ends.items():
             inner = _at(written, place)
@@ -43,7 +43,7 @@ class LaterFields(NamedTuple):
 
     @classmethod
     def cut_from(cls, written: list[Any], kind: type[msgspec.Struct]) -> Self:
-        """Take the values that `kind` has no field for out of a row as it is written."""
+        """Remove from a decoded row the values that `kind` has no field for, and return them."""
         ends = {}
         for place, inner, known in _lists(written, kind, ()):
             if len(inner) > known:
@@ -53,14 +53,18 @@ class LaterFields(NamedTuple):
 
 
 class ListRow(Generic[Row]):
-    """Reads rows that are lists of the fields of `kind`, which has to forbid unknown fields, as have those within."""
+    """Reads rows that are lists of the fields of `kind`; it and its inner structures must forbid unknown fields."""
 
     def __init__(self, kind: type[Row]) -> None:
         self._kind: Final = kind
         self._decode: Final = msgspec.json.Decoder(kind).decode
 
     def read(self, written: bytes) -> tuple[Row, LaterFields | None]:
-        """Return a row, and what a later version added to it; None for nothing, which is the usual case."""
+        """
+        Return a row, and the values that a later version added, None when there are none (the usual case).
+
+        Raises for bytes that are no such row.
+        """
         try:
             return self._decode(written), None
         except msgspec.ValidationError:
@@ -70,7 +74,7 @@ class ListRow(Generic[Row]):
 
 
 def _lists(written: Any, kind: Any, place: Place) -> Iterator[tuple[Place, list[Any], int]]:  # noqa: ANN401
-    """Yield each list in a row that has the fields of a structure, with how many it has; inner ones come later."""
+    """Yield the path of each list that is a structure, the list, and its number of known fields; outer lists first."""
     if get_origin(kind) is list and isinstance(written, list):
         (kind,) = get_args(kind)
         for at, item in enumerate(written):

@@ -1,5 +1,5 @@
 """
-The public record of an SMS, as every revision of it is told.
+The public record of an SMS, as written for each revision.
 """
 
 import msgspec
@@ -11,7 +11,7 @@ from streams.domain.statuses import changes_of_mind, is_final
 
 
 class SmsRecord(msgspec.Struct, gc=False):
-    """The public record of an SMS: the fields of SmsStatus, ready for JSON, in their order."""
+    """The fields of SmsStatus, ready for JSON and in the same order."""
 
     sms_key: str
     message_id: str
@@ -56,7 +56,7 @@ def sms_record(message_id: str, sms: Sms) -> SmsRecord:
     status, date, queued, sent = sms.status, sms.date, sms.queued, sms.sent
     final = is_final(status)
     partition, offset, index = sms.place
-    # By position: this is made for every status of every SMS, and keywords have a price.
+    # By position: every status of every SMS makes one, and keywords cost time.
     return SmsRecord(
         sms.key,
         message_id,

@@ -1,8 +1,8 @@
 """
-Stage 1, `track_sms`: envelopes of callbacks become SMS revisions, rejections and partial counts per campaign.
+Stage 1, `track_sms`: turns envelopes of callbacks into SMS revisions, rejections and partial counts per campaign.
 
 The outputs are in the order of the callbacks, and each callback gets exactly one verdict. Nearly every envelope is one
-piece. A large one is several; they are received at the same time, and time passes at the end of the last.
+piece. A large one is several, all with the same time of receipt; stream time advances by it after the last.
 """
 
 from collections.abc import Collection, Iterator
@@ -33,9 +33,9 @@ REPORTED: Final = "report"
 REJECTED: Final = "rejected"
 
 PIECE_CALLBACKS: Final = 250
-"""In one piece: everything else in the event loop waits for it."""
+"""The most callbacks in one piece: everything else in the event loop waits for a piece."""
 
-# Twice what an envelope can add, so the backlog of due messages always shrinks, and a little for envelopes of one.
+# Expire at least twice as many messages as a record can add, so the backlog always shrinks, also with envelopes of one.
 _EXPIRY_PER_CALLBACK: Final = 2
 _EXPIRY_PER_RECORD: Final = 16
 
@@ -63,7 +63,7 @@ class SmsStage:
             yield Piece(gatherer.outputs, left)
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
-        """Return one partial per campaign whose counts changed: absolute numbers, with what tells the newer of two."""
+        """Return one partial per campaign with changed counts: absolute numbers, and the fields that order partials."""
         outputs = []
         generation = rows.get(GENERATION_KEY) or 0
         for key in sorted(key for key in changed if key.startswith(COUNTS_PREFIX)):
@@ -83,7 +83,7 @@ def _ended_refusal(ended: Ending) -> Refusal:
 
 
 class _Gatherer:
-    """Puts what the callbacks of one piece do into the rows: what changes many times is gathered and put once."""
+    """Writes the effects of one piece's callbacks to the rows; a row that changes many times is put once."""
 
     def __init__(self, policy: Policy, rows: Rows, partition: int, offset: int, ended: Ending | None = None) -> None:
         self._policy = policy
@@ -100,14 +100,14 @@ class _Gatherer:
         self.outputs: list[Output] = []
 
     def refuse(self, refusal: Refusal, value: bytes) -> list[Output]:
-        """Reject a record as a whole, as one callback; return the outputs."""
+        """Reject a whole record, counted as one callback; return the outputs."""
         self._tally["accepted"] += 1
         self._received = stream_time(self._tally)
         self._reject(refusal, value, 0)
         return self.outputs
 
     def take_piece(self, opened: Opened, begin: int) -> int | None:
-        """Take in a piece that begins with this callback; return where the next begins."""
+        """Take in the piece that begins at callback `begin`; return where the next one begins, None after the last."""
         self._received = opened.received
         end = self._take_callbacks(opened.bodies, begin)
         self._tally["accepted"] += end - begin
@@ -119,7 +119,7 @@ class _Gatherer:
         return end if end < len(opened.bodies) else None
 
     def _take_callbacks(self, bodies: list[Raw], begin: int) -> int:
-        """Take in the callbacks of a piece; return the index after the last of them."""
+        """Take in the callbacks of a piece; return the index after the last."""
         verdicts = self._tally["verdicts"]
         for index, body in enumerate(bodies[begin : begin + PIECE_CALLBACKS], begin):
             outcome = self._take_guarded(index, body)
@@ -132,7 +132,7 @@ class _Gatherer:
         return min(begin + PIECE_CALLBACKS, len(bodies))
 
     def _take_guarded(self, index: int, body: Raw) -> str | Refusal:
-        """Take in one callback; return the verdict on it, `bug` when it meets one."""
+        """Take in one callback; return the verdict on it, a refusal `bug` when our code fails on it."""
         if self._ended is not None and self._ended.at == index:
             return _ended_refusal(self._ended)
         try:
@@ -141,13 +141,13 @@ class _Gatherer:
                 return self._take_sms(index, read)
             return read if isinstance(read, Refusal) else self._take_report(index, read)
         except (MemoryError, RecursionError) as error:
-            # The worker is at its limits, and the callback may be a good one: it is taken again by the next worker.
+            # The worker is at its limits, and the callback may be good: the next worker takes it again.
             raise UnfinishedError(index) from error
         except Exception as error:  # noqa: BLE001
             # The one broad except: Faust acknowledges an event whose agent raised, and without the acknowledgement
-            # one body that meets a bug would stop its partition for good. So the bug is told where every refusal
-            # is told, with the body to reproduce it, and all other callbacks go on. Only the kind and the place of
-            # the error are written: its text may quote the callback.
+            # one body that meets a bug would stop its partition for good. So a bug becomes a rejection like any other,
+            # with the body to reproduce it, and all other callbacks go on. The rejection has only the error's type and
+            # place: its text may quote the callback.
             frame = extract_tb(error.__traceback__)[-1]
             return Refusal(Reason.BUG, f"{type(error).__name__} in {frame.name}, line {frame.lineno}")
 
@@ -176,7 +176,7 @@ class _Gatherer:
         taken = take(callback, found, self._moment(index), self._policy)
         if isinstance(taken, Refusal):
             return taken
-        # Nothing above changes a row and nothing below can fail: a bug leaves out a callback as a whole.
+        # Nothing above changes the message's rows and nothing below can fail: a bug leaves out the whole callback.
         self._put(key, taken, later)
         if callback.notes:
             self._note(callback.notes)
@@ -194,7 +194,7 @@ class _Gatherer:
             self.outputs.append(Output(SMS_STATUS, sms_key.encode(), record))
         if row is not None:
             self._rows.put(key, row if later is None else later.added_to(row))
-            if is_new:  # so it will be forgotten some day
+            if is_new:  # a message that is not listed would never be forgotten
                 self._new_keys.setdefault(row.touched, []).append(key.decode())
             if index_key is not None:
                 self._rows.put(index_key, row.message_id)
@@ -242,13 +242,13 @@ class _Gatherer:
         """List the new messages, each in the bucket in which it was touched."""
         for bucket, keys in self._new_keys.items():
             list_keys(self._rows, bucket, keys)
-            # The first date may lie before the moment that stood for time until then.
+            # The first date may lie before the makeshift time.
             self._tally["oldest"] = min(self._tally["oldest"] or bucket, bucket)
 
     def _let_time_pass(self, callbacks: int) -> None:
-        """Let time pass with a record of so many callbacks, and forget messages whose time is over."""
+        """Advance stream time by a record of `callbacks` callbacks, and forget messages that are due."""
         tally = self._tally
-        # Last: a date among the callbacks is the better witness.
+        # After the callbacks, because a date among them is better evidence than the time of receipt.
         receive(tally, self._received)
         clock = stream_time(tally)
         budget = _EXPIRY_PER_CALLBACK * callbacks + _EXPIRY_PER_RECORD

@@ -1,8 +1,7 @@
 """
-What the checkpointed table asks of the domain: a stage turns source records into rows and outputs.
+The interface between the checkpointed table and the domain: a stage turns source records into rows and outputs.
 
-Everything a stage does depends on the source records and their order alone, so that a replay after a crash
-gives the same rows and the same outputs.
+A stage depends only on the source records and their order, so a replay after a crash gives the same rows and outputs.
 """
 
 from collections.abc import Collection, Iterator
@@ -12,7 +11,7 @@ from streams.contract.topics import Topic
 
 
 class Output(NamedTuple):
-    """One record to produce. Its partition follows from the topic, never from the stage."""
+    """One record to produce. Its topic decides its partition, never the stage."""
 
     topic: Topic
     key: bytes | None
@@ -21,9 +20,9 @@ class Output(NamedTuple):
 
 class UnfinishedError(Exception):
     """
-    A record could not be taken in for a reason outside of it, as when memory ran out: it is to be taken again.
+    A record could not be taken in for a reason outside the record, such as no memory left: take it again.
 
-    `index` is that of the callback (or line) at hand. The rows are not complete.
+    `index` is the index of the callback (or line) being taken in. The rows are incomplete.
     """
 
     def __init__(self, index: int) -> None:
@@ -32,17 +31,17 @@ class UnfinishedError(Exception):
 
 
 class Ending(NamedTuple):
-    """A record that ended a worker."""
+    """A record that ended workers."""
 
     offset: int
     at: int | None
-    """The index of the callback (or line) at hand; None: of none in particular."""
+    """The index of the callback (or line) being taken in; None when it is unknown."""
     times: int
-    """In a row."""
+    """How many workers it ended in a row."""
 
 
 class Piece(NamedTuple):
-    """One piece of a source record: its outputs in order, and where in the record the next begins; None: nowhere."""
+    """One piece of a source record: its outputs in order, and the index where the next begins, None after the last."""
 
     outputs: list[Output]
     next: int | None
@@ -50,78 +49,79 @@ class Piece(NamedTuple):
 
 PIECE_BYTES: Final = 2_000_000
 """
-A piece ends with the row that makes those it has touched longer than this. Whatever a record does to the rows, some
-pieces of it always fit in one checkpoint, which is one batch in the changelog.
+A piece ends with the row that makes its touched rows longer than this. So every piece of any record fits in one
+checkpoint, which is one batch in the changelog.
 """
 
 GENERATION_KEY: Final = b"\0generation"
 """
-A number that grows whenever the rows of a partition are made anew from the source, as after their loss: what was said
-of the partition in an older generation is out of date, however far that one had come.
+Key of a number that grows whenever the rows of a partition are rebuilt from the source, for example after their loss.
+
+Counts and reports of an older generation are out of date, however many records that generation had taken in.
 """
 
 
 class Rows(Protocol):
     """
-    The rows of one source partition: what was put or deleted is seen by the next `get`.
+    The rows of one source partition; each `get` sees all earlier puts and deletes.
 
-    A row is anything that msgspec writes as JSON. It is written when it is put, and read anew by each `get`: what
-    becomes of it outside changes nothing here. Keys that begin with a zero byte are not a stage's own; it may read
+    A row is any value that msgspec writes as JSON. `put` encodes it and each `get` decodes it again, so later changes
+    to the object do not reach the row. Keys that begin with a zero byte do not belong to a stage; it may read
     GENERATION_KEY.
     """
 
     def get(self, key: bytes) -> Any:  # noqa: ANN401 - each stage knows the form of its own rows
-        """Return the row, None when there is none."""
+        """Return the decoded row, None when there is none."""
 
     def raw(self, key: bytes) -> bytes | None:
-        """Return the row as it is written, for those who read it in a form of their own; None when there is none."""
+        """Return the row's JSON bytes, for a caller that decodes them itself; None when there is none."""
 
     def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401
         """Write a row."""
 
     def delete(self, key: bytes) -> None:
-        """Forget a row; deleting what is not there is no error."""
+        """Delete a row; deleting a missing row is no error."""
 
     def keep(self, key: bytes, row: Any) -> None:  # noqa: ANN401
         """
-        Put a row that nearly every record changes: it is written at the next flush, as it is then.
+        Put a row that nearly every record changes: it is encoded only at the next flush, as it is then.
 
-        It may have a method `row` that returns what is to be written.
+        It may have a method `row` that returns the value to write.
         """
 
     def kept(self, key: bytes) -> Any:  # noqa: ANN401
-        """Return what is kept under a key, to be changed in place; None when nothing was since the last flush."""
+        """Return the object kept under a key since the last flush, to be changed in place; None when there is none."""
 
 
 class Stage(Protocol):
     """
     One step of the pipeline, as pure rules over the rows of a partition.
 
-    Neither method raises for bad data: what cannot be understood becomes a rejection among the outputs. What is raised
-    ends the worker, and the record is taken again; UnfinishedError says at which callback.
+    Neither method raises for bad data: data that is not understood becomes a rejection among the outputs. Any error
+    raised ends the worker, and the record is taken again; UnfinishedError names the callback.
     """
 
     summarized: ClassVar[bytes]
     """Prefix of the keys that `summarize` has outputs for."""
 
-    def apply(  # noqa: PLR0913, PLR0917 - a record, and what of it is left
+    def apply(  # noqa: PLR0913, PLR0917 - a record, and the part of it that is left
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
     ) -> Iterator[Piece]:
         """
-        Take in one source record, or what follows the pieces that the rows hold already; yield each piece when done.
+        Take in one source record from `begin` on; yield each piece when it is done, one at least.
 
-        `ended` is given for a record that has ended workers too often: the callback at fault, or all that are left
-        when none is known to be, are rejected untried, as `bug`.
+        `begin` is the index after the pieces that the rows already contain. `ended` is given for a record that has
+        ended workers too often: the callback at fault, or the whole rest when that is unknown, is rejected untried,
+        as `bug`.
 
-        Rows are complete after each piece: they may become durable there, and only the rest be handed over, by where
-        it begins. Where pieces end follows from the record and the rows, so a replay has the same. At least one comes.
-        A record is never handed to rows that hold it already, nor one before it.
+        Rows are complete after each piece: a checkpoint may be taken there, and another worker may go on from `next`.
+        The ends of pieces follow from the record and the rows alone, so a replay has the same ones. The caller never
+        hands in a record that the rows already contain, nor an earlier one.
         """
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
         """
-        Return the outputs that need to be produced only once for many changes, made at a flush.
+        Return the outputs that are produced once for many changes; called at a flush.
 
-        `changed` are the summarized keys that were put or deleted since they were last handed in. The same rows
-        give the same outputs.
+        `changed` are the summarized keys put or deleted since the last call. The same rows give the same outputs.
         """

@@ -1,8 +1,8 @@
 """
-Routee's status words: the one table that says which are known, which are final, and which goes before which.
+Routee's status words: the one table of the known words, the final ones, and their order.
 
-Words are matched without regard to case and written in Routee's spelling. An unknown word is no error: it is kept
-as it came and stands beside `Sent`, because only a word that is known to be final may close an SMS.
+Words are matched in any case and written in Routee's spelling. An unknown word is no error: it is kept as received
+and ranks beside `Sent`, because only a word known to be final may close an SMS.
 """
 
 from collections.abc import Iterable
@@ -35,13 +35,13 @@ _WORST_FIRST: Final = ("Failed", "Unsent", "Undelivered")
 
 FinalsRule = Literal["latest", "first"]
 Standing = tuple[int, int, int, str]
-"""Where (status, date) stands: rank, date, precedence, word. The greatest one is the state of the SMS."""
+"""Position of (status, date) in the order: rank, date, precedence, word. The greatest is the state of the SMS."""
 
 _NO_DATE: Final = -(1 << 62)
 
 
 def spelled(word: str) -> str:
-    """Return the word in Routee's spelling; a word that is not in the table as it came."""
+    """Return the word in Routee's spelling; a word not in the table unchanged."""
     return word if word in _PLACES else _SPELLINGS.get(word.lower(), word)
 
 
@@ -57,9 +57,9 @@ def is_final(word: str) -> bool:
 
 def standing(word: str, date: int, rule: FinalsRule) -> Standing:
     """
-    Return the place of a status in the order of all statuses of one SMS; `date` in ms, 0 when Routee gave none.
+    Return the position of a status in the order of all statuses of one SMS; `date` in ms, 0 when Routee gave none.
 
-    The order is total, so the greatest of any set of callbacks is the same whatever order they came in. A status
+    The order is total, so the greatest of a set of callbacks does not depend on their order of arrival. A status
     without a date stands below the dated ones of its rank.
     """
     rank, precedence = _PLACES.get(word, _UNKNOWN_PLACE)
@@ -72,9 +72,9 @@ def standing(word: str, date: int, rule: FinalsRule) -> Standing:
 
 def rolled_up(words: Iterable[str]) -> str:
     """
-    Return the status of a message from those of its parts (a part not seen yet is handed in as `Sent`).
+    Return the status of a message from the statuses of its parts (the caller gives `Sent` for a part not seen yet).
 
-    The least advanced one; when all are final `Delivered` only if every part is, else the worst of them.
+    It is the least advanced one; when all are final, `Delivered` only if every part is, else the worst.
     """
     standings = [(*_PLACES.get(word, _UNKNOWN_PLACE), word) for word in words]
     least = min(standings)
@@ -90,5 +90,5 @@ def changes_of_mind(finals: list[list[int | str]]) -> int:
 
 
 def sort_finals(finals: Iterable[list[int | str]]) -> list[list[int | str]]:
-    """Return [date, word] pairs by date, then precedence: an order that knows no policy and no arrival."""
+    """Return [date, word] pairs by date, then precedence: an order independent of policy and arrival."""
     return sorted(finals, key=lambda final: (final[0], _PLACES[str(final[1])]))

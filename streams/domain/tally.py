@@ -1,7 +1,7 @@
 """
-One row per partition that says how far its callbacks are taken in, and what became of each of them.
+One row per partition with its stream time and the totals of its verdicts.
 
-It is written with the rows it speaks of, so its totals are exact through crashes:
+It is written in the same batch as the rows it counts, so its totals stay exact through crashes:
 accepted = applied + duplicate + stale + conflict + report + rejected.
 """
 
@@ -14,12 +14,12 @@ TALLY_KEY: Final = b"v:"
 
 
 class Tally(TypedDict):
-    """What became of the callbacks of one partition, from the first record on."""
+    """Stream time and verdicts of one partition, from the first record on."""
 
     clock: int
-    """Stream time, in ms; see `expiry`. 0 until the first date."""
+    """Stream time in ms, 0 until the first date; see `expiry`."""
     makeshift: NotRequired[int]
-    """What stands for it until then."""
+    """Stands for stream time until the first date, in ms."""
     oldest: int
     """The first bucket of the expiry index that may still have keys."""
     accepted: int
@@ -28,7 +28,7 @@ class Tally(TypedDict):
     rejected: dict[str, int]
     """By reason."""
     notes: dict[str, int]
-    """How often something in a callback was left out: the field that was not understood, `future-date`, …"""
+    """How often each field was left out as not understood, and `future-date`, `unknown-status`."""
 
 
 def read_tally(rows: Rows) -> Tally:
@@ -39,7 +39,7 @@ def read_tally(rows: Rows) -> Tally:
 
 
 def keep_tally(rows: Rows) -> Tally:
-    """Return the totals of one partition to be changed in place."""
+    """Return the totals of one partition, to be changed in place; the next flush writes them."""
     tally: Tally | None = rows.kept(TALLY_KEY)
     if tally is None:
         tally = read_tally(rows)

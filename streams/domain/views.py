@@ -1,5 +1,5 @@
 """
-Rows as answers: what the read-only HTTP pages say of one SMS, one message and one campaign.
+Rows as answers: one SMS, one message and one campaign for the read-only HTTP pages.
 """
 
 from collections.abc import Iterable
@@ -20,10 +20,9 @@ __all__ = ["campaign_key", "campaign_view", "find_sms", "message_key", "message_
 
 def message_view(rows: Rows, key: bytes) -> dict[str, Any] | None:
     """
-    Return a message as a whole and all its SMS (each with the fields of SmsStatus) from its row of stage 1.
+    Return a message and all its SMS (each with the fields of SmsStatus) from its row of stage 1, None without a row.
 
-    None when there is no such row. Latency is that of the slowest part, price the sum over the parts seen; null when
-    no part has one.
+    Latency is the slowest part's, price the sum over the parts seen; null when no part has one.
     """
     message = find_message(rows, key)
     if message is None:
@@ -46,7 +45,7 @@ def message_view(rows: Rows, key: bytes) -> dict[str, Any] | None:
 
 
 def find_sms(rows: Rows, sms_key: str) -> dict[str, Any] | None:
-    """Return an SMS (the fields of SmsStatus) from the rows of one partition of stage 1, None when it is not there."""
+    """Return an SMS (the fields of SmsStatus) from the rows of one partition of stage 1, None when it is unknown."""
     index_key, candidates = sms_lookup_keys(sms_key)
     message_id = rows.get(index_key)
     if message_id is not None:
@@ -65,6 +64,6 @@ def _known(values: Iterable[Any]) -> list[Any]:
 
 
 def campaign_view(rows: Rows, key: bytes) -> dict[str, Any] | None:
-    """Return the fields of CampaignProgress from a campaign's row of stage 2, None when there is none."""
+    """Return the fields of CampaignProgress from a campaign's row of stage 2, None without a row."""
     row = rows.get(key)
     return None if row is None else progress_record(row)

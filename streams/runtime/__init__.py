@@ -1,3 +1,3 @@
 """
-Faust, made to carry checkpointed tables: everything that an upgrade of it can break.
+Checkpointed tables on Faust: an upgrade of Faust can break this folder and nothing else.
 """

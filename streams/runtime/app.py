@@ -1,5 +1,5 @@
 """
-The app: Faust with a flush before every commit, and no commit beyond what is durable.
+The app: Faust with a flush before every commit, and commits of durable offsets only.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ from streams.state.succession.warm_up import WarmUp
 
 SESSION_SECONDS: Final = 6.0
 HEARTBEAT_SECONDS: Final = 0.3
-"""A rebalance begins when the last worker has heard of it, in the answer to a heartbeat."""
+"""Workers learn of a rebalance from the answer to a heartbeat, and it waits for the last of them."""
 
 LONGEST_PAUSE_SECONDS: Final = SESSION_SECONDS - 2.0
 
 STREAM_BUFFER_RECORDS: Final = 64
-"""Read ahead of an agent; an envelope can be 900 KB, and Faust would keep 4,096 of them for each topic."""
+"""Read ahead of an agent. An envelope can be 900 KB, and Faust's default is 4,096 of them per topic."""
 
 
 class CheckpointedApp(faust.App):
@@ -44,8 +44,8 @@ class CheckpointedApp(faust.App):
     A Faust app for checkpointed tables.
 
     `reader_options` are an aiokafka client's options to reach the brokers. `shares` returns the partitions of each
-    member of the group, for `WarmUp`. A worker that `stands_by` keeps rows of others' partitions at hand. `die` ends
-    the process where nothing may be written any more.
+    member of the group, for `WarmUp`. With `stands_by` the worker is a hot standby for partitions of other workers.
+    `die` ends the process after a failure, so that nothing more is written.
     """
 
     logger = private_names.FAUST_LOGGER
@@ -92,7 +92,7 @@ class CheckpointedApp(faust.App):
         )
 
     def add_table(self, table: CheckpointedTable) -> CheckpointedTable:
-        """Let Faust recover a table, and flush it before commits. Tables are flushed in the order they are added."""
+        """Add a table to recovery and to the flush before commits. Tables are flushed in the order they are added."""
         self.checkpointed.append(table)
         self.tables.add(table)
         return table
@@ -104,18 +104,18 @@ class CheckpointedApp(faust.App):
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether all assigned partitions are taken over and being worked on."""
+        """Return whether all assigned partitions are taken over and being read."""
         return self.tables.actives_ready and not self.rebalancing and not self.holdings.unread
 
     async def warm_up(self) -> None:
-        """Have rows at hand before joining the group."""
+        """Restore rows before joining the group."""
         await self.bulk_recovery.warm_up(WarmUp(self.checkpointed, self._shares))
 
     async def on_shutdown(self) -> None:
         """
-        Close the tables' stores.
+        Close the tables' stores, which writes the rows that they hold in memory.
 
-        That takes as long as it takes to write what they hold in memory; the group is left by now, and nobody waits.
+        The worker has left its group before, so a slow write delays no other worker.
         """
         await super().on_shutdown()
         for table in self.checkpointed:

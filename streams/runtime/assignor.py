@@ -1,5 +1,5 @@
 """
-Which partitions this worker is given, and at which address others find it.
+The assignor: the partitions of each worker, and the address at which other workers reach it.
 """
 
 from collections.abc import MutableMapping
@@ -16,11 +16,11 @@ from streams.state.succession.shares import Shares, share_out
 
 class StickyAssignor(CopartitionedAssignor):
     """
-    Moves no partition that need not move, and those that must to workers that have their rows.
+    Moves as few partitions as possible, first to workers that have their rows.
 
-    Faust takes all but the smallest share from every worker and hands out what is left over in turn: where partitions
-    cannot be shared evenly, workers exchange some at each change of the group. Workers that join tell by "standby"
-    partitions of which they have the rows; none are assigned: who reads what ahead, each worker knows by itself.
+    Faust leaves every worker the smallest share and hands out the remaining partitions in turn: when the shares are
+    uneven, workers exchange partitions at each rebalance. A joining worker names the partitions whose rows it has as
+    Faust's "standbys". No standbys are assigned: each worker computes its own standby partitions.
     """
 
     def get_assignment(self) -> MutableMapping[str, CopartitionedAssignment]:
@@ -36,10 +36,10 @@ class StickyAssignor(CopartitionedAssignor):
 
 class AddressedAssignor(PartitionAssignor):
     """
-    Faust's assignor, with the above, with what is at hand, and for static members that come back at another address.
+    Faust's assignor with `StickyAssignor`, partitions at hand, and static members that return at another address.
 
-    A static member is handed what the process before it was given, with that one's address in it. Faust takes this
-    for impossible, and stops. Here the address is corrected, and the group told by one more round.
+    A restarted static member receives the assignment of its former process, which has that process's address. Faust
+    takes this for impossible and stops. Here the address is corrected, and one more rebalance tells the group.
     """
 
     def _perform_assignment(self, *arguments: Any) -> Any:  # noqa: ANN401 - as Faust has it
@@ -48,7 +48,7 @@ class AddressedAssignor(PartitionAssignor):
 
     @property
     def _metadata(self) -> ClientMetadata:
-        """What is said of this worker whenever it joins."""
+        """The metadata that this worker joins the group with."""
         metadata = super()._metadata
         at_hand = sorted(held_by(self.app).standby.at_hand)
         standbys = dict.fromkeys(self.app.tables.changelog_topics, at_hand)
@@ -56,7 +56,7 @@ class AddressedAssignor(PartitionAssignor):
         return metadata
 
     def on_assignment(self, assignment: Any) -> None:  # noqa: ANN401 - as aiokafka calls it
-        """Take an assignment over."""
+        """Correct our address in the assignment, let Faust apply it, and choose the standby partitions."""
         given = cast("ClientMetadata", ClientMetadata.loads(self._decompress(assignment.user_data)))
         former, own = given.url, str(self._url)
         if former != own:
@@ -69,5 +69,5 @@ class AddressedAssignor(PartitionAssignor):
         held_by(self.app).standby.reassign(self._shares(), own)
 
     def _shares(self) -> Shares:
-        """Return the partitions of each worker, by web address: the same ones of all changelogs."""
+        """Return the partitions of each worker, by web address; they are the same for all changelogs."""
         return {url: set[int]().union(*topics.values()) for url, topics in self.changelog_distribution.items()}

@@ -1,9 +1,9 @@
 """
-Handing a record to its agent without a task, when nothing has to be waited for.
+Delivering a record to its agent without a task, when the delivery need not wait.
 
-Faust puts four tasks around each record that it hands over: the handing over itself, and one each for "the flow is
-suspended", "stopped" and "crashed", of which the first to end decides. Nearly always the handing over ends at once,
-and making and cancelling the tasks is then all the work there is.
+Faust wraps each delivery in four tasks: the delivery itself, and one each for "the flow is suspended", "stopped" and
+"crashed"; the first to end decides. Nearly always the delivery ends at once, and making and cancelling the tasks costs
+more than the delivery.
 """
 
 from collections.abc import Awaitable, Coroutine, Generator
@@ -11,14 +11,14 @@ from typing import Any
 
 
 class Begun(Awaitable[Any]):
-    """A coroutine that was begun and now waits for something; awaiting this goes on from there."""
+    """A coroutine that was started and now waits; awaiting this object continues it."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:  # noqa: ANN401 - as asyncio has it
         self._coroutine = coroutine
         self._waits_for = waits_for
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        """Pass on what the coroutine waits for, and to it what came of that, until it returns or raises."""
+        """Yield each future of the coroutine and send it the result, until the coroutine returns or raises."""
         waits_for = self._waits_for
         try:
             while True:
@@ -33,7 +33,7 @@ class Begun(Awaitable[Any]):
 
 
 def begin(coroutine: Coroutine[Any, Any, Any]) -> Begun | None:
-    """Run a coroutine until it has to wait, in the task of the caller; return what is left of it, None for nothing."""
+    """Run a coroutine in the caller's task until it must wait; return the rest of it, None when it has ended."""
     try:
         return Begun(coroutine, coroutine.send(None))
     except StopIteration:

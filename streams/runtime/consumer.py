@@ -1,5 +1,5 @@
 """
-The consumer: commits what is durable, at most, and reads only partitions whose rows are complete.
+The consumer: commits durable offsets only, and reads only partitions whose rows are restored.
 """
 
 import asyncio
@@ -22,19 +22,22 @@ from streams.runtime.begun import begin
 from streams.runtime.group_reader import GroupReader
 from streams.runtime.holdings import Table, held_by
 
-_OF_A_RECORD: Final = 2
-_NOTHING_TO_READ_SECONDS: Final = 0.02
+_COROUTINES_PER_DELIVERY: Final = 2
+"""Faust passes `wait_first` two coroutines for each record that it delivers."""
+
+_IDLE_SECONDS: Final = 0.02
+"""Between two looks for assigned partitions, while there are none to read."""
 
 _PACE_SECONDS: Final = 0.005
-"""From asking for records until asking again: what comes in the meantime of all partitions is fetched at once."""
+"""Between two fetches: records that arrive meanwhile in all partitions are fetched at once."""
 
 
 class ClampingConsumer(Consumer):
     """
-    Commits what is durable, at most.
+    Never commits an offset beyond the last checkpoint.
 
     Faust also acknowledges the events that it skips around a rebalance, so its own idea of a safe offset can be too
-    high. Topics are made by `routee-streams topics` only.
+    high. Creates no topics: only `routee-streams topics` does.
     """
 
     logger = private_names.FAUST_LOGGER
@@ -42,7 +45,7 @@ class ClampingConsumer(Consumer):
     _asked = -math.inf
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        # Changed in place: Faust remembers this very dictionary as committed.
+        # Changed in place: Faust keeps this same dictionary as the committed offsets.
         clamp(cast("dict[TP, int]", offsets), held_by(self.app).tables)
         if not held_by(self.app).guards.commits:
             return True
@@ -58,29 +61,29 @@ class ClampingConsumer(Consumer):
 
     async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - as Faust has it
         """
-        Read nothing while partitions are taken over, and begin right after; at other times, in steps.
+        Read nothing during a takeover, begin right after it, and pace fetches at other times.
 
-        Faust sleeps for a second when it has nothing to read, over the end of each takeover. When it has, it asks
-        again at once, and a fetch costs more than the one or two records that have come by then.
+        Without partitions Faust sleeps for a second, past the end of each takeover. With partitions it fetches again
+        at once, and a fetch costs more than the one or two records that have arrived by then.
         """
         if self.flow_active and (self.app.rebalancing or not self._get_active_partitions()):
-            await self.sleep(_NOTHING_TO_READ_SECONDS)
+            await self.sleep(_IDLE_SECONDS)
             return {}, set()
         await asyncio.sleep(self._asked + _PACE_SECONDS - monotonic())
         self._asked = monotonic()
         return await super()._wait_next_records(timeout)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
-        """Read partitions from now on, those not that are still to be taken over."""
+        """Resume partitions, except the ones that still wait for their takeover."""
         super().resume_partitions(set(tps) - self._unread)
 
     def on_buffer_drop(self, tp: TP) -> None:
-        """Read a partition again that was left alone because its agent had too much."""
+        """Resume a partition that was paused by backpressure, unless it still waits for its takeover."""
         if tp not in self._unread:
             super().on_buffer_drop(tp)
 
     def wanted(self, active: AbstractSet[TP]) -> AbstractSet[TP]:
-        """Return the partitions whose records are handed over: active ones, and what came while an agent had enough."""
+        """Return the partitions whose records are delivered: active ones, and ones paused by backpressure."""
         return (active | self._buffered_partitions) - self._unread
 
     @property
@@ -89,22 +92,23 @@ class ClampingConsumer(Consumer):
 
     async def perform_seek(self) -> None:
         """
-        Go back to what is committed, and to the beginning where nothing is.
+        Seek to the committed offset, and to the beginning of the source where none was committed.
 
-        What was read while its partition had no owner was let go of; Faust goes nowhere when nothing is committed.
+        Records fetched before we owned the partition were dropped and must be fetched again. Faust seeks only where an
+        offset was committed.
         """
         await super().perform_seek()
         await self._seek_uncommitted(self._begins())
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Join the group; before the first time, have at hand what it will hand over."""
+        """Join the group; before the first time, warm up."""
         if not self._subscribed:
             self._subscribed = True
             await held_by(self.app).before_joining()
         await super().subscribe(topics)
 
     async def seek_begin(self, tp: TP) -> None:
-        """Go back in a partition that was taken over after the others, in the same way."""
+        """Seek, as `perform_seek` does, in a partition that was taken over after the others."""
         await self._seek_uncommitted({tp: self._begins()[tp]})
 
     def _begins(self) -> dict[TP, int]:
@@ -122,19 +126,19 @@ class ClampingConsumer(Consumer):
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ANN401, ASYNC109 - as mode has it
         """
-        Hand over a record as Faust does, but without tasks when that ends without waiting.
+        Deliver a record as Faust does, but without tasks when the delivery need not wait.
 
-        Faust asks for it by two coroutines: the handing over, which returns nothing, and one that ends when the flow
-        is suspended. Anything else is waited for by Faust itself.
+        For a delivery Faust passes two coroutines: the delivery, which returns nothing, and one that ends when the
+        flow is suspended. All other calls go to Faust.
         """
-        if timeout is not None or len(coros) != _OF_A_RECORD or not all(map(iscoroutine, coros)):
+        if timeout is not None or len(coros) != _COROUTINES_PER_DELIVERY or not all(map(iscoroutine, coros)):
             return await super().wait_first(*coros, timeout=timeout)
-        handing_over, suspended = coros
-        begun = begin(handing_over)
+        delivery, suspended = coros
+        begun = begin(delivery)
         if begun is not None:
             return await super().wait_first(begun, suspended)
         suspended.close()
-        return WaitResults([handing_over], [None], stopped=self.should_stop)
+        return WaitResults([delivery], [None], stopped=self.should_stop)
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return GroupReader(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
@@ -144,7 +148,7 @@ class ClampingConsumer(Consumer):
 
 
 def clamp(offsets: dict[TP, int], tables: Iterable[Table]) -> None:
-    """Lower the offsets of the tables' source topics to what is durable, and drop those of which nothing is."""
+    """Lower the offsets of the tables' source topics to the durable ones; drop partitions without a durable offset."""
     for table in tables:
         for tp in [tp for tp in offsets if tp.topic == table.source]:
             durable = table.durable(tp.partition)

@@ -1,9 +1,9 @@
 """
-The consumer of the group, in the event loop of everything else.
+The group's consumer, in the worker's one event loop.
 
-Faust gives it a thread and a loop of its own, so that heartbeats go on while an agent computes. Here whatever takes
-long is done in turns, and a worker that stands still for long ends anyway; two threads that take turns at one
-interpreter would only hold up each other, at every fetch.
+Faust gives it a thread and a loop of its own, so that heartbeats go on while an agent computes. Here long work is
+done in turns, and a worker that stands still for long ends anyway. Two threads of one interpreter would only delay
+each other, at every fetch.
 """
 
 import asyncio
@@ -19,28 +19,28 @@ from streams.runtime import private_names
 
 FETCH_WAIT_MS: Final = 50
 FETCH_BYTES: Final = 256 << 10
-"""Of each partition at a time, and never less than a record; aiokafka copies a fetch several times to read it."""
+"""Per partition and fetch, but at least one record. aiokafka copies a fetch several times to read it."""
 
 
 class _Wanting(Protocol):
     def wanted(self, active: AbstractSet[TP]) -> AbstractSet[TP]:
-        """Return the partitions whose records are handed over."""
+        """Return the partitions whose records are delivered."""
 
 
 class GroupReader(AIOKafkaConsumerThread):
     """
-    Waits 50 ms for a fetch, and reads nothing of partitions that are not to be read.
+    Waits 50 ms for a fetch, and returns no records of paused partitions.
 
-    aiokafka has one fetch in flight per broker, and Faust lets it wait 1500 ms for topics that are idle: the busy
-    ones starve meanwhile. Has to be made with `thread_loop` the loop that it is made in.
+    aiokafka has one fetch in flight per broker, and Faust lets it wait 1500 ms for idle topics: busy topics starve
+    meanwhile. `thread_loop` must be the loop in which this object is made.
     """
 
     logger = private_names.FAUST_LOGGER
     serving: asyncio.Task[None]
-    """Runs until it is stopped, or fails with what `start` raises or the worker ends by."""
+    """Runs until it is stopped. A failure is raised by `start`, or ends the worker."""
 
     async def start(self) -> None:
-        """Start without a thread; return when it serves. Raises what keeps it from that."""
+        """Start without a thread; return when the consumer runs. Raises the error that prevents it."""
         self._thread_started.set()
         running = self._thread_running = self.parent_loop.create_future()
         self.serving = self.parent_loop.create_task(self._serve())
@@ -53,11 +53,11 @@ class GroupReader(AIOKafkaConsumerThread):
         try:
             await super()._serve()
         except Exception:
-            self.set_shutdown()  # or whoever stops it would wait for that
+            self.set_shutdown()  # `stop` waits for it
             raise
 
     async def _gather_remaining_tasks(self) -> None:
-        """Leave the tasks of this loop alone: they are not its own."""
+        """Do nothing: the other tasks of this loop do not belong to the consumer."""
 
     async def _fetch_records(
         self,
@@ -67,10 +67,10 @@ class GroupReader(AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> Mapping[TP, list[Any]]:
         """
-        Return records of active partitions, and put back others.
+        Return the records of active partitions, and seek back in the others.
 
-        A fetch that waits while all partitions are paused is given records of any; Faust would just leave them out,
-        and go on behind them.
+        A long poll begun before a pause can return records of paused partitions. Faust would drop them and continue
+        after them; we seek back.
         """
         fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         wanted = cast("_Wanting", self.consumer).wanted(active_partitions)

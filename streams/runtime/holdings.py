@@ -1,5 +1,5 @@
 """
-What a worker holds. Faust makes its own parts, and gives each of them the app and nothing else: they share this.
+The objects that our subclasses of Faust's services share: Faust makes them and gives them the app only.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,20 +18,20 @@ from streams.state.succession.takeover import Takeover
 
 
 class Table(Restorable, Protocol):
-    """What Faust's parts need of a checkpointed table."""
+    """The part of a checkpointed table that our Faust subclasses use."""
 
     source: str
 
     def durable(self, partition: int) -> int | None:
-        """Return the source offset that may be committed; None when nothing may be."""
+        """Return the source offset that may be committed; None when none may be."""
 
     def check_committed(self) -> None:
-        """End the process when rows are missing."""
+        """End the process when the group has committed more than the rows contain."""
 
 
 @dataclass(slots=True)
 class Holdings:
-    """One worker's; `far` are partitions that are still to be taken over, those that lack least first."""
+    """The shared objects of one worker. `far` are the takeovers still to come, fewest missing records first."""
 
     reader: Reader
     standby: Standby
@@ -43,7 +43,7 @@ class Holdings:
 
     @property
     def unread(self) -> AbstractSet[TP]:
-        """The partitions of the sources that are assigned, and not to be read before they are taken over."""
+        """The assigned source partitions that must not be read before their takeover."""
         return {TP(*takeover.source) for takeover in self.far} if self.guards.unread else frozenset()
 
 
@@ -52,5 +52,5 @@ class _Holder(Protocol):
 
 
 def held_by(app: AppT) -> Holdings:
-    """Return what a worker holds, given its app as Faust hands it to everything."""
+    """Return the holdings of the worker with this app."""
     return cast("_Holder", app).holdings

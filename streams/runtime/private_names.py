@@ -1,8 +1,8 @@
 """
-The private names of Faust, and of the aiokafka consumer that it drives, which this folder rests on.
+The private names of Faust, and of its aiokafka consumer, that this folder uses.
 
-Faust offers no handle for them. A test compares `PRIVATE_NAMES` with the installed versions, so an upgrade that moves
-one of them fails there and not in production.
+They have no public API. A test compares `PRIVATE_NAMES` with the installed versions, so an upgrade that moves a name
+fails there and not in production.
 """
 
 import logging
@@ -68,35 +68,35 @@ PRIVATE_NAMES: Final = (
 
 FAUST_LOGGER: Final = logging.getLogger("faust.streams")
 """
-For our subclasses of Faust's services: otherwise what Faust says in them is said in our name and at our level.
+For our subclasses of Faust's services: otherwise Faust's own messages appear under our logger's name and level.
 """
 
 
 def kafka_producer(app: AppT) -> AIOKafkaProducer:
-    """Return the running aiokafka producer of the app; faust.exceptions.NotReady before it runs."""
+    """Return the running aiokafka producer of the app. Raises faust.exceptions.NotReady before it runs."""
     return cast("driver.Producer", app.producer)._ensure_producer()  # noqa: SLF001
 
 
 def kafka_consumer(app: AppT) -> AIOKafkaConsumer:
-    """Return the running aiokafka consumer of the app: only look at it."""
+    """Return the running aiokafka consumer of the app, for reading its state only."""
     return cast("driver.Consumer", app.consumer)._thread._ensure_consumer()  # noqa: SLF001
 
 
 def group_generation(app: AppT) -> int:
-    """Return the generation of the consumer group that this worker is a member of, negative when it is none."""
+    """Return the consumer group's generation as this member knows it; negative when it is no member."""
     return int(kafka_consumer(app)._coordinator.generation)  # noqa: SLF001
 
 
 def group_failure(app: AppT) -> BaseException | None:
     """
-    Return the error for which this worker no longer takes part in its group, None while it does.
+    Return the error that ended this worker's membership in its group, None while it is a member.
 
-    aiokafka tells it to whoever asks its consumer for records. Faust asks in another way, is never told, and waits.
+    aiokafka raises the error from the consumer's public fetch methods. Faust does not call these and waits for ever.
     """
     thread = cast("driver.Consumer", app.consumer)._thread  # noqa: SLF001
-    if thread._consumer is None:  # noqa: SLF001 - it was not started yet
+    if thread._consumer is None:  # noqa: SLF001 - not started yet
         return None
-    # It is made by `start()`, without a group at first.
+    # `start()` makes the coordinator, at first one without a group.
     coordinator: Any = thread._consumer._coordinator  # noqa: SLF001
     if not isinstance(coordinator, GroupCoordinator):
         return None
@@ -107,13 +107,13 @@ def group_failure(app: AppT) -> BaseException | None:
 
 
 def rejoin_group(app: AppT) -> None:
-    """Have the assignments of the group decided anew."""
+    """Start a rebalance of the group."""
     kafka_consumer(app)._coordinator.request_rejoin()  # noqa: SLF001
 
 
 @contextmanager
 def assigning_by(kind: type[CopartitionedAssignor]) -> Iterator[None]:
-    """Let Faust's assignor share out partitions by another rule while the block runs; it names its own by itself."""
+    """Replace the rule of Faust's assignor while the block runs: Faust has it as a global name, not as an option."""
     names = vars(partition_assignor)
     faust_kind, names["CopartitionedAssignor"] = names["CopartitionedAssignor"], kind
     try:
@@ -123,12 +123,12 @@ def assigning_by(kind: type[CopartitionedAssignor]) -> Iterator[None]:
 
 
 def committed_offset(app: AppT, tp: TP) -> int | None:
-    """Return the offset that the group has committed for a partition of a source topic, None when it never did."""
+    """Return the group's committed offset of a source partition, None when there is none."""
     return cast("driver.Consumer", app.consumer)._committed_offset.get(tp)  # noqa: SLF001
 
 
 def highwater(app: AppT, tp: TP) -> int | None:
-    """Return the end offset of an assigned partition as of its last fetch, None before the first."""
+    """Return the end offset of an assigned partition as of its last fetch; None before the first, or not assigned."""
     consumer = kafka_consumer(app)
     if tp not in consumer.assignment():
         return None
@@ -137,7 +137,7 @@ def highwater(app: AppT, tp: TP) -> int | None:
 
 
 def owner_url(app: AppT, topic: str, partition: int) -> str | None:
-    """Return the web address of the worker that owns a partition of a changelog, None when nobody is known to."""
+    """Return the web address of the worker that owns a changelog partition, None when no owner is known."""
     for url, partitions in app.assignor.tables_metadata().items():
         if partition in partitions.get(topic, ()):
             return url
@@ -145,10 +145,10 @@ def owner_url(app: AppT, topic: str, partition: int) -> str | None:
 
 
 def owner_urls(app: AppT, topic: str) -> list[str]:
-    """Return the web addresses of all workers that own partitions of a changelog."""
+    """Return the web addresses of all workers that own partitions of this changelog."""
     return [url for url, partitions in app.assignor.tables_metadata().items() if partitions.get(topic)]
 
 
 def set_fetch_wait(consumer: AIOKafkaConsumer, milliseconds: int) -> None:
-    """Limit how long the broker may keep a fetch that finds nothing."""
+    """Limit how long the broker may hold a fetch that has no records."""
     consumer._fetch_max_wait_ms = milliseconds  # noqa: SLF001

@@ -1,5 +1,5 @@
 """
-Alarms of a worker that may have been replaced without noticing. The broker's fence is what protects; these are early.
+Alarms of a worker that may have been replaced without noticing. The broker's fence protects; the alarms are earlier.
 """
 
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from typing import Final
 from streams.errors import Die, Exit, die
 
 PULSE_SECONDS: Final = 0.1
-"""How often `beat` has to be called."""
+"""`beat` must be called at least this often."""
 
 
 class Pulse:
     """
     Ends the process when it stood still for nearly a session timeout, or is no longer a member of its group.
 
-    `generation` returns the group's generation of this member, negative when it is none.
+    `longest_pause` is in seconds. `generation` returns the group's generation, negative when this worker is no member.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class Pulse:
         self._last = self._clock()
 
     def check_pause(self) -> None:
-        """End the process when it was frozen: its partitions may have a new owner."""
+        """End the process when it stood still for too long: its partitions may have a new owner."""
         pause = 0.0 if self._last is None else self._clock() - self._last
         if pause > self._longest_pause and not self._is_off:
             self._die(Exit.MAYBE_REPLACED, f"this worker stood still for {pause:.1f} s")
 
     def check(self) -> None:
-        """Call before every durable write."""
+        """Call before every durable write; ends the process when the partitions may have a new owner."""
         self.check_pause()
         if not self._is_off and self._generation() < 0:
             self._die(Exit.MAYBE_REPLACED, "this worker was removed from its consumer group")

@@ -1,8 +1,9 @@
 """
-Restoring tables from their changelogs, instead of Faust's own recovery, which spends several tasks on every record.
+Restoring tables from their changelogs in bulk: Faust's own recovery spends several tasks on every record.
 
-It still runs, and finds nothing left to do. Partitions that lack little are taken over before anything goes on; those
-that lack much one after the other, while the others work. Then, if that is wanted, rows of others' partitions are read.
+Faust's recovery still runs and finds nothing to restore. Partitions that lack few records ("near") are taken over
+before any processing goes on; the others ("far") one after the other, while the near ones are processed. Then the
+hot standby begins, if it is on.
 """
 
 import asyncio
@@ -30,15 +31,15 @@ from streams.state.succession.warm_up import WarmUp
 logger = logging.getLogger(__name__)
 
 NEAR_RECORDS: Final = 10_000
-"""So many records, of all partitions together, are waited for at a rebalance before anything goes on: a moment."""
+"""A rebalance waits for the restore of this many records, of all partitions together: a moment."""
 
-_AGAIN_SECONDS: Final = 5.0
-"""Until a worker that could not read others' changelogs tries again."""
+_STANDBY_RETRY_SECONDS: Final = 5.0
+"""Until a standby that could not read the changelogs tries again."""
 
 
 @contextmanager
 def _fatal_errors(die: Die) -> Iterator[None]:
-    """End the process where a takeover fails: half of one is no right to write."""
+    """End the process when a takeover fails: a half-finished takeover may not write."""
     try:
         yield
     except ProducerFenced:
@@ -50,20 +51,20 @@ def _fatal_errors(die: Die) -> Iterator[None]:
 
 
 class _Resuming(Protocol):
-    """What a takeover needs of the consumer."""
+    """The part of the consumer that a takeover uses."""
 
     async def seek_begin(self, tp: TP) -> None:
-        """Go back in a partition that was taken over after the others."""
+        """Seek in a partition that was taken over after the others."""
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
-        """Read partitions from now on."""
+        """Resume partitions."""
 
 
 class BulkRecovery(Recovery):
     """
-    Takes over the assigned partitions of all tables: some before Faust looks at them, some while they already work.
+    Takes over the assigned partitions of all tables: near ones before Faust's recovery ends, far ones after it.
 
-    A rebalance may cancel it at any await; the next one begins from the start.
+    A rebalance may cancel it at any await; the recovery after it begins from the start.
     """
 
     logger = private_names.FAUST_LOGGER
@@ -74,37 +75,37 @@ class BulkRecovery(Recovery):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as Faust has it
         super().__init__(*arguments, **options)
-        self._reading_on: asyncio.Future[None] | None = None
+        self._background: asyncio.Future[None] | None = None
         self._revoked = False
 
     def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Stop reading: what is assigned is decided anew."""
+        """Stop far takeovers and the standby: a rebalance assigns partitions anew."""
         super().on_partitions_revoked(revoked)
         self._revoked = True
-        self._stop_reading_on()
+        self._stop_background()
 
     async def on_rebalance(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as Faust has it
-        """Begin to take over what is assigned now."""
+        """Begin to take over the assigned partitions."""
         self._revoked = False
         await super().on_rebalance(*arguments, **options)
 
     async def on_stop(self) -> None:
-        """Take over nothing any more."""
-        self._stop_reading_on()
+        """Stop far takeovers and the standby."""
+        self._stop_background()
         await super().on_stop()
 
-    def _stop_reading_on(self) -> None:
-        if self._reading_on is not None:
-            self._reading_on.cancel()
+    def _stop_background(self) -> None:
+        if self._background is not None:
+            self._background.cancel()
 
     async def warm_up(self, before_joining: WarmUp) -> None:
-        """Have rows at hand before joining the group, and say of which partitions."""
+        """Restore rows before joining the group, and note their partitions in `Standby.at_hand`."""
         with _fatal_errors(held_by(self.app).die):
             async with held_by(self.app).reader.open() as reader:
                 held_by(self.app).standby.at_hand = await before_joining.run(reader, self.app.conf.topic_partitions)
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ANN401, ARG002, ASYNC109 - as Faust has it
-        # Restoring may take longer than Faust gives one request.
+        # A restore may take longer than Faust's timeout for one request.
         await super()._wait(coro)
 
     async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:  # noqa: ANN401
@@ -128,12 +129,12 @@ class BulkRecovery(Recovery):
                     async with held_by(self.app).reader.open() as reader:
                         await self._take_over(reader, near)
             for tp, takeover in self._takeovers.items():
-                # What Faust compares: it has nothing to restore, and what is far is none of its business.
+                # Faust compares these two: equal, it restores nothing, neither near nor far partitions.
                 self.active_highwaters[tp] = destination[tp] = takeover.end
         await super()._build_offsets(consumer, tps, destination, title)
 
     async def _take_over(self, reader: AIOKafkaConsumer, takeovers: Collection[Takeover]) -> None:
-        """Restore and retire until every partition is complete, then own all of them."""
+        """Restore and retire until every partition is complete, then own them all."""
         left = list(takeovers)
         while left:
             wanted = {takeover.tp: (takeover.store, takeover.end) for takeover in left}
@@ -144,8 +145,8 @@ class BulkRecovery(Recovery):
             generation = await self._length(reader, takeover.counted_by)
             takeover.finish(begins[takeover.source], generation)
 
-    async def _read_on(self) -> None:
-        """Take over what is left, and then keep rows of others' partitions at hand."""
+    async def _take_over_far_and_stand_by(self) -> None:
+        """Take over the far partitions, and then follow the changelogs of the standby partitions."""
         with _fatal_errors(held_by(self.app).die):
             if held_by(self.app).far:
                 await self._take_over_far()
@@ -156,10 +157,10 @@ class BulkRecovery(Recovery):
                         await held_by(self.app).standby.follow(reader)
                 except KafkaError as error:
                     logger.warning("cannot stand by: %r", error)
-                    await asyncio.sleep(_AGAIN_SECONDS)
+                    await asyncio.sleep(_STANDBY_RETRY_SECONDS)
 
     async def _take_over_far(self) -> None:
-        """Take over one partition after the other, and let each be read from then on."""
+        """Take over one partition after the other, and resume each as soon as it is owned."""
         consumer = cast("_Resuming", self.app.consumer)
         async with held_by(self.app).reader.open() as reader:
             while held_by(self.app).far:
@@ -172,14 +173,14 @@ class BulkRecovery(Recovery):
                 consumer.resume_partitions({source})
 
     async def _length(self, reader: AIOKafkaConsumer, topic: str | None) -> int:
-        """Return how many records were ever written to a topic: more each time that something follows from it."""
+        """Return how many records were ever written to a topic: it grows with each generation of rows."""
         if topic is None:
             return 0
         tps = [TopicPartition(topic, number) for number in range(self.app.conf.topic_partitions)]
         return sum((await reader.end_offsets(tps)).values())
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Let what is taken over work, and take over what is left."""
+        """Begin to process the owned partitions, and take over the far ones in the background."""
         await super().on_recovery_completed(generation_id)
         if self._revoked or generation_id != self.app.consumer_generation_id:
             return
@@ -187,10 +188,10 @@ class BulkRecovery(Recovery):
         if held_by(self.app).far:
             left = [f"{takeover.tp.topic}[{takeover.partition}]" for takeover in held_by(self.app).far]
             logger.info("working", extra={"still_restoring": left})
-        self._reading_on = self.add_future(self._read_on())
+        self._background = self.add_future(self._take_over_far_and_stand_by())
 
     def _check_committed(self) -> None:
-        """Make sure that no rows are missing of what is taken over."""
+        """End the process when the rows of an owned partition lack committed records."""
         for table in held_by(self.app).tables:
             table.check_committed()
 
@@ -207,7 +208,7 @@ class BulkRecovery(Recovery):
 
 
 def _by_distance(takeovers: Iterable[Takeover]) -> tuple[list[Takeover], list[Takeover]]:
-    """Return the takeovers that lack NEAR_RECORDS in all, at most, and the others; those that lack least first."""
+    """Return the near takeovers, which lack NEAR_RECORDS at most in sum, and the far ones; fewest records first."""
     nearest = sorted(takeovers, key=lambda takeover: takeover.missing)
     lacking = accumulate(takeover.missing for takeover in nearest)
     near = sum(1 for records in lacking if records <= NEAR_RECORDS)
@@ -215,12 +216,12 @@ def _by_distance(takeovers: Iterable[Takeover]) -> tuple[list[Takeover], list[Ta
 
 
 class BulkTableManager(TableManager):
-    """Makes Faust recover in bulk."""
+    """Gives Faust the bulk recovery."""
 
     logger = private_names.FAUST_LOGGER
 
     async def on_start(self) -> None:
-        """Begin at once. Faust waits a second for tables that are still to be made; ours all are."""
+        """Begin at once. Faust waits a second for tables that are not made yet; ours all are."""
         await self._update_channels()
         await self.recovery.start()
 

@@ -1,8 +1,8 @@
 """
-The records of a source as an agent gets them, without what Faust measures of each.
+The stream of source records for an agent, without Faust's per-record measurements.
 
-Faust spends a turn of the event loop and four sensors on every record that an agent takes, as much as on a callback
-and more than on everything else that a record costs there. Whoever takes these records offers turns by itself.
+Faust spends a turn of the event loop and four sensor calls on every record: as much as a callback costs, and more than
+the rest of the record's cost there. Consumers of this stream must offer turns themselves.
 """
 
 from collections.abc import AsyncIterator
@@ -15,15 +15,15 @@ from streams.runtime import private_names
 
 
 class RecordStream(faust.Stream[bytes]):
-    """A stream of records, of which agents use `events` only."""
+    """A stream of records; agents use only its `events`."""
 
     logger = private_names.FAUST_LOGGER
 
     async def events(self) -> AsyncIterator[EventT[bytes]]:
         """
-        Yield records in order; each is acknowledged when the next is asked for, and never by one that raised.
+        Yield records in order. Asking for the next record acknowledges the one before; an agent that raised does not.
 
-        What was read before the last change of the group, or comes while the next is on its way, is left out.
+        Records fetched before the last rebalance, or during one, are skipped.
         """
         app, queue = self.app, cast("ChannelT[bytes]", self.channel).queue
         unacknowledged = app.consumer.unacked
@@ -38,7 +38,7 @@ class RecordStream(faust.Stream[bytes]):
                 unacknowledged.add(message)
                 yield event
                 message.ack(app.consumer)
-        except StopAsyncIteration:  # by which Faust ends a stream
+        except StopAsyncIteration:  # Faust ends a stream with it
             return
         finally:
             if started:

@@ -26,20 +26,23 @@ from streams.state.turns import Turns
 logger = logging.getLogger(__name__)
 
 SOFT_LIMIT_BYTES: Final = 500_000
-"""Waiting in one partition: flush now, without waiting for the timer."""
+"""Unflushed bytes of one partition that start a flush before its timer."""
 
 HARD_LIMIT_BYTES: Final = 2_000_000
-"""Waiting in one partition: the agent waits for the flush. A piece more than this always fits in one batch."""
-
+"""
+Unflushed bytes of one partition for which the agent waits for the flush (backpressure). With one more piece they
+still fit in one batch.
+"""
 
 _ABANDON_SECONDS: Final = 10.0
+"""The longest wait for the acknowledgement of an ending."""
 
 
 class CheckpointedTable(faust.Table[bytes, bytes]):
     """
     A table whose rows, outputs and source position become durable together, in flushes.
 
-    Agents only call `take_in`. Unlike a stock table it has no `table[key] = value`: a row is written by its stage.
+    Agents call `take_in` only. Unlike a stock Faust table it has no `table[key] = value`: its stage writes the rows.
     """
 
     logger = private_names.FAUST_LOGGER
@@ -63,10 +66,10 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
 
     async def take_in(self, message: Message) -> None:
         """
-        Apply one source record. Returns before it is durable, and waits only when too much is not.
+        Apply one source record. Returns before it is durable; waits for a flush only beyond HARD_LIMIT_BYTES.
 
-        What a record of a revoked partition would do is left to its new owner, and so is the rest of a record whose
-        partition is revoked between two of its pieces.
+        Skips a record of a revoked partition. When the partition is revoked between two pieces of the record, the new
+        owner applies the rest. Ends the process when the record does not follow the one before, or cannot be applied.
         """
         owned = self.checkpointer.owned.get(message.partition)
         if owned is None:
@@ -89,24 +92,24 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
                 await self.checkpointer.flush()
             else:
                 await self._turns.offer()
-            # A rebalance waits for the record at hand. The next owner of the partition goes on with the next piece.
+            # A rebalance waits for the current record. The partition's next owner goes on with the next piece.
             if self.app.rebalancing or self.checkpointer.owned.get(message.partition) is not owned:
                 return
 
     async def _next(self, pieces: Iterator[int], owned: Owned, message: Message) -> int | None:
-        """Apply a piece and return how much waits then, None after the last. Die when that cannot be done."""
+        """Apply a piece; return the unflushed bytes, None after the last piece. Die when it cannot be applied."""
         try:
             return next(pieces, None)
         except UnfinishedError as error:
             await self._abandon(owned, message, error.index, error.__cause__ or error)
-        except Exception as error:  # noqa: BLE001 - whatever it is: the record must not be acknowledged
+        except Exception as error:  # noqa: BLE001 - after any error, the record must not be acknowledged
             await self._abandon(owned, message, None, error)
 
     async def _abandon(self, owned: Owned, message: Message, at: int | None, error: BaseException) -> NoReturn:
-        """Note that a record ends this worker, and die: the next one takes it again, a few times."""
+        """Write that a record ends this worker, and die. The next owner retries the record, a few times."""
         ending = owned.partition.ending(message.offset, at)
         place = f"{_name(message.tp)} offset {message.offset}" + ("" if at is None else f" callback {at}")
-        with suppress(KafkaError, TimeoutError):  # then it counts once less
+        with suppress(KafkaError, TimeoutError):  # unacknowledged, this ending is not counted
             await asyncio.wait_for(self.checkpointer.abandon(owned, ending), _ABANDON_SECONDS)
         self._die(
             Exit.STAGE_RAISED,
@@ -114,11 +117,11 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         )
 
     async def _check_contiguous(self, message: Message, partition: Partition) -> None:
-        """Die unless the record is the one after the last that the rows contain."""
+        """Die unless the record follows the last one that the rows contain."""
         if not self.checkpointer.guards.contiguity:
             return
         self._check_committed(partition)
-        # Offsets without a record (the marks of a transaction, what compaction took) are no gap; that is looked up.
+        # Offsets without a record (transaction markers, compacted records) are no gap: look up the next record.
         if message.offset != partition.next and await self._first_record(message.tp, partition.next) != message.offset:
             self._die(Exit.SOURCE_GAP, f"{_name(message.tp)}: expected offset {partition.next}, got {message.offset}")
 
@@ -133,21 +136,21 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
             self._die(Exit.STATE_LOST, why)
 
     async def _first_record(self, tp: TP, offset: int) -> int | None:
-        with suppress(KafkaError):  # whoever cannot be sure ends
+        with suppress(KafkaError):  # without an answer the caller dies
             return await held_by(self.app).reader.first_record(tp, offset)
         return None
 
     def durable(self, partition: int) -> int | None:
-        """Return the source offset up to which everything is durable; None when nothing may be committed."""
+        """Return the source offset that may be committed; None when none may be."""
         owned = self.checkpointer.owned.get(partition)
         return None if owned is None else owned.durable
 
     def check_committed(self) -> None:
-        """Die when the group has committed more of any partition than its rows contain."""
+        """Die when the group has committed more records of a partition than its rows contain."""
         for owned in self.checkpointer.owned.values():
             self._check_committed(owned.partition)
 
-    # -- what Faust calls
+    # -- called by Faust
 
     @Service.task
     async def _flush_regularly(self) -> None:
@@ -159,24 +162,24 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
                 await self.checkpointer.flush()
 
     async def on_stop(self) -> None:
-        """Flush what is left, and own nothing any more."""
+        """Flush, and give up all partitions."""
         await self.checkpointer.flush()
         await self.checkpointer.release()
 
     def close(self) -> None:
-        """Close all partitions; call when the table is stopped."""
+        """Close the stores of all partitions; call it when the table has stopped."""
         for partition in range(self.partitions or 0):
             self.close_store(partition)
 
     def open_store(self, partition: int) -> None:
-        """Open one partition, or die when its files cannot be opened."""
+        """Open the store of one partition; die when its files cannot be opened."""
         try:
             self.store.open(partition)
         except StoreError as error:
             self._die(Exit.TAKEOVER_FAILED, str(error))
 
     def close_store(self, partition: int) -> None:
-        """Close one partition, or die when what its store holds in memory cannot be written."""
+        """Close the store of one partition; die when the rows that it holds in memory cannot be written."""
         try:
             self.store.close(partition)
         except StoreError as error:
@@ -185,12 +188,12 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Give everything up; recovery takes over what is assigned now."""
+        """Give up all partitions; recovery then takes over the assigned ones."""
         await self.checkpointer.release()
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
     def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
-        """Do nothing: recovery has restored the changelog in bulk, and a takeover verifies that nothing is missing."""
+        """Do nothing: BulkRecovery has restored the changelog, and each takeover verifies that no record is missing."""
 
     def _new_store(self) -> StoreT[Any, Any]:
         return FaustStore("memory://", self.app, self, loop=self.loop)
@@ -201,13 +204,13 @@ def _name(tp: TP) -> str:
 
 
 class FaustStore(FaustStoreBase[Any, Any]):
-    """Lets Faust's recovery see a store of ours: which partitions are open, and up to which offset they reach."""
+    """Shows our store to Faust's recovery: which partitions are open, and the offset that each reaches."""
 
     logger = private_names.FAUST_LOGGER
     table: CheckpointedTable
 
     def persisted_offset(self, tp: TP) -> int | None:
-        """Return the changelog offset up to which the store has the rows of a partition."""
+        """Return the changelog offset that the store has reached."""
         self.table.open_store(tp.partition)
         return self.table.store.offset(tp.partition)
 
@@ -218,7 +221,7 @@ class FaustStore(FaustStoreBase[Any, Any]):
         newly_assigned: set[TP],  # noqa: ARG002
         generation_id: int = 0,  # noqa: ARG002
     ) -> None:
-        """Open what is assigned, and close everything else, but not what is kept at hand."""
+        """Open the assigned partitions, and close all others except the standby partitions."""
         kept = held_by(self.app).standby.partitions
         for number in range(self.table.partitions or 0):
             if TP(self.table.changelog_topic_name, number) in assigned:
@@ -227,7 +230,7 @@ class FaustStore(FaustStoreBase[Any, Any]):
                 self.table.close_store(number)
 
     def reset_state(self) -> None:
-        """Do nothing: local state is a folder that may be deleted while no worker runs."""
+        """Do nothing: to reset the local state, delete its folder while no worker runs."""
 
     def apply_changelog_batch(self, *_: Any) -> None:  # noqa: ANN401 - as Faust calls it
         """Do nothing: see CheckpointedTable."""

@@ -1,5 +1,5 @@
 """
-Kafka as Faust reaches it: with a flush before every commit.
+Faust's Kafka transport, with a flush before every commit.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ class FlushingProducer(Producer):
     logger = private_names.FAUST_LOGGER
 
     async def flush(self) -> None:
-        """Make everything durable that was taken in."""
+        """Flush all tables, then Faust's producer."""
         for table in held_by(self.app).tables:
             await table.checkpointer.flush()
         await super().flush()
@@ -27,7 +27,7 @@ class FlushingProducer(Producer):
 
 
 class CheckpointedTransport(Transport):
-    """Kafka with the consumer and producer above."""
+    """Faust's Kafka transport with `ClampingConsumer` and `FlushingProducer`."""
 
     Consumer = ClampingConsumer
     Producer = FlushingProducer

@@ -1,16 +1,16 @@
 """
 Flush = checkpoint: the one place where the order of writes is decided.
 
-    seal   what was taken in since the last flush is set aside, of one partition after the other
+    seal   everything applied since the last flush is set aside, one partition after the other
     (a)    outputs are acknowledged by the broker
     (b)    rows and source position of each partition are acknowledged, as one record batch
     (c)    the local store takes the same rows and the batch's offset, in one write
     (d)    only now may the source offsets be committed
 
-Agents go on meanwhile, and answers are given: what takes long is done in turns.
+Agents and HTTP answers go on meanwhile: long work is done in turns.
 
 A crash before (b) replays the records: the same rows and the same outputs come again. A crash after (b) finds their
-position in the changelog and leaves them out. Nothing skips a step: what fails ends the process.
+position in the changelog and skips them. No step is skipped: a failure ends the process.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from streams.state.store.stores import Store, StoreError
 from streams.state.turns import Turns
 
 RENEW_SECONDS: Final = 24 * 60 * 60.0
-"""After this long an owner asks for the next epoch, so that the coordinator does not forget its id."""
+"""An owner asks for the next epoch after this time, so that the coordinator does not forget its producer id."""
 
 OnStep = Callable[[str, str], None]
 """Called as `on_step(table, step)` after each step of a flush and of a takeover; tests inject crashes with it."""
@@ -46,7 +46,7 @@ def no_step(_table: str, _step: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """What one flush did."""
+    """The figures of one flush."""
 
     table: str
     seconds: float
@@ -65,9 +65,9 @@ def no_flush(_flushed: Flushed) -> None:
 @dataclass(frozen=True)
 class Spec:
     """
-    What makes one table: its stage, where its records come from, and which topics its owner alone writes.
+    The definition of one table: its stage, its source topic, and the topics that it writes.
 
-    Of an `exclusive` topic partition p is written by the owner of partition p only, under the fence.
+    Partition p of an `exclusive` topic is written only by the owner of partition p, under the fence.
     """
 
     name: str
@@ -76,29 +76,29 @@ class Spec:
     source_id: str
     exclusive: frozenset[Topic]
     bundled: frozenset[Topic] = frozenset()
-    """Topics whose records of one flush and partition become lines of one: their reader pays for each record."""
+    """Topics whose records of one flush and partition are joined as lines of one record: reading costs per record."""
     summary_seconds: float = 0.0
-    """A changed key is summarized at most once in this time; 0 summarizes at every flush."""
+    """A changed key is summarized at most once per interval; 0 summarizes at every flush."""
     counted_by: Topic | None = None
-    """The topic by whose length the generations of this table's partitions are told apart; None: nobody asks."""
+    """The topic whose length numbers the generations of this table's rows; None: generations are not needed."""
     skip_expired: bool = False
-    """Go on when source records expired before they were read; otherwise their partition cannot be taken over."""
+    """Go on when source records expired unread; otherwise their partition cannot be taken over."""
 
 
 @dataclass(slots=True)
 class Owned:
-    """A partition of which this worker is the only writer: it holds the newest epoch and all rows."""
+    """A partition that this worker alone writes: it holds the newest epoch and all rows."""
 
     partition: Partition
     writer: ProducerEpoch
     changelog_end: int
     """Offset of the last record in the changelog partition."""
     durable: int | None
-    """The source offset that may be committed: all before it is durable. None before the first checkpoint ever."""
+    """The source offset that may be committed: all records before it are durable. None before the first checkpoint."""
     begin: int
-    """Where the source began when the partition was taken over: what lies before it is no work to do."""
+    """The source's first offset at the takeover: records before it do not count as lag."""
     is_abandoned: bool = False
-    """A record could not be taken in: the rows are not complete, and nothing of them is written any more."""
+    """A record could not be applied: the rows are incomplete and must not be written."""
 
 
 def _is_old(owned: Owned, now: float) -> bool:
@@ -111,7 +111,7 @@ def _is_due(owned: Owned, now: float) -> bool:
 
 @dataclass
 class Routing:
-    """Full topic names, and which partition a record of each topic goes to."""
+    """The full name of each topic, and the partition of each output record."""
 
     name: Callable[[Topic], str]
     partition: Callable[[Output, int], int]
@@ -121,8 +121,8 @@ class Checkpointer:
     """
     The owned partitions of one table, and their flush.
 
-    `check` is called before each durable write and ends the process when the partitions may have a newer owner; `die`
-    ends it where nothing may be written any more.
+    `check` is called before each durable write and ends the process when the partitions may have a newer owner. `die`
+    ends the process after a failure, so that nothing more is written.
     """
 
     def __init__(  # noqa: PLR0913 - its ports, handed over once by the table
@@ -162,28 +162,28 @@ class Checkpointer:
 
     @property
     def counted_by(self) -> str | None:
-        """Return the full name of the topic that tells generations apart."""
+        """Return the full name of the topic that numbers generations."""
         return self._routing.name(self.spec.counted_by) if self.spec.counted_by else None
 
     def step(self, name: str) -> None:
-        """Tell that a step is done."""
+        """Report that a step is done."""
         self._on_step(self.spec.name, name)
 
     def needs_flush(self) -> bool:
-        """Tell whether a flush would do anything."""
+        """Return whether a flush would do anything."""
         now = monotonic()
         return any(_is_due(owned, now) or _is_old(owned, now) for owned in self.owned.values())
 
     async def flush(self) -> None:
-        """Make durable everything that was taken in before the call. Ends the process when that fails."""
-        # A flush that is cancelled half way would lose what it has sealed.
+        """Make everything durable that was applied before the call. Ends the process on failure."""
+        # A cancelled flush would lose the changes that it has sealed.
         flush = asyncio.ensure_future(self._flush_or_die())
         self._running.add(flush)
         flush.add_done_callback(self._running.discard)
         await asyncio.shield(flush)
 
     async def release(self) -> None:
-        """Give up all partitions, because their owners are decided anew; everything must be flushed by now."""
+        """Give up all partitions at a rebalance or at the end. They must be flushed: the process ends otherwise."""
         async with self._lock:
             for owned in self.owned.values():
                 if owned.partition.unsealed:
@@ -193,9 +193,9 @@ class Checkpointer:
 
     async def abandon(self, owned: Owned, ending: Ending) -> None:
         """
-        Write that a record ended this worker, and nothing else of its partition any more.
+        Write that a record ended this worker, and write nothing else of its partition from now on. Die after it.
 
-        Raises KafkaError when that is not acknowledged; then it is not known to the next owner. Die after it.
+        Raises KafkaError when the broker does not acknowledge; the next owner then does not count this ending.
         """
         owned.is_abandoned = True
         async with self._lock:
@@ -218,11 +218,11 @@ class Checkpointer:
                 self.die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error!r}")
             except StoreError as error:
                 self.die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error}")
-            except Exception as error:  # noqa: BLE001 - whatever it is: what is not durable must not be committed
+            except Exception as error:  # noqa: BLE001 - after any failure, source offsets must not be committed
                 self.die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {place_of(error)}")
 
     async def _renew(self, now: float) -> None:
-        """Ask for the next epoch of each id that is old; none of its batches is in flight between two flushes."""
+        """Ask for the next epoch of each old producer id. Between two flushes none of its batches is in flight."""
         for number, owned in [*self.owned.items()]:
             if not _is_old(owned, now):
                 continue
@@ -236,7 +236,7 @@ class Checkpointer:
         due = [owned for owned in self.owned.values() if _is_due(owned, now)]
         checkpoints = []
         for owned in due:
-            if not owned.is_abandoned:  # while others had their turn
+            if not owned.is_abandoned:  # it may have been abandoned during the turns below
                 checkpoints.append((owned, owned.partition.seal(now)))
             await self._turns.offer()
         return checkpoints

@@ -1,5 +1,5 @@
 """
-The guards of the guarantee, by name.
+The guards of the exactly-once guarantee, by name.
 """
 
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from typing import Final
 @dataclass(frozen=True, slots=True)
 class Guards:
     """
-    Which guards are on: all of them.
+    The guards that are on. In production: all.
 
-    A worker is handed other ones only to show what each guard is for, by the damage that is done without it.
+    Tests switch one off to show the damage that it prevents.
     """
 
     fence: bool = True
-    """Batches carry a producer id and an epoch, and the broker refuses those of an older owner."""
+    """Batches carry a producer id and an epoch; the broker refuses an older epoch."""
     retire: bool = True
-    """An id that the coordinator forgot loses its right to write."""
+    """A takeover fences the former producer id when the coordinator has forgotten it."""
     alarms: bool = True
-    """A worker asks whether it was replaced, and ends at a changelog offset that is not its own."""
+    """A worker ends when it may have been replaced, or when its changelog has an offset that it did not write."""
     contiguity: bool = True
-    """Each record of the source has to follow the one before."""
+    """Each source record must follow the one before."""
     position: bool = True
-    """A record that the rows contain is left out."""
+    """A record that the rows contain already is skipped."""
     taken: bool = True
-    """Of a record that the rows contain in part, only the rest is taken in."""
+    """When the rows contain a record in part, only the rest of it is applied."""
     unread: bool = True
-    """Partitions are read only when their rows are complete."""
+    """A partition is read only after its rows are restored."""
     commits: bool = True
     """Source offsets are committed."""
 

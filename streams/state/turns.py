@@ -1,7 +1,7 @@
 """
-Sharing the event loop: whoever has much to do lets others have a turn now and then.
+Sharing the event loop: long work is divided into short turns.
 
-Answers over HTTP, heartbeats and the consumer wait for their turn of the same loop.
+HTTP answers, heartbeats and the consumer run in the same loop and wait for their turn.
 """
 
 import asyncio
@@ -9,19 +9,19 @@ from time import monotonic
 from typing import Final
 
 TURN_SECONDS: Final = 0.002
-"""A turn ends with the piece of work in which it becomes longer than this."""
+"""A turn ends after the piece of work that exceeds this."""
 
 
 class Turns:
-    """The turns of one worker at its tasks; a turn is short, or one piece that cannot be divided."""
+    """Divides long work into turns. A turn is short, or one piece that cannot be divided."""
 
     def __init__(self) -> None:
         self._began = monotonic()
         self.one_at_a_time: Final = asyncio.Lock()
-        """Hold it while doing a piece and offering the next turn: pieces begun together are done in one turn each."""
+        """Serialises pieces that were started together, so that each gets a turn of its own."""
 
     async def offer(self) -> None:
-        """Let others go on when this turn has become long; call where they may see everything as it is."""
+        """Yield to other tasks when this turn has become long. Call it only where they may see the current state."""
         if monotonic() - self._began > TURN_SECONDS:
             await asyncio.sleep(0)
             self._began = monotonic()

@@ -28,8 +28,8 @@ KNOWN: Final = 3_000
 
 HEADING: Final = f"{'':44} {'asked':>6} {'p50 ms':>7} {'p99 ms':>7} {'longest':>8}"
 
-_REQUESTS_PER_S: Final = 100
-_DEADLINE_S: Final = 60
+_REQUESTS_PER_SECOND: Final = 100
+_DEADLINE_SECONDS: Final = 60
 
 
 def known() -> Iterator[callbacks.Body]:
@@ -46,19 +46,21 @@ def _known_ids() -> list[str]:
 
 def ask(ports: list[int], seconds: float) -> dict[str, list[float]]:
     """
-    Ask for some seconds; return how long each answer took by what was asked, and as `late` the client's own delays.
+    Ask for some seconds; return the time of each answer by kind of request, and as `late` the client's own delays.
 
-    With two workers, the one is asked that does not own what is asked for.
+    With two workers, each request goes to the worker that does not own the key.
     """
     plan = "\n".join(json.dumps(line) for line in _plan(ports))
-    command = [sys.executable, "-m", "tests.bench.asking", str(seconds), str(_REQUESTS_PER_S)]
-    run = subprocess.run(command, input=plan, capture_output=True, text=True, timeout=seconds + _DEADLINE_S, check=True)
+    command = [sys.executable, "-m", "tests.bench.asking", str(seconds), str(_REQUESTS_PER_SECOND)]
+    run = subprocess.run(
+        command, input=plan, capture_output=True, text=True, timeout=seconds + _DEADLINE_SECONDS, check=True
+    )
     times: dict[str, list[float]] = json.loads(run.stdout)
     return times
 
 
 def _plan(ports: list[int]) -> Iterator[tuple[str, str]]:
-    """Yield what is asked in turn: an SMS, a message, a campaign."""
+    """Yield the requests in turn: an SMS, a message, a campaign."""
     others = {number: port for port in ports for number in _not_owned(port, alone=len(ports) == 1)}
     for number, message in enumerate(_known_ids()):
         port = others[partition_of(message, PARTITIONS)]

@@ -3,8 +3,8 @@ The client of the part `answers`: asks at a steady pace and tells how long each 
 
 `python -m tests.bench.asking SECONDS RATE < PLAN`, with lines [name, url] of JSON that are asked in turn. Each request
 has its moment and does not wait for the one before, so a worker that holds up one answer holds up all that fall into
-that time, and they are counted. What it writes is a JSON object: name → the seconds of each answer, and `late` → by
-how much each request was late, which is the fault of this program's core.
+that time, and they are counted. It writes a JSON object: name → the seconds of each answer, and `late` → by how much
+each request was late, which is the fault of this program's core.
 """
 
 import asyncio

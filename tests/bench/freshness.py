@@ -21,7 +21,7 @@ from tests.bench.callbacks import PARTITIONS, body, envelope_of
 
 PER_ENVELOPE: Final = 50
 _SECONDS: Final = 10.0
-_DEADLINE_S: Final = 30.0
+_DEADLINE_SECONDS: Final = 30.0
 _WARM_UP: Final = 0.2
 """The share of the envelopes at the beginning that is not counted."""
 
@@ -36,7 +36,7 @@ def measure(servers: str, prefix: str, rate: int) -> list[float]:
     waits: list[float] = []
     started = time.monotonic()
     sent = 0
-    while len(waits) < count and time.monotonic() - started < _SECONDS + _DEADLINE_S:
+    while len(waits) < count and time.monotonic() - started < _SECONDS + _DEADLINE_SECONDS:
         while sent < count and time.monotonic() - started >= sent * PER_ENVELOPE / rate:
             partition, received_at = sent % PARTITIONS, format_time(datetime.now(UTC))
             value = envelope_of(envelopes[sent], received_at)
@@ -49,7 +49,7 @@ def measure(servers: str, prefix: str, rate: int) -> list[float]:
     producer.close()
     consumer.close()
     if len(waits) < count:
-        raise RuntimeError(f"{count - len(waits)} of {count} envelopes were not shown in {_DEADLINE_S:.0f} s")
+        raise RuntimeError(f"{count - len(waits)} of {count} envelopes were not shown in {_DEADLINE_SECONDS:.0f} s")
     return waits[int(count * _WARM_UP) :]
 
 

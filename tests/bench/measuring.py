@@ -1,5 +1,5 @@
 """
-What the benchmarks measure with: cores, processor time, memory, a program's own metrics, medians.
+The benchmarks' instruments: cores, processor time, memory, a program's own metrics, medians.
 """
 
 import os
@@ -26,7 +26,7 @@ PROGRAM_CORE: Final = 0
 OTHER_CORE: Final = 1
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_YARDSTICK_EVERY_S: Final = 3.0
+_YARDSTICK_EVERY_SECONDS: Final = 3.0
 
 HEADING: Final = f"{'':28} {'items':>9} {'per second':>10} {'CPU s/million':>14} {'RSS MB':>7}"
 
@@ -125,7 +125,7 @@ class Yardsticks:
         self._thread.join()
 
     def _take(self) -> None:
-        while not self._ended.wait(_YARDSTICK_EVERY_S):
+        while not self._ended.wait(_YARDSTICK_EVERY_SECONDS):
             self._taken.append((time.monotonic(), yardstick_ms()))
 
     def between(self, begin: float, end: float) -> float:

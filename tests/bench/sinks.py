@@ -1,5 +1,5 @@
 """
-How fast the sinks work off a lag: one process on one core; Kafka, ClickHouse and the benchmark on the other.
+How fast the sinks work off the lag in Kafka: one process on one core; Kafka, ClickHouse and the clock on the other.
 
 Beside each run kafka-python alone reads the same records, on the core of the sink: the most that the sink can reach.
 `python -m tests.bench.sinks --help`.
@@ -150,7 +150,7 @@ class Bench:
         return self._measure("files", written, SINKS_FILES_ROOT=str(root), SINKS_FILES_FORMAT=file_format)
 
     def _measure(self, sink: str, written: Callable[[], int], **environment: str) -> Figures:
-        """Time from the first batch to the last, without the start of Python and the join of the group."""
+        """Time from the first batch to the last: the start of Python and the joining of a group do not count."""
         process = self._program("routee-sinks", sink, environment)
         process.start()
         measuring.pin(measuring.PROGRAM_CORE, process.pid)

@@ -1,9 +1,9 @@
 """
 How long progress stands still while workers join, leave and die.
 
-The progress of a campaign passes both stages: the longest time between two of its records is how long somebody who
-looks at it saw nothing move. One campaign has its SMS in all source partitions, as nearly all have; of the others each
-has them in one, and moves only when that partition does.
+The progress of a campaign passes both stages: the longest time between two of its records is how long a reader saw
+nothing move. One campaign has its SMS in all source partitions, as nearly all have; of the others each has them in one,
+and moves only when that partition does.
 """
 
 import threading
@@ -23,7 +23,7 @@ from tests.bench.freshness import PER_ENVELOPE, at_the_end, bodies_of
 RATE: Final = 5_000
 """Callbacks per second, evenly over all partitions."""
 
-_LULL_S: Final = 60.0
+_LULL_SECONDS: Final = 60.0
 
 _FIRST: Final = 1_000
 """Number of the campaign of partition 0; others may be in the state already."""
@@ -63,8 +63,8 @@ class Traffic:
         """Return when the progress of every campaign has moved since the call; RuntimeError after a minute."""
         began = time.monotonic()
         while any(not times or times[-1] < began for times in self._moved.values()):
-            if time.monotonic() - began > _LULL_S:
-                raise RuntimeError(f"progress of some campaign did not move for {_LULL_S:.0f} s")
+            if time.monotonic() - began > _LULL_SECONDS:
+                raise RuntimeError(f"progress of some campaign did not move for {_LULL_SECONDS:.0f} s")
             time.sleep(0.02)
 
     def longest(self, since: float) -> float:

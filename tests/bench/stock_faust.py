@@ -1,5 +1,5 @@
 """
-What the documentation of Faust shows, for a smaller job than ours: one record per callback, one agent, two tables.
+The worker of Faust's documentation, for a smaller job than ours: one record per callback, one agent, two tables.
 
 No envelopes, no records for others, 9 fields instead of 20, counts that a crash can falsify. It is the yardstick: run
 by `tests.bench.streams` as a program of its own, it prints its figures as JSON and ends after so many callbacks; told
@@ -18,7 +18,7 @@ from faust.types import StreamT
 
 _RANKS: Final = {"Queued": 1, "Sent": 2, "Delivered": 3}
 _KEPT: Final = ("messageId", "part", "country", "operator", "price", "latency")
-_STILL_S: Final = 5.0
+_STILL_SECONDS: Final = 5.0
 
 
 class _Progress:
@@ -35,7 +35,7 @@ class _Progress:
             self._began, self._cpu = time.monotonic(), time.process_time()
 
     def mark(self) -> None:
-        """Remember what was done until now."""
+        """Remember the work done until now."""
         self._marked = self.seen, time.monotonic() - self._began, time.process_time() - self._cpu
 
     def report_and_end(self) -> None:
@@ -90,7 +90,7 @@ def build(servers: str, topic: str, partitions: int, wanted: int) -> faust.App:
         """Report without the rest: it may pass over records at its start, and would wait for them for ever."""
         before = progress.seen
         while True:
-            await asyncio.sleep(_STILL_S)
+            await asyncio.sleep(_STILL_SECONDS)
             if progress.seen == before != 0:
                 progress.report_and_end()
             before = progress.seen

@@ -1,5 +1,5 @@
 """
-What streams costs: one worker on one core, Kafka and the clock on the other.
+The cost of streams: one worker on one core, Kafka and the clock on the other.
 
 `python -m tests.bench.streams --help`. Parts: `cost` (envelopes of 1, 10 and 50, both stores, beside stock Faust),
 `skew` (half of all SMS in one campaign), `growth` (cost while the state grows), `recovery` (a worker starts with many
@@ -32,12 +32,12 @@ from sandbox.ports import free_port
 from tests.bench import answers, callbacks, freshness, measuring, standstill, stock_faust
 from tests.bench.callbacks import PARTITIONS
 from tests.bench.measuring import Figures, say
-from tests.bench.workers import DEADLINE_S, Job, Team, nearest, stretch
+from tests.bench.workers import DEADLINE_SECONDS, Job, Team, nearest, stretch
 
-_CALM_S: Final = 3.0
+_CALM_SECONDS: Final = 3.0
 """Between two changes of the workers."""
 
-_ANSWERS_S: Final = 20.0
+_ANSWERS_SECONDS: Final = 20.0
 _BACKLOG: Final = 800_000
 """Callbacks that workers have for longer than that."""
 
@@ -129,7 +129,7 @@ class Bench:
             env={**os.environ, "PYTHONPATH": str(Path.cwd())},
             capture_output=True,
             text=True,
-            timeout=DEADLINE_S,
+            timeout=DEADLINE_SECONDS,
             check=True,
         )
         return run.stdout
@@ -198,7 +198,7 @@ class _Stage:
 
 
 def _stages(sizes: Sequence[int]) -> Iterator[_Stage]:
-    """Yield what fills the state to each of the sizes, and then three callbacks each of a few SMS more."""
+    """Yield callbacks that fill the state to each of the sizes, and then three callbacks each of a few SMS more."""
     messages = sent = 0
     for seed, size in enumerate(sizes):
         new, usual = size - messages, min(size, _USUAL)
@@ -235,7 +235,7 @@ def recovery(bench: Bench, given: argparse.Namespace) -> None:
 def _seconds_to_ready(job: Job) -> float:
     started = time.monotonic()
     with job.worker() as process:
-        process.wait_until(job.is_ready, DEADLINE_S)
+        process.wait_until(job.is_ready, DEADLINE_SECONDS)
         return time.monotonic() - started
 
 
@@ -243,7 +243,7 @@ def latency(bench: Bench, given: argparse.Namespace) -> None:
     """Show the time from a callback in Kafka to the progress that contains it, at a steady rate."""
     job = bench.job(STREAMS_PROGRESS_MS="100")
     with job.worker() as process:
-        process.wait_until(job.is_ready, DEADLINE_S)
+        process.wait_until(job.is_ready, DEADLINE_SECONDS)
         waits = freshness.measure(bench.servers, job.prefix, given.rate)
     say(f"{len(waits)} envelopes at {given.rate:,} callbacks/s, STREAMS_PROGRESS_MS=100:")
     middle, most, longest = (measuring.quantile(waits, share) * 1000 for share in (0.5, 0.99, 1.0))
@@ -264,17 +264,17 @@ def live_answers(bench: Bench, _: argparse.Namespace) -> None:
 
 def _answer_times(job: Job, workers: int, rate: int | None, per_envelope: int) -> dict[str, list[float]]:
     if rate is None:
-        # The backlog is written before the workers start: whoever writes it shares the core of the client.
+        # The backlog is written before the workers start: its writer shares the core of the client.
         callbacks.fill(job.servers, job.prefix, callbacks.lives(_BACKLOG), per_envelope)
     with Team(job, workers) as team:
         team.wait_until_taken_in(answers.KNOWN)
         if rate is None:
-            times = answers.ask(team.ports, _ANSWERS_S)
+            times = answers.ask(team.ports, _ANSWERS_SECONDS)
             if team.accepted() >= _BACKLOG:
                 raise RuntimeError("the backlog ended before the questions")
             return times
-        with answers.Flow(job.servers, job.prefix, rate, per_envelope, _ANSWERS_S + _CALM_S):
-            return answers.ask(team.ports, _ANSWERS_S)
+        with answers.Flow(job.servers, job.prefix, rate, per_envelope, _ANSWERS_SECONDS + _CALM_SECONDS):
+            return answers.ask(team.ports, _ANSWERS_SECONDS)
 
 
 def rebalance(bench: Bench, given: argparse.Namespace) -> None:
@@ -294,7 +294,7 @@ def _rebalance(job: Job, messages: int, stands_by: bool) -> None:  # noqa: FBT00
             traffic.wait_for_all()
             if stands_by:
                 team.wait_until_standing_by()
-            time.sleep(_CALM_S)
+            time.sleep(_CALM_SECONDS)
             began = time.monotonic()
             if change is not None:
                 change()

@@ -27,11 +27,11 @@ from sinks.clickhouse.client import INSERT_SETTINGS, ClickHouse, connect
 from sinks.settings import SinksSettings
 from tests.bench.measuring import say
 
-_LIMIT_S: Final = 1.0
+_LIMIT_SECONDS: Final = 1.0
 _ROWS_AT_ONCE: Final = 100_000
-_MERGED_S: Final = 60.0
-_ROWS_PER_S: Final = 5_000
-_CALM_S: Final = 5.0
+_MERGED_SECONDS: Final = 60.0
+_ROWS_PER_SECOND: Final = 5_000
+_CALM_SECONDS: Final = 5.0
 """Of a sink's inserts, before anything is asked."""
 
 # One level of numbers: what a column's value depends on is seen at once.
@@ -116,13 +116,13 @@ def _table(settings: SinksSettings, given: argparse.Namespace) -> int:
     merged = _times(clickhouse, given.runs)
     merged_parts = _parts(clickhouse)
     with _Flow(connect(settings), given.sms):
-        time.sleep(_CALM_S)
+        time.sleep(_CALM_SECONDS)
         flowing = _times(clickhouse, given.runs)
-    say(f"{'milliseconds':28} {'at once':>10} {'merged':>10} {f'{_ROWS_PER_S:,}/s':>10}")
+    say(f"{'milliseconds':28} {'at once':>10} {'merged':>10} {f'{_ROWS_PER_SECOND:,}/s':>10}")
     say(f"{'parts':28} {parts:10} {merged_parts:10} {_parts(clickhouse):10}")
     for view in _VIEWS:
         say(f"{view:28} {fresh[view] * 1000:10.0f} {merged[view] * 1000:10.0f} {flowing[view] * 1000:10.0f}")
-    return 0 if max(*fresh.values(), *merged.values(), *flowing.values()) < _LIMIT_S else 1
+    return 0 if max(*fresh.values(), *merged.values(), *flowing.values()) < _LIMIT_SECONDS else 1
 
 
 class _Flow:
@@ -143,7 +143,7 @@ class _Flow:
         self._inserted.result()
 
     def _insert_regularly(self) -> None:
-        rows, began = _ROWS_PER_S // 2, time.monotonic()
+        rows, began = _ROWS_PER_SECOND // 2, time.monotonic()
         for second in count():
             if self._ended.wait(max(0.0, began + second - time.monotonic())):
                 return
@@ -153,7 +153,7 @@ class _Flow:
 
 
 def _insert(clickhouse: ClickHouse, sms: int, revision: int, first: int, rows: int) -> None:
-    # In blocks as large as the sink's, so that the parts are those that it leaves.
+    # In blocks as large as the sink's, so that the parts are as large as the sink's.
     names = {**INSERT_SETTINGS, "max_block_size": "20000", "min_insert_block_size_rows": "20000", "max_threads": "1"}
     settings = ", ".join(f"{name} = '{value}'" for name, value in names.items())
     clickhouse.execute(f"{_INSERT.format(sms=sms, revision=revision, first=first, rows=rows)} SETTINGS {settings}")
@@ -175,7 +175,7 @@ def _parts(clickhouse: ClickHouse) -> int:
 
 
 def _wait_for_merges(clickhouse: ClickHouse) -> None:
-    deadline = time.monotonic() + _MERGED_S
+    deadline = time.monotonic() + _MERGED_SECONDS
     while clickhouse.rows("SELECT count() FROM system.merges") != [(0,)] and time.monotonic() < deadline:
         time.sleep(0.5)
 

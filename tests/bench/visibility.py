@@ -23,8 +23,8 @@ from tests.bench.measuring import say
 from tests.bench.sinks import Bench
 
 _CHUNK: Final = 50
-_LOOK_S: Final = 0.05
-_DEADLINE_S: Final = 60.0
+_LOOK_SECONDS: Final = 0.05
+_DEADLINE_SECONDS: Final = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,16 +53,16 @@ def _latencies(bootstrap_servers: str, visible: Callable[[], int], rate: int, se
     over = threading.Event()
 
     def look() -> None:
-        while not over.wait(_LOOK_S):
+        while not over.wait(_LOOK_SECONDS):
             looks.append((visible(), time.monotonic()))
 
     looking = threading.Thread(target=look)
     looking.start()
     try:
         sent = _send(bootstrap_servers, rate, seconds)
-        deadline = time.monotonic() + _DEADLINE_S
+        deadline = time.monotonic() + _DEADLINE_SECONDS
         while (not looks or looks[-1][0] < rate * seconds) and time.monotonic() < deadline:
-            time.sleep(_LOOK_S)
+            time.sleep(_LOOK_SECONDS)
     finally:
         over.set()
         looking.join()

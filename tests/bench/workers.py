@@ -20,9 +20,9 @@ from tests.bench import measuring
 from tests.bench.callbacks import PARTITIONS
 from tests.bench.measuring import Figures
 
-DEADLINE_S: Final = 600.0
-_EVERY_S: Final = 0.25
-_SLOWEST_PER_S: Final = 5_000
+DEADLINE_SECONDS: Final = 600.0
+_EVERY_SECONDS: Final = 0.25
+_SLOWEST_PER_SECOND: Final = 5_000
 """Callbacks that a worker takes in at least, when there are many."""
 
 
@@ -54,7 +54,7 @@ class Job:
         return Process("streams", (path, argument), self._folder / f"{argument}.log", environment)
 
     def start(self, port: int, **settings: str) -> Process:
-        """Start a worker that listens on a port; somebody has to stop it."""
+        """Start a worker that listens on a port; the caller stops it."""
         process = self._program("worker", STREAMS_WEB_PORT=str(port), **settings)
         process.start()
         measuring.pin(measuring.PROGRAM_CORE, process.pid)
@@ -92,19 +92,19 @@ class Job:
 
         def is_done() -> bool:
             # Each answer costs the worker time that is not the job's.
-            time.sleep(_EVERY_S)
+            time.sleep(_EVERY_SECONDS)
             accepted = self.accepted()
             if accepted:
                 cpu, rss = measuring.cpu_seconds(process.pid), measuring.peak_mb(process.pid)
                 samples.append(Sample(accepted, time.monotonic(), cpu, rss))
             return accepted >= wanted
 
-        process.wait_until(is_done, DEADLINE_S + wanted / _SLOWEST_PER_S)
+        process.wait_until(is_done, DEADLINE_SECONDS + wanted / _SLOWEST_PER_SECOND)
         return samples
 
 
 class Team:
-    """Workers of one group, two at first, and those that come and go; all are stopped at the end of the block."""
+    """Workers of one group, two at first; others join and leave; all are stopped at the end of the block."""
 
     def __init__(self, job: Job, workers: int = 2) -> None:
         self._job = job
@@ -151,16 +151,16 @@ class Team:
 
     def wait_until_taken_in(self, count: int) -> None:
         """Return when so many callbacks are taken in."""
-        self._newest.wait_until(lambda: self.accepted() >= count, DEADLINE_S)
+        self._newest.wait_until(lambda: self.accepted() >= count, DEADLINE_SECONDS)
 
     def wait_until_settled(self) -> None:
         """Return when every worker has partitions, and all partitions a worker."""
-        self._newest.wait_until(self._is_settled, DEADLINE_S)
+        self._newest.wait_until(self._is_settled, DEADLINE_SECONDS)
 
     def wait_until_standing_by(self) -> None:
-        """Return when the rows of every partition are at hand at a second worker, if there is one."""
+        """Return when every partition has a hot standby, if there is a second worker."""
         if len(self._running) > 1:
-            self._newest.wait_until(lambda: sum(map(at_hand, self._running)) == PARTITIONS, DEADLINE_S)
+            self._newest.wait_until(lambda: sum(map(at_hand, self._running)) == PARTITIONS, DEADLINE_SECONDS)
 
     @property
     def _newest(self) -> Process:
@@ -173,7 +173,7 @@ class Team:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a worker had done at a moment."""
+    """The work a worker had done at a moment."""
 
     accepted: int
     at: float
@@ -197,7 +197,7 @@ def accepted(port: int) -> int:
 
 
 def at_hand(port: int) -> int:
-    """Return of how many partitions of others a worker has the rows at hand."""
+    """Return how many standby partitions a worker has."""
     return _metric(port, "routee_streams_standby_partitions")
 
 
@@ -206,7 +206,7 @@ def _metric(port: int, name: str) -> int:
 
 
 def owned(port: int) -> int:
-    """Return how many partitions of the SMS a worker works on, none while it takes over."""
+    """Return how many partitions of the SMS a worker owns, none during a takeover."""
     try:
         with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as page:
             return len(json.load(page)["partitions"]["sms"])

@@ -34,7 +34,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def figures(pytestconfig: pytest.Config) -> dict[str, str]:
-    """Give the place for what is reported at the end, by name."""
+    """Give the dictionary of figures to report at the end, by name."""
     return pytestconfig.stash.setdefault(_FIGURES, {})
 
 
@@ -53,9 +53,9 @@ def official() -> Images:
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
-    Give a copy of what the image is made of, which stays the same while somebody works on the checkout.
+    Give a copy of the sources of the image, which does not change with the checkout.
 
-    Its programs are for their owner's eyes only, as in a checkout that was made with the umask 077.
+    Only the owner may read its programs, as in a checkout that was made with the umask 077.
     """
     copy = tmp_path_factory.mktemp("sources")
     for name in ("docker", "ingest", "sandbox", "sinks", "streams"):

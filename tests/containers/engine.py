@@ -1,7 +1,7 @@
 """
 Whether containers can be tested on this machine, and with which images.
 
-As a command (`python -m tests.containers.engine`) it exits 0 when they can, else 1 and says what is missing.
+As a command (`python -m tests.containers.engine`) it exits 0 when they can, else 1 and names the missing part.
 """
 
 import os

@@ -38,6 +38,6 @@ def workloads() -> list[dict[str, Any]]:
 
 
 def containers(workload: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return all containers of a workload's pods, those that prepare included."""
+    """Return all containers of a workload's pods, init containers included."""
     pod = workload["spec"]["template"]["spec"]
     return [*pod.get("initContainers", ()), *pod["containers"]]

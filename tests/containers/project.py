@@ -1,5 +1,5 @@
 """
-A shell in a folder like `docker/`, as somebody has it who starts the pipeline by Docker Compose.
+A shell in a folder like `docker/`, for starting the pipeline by Docker Compose.
 """
 
 import os

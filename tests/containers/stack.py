@@ -21,7 +21,7 @@ from tests.containers.engine import Images
 _SECRET: Final = "a-path-secret"  # noqa: S105 - the test's own
 _UP_SECONDS: Final = 120
 _DATABASE: Final = "routee"
-# What the outside reaches, by program: the port inside the container.
+# Published ports by program: the port inside the container.
 _PORTS: Final = {"ingest": 8080, "streams": 6066, "sinks-clickhouse": 9102, "sinks-files": 9102}
 _COMMANDS: Final = {
     "ingest": ["routee-ingest", "serve"],

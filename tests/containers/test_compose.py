@@ -31,7 +31,7 @@ def test_a_password_has_to_be_chosen(compose: str) -> None:
 
 
 def test_a_secret_reaches_only_who_needs_it(compose: str, tmp_path: Path) -> None:
-    """The file that holds them is read for every program: what must not go on is blanked there."""
+    """Every program reads the file that holds them: each service blanks the secrets it does not need."""
     settings = tmp_path / "settings"
     settings.write_text("CLICKHOUSE_PASSWORD=of-clickhouse\nINGEST_SECRETS=of-the-url\n")
     secrets = {"CLICKHOUSE_PASSWORD": "of-clickhouse", "INGEST_SECRETS": "of-the-url", "SETTINGS_FILE": str(settings)}
@@ -78,14 +78,14 @@ def test_the_second_replica_differs_in_nothing_but_its_name(compose: str) -> Non
 
 
 def test_either_replica_answers_to_the_name_that_the_programs_have(compose: str) -> None:
-    """The name of a service is its own; the other's is an alias. And each has the one that replicas.xml calls it by."""
+    """Each replica has its service's name, the common alias, and the name in replicas.xml."""
     services = merged(compose, "compose.yaml", "compose.scale.yaml")["services"]
     assert services["sinks-clickhouse"]["environment"]["CLICKHOUSE_URL"] == "http://clickhouse:8123"
     assert services["clickhouse-2"]["networks"]["default"]["aliases"] == ["clickhouse"]
     assert services["clickhouse"]["networks"]["default"]["aliases"] == ["clickhouse-1"]
 
 
-def test_whatever_is_added_for_scale_has_limits_health_and_a_restart_policy(compose: str) -> None:
+def test_every_service_added_for_scale_has_limits_health_and_a_restart_policy(compose: str) -> None:
     """The programs' health check is the image's."""
     whole = merged(compose, "compose.yaml", "compose.scale.yaml")
     for name, service in whole["services"].items():

@@ -1,5 +1,5 @@
 """
-What the image is: small, without tools and secrets, and content with no rights at all.
+The image: small, without tools and secrets, and content with no rights at all.
 """
 
 import shutil
@@ -57,7 +57,7 @@ def ended(image: str, command: list[str], **environment: str) -> Iterator[Contai
 
 
 def test_it_states_how_it_is_run(facts: dict[str, Any]) -> None:
-    """A number for the user, the exec form for what is run, SIGTERM to stop, and a probe without a shell."""
+    """A number for the user, the exec form for the command, SIGTERM to stop, and a probe without a shell."""
     config = facts["Config"]
     assert config["User"] == _USER
     assert config["Cmd"] == ["routee-ingest", "serve"]
@@ -73,7 +73,7 @@ def test_it_adds_little_to_python(client: DockerClient, official: Images, image:
     assert whole - base < _OWN_MEGABYTES
 
 
-def test_it_runs_as_nobody_who_may_do_anything(shell: DockerContainer) -> None:
+def test_it_runs_as_a_user_without_rights(shell: DockerContainer) -> None:
     code, words = said(shell, "id")
     assert (code, words.split()[0]) == (0, "uid=10001(routee)")
     code, words = said(shell, "grep", "-E", "^(CapEff|NoNewPrivs)", "/proc/self/status")
@@ -88,7 +88,7 @@ def test_its_root_file_system_is_not_written_to(shell: DockerContainer, folder: 
 
 
 def test_it_cannot_change_itself_without_that_either(image: str) -> None:
-    """Who runs it with a writable root finds that its files are not its own."""
+    """With a writable root its files still belong to another user."""
     with DockerContainer(image).with_command(["sleep", "60"]) as container:
         code, words = said(container, "touch", "/opt/routee/x")
     assert code == 1

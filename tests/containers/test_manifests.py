@@ -1,5 +1,5 @@
 """
-What the container files say agrees with the programs: commands, settings, ports, versions.
+The container files agree with the programs: commands, settings, ports, versions.
 """
 
 import re
@@ -109,7 +109,7 @@ def test_every_program_runs_with_no_rights() -> None:
         assert service["security_opt"] == ["no-new-privileges:true"], name
 
 
-def test_whoever_waits_says_for_what() -> None:
+def test_each_service_that_waits_names_a_condition() -> None:
     """`depends_on` alone would wait for a start, and nothing here is ready when it starts."""
     for name, service in program_services().items():
         conditions = {on["condition"] for on in service["depends_on"].values()}
@@ -159,7 +159,7 @@ def test_the_replicas_are_where_their_configuration_says() -> None:
 
 
 def test_the_replicas_name_themselves() -> None:
-    """Each takes its name from the environment; what it keeps in the keeper and is reached by both go by that."""
+    """Each takes its name from the environment; its paths in the keeper and its address follow from it."""
     replicas = ET.parse(DOCKER / "clickhouse" / "replicas.xml")  # noqa: S314 - our own file
     for path in ("macros/replica", "interserver_http_host"):
         named = replicas.find(path)

@@ -23,7 +23,7 @@ print(sum(pyarrow.parquet.read_metadata(file).num_rows for file in files))
 
 
 @pytest.mark.timeout(300)
-def test_what_was_accepted_is_what_clickhouse_shows(stack: Stack, tmp_path: Path, figures: dict[str, str]) -> None:
+def test_clickhouse_shows_exactly_the_accepted_callbacks(stack: Stack, tmp_path: Path, figures: dict[str, str]) -> None:
     """Accepted = applied + duplicate + stale + conflict + report + rejected, and every cell agrees with the ledger."""
     ledger = tmp_path / "ledger.ndjson"
     options = shlex.split("--campaigns 3 --recipients 40 --singles 30 --strategy mixed --rate 200 --malformed 0.02")
@@ -52,7 +52,7 @@ def test_every_container_is_replaced_while_callbacks_come(stack: Stack, tmp_path
     """
     In the order of an upgrade: each stops by itself when asked to, and the next one goes on where it was.
 
-    While ingest is away nobody answers, and the emulator sends again, as Routee does.
+    While ingest is away posts get no answer, and the emulator sends again, as Routee does.
     """
     ledger = tmp_path / "ledger.ndjson"
     options = shlex.split("--seed 2 --campaigns 2 --recipients 300 --singles 0 --rate 60 --retry-scale 0.05")

@@ -14,18 +14,18 @@ from tests.support.wait import eventually
 _README: Final = DOCKER / "README.md"
 _START: Final = "The pipeline as containers"
 _UPGRADE: Final = "Upgrade without losing a callback"
-# Whoever types these has the variables of `.env` in the shell.
+# The reader of the README has the variables of `.env` in the shell.
 _SETTINGS: Final = "[ ! -e .env ] || . ./.env\n"
 
 
 def steps() -> list[str]:
-    """What is typed one after the other: start, send, look, break, stop."""
+    """The README's commands in order: start, send, look, break, stop."""
     (block,) = blocks(_README, _START, "sh")
     return block.split("\n\n")
 
 
 def upgrade() -> str:
-    """What is typed for an upgrade, except the build: the image is there, under the name that ROUTEE_IMAGE says."""
+    """The README's commands for an upgrade, without the build: the image is there, under the name in ROUTEE_IMAGE."""
     (block,) = blocks(_README, _UPGRADE, "sh")
     build, *rest = block.splitlines()
     assert build.startswith("docker compose build ")
@@ -63,7 +63,7 @@ def test_start_send_look_break_upgrade_and_stop(project: Project) -> None:
 
 
 def _with_row(seen: str) -> str:
-    """What was seen, once ClickHouse has the one row of the one SMS."""
+    """The output, once ClickHouse has the one row of the one SMS; empty before."""
     return seen if seen.count("Row ") == 1 and "s-1" in seen else ""
 
 

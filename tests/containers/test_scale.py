@@ -39,7 +39,9 @@ def replicas_can_be_run() -> bool:
 
 @pytest.mark.timeout(600)
 def test_one_of_each_may_be_killed(project: Project, official: Images, tmp_path: Path, figures: dict[str, str]) -> None:
-    """Three brokers and two of each program: every cell agrees with the ledger, whichever broker and program go."""
+    """
+    Three brokers and two of each program: every cell agrees with the ledger, after any broker or program was killed.
+    """
     project.set(
         COMPOSE_FILE="compose.yaml:compose.scale.yaml",
         CLICKHOUSE_PASSWORD="scale",  # noqa: S106 - the test's own
@@ -58,7 +60,7 @@ def test_one_of_each_may_be_killed(project: Project, official: Images, tmp_path:
     ledger = tmp_path / "ledger.ndjson"
     options = shlex.split("--seed 3 --campaigns 2 --recipients 300 --singles 0 --rate 60 --retry-scale 0.02")
     with routee(f"http://{project.ingest}/callbacks/scale", ledger, *options):
-        # In the middle of it.
+        # In the middle of the traffic.
         eventually(
             lambda: next(clickhouse.rows("SELECT count() AS sms FROM sms"))["sms"] > _SEEN_BEFORE,
             deadline=60,

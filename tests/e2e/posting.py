@@ -16,7 +16,7 @@ _DATE = re.compile(rb'"\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d(?:\.\d+)?Z)"')
 
 
 def post(url: str, body: bytes) -> int:
-    """Return the status of the answer; like Routee, post again what is to come again since Kafka was too slow."""
+    """Return the status of the answer; like Routee, post again when Kafka was too slow and the answer was 503."""
     return eventually(lambda: _post(url, body) or 0, deadline=60)
 
 
@@ -33,9 +33,9 @@ def _post(url: str, body: bytes) -> int | None:
 
 def sample(name: str) -> bytes:
     """
-    Return a sample with its dates moved to yesterday, and with ids that are not those of the README.
+    Return a sample with its dates moved to yesterday, and with other ids than the README's.
 
-    Streams refuses what is older than its memory.
+    Streams refuses callbacks older than its retention.
     """
     yesterday = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%d").encode()
     (file,) = SAMPLES.glob(f"{name}.*.json")

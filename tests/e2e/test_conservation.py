@@ -27,7 +27,7 @@ TRAFFIC = (
 
 
 class Books:
-    """What the programs have counted until now."""
+    """The counters of the programs until now."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         ingest, streams = f"{sandbox.addresses.ingest}/metrics", f"{sandbox.addresses.streams}/metrics"
@@ -60,7 +60,7 @@ def test_accepted_is_the_sum_of_all_verdicts(
     assert [str(difference) for difference in found.differences[:5]] == []
 
     def closed() -> Books:
-        # The last callbacks may be duplicates, of which no row tells that they are through.
+        # The last callbacks may be duplicates: no row shows that they have passed.
         books = Books(sandbox)
         assert books.stored - before.stored == (books.verdicts - before.verdicts).total()
         return books
@@ -74,7 +74,7 @@ def test_accepted_is_the_sum_of_all_verdicts(
 
 
 def verify(sandbox: Sandbox, ledger: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    """Run `routee-sandbox verify` as somebody who has only the settings of the sandbox."""
+    """Run `routee-sandbox verify` with only the settings of the sandbox."""
     settings = sandbox.settings
     environment = {
         "PATH": os.environ["PATH"],
@@ -86,13 +86,15 @@ def verify(sandbox: Sandbox, ledger: Path, *options: str) -> "subprocess.Complet
 
 
 def test_verify_agrees_with_a_ledger_that_was_sent(sandbox: Sandbox, emulated: tuple[Path, Books]) -> None:
-    """Exit 0, and a last line that says what was looked at."""
+    """Exit 0, and a last line that names the things compared."""
     done = verify(sandbox, emulated[0])
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("0 differences in ")
 
 
-def test_verify_finds_what_was_never_sent(sandbox: Sandbox, emulated: tuple[Path, Books], tmp_path: Path) -> None:
+def test_verify_finds_a_callback_that_was_never_sent(
+    sandbox: Sandbox, emulated: tuple[Path, Books], tmp_path: Path
+) -> None:
     """Exit 1 when the ledger says that something was accepted which is not there."""
     changed = tmp_path / "ledger.ndjson"
     changed.write_bytes(emulated[0].read_bytes().replace(b'"status":"Failed"', b'"status":"Undelivered"'))
@@ -101,7 +103,7 @@ def test_verify_finds_what_was_never_sent(sandbox: Sandbox, emulated: tuple[Path
     assert ": status is Failed, the ledger says Undelivered" in done.stdout
 
 
-def test_verify_says_what_is_no_ledger(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_verify_names_a_file_that_is_no_ledger(sandbox: Sandbox, tmp_path: Path) -> None:
     """A wrong file is one line, exit 1."""
     done = verify(sandbox, tmp_path / "nothing")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)

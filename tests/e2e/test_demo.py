@@ -40,7 +40,7 @@ def test_the_demo_succeeds_when_every_number_agrees(tmp_path: Path) -> None:
 
 
 def test_the_demo_fails_when_one_callback_is_lost(tmp_path: Path) -> None:
-    """Exit 1, and what differs is the SMS that was hit, its message, its campaign and the books, nothing else."""
+    """Exit 1, and the differences are the lost SMS, its message, its campaign and the books, nothing else."""
     done = demo(tmp_path, "--swallow-one")
     assert done.returncode == 1, done.stdout + done.stderr
     hit = re.search(r"One callback about SMS (\S+) was answered 200 and thrown away", done.stdout)

@@ -42,7 +42,7 @@ TAKEN = {
 
 @pytest.fixture(scope="module")
 def rejected(sandbox: Sandbox, database: ClickHouse) -> dict[bytes, str]:
-    """Post all of it; return the reasons of what is in `rejected_callbacks` by body."""
+    """Post all of it; return the reasons in `rejected_callbacks` by body."""
     pids = sandbox.pids()
     for kind, body in [(kind, body) for kind, (body, _) in REFUSED.items()] + list(TAKEN.items()):
         assert post(sandbox.addresses.callback_url, body) == 200, kind
@@ -69,7 +69,7 @@ def test_garbage_is_kept_byte_for_byte_with_its_reason(rejected: dict[bytes, str
 
 
 @pytest.mark.parametrize("kind", TAKEN)
-def test_what_is_only_odd_is_taken(rejected: dict[bytes, str], database: ClickHouse, kind: str) -> None:
+def test_a_merely_odd_callback_is_taken(rejected: dict[bytes, str], database: ClickHouse, kind: str) -> None:
     """Odd but understandable callbacks become rows."""
     body = TAKEN[kind]
     assert body not in rejected

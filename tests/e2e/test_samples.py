@@ -133,7 +133,7 @@ def test_the_garbled_report_is_understood(database: ClickHouse) -> None:
 
 @pytest.mark.usefixtures("posted")
 def test_other_kinds_are_kept_with_their_name(database: ClickHouse) -> None:
-    """What other services of Routee post to the same URL is refused, and named."""
+    """A callback of another service of Routee is refused, and the service is named."""
     sql = "SELECT DISTINCT detail FROM rejected_callbacks WHERE reason = 'unknown-shape'"
     eventually(lambda: {found["detail"] for found in database.rows(sql)} >= set(KINDS), 60)
 
@@ -153,7 +153,7 @@ def test_the_same_rows_are_in_files(sandbox: Sandbox) -> None:
 
 @pytest.mark.usefixtures("posted")
 def test_the_secret_in_a_report_is_not_stored(sandbox: Sandbox, database: ClickHouse) -> None:
-    """`callbackInfo.url` echoes the callback URL: what is stored of it has no secret."""
+    """`callbackInfo.url` echoes the callback URL: it is stored without the secret."""
     secret = sandbox.settings.ingest_secrets.get_secret_value()
     body = sample("case1-finished").replace(
         b"https://sms.example.com/callbacks/s3cret", sandbox.addresses.callback_url.encode()

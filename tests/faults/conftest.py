@@ -1,5 +1,5 @@
 """
-What tests of faults share: the fixtures of the sinks, and no garbage for others.
+Fixtures of all fault tests: those of the sinks, and no garbage for the next test.
 """
 
 import gc
@@ -18,7 +18,7 @@ def _no_garbage_for_others() -> Iterator[None]:
     """
     Collect what a test leaves: kafka-python lets the collector close the sockets of its failed attempts.
 
-    What it logs of them would keep them until the next test.
+    Its log records would keep the sockets until the next test.
     """
     kafka = logging.getLogger("kafka")
     level = kafka.level

@@ -45,7 +45,7 @@ class Load:
         self.end()
 
     def end(self) -> None:
-        """Produce no more, and return when every record is acknowledged."""
+        """Return when every record in flight is acknowledged; no more are sent."""
         self._over.set()
         self._thread.join()
 

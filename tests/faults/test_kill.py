@@ -26,7 +26,7 @@ FAULTS = (
     "--seed 31 --campaigns 2 --singles 100 --strategy mixed --retry-scale 0.002 "
     "--duplicates 0.1 --reorder 0.2 --conflicts 0.01 --malformed 0.01"
 )
-# Who is killed when so much of the traffic was sent.
+# The program to kill at each share of the traffic.
 KILLS = {0.2: "ingest", 0.4: "streams", 0.6: "sinks-clickhouse", 0.8: "sinks-files"}
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.timeout(420)]
@@ -62,12 +62,12 @@ def kill_when(sandbox: Sandbox, name: str, is_time: Callable[[], bool]) -> None:
 
 
 def verdicts(sandbox: Sandbox) -> int:
-    """Return of how many callbacks streams has decided what becomes of them."""
+    """Return how many callbacks have a verdict of streams."""
     return sum(counter(f"{sandbox.addresses.streams}/metrics", "routee_streams_callbacks_total", "verdict").values())
 
 
 def lag(sandbox: Sandbox) -> int:
-    """Return how many records streams has not dealt with; not 0 while it does not know."""
+    """Return the lag of streams in records; not 0 while the lag is unknown."""
     found = counter(f"{sandbox.addresses.streams}/metrics", "routee_streams_lag_records", "partition")
     return sum(found.values()) if found else 1
 
@@ -105,7 +105,7 @@ def test_every_program_killed_once_leaves_no_difference(
     assert [str(difference) for difference in found.differences[:10]] == []
 
     stored = sum(len(value["callbacks"]) for value in topics.values(kafka.bootstrap_servers, "routee.callbacks.raw"))
-    # The last ones may be duplicates, of which no row tells that they are through.
+    # The last callbacks may be duplicates: no row shows that they have passed.
     eventually(lambda: lag(sandbox) == 0)
     assert verdicts(sandbox) == stored
     assert stored >= oracle.accepted - len(oracle.malformed)

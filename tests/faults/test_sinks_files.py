@@ -67,7 +67,7 @@ class Folder:
         return sum(last - first + 1 for _, first, last in self.names())
 
     def drafts(self) -> list[Path]:
-        """Return the drafts."""
+        """Return the files that were begun and not finished."""
         return list(self._root.glob("*/date=*/.*.tmp"))
 
 
@@ -172,7 +172,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Let no file be created in a folder; open files stay open."""
+    """Refuse new files in a folder; open files stay open."""
     assert mount("--bind", folder, folder)
     try:
         # Refused while a file in it is being written.

@@ -72,7 +72,7 @@ def forgetful(tmp_path: Path) -> Iterator[KafkaCluster]:
 
 @pytest.fixture
 def soon_forgetful(tmp_path: Path) -> Iterator[KafkaCluster]:
-    """Give a broker that forgets an id after as long as it takes to replace a worker, and some more."""
+    """Give a broker that forgets an id a little later than the replacement of a worker takes."""
     yield from started(
         tmp_path / "kafka",
         transactional_id_expiration_ms=str(FORGOTTEN_SECONDS * 1000),
@@ -82,7 +82,7 @@ def soon_forgetful(tmp_path: Path) -> Iterator[KafkaCluster]:
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[KafkaCluster]:
-    """Give a broker that knows permissions; who is not forbidden may."""
+    """Give a broker with permissions; each user may do all that is not forbidden."""
     yield from started(
         tmp_path / "kafka",
         authorizer_class_name="org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -229,7 +229,7 @@ def test_an_id_that_the_coordinator_forgot_is_retired_before_another_is_used(
     with replaced_after_expiry(forgetful, topic_prefix, tmp_path, "alarms") as (lab, zombie):
         zombie.signal(signal.SIGCONT)
         assert zombie.wait() == Exit.FENCED
-        # What else was in that request: only ids that are renewed keep a zombie out of the public topics, too.
+        # That request also had public records: only renewed ids keep a zombie out of the public topics, too.
         assert not [line for line in lab.differences() if "table" in line]
 
 

@@ -1,5 +1,5 @@
 """
-What Kafka and its clients do to a worker: records skipped, brokers away, state gone, changelogs compacted.
+Faults of Kafka and its clients under a worker: records skipped, brokers away, state gone, changelogs compacted.
 """
 
 import gc
@@ -50,7 +50,7 @@ def test_a_record_that_faust_skips_is_noticed_and_not_lost(
         lab.verify()
 
 
-def test_a_record_of_somebody_else_in_the_changelog_stops_a_worker_before_it_believes_its_own_offsets(
+def test_a_foreign_record_in_the_changelog_stops_a_worker_before_it_believes_its_own_offsets(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
 ) -> None:
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:

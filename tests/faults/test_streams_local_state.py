@@ -1,5 +1,5 @@
 """
-Local state that is not what the changelog says: older, newer, another worker's, another Kafka's.
+Local state that differs from the changelog: older, newer, another worker's, another Kafka's.
 """
 
 import resource
@@ -97,7 +97,7 @@ def test_a_worker_that_cannot_open_its_state_ends_with_a_line_that_names_the_fol
 def test_a_worker_whose_disk_is_full_when_it_is_stopped_ends_with_a_line_that_names_the_folder(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """What it held in memory until then has to go somewhere; Kafka has it, too."""
+    """The rows in memory cannot be written to disk; Kafka has them, too."""
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
         lab.create_topics()
         records = traffic(34, 600, lab.partitions)

@@ -101,7 +101,7 @@ def test_an_envelope_of_thousands_of_small_callbacks_for_messages_with_long_text
 
 
 @full
-def test_without_what_is_taken_in_the_position_pieces_are_counted_twice(
+def test_without_the_pieces_taken_in_the_position_they_are_counted_twice(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
 ) -> None:
     """The guard is needed: switched off, the same crash leaves wrong rows."""
@@ -134,7 +134,7 @@ def test_workers_that_are_killed_among_large_records_count_exactly(
 def test_workers_that_leave_and_join_among_large_records_count_exactly(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """A rebalance comes between two pieces: what is taken in is flushed, and the rest left to the next owner."""
+    """A rebalance comes between two pieces: the pieces taken in are flushed, and the rest is left to the next owner."""
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
         lab.create_topics()
         running = [lab.start_ready()]

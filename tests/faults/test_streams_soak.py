@@ -1,5 +1,5 @@
 """
-Weeks of traffic in a minute: what a worker keeps stays as it is once expiry runs.
+Weeks of traffic in a minute: the state of a worker stops growing once expiry runs.
 """
 
 import logging
@@ -29,7 +29,7 @@ PLATEAU_DAY = 9
 
 
 class Kept(NamedTuple):
-    """What a worker has at the end of a day."""
+    """The figures of a worker at the end of a day."""
 
     rows: int
     disk: int
@@ -51,7 +51,7 @@ def day(number: int, partitions: int) -> Iterator[Record]:
 
 
 def kept(lab: Lab, worker: ToyWorker, folder: Path) -> Kept:
-    """Return what there is: rows by the changelog, files, and memory of the process in use."""
+    """Return the rows by the changelog, the files, and the memory in use."""
     rows = len(latest(lab.read("streams-sms-changelog")))
     disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     pages = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[1])

@@ -1,5 +1,5 @@
 """
-What becomes of the source of a worker: expired before it was read, skipped, written in transactions, made anew.
+Faults of the source of a worker: expired before it was read, skipped, written in transactions, made anew.
 """
 
 from pathlib import Path
@@ -104,7 +104,7 @@ def test_a_state_that_was_lost_is_made_anew_and_its_campaigns_keep_their_rows(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """`rebuild` is refused while workers run; counts of a younger generation replace those that had come further."""
+    """`rebuild` is refused while workers run; counts of a younger generation replace higher counts of an older one."""
     monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
         for name, value in lab.environment().items():

@@ -1,5 +1,5 @@
 """
-Workers with `STREAMS_STANDBY=on`: whoever stands by goes on at once, and nothing is counted twice for it.
+Workers with `STREAMS_STANDBY=on`: a hot standby takes over at once, and nothing is counted twice.
 """
 
 import random
@@ -23,7 +23,7 @@ CHANGELOGS = ("streams-sms-changelog", "streams-campaigns-changelog")
 
 
 def standing_by(worker: ToyWorker) -> list[set[int]]:
-    """Return the partitions of others that a worker had at hand, after each change of the group."""
+    """Return the worker's standby partitions after each rebalance."""
     worker.require_running()
     found = re.findall(r"standing by \(partitions=\[([\d, ]*)\]", worker.log)
     return [set(map(int, numbers.split(","))) for numbers in found]
@@ -31,7 +31,7 @@ def standing_by(worker: ToyWorker) -> list[set[int]]:
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=full)])
 @pytest.mark.parametrize("store", ["rocksdict", pytest.param("memory", marks=full)])
-def test_who_stands_by_has_nothing_to_restore_when_another_one_ends(
+def test_a_hot_standby_has_nothing_to_restore_when_another_worker_ends(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, store: str, ending: signal.Signals
 ) -> None:
     with Lab(
@@ -83,10 +83,10 @@ def test_a_worker_without_partitions_stands_by_for_all(kafka: KafkaCluster, topi
 
 @pytest.mark.parametrize("store", ["rocksdict", pytest.param("memory", marks=full)])
 @pytest.mark.parametrize("changes", [2, pytest.param(10, marks=full)])
-def test_workers_that_stand_by_and_come_and_go_count_exactly(
+def test_standbys_that_join_and_leave_count_exactly(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, changes: int, store: str
 ) -> None:
-    """They are three, of five partitions, and look at what is new all the time: reading ahead meets every change."""
+    """Three workers, five partitions, and standbys that poll all the time: reading ahead meets every change."""
     rnd = random.Random(20261123)  # noqa: S311 - the same moments every time
     with Lab(
         kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=5, STREAMS_STORE=store, STREAMS_STANDBY="on"

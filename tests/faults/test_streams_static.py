@@ -18,7 +18,8 @@ from tests.support.wait import eventually
 pytestmark = pytest.mark.kafka
 full = pytest.mark.full
 
-# On a busy machine a start can take longer than the product's session, in which a name has to come back.
+# A static member has to come back within its session; on a busy machine a start can take longer than the product's
+# session.
 SESSION_SECONDS = 60.0
 
 
@@ -71,7 +72,7 @@ def test_a_static_member_that_comes_back_at_another_address_is_found_there(
 def test_a_frozen_static_member_is_fenced_by_the_process_that_has_its_name_now(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """Kafka gives the name's partitions to whoever came last, without a rebalance."""
+    """Kafka gives the name's partitions to the last member that joined, without a rebalance."""
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, STREAMS_INSTANCE_ID="one") as lab:
         lab.create_topics()
         zombie = lab.start_ready(hold=["streams-sms-changelog", 12], without=["alarms"])

@@ -1,5 +1,5 @@
 """
-Partitions that lack much are restored while the others work; what will be handed over is read before joining.
+Partitions that lack many rows are restored while the others work; a worker restores before it joins.
 """
 
 import re
@@ -27,7 +27,7 @@ full = pytest.mark.full
 
 
 def readiness(worker: ToyWorker) -> tuple[int, list[int]]:
-    """Return the status of /readyz, and of which partitions of the SMS it says that they are worked on."""
+    """Return the status of /readyz, and the partitions of the SMS that it names as active."""
     worker.require_running()
     if not worker.is_listening():
         return 0, []
@@ -72,7 +72,7 @@ def start_with_one_held_back(lab: Lab, gate: Path, **faults: Any) -> tuple[ToyWo
 
 
 def produce_until_all_move_but(lab: Lab, held_back: int, records: Iterator[Record]) -> None:
-    """Send traffic; return when the group has committed some of each partition, and of one nothing."""
+    """Send traffic; return when the group has committed offsets of each partition but one."""
     before = committed(lab)
     lab.produce(islice(records, 60))
 
@@ -98,7 +98,7 @@ def test_partitions_go_on_while_another_is_restored(kafka: KafkaCluster, topic_p
 def test_a_partition_that_was_read_before_it_is_restored_is_noticed(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """Without that guard records are let go of, and the next one is not the next."""
+    """Without that guard records are dropped, and the next record comes with a gap."""
     with with_a_past(kafka, topic_prefix, tmp_path) as (lab, records):
         gate = tmp_path / "gate"
         worker, held_back = start_with_one_held_back(lab, gate, without=["unread"])
@@ -159,7 +159,7 @@ def test_workers_that_come_and_go_while_everything_is_restored_later_count_exact
         lab.verify()
 
 
-def test_a_worker_reads_what_it_will_be_given_before_it_joins(
+def test_a_worker_restores_its_future_partitions_before_it_joins(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
 ) -> None:
     with with_a_past(kafka, topic_prefix, tmp_path) as (lab, records):

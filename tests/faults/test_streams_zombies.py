@@ -1,5 +1,5 @@
 """
-Workers that were replaced and do not know it: the broker refuses whatever they still have in flight.
+Workers that were replaced and do not know it: the broker refuses all their requests in flight.
 """
 
 import signal
@@ -29,7 +29,7 @@ def freeze_and_replace(lab: Lab, fault: dict[str, Any], *without: str) -> ToyWor
     """
     Let a worker freeze while it works, and another worker take everything over.
 
-    Returned frozen, when all traffic is done: nothing that it does after its thaw can be healed by later records.
+    Returns it frozen, when all traffic is done: no later record can heal the effects of its thaw.
     """
     lab.create_topics()
     zombie = lab.start_ready(**fault, without=without)
@@ -75,7 +75,7 @@ def test_without_the_fence_the_same_request_leaves_wrong_records(
 ) -> None:
     """The fence is needed: switched off, stale records land on top of the new owner's."""
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
-        # Either of them could heal what is wrong: by what it goes on to take in, or by telling a progress once more.
+        # Either worker could heal the wrong records, by taking in more or by emitting a progress again: both end here.
         zombie = freeze_and_replace(lab, {**held(topic), "last": True}, "fence", "alarms")
         lab.verify()
         lab.workers[-1].kill()

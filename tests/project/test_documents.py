@@ -1,5 +1,5 @@
 """
-What the documents say is what the code does.
+The documents agree with the code.
 """
 
 import re
@@ -177,7 +177,7 @@ def test_every_link_to_a_file_leads_somewhere(file: Path) -> None:
     assert [target for target in local if not (file.parent / target).exists()] == []
 
 
-def test_the_changelog_has_a_place_for_what_is_not_released() -> None:
+def test_the_changelog_has_a_place_for_unreleased_changes() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     assert re.findall(r"^## \[(\w+)\]", text, re.MULTILINE)[0] == "Unreleased"
 

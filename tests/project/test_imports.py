@@ -1,5 +1,5 @@
 """
-Who may import whom, and that importing does nothing.
+The allowed imports, and that importing does nothing.
 """
 
 import ast
@@ -26,7 +26,7 @@ PURE = (
     "sinks/source.py",
     "sandbox/emulator/traffic",
 )
-# What would let a clock, a client, chance or the machine into a decision.
+# Modules that would let a clock, a client, chance or the machine into a decision.
 WORLD = {
     *("faust", "mode", "aiokafka", "kafka", "clickhouse_connect", "chdb", "requests", "httptools", "uvloop"),
     *("asyncio", "concurrent", "multiprocessing", "socket", "ssl", "http", "urllib", "subprocess", "threading"),
@@ -168,7 +168,7 @@ def test_a_pure_module_rests_on_pure_ones(file: Path) -> None:
 
 
 def import_everything(folder: Path, *packages: str) -> str:
-    """Return what was done besides importing, a line each."""
+    """Return every deed besides importing, a line each."""
     command = [sys.executable, "-W", "ignore", "-m", "tests.support.import_everything", *packages]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

@@ -1,5 +1,5 @@
 """
-What is checked in: dependencies pinned and unaddressed, no traces of one machine, the layout.
+The checked-in files: dependencies pinned and unaddressed, no traces of one machine, the layout.
 """
 
 import re
@@ -82,7 +82,7 @@ def test_the_lock_satisfies_what_the_project_asks_for(requirement: Requirement) 
     assert requirement.specifier.contains(locked()[name])
 
 
-def test_what_is_installed_is_what_is_locked() -> None:
+def test_the_installed_versions_are_the_locked_ones() -> None:
     installed = {canonicalize_name(one.metadata["Name"]): one.version for one in metadata.distributions()}
     wanted = locked()
     assert {name: version for name, version in installed.items() if wanted.get(name, version) != version} == {}

@@ -16,10 +16,10 @@ class FaultProxy:
     """
     Passes bytes between clients of one port and the server at another, both on this machine, within the block.
 
-    One fault at a time, until `restore`: after `cut` connections are reset and new ones too; after `delay` whatever
-    goes to the server arrives later by so many seconds; after `swallow` every connection is half-open: it stays, takes
-    bytes and delivers none. Such a connection never delivers again, as one that a router on the way has forgotten;
-    those made after `restore` work.
+    One fault at a time, until `restore`: after `cut` connections are reset and new ones too; after `delay` bytes to the
+    server arrive later by so many seconds; after `swallow` every connection is half-open: it stays, takes bytes and
+    delivers none. Such a connection never delivers again, as one that a router on the way has forgotten; connections
+    made after `restore` work.
     """
 
     def __init__(self, port: int, target: int) -> None:
@@ -27,7 +27,7 @@ class FaultProxy:
         self._server: asyncio.Server | None = None
         self._links: set[_Link] = set()
         self._cut = self._swallowing = False
-        self.delay_s = 0.0
+        self.delay_seconds = 0.0
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, LOOPBACK, self._port)
@@ -41,17 +41,17 @@ class FaultProxy:
         await asyncio.gather(*(link.ended for link in self._links), return_exceptions=True)
 
     def cut(self) -> None:
-        """Reset every connection, and those that are made from now on."""
+        """Reset every connection, and every new one."""
         self._cut = True
         for link in self._links:
             link.reset()
 
     def delay(self, seconds: float) -> None:
         """Deliver to the server later."""
-        self.delay_s = seconds
+        self.delay_seconds = seconds
 
     def swallow(self) -> None:
-        """Deliver nothing, in no direction, and do not tell."""
+        """Deliver nothing in either direction, and leave the connections open."""
         self._swallowing = True
         for link in self._links:
             link.deaf = True
@@ -59,7 +59,7 @@ class FaultProxy:
     def restore(self) -> None:
         """End the fault."""
         self._cut = self._swallowing = False
-        self.delay_s = 0.0
+        self.delay_seconds = 0.0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._cut:
@@ -111,7 +111,7 @@ class _Link:
         try:
             while data := await reader.read(_CHUNK):
                 if not self.deaf:
-                    due.put_nowait((loop.time() + (self._proxy.delay_s if delayed else 0.0), data))
+                    due.put_nowait((loop.time() + (self._proxy.delay_seconds if delayed else 0.0), data))
         except ConnectionError:
             pass  # that is an end like any other
         finally:

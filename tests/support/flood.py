@@ -20,13 +20,13 @@ _HEAD_END = b"\r\n\r\n"
 
 @dataclass
 class Seen:
-    """What the clients saw. Seconds are from a request's last byte to its answer, or since it began, if sooner."""
+    """The clients' results. Seconds are from a request's last byte to its answer, or since it began, if sooner."""
 
     stored: int = 0
     refused: int = 0
     cut: int = 0
-    stored_p99_s: float = 0.0
-    refused_p99_s: float = 0.0
+    stored_p99_seconds: float = 0.0
+    refused_p99_seconds: float = 0.0
     keys: list[str] = field(default_factory=list)
 
 
@@ -37,8 +37,8 @@ class Flood:
         self._port, self._path, self._body_bytes, self._rate = port, path, body_bytes, rate
         self._idle: deque[_Client] = deque()
         self._selector = selectors.EpollSelector()
-        self._stored_s: list[float] = []
-        self._refused_s: list[float] = []
+        self._stored_seconds: list[float] = []
+        self._refused_seconds: list[float] = []
         self.seen = Seen()
 
     def run(self, connections: int, seconds: float) -> Seen:
@@ -51,7 +51,10 @@ class Flood:
                 self._begin(self._idle.popleft())
                 begun += 1
             self._turn()
-        self.seen.stored_p99_s, self.seen.refused_p99_s = _p99(self._stored_s), _p99(self._refused_s)
+        self.seen.stored_p99_seconds, self.seen.refused_p99_seconds = (
+            _p99(self._stored_seconds),
+            _p99(self._refused_seconds),
+        )
         return self.seen
 
     def request(self) -> tuple[str, bytes]:
@@ -67,10 +70,10 @@ class Flood:
         if status == b"200":
             self.seen.stored += 1
             self.seen.keys.append(client.key)
-            self._stored_s.append(took)
+            self._stored_seconds.append(took)
         else:
             self.seen.refused += 1
-            self._refused_s.append(took)
+            self._refused_seconds.append(took)
 
     def _connect(self) -> None:
         client = _Client(self)
@@ -135,7 +138,7 @@ class _Client:
         return True
 
     def read(self) -> bool:
-        """Take what was answered; returns whether the connection goes on."""
+        """Read the answer; returns whether the connection goes on."""
         data = self.socket.recv(4096)
         if self.is_answered:
             return False
@@ -155,7 +158,7 @@ def _p99(seconds: list[float]) -> float:
 
 
 def main() -> None:
-    """Flood, and print what was seen."""
+    """Flood, and print the results."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.flood", description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("path")

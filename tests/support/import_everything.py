@@ -2,7 +2,7 @@
 Run as a program: imports every module of the packages named, and prints what any of them did besides.
 
 `python -m tests.support.import_everything ingest streams …`; no output means that nothing was done. Only our own code
-counts: what a library of others does when it is imported is its own affair.
+counts: a third-party library's own deeds on import do not.
 """
 
 import importlib
@@ -21,7 +21,7 @@ DEEDS = {"socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Pope
 
 
 class Watch:
-    """What was done, and by which file of ours."""
+    """Deeds of the imported modules, each with the file of ours that did it."""
 
     def __init__(self, packages: Iterable[str]) -> None:
         self.seen: list[str] = []

@@ -1,5 +1,5 @@
 """
-The rows of a stage in memory, for whoever runs the rules of streams without a worker.
+The rows of a stage in memory, to run the rules of streams without a worker.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ def _encoded(row: Any) -> bytes:  # noqa: ANN401 - as the protocol has it
 
 
 class MemoryRows:
-    """Implements `streams.domain.stage.Rows`: what is put is encoded, what is got is decoded anew."""
+    """Implements `streams.domain.stage.Rows`: rows are encoded when put, and decoded anew when got."""
 
     def __init__(self) -> None:
         self._written: dict[bytes, bytes] = {}
@@ -67,7 +67,7 @@ class MemoryRows:
         self.changed.add(key)
 
     def kept(self, key: bytes) -> Any:  # noqa: ANN401 - as above
-        """Return what is kept under a key; whoever asks for it changes it."""
+        """Return the object kept under a key; the caller may change it in place."""
         if key in self._kept:
             self.changed.add(key)
         return self._kept.get(key)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class NetworkGuard:
-    """An audit hook; between `watching` it refuses to connect or to look a name up, and keeps what was tried."""
+    """An audit hook; within `watching` it refuses connections and name lookups, and keeps the attempts."""
 
     def __init__(self) -> None:
         self._attempts: list[str] | None = None
@@ -25,7 +25,7 @@ class NetworkGuard:
 
     @contextmanager
     def watching(self) -> Iterator[list[str]]:
-        """Refuse within the block, and yield the list that what was tried is added to."""
+        """Refuse within the block, and yield the list of attempts, which grows."""
         attempts: list[str] = []
         self._attempts = attempts
         try:

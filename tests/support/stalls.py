@@ -1,20 +1,20 @@
 """
-How long a test stood still itself: on a busy machine, what it must not blame on whom it asks.
+How long a test's own event loop stood still: on a busy machine that time is not the server's fault.
 """
 
 import asyncio
 from typing import Final, Self
 
-_EVERY_S: Final = 0.01
+_EVERY_SECONDS: Final = 0.01
 # Less is the ordinary turn of an event loop.
-_NOTICED_S: Final = 0.05
+_NOTICED_SECONDS: Final = 0.05
 
 
 class Stalls:
     """
-    Within the block, sums up for how long the event loop did not get to what was due.
+    Within the block, sums up how late the event loop was.
 
-    A time measured on this loop less what `seconds` grew by is time in which nobody but the other side was waited for.
+    A time measured on this loop, less the growth of `seconds`, is time spent waiting for the other side alone.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Stalls:
 
     def begin(self) -> None:
         """Watch the loop that runs."""
-        self._due = asyncio.get_running_loop().time() + _EVERY_S
+        self._due = asyncio.get_running_loop().time() + _EVERY_SECONDS
         self._watching = asyncio.create_task(self._watch())
 
     def end(self) -> None:
@@ -51,8 +51,8 @@ class Stalls:
         while True:
             await asyncio.sleep(self._due - loop.time())
             self._sum += self._late()
-            self._due = loop.time() + _EVERY_S
+            self._due = loop.time() + _EVERY_SECONDS
 
     def _late(self) -> float:
         late = asyncio.get_running_loop().time() - self._due
-        return late if late > _NOTICED_S else 0.0
+        return late if late > _NOTICED_SECONDS else 0.0

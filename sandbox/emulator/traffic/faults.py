@@ -1,5 +1,5 @@
 """
-What the way from Routee to a callback URL does to callbacks: delays, repeats, reorders and loses them.
+Faults on the way from Routee to a callback URL: callbacks are delayed, repeated, reordered and lost.
 """
 
 from dataclasses import dataclass

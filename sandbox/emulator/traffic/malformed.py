@@ -1,7 +1,7 @@
 """
 Bytes that reach a callback URL and are no callback that the pipeline could count.
 
-Only what must be refused is here, each kind with the reasons that may be given for it.
+Every body here must be refused; each kind has the reasons that may be given for it.
 """
 
 from collections.abc import Callable

@@ -67,7 +67,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """Why somebody sends: the sender's name, the text, and the words it is filed under."""
+    """The purpose of a message: the sender's name, the text, and the label."""
 
     name: str
     sender: str
@@ -132,7 +132,7 @@ class CampaignId(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Message:
     """
-    What one recipient is sent, in one part or more.
+    A message to one recipient, in one part or more.
 
     A `legacy` one is called back in the shape of 2016: without smsId, part, label and reason.
     """
@@ -175,7 +175,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Bytes that no callback should be made of. `reasons` are those that the pipeline may give for refusing them."""
+    """Bytes that are no valid callback. `reasons` are the reasons that the pipeline may give for refusing them."""
 
     kind: str
     body: bytes
@@ -187,7 +187,7 @@ class Callback:
     """
     One POST that Routee makes: the `number` is its place in the order of sending, starting with 1.
 
-    `copy` marks a repetition of an earlier body; `lost` one that Routee never gets through, and must not be sent.
+    `copy` marks a repetition of an earlier body; `lost` a body that must not be sent: Routee never gets it through.
     """
 
     number: int

@@ -1,5 +1,5 @@
 """
-What can be asked of the traffic.
+The options of the traffic.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class TrafficOptions:
 
     With several `strategies` the campaigns take turns. `duplicates`, `reorder` and `lost` are shares of callbacks,
     `multipart` of messages, `conflicts` of SMS (a different final status after the first), `malformed` of callbacks
-    that are followed by bytes that are none, `legacy` of one-part messages that come in the shape of 2016.
+    that are followed by a malformed body, `legacy` of one-part messages that come in the shape of 2016.
     """
 
     seed: int

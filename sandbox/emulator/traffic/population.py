@@ -1,5 +1,5 @@
 """
-Who is sent what: campaigns and messages, in the order in which they are queued.
+Campaigns and messages, with their recipients, in the order in which they are queued.
 """
 
 from collections.abc import Iterator

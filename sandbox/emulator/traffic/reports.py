@@ -25,7 +25,7 @@ _WORST_FIRST: Final = (Status.FAILED, Status.UNSENT, Status.UNDELIVERED)
 
 class Reporter:
     """
-    Routee's own books on one campaign: counts of messages by status, and what was last said about them.
+    Routee's own books on one campaign: counts of messages by status, and the counts last reported.
 
     Every message counts as queued from the start. `OnChange` reports whenever the campaign's status changes or the
     count of a status passes a fifth of the campaign; `OnCompletion` reports once, when every message is final.

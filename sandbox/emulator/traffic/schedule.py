@@ -1,5 +1,5 @@
 """
-The order of everything: what happens to every SMS, what is called back about it, and what the way there makes of it.
+The order of everything: the changes of every SMS, the callbacks about them, and the faults on their way.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def schedule(options: TrafficOptions, start: float) -> Iterator[Callback]:
     Yield every callback in the order of sending; the same arguments give the same callbacks, byte for byte.
 
     `start` is when the first campaign starts, in seconds since 1970-01-01 UTC. All of it happens within 24 hours.
-    Memory grows with what is under way, not with the whole.
+    Memory grows with the messages under way, not with all of them.
     """
     changes = _changes(messages(options, campaigns(options, start), start))
     return _numbered(options, _arrived(options, _called_back(changes)))

@@ -1,3 +1,3 @@
 """
-Routee's words: the forms of its callbacks, read.
+Reading Routee's callbacks: everything that only Routee's forms explain.
 """

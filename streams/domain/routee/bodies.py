@@ -1,5 +1,5 @@
 """
-One body of a callback, read: an SMS status, a campaign report, or a refusal.
+Reading the body of one callback: an SMS status, a campaign report, or a refusal.
 """
 
 import orjson
@@ -16,7 +16,7 @@ from streams.domain.routee.wire import read_wire
 
 
 def read_body(body: Raw, received: int, policy: Policy) -> Callback | Read | Refusal:
-    """Read a body that was received at `received` (ms): the documented form quickly, every other one patiently."""
+    """Read a body received at `received` (ms): the documented form by the quick reader, others by the patient one."""
     sms = read_wire(body)
     return _read_unusual(body, received, policy) if sms is None else callback_of(sms, received, policy)
 

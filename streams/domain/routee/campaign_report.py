@@ -1,5 +1,5 @@
 """
-A campaign report (Case 1), read from what Routee posts.
+Reading a campaign report (Case 1 in Routee's documents).
 """
 
 from typing import Final, NamedTuple
@@ -17,7 +17,7 @@ _WORD_MAX_CHARS: Final = 64
 
 
 class Read(NamedTuple):
-    """A report and the campaign it is of; `notes` are the names of fields that were not understood."""
+    """A report and its campaign; `notes` are the names of fields that were not understood."""
 
     campaign: str
     report: Report
@@ -25,7 +25,7 @@ class Read(NamedTuple):
 
 
 def read_report(body: Body) -> Read | Refusal:
-    """Read a body whose shape is that of a campaign report."""
+    """Read a body of the shape REPORT; a refusal without a usable `trackingId`."""
     campaign = body.get("trackingId")
     if not usable_id(campaign):
         return Refusal(Reason.INVALID_FIELD, f"trackingId: expected text of 1 to {ID_MAX_CHARS} characters")
@@ -45,9 +45,9 @@ def read_report(body: Body) -> Read | Refusal:
 
 def _read_counts(body: Body, notes: list[str]) -> dict[str, int] | None:
     """
-    Return `messageStatuses`, and status words that stand beside it: the form that Routee's own page shows.
+    Return the counts of `messageStatuses`, and of status words beside it, as in the example on Routee's own page.
 
-    None when there is neither. Two spellings of one status are added.
+    None when there is neither. Counts of two spellings of one status are added.
     """
     given = body.get("messageStatuses")
     if given is not None and not isinstance(given, dict):

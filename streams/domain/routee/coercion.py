@@ -1,9 +1,9 @@
 """
-Lenient reading of fields that do not decide anything: what is understood is taken, the rest is left out and noted.
+Lenient reading of fields that decide nothing: an understood value is taken, any other is left out and noted.
 
-Routee's documents show numbers as text, and fields come, go and change their form between releases. A status must
-not be lost because a latency is a strange one. Each function appends the name of a field it could not read to
-`notes`; null and empty text mean that the field is absent.
+Routee's documents show numbers as text, and fields come, go and change their form between releases. A strange latency
+must not cost a status. Each function appends the name of a field it could not read to `notes`; null and empty text
+mean that the field is absent.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from streams.domain.money import read_money
 
-# Rows and records have to fit in a Kafka record whatever a stranger posts, or one body stops a partition for good.
+# A row or record must fit in a Kafka record even when a stranger posts the body, or it stops its partition for good.
 TEXT_MAX_CHARS: Final = 256
 MESSAGE_MAX_CHARS: Final = 4096
 DESCRIPTION_MAX_CHARS: Final = 1024
@@ -22,7 +22,7 @@ MAX_PARTS: Final = 65_535
 
 
 def text(value: Any, name: str, notes: list[str]) -> str | None:  # noqa: ANN401 - JSON is any
-    """Return the text, a number as its text; what is longer than the field can be is not understood."""
+    """Return the text, a number as its text; text longer than the field's limit is not understood."""
     if value is None or value == "":
         return None
     if value.__class__ in (str, int, float):
@@ -48,7 +48,7 @@ def number(value: Any, name: str, notes: list[str]) -> float | None:  # noqa: AN
 
 
 def count(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN401 - JSON is any
-    """Return a whole number of things, 0 or more."""
+    """Return a whole number from 0 to MAX_COUNT."""
     mine: list[str] = []
     read = number(value, name, mine)
     if read is None and not mine:
@@ -60,7 +60,7 @@ def count(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN40
 
 
 def part_number(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN401 - JSON is any
-    """Return a number of parts, or of one part: 1 or more."""
+    """Return a number of parts, or the number of one part: 1 to MAX_PARTS."""
     if value.__class__ is int and 0 < value <= MAX_PARTS:
         return int(value)
     read = count(value, name, notes)
@@ -81,7 +81,7 @@ def money(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN40
 
 
 def texts(value: Any, name: str, notes: list[str]) -> list[str] | None:  # noqa: ANN401 - JSON is any
-    """Return a list of texts, None for an empty one; one text alone is a list of one."""
+    """Return a list of at most GROUPS_MAX texts, None for an empty one; a single text is a list of one."""
     if value is None or value == []:
         return None
     items = value if value.__class__ is list else [value]

@@ -1,5 +1,5 @@
 """
-Which kind of callback a body is. One URL takes all of Routee's kinds, so the shape alone decides, never the path.
+The kind of a callback, by the shape of its body alone: one URL takes all of Routee's kinds, so the path tells nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ def shape_of(body: Body) -> str:
     """
     Return SMS, REPORT, the name of another kind of Routee's callbacks, or UNKNOWN.
 
-    A body that names a message and a status is an SMS status, whatever else it has, unless it bears the marks of
-    another channel: new keys may come with any release of Routee's, and must not cost us a status.
+    A body that names a message and a status is an SMS status, unless it has the marks of another channel. Other keys
+    do not matter: Routee may add keys with any release, and they must not cost us a status.
     """
     if body.get("messageId") and "status" in body:
         return "voice message" if _is_voice(body) else "failover" if _is_of_other_channel(body) else SMS
@@ -53,7 +53,7 @@ def _is_email(body: Body) -> bool:
     return of_tracking or ("message_id" in body and "event" in body)
 
 
-# Ordered: the more telling marks first.
+# In order: the first match decides, so the more specific marks come first.
 _OTHER_KINDS: Final[tuple[tuple[str, Callable[[Body], bool]], ...]] = (
     ("failover", _is_failover),
     ("inbound SMS", lambda body: "receivedDate" in body or str(body.get("direction")).lower() == "inbound"),

@@ -1,9 +1,9 @@
 """
-One SMS callback, read: from the body Routee posted to what the rules need, at 20 fields and a few microseconds each.
+Reading one SMS callback: about 20 fields, in a few microseconds a callback.
 
-Only what decides something may refuse a callback: `messageId` and `status.name` have to be there, and a
-`status.updatedDate` that is there has to be understood, because the order of statuses rests on it. Everything else
-is taken when it is understood and left out, with a note, when it is not.
+Only fields that decide something may refuse a callback: `messageId` and `status.name` must be present, and a present
+`status.updatedDate` must be understood, because the order of statuses rests on it. Any other field is taken when it
+is understood, and left out with a note when it is not.
 """
 
 from typing import Any, Final, TypedDict
@@ -21,13 +21,13 @@ from streams.domain.routee.wire import WireReason, WireSms
 from streams.domain.statuses import WORDS, spelled
 
 FUTURE_TOLERANCE_MS: Final = 5 * 60_000
-"""How far `updatedDate` may lie after the time of receipt (clocks differ) before it is not believed."""
+"""How far `updatedDate` may lie after the time of receipt (clocks differ); a later date is ignored, with a note."""
 
 _WORD_MAX_CHARS: Final = 64
 
 
 def read_callback(body: Body, received: int, policy: Policy) -> Callback | Refusal:
-    """Read a body whose shape is that of an SMS status, received at `received` (ms)."""
+    """Read a body of the shape SMS, received at `received` (ms); a refusal names the field and its expected form."""
     message_id = body.get("messageId")
     if message_id is None or not usable_id(message_id):
         return Refusal(Reason.INVALID_FIELD, f"messageId: expected text of 1 to {ID_MAX_CHARS} characters")
@@ -40,11 +40,11 @@ def read_callback(body: Body, received: int, policy: Policy) -> Callback | Refus
 
 
 def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refusal:
-    """Return the same as `read_callback` does, from a body in the documented form."""
+    """Return the same as `read_callback`, from a body in the documented form."""
     status = sms.status
     reason = status.reason or _NO_REASON
     notes: list[str] = []
-    # In the order of the fields: this is made for every callback, and keywords have a price.
+    # By position, in the order of the fields: every callback makes one, and keywords cost time.
     details = Details(
         sms.smsId or None,
         sms.campaignTrackingId or None,
@@ -72,7 +72,7 @@ def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refus
 _NO_REASON: Final = WireReason()
 
 
-def _callback(  # noqa: PLR0913, PLR0917 - what both readers have read
+def _callback(  # noqa: PLR0913, PLR0917 - the values that both readers have read
     message_id: str, name: object, updated: object, details: Details, notes: list[str], received: int, policy: Policy
 ) -> Callback | Refusal:
     word = name if name.__class__ is str and name in WORDS else _read_word(name, notes)
@@ -82,7 +82,7 @@ def _callback(  # noqa: PLR0913, PLR0917 - what both readers have read
     if date is None:
         return Refusal(Reason.INVALID_FIELD, "status.updatedDate: expected ISO 8601 with a zone, or an epoch number")
     if date > received + FUTURE_TOLERANCE_MS:
-        # Believing it would let one wrong clock outrank every later status of this SMS, for good.
+        # With this date, one wrong clock would outrank every later status of the SMS for good.
         notes.append("future-date")
         date = NO_DATE
     _withhold(details, policy)
@@ -125,7 +125,7 @@ def _read_details(body: Body, status: Body, notes: list[str]) -> Details:
 
 
 class _Reason(TypedDict, total=False):
-    """The details that `status.reason` has."""
+    """The details in `status.reason`."""
 
     detailed_status: str | None
     status_description: str | None

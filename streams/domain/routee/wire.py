@@ -1,9 +1,9 @@
 """
-The form of SMS callbacks that Routee documents, as types: nearly all bodies are in it, and are read in one step.
+The quick reader: the documented form of SMS callbacks as types. Nearly all bodies have it, and are read in one step.
 
-A body in any other form (numbers as text, fields of another type, other channels, reports) is not refused by this
-reader, only left to the patient one: `callback.read_callback`. Both give the same callback, except that this one does
-not look into fields it does not know: what ingest never lets through (bytes that are no UTF-8) goes unseen there.
+This reader never refuses a body; any other form (numbers as text, fields of another type, other channels, reports) is
+left to the patient reader, `sms.read_callback`. Both give the same callback, except that this one does not look into
+unknown fields: it misses bytes there that are not UTF-8, which ingest never lets through.
 """
 
 from typing import Annotated, Final
@@ -26,18 +26,18 @@ _Group = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)]
 _Part = Annotated[int, Meta(ge=1, le=MAX_PARTS)]
 _Number = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float
 _Absent = UnsetType
-"""A field that may not be there: it belongs to another kind of callback."""
+"""A field that must be absent: it belongs to another kind of callback."""
 
 
 class WireReason(msgspec.Struct, gc=False):
-    """`status.reason`."""
+    """The object `status.reason`."""
 
     detailedStatus: _Text | None = None  # noqa: N815 - Routee's names, here and below
     description: Annotated[str, Meta(max_length=DESCRIPTION_MAX_CHARS)] | None = None
 
 
 class WireStatus(msgspec.Struct, gc=False):
-    """`status`."""
+    """The object `status`."""
 
     name: str
     updatedDate: str | float | None = None  # noqa: N815
@@ -45,7 +45,7 @@ class WireStatus(msgspec.Struct, gc=False):
 
 
 class WireSms(msgspec.Struct, gc=False):
-    """The body of one SMS callback; empty text means that a field is absent."""
+    """The body of one SMS callback; an empty text means that the field is absent."""
 
     messageId: _Id  # noqa: N815
     status: WireStatus
@@ -76,7 +76,7 @@ _DECODER: Final = msgspec.json.Decoder(WireSms)
 
 
 def read_wire(body: msgspec.Raw) -> WireSms | None:
-    """Return the body of an SMS callback in the documented form, None when it is in any other."""
+    """Return the body of an SMS callback in the documented form, None for any other form."""
     try:
         return _DECODER.decode(body)
     except (msgspec.MsgspecError, RecursionError):

@@ -1,3 +1,3 @@
 """
-Writing to Kafka: batches that are appended whole or not at all, and the right to append them.
+Writing to Kafka: batches that are appended whole or not at all, under a fence.
 """

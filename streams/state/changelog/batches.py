@@ -21,19 +21,19 @@ MAX_BATCH_BYTES: Final = 15 << 20
 _CHUNK_BYTES: Final = 600_000
 _RECORD_OVERHEAD: Final = 32
 
-_LINES: Final = 100
-"""In one bundle: whoever takes it in changes a row for each line, and all of them have to fit in one checkpoint."""
+_MAX_LINES_PER_BUNDLE: Final = 100
+"""The reader of a bundle changes a row for each line, and all these rows must fit in one checkpoint."""
 
 
 class BatchTooLargeError(Exception):
-    """Records that have to be one batch do not fit in one."""
+    """Records that must be one batch exceed `MAX_BATCH_BYTES`."""
 
 
 class Batches:
     """
-    Writes through one aiokafka producer, which must have `acks=all` and `MAX_BATCH_BYTES`.
+    Writes through one aiokafka producer, which must have `acks=all` and take batches of `MAX_BATCH_BYTES`.
 
-    Batches are built one after the other, in `turns`.
+    Batches are built one after the other, each in a turn of its own.
     """
 
     def __init__(self, producer: AIOKafkaProducer, turns: Turns | None = None, guards: Guards = ALL_GUARDS) -> None:
@@ -45,10 +45,10 @@ class Batches:
         self, topic: str, partition: int, records: Iterable[KeyValue], writer: ProducerEpoch | None = None
     ) -> tuple[int, int]:
         """
-        Append all records as one batch; return the offsets of the first and the last.
+        Append all records as one batch; return the offsets of the first and the last record.
 
-        With a writer, the broker refuses it (aiokafka.errors.ProducerFenced) when a newer writer has begun. Raises
-        KafkaError when the broker does not acknowledge it, BatchTooLargeError before anything is sent.
+        With a writer, raises aiokafka.errors.ProducerFenced when the broker has seen a newer epoch. Raises KafkaError
+        when the broker does not acknowledge the batch, BatchTooLargeError before anything is sent.
         """
         async with self._turns.one_at_a_time:
             batch = self._built(records)
@@ -59,7 +59,7 @@ class Batches:
         if writer is not None and self._guards.fence:
             writer.stamp(batch, topic, partition)
         last = batch.record_count() - 1
-        # aiokafka takes a batch only when none of this partition waits: batches keep their order.
+        # aiokafka accepts a batch only when no other batch of this partition waits: batches keep their order.
         acknowledged = await self._producer.send_batch(batch, topic, partition=partition)
         first = (await acknowledged).offset
         if writer is not None:
@@ -76,25 +76,26 @@ class Batches:
         return batch
 
     async def renewed(self, writer: ProducerEpoch) -> ProducerEpoch:
-        """Return the writer with the next epoch that takes over from one of which nothing is in flight."""
+        """Return the writer's successor with the next epoch; no batch of the writer may be in flight."""
         return await renewed(self._producer.client, writer)
 
     async def send_all(
         self, topic: str, partition: int, records: Iterable[KeyValue], writer: ProducerEpoch | None = None
     ) -> None:
-        """Append all records in order, in as many batches as it takes; each is acknowledged before the next."""
+        """Append all records in order, in as many batches as needed; each is acknowledged before the next is sent."""
         for chunk in _chunks(records):
             await self.send(topic, partition, chunk, writer)
 
 
 def bundled(records: Iterable[KeyValue]) -> list[KeyValue]:
-    """Return records without keys that have the values of the given ones as lines, in order; none of them is large."""
-    lines = [[value or b"" for _, value in chunk] for chunk in _chunks(records)]
-    return [(None, b"\n".join(line[at : at + _LINES])) for line in lines for at in range(0, len(line), _LINES)]
+    """Join the values of records, in order, as the lines of fewer records without keys; none of these is large."""
+    chunks = [[value or b"" for _, value in chunk] for chunk in _chunks(records)]
+    step = _MAX_LINES_PER_BUNDLE
+    return [(None, b"\n".join(lines[at : at + step])) for lines in chunks for at in range(0, len(lines), step)]
 
 
 def _chunks(records: Iterable[KeyValue]) -> Iterator[list[KeyValue]]:
-    """Split records so that no chunk of several exceeds what any topic takes by default."""
+    """Split records so that no chunk of several records exceeds the default `max.message.bytes` of a topic."""
     chunk: list[KeyValue] = []
     room = _CHUNK_BYTES
     for record in records:

@@ -1,15 +1,15 @@
 """
-The right to write a partition, and how it is taken from whoever had it before.
+The fence: only the newest owner of a partition can write it.
 
 Every batch of a changelog, and of the public topics that only one worker may write, carries a producer id and an
 epoch, as the batches of idempotent producers do. The leader of a partition refuses a batch whose epoch is older than
 the newest it has seen of that id. So a new owner takes the next epoch and appends one record with it, *before* it
-reads the changelog: from that acknowledgement on, nothing that an older owner has in flight can be appended, however
-long it was held up. No transaction is opened, and a flush costs nothing more.
+reads the changelog: from that acknowledgement on, no batch that an older owner has in flight can be appended, however
+late it arrives. No transaction is opened, and a flush costs nothing more.
 
-The coordinator forgets an id that nobody asked for during `transactional.id.expiration.ms` (7 days by default), and
-gives the next owner another one, which fences nothing. So an owner asks for its next epoch every day, naming the one
-that it has: with an older one it is refused, so that nobody who was replaced can fence its successor.
+The coordinator forgets an id that no owner asked for during `transactional.id.expiration.ms` (7 days by default), and
+gives the next owner another id, which fences nothing. So an owner asks for its next epoch every day and names its
+current epoch: the coordinator refuses an older one, so a replaced owner cannot fence its successor.
 """
 
 import asyncio
@@ -36,11 +36,11 @@ from streams.state.changelog import private_names
 logger = logging.getLogger(__name__)
 
 LAST_EPOCH: Final = 32767
-"""The coordinator never hands this one out: what is written with it fences every epoch of an id."""
+"""The coordinator never hands this epoch out: a record written with it fences every epoch of an id."""
 
 _TRANSACTION_TIMEOUT_MS: Final = 60_000  # no transaction is ever opened, but the request wants one
 _RETRY_SECONDS: Final = 0.1
-_PATIENCE_SECONDS: Final = 60.0
+_RENEW_TIMEOUT_SECONDS: Final = 60.0
 _MAX_SEQUENCE: Final = 0x7FFFFFFF
 
 
@@ -55,23 +55,23 @@ class ProducerEpoch:
         self.producer_id = producer_id
         self.epoch = epoch
         self.name = name
-        """The transactional id that the coordinator knows it by."""
+        """The transactional id under which the coordinator has it."""
         self.since = monotonic()
         self._next: dict[tuple[str, int], int] = {}
         self._last: dict[tuple[str, int], int] = {}
 
     def stamp(self, batch: BatchBuilder, topic: str, partition: int) -> None:
-        """Sign a batch that is sent next to this partition; batches must be sent in the order of their stamps."""
+        """Write id, epoch and sequence number into a batch. Batches must be sent in the order of their stamps."""
         sequence = self._next.get((topic, partition), 0)
         private_names.stamp(batch, self.producer_id, self.epoch, sequence)
         self._next[topic, partition] = (sequence + batch.record_count()) & _MAX_SEQUENCE
 
     def confirm(self, topic: str, partition: int, offset: int) -> None:
         """
-        Note the offset at which a batch was appended; RepeatedBatchError when it was not.
+        Note the offset at which a batch was appended. Raises RepeatedBatchError when it was not appended.
 
-        A broker that takes a batch for the repetition of an earlier one acknowledges it and appends nothing: with
-        the offset of that earlier one, or, by way of aiokafka, with none.
+        A broker that mistakes a batch for a repetition of an earlier one acknowledges it without appending it. The
+        acknowledged offset is then the earlier batch's or, through aiokafka, -1.
         """
         if offset <= self._last.get((topic, partition), -1):
             raise RepeatedBatchError(f"{topic}[{partition}]: a batch was taken for the one at offset {offset}")
@@ -82,20 +82,21 @@ async def next_epoch(client: AIOKafkaClient, name: str) -> ProducerEpoch:
     """
     Return a ProducerEpoch with an epoch above all that were given out for this transactional id.
 
-    Waits for a coordinator that is away or busy. Raises KafkaError for what waiting does not cure.
+    Waits without limit for a coordinator that is away or busy. Raises KafkaError when a retry cannot help.
     """
     return await _ask_patiently(client, name, InitProducerIdRequest(name, _TRANSACTION_TIMEOUT_MS))
 
 
 async def renewed(client: AIOKafkaClient, writer: ProducerEpoch) -> ProducerEpoch:
     """
-    Return a ProducerEpoch with the next epoch, in place of one whose batches are all acknowledged.
+    Return the successor of `writer` with the next epoch. All batches of `writer` must be acknowledged.
 
-    Raises ProducerFenced when there is a newer one, KafkaTimeoutError when the coordinator is away for a minute. The
-    producer id is another one when the coordinator has forgotten this one, or has no more epochs for it.
+    Raises ProducerFenced when there is a newer epoch, KafkaTimeoutError when the coordinator is away for a minute. The
+    producer id changes when the coordinator has forgotten it or has no more epochs for it.
     """
     try:
-        return await asyncio.wait_for(_ask_patiently(client, writer.name, _NextEpochRequest(writer)), _PATIENCE_SECONDS)
+        request = _ask_patiently(client, writer.name, _NextEpochRequest(writer))
+        return await asyncio.wait_for(request, _RENEW_TIMEOUT_SECONDS)
     except InvalidProducerEpoch as error:
         raise ProducerFenced from error
     except TimeoutError as error:
@@ -149,7 +150,7 @@ class _NextEpochStruct(RequestStruct):  # type: ignore[misc]
 
 
 class _NextEpochRequest(Request[_NextEpochStruct]):  # type: ignore[misc]
-    """The version of the request that names the epoch at hand; aiokafka has only the first one."""
+    """Version 3 of the request, which names the current epoch; aiokafka does not have it."""
 
     API_KEY = InitProducerIdRequest.API_KEY
 

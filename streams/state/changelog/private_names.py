@@ -1,7 +1,7 @@
 """
-The private names of aiokafka's producer that writing a changelog rests on.
+The private names of aiokafka's producer that this folder uses.
 
-aiokafka offers no handle for them. A test compares `PRIVATE_NAMES` with the installed version.
+aiokafka has no public API for them. A test compares `PRIVATE_NAMES` with the installed version.
 """
 
 from typing import Final
@@ -23,5 +23,5 @@ def stamp(batch: BatchBuilder, producer_id: int, epoch: int, sequence: int) -> N
 
 
 def produce_by(kind: type[ProduceRequest]) -> None:
-    """Let aiokafka's producers, all of this process, make Produce requests of this kind."""
+    """Make all aiokafka producers of this process send Produce requests of this class."""
     vars(sender)["ProduceRequest"] = kind

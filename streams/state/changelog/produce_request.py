@@ -1,5 +1,5 @@
 """
-aiokafka's Produce request, written in one go: one of some MB otherwise holds everybody else up.
+aiokafka's Produce request, encoded in one go: otherwise encoding some MB blocks the event loop.
 """
 
 from typing import Any
@@ -19,9 +19,9 @@ class _InOneGo(produce.ProduceRequest_v7):  # type: ignore[misc] # aiokafka has 
 
 
 class ProduceRequest(produce.ProduceRequest):  # type: ignore[misc]
-    """Takes the place of aiokafka's, for producers without transactions; a broker older than 2.1 gets aiokafka's."""
+    """Replaces aiokafka's for producers without transactions; brokers older than Kafka 2.1 get aiokafka's own."""
 
     def build(self, request_struct_class: type[Any]) -> Any:  # noqa: ANN401 - as aiokafka has it
-        """Return the request in the version that was agreed upon."""
+        """Return the request in the version negotiated with the broker."""
         newest = request_struct_class is produce.ProduceRequest_v7
         return super().build(_InOneGo if newest else request_struct_class)

@@ -16,19 +16,19 @@ def _written_as(changing: Any) -> Any:  # noqa: ANN401 - as msgspec has it
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=_written_as)
 _MISSING: Final = b"\0"  # no JSON
 _RECORD_OVERHEAD: Final = 32
-"""At most this much does a record take in a batch besides its key and value."""
+"""The most that a record takes in a batch besides its key and value."""
 
 
 class Overlay:
     """
     Implements `streams.domain.stage.Rows` for one partition.
 
-    Three layers, newest first: what was put since the last seal, what that seal took, what the store has. The middle
-    one stays until the next seal: by then the store has it. A deleted row is None in the first two.
+    Three layers, newest first: changes since the last seal, changes taken by that seal, the store. The second stays
+    until the next seal, when the store has its rows. A deleted row is None in the first two.
 
-    All layers hold rows as they are written. Decoded they would be read faster, but Python's garbage collector would
-    walk through all of them again and again, which costs more. Only the few that nearly every record changes are kept
-    as they are, from one seal to the next, and are written then.
+    All layers hold encoded rows. Decoded rows would be read faster, but Python's garbage collector would walk through
+    them again and again, which costs more. Only the few rows that nearly every record changes are kept decoded, from
+    one seal to the next, and are encoded at the seal.
     """
 
     def __init__(self, read: Callable[[bytes], bytes | None]) -> None:
@@ -65,12 +65,12 @@ class Overlay:
         self._write(key, None)
 
     def keep(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - as in Rows
-        """Put a row that goes on changing until the next seal."""
+        """Put a row that is kept decoded; changes to it until the next seal count."""
         self.put(key, row)
         self._kept[key] = row
 
     def kept(self, key: bytes) -> Any:  # noqa: ANN401 - as in Rows
-        """Return what is kept under a key since the last seal, None when nothing is."""
+        """Return the row kept decoded since the last seal, None when there is none."""
         return self._kept.get(key)
 
     def _write(self, key: bytes, raw: bytes | None) -> None:
@@ -89,11 +89,11 @@ class Overlay:
 
     @property
     def size(self) -> int:
-        """How many bytes all unsealed changes take in a batch, at most; of what is kept, what it took at first."""
+        """The most bytes that all unsealed changes take in a batch; a kept row counts with its size when it was put."""
         return self._size
 
     def seal(self) -> dict[bytes, bytes | None]:
-        """Return all changes since the last seal, encoded (None: deleted), and begin anew."""
+        """Return all changes since the last seal, encoded (None: deleted), and begin the next layer."""
         for key, row in self._kept.items():
             self._pending[key] = _ENCODER.encode(row)
         self._kept.clear()

@@ -1,5 +1,5 @@
 """
-One partition of a table between two flushes: what was taken in and is not durable yet. Pure.
+One partition of a table between two flushes: changes that are not durable yet. Pure.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ _MARK: Final = b"1"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a flush makes durable for one partition: all of it, in the order of the fields, or nothing of it."""
+    """The changes that a flush makes durable for one partition: all of them, in the order of the fields, or none."""
 
     partition: int
     outputs: list[Output]
@@ -29,7 +29,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the records of a partition come from, and what its rows are called when they begin anew."""
+    """The source of a partition, and the generation of its rows when they begin anew."""
 
     topic_id: str
     begin: int = 0
@@ -39,12 +39,12 @@ class Origin:
 
 class Partition:
     """
-    The rows of one partition, the outputs that they owe, and how far they contain its source.
+    The rows of one partition, its outputs that wait for a flush, and its position in the source.
 
-    `position` says that; None before the first record ever. What lies before it is contained already.
+    The rows contain all source records before `position`; it is None before the first record ever.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what a takeover found out
+    def __init__(  # noqa: PLR0913, PLR0917 - called once, by a takeover
         self,
         number: int,
         stage: Stage,
@@ -71,18 +71,17 @@ class Partition:
 
     @property
     def next(self) -> int:
-        """The source offset that has to be taken in next."""
+        """The source offset that must be applied next."""
         return self._begin if self.position is None else max(self.position.offset, self._begin)
 
     def take_in(self, offset: int, value: bytes) -> Iterator[int]:
         """
-        Apply what is not contained yet of one source record, piece by piece.
+        Apply one source record piece by piece, without the pieces that the rows contain already.
 
-        Yield after each how many bytes the next flush has to write for this partition: now it may be flushed, and
-        given up, too; its next owner goes on with the next piece.
+        Yields after each piece how many bytes the next flush must write for this partition. The partition may be
+        flushed or revoked at each yield; its next owner goes on with the next piece.
 
-        What is raised leaves the rows of a piece that is not complete: nothing of the partition may be written then
-        but its `ending`.
+        An exception leaves an incomplete piece in the rows: only the partition's `ending` may be written after it.
         """
         begin = self.position.taken if self.position is not None and self.position.offset == offset else 0
         for outputs, index in self._stage.apply(self.rows, self.number, offset, value, begin, self.refused(offset)):
@@ -92,25 +91,25 @@ class Partition:
             yield self.rows.size + self._output_bytes
 
     def refused(self, offset: int) -> Ending | None:
-        """Return what is known of a record that ended workers too often, and is not tried again; None for any other."""
+        """Return the ending of a record that ended too many workers and is not retried; None for any other record."""
         ending = self._ending
-        return ending if ending and ending.offset == offset and ending.times >= endings.MOST_ENDINGS else None
+        return ending if ending and ending.offset == offset and ending.times >= endings.MAX_ENDINGS else None
 
     def ending(self, offset: int, at: int | None) -> Ending:
-        """Return what is to be written, alone, when the record at this offset ends the worker."""
+        """Return the ending to write, alone, when the record at this offset ends the worker."""
         return endings.one_more(self._ending, offset, at)
 
     @property
     def unsealed(self) -> bool:
-        """Whether anything was taken in that no checkpoint contains."""
+        """Whether anything was applied that no checkpoint contains."""
         return self.position != self._sealed_position
 
     def needs_flush(self, now: float) -> bool:
-        """Tell whether a checkpoint would contain anything."""
+        """Return whether a checkpoint would contain anything."""
         return self.unsealed or self._throttle.is_due(now)
 
     def seal(self, now: float) -> Checkpoint:
-        """Return the checkpoint of everything taken in so far, and begin the next one."""
+        """Return the checkpoint of everything applied so far, and begin the next one."""
         held_before = frozenset(self._throttle.held)
         changed = [key for key in self.rows.changed if key.startswith(self._stage.summarized)]
         due = self._throttle.admit(changed, now)
@@ -130,7 +129,7 @@ class Partition:
 
 
 def _begin(position: bytes | None, guards: Guards) -> Position | None:
-    """Return the position of the rows, None before the first record ever."""
+    """Return the position of the rows; None before the first record ever, or when a guard is off."""
     if position is None or not guards.position:
         return None
     parsed = Position.parse(position)

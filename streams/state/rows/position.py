@@ -1,5 +1,5 @@
 """
-How far the rows of a partition have come in their source.
+The position of a partition's rows in their source.
 """
 
 from typing import NamedTuple, Self
@@ -7,9 +7,9 @@ from typing import NamedTuple, Self
 
 class Position(NamedTuple):
     """
-    All records before `offset` are contained, and so much as is `taken` of the one at `offset`.
+    The rows contain all records before `offset`, and the first `taken` callbacks or lines of the record at `offset`.
 
-    That is 0 nearly always: only a record that is taken in as several pieces is ever contained in part.
+    `taken` is nearly always 0: only a record that is applied in several pieces can be contained in part.
     """
 
     offset: int
@@ -17,10 +17,10 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, written: bytes) -> Self:
-        """Return the position of a row."""
+        """Return the position that a row contains."""
         offset, *taken = written.split(b":")
         return cls(int(offset), int(taken[0])) if taken else cls(int(offset) + 1)
 
     def written(self) -> bytes:
-        """Return the row: the last offset that is contained whole, or the one in part and what is taken of it."""
+        """Return the row: the last offset contained whole, or the offset contained in part and `taken`."""
         return b"%d:%d" % self if self.taken else b"%d" % (self.offset - 1)

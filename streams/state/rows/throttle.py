@@ -1,5 +1,5 @@
 """
-Which changed keys are summarized now, and which are held back because they just were.
+Limits how often a changed key is summarized.
 """
 
 from collections.abc import Collection, Iterable
@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable
 
 class Throttle:
     """
-    Lets each key through at most once per interval; the first change goes at once, the last one always goes.
+    Admits each key at most once per interval: the first change at once, the last change always.
 
-    Times are seconds of any clock that only moves forward. What is held back is known to `held`; a table makes that
-    durable, so that a key held back before a crash is due after it.
+    Times are seconds of a monotonic clock. `held` has the keys held back; the table makes them durable, so that a key
+    held back before a crash is due after it.
     """
 
     def __init__(self, interval: float, held: Iterable[bytes] = ()) -> None:
@@ -19,14 +19,14 @@ class Throttle:
         self.held: set[bytes] = set(held)
 
     def is_due(self, now: float) -> bool:
-        """Tell whether a key that was held back may go now."""
+        """Return whether a key that was held back may go now."""
         if not self.held:
             return False
         self._forget(now)
         return any(key not in self._passed for key in self.held)
 
     def admit(self, changed: Collection[bytes], now: float) -> list[bytes]:
-        """Return the keys that go now, changed or held back before; those of `changed` that may not are held."""
+        """Return the keys that go now, changed or held back before; hold back the other keys of `changed`."""
         self._forget(now)
         waiting = [*changed, *self.held.difference(changed)]
         if not self._interval:
@@ -39,7 +39,7 @@ class Throttle:
         return due
 
     def _forget(self, now: float) -> None:
-        """Drop the keys that went an interval ago; the dictionary is in order of time."""
+        """Drop the keys admitted an interval ago or earlier; the dictionary is in order of time."""
         over = now - self._interval
         while self._passed:
             key = next(iter(self._passed))

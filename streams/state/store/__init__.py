@@ -1,3 +1,3 @@
 """
-Where rows live on this machine: a cache of the changelog.
+The local store of rows: a cache of the changelog.
 """

@@ -1,5 +1,5 @@
 """
-Rows on disk: one RocksDB per partition, all of them within one bound of memory.
+Rows on disk: one RocksDB per partition, all within one memory limit.
 """
 
 import logging
@@ -35,29 +35,29 @@ _MIB: Final = 1 << 20
 
 _FILE_BYTES: Final = 8 * _MIB
 """
-The index of a file, and its filter, are read as one block each. Those of much larger files fit in none of the 64 parts
-of the block cache: they would be read from the file again for every row.
+RocksDB reads the index and the filter of a file as one block each. In much larger files these blocks fit in none of
+the 64 shards of the block cache and would be read from the file again for every row.
 """
 
 _SORTED_RUNS: Final = 8
 """
-At most about so many files, or chains of files, may have a key before some are merged. Merged by size ("universal"
-compaction) rows are written anew a few times in their life; in levels, of which each is merged with ten times as much,
-twice as often. A read asks the filter of each run.
+The number of sorted runs that may contain a key before some are merged, about. Universal compaction rewrites a row a
+few times in its life; leveled compaction, which merges each level into one ten times as large, twice as often. A read
+asks the filter of each run.
 """
 
 _FILTER_SHARE: Final = 0.05
-"""Of a write buffer, for the filter that tells which keys are not in it."""
+"""The share of a write buffer for its bloom filter."""
 
 
 def _unlogged() -> WriteOptions:
     options = WriteOptions()
-    options.disable_wal = True  # type: ignore[method-assign, assignment]  # a property, whatever its stub says
+    options.disable_wal = True  # type: ignore[method-assign, assignment]  # its stub is wrong: it is a property
     return options
 
 
 class RocksMemory:
-    """What all databases of one process share: a block cache and a budget for unwritten rows."""
+    """The memory that all databases of one process share: a block cache and a budget for unwritten rows."""
 
     def __init__(self, cache_bytes: int = 64 * _MIB, write_buffer_bytes: int = 64 * _MIB) -> None:
         self._cache = Cache(cache_bytes)
@@ -90,9 +90,9 @@ class RocksStore:
     """
     Implements `streams.state.store.stores.Store` on disk.
 
-    Rows and offset are written in one write batch, to memory first and without a log of RocksDB's own: the changelog
-    is that log. After a kill or a power cut a partition may be older, but rows and offset fit together, and what is
-    missing is read from the changelog, at most a write buffer's worth.
+    Rows and offset are written in one write batch, to memory first and without RocksDB's write-ahead log: the changelog
+    is that log. After a kill or a power cut a partition may be older, but its rows and its offset fit together. The
+    missing rows, at most one write buffer, are restored from the changelog.
     """
 
     def __init__(self, folder: Path, memory: RocksMemory, clock: Callable[[], float] = time.time) -> None:
@@ -107,7 +107,7 @@ class RocksStore:
         return {int(path.name) for path in self._folder.glob("*") if path.name.isdecimal()}
 
     def open(self, partition: int) -> None:
-        """Open the partition's database; what was last written too long ago is forgotten. Raises StoreError."""
+        """Open the partition's database; clear it when its last write is too long ago. Raises StoreError."""
         if partition in self._open:
             return
         with self._named(partition):
@@ -117,7 +117,7 @@ class RocksStore:
             self.clear(partition)
 
     def _begin(self, partition: int) -> bytes | None:
-        """Open a database and return when it was written; a damaged one begins without rows: the changelog has them."""
+        """Open a database, empty if it was damaged: the changelog has its rows. Return the time of its last write."""
         path = self._path(partition)
         try:
             return self._written_at(partition)
@@ -137,14 +137,14 @@ class RocksStore:
         return raw
 
     def close(self, partition: int) -> None:
-        """Close the partition's database; its files stay. Raises StoreError, as when the disk is full."""
+        """Close the partition's database; its files stay. Raises StoreError, for example when the disk is full."""
         database = self._open.pop(partition, None)
         if database is not None:
             with self._named(partition):
                 database.close()
 
     def clear(self, partition: int) -> None:
-        """Delete the partition's files and begin with none."""
+        """Delete the partition's files and open an empty database."""
         self.close(partition)
         Rdict.destroy(str(self._path(partition)), self._memory.options())
         self.open(partition)
@@ -160,9 +160,9 @@ class RocksStore:
         return raw
 
     def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
-        """Write rows and offset in one batch. Raises StoreError, as when the disk is full."""
+        """Write rows and offset in one batch. Raises StoreError, for example when the disk is full."""
         batch = WriteBatch(raw_mode=True)
-        for key in sorted(rows):  # neighbours go into a write buffer faster
+        for key in sorted(rows):  # sorted keys go into a write buffer faster
             value = rows[key]
             if value is None:
                 batch.delete(key)
@@ -184,7 +184,7 @@ class RocksStore:
             cursor.next()
 
     def estimate_rows(self) -> int:
-        """Return RocksDB's own estimate: rewritten rows count more than once until they are compacted."""
+        """Return RocksDB's own estimate; a rewritten row counts more than once until compaction."""
         return sum(database.property_int_value("rocksdb.estimate-num-keys") or 0 for database in self._open.values())
 
     @contextmanager

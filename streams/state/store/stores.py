@@ -1,5 +1,5 @@
 """
-Where the rows of a table live on this machine: a cache of the changelog, never the truth.
+The local store of a table's rows: a cache of the changelog, never the truth.
 """
 
 from collections.abc import Iterator, Mapping
@@ -7,8 +7,8 @@ from typing import Final, Protocol
 
 MAX_AGE_SECONDS: Final = 12 * 60 * 60
 """
-Half of the time that a compacted changelog keeps tombstones at least (`delete.retention.ms`). A partition that was
-not written for longer could miss deletions that the changelog no longer shows, so it is read anew.
+Half of the least time that a compacted changelog keeps tombstones (`delete.retention.ms`). A partition that was not
+written for longer could miss deletions that the changelog no longer shows, so it is restored from the beginning.
 """
 
 
@@ -20,21 +20,20 @@ class Store(Protocol):
     """
     Rows of the open partitions, as bytes, and the changelog offset up to which each partition has them.
 
-    A partition is opened before it is read or written. Everything is synchronous; nothing is shared between
-    processes.
+    A partition must be opened before it is read or written. All methods are synchronous. Processes share nothing.
     """
 
     def kept(self) -> set[int]:
-        """Return the partitions of which something may be left from before, open or not."""
+        """Return the partitions, open or not, that may have rows of an earlier run."""
 
     def open(self, partition: int) -> None:
-        """Make a partition readable, with what is left of it from before; opening an open one does nothing."""
+        """Make a partition readable, with the rows left of an earlier run; opening an open one does nothing."""
 
     def close(self, partition: int) -> None:
-        """Let go of a partition; a store that outlives the process keeps what it has."""
+        """Close a partition; a store that outlives the process keeps its rows."""
 
     def clear(self, partition: int) -> None:
-        """Forget everything of an open partition, which stays open."""
+        """Delete all rows and the offset of an open partition, which stays open."""
 
     def offset(self, partition: int) -> int | None:
         """Return the changelog offset of the last write, None when there was none."""
@@ -44,10 +43,9 @@ class Store(Protocol):
 
     def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
         """
-        Write (None: delete) rows and the changelog offset that they reach to: all or nothing.
+        Write rows (None: delete) and the changelog offset that they reach: all or nothing.
 
-        Without an offset, the one before stays, and so does its age: whoever reads the changelog from there meets
-        these rows again.
+        Without an offset, the former offset and its age stay: a restore from there reads these rows again.
         """
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -58,14 +56,14 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """A dictionary per partition. What is closed is gone."""
+    """A dictionary per partition. Closing a partition drops its rows."""
 
     def __init__(self) -> None:
         self._rows: dict[int, dict[bytes, bytes]] = {}
         self._offsets: dict[int, int] = {}
 
     def kept(self) -> set[int]:
-        """Return the open partitions: nothing else is left of any."""
+        """Return the open partitions: closed ones have no rows."""
         return set(self._rows)
 
     def open(self, partition: int) -> None:
@@ -78,7 +76,7 @@ class MemoryStore:
         self._offsets.pop(partition, None)
 
     def clear(self, partition: int) -> None:
-        """Forget everything of an open partition."""
+        """Delete all rows and the offset of an open partition."""
         self._rows[partition] = {}
         self._offsets.pop(partition, None)
 
@@ -91,7 +89,7 @@ class MemoryStore:
         return self._rows[partition].get(key)
 
     def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
-        """Write rows and offset; nothing can come between, as nothing else runs meanwhile."""
+        """Write rows and offset; no other task runs in between."""
         mine = self._rows[partition]
         for key, value in rows.items():
             if value is None:

@@ -1,5 +1,5 @@
 """
-The rows written last, in memory before a slower store: most of them are read and written again soon.
+A write-behind cache before a slower store: most rows are read and written again soon after a write.
 """
 
 import time
@@ -12,21 +12,21 @@ from streams.state.store.stores import MAX_AGE_SECONDS, Store
 _MIB: Final = 1 << 20
 BUDGET_BYTES: Final = 64 * _MIB
 _PARTITION_BYTES: Final = 8 * _MIB
-"""At most this much of one partition before it is handed over."""
+"""A partition that holds more is flushed to the store behind."""
 
 _PARTITION_WRITES: Final = 30_000
-"""At most so many records of its changelog: after a kill they are read again, however few rows they are."""
+"""A partition with more writes is flushed, however few rows they are: a restore after a kill reads each write again."""
 
 _PIECE_ROWS: Final = 300
-"""Handed over at a time, besides twice as many as were just written: everything else waits meanwhile."""
+"""Rows flushed at a time, besides twice the number just written. A piece is small because it blocks the event loop."""
 
 _ROW_OVERHEAD: Final = 200
-"""About what a row takes besides its bytes: two objects, and an entry of a dictionary a third of which is empty."""
+"""Bytes that a row takes besides its content, about: two objects, and an entry of a dictionary, a third of it empty."""
 
 
 @dataclass(slots=True)
 class _Recent:
-    """What was written to a partition since it was last handed over; a deleted row is None."""
+    """The rows written to a partition since its last flush; a deleted row is None."""
 
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
     offset: int | None = None
@@ -34,7 +34,7 @@ class _Recent:
     writes: int = 0
 
     def add(self, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
-        """Take over rows and their offset."""
+        """Add rows and their offset."""
         mine = self.rows
         for key, value in rows.items():
             if key in mine:
@@ -48,23 +48,23 @@ class _Recent:
         self.writes += len(rows)
 
 
-class _Leaving:
-    """What is being handed over, piece by piece; `rows` stay readable here until all of it is behind."""
+class _Flushing:
+    """Rows being flushed piece by piece; `rows` stay readable here until the store behind has all of them."""
 
     def __init__(self, recent: _Recent) -> None:
         self.rows: Final = recent.rows
         self.offset: Final = recent.offset
         self.size: Final = recent.size
         self._keys = list(recent.rows)
-        self._gone = 0
+        self._written = 0
 
     def write_piece(self, count: int, store: Store, partition: int) -> bool:
-        """Write so many of the rows that are left, and tell whether they were the last; what fails is left."""
-        end = self._gone + count
+        """Write the next `count` rows and return whether they were the last; a failed piece is written again."""
+        end = self._written + count
         is_last = end >= len(self._keys)
-        piece = {key: self.rows[key] for key in self._keys[self._gone : end]}
+        piece = {key: self.rows[key] for key in self._keys[self._written : end]}
         store.write(partition, piece, self.offset if is_last else None)
-        self._gone = end
+        self._written = end
         return is_last
 
 
@@ -72,14 +72,13 @@ class WriteBehind:
     """
     Implements `Store` with another one behind it.
 
-    When those of a partition have become too many, its rows are handed over: a piece with each further write, so that
-    no write takes long, and the offset that they reach to with the last piece. After a kill the store behind is
-    therefore older; some of its rows may be newer than its offset, never older, and whoever reads the changelog from
-    that offset on meets just these rows, or later ones, again. When a partition is closed, all that is left goes in
-    one write; what nobody has written to for too long is forgotten instead.
+    A partition that holds too many rows is flushed: one piece with each further write, so that no write takes long,
+    and the offset with the last piece. After a kill the store behind is therefore older: its rows may be newer than
+    its offset, never older, and a restore from that offset reads these rows, or later ones, again. Closing a
+    partition flushes the rest in one write, or clears the partition when its last write is too long ago.
 
     All partitions together hold about `budget_bytes`, at most half as much again, as bytes: Python's garbage
-    collector does not walk through them. What is too much for that, as in a recovery, is handed over at once.
+    collector does not walk through them. Rows beyond that, as in a restore, are flushed at once.
     """
 
     def __init__(self, store: Store, budget_bytes: int = BUDGET_BYTES, clock: Callable[[], float] = time.time) -> None:
@@ -88,7 +87,7 @@ class WriteBehind:
         self._clock = clock
         self._written_at: dict[int, float] = {}
         self._recent: dict[int, _Recent] = {}
-        self._leaving: dict[int, _Leaving] = {}
+        self._flushing: dict[int, _Flushing] = {}
 
     def kept(self) -> set[int]:
         """Return the partitions of the store behind."""
@@ -100,9 +99,9 @@ class WriteBehind:
         self._recent.setdefault(partition, _Recent())
 
     def close(self, partition: int) -> None:
-        """Hand over what the store behind does not have, and close it there."""
+        """Flush the rows that the store behind does not have, and close the partition there."""
         if partition in self._recent:
-            # Handed over now it would look young: see MAX_AGE_SECONDS.
+            # Flushing now would stamp old rows with today's date: see MAX_AGE_SECONDS.
             if self._clock() - self._written_at.pop(partition, self._clock()) > MAX_AGE_SECONDS:
                 self.clear(partition)
             self._flush(partition)
@@ -110,14 +109,14 @@ class WriteBehind:
         self._store.close(partition)
 
     def clear(self, partition: int) -> None:
-        """Forget everything, here and behind."""
+        """Delete all rows and the offset, here and in the store behind."""
         self._recent[partition] = _Recent()
-        self._leaving.pop(partition, None)
+        self._flushing.pop(partition, None)
         self._store.clear(partition)
 
     def offset(self, partition: int) -> int | None:
         """Return the changelog offset of the last write."""
-        for newest in (self._recent.get(partition), self._leaving.get(partition)):
+        for newest in (self._recent.get(partition), self._flushing.get(partition)):
             if newest is not None and newest.offset is not None:
                 return newest.offset
         return self._store.offset(partition)
@@ -127,18 +126,18 @@ class WriteBehind:
         rows = self._recent[partition].rows
         if key in rows:
             return rows[key]
-        if partition in self._leaving and key in (rows := self._leaving[partition].rows):
+        if partition in self._flushing and key in (rows := self._flushing[partition].rows):
             return rows[key]
         return self._store.read(partition, key)
 
     def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
-        """Keep rows and offset; hand over a piece when they have become too many."""
+        """Keep rows and offset; flush a piece when the partition holds too many rows."""
         recent = self._recent[partition]
         recent.add(rows, offset)
         self._written_at[partition] = self._clock()
         room = min(_PARTITION_BYTES, self._budget_bytes // len(self._recent))
-        if partition in self._leaving:
-            # More than was added: all of it has left before there is half as much again.
+        if partition in self._flushing:
+            # More than was added: the flush ends before half as much again has come in.
             self._flush_piece(partition, 2 * len(rows) + _PIECE_ROWS)
         elif recent.size > room or recent.writes > _PARTITION_WRITES:
             self._begin_flush(partition)
@@ -146,34 +145,34 @@ class WriteBehind:
             self._flush(partition)
 
     def _size(self, partition: int) -> int:
-        leaving = self._leaving.get(partition)
-        return self._recent[partition].size + (leaving.size if leaving else 0)
+        flushing = self._flushing.get(partition)
+        return self._recent[partition].size + (flushing.size if flushing else 0)
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys begin with `prefix`; everything is handed over first."""
+        """Yield the rows whose keys begin with `prefix`; the partition is flushed first."""
         self._flush(partition)
         return self._store.scan(partition, prefix)
 
     def estimate_rows(self) -> int:
-        """Return about how many rows there are: one that is rewritten counts twice until it is handed over."""
-        waiting = [some.rows for layer in (self._recent, self._leaving) for some in layer.values()]
+        """Return about how many rows there are: a rewritten row counts twice until it is flushed."""
+        waiting = [some.rows for layer in (self._recent, self._flushing) for some in layer.values()]
         return self._store.estimate_rows() + sum(map(len, waiting))
 
     def _begin_flush(self, partition: int) -> None:
-        # Rows of a store without an offset would have no age, and would never be too old to be believed.
+        # Pieces without an offset would leave a new store without an age, and its rows would never expire.
         if self._store.offset(partition) is None:
             self._flush(partition)
         else:
-            self._leaving[partition] = _Leaving(self._recent[partition])
+            self._flushing[partition] = _Flushing(self._recent[partition])
             self._recent[partition] = _Recent()
 
     def _flush_piece(self, partition: int, count: int) -> None:
-        if self._leaving[partition].write_piece(count, self._store, partition):
-            del self._leaving[partition]
+        if self._flushing[partition].write_piece(count, self._store, partition):
+            del self._flushing[partition]
 
     def _flush(self, partition: int) -> None:
-        if partition in self._leaving:
-            self._flush_piece(partition, len(self._leaving[partition].rows))
+        if partition in self._flushing:
+            self._flush_piece(partition, len(self._flushing[partition].rows))
         recent = self._recent[partition]
         if recent.offset is not None:
             self._store.write(partition, recent.rows, recent.offset)

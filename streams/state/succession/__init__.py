@@ -1,3 +1,3 @@
 """
-Who works on a partition next, and has its rows.
+How partitions move between workers: shares, takeover, restore, hot standby.
 """

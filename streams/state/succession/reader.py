@@ -1,5 +1,5 @@
 """
-Reading topics besides the group: changelogs, and single records of the sources.
+Reading topics outside the consumer group: changelogs, and single records of the sources.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -12,14 +12,14 @@ _FETCH_BYTES: Final = {"fetch_max_bytes": 50 << 20, "max_partition_fetch_bytes":
 
 
 class Reader:
-    """Makes plain consumers; `options` are those of an aiokafka client to reach the brokers."""
+    """Makes plain consumers; `options` are an aiokafka client's options to reach the brokers."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AIOKafkaConsumer]:
-        """Lend a consumer of no group."""
+        """Yield a started consumer without a group; stop it at the end."""
         reader = AIOKafkaConsumer(
             enable_auto_commit=False, auto_offset_reset="earliest", **_FETCH_BYTES, **self._options
         )
@@ -31,9 +31,9 @@ class Reader:
 
     async def first_record(self, tp: TopicPartition, offset: int) -> int | None:
         """
-        Return the offset of the first record at or after one; None when there is none, or the log begins later.
+        Return the offset of the first record at or after `offset`.
 
-        Raises KafkaError when Kafka cannot say.
+        None when there is no such record, or the partition begins later. Raises KafkaError when Kafka does not answer.
         """
         async with self.open() as reader:
             source = TopicPartition(tp.topic, tp.partition)

@@ -1,5 +1,5 @@
 """
-Reading changelogs into local stores: one plain consumer that writes whole fetches.
+Restoring: one plain consumer reads changelogs and writes whole fetches into local stores.
 """
 
 import logging
@@ -16,30 +16,30 @@ from streams.state.turns import Turns
 logger = logging.getLogger(__name__)
 
 _RECORDS_PER_POLL: Final = 500
-"""Written at once, while nobody else has a turn."""
+"""Written in one turn, while all other tasks wait."""
 
 
 class Restorable(Protocol):
-    """What restoring needs of a table."""
+    """The part of a table that a restore uses."""
 
     @property
     def store(self) -> Store:
-        """The store that its changelog is restored into."""
+        """The store that the changelog is restored into."""
 
     @property
     def checkpointer(self) -> Checkpointer:
-        """Who knows the name of its changelog."""
+        """The checkpointer, which has the changelog's name."""
 
     def open_store(self, partition: int) -> None:
         """Open one partition."""
 
 
 Wanted = Mapping[TopicPartition, tuple[Store, int]]
-"""Changelog partitions, each with its store and the offset up to which, and with which, that has to have it."""
+"""Changelog partitions, each with its store and the target: the last offset that the store must contain."""
 
 
 async def targets_now(reader: AIOKafkaConsumer, tables: Iterable[Restorable], partitions: Iterable[int]) -> Wanted:
-    """Open the stores of partitions, and return what they would have to contain by now."""
+    """Open the stores, and return the changelog offset that each must reach."""
     stores: dict[TopicPartition, Store] = {}
     for table, number in product(tables, partitions):
         table.open_store(number)
@@ -50,10 +50,10 @@ async def targets_now(reader: AIOKafkaConsumer, tables: Iterable[Restorable], pa
 
 async def restore(consumer: AIOKafkaConsumer, wanted: Wanted) -> int:
     """
-    Read each changelog partition into its store; return how many records there were.
+    Read each changelog partition into its store; return the number of records read.
 
-    May be cancelled at any await: a store always has whole fetches with their offset. A store that has more than
-    the changelog does not belong to it and is read anew. Others have turns meanwhile.
+    May be cancelled at any await: a store always has whole fetches with their offset. A store that reaches beyond its
+    changelog does not belong to it: it is cleared and restored from the beginning. Other tasks get turns meanwhile.
     """
     turns = Turns()
     left = {tp: target for tp, target in wanted.items() if not _is_complete(tp, *target)}
@@ -72,13 +72,13 @@ async def restore(consumer: AIOKafkaConsumer, wanted: Wanted) -> int:
         for tp in await _finished(consumer, left):
             consumer.pause(tp)
             store, end = left.pop(tp)
-            # The last offset need not be a row: compaction may have taken it.
+            # The last offset may have no row: compaction may have removed it.
             store.write(tp.partition, {}, end)
     return count
 
 
 def missing(store: Store, partition: int, end: int) -> int:
-    """Return how many records of the changelog, up to and including an offset, a store does not have, at most."""
+    """Return the most changelog records, up to and including offset `end`, that a store may lack."""
     have = store.offset(partition)
     return end - have if have is not None and have <= end else end + 1
 

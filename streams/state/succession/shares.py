@@ -1,5 +1,5 @@
 """
-How partitions are shared out between workers. Pure.
+Sharing partitions out between workers. Pure.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ Shares = Mapping[str, AbstractSet[int]]
 
 def share_out(held: Shares, warm: Shares, partitions: int) -> dict[str, set[int]]:
     """
-    Return the partitions of each worker: as many as of any other, or one more.
+    Return the partitions of each worker. The numbers of partitions differ by one at most.
 
-    `held` are those that each worker has by now, no partition twice, none at all of one that joins. As few move as
-    possible: each one that does has to be read anew. A worker is given, before others, those of which it has the
-    rows (`warm`), as far as they have to move. The same for whoever asks: names of workers decide nothing.
+    `held` has the partitions that each worker owns now: no partition twice, none for a worker that joins. As few
+    partitions as possible move, because each must be restored. A partition that must move goes first to a worker that
+    has its rows (`warm`). Every caller gets the same result: it does not depend on the names of workers.
     """
     fewest, more = divmod(partitions, len(held))
     warmth = {worker: len(warm.get(worker, ())) for worker in held}
@@ -39,6 +39,6 @@ def share_out(held: Shares, warm: Shares, partitions: int) -> dict[str, set[int]
 
 
 def standby_of(held: Shares, worker: str, partitions: int) -> set[int]:
-    """Return the partitions that a worker would be given if one of the others left, whichever that is."""
+    """Return the partitions that `worker` would be given if any one of the others left."""
     after = ({one: held[one] for one in held if one != gone} for gone in held if gone != worker)
     return set[int]().union(*(share_out(left, {}, partitions)[worker] for left in after)) - held[worker]

@@ -1,5 +1,5 @@
 """
-Having rows at hand of partitions that others work on: whoever is given those when another one ends goes on at once.
+Hot standby: a copy of the rows of partitions that other workers own, so that a takeover need not restore them.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from streams.state.succession.shares import Shares, standby_of
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS: Final = 1.0
-"""Between two looks at what is new."""
+"""Between two reads of the changelogs."""
 
 
 class Standby:
     """
-    What a worker keeps at hand while it works on its own partitions.
+    The standby partitions of one worker, besides the partitions that it owns.
 
-    `partitions` are those whose rows it keeps, by the last assignment, none when it `is_off`. `at_hand` is what it says
-    of itself when it joins; `records` is how many it has read so far.
+    `partitions` follow from the last assignment; none when it `is_off`. `at_hand` are the partitions with restored
+    rows, which the worker names when it joins the group. `records` counts the changelog records read so far.
     """
 
     def __init__(self, tables: Sequence[Restorable], count: int, *, is_off: bool = False) -> None:
@@ -36,12 +36,12 @@ class Standby:
         self.records = 0
 
     def reassign(self, shares: Shares, myself: str) -> None:
-        """Keep other partitions than before: `shares` are what each worker was given, `myself` among them."""
+        """Choose the standby partitions anew. `shares` has the assigned partitions of every worker, `myself` too."""
         self.partitions = frozenset() if self._is_off else standby_of(shares, myself, self._count)
         self.at_hand &= self.partitions
 
     async def follow(self, reader: AIOKafkaConsumer) -> None:
-        """Read what is written to the changelogs, until cancelled. Raises KafkaError, StoreError."""
+        """Restore new records of the changelogs until cancelled. Raises KafkaError, StoreError."""
         partitions = self.partitions
         is_new = True
         while True:

@@ -1,14 +1,14 @@
 """
 Becoming the only writer of a partition: claim it, restore its rows, retire the producer id used before.
 
-    init     the coordinator counts the epoch up
-    claim    one record with the new epoch: from here on the leader refuses every older one
+    init     the coordinator increments the epoch
+    claim    one record with the new epoch: from here on the leader refuses every older epoch
     restore  the changelog is read up to the claim; nothing can be appended behind our back any more
-    retire   the coordinator forgets ids that were not used for `transactional.id.expiration.ms` and then hands out a
+    retire   the coordinator forgets an id that was not used for `transactional.id.expiration.ms` and then hands out a
              new one, which does not fence the old. The row OWNER names the id in use; when it differs, it is
              replaced by a record with the *old* id and the highest epoch: fence and row are one batch
 
-A crash after any of them is healed by the next takeover, which begins with a still newer epoch.
+A crash after any step is healed by the next takeover, which begins with a still newer epoch.
 """
 
 import logging
@@ -37,7 +37,7 @@ class Takeover:
     def __init__(self, checkpointer: Checkpointer, group: str, partition: int) -> None:
         self.partition: Final = partition
         self.end = -1
-        """The changelog has to be restored up to this offset."""
+        """The changelog must be restored up to this offset."""
         self._group = group
         self._table = checkpointer
         self._writer: ProducerEpoch | None = None
@@ -49,12 +49,12 @@ class Takeover:
 
     @property
     def source(self) -> TopicPartition:
-        """Return the partition that the records come from."""
+        """Return the source partition."""
         return TopicPartition(self._table.source, self.partition)
 
     @property
     def counted_by(self) -> str | None:
-        """Return the topic by whose length generations are told apart, for rows that begin anew."""
+        """Return the topic whose length numbers generations; None unless the rows begin anew."""
         return None if self.store.read(self.partition, POSITION) else self._table.counted_by
 
     @property
@@ -64,11 +64,11 @@ class Takeover:
 
     @property
     def missing(self) -> int:
-        """Return how many records of the changelog are not restored, at most."""
+        """Return the most changelog records that may still have to be restored."""
         return missing(self.store, self.partition, self.end)
 
     async def claim(self, producer: AIOKafkaProducer) -> None:
-        """Fence every older owner; `end` is the claim's offset then. Raises ProducerFenced for a still newer one."""
+        """Fence every older owner, and set `end` to the claim's offset. Raises ProducerFenced for a newer owner."""
         name = f"{self._group}:{self._table.changelog}:{self.partition}"
         self._writer = await next_epoch(producer.client, name)
         self._table.step("init")
@@ -78,10 +78,10 @@ class Takeover:
 
     async def retire(self) -> bool:
         """
-        Make sure that the id used before, if it was another, writes nothing any more; call when restored to `end`.
+        Fence the former producer id if it differs from ours. Call it when the partition is restored to `end`.
 
-        Return False when `end` has moved, so that restoring and this must be repeated: rows written with the old id
-        may lie before it.
+        Returns False when `end` has moved: rows written with the former id may lie before it, so restore and retire
+        must be repeated.
         """
         writer = self._claimed()
         former = self._table.store.read(self.partition, OWNER)
@@ -95,9 +95,10 @@ class Takeover:
 
     def finish(self, begin: int, generation: int) -> Owned:
         """
-        Own the partition: its rows are complete, and nobody else can write.
+        Own the partition: its rows are complete, and every other writer is fenced.
 
-        `begin` is the first offset of the source that still exists; `generation` is for rows that begin anew.
+        `begin` is the first offset of the source that still exists; `generation` is used when the rows begin anew.
+        Ends the process when the rows do not fit the source or are not restored to `end`.
         """
         table, partition = self._table, self.partition
         self._require_source()
@@ -121,7 +122,7 @@ class Takeover:
         return owned
 
     def _require_source(self) -> None:
-        """Die when the rows come from a topic that was deleted: the offsets of its successor mean something else."""
+        """Die when the source topic was deleted and made anew: the position in the rows is no offset of the new one."""
         known = self.store.read(self.partition, SOURCE)
         if known is not None and known.decode() != self._table.spec.source_id:
             self._table.die(
@@ -131,7 +132,7 @@ class Takeover:
             )
 
     def _require_unexpired(self, begin: int) -> None:
-        """Die when source records are gone that were never read, unless that was accepted."""
+        """Die when source records expired before they were read, unless the setting accepts that."""
         written = self.store.read(self.partition, POSITION)
         if written is None:
             return

@@ -1,9 +1,9 @@
 """
-Having rows at hand before joining the group: partitions that somebody works on need not wait until they are read.
+Warm-up: rows are restored before the worker joins the group, while other workers still serve the partitions.
 
-A worker with rows of an earlier life joins at once, and says of which partitions it has them: it is given those, as
-far as any have to move. One with none finds out what it would be given, reads that first, and joins then. What is
-guessed wrongly, because others join meanwhile, is read later, as without this.
+A worker with rows of an earlier run joins at once and names their partitions; it is given these first when partitions
+must move. A worker without rows computes the partitions that it would be given, restores them, and then joins. A wrong
+guess, because other workers join meanwhile, is restored after the assignment, as without a warm-up.
 """
 
 import asyncio
@@ -20,20 +20,20 @@ from streams.state.succession.shares import Shares, share_out
 logger = logging.getLogger(__name__)
 
 AT_HAND_RECORDS: Final = 10_000
-"""Partitions that lack no more than this are at hand: it is read in a moment."""
+"""Partitions that lack no more records than this count as restored: a takeover reads the rest in a moment."""
 
-_PASSES: Final = 5
-"""While a worker reads, others write: each pass leaves less, unless they write faster than it reads."""
+_MAX_PASSES: Final = 5
+"""Other workers write while this one reads: each pass leaves less, unless they write faster than it reads."""
 
 _MYSELF: Final = ""
 
 
 class WarmUp:
     """
-    What a worker does before it joins.
+    Restores rows before a worker joins its group.
 
-    `shares` returns the partitions of each member of the group, and is called in a thread; StreamsError for "cannot
-    tell" is a warning.
+    `shares` returns the partitions of each member of the group. It is called in a thread; a StreamsError from it is
+    logged as a warning, and the worker joins without reading ahead.
     """
 
     def __init__(self, tables: Sequence[Restorable], shares: Callable[[], Shares]) -> None:
@@ -41,7 +41,7 @@ class WarmUp:
         self._shares = shares
 
     async def run(self, reader: AIOKafkaConsumer, partitions: int) -> set[int]:
-        """Return the partitions that are at hand, after reading some if there were none. Raises KafkaError."""
+        """Return the partitions whose rows are at hand; restore some first if there are none. Raises KafkaError."""
         kept = set[int]().union(*(table.store.kept() for table in self._tables))
         lacking = {number: _missing(await targets_now(reader, self._tables, [number])) for number in kept}
         at_hand = {number for number, records in lacking.items() if records <= AT_HAND_RECORDS}
@@ -54,7 +54,7 @@ class WarmUp:
         return share
 
     async def _coming_share(self, kept: set[int], partitions: int) -> set[int]:
-        """Return what this worker would be given, nothing if it is the first; it has old rows of some partitions."""
+        """Return the partitions that this worker, with old rows of `kept`, would be given; none if it is the first."""
         try:
             held = await asyncio.to_thread(self._shares)
         except StreamsError as error:
@@ -63,7 +63,7 @@ class WarmUp:
         return share_out({**held, _MYSELF: set()}, {_MYSELF: kept}, partitions)[_MYSELF] if held else set()
 
     async def _read(self, reader: AIOKafkaConsumer, share: Collection[int]) -> None:
-        for _ in range(_PASSES):
+        for _ in range(_MAX_PASSES):
             wanted = await targets_now(reader, self._tables, share)
             if _missing(wanted) <= AT_HAND_RECORDS:
                 return

@@ -1,4 +1,4 @@
-"""One suite for every store: rows, offsets, partitions, and what is found again."""
+"""One suite for every store: rows, offsets, partitions, reopening."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ STORES: dict[str, Callable[[Path], Store]] = {
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Give an empty store with partitions 0 and 1 open."""
+    """Return an empty store with partitions 0 and 1 open."""
     store = STORES[request.param](tmp_path)
     for partition in (0, 1):
         store.open(partition)
@@ -96,7 +96,7 @@ def test_a_cleared_partition_is_open_and_empty_and_the_others_are_not(store: Sto
 
 
 def test_a_closed_partition_is_opened_with_rows_and_offset_of_one_write(store: Store) -> None:
-    """Whatever a store keeps of a closed partition: never rows without their offset."""
+    """A store that keeps rows of a closed partition keeps their offset, too."""
     store.write(0, {b"a": b"1"}, 7)
     store.close(0)
     store.open(0)
@@ -115,7 +115,7 @@ def test_the_number_of_rows_is_about_right(store: Store) -> None:
 
 
 class TestRocksStore:
-    """What only a store on disk does."""
+    """Behaviour of the store on disk only."""
 
     def reopened(self, folder: Path, clock: Callable[[], float] = time.time) -> RocksStore:
         store = RocksStore(folder, RocksMemory(), clock)
@@ -155,7 +155,7 @@ class TestRocksStore:
 
     @pytest.mark.parametrize("kind", ["CURRENT", "MANIFEST-*", "*.sst"])
     def test_damaged_files_are_begun_anew(self, tmp_path: Path, kind: str) -> None:
-        """Without them everything is read from the changelog; with them the worker would never start again."""
+        """Without them the changelog is restored; with them the worker could never start again."""
         first = self.reopened(tmp_path)
         first.write(0, {b"a": b"1"}, 7)
         first.close(0)
@@ -174,7 +174,7 @@ class TestRocksStore:
         with pytest.raises(StoreError, match=re.escape(f"local state in {tmp_path / '0'}: ")):
             self.reopened(tmp_path)
 
-    def test_a_folder_that_two_stores_want_is_refused(self, tmp_path: Path) -> None:
+    def test_a_folder_that_another_store_has_open_is_refused(self, tmp_path: Path) -> None:
         first = self.reopened(tmp_path)
         with pytest.raises(StoreError, match=r"lock|LOCK"):
             self.reopened(tmp_path)
@@ -182,7 +182,7 @@ class TestRocksStore:
 
 
 class TestWriteBehind:
-    """What only the store before another one does."""
+    """Behaviour of the write-behind store only."""
 
     ROW = b"x" * 1000
 
@@ -199,11 +199,11 @@ class TestWriteBehind:
     def rows(self, first: int, count: int) -> dict[bytes, bytes | None]:
         return {b"%d" % number: self.ROW for number in range(first, first + count)}
 
-    def test_what_was_written_last_is_not_behind_yet(self, store: WriteBehind, behind: MemoryStore) -> None:
+    def test_the_last_writes_are_not_in_the_store_behind_yet(self, store: WriteBehind, behind: MemoryStore) -> None:
         store.write(0, {b"a": b"1"}, 7)
         assert (behind.read(0, b"a"), behind.offset(0)) == (None, None)
 
-    def test_a_row_that_is_deleted_is_gone_although_it_is_still_behind(
+    def test_a_deleted_row_is_gone_although_the_store_behind_still_has_it(
         self, store: WriteBehind, behind: MemoryStore
     ) -> None:
         behind.write(0, {b"a": b"1"}, 7)
@@ -211,7 +211,7 @@ class TestWriteBehind:
         assert store.read(0, b"a") is None
         assert list(store.scan(0, b"")) == []
 
-    def test_too_many_rows_are_handed_over_with_the_offset_they_reach_to(
+    def test_too_many_rows_are_flushed_with_the_offset_that_they_reach(
         self, store: WriteBehind, behind: MemoryStore
     ) -> None:
         for at in range(0, 200, 10):
@@ -234,18 +234,18 @@ class TestWriteBehind:
             store.write(0, self.rows(0, 10), offset)
         assert behind.offset(0) is None
 
-    def test_a_row_that_is_rewritten_for_ever_is_handed_over_now_and_then(
+    def test_a_row_that_is_rewritten_for_ever_is_flushed_now_and_then(
         self, store: WriteBehind, behind: MemoryStore
     ) -> None:
-        """After a kill every one of these writes would be read again from the changelog."""
+        """A restore after a kill would read every one of these writes again."""
         for offset in range(31_000):
             store.write(0, {b"a": b"%d" % offset}, offset)
         assert (behind.offset(0) or 0) > 1_000
 
-    def test_no_write_hands_over_many_rows_at_once(
+    def test_no_write_flushes_many_rows_at_once(
         self, store: WriteBehind, behind: MemoryStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Everything else of the worker waits for it; what is on its way is read where it is."""
+        """A write blocks the worker's event loop; rows being flushed stay readable."""
         behind.write(0, {}, 0)
         pieces: list[tuple[int, int | None]] = []
         write = behind.write
@@ -265,10 +265,10 @@ class TestWriteBehind:
         assert [offset is None for _, offset in pieces].count(False) > 2
         assert dict(store.scan(0, b"")) == {b"2999": b"x", b"last": b"2999"}
 
-    def test_however_many_rows_come_they_leave_as_fast(
+    def test_rows_are_flushed_as_fast_as_they_are_written(
         self, behind: MemoryStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Otherwise all that is left of them goes at once now and then, and everything waits for that."""
+        """Otherwise the rest is flushed at once now and then, which blocks the worker's event loop."""
         store = WriteBehind(behind)
         store.open(0)
         behind.write(0, {}, 0)
@@ -279,7 +279,9 @@ class TestWriteBehind:
         assert len(counts) > 50
         assert max(counts) <= 2 * 1000 + 300
 
-    def test_an_offset_is_behind_only_with_all_rows_up_to_it(self, store: WriteBehind, behind: MemoryStore) -> None:
+    def test_the_store_behind_gets_an_offset_only_with_all_rows_up_to_it(
+        self, store: WriteBehind, behind: MemoryStore
+    ) -> None:
         behind.write(0, {}, -1)
         for offset in range(5000):
             store.write(0, {b"%05d" % offset: b""}, offset)
@@ -287,14 +289,14 @@ class TestWriteBehind:
             assert all(behind.read(0, b"%05d" % row) is not None for row in range(max(0, reached - 500), reached + 1))
         assert reached > 1000
 
-    def test_clearing_lets_go_of_what_is_on_its_way(self, store: WriteBehind, behind: MemoryStore) -> None:
+    def test_clearing_drops_rows_that_are_being_flushed(self, store: WriteBehind, behind: MemoryStore) -> None:
         behind.write(0, {}, 0)
         store.write(0, self.rows(0, 90), 1)
         assert behind.estimate_rows() == 0
         store.clear(0)
         assert (store.read(0, b"1"), store.offset(0)) == (None, None)
 
-    def test_what_could_not_be_handed_over_is_handed_over_later(
+    def test_rows_whose_flush_failed_are_flushed_later(
         self, store: WriteBehind, behind: MemoryStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A disk that is full for a moment must not leave an offset over rows that are missing."""
@@ -317,8 +319,8 @@ class TestWriteBehind:
         assert behind.offset(0) == 2999
         assert [row for row in range(3000) if behind.read(0, b"%05d" % row) is None] == []
 
-    def test_what_is_too_much_at_once_is_behind_at_once(self, behind: MemoryStore) -> None:
-        """A recovery writes whole fetches, of all partitions: kept, they would be many times the budget."""
+    def test_rows_beyond_the_budget_are_flushed_at_once(self, behind: MemoryStore) -> None:
+        """A restore writes whole fetches of all partitions: in memory they would be many times the budget."""
         store = WriteBehind(behind, budget_bytes=1_000_000)
         for partition in range(64):
             store.open(partition)
@@ -328,7 +330,7 @@ class TestWriteBehind:
                 store.write(partition, self.rows(offset * 500, 500), offset)
                 assert behind.offset(partition) == offset
 
-    def test_what_nobody_wrote_to_for_too_long_is_not_made_young_by_closing(self, tmp_path: Path) -> None:
+    def test_closing_does_not_renew_the_age_of_a_partition_written_too_long_ago(self, tmp_path: Path) -> None:
         """Deletions in the meantime may not be in the changelog any more."""
         now = [1000.0]
         clock = lambda: now[0]  # noqa: E731
@@ -342,13 +344,13 @@ class TestWriteBehind:
             assert store.offset(0) == kept
             store.close(0)
 
-    def test_closing_hands_over(self, store: WriteBehind, behind: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_closing_flushes(self, store: WriteBehind, behind: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(behind, "close", lambda _: None)
         store.write(0, {b"a": b"1"}, 7)
         store.close(0)
         assert (behind.read(0, b"a"), behind.offset(0)) == (b"1", 7)
 
-    def test_nothing_is_handed_over_when_nothing_was_written(self, store: WriteBehind, behind: MemoryStore) -> None:
+    def test_nothing_is_flushed_when_nothing_was_written(self, store: WriteBehind, behind: MemoryStore) -> None:
         behind.write(0, {b"a": b"1"}, 7)
         assert dict(store.scan(0, b"")) == {b"a": b"1"}
         assert (store.offset(0), behind.offset(0)) == (7, 7)
@@ -372,7 +374,7 @@ os._exit(9)
 
 
 def test_after_a_kill_the_changelog_from_the_offset_on_makes_all_rows_right(tmp_path: Path) -> None:
-    """The store is older than what was written, as the changelog is the only log, and no row is older than that."""
+    """The changelog is the only log, so the store is older than the last write, but no row is older than its offset."""
     died = subprocess.run([sys.executable, "-c", _WRITE_AND_DIE, str(tmp_path)], check=False, timeout=60)
     assert died.returncode == 9
     store = RocksStore(tmp_path, RocksMemory())

@@ -1,5 +1,5 @@
 """
-Reading what the pipeline shows: rows, counters and topics, and clear words when something does not answer.
+Reading the output of the pipeline: rows, counters and topics, and a clear line when a source does not answer.
 """
 
 import threading
@@ -48,7 +48,7 @@ def metrics() -> Iterator[str]:
 
 
 def test_a_counter_is_summed_by_one_label(metrics: str) -> None:
-    """Other labels, such as the partition, are added up; what is not there counts nothing."""
+    """Other labels, such as the partition, are added up; a missing counter counts as nothing."""
     assert counter(metrics, "things_total", "kind") == {"a": 7, "b": 1}
     assert counter(metrics, "plain_total") == {"": 5}
     assert counter(metrics, "other_total") == {}
@@ -68,7 +68,7 @@ def test_rows_have_the_forms_of_records(clickhouse: ClickHouseServer) -> None:
 
 @pytest.mark.clickhouse
 def test_a_wrong_query_is_told_in_clickhouse_s_words(clickhouse: ClickHouseServer) -> None:
-    """The error names what was wrong."""
+    """The error names the fault."""
     source = ClickHouse(clickhouse.url, clickhouse.user, "default", clickhouse.password)
     with pytest.raises(SourceError, match="no_such_table"):
         list(source.rows("SELECT * FROM no_such_table"))
@@ -92,7 +92,7 @@ def test_topics_are_read_to_the_end_they_have(kafka: KafkaCluster, topic_prefix:
     assert [n for n in found if n % 3 == 0] == sorted(n for n in found if n % 3 == 0)
 
 
-def test_nobody_there_is_one_line() -> None:
+def test_an_address_without_a_server_is_one_line() -> None:
     """Each source names the place that does not answer."""
     port = free_port()
     with pytest.raises(SourceError, match=f"ClickHouse does not answer at http://127.0.0.1:{port}"):

@@ -20,7 +20,7 @@ SMALL = ("--campaigns", "1", "--recipients", "20", "--singles", "10", "--malform
 
 
 async def emulate(*options: str) -> tuple[int | None, str]:
-    """Run to the end; return exit code and what was said."""
+    """Run to the end; return exit code and output."""
     process = await asyncio.create_subprocess_exec(
         PROGRAM, "emulate", *options, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -77,7 +77,7 @@ async def test_refused_for_good_is_a_failure() -> None:
     assert " never answered 200" in said.splitlines()[-1]
 
 
-async def test_nobody_at_the_url_is_one_line(tmp_path: Path) -> None:
+async def test_an_url_without_a_server_is_one_line(tmp_path: Path) -> None:
     """Exit code 1 after a few tries, and a line that names the address; the ledger of the run before stays."""
     before = tmp_path / "ledger.ndjson"
     before.write_text("the truth\n")

@@ -129,8 +129,8 @@ async def test_the_rate_is_kept(tmp_path: Path) -> None:
         assert asyncio.get_running_loop().time() - began > (len(received.bodies) - 1) / 200 - 0.2
 
 
-async def test_stop_ends_without_losing_what_is_under_way(tmp_path: Path) -> None:
-    """After `stop` what was posted is in the ledger with its answer, and nothing more is posted."""
+async def test_stop_ends_without_losing_requests_in_flight(tmp_path: Path) -> None:
+    """After `stop` every posted callback is in the ledger with its answer, and nothing more is posted."""
     async with receiver() as received:
         with Ledger(tmp_path / "ledger") as ledger:
             ledger.open(options(received.url), START)
@@ -145,7 +145,7 @@ async def test_stop_ends_without_losing_what_is_under_way(tmp_path: Path) -> Non
 
 
 async def test_stop_gives_up_waiting_for_retries(tmp_path: Path) -> None:
-    """What waits for its next try ends with the answers it got."""
+    """A callback that waits for its next try ends with the answers it got."""
     async with receiver(lambda _: 503) as received:
         with Ledger(tmp_path / "ledger") as ledger:
             sender = Sender(Target.parse(received.url), ledger, SendOptions(10_000, RetrySchedule(1)))
@@ -176,7 +176,7 @@ async def test_lost_callbacks_are_in_the_ledger_only(tmp_path: Path) -> None:
     assert all(not line["answers"] for line in written if line["lost"])
 
 
-async def test_nobody_at_the_url_is_said_after_a_few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_url_without_a_server_is_reported_after_a_few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     """An unreachable URL ends in one line that names it."""
     monkeypatch.setattr("sandbox.emulator.sender._REACH_WAIT_SECONDS", 0.01)
     async with receiver() as received:
@@ -187,7 +187,7 @@ async def test_nobody_at_the_url_is_said_after_a_few_tries(monkeypatch: pytest.M
 
 
 async def test_the_ledger_is_readable_while_it_is_written(tmp_path: Path) -> None:
-    """A kill loses little: what was answered is on disk soon after, and is read without the closing lines."""
+    """A kill loses little: answered callbacks are on disk soon after, and are read without the closing lines."""
     async with receiver() as received:
         with Ledger(tmp_path / "ledger") as ledger:
             ledger.open(options(received.url), START)

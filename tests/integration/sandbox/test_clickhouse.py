@@ -149,7 +149,7 @@ def test_one_session_runs_one_query_at_a_time(clickhouse: ClickHouseServer) -> N
     def ask(sql: str) -> None:
         answers.append(Http(clickhouse).send(sql, session_id="one")[1].decode())
 
-    # Whichever comes second is told so, the slow one included.
+    # The second of two queries is refused, also when it is the slow one.
     slow = threading.Thread(target=ask, args=("SELECT sleep(1)",))
     slow.start()
     while slow.is_alive():

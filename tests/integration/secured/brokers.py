@@ -1,5 +1,5 @@
 """
-A real broker that asks who is there: by certificate on one listener, by password on another.
+A real broker with authentication: by certificate on one listener, by password on another.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _SCRAM: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 class SecuredKafka(KafkaCluster):
-    """One broker; its plain listener is for itself, and for whoever gives it its users."""
+    """One broker; its plain listener is for itself and for adding its users."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -34,7 +34,7 @@ class SecuredKafka(KafkaCluster):
         super().__init__(folder / "data", free_port())
 
     def settings(self, protocol: str) -> dict[str, str]:
-        """Return how a listener is reached, without who one is."""
+        """Return the settings for a listener, without credentials."""
         port = self._certificates if protocol == "SSL" else self._passwords
         return {
             "KAFKA_BOOTSTRAP_SERVERS": f"{LOOPBACK}:{port}",

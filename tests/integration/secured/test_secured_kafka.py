@@ -1,5 +1,5 @@
 """
-All three programs with a Kafka that speaks TLS and wants to know who is there.
+All three programs with a Kafka that requires TLS and authentication.
 """
 
 import os
@@ -128,7 +128,7 @@ def topics(secured: SecuredKafka) -> str:
 
 
 def check(program: str, kafka: Mapping[str, str], prefix: str, folder: Path) -> str:
-    """Return what a program finds wrong with Kafka; whatever else it misses does not matter here."""
+    """Return a program's problem with Kafka; its other problems do not matter here."""
     folders = {"STREAMS_DATA_DIR": str(folder / "state"), "SINKS_FILES_ROOT": str(folder / "files")}
     said = run(program, "check", {**kafka, **folders, "KAFKA_TOPIC_PREFIX": prefix, "LOG_FORMAT": "text"})
     assert said.returncode in {0, 1}, said.stderr

@@ -1,5 +1,5 @@
 """
-The product's own workers: samples in, answers out, from either of two workers.
+Workers with the product's rules: callbacks in, HTTP answers out, from either of two workers.
 """
 
 import logging
@@ -51,7 +51,7 @@ def get(worker: ToyWorker, path: str) -> tuple[int, bytes]:
 
 
 def owned(worker: ToyWorker) -> list[int]:
-    """Return the partitions that a worker says it works on."""
+    """Return the partitions that a worker reports as owned."""
     worker.require_running()
     status, body = get(worker, "/readyz") if worker.is_listening() else (0, b"")
     partitions: list[int] = orjson.loads(body)["partitions"]["sms"] if status == 200 else []
@@ -59,7 +59,7 @@ def owned(worker: ToyWorker) -> list[int]:
 
 
 def share_partitions(workers: list[ToyWorker]) -> None:
-    """Return when each of two workers works on some partitions, and together they work on all."""
+    """Wait until each of two workers owns some partitions, and together they own all."""
 
     def is_shared() -> bool:
         first, second = map(owned, workers)
@@ -87,8 +87,8 @@ def test_any_of_two_workers_answers_for_every_message_and_campaign(
             for number in range(4):
                 status, body = get(worker, f"/campaigns/campaign-{number}")
                 assert (status, orjson.loads(body)["messages_delivered"]) == (200, 5)
-            assert get(worker, "/messages/nobody")[0] == 404
-            assert get(worker, "/sms/nobody")[0] == 404
+            assert get(worker, "/messages/unknown")[0] == 404
+            assert get(worker, "/sms/unknown")[0] == 404
             assert get(worker, "/campaigns/none")[0] == 404
             assert get(worker, "/livez")[0] == 200
         metrics = b"".join(get(worker, "/metrics")[1] for worker in workers).decode().splitlines()
@@ -96,8 +96,8 @@ def test_any_of_two_workers_answers_for_every_message_and_campaign(
         assert sum(float(line.split()[-1]) for line in applied) == 20
 
 
-def test_what_a_dead_worker_had_is_never_called_unknown(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
-    """Until its partitions are taken over, whoever asks is told to ask again."""
+def test_rows_of_a_dead_worker_are_never_called_unknown(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
+    """Until its partitions are taken over, the answer is "ask again"."""
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4, STREAMS_WEB_HOST="127.0.0.1") as lab:
         lab.create_topics()
         workers = [lab.start(rules="product", session=60.0), lab.start(rules="product", session=60.0)]
@@ -109,7 +109,7 @@ def test_what_a_dead_worker_had_is_never_called_unknown(kafka: KafkaCluster, top
         dead.kill()
         answers = [get(alive, path)[0] for path in paths]
         assert set(answers) == {200, 503}
-        assert get(alive, "/sms/nobody")[0] == 503
+        assert get(alive, "/sms/unknown")[0] == 503
         lab.expel(dead)
 
         def all_found() -> bool:
@@ -118,7 +118,7 @@ def test_what_a_dead_worker_had_is_never_called_unknown(kafka: KafkaCluster, top
             return found == {200}
 
         eventually(all_found, 60, every=0.1)
-        assert get(alive, "/sms/nobody")[0] == 404
+        assert get(alive, "/sms/unknown")[0] == 404
 
 
 @pytest.mark.full
@@ -152,7 +152,7 @@ def test_answers_take_less_than_ten_milliseconds_while_callbacks_flow(
 
 @contextmanager
 def threads_taking_turns(seconds: float) -> Iterator[None]:
-    """Let no thread hold up another for longer: the one that sends, the one that asks."""
+    """Shorten the interpreter's switch interval, so that the sending and the asking thread do not delay each other."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(seconds)
     try:
@@ -162,7 +162,7 @@ def threads_taking_turns(seconds: float) -> Iterator[None]:
 
 
 def batched(numbers: list[int], size: int) -> Iterator[list[int]]:
-    """Cut a list into pieces."""
+    """Cut a list into pieces of `size` numbers."""
     return (numbers[at : at + size] for at in range(0, len(numbers), size))
 
 

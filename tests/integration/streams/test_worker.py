@@ -15,7 +15,7 @@ from tests.support.pipeline.truth import endless_traffic, traffic
 pytestmark = pytest.mark.kafka
 
 CONTROL_RECORDS = 2
-"""What a first takeover writes to a changelog partition; later ones write one."""
+"""Records that a first takeover writes to a changelog partition; later takeovers write one."""
 
 
 def test_a_worker_stops_in_seconds_leaves_nothing_undone_and_finds_its_rows_again(

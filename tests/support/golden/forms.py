@@ -1,5 +1,5 @@
 """
-What a golden set has to contain: every form in which state is stored, each with what finds it.
+The required content of a golden set: every form of stored state, each with the function that finds it.
 """
 
 from collections.abc import Callable, Iterator

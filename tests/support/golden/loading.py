@@ -25,7 +25,7 @@ SOURCES = {"sms": CALLBACKS_RAW, "campaigns": CAMPAIGN_PARTIALS}
 
 
 def load(lab: Lab, golden: Golden) -> None:
-    """Write all records to the lab's topics, which are empty, and commit what was committed."""
+    """Write all records to the lab's topics, which are empty, and commit the stored offsets."""
     lab.wait_for_leaders()
     ids = lab.topic_ids()
     renamed = {SMS_CHANGELOG: ids[CALLBACKS_RAW], CAMPAIGNS_CHANGELOG: ids[CAMPAIGN_PARTIALS]}

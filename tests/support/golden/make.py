@@ -3,7 +3,7 @@ Writes a golden set with the code at hand: `python -m tests.support.golden.make`
 
 Real workers take in `traffic` on a real Kafka. Between two of them the state of the SMS is made anew (so that rows
 have a generation), and the rows name another producer id as their owner (so that one is retired). The last one is
-killed between two pieces of a large envelope. What the topics and the local state hold then is written to files.
+killed between two pieces of a large envelope. Then the topics and the local state are written to files.
 """
 
 import subprocess

@@ -1,5 +1,5 @@
 """
-What one version gives that has all callbacks, from the beginning or on from stored rows: in memory, without a worker.
+The outcome of a single version with all callbacks, from the beginning or from stored rows on: in memory, no worker.
 """
 
 from collections.abc import Iterable, Iterator
@@ -70,7 +70,7 @@ class Single:
 
     @classmethod
     def on_from(cls, golden: Golden) -> "Single":
-        """Begin with the stored rows, what was held back of them, and the partial counts that they do not contain."""
+        """Begin with the stored rows, their held-back campaigns, and the partial counts that they do not contain."""
         single = cls(golden)
         single.sms = golden.memory("sms")
         for rows in golden.memory("campaigns").values():

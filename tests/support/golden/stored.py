@@ -47,7 +47,7 @@ def _read(line: dict[str, Any], name: str) -> bytes | None:
 
 
 def latest(records: Iterable[Stored]) -> dict[int, dict[bytes, bytes]]:
-    """Return partition → the last value of each key, without what was deleted."""
+    """Return partition → the last value of each key, without deleted keys."""
     rows: dict[int, dict[bytes, bytes]] = {}
     for record in records:
         mine = rows.setdefault(record.partition, {})

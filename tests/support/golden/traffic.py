@@ -277,7 +277,7 @@ def later() -> Iterator[Record]:
     yield raw(GENERAL, last, campaign_report("Running", {"Queued": 9}, campaign=MAIN, total=60))
     yield raw(GENERAL, last, campaign_report("Finished", {"Delivered": 50}, campaign=MAIN, total=60))
     yield raw(LARGE, last, *(plain(name, "Delivered", last, smsId=f"s-{name}") for name in LARGE_MESSAGES))
-    # So many that what was due for long is forgotten: the buckets between are passed over.
+    # So many that rows due for long are forgotten: the buckets between are passed over.
     for _ in range(6):
         yield raw(LEAPING, last, *(plain(MANY[n % len(MANY)], "Sent", last) for n in range(250)))
     yield raw(LEAPING, last, plain(OLD, "Delivered", 0), full(OLD_QUEUED, "Delivered", last))

@@ -53,7 +53,7 @@ class Lab:
         self._servers = bootstrap_servers
         self.admin = self._new_admin()
         self._records: list[tuple[Record, int]] = []
-        """What was produced, and the offset that it got."""
+        """Each produced record and its offset."""
         self._settings = settings
 
     def __enter__(self) -> Self:
@@ -90,7 +90,7 @@ class Lab:
     @contextmanager
     def _patiently(self) -> Iterator[None]:
         """
-        Let `eventually` ask again when a broker is away, through a client that begins with those that live.
+        Let `eventually` ask again when a broker is away, through a new client that begins with the live brokers.
 
         A client remembers which broker coordinates a group, and asks that one even when it is dead.
         """
@@ -181,7 +181,7 @@ class Lab:
         self.expel(worker)
 
     def expel(self, dead: ToyWorker) -> None:
-        """Remove a worker from its group, so that nobody has to wait until its session is over."""
+        """Remove a worker from its group, so that the group need not wait for its session to end."""
         members = self.admin.describe_groups([self.group])[self.group]["members"]
         gone = [member["member_id"] for member in members if member["client_id"].endswith(f"-{dead.pid}")]
         self.admin.remove_group_members(self.group, [MemberToRemove(member_id=member) for member in gone])
@@ -212,7 +212,7 @@ class Lab:
         """
         Send source records while the block runs, with a pause after each.
 
-        Of `endless_traffic` there are always more: what the block waits for meets them at work, be they quick or slow.
+        Of `endless_traffic` there are always more: the workers are busy for the whole block, at any speed.
         All that was sent is acknowledged at the end.
         """
         over = threading.Event()
@@ -225,14 +225,14 @@ class Lab:
             sending.result()
 
     def flow_until_frozen(self, worker: ToyWorker, seed: int) -> None:
-        """Send traffic until a worker is frozen, and so much more that nothing it has in hand is a key's newest."""
+        """Send traffic until a worker is frozen, then more, so that it holds no key's newest record."""
         records = endless_traffic(seed, self.partitions)
         with self.flowing(records):
             eventually(worker.is_frozen, READY_SECONDS)
         self.produce(islice(records, 100))
 
     def write(self, suffix: str, partition: int, key: bytes, value: bytes) -> None:
-        """Write a record to a topic as somebody else would."""
+        """Write a record to a topic, as a foreign producer would."""
         producer = KafkaProducer(bootstrap_servers=self._servers, acks="all")
         producer.send(self.prefix + suffix, key=key, value=value, partition=partition)
         producer.close()
@@ -327,7 +327,7 @@ class Lab:
             consumer.close()
 
     def differences(self) -> list[str]:
-        """Return what the topics say that is not true of all that was produced."""
+        """Return the differences between the topics and the truth about all produced records."""
         truth = Truth(self._records, self.partitions)
         return differences(truth, {name: self.read(name) for name in CHECKED_TOPICS})
 

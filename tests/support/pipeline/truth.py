@@ -1,5 +1,5 @@
 """
-What the toy pipeline has to say in the end, worked out without Kafka, and how what it said is compared with that.
+The expected output of the toy pipeline, worked out without Kafka, and the comparison with its actual output.
 """
 
 import random
@@ -44,7 +44,7 @@ def traffic(seed: int, keys: int, partitions: int, events_per_record: int = 20, 
 
 
 def endless_traffic(seed: int, partitions: int, events_per_record: int = 20, *, row_bytes: int = 0) -> Iterator[Record]:
-    """Yield such records without end, for what has to happen under load however long it takes."""
+    """Yield such records without end, for tests that wait under load."""
     rnd = random.Random(seed)  # noqa: S311 - as above
     return _records(_endless_events(rnd, seed), partitions, events_per_record, row_bytes)
 
@@ -118,7 +118,7 @@ def differences(truth: Truth, topics: Mapping[str, Records]) -> list[str]:
 
 
 def latest(changelog: Records) -> dict[tuple[int, bytes], bytes]:
-    """Return what compaction, or a recovery, leaves of a topic."""
+    """Return the records that compaction, or a recovery, leaves of a topic."""
     rows: dict[tuple[int, bytes], bytes] = {}
     for number, key, value in changelog:
         if value is None:

@@ -15,8 +15,8 @@ Settings come from the environment, as for the product. Faults are injected here
     near     records              a partition that lacks more of its rows is restored after the others, and one that
                                   lacks no more is at hand before joining
     partial  seconds              counts of a campaign leave a source partition at most this often
-    hard     bytes                so much waits in one partition at most before it is flushed
-    look     seconds              it looks this often at what is new of the partitions that it stands by for
+    hard     bytes                a partition is flushed once so much waits in it
+    look     seconds              it reads new rows of its standby partitions this often
     memory   [text, n]            memory runs out while it reads a body with that text, n times; `rules` is `product`
     gate     [partition, file]    it begins to restore that partition of the SMS when the file exists
     without  [guard, …]           these guards are off: see `streams.state.guards`
@@ -129,7 +129,7 @@ def _tell_commits(on_step: OnStep) -> None:
 
 
 _NO_ROWS_BYTES = 400
-"""So large is a batch that only notes positions, owners, or what was summarized; at most."""
+"""The largest batch of notes without rows: positions, owners and summaries."""
 
 
 def _hold(suffix: str, times: int, *, last: bool = False) -> None:

@@ -30,6 +30,6 @@ def test_records_are_utf8_json_without_escapes() -> None:
     assert encode({"message": "Γειά σου 👋"}) == '{"message":"Γειά σου 👋"}'.encode()
 
 
-def test_what_is_not_json_is_a_value_error() -> None:
+def test_a_body_that_is_not_json_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="unexpected"):
         decode(b"{nope")

@@ -44,7 +44,7 @@ REJECTION: dict[str, Any] = {
         ("callbacks.rejected", Rejection(**REJECTION)),
     ],
 )
-def test_what_is_written_satisfies_the_checked_in_schema(topic: str, record: SmsStatus) -> None:
+def test_written_records_satisfy_the_checked_in_schema(topic: str, record: SmsStatus) -> None:
     schema = orjson.loads((FOLDER / f"{topic}.json").read_bytes())
     Draft202012Validator.check_schema(schema)
     Draft202012Validator(schema).validate(orjson.loads(encode(record)))

@@ -1,4 +1,4 @@
-"""What was refused is kept whole, as text where that is possible and not much longer."""
+"""A refused body is kept whole, as text where that is possible and not much longer."""
 
 from base64 import b64decode
 

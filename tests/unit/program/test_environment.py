@@ -1,4 +1,4 @@
-"""What is read from `.env`, and which names are no settings."""
+"""Settings from `.env`, and names that are no settings."""
 
 import json
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_each_program_warns_in_its_log_of_what_stands_in_the_environment_and_in_
     assert "hunter2" not in str(lines)
 
 
-def test_a_misspelt_setting_is_named_beside_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_setting_is_named_beside_other_problems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
     monkeypatch.setenv("KAFKA_SASL_USER", "routee")
     with pytest.raises(SettingsError, match=r"KAFKA_SASL_USER is no setting: did you mean KAFKA_SASL_USERNAME\?$"):

@@ -33,7 +33,7 @@ def test_a_text_line_reads_as_a_sentence_with_fields_behind() -> None:
 
 
 class _Written:
-    """What is written of lines that come at the times one says."""
+    """The written lines; the test sets the time of each."""
 
     def __init__(self) -> None:
         self.now = 1_000.0

@@ -69,7 +69,7 @@ def test_a_dot_env_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path_factor
     assert load_settings(CommonSettings).kafka_partitions == 12
 
 
-def test_the_environment_is_stronger_than_dot_env_and_what_is_given_than_both(
+def test_the_environment_is_stronger_than_dot_env_and_arguments_than_both(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Path(".env").write_text("KAFKA_PARTITIONS=1\nKAFKA_TOPIC_PREFIX=written.\nLOG_LEVEL=${WORD}\n")

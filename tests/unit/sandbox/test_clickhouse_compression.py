@@ -13,7 +13,7 @@ _BLOCK = encode_blocks(b"SELECT 1")
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "zstd", "lz4"])
 @given(body=st.binary())
-def test_what_is_encoded_can_be_decoded(name: str, body: bytes) -> None:
+def test_encoded_bodies_can_be_decoded(name: str, body: bytes) -> None:
     encoded, used = encode_body(body, name)
     assert used == name
     assert decode_body(encoded, name) == body

@@ -27,7 +27,7 @@ ACCEPTED = [{"status": 200, "ms": 1.0}]
 
 @dataclass
 class Shown:
-    """What the pipeline shows at its end: latest records by key, and all rejections."""
+    """The output of the pipeline: latest records by key, and all rejections."""
 
     sms: dict[str, dict[str, Any]] = field(default_factory=dict)
     campaigns: dict[str, dict[str, Any]] = field(default_factory=dict)

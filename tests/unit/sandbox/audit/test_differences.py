@@ -88,7 +88,7 @@ def spoiled(value: object) -> object:
 
 @pytest.mark.parametrize("kind", ["sms", "campaigns"])
 def test_every_cell_that_is_wrong_is_found(traffic: tuple[Oracle, Shown], kind: str) -> None:
-    """Whichever cell of a row is changed, a difference names the thing."""
+    """A change of any cell of a row is a difference that names the thing."""
     oracle, shown = traffic
     rows: dict[str, dict[str, Any]] = getattr(shown, kind)
     key = next(iter(rows))
@@ -101,7 +101,7 @@ def test_every_cell_that_is_wrong_is_found(traffic: tuple[Oracle, Shown], kind: 
 
 
 def test_a_difference_is_a_line_for_people(traffic: tuple[Oracle, Shown]) -> None:
-    """It says what, where, what is there and what should be."""
+    """The line has the thing, the place, the actual and the expected value."""
     oracle, shown = traffic
     broken = deepcopy(shown)
     key = next(key for key, row in shown.sms.items() if row["status"] == "Delivered")
@@ -160,7 +160,7 @@ def test_a_body_written_anew_is_the_same_body(traffic: tuple[Oracle, Shown]) -> 
     assert not differences(oracle, anew)
 
 
-def test_a_row_that_nobody_sent_is_a_difference() -> None:
+def test_a_row_without_a_callback_is_a_difference() -> None:
     assert not list(unknown_keys("sms_key", ["a"], {"a", "b"}))
     (difference,) = unknown_keys("sms_key", ["a", "c"], {"a", "b"})
     assert str(difference) == "sms_key c: row is there, the ledger says missing"

@@ -1,5 +1,5 @@
 """
-What the demo shows, without a sandbox behind it.
+The output of the demo, without a sandbox behind it.
 """
 
 import pytest
@@ -53,7 +53,7 @@ def test_the_table_has_every_number_of_a_campaign(capsys: pytest.CaptureFixture[
 
 
 def test_an_answer_shows_the_query_and_its_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    """Text that looks like markup is shown as it is, and so is what is missing."""
+    """Text that looks like markup is shown unchanged, and so is a missing value."""
     Screen().answers("Who?", "SELECT 1", [{"operator": "Airtel [Bharti]", "price": "0.04320000", "p50": None}])
     text = capsys.readouterr().out
     assert "Airtel [Bharti]" in text
@@ -76,7 +76,7 @@ def test_progress_in_a_pipe_is_a_line_now_and_then(
 
 
 def test_agreement_is_an_equation() -> None:
-    """What was answered 200 is the sum of all verdicts and of what ingest refused."""
+    """Callbacks answered 200 are the sum of all verdicts and of the refusals of ingest."""
     verdicts = {"applied": 70, "duplicate": 10, "stale": 6, "conflict": 1, "report": 4, "rejected": 3}
     found = Audit(sms=50, messages=45, campaigns=2, malformed=9, verdicts=verdicts)
     lines = list(verdict_lines(found, Tally(accepted=100)))

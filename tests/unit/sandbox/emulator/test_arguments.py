@@ -23,7 +23,7 @@ def parser() -> ArgumentParser:
 
 
 def test_defaults_are_those_of_the_contract() -> None:
-    """Faults that nobody asked for have the documented shares."""
+    """Faults without an option have the documented shares."""
     options = traffic_options(parser().parse_args(URL))
     assert (options.duplicates, options.reorder, options.lost) == (0.05, 0.1, 0.0)
     assert (options.multipart, options.conflicts, options.malformed) == (0.1, 0.001, 0.001)

@@ -1,5 +1,5 @@
 """
-The ledger: what is written, and what is read back of it.
+Writing the ledger, and reading it back.
 """
 
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_the_secret_is_not_in_the_ledger(file: Path) -> None:
     assert b"s3cret" not in file.read_bytes()
 
 
-def test_things_come_before_what_is_said_of_them(file: Path) -> None:
+def test_things_come_before_their_callbacks(file: Path) -> None:
     """The run is first, an SMS and a campaign precede their callbacks, states and `end` come last."""
     known: set[object] = set()
     for line in lines(file):
@@ -90,7 +90,7 @@ def test_a_line_cut_off_by_a_kill_is_passed_over(file: Path) -> None:
         (b"", "has no line of type `run`"),
     ],
 )
-def test_what_is_no_ledger_is_said(tmp_path: Path, text: bytes, reason: str) -> None:
+def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path, text: bytes, reason: str) -> None:
     """A wrong file is one line that names the place."""
     (tmp_path / "ledger").write_bytes(text)
     with pytest.raises(LedgerError, match=reason):

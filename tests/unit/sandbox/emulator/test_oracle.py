@@ -1,5 +1,5 @@
 """
-What must come of callbacks, worked out by hand.
+The outcome of callbacks, worked out by hand.
 """
 
 from decimal import Decimal
@@ -76,7 +76,7 @@ def oracle(*lines: dict[str, Any]) -> Oracle:
     ],
 )
 def test_the_greatest_standing_decides_in_any_order(callbacks: list[dict[str, Any]], expected: str) -> None:
-    """Rank, then time, then precedence; what was lost or comes twice changes nothing."""
+    """Rank, then time, then precedence; a lost or repeated callback changes nothing."""
     for order in permutations([*callbacks, callbacks[0]]):
         state = oracle(sms(), *order).sms["a"].state
         assert state is not None
@@ -84,7 +84,7 @@ def test_the_greatest_standing_decides_in_any_order(callbacks: list[dict[str, An
 
 
 def test_an_unanswered_callback_leaves_two_possibilities() -> None:
-    """What was sent and never answered may have been stored or not."""
+    """A callback that was sent and never answered may have been stored or not."""
     found = oracle(sms(), status("Sent", 1), status("Delivered", 2, answers=TIMEOUT)).sms["a"]
     assert not found.is_certain
     assert [line and line["status"] for line in found.possible()] == ["Sent", "Delivered"]
@@ -109,7 +109,7 @@ def test_an_unanswered_callback_that_could_change_nothing_is_no_matter() -> None
     ],
 )
 def test_a_message_is_its_least_advanced_part_then_its_worst(parts: list[str], expected: str) -> None:
-    """The roll-up of two parts, the second of which may not have been heard of."""
+    """The roll-up of two parts; the second may have no callback yet."""
     lines = [sms("a", parts=2), sms("b", parts=2)]
     lines += [status(word, 3, key) for key, word in zip("ab", parts, strict=False)]
     assert [message.status for message in oracle(*lines).messages()] == [expected]

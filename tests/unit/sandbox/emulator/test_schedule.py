@@ -171,7 +171,7 @@ def test_reports_echo_the_callback_url() -> None:
 
 
 def test_finals_never_decrease_over_reports() -> None:
-    """What a reader may infer the order of reports from holds."""
+    """Readers may order reports by their finals."""
     finals = defaultdict(list)
     for report in reports(traffic(CALM)):
         counts = report["messageStatuses"]
@@ -188,7 +188,7 @@ def test_disorder_brings_a_stale_sent_after_delivered() -> None:
 
 
 def test_without_disorder_every_sms_is_told_in_order() -> None:
-    """Nothing overtakes when nothing is asked to, save within the jitter of a second."""
+    """Without reordering no callback overtakes another, save within the jitter of a second."""
     seen: dict[str, list[int]] = defaultdict(list)
     for one in statuses(traffic(CALM)):
         seen[one.part.sms_id].append(one.change.updated_at)

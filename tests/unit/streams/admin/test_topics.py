@@ -1,4 +1,4 @@
-"""Which topics are as they should be, and what to do about the others."""
+"""Topics that differ from the contract, and the remedy for each."""
 
 from streams.admin.topics import Found, creation_config, differences
 from streams.contract.topics import CALLBACKS_RAW, SMS_STATUS, changelog
@@ -11,7 +11,7 @@ def found(config: dict[str, str], partitions: int = 8, replication: int = 1) -> 
     return Found(partitions, replication, {"min.insync.replicas": "1", **config})
 
 
-def test_a_topic_as_it_was_created_does_not_differ() -> None:
+def test_a_topic_in_its_created_form_does_not_differ() -> None:
     for topic in (CALLBACKS_RAW, SMS_STATUS, changelog("sms")):
         assert differences(topic, found(topic.config), SETTINGS) == []
 

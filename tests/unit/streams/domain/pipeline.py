@@ -1,5 +1,5 @@
 """
-Both stages over rows in memory, as the runtime drives them; every output is held against its model and schema.
+Both stages over rows in memory, as the runtime drives them; every output is checked against its model and schema.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ _SCHEMAS = {
 
 
 def checked(output: Output) -> dict[str, Any]:
-    """Return the value of an output after holding it against its model, schema and key."""
+    """Return the value of an output after checking it against its model, schema and key."""
     value: dict[str, Any] = orjson.loads(output.value)
     model = PUBLIC_RECORDS.get(output.topic.suffix)
     if model is not None:
@@ -51,11 +51,11 @@ class Pipeline:
         self.partials_taken = 0
 
     def send(self, *callbacks: Any, received_at: str = NOW, partition: int = 0) -> list[dict[str, Any]]:  # noqa: ANN401
-        """Take in one envelope; return the public records that it led to."""
+        """Take in one envelope; return the public records it produced."""
         return self.take_in(partition, len(self.log), envelope(*callbacks, received_at=received_at))
 
     def take_in(self, partition: int, offset: int, value: bytes) -> list[dict[str, Any]]:
-        """Take in one raw record; return the public records that it led to."""
+        """Take in one raw record; return the public records it produced."""
         self.log.append((partition, offset, value))
         rows = self.sms_rows.setdefault(partition, MemoryRows())
         return self.collected(outputs_of(self.sms_stage.apply(rows, partition, offset, value)))
@@ -80,7 +80,7 @@ class Pipeline:
         return self.settle_campaigns()
 
     def settle_campaigns(self) -> list[dict[str, Any]]:
-        """Take in and flush what stage 2 has not seen yet."""
+        """Take in the partials that stage 2 has not seen yet, and flush it."""
         for value in self.partials:
             self.take_partials(value)
         self.partials.clear()

@@ -37,7 +37,7 @@ def test_known_words_are_written_in_routees_spelling(word: str) -> None:
     assert read(sms_callback(word)).status == "Delivered"
 
 
-def test_unknown_words_are_kept_as_they_came_and_noted() -> None:
+def test_unknown_words_are_kept_as_received_and_noted() -> None:
     callback = read(sms_callback("Network Error"))
     assert (callback.status, callback.notes) == ("Network Error", ["unknown-status"])
 
@@ -58,7 +58,7 @@ def test_a_status_that_is_no_object_refuses_the_callback(status: object) -> None
 
 
 @pytest.mark.parametrize("date", ["2026-11-22T09:16:54", "soon", [], {}, True, -1])
-def test_a_date_that_is_there_but_names_no_moment_refuses_the_callback(date: object) -> None:
+def test_a_present_date_that_names_no_moment_refuses_the_callback(date: object) -> None:
     assert refused(sms_callback(at=date)).detail.startswith("status.updatedDate:")
 
 
@@ -114,7 +114,7 @@ def test_null_and_empty_mean_absent(field: str, empty: object) -> None:
         ("groups", ["g"] * 65), ("groups", ["x" * 257]), ("label", "x" * 257), ("message", "x" * 4097),
     ],
 )  # fmt: skip
-def test_what_is_not_understood_is_left_out_and_noted_but_the_status_is_taken(field: str, value: object) -> None:
+def test_a_field_not_understood_is_left_out_and_noted_but_the_status_is_taken(field: str, value: object) -> None:
     callback = read(sms_callback() | {field: value})
     assert callback.notes == [field]
     assert callback._replace(notes=[]) == read(sms_callback() | {field: None})

@@ -1,5 +1,5 @@
 """
-Campaigns: partial counts and reports put together, whatever order and however often they come.
+Campaigns: partial counts and reports combine to the same progress in any order and with repetitions.
 """
 
 from typing import Any
@@ -57,7 +57,7 @@ def test_progress_has_every_field_of_the_contract() -> None:
     }
 
 
-def test_a_campaign_without_reports_knows_only_what_it_derives() -> None:
+def test_a_campaign_without_reports_has_derived_numbers_only() -> None:
     pipeline = Pipeline()
     send_finals(pipeline, Delivered=1, Sent=1)
     campaign = pipeline.campaign()
@@ -180,8 +180,8 @@ def test_replayed_partials_change_nothing_not_even_the_revision() -> None:
     assert pipeline.campaign_rows.rows == before
 
 
-def test_counts_of_rows_made_anew_replace_those_of_the_rows_that_were_lost() -> None:
-    """However far the lost ones had come, and however late a record of theirs arrives."""
+def test_counts_of_rebuilt_rows_replace_the_counts_of_lost_rows() -> None:
+    """Also when the lost rows contained more callbacks, or when a record of them arrives late."""
     pipeline = Pipeline()
     for n in range(3):
         pipeline.send(sms_callback(message_id=f"m{n}", sms_id="s"))
@@ -198,7 +198,7 @@ def test_counts_of_rows_made_anew_replace_those_of_the_rows_that_were_lost() -> 
     assert pipeline.campaign()["messages"] == 1
 
 
-def test_partials_bundled_in_one_record_give_what_they_give_one_by_one() -> None:
+def test_partials_bundled_in_one_record_give_the_same_as_one_by_one() -> None:
     alone, bundled = Pipeline(), Pipeline()
     for pipeline in (alone, bundled):
         for number, campaign in enumerate(("a", "b", "a")):
@@ -216,7 +216,7 @@ def test_partials_bundled_in_one_record_give_what_they_give_one_by_one() -> None
 
 
 def test_a_record_is_one_revision_however_many_of_its_lines_change_the_campaign() -> None:
-    """So a state made anew from the last records has the same revisions."""
+    """So a state rebuilt from the last records has the same revisions."""
     pipeline, anew = Pipeline(), Pipeline()
     records = []
     for number in range(10):
@@ -233,7 +233,7 @@ def test_a_record_is_one_revision_however_many_of_its_lines_change_the_campaign(
     assert anew.campaign()["revision"] == 10
 
 
-def test_reports_of_a_source_made_anew_are_taken_though_their_offsets_begin_again() -> None:
+def test_reports_of_a_recreated_source_are_taken_though_its_offsets_restart() -> None:
     pipeline, anew = Pipeline(), Pipeline()
     for _ in range(50):
         pipeline.send(campaign_report("Running", {"Delivered": 1}))
@@ -246,7 +246,7 @@ def test_reports_of_a_source_made_anew_are_taken_though_their_offsets_begin_agai
     assert pipeline.campaign()["is_final"]
 
 
-def test_a_line_that_cannot_be_read_costs_the_others_nothing() -> None:
+def test_an_unreadable_line_does_not_affect_other_lines() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback())
     pipeline.collected(pipeline.sms_stage.summarize(pipeline.sms_rows[0], 0, pipeline.sms_rows[0].changed))
@@ -255,7 +255,7 @@ def test_a_line_that_cannot_be_read_costs_the_others_nothing() -> None:
     assert pipeline.campaign()["messages"] == 1
 
 
-def test_a_partial_that_cannot_be_read_is_a_bug_that_is_told_with_its_time_and_place() -> None:
+def test_an_unreadable_partial_is_rejected_as_bug_with_its_time_and_place() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback(at=NOW))
     pipeline.settle()
@@ -304,7 +304,7 @@ def test_the_same_partials_give_the_same_revisions_however_they_are_flushed() ->
     assert once.settle() == records[-1:]
 
 
-def test_revisions_grow_even_when_the_partials_topic_is_made_anew() -> None:
+def test_revisions_grow_even_when_the_partials_topic_is_recreated() -> None:
     pipeline = Pipeline()
     send_finals(pipeline, Delivered=3)
     pipeline.settle()
@@ -313,7 +313,7 @@ def test_revisions_grow_even_when_the_partials_topic_is_made_anew() -> None:
     assert pipeline.campaign()["revision"] == 3
 
 
-def test_a_partial_that_cannot_be_read_is_refused_and_changes_nothing() -> None:
+def test_an_unreadable_partial_is_refused_and_changes_nothing() -> None:
     pipeline = Pipeline()
     for value in (b"{", b"[]", b"{}", b'{"partition":0,"counts":{"id":"c"}}', b'{"report":{}}'):
         pipeline.partials.append(value)
@@ -330,7 +330,7 @@ def test_rows_read_back_from_the_changelog_are_the_same_rows() -> None:
     assert orjson.loads(orjson.dumps(row)) == row
 
 
-def test_spellings_of_one_status_cannot_add_up_to_a_number_json_does_not_hold() -> None:
+def test_spellings_of_one_status_cannot_add_up_beyond_the_largest_json_number() -> None:
     """One forged report must not stop the summaries of its partition."""
     pipeline = Pipeline()
     spellings = ("undelivered", "UNDELIVERED", "Undelivered", "uNDELIVERED", "unDELIVERED", "undELIVERED")

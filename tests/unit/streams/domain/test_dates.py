@@ -52,7 +52,7 @@ def test_an_absent_date_is_no_error(given: object) -> None:
         "12345678901234567890",
     ],
 )
-def test_what_names_no_moment_is_not_understood(given: object) -> None:
+def test_a_value_that_names_no_moment_is_not_understood(given: object) -> None:
     assert read_date(given) is None
 
 

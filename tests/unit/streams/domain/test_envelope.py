@@ -1,5 +1,5 @@
 """
-Envelopes: every callback gets one verdict, and what is refused is found whole among the rejections.
+Envelopes: every callback gets one verdict, and a refused callback is whole among the rejections.
 """
 
 import base64
@@ -48,7 +48,7 @@ def test_an_unreadable_envelope_becomes_one_rejection(value: bytes, reason: str)
     assert pipeline.tally()["accepted"] == 2
 
 
-def test_a_raw_record_that_would_not_fit_among_the_rejections_is_cut_and_says_so() -> None:
+def test_a_raw_record_too_long_for_a_rejection_is_cut_and_the_detail_says_so() -> None:
     pipeline = Pipeline()
     (rejection,) = pipeline.take_in(0, 0, b"x" * (BODY_MAX_BYTES + 1))
     assert rejection["body"] == "x" * BODY_MAX_BYTES
@@ -72,7 +72,7 @@ def test_bytes_that_grow_too_long_as_json_text_are_written_as_base64() -> None:
         (campaign_report(campaign=7), "invalid-field", "trackingId: expected text of 1 to 256 characters"),
     ],
 )
-def test_what_is_no_callback_is_refused_and_the_rest_goes_on(body: Any, reason: str, detail: str) -> None:  # noqa: ANN401
+def test_a_body_that_is_no_callback_is_refused_and_the_rest_is_taken_in(body: Any, reason: str, detail: str) -> None:  # noqa: ANN401
     pipeline = Pipeline()
     pipeline.send(sms_callback(message_id="a"), body, sms_callback(message_id="b"))
     (rejection,) = pipeline.rejections
@@ -114,7 +114,7 @@ def test_a_key_of_an_envelope_may_be_written_with_escapes() -> None:
 
 
 def nested(levels: int, inside: str = "") -> str:
-    """Return JSON of so many levels."""
+    """Return JSON nested `levels` deep."""
     return '{"messageId":"m","status":{"name":"Sent"},"x":' + "[" * (levels - 1) + inside + "]" * (levels - 1) + "}"
 
 
@@ -152,7 +152,7 @@ def test_an_envelope_nested_too_deeply_is_one_rejection() -> None:
     assert rejection["detail"] == "envelope: expected JSON that every reader takes, nested at most 850 levels deep"
 
 
-def test_one_body_that_is_no_json_costs_nobody_else_the_verdict() -> None:
+def test_one_body_that_is_not_json_does_not_change_the_verdict_on_others() -> None:
     good = orjson.dumps(sms_callback())
     value = b'{"received_at":"' + NOW.encode() + b'","callbacks":[{"a":"\xff"},' + good + b"]}"
     pipeline = Pipeline()
@@ -185,7 +185,7 @@ def test_a_bug_leaves_out_one_callback_and_its_rows_and_tells_no_content(monkeyp
     assert pipeline.verdicts == {"applied": 2, "rejected": 1}
 
 
-def test_what_is_left_out_of_callbacks_is_counted_by_name() -> None:
+def test_fields_left_out_of_callbacks_are_counted_by_name() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback(latency="fast", price="free"), campaign_report(counts=7, total="many"))
     assert pipeline.tally()["notes"] == {"latency": 1, "price": 1, "messageStatuses": 1, "totalRecipients": 1}
@@ -260,7 +260,7 @@ def test_a_callback_that_ended_workers_too_often_is_rejected_untried_and_the_oth
     assert pipeline.verdicts == {"applied": 2, "rejected": 1}
 
 
-def test_a_record_that_ended_workers_too_often_at_no_callback_in_particular_is_rejected_as_a_whole() -> None:
+def test_a_record_that_ended_workers_too_often_at_an_unknown_callback_is_rejected_whole() -> None:
     pipeline = Pipeline()
     value = envelope(sms_callback())
     rows = pipeline.sms_rows[0] = MemoryRows()

@@ -47,7 +47,7 @@ def test_a_message_without_a_date_is_never_expired() -> None:
 
 
 def passing(pipeline: Pipeline, until: int, since: int = 0) -> None:
-    """Let stream time pass, by a callback of another message every hour."""
+    """Advance stream time by a callback of another message every hour."""
     for ms in range(since + HOUR, until + 1, HOUR):
         other = sms_callback("Delivered", at(ms), message_id=f"other-{ms}", sms_id=f"other-{ms}")
         pipeline.send(other, received_at=at(ms))
@@ -93,8 +93,8 @@ def test_a_forgotten_message_that_comes_back_with_a_new_date_begins_anew(status:
     assert (record["revision"], record["previous_status"]) == (1, None)
 
 
-def test_whatever_was_forgotten_is_refused_when_it_comes_again() -> None:
-    """So nothing is counted twice, whatever the clocks of Routee and of ingest said."""
+def test_a_callback_of_a_forgotten_message_is_refused_when_it_comes_again() -> None:
+    """So nothing is counted twice, also when the clocks of Routee and of ingest were wrong."""
     pipeline = Pipeline(Policy(retention_hours=48))
     dates = {"a": at(0), "b": at(-40 * HOUR), "c": at(0)}
     sent = [sms_callback("Delivered", date, message_id=name, sms_id=name) for name, date in dates.items()]
@@ -107,7 +107,7 @@ def test_whatever_was_forgotten_is_refused_when_it_comes_again() -> None:
 
 
 def test_a_message_dated_minutes_after_its_receipt_is_not_forgotten_before_its_own_date_is_too_old() -> None:
-    """Clocks differ; forgotten a moment too early, it would begin anew when it comes again, and count twice."""
+    """Clocks differ; a message forgotten a moment too early would begin anew when it is sent again, and count twice."""
     pipeline = Pipeline(Policy(retention_hours=48))
     received, dated = 599_000, 599_000 + 299_000
     edge = sms_callback("Delivered", at(dated), message_id="edge", sms_id="edge")
@@ -135,8 +135,8 @@ def test_a_date_in_the_future_does_not_move_stream_time() -> None:
     assert pipeline.tally()["clock"] == START + 1
 
 
-def test_an_ingest_whose_clock_is_days_ahead_makes_nothing_be_forgotten() -> None:
-    """Routee's dates do not bear it out; of callbacks without a date an hour is believed."""
+def test_an_ingest_whose_clock_is_days_ahead_expires_no_message() -> None:
+    """Routee's dates do not confirm its clock; callbacks without a date advance stream time by an hour at most."""
     pipeline = Pipeline(Policy(retention_hours=48))
     pipeline.send(sms_callback("Sent", at(0)), received_at=at(0))
     pipeline.send(sms_callback("Sent", at(HOUR), message_id="m", sms_id="m"), received_at=at(30 * DAY))
@@ -159,7 +159,7 @@ def test_an_ingest_whose_clock_is_days_ahead_makes_nothing_be_forgotten() -> Non
         (START, START - 1, START + DAY, START),
     ],
 )
-def test_stream_time_follows_dates_and_an_hour_of_the_receipts_of_what_has_none(
+def test_stream_time_follows_dates_and_advances_an_hour_at_most_without_them(
     clock: int, date: int, received: int, after: int
 ) -> None:
     assert advanced(clock, date, received) == after
@@ -174,7 +174,7 @@ def test_callbacks_without_dates_move_stream_time_hour_by_hour() -> None:
 
 
 def remembered(pipeline: Pipeline) -> set[str]:
-    """Return the messages that have a row; those that let time pass are one."""
+    """Return the messages that have a row; all messages that only advance time count as one."""
     ids = (key.removeprefix(b"m:").decode() for key in pipeline.sms_rows[0].with_prefix(b"m:"))
     return {"other" if message.startswith("other") else message for message in ids}
 

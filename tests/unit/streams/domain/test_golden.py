@@ -48,7 +48,7 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 
 
 def rows_of(golden: Golden, prefix: bytes) -> Iterator[tuple[MemoryRows, bytes, bytes]]:
-    """Yield the rows with such keys of the SMS, each with its partition, key and bytes; there is one at least."""
+    """Yield the SMS rows with this key prefix: all rows of the partition, key, bytes; fails when there are none."""
     found = [
         (rows, key, raw)
         for rows in golden.memory("sms").values()
@@ -60,7 +60,7 @@ def rows_of(golden: Golden, prefix: bytes) -> Iterator[tuple[MemoryRows, bytes, 
 
 
 def agrees(answer: Any, given: Any) -> bool:  # noqa: ANN401 - JSON
-    """Tell whether all that was answered then is answered now; there may be more fields."""
+    """Tell whether today's answer has all fields and values of the earlier one; it may have more fields."""
     if isinstance(answer, dict) and isinstance(given, dict):
         return all(name in given and agrees(value, given[name]) for name, value in answer.items())
     if isinstance(answer, list) and isinstance(given, list):
@@ -69,7 +69,7 @@ def agrees(answer: Any, given: Any) -> bool:  # noqa: ANN401 - JSON
 
 
 def as_json(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return what a reader of the answer gets."""
+    """Return the answer as its reader decodes it."""
     return orjson.loads(orjson.dumps(value))
 
 
@@ -138,7 +138,7 @@ def test_positions_are_read_and_written_as_they_were(golden: Golden) -> None:
 
 
 def test_every_message_is_listed_to_be_forgotten(golden: Golden) -> None:
-    """Buckets, chunks and leaps are read: when all time is over, nothing is left of messages, index and buckets."""
+    """Buckets, chunks and leaps are read: in the far future no row of messages, index or buckets is left."""
     for rows in golden.memory("sms").values():
         tally = read_tally(rows)
         end = stream_time(tally) + 10 * RETENTION_MS
@@ -150,7 +150,7 @@ def test_every_message_is_listed_to_be_forgotten(golden: Golden) -> None:
         assert left == []
 
 
-def test_buckets_that_time_leapt_over_are_passed_over_as_one(golden: Golden) -> None:
+def test_buckets_that_time_leapt_over_are_skipped_as_one(golden: Golden) -> None:
     leaps = [(rows, leap) for rows, _, raw in rows_of(golden, b"l:") for leap in orjson.loads(raw)]
     for rows, (first, end) in leaps:
         clock = stream_time(read_tally(rows)) + 10 * RETENTION_MS
@@ -171,8 +171,8 @@ def test_partial_counts_and_reports_lead_to_the_rows_of_then(golden: Golden) -> 
         assert rows.with_prefix(TALLY_KEY) == stored.with_prefix(TALLY_KEY)
 
 
-def test_what_comes_next_leads_to_the_same_as_if_one_version_had_taken_in_everything(golden: Golden) -> None:
-    """Rows, counts, revisions and public records; what was held back of them, and left in the middle, included."""
+def test_further_records_lead_to_the_same_as_if_one_version_had_taken_in_everything(golden: Golden) -> None:
+    """Compares rows, counts, revisions and public records, also of records held back or left in the middle."""
     whole = Single(golden).take_in(placed(golden, traffic.later()))
     on = Single.on_from(golden).take_in(placed(golden, traffic.later()))
     assert on.state == whole.state

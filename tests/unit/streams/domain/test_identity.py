@@ -1,5 +1,5 @@
 """
-Which callbacks speak of the same SMS, and of the same message.
+Identity: which callbacks belong to the same SMS, and to the same message.
 """
 
 from tests.builders import ABSENT, MESSAGE_ID, SMS_ID, sms_callback

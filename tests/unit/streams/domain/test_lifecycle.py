@@ -1,5 +1,5 @@
 """
-One SMS: what each callback does to it.
+One SMS: the effect of each callback on it.
 """
 
 from itertools import pairwise
@@ -55,7 +55,7 @@ def test_a_first_callback_makes_revision_1_with_every_field_of_the_contract() ->
     }
 
 
-def test_each_status_change_is_a_revision_that_knows_the_one_before() -> None:
+def test_each_status_change_is_a_revision_with_the_previous_status() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback("Queued", T1))
     pipeline.send(sms_callback("Sent", T1), received_at="2026-11-22T12:00:01.000Z")
@@ -87,7 +87,7 @@ def test_a_late_sent_after_delivered_tells_only_when_it_was_sent() -> None:
     assert pipeline.verdicts == {"applied": 1, "stale": 1}
 
 
-def test_a_late_callback_that_has_been_here_is_a_duplicate_and_one_that_tells_nothing_is_stale() -> None:
+def test_a_late_repeated_callback_is_a_duplicate_and_one_that_adds_nothing_is_stale() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback("Sent", T1), sms_callback("Delivered", T3))
     assert pipeline.send(sms_callback("Sent", T1)) == []
@@ -218,7 +218,7 @@ def test_a_status_without_a_date_stands_below_the_dated_ones_of_its_rank_only() 
         assert pipeline.sms()["status"] == "Failed"
 
 
-def test_a_date_in_the_future_does_not_outrank_what_comes_later() -> None:
+def test_a_date_in_the_future_does_not_outrank_later_callbacks() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback("Undelivered", "2099-01-01T00:00:00Z"))
     assert pipeline.sms()["status_updated_at"] == NOW

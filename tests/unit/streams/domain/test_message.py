@@ -1,5 +1,5 @@
 """
-Messages of several parts, and what they add to their campaign.
+Messages of several parts, and their contribution to their campaign.
 """
 
 import itertools
@@ -120,7 +120,7 @@ def test_single_messages_belong_to_no_campaign() -> None:
     assert [r["campaign_tracking_id"] for r in pipeline.revisions] == [None, None]
 
 
-def test_a_row_stays_smaller_than_a_kafka_record_whatever_is_posted() -> None:
+def test_a_row_stays_smaller_than_a_kafka_record_for_any_posted_bodies() -> None:
     pipeline = Pipeline()
     for n in range(1, 101):
         pipeline.send(sms_callback(sms_id=f"s{n}", part=n, message="\x01" * 4096))

@@ -28,7 +28,7 @@ def test_prices_are_read_exactly_to_eight_decimals(given: float | str, units: in
 
 
 @pytest.mark.parametrize("given", ["NaN", "Infinity", "free", "", 1e10, "1e999999999", "9" * 5000])
-def test_what_is_no_amount_is_not_understood(given: float | str) -> None:
+def test_a_value_that_is_no_amount_is_not_understood(given: float | str) -> None:
     assert read_money(given) is None
 
 
@@ -46,6 +46,6 @@ def test_amounts_are_written_with_eight_decimals() -> None:
     assert money_text_or_none(None) is None
 
 
-def test_what_rounds_up_to_more_than_ten_digits_is_no_amount() -> None:
+def test_a_number_that_rounds_up_to_more_than_ten_digits_is_no_amount() -> None:
     assert read_money("9999999999.99999999") == 999_999_999_999_999_999
     assert read_money("9999999999.999999999") is None

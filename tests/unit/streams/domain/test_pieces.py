@@ -1,5 +1,5 @@
 """
-Large records: pieces that fit in a checkpoint, after each of which another worker may go on.
+Large records: each piece fits in a checkpoint, and another worker may go on after it.
 """
 
 import itertools
@@ -56,7 +56,7 @@ def large_message(number: int, word: str = "Queued", when: str = NOW) -> list[di
 
 
 def checkpoints(stage: Stage, stored: Stored, offset: int, value: bytes) -> list[int]:
-    """Take in a record with a flush after each piece; return how large those are."""
+    """Take in a record with a flush after each piece; return the size of each flush."""
     return [stored.flush() for _ in stage.apply(stored.rows, 0, offset, value)]
 
 
@@ -91,7 +91,7 @@ def test_many_callbacks_of_messages_with_large_rows_are_pieces_that_fit_in_a_che
 
 
 def test_messages_with_large_rows_are_forgotten_in_pieces_that_fit_in_a_checkpoint() -> None:
-    """They are listed a hundred in a row, and once their time is over one envelope finds them all."""
+    """One index row lists a hundred of them, so one envelope may find them all due."""
     stage, stored = SmsStage(Policy(retention_hours=48)), Stored()
     for number in range(CHUNK_KEYS):
         checkpoints(stage, stored, number, envelope(*large_message(number, "Delivered")))
@@ -185,7 +185,7 @@ def test_of_the_counts_after_two_pieces_of_an_envelope_the_later_stay_in_any_ord
     old = orjson.loads(partials[-1])
     del old["counts"]["taken"]
     old["counts"]["messages"] = {"Queued": 4}
-    assert _messages([orjson.dumps(old), partials[-1]]) == 5, "counts of an older version do not say what is taken"
+    assert _messages([orjson.dumps(old), partials[-1]]) == 5, "counts of an older version have no `taken`"
 
 
 def _messages(partials: Any) -> int:  # noqa: ANN401
@@ -216,6 +216,6 @@ def test_partials_of_campaigns_with_large_rows_are_pieces_after_each_of_which_an
     assert mine.rows == whole.rows
 
 
-def test_what_a_piece_may_touch_leaves_room_in_a_checkpoint() -> None:
-    """What it takes in and what it forgets, over what waits already; rows of a message are at most 256 KB longer."""
+def test_the_rows_a_piece_may_touch_leave_room_in_a_checkpoint() -> None:
+    """Rows taken in and rows forgotten, on top of waiting ones; a message's row is at most 256 KB longer."""
     assert HARD_LIMIT_BYTES + 2 * (PIECE_BYTES + 256 * 1024) < MAX_BATCH_BYTES / 2

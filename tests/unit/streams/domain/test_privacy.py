@@ -41,7 +41,7 @@ def test_recipients_are_shown_as_the_policy_says(policy: Policy, shown: str | No
     ],
     ids=lambda policy: policy.recipient,
 )
-def test_what_was_kept_before_is_withheld_with_the_next_callback(policy: Policy, later: tuple[str, str]) -> None:
+def test_data_kept_before_is_withheld_with_the_next_callback(policy: Policy, later: tuple[str, str]) -> None:
     pipeline = Pipeline(Policy())
     pipeline.send(sms_callback("Sent", "2026-11-22T09:00:00Z", to=_NUMBER, message="Top secret"))
     pipeline.sms_stage = SmsStage(policy)
@@ -56,7 +56,7 @@ def test_what_was_kept_before_is_withheld_with_the_next_callback(policy: Policy,
     assert len(pipeline.revisions) == 2
 
 
-def test_a_repeated_callback_withholds_what_was_kept_before_without_a_revision() -> None:
+def test_a_repeated_callback_withholds_data_kept_before_without_a_revision() -> None:
     pipeline = Pipeline(Policy())
     callback = sms_callback(to=_NUMBER)
     pipeline.send(callback)
@@ -67,7 +67,7 @@ def test_a_repeated_callback_withholds_what_was_kept_before_without_a_revision()
 
 
 @pytest.mark.parametrize("now", ["mask", "hmac"])
-def test_what_is_withheld_already_stays_as_it_is(now: Literal["mask", "hmac"]) -> None:
+def test_an_already_withheld_recipient_stays_as_it_is(now: Literal["mask", "hmac"]) -> None:
     policy = Policy(recipient=now, hmac_key="k")
     for kept in ("***001", "***", "0" * 64):
         assert kept_recipient(kept, policy) == kept

@@ -1,5 +1,5 @@
 """
-What holds for every order, every duplication and every replay of callbacks.
+Properties that hold for every order, every duplication and every replay of callbacks.
 """
 
 import itertools
@@ -66,7 +66,7 @@ def rows_after(callbacks: Iterable[dict[str, Any]], policy: Policy) -> MemoryRow
 
 
 def state_of(rows: MemoryRows) -> list[Any]:
-    """Return a message's state without what depends on arrival: keys, revisions, times and places of receipt."""
+    """Return a message's state without the parts that depend on arrival: keys, revisions, times, places of receipt."""
     message = find_message(rows, b"m:m")
     assert message is not None
     parts = (msgspec.structs.asdict(sms) for sms in message.parts)
@@ -80,7 +80,7 @@ def rows_of(counted: dict[str, Tallying]) -> dict[str, dict[str, Any]]:
 
 
 def counts_of(rows: MemoryRows) -> dict[bytes, Any]:
-    """Return the counts of each campaign that anything is in, without what depends on arrival."""
+    """Return the counts of each non-empty campaign, without the values that depend on arrival."""
     return {
         key: {name: value for name, value in counts.items() if name not in ("id", "v", "taken", "first", "last")}
         for key, counts in rows.with_prefix(b"c:").items()

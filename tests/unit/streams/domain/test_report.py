@@ -1,5 +1,5 @@
 """
-Campaign reports: every form they come in, and which of two is the newer.
+Campaign reports: every form of them, and the order of two reports.
 """
 
 from typing import Any
@@ -60,7 +60,7 @@ def test_the_garbled_form_of_the_documents_is_understood() -> None:
     assert counts_of(campaign_report(counts=ABSENT, Delivered=1)) == {"Delivered": 1}
 
 
-def test_what_stands_in_the_map_goes_before_what_stands_beside_it() -> None:
+def test_counts_in_the_map_go_before_counts_beside_it() -> None:
     assert counts_of(campaign_report(counts={"Delivered": 5}, Delivered=9, Sent=1)) == {"Delivered": 5, "Sent": 1}
 
 
@@ -72,7 +72,7 @@ def test_a_number_that_is_none_is_left_out(number: object) -> None:
 @pytest.mark.parametrize(
     ("field", "value"), [("messageStatuses", [1]), ("totalRecipients", "many"), ("name", []), ("campaignStatus", {})]
 )
-def test_what_is_not_understood_is_left_out_and_noted(field: str, value: object) -> None:
+def test_a_field_that_is_not_understood_is_left_out_and_noted(field: str, value: object) -> None:
     assert read(campaign_report() | {field: value}).notes == [field]
 
 
@@ -126,9 +126,9 @@ def test_between_equals_the_one_that_arrived_later_stands() -> None:
     assert newer(report(Sent=4, Queued=6), report(Sent=5, Queued=5)) == report(Sent=5, Queued=5)
 
 
-def test_a_report_without_counts_keeps_those_known() -> None:
+def test_a_report_without_counts_keeps_the_known_counts() -> None:
     assert newer(report(Delivered=5), report("Finished")) == report("Finished", Delivered=5)
 
 
-def test_what_a_newer_report_leaves_out_is_kept() -> None:
+def test_values_that_a_newer_report_leaves_out_are_kept() -> None:
     assert newer(report("Sent", 100, Delivered=5), report(None, None, Delivered=6)) == report("Sent", 100, Delivered=6)

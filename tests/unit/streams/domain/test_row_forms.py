@@ -1,5 +1,5 @@
 """
-Rows outlive the version that wrote them: what an older one did not write has a default, what a later one added stays.
+Rows outlive the version that wrote them: missing fields have a default, fields that a later version added stay.
 """
 
 import itertools
@@ -84,7 +84,7 @@ def test_a_list_row_of_an_older_version_has_the_defaults() -> None:
     assert ListRow(Outer).read(b'["x",[1],[]]') == (Outer("x", Inner(1), []), None)
 
 
-def test_what_a_later_version_added_to_a_list_row_is_handed_on_and_written_again() -> None:
+def test_values_that_a_later_version_added_to_a_list_row_are_handed_on_and_written_again() -> None:
     written = b'["x",[1,2,"new"],[[3,4],[5,6,{"a":1},2]],8,9,[0]]'
     row, later = ListRow(Outer).read(written)
     assert row == Outer("x", Inner(1, 2), [Inner(3, 4), Inner(5, 6)], 8)
@@ -101,7 +101,7 @@ def test_a_list_row_that_is_wrong_is_an_error() -> None:
         ListRow(Outer).read(b'["x",["no number"],[]]')
 
 
-def test_an_object_row_is_filled_with_defaults_and_keeps_what_it_has() -> None:
+def test_an_object_row_is_filled_with_defaults_and_keeps_its_own_values() -> None:
     defaults = {"a": 1, "b": 2}
     assert filled(defaults, {"b": 3, "later": 4}) == {"a": 1, "b": 3, "later": 4}
     whole = {"a": 0, "b": 0, "later": 4}
@@ -109,7 +109,7 @@ def test_an_object_row_is_filled_with_defaults_and_keeps_what_it_has() -> None:
 
 
 def test_a_message_that_an_older_version_wrote_takes_further_callbacks() -> None:
-    """A field that came last is missing in the rows that are there."""
+    """Existing rows lack the field that was added last."""
     pipeline = Pipeline()
     pipeline.send(sms_callback("Sent", "2026-11-22T09:00:00Z"))
     (key,) = pipeline.sms_rows[0].with_prefix(b"m:")
@@ -177,7 +177,7 @@ def test_a_report_of_an_older_version_lacks_any_field() -> None:
 @QUICK
 @given(MIXED)
 def test_fields_of_a_later_version_change_no_output_and_stay(envelopes: list[list[Any]]) -> None:
-    """As when workers of two versions take turns at the rows: after each envelope the later one has been there."""
+    """Workers of two versions take turns at the rows: after each envelope the later version writes them."""
     stage, plain, mixed = SmsStage(Policy()), MemoryRows(), MemoryRows()
     for offset, callbacks in enumerate(envelopes):
         value = envelope(*callbacks)
@@ -203,7 +203,7 @@ def test_views_and_forgetting_take_rows_of_a_later_version() -> None:
     assert pipeline.campaign()["messages"] == 7
 
 
-def test_campaign_rows_keep_what_a_later_version_added_through_counts_and_reports() -> None:
+def test_campaign_rows_keep_fields_of_a_later_version_through_counts_and_reports() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback("Sent"), campaign_report(counts={"Sent": 1}))
     pipeline.settle()

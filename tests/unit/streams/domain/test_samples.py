@@ -14,7 +14,7 @@ RECEIVED = {"captured": None, "documented": NOW}
 
 
 def taken(name: str) -> Pipeline:
-    """Return the pipeline after one sample, received as it lies in the file a minute after the sample was made."""
+    """Return the pipeline after one sample, taken byte for byte and received about a minute after it was made."""
     body = (SAMPLES / name).read_bytes()
     received = next(
         (
@@ -44,7 +44,7 @@ def test_every_sample_gets_the_verdict_of_its_kind(name: str) -> None:
         assert len(pipeline.revisions) == 1
 
 
-def test_the_captured_callback_of_2016_lacks_what_the_documents_promise() -> None:
+def test_the_captured_callback_of_2016_lacks_fields_that_the_documents_promise() -> None:
     (record,) = taken("sms-2016-queued.captured.json").revisions
     assert record["sms_key"] == "9571ef84-6e34-4601-ba3c-7a5748bc8e7f#1"
     assert (record["status"], record["queued_at"], record["price"]) == (

@@ -35,7 +35,7 @@ def test_a_message_with_a_status_is_an_sms() -> None:
     assert shape_of({"messageId": "m", "status": {"name": "Sent"}}) == SMS
 
 
-def test_keys_that_are_new_to_us_do_not_cost_a_status() -> None:
+def test_unknown_keys_do_not_cost_a_status() -> None:
     pool = {"poolName": "p", "poolId": "1", "poolStrategy": "Numeric", "duration": 1, "messages": 2}
     assert shape_of(sms_callback() | pool) == SMS
 

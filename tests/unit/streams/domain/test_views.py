@@ -23,7 +23,7 @@ def test_the_view_of_a_message_has_the_last_record_of_each_sms() -> None:
     assert view["sms"] == [pipeline.revisions[2], pipeline.revisions[1]]
 
 
-def test_what_no_part_has_is_null() -> None:
+def test_a_value_that_no_part_has_is_null() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback(latency=ABSENT, price=ABSENT, campaign=ABSENT))
     view = pipeline.message()
@@ -76,7 +76,7 @@ def test_an_sms_is_still_found_when_another_message_that_had_its_key_is_forgotte
     assert find_sms(pipeline.sms_rows[0], "s-1") == pipeline.revisions[1]
 
 
-def test_an_sms_that_is_not_there_is_not_found() -> None:
+def test_an_unknown_sms_is_not_found() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback(message_id="m-1", sms_id="s-1"))
     for key in ("m-1", "m-1#1", "m-1#", "s-2", "#", ""):
@@ -90,7 +90,7 @@ def test_an_sms_that_learns_its_sms_id_keeps_its_key() -> None:
     assert find_sms(pipeline.sms_rows[0], "m-1#1") == record
 
 
-def test_what_is_forgotten_leaves_no_row_in_the_index() -> None:
+def test_a_forgotten_message_leaves_no_row_in_the_index() -> None:
     pipeline = Pipeline(Policy(retention_hours=48))
     pipeline.send(sms_callback(at=NOW, message_id="m-1", sms_id="s-1"))
     pipeline.send(sms_callback(at=NOW, message_id="m-2", sms_id="s-1"))

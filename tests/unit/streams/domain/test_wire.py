@@ -1,4 +1,4 @@
-"""The quick reader of documented bodies and the patient reader of all others say the same."""
+"""The quick reader of documented bodies and the patient reader of all others give the same callbacks."""
 
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def patiently(body: bytes, policy: Policy) -> Callback | Refusal:
 
 
 def same(body: dict[str, Any], policy: Policy) -> bool:
-    """Hold both readers against each other; tell whether the quick one took the body at all."""
+    """Compare both readers; tell whether the quick one took the body at all."""
     raw = orjson.dumps(body)
     quick = quickly(raw, policy)
     if quick is not None:
@@ -59,7 +59,7 @@ def same(body: dict[str, Any], policy: Policy) -> bool:
     st.dictionaries(st.sampled_from(_FIELDS), JSON | st.just(ABSENT), max_size=4),
     st.sampled_from([Policy(), Policy(recipient="mask"), Policy(message_text="drop")]),
 )
-def test_whatever_the_quick_reader_takes_the_patient_one_reads_alike(changes: dict[str, Any], policy: Policy) -> None:
+def test_both_readers_read_a_body_of_the_documented_form_alike(changes: dict[str, Any], policy: Policy) -> None:
     body = sms_callback(reason={"detailedStatus": "Expired", "description": "text"})
     for name, value in changes.items():
         target, _, field = name.rpartition(".")
@@ -69,7 +69,7 @@ def test_whatever_the_quick_reader_takes_the_patient_one_reads_alike(changes: di
     try:
         orjson.dumps(body)
     except TypeError:
-        return  # an integer of more than 64 bits, or a lone surrogate: no JSON of ours
+        return  # orjson writes neither an integer of more than 64 bits nor a lone surrogate
     same(body, policy)
 
 

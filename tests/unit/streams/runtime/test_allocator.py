@@ -1,4 +1,4 @@
-"""Large buffers are used again instead of being found and cleared by the kernel each time."""
+"""Large buffers are reused, so that the kernel need not find and clear their pages each time."""
 
 import platform
 import subprocess

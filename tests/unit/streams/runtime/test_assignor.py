@@ -1,4 +1,4 @@
-"""Who is given which partitions when the group changes."""
+"""Sharing partitions out at a rebalance."""
 
 from faust.assignor.client_assignment import CopartitionedAssignment
 from faust.assignor.copartitioned_assignor import CopartitionedAssignor
@@ -14,14 +14,14 @@ TOPICS = {"source", "changelog"}
 def assigned(
     before: dict[str, set[int]], partitions: int, assignor: type[CopartitionedAssignor] = StickyAssignor
 ) -> dict[str, set[int]]:
-    """Give the partitions of each worker after a change of the group, by those that they had before."""
+    """Return the partitions of each worker after a rebalance, given its partitions before."""
     workers = {name: CopartitionedAssignment(set(had), set(), TOPICS) for name, had in before.items()}
     shares = assignor(TOPICS, workers, partitions, replicas=0).get_assignment()
     return {name: set(share.actives) for name, share in shares.items()}
 
 
 def moves(before: dict[str, set[int]], after: dict[str, set[int]]) -> int:
-    """Count the partitions that workers are given which they did not have."""
+    """Count the partitions that moved to another worker."""
     return sum(len(share - before[name]) for name, share in after.items())
 
 
@@ -56,20 +56,20 @@ def test_a_partition_that_two_workers_take_for_theirs_is_given_to_one() -> None:
     assert sorted(map(sorted, after.values())) == [[0], [1], [2]]
 
 
-def test_partitions_that_must_move_go_to_who_has_their_rows() -> None:
+def test_a_partition_that_must_move_goes_to_a_worker_that_has_its_rows() -> None:
     held = {"a": {0, 1, 2, 3}, "b": {4, 5, 6, 7}, "back again": set[int](), "new": set[int]()}
     given = share_out(held, {"back again": {1, 5}}, 8)
     assert given["back again"] == {1, 5}
     assert share_out(held, {"back again": {1, 2, 3, 4}}, 8)["back again"] < {1, 2, 3, 4}
 
 
-def test_what_somebody_has_at_hand_stays_where_it_is_as_long_as_it_need_not_move() -> None:
+def test_warm_rows_alone_move_no_partition() -> None:
     held = {"a": {0, 1}, "b": {2, 3}}
     assert share_out(held, {"a": {2}, "b": {0, 1}}, 4) == held
 
 
 @given(st.integers(1, 40), st.integers(2, 8), st.data())
-def test_whoever_leaves_its_partitions_go_to_those_who_stand_by_for_them(
+def test_the_partitions_of_a_leaving_worker_go_to_its_standbys(
     partitions: int, workers: int, data: st.DataObject
 ) -> None:
     every = data.draw(st.permutations(range(partitions)))
@@ -84,22 +84,22 @@ def test_whoever_leaves_its_partitions_go_to_those_who_stand_by_for_them(
     assert set[int]().union(*after.values()) == set(range(partitions))
 
 
-def test_a_worker_alone_stands_by_for_nobody() -> None:
+def test_a_single_worker_has_no_standby_partitions() -> None:
     assert standby_of({"alone": {0, 1}}, "alone", 2) == set()
 
 
 @given(st.integers(1, 40), st.integers(1, 8), st.data())
-def test_a_worker_that_joins_is_given_what_it_reckoned_with_when_it_says_that_it_has_it(
+def test_a_warmed_up_worker_is_given_the_share_that_it_computed(
     partitions: int, workers: int, data: st.DataObject
 ) -> None:
     every = data.draw(st.permutations(range(partitions)))
     held = share_out({f"worker {number}": set() for number in range(workers)}, {}, partitions)
     moved = dict(zip(every, range(partitions), strict=True))
     held = {name: {moved[number] for number in share} for name, share in held.items()}
-    reckoned = share_out({**held, "": set()}, {}, partitions)[""]
+    expected = share_out({**held, "": set()}, {}, partitions)[""]
     names = data.draw(st.permutations([*held]))
     renamed: dict[str, set[int]] = {"joins": set(), **{f"{name}'": held[name] for name in names}}
-    assert share_out(renamed, {"joins": reckoned}, partitions)["joins"] == reckoned
+    assert share_out(renamed, {"joins": expected}, partitions)["joins"] == expected
 
 
 def test_after_an_assignment_there_are_no_standbys() -> None:

@@ -1,4 +1,4 @@
-"""A record is handed over in the caller's own step, or waits like everything else."""
+"""A record is delivered in the caller's own step, or waits as in a task."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from streams.runtime.begun import begin
 
 
-async def test_what_need_not_wait_is_done_at_once() -> None:
+async def test_a_coroutine_that_need_not_wait_ends_at_once() -> None:
     done = []
 
     async def hand_over() -> None:
@@ -17,7 +17,7 @@ async def test_what_need_not_wait_is_done_at_once() -> None:
     assert done == [asyncio.current_task()]
 
 
-async def test_what_has_to_wait_goes_on_where_it_stopped() -> None:
+async def test_a_coroutine_that_waits_continues_where_it_stopped() -> None:
     gate, steps = asyncio.Event(), []
 
     async def hand_over() -> str:
@@ -36,7 +36,7 @@ async def test_what_has_to_wait_goes_on_where_it_stopped() -> None:
     assert steps == ["before", "after"]
 
 
-async def test_what_it_waits_for_may_be_over_before_anybody_waits() -> None:
+async def test_the_awaited_future_may_be_done_before_the_coroutine_is_awaited() -> None:
     future = asyncio.get_running_loop().create_future()
 
     async def hand_over() -> int:
@@ -48,7 +48,7 @@ async def test_what_it_waits_for_may_be_over_before_anybody_waits() -> None:
     assert await begun == 7
 
 
-async def test_a_cancellation_reaches_what_was_begun() -> None:
+async def test_a_cancellation_reaches_the_begun_coroutine() -> None:
     ended = []
 
     async def hand_over() -> None:

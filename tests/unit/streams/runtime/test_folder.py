@@ -1,4 +1,4 @@
-"""A folder per worker."""
+"""Each worker has a folder of its own."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The consumer of the group in the event loop of everything else: it starts, fails and stops as one in a thread."""
+"""The group's consumer, in the worker's one event loop, starts, fails and stops as Faust's does in a thread."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ class Reachable(GroupReader):
 
 
 class Stubborn(Reachable):
-    """A reader that cannot take leave of its broker."""
+    """A reader that fails while it stops."""
 
     async def on_thread_stop(self) -> None:
         raise ConnectionError("no broker any more")
@@ -39,7 +39,7 @@ def make(kind: type[GroupReader]) -> GroupReader:
     return kind(consumer, loop=loop, thread_loop=loop)
 
 
-async def test_what_keeps_it_from_starting_is_raised_and_it_can_be_stopped(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_start_raises_its_failure_and_the_reader_can_be_stopped(capfd: pytest.CaptureFixture[str]) -> None:
     reader = make(Unreachable)
     with pytest.raises(ConnectionError, match="no broker"):
         await reader.start()
@@ -49,7 +49,7 @@ async def test_what_keeps_it_from_starting_is_raised_and_it_can_be_stopped(capfd
     assert "no broker" in capfd.readouterr().err
 
 
-async def test_what_keeps_it_from_stopping_in_order_holds_nobody_up() -> None:
+async def test_a_failure_while_stopping_delays_no_other_task() -> None:
     reader = make(Stubborn)
     await reader.start()
     await asyncio.wait_for(reader.stop(), 5)
@@ -57,7 +57,7 @@ async def test_what_keeps_it_from_stopping_in_order_holds_nobody_up() -> None:
         await reader.serving
 
 
-async def test_it_lives_in_the_loop_and_leaves_the_other_tasks_alone() -> None:
+async def test_the_reader_runs_in_the_loop_and_leaves_other_tasks_alone() -> None:
     threads = threading.active_count()
     other = asyncio.ensure_future(asyncio.Event().wait())
     reader = make(Reachable)

@@ -1,4 +1,4 @@
-"""A partition that has work and does not move is noticed."""
+"""StuckWatch notices a partition that has lag and does not move."""
 
 from streams.health import Place, StuckWatch
 
@@ -6,7 +6,7 @@ PLACE = ("sms", 3)
 
 
 def watched(*seen: tuple[int, int, float]) -> list[Place]:
-    """Return what is stuck after (durable offset, lag, time) was seen."""
+    """Return the stuck partitions after observations of (durable offset, lag, time)."""
     watch = StuckWatch(seconds=60)
     for durable, lag, now in seen:
         watch.observe({PLACE: durable}, {PLACE: lag}, now)
@@ -30,7 +30,7 @@ def test_the_wait_begins_when_there_is_work() -> None:
     assert watched((5, 0, 0.0), (5, 0, 100.0), (5, 1, 101.0), (5, 1, 150.0)) == []
 
 
-def test_a_partition_whose_offsets_are_no_records_is_looked_at_again_later() -> None:
+def test_an_excused_partition_is_stuck_again_after_another_wait() -> None:
     watch = StuckWatch(seconds=60)
     for now in (0.0, 61.0):
         watch.observe({PLACE: 5}, {PLACE: 9}, now)
@@ -41,7 +41,7 @@ def test_a_partition_whose_offsets_are_no_records_is_looked_at_again_later() -> 
     assert watch.stuck() == [PLACE]
 
 
-def test_a_partition_that_was_given_up_is_forgotten() -> None:
+def test_a_revoked_partition_is_forgotten() -> None:
     watch = StuckWatch(seconds=60)
     watch.observe({PLACE: 5}, {PLACE: 9}, 0.0)
     watch.observe({}, {}, 50.0)

@@ -13,7 +13,7 @@ from tests.support.deaths import Deaths, DiedError
 
 
 class Clock:
-    """Goes on when it is told to."""
+    """A clock that moves when a test sets it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -58,7 +58,7 @@ def test_a_worker_that_its_group_removed_ends_itself(deaths: Deaths, clock: Cloc
 
 
 class FakeTable:
-    """A table whose partition 0 is durable up to 5, partition 1 not at all."""
+    """A table whose partition 0 is durable up to offset 5; partition 1 has no durable offset."""
 
     source = "raw"
 
@@ -75,7 +75,7 @@ class FakeTable:
         ({TP("other", 1): 9}, {TP("other", 1): 9}),
     ],
 )
-def test_a_commit_never_goes_beyond_what_is_durable(offsets: dict[TP, int], clamped: dict[TP, int]) -> None:
+def test_a_commit_never_exceeds_the_durable_offset(offsets: dict[TP, int], clamped: dict[TP, int]) -> None:
     table: Any = FakeTable()
     clamp(offsets, [table])
     assert offsets == clamped

@@ -1,4 +1,4 @@
-"""The README of streams, and its guarantee, say what the code does."""
+"""The README of streams and its guarantee agree with the code."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_every_setting_is_explained(name: str) -> None:
     assert f"`{name.upper()}`" in README
 
 
-def test_its_metrics_are_those_that_are_served() -> None:
+def test_the_readme_lists_exactly_the_served_metrics() -> None:
     registry = CollectorRegistry()
     FlushMetrics(registry)
     idle = SimpleNamespace(

@@ -10,7 +10,7 @@ from streams.settings import StreamsSettings
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin with an environment that sets nothing."""
+    """Clear all settings from the environment."""
     for name in StreamsSettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
 
@@ -32,7 +32,7 @@ def test_the_group_has_the_prefix_of_the_topics() -> None:
     assert settings(kafka_topic_prefix="mine.").group_id == "mine.streams"
 
 
-def test_every_problem_is_told_at_once_each_with_its_variable() -> None:
+def test_all_problems_are_reported_at_once_each_with_its_variable() -> None:
     with pytest.raises(SettingsError) as error:
         settings(streams_recipient="hmac", streams_flush_ms="soon", streams_state_retention_hours=40)
     lines = str(error.value).splitlines()
@@ -43,7 +43,7 @@ def test_every_problem_is_told_at_once_each_with_its_variable() -> None:
     ]
 
 
-def test_hmac_works_with_a_key_and_nobody_sees_it() -> None:
+def test_hmac_works_with_a_key_that_is_never_printed() -> None:
     mine = settings(streams_recipient="hmac", streams_hmac_key="s3cret-s3cret-s3cret")
     assert "s3cret" not in repr(mine)
 

@@ -1,4 +1,4 @@
-"""Records reach their agent in order, and count as acknowledged only when it is done with them."""
+"""Records reach their agent in order and are acknowledged only when the agent has finished them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ GENERATION = 3
 
 
 class Record:
-    """A record as a stream is handed it: its own message, too."""
+    """An event as a stream gets it, and its message in one."""
 
     def __init__(self, generation_id: int = GENERATION) -> None:
         self.generation_id = generation_id
@@ -29,7 +29,7 @@ class Record:
 
 
 class Source:
-    """What a stream knows of its app and its channel, with these records in it."""
+    """The parts of app and channel that a stream uses; the channel has these records."""
 
     def __init__(self, *records: Record) -> None:
         self.active = True
@@ -75,13 +75,13 @@ async def test_a_record_whose_agent_raised_is_not_acknowledged() -> None:
     assert not record.acknowledged
 
 
-async def test_what_was_read_before_the_group_changed_is_left_out() -> None:
+async def test_a_record_fetched_before_the_last_rebalance_is_skipped() -> None:
     old, new = Record(GENERATION - 1), Record()
     assert await anext(Source(old, new).events()) is new
     assert not old.acknowledged
 
 
-async def test_what_comes_while_the_group_changes_is_left_out() -> None:
+async def test_a_record_that_arrives_during_a_rebalance_is_skipped() -> None:
     early, late = Record(), Record()
     source = Source(early)
     source.active = False
@@ -93,7 +93,7 @@ async def test_what_comes_while_the_group_changes_is_left_out() -> None:
     assert not early.acknowledged
 
 
-async def test_it_ends_when_faust_ends_the_stream() -> None:
+async def test_the_stream_ends_when_faust_ends_it() -> None:
     source = Source()
     waiting = asyncio.ensure_future(anext(source.events(), "the end"))
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""How records are cut into batches where they need not be one."""
+"""Cutting records into several batches where they need not be one."""
 
 from streams.state.changelog.batches import KeyValue, _chunks, bundled
 

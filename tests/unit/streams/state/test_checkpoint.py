@@ -1,4 +1,4 @@
-"""The order of a flush, and that nothing can be left out of it."""
+"""The order of a flush; no step of it can be skipped."""
 
 import asyncio
 from collections import deque
@@ -26,7 +26,7 @@ CHANGELOG = "sms-changelog"
 
 
 class Kafka:
-    """Notes what is sent, in order; fails or waits where it is told to."""
+    """Notes all sends in order; fails or waits on demand."""
 
     def __init__(self, events: list[Any]) -> None:
         self.events = events
@@ -106,7 +106,7 @@ def bench() -> Bench:
     return Bench()
 
 
-async def test_others_have_a_turn_between_the_rows_of_two_partitions(
+async def test_other_tasks_have_a_turn_between_the_rows_of_two_partitions(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
@@ -138,7 +138,7 @@ async def test_outputs_go_before_rows_and_rows_before_the_store(bench: Bench) ->
     assert bench.store.offset(0) == 4
 
 
-async def test_what_is_bundled_leaves_as_one_record_for_all_partitions_of_the_source_and_nothing_else_does() -> None:
+async def test_only_bundled_topics_join_the_records_of_a_flush_into_one() -> None:
     bench = Bench(frozenset({CAMPAIGN_PARTIALS}))
     for partition in (0, 1):
         bench.take_in(partition, 0, "a")
@@ -190,7 +190,7 @@ async def test_the_rows_of_a_partition_are_one_batch(bench: Bench) -> None:
     assert len([event for event in bench.events if event[0] == CHANGELOG]) == 1
 
 
-async def test_what_is_taken_in_during_a_flush_is_in_the_next_one(bench: Bench) -> None:
+async def test_a_record_applied_during_a_flush_is_in_the_next_flush(bench: Bench) -> None:
     bench.kafka.gate = asyncio.Event()
     bench.take_in(0, 0, "a")
     first = asyncio.ensure_future(bench.table.flush())
@@ -227,7 +227,7 @@ async def test_a_produce_that_fails_ends_the_process(bench: Bench, error: Except
     assert bench.table.owned[0].durable is None
 
 
-async def test_an_id_is_renewed_before_a_flush_once_it_is_old(bench: Bench) -> None:
+async def test_an_old_producer_id_is_renewed_before_a_flush(bench: Bench) -> None:
     bench.table.owned[0].writer.since -= RENEW_SECONDS
     assert bench.table.needs_flush(), "an idle worker, too"
     for _ in range(2):
@@ -237,8 +237,8 @@ async def test_an_id_is_renewed_before_a_flush_once_it_is_old(bench: Bench) -> N
     assert not bench.table.needs_flush()
 
 
-async def test_a_renewed_id_that_is_another_one_has_to_be_taken_over_anew(bench: Bench) -> None:
-    """Whoever has the id before must be retired first, and that is what a takeover does."""
+async def test_renewal_with_another_producer_id_ends_the_process(bench: Bench) -> None:
+    """The former producer id must be fenced first, and only a takeover does that."""
     bench.table.owned[0].writer.since -= RENEW_SECONDS
     bench.kafka.next_writer = ProducerEpoch(2, 0)
     with pytest.raises(DiedError):
@@ -246,7 +246,7 @@ async def test_a_renewed_id_that_is_another_one_has_to_be_taken_over_anew(bench:
     assert bench.deaths.codes[0] is Exit.FENCED
 
 
-async def test_an_offset_of_somebody_else_in_the_changelog_ends_the_process(bench: Bench) -> None:
+async def test_a_foreign_offset_in_the_changelog_ends_the_process(bench: Bench) -> None:
     bench.kafka.ends[CHANGELOG, 0] = 3
     bench.take_in(0, 0, "a")
     with pytest.raises(DiedError):
@@ -269,7 +269,7 @@ async def test_giving_up_flushed_partitions_forgets_them(bench: Bench) -> None:
     assert bench.table.owned == {}
 
 
-async def test_a_record_that_ends_a_worker_is_noted_alone_and_nothing_else_of_its_partition_is_written(
+async def test_an_ending_is_written_alone_and_nothing_of_its_partition_after_it(
     bench: Bench,
 ) -> None:
     bench.take_in(0, 0, "a")
@@ -283,7 +283,7 @@ async def test_a_record_that_ends_a_worker_is_noted_alone_and_nothing_else_of_it
     assert [event for event in bench.events if event[:2] == (CHANGELOG, 1)]
 
 
-async def test_a_partition_given_up_while_others_are_sealed_is_not_sealed(
+async def test_a_partition_abandoned_while_others_are_sealed_is_not_sealed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)

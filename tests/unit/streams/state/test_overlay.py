@@ -6,7 +6,7 @@ from streams.state.rows.overlay import Overlay
 
 
 def overlay(**stored: object) -> Overlay:
-    """Give an overlay over a store with these rows."""
+    """Return an overlay over a store with these rows."""
     rows = {key.encode(): orjson.dumps(row) for key, row in stored.items()}
     return Overlay(rows.get)
 
@@ -15,11 +15,11 @@ def test_a_row_is_read_from_the_store() -> None:
     assert overlay(a=[1]).get(b"a") == [1]
 
 
-def test_a_row_that_is_nowhere_is_none() -> None:
+def test_a_missing_row_is_none() -> None:
     assert overlay().get(b"a") is None
 
 
-def test_what_was_put_is_seen_before_and_after_a_seal() -> None:
+def test_a_put_row_is_seen_before_and_after_a_seal() -> None:
     rows = overlay(a=[1])
     rows.put(b"a", [2])
     assert rows.get(b"a") == [2]
@@ -27,7 +27,7 @@ def test_what_was_put_is_seen_before_and_after_a_seal() -> None:
     assert rows.get(b"a") == [2]
 
 
-def test_what_was_deleted_is_gone_before_and_after_a_seal() -> None:
+def test_a_deleted_row_is_gone_before_and_after_a_seal() -> None:
     rows = overlay(a=[1])
     rows.delete(b"a")
     assert rows.get(b"a") is None
@@ -42,7 +42,7 @@ def test_a_put_after_a_delete_stays() -> None:
     assert rows.seal() == {b"a": b"[3]"}
 
 
-def test_a_seal_has_the_last_of_each_changed_row_and_none_for_deleted_ones() -> None:
+def test_a_seal_has_the_last_form_of_each_changed_row_and_none_for_deleted_rows() -> None:
     rows = overlay(a=[1], b=[1], c=[1])
     rows.put(b"a", [2])
     rows.put(b"a", [3])
@@ -50,7 +50,7 @@ def test_a_seal_has_the_last_of_each_changed_row_and_none_for_deleted_ones() -> 
     assert rows.seal() == {b"a": b"[3]", b"b": None}
 
 
-def test_a_seal_begins_anew() -> None:
+def test_after_a_seal_only_new_changes_count() -> None:
     rows = overlay()
     rows.put(b"a", [1])
     rows.seal()
@@ -71,7 +71,7 @@ def test_a_sealed_row_is_forgotten_at_the_next_seal_and_read_from_the_store_agai
     assert rows.get(b"a") == [9]
 
 
-def test_the_size_is_at_least_what_the_encoded_changes_take() -> None:
+def test_the_size_is_at_least_that_of_the_encoded_changes() -> None:
     rows = overlay()
     rows.put(b"key", ["x" * 1000])
     assert rows.size >= 3 + 1000
@@ -96,7 +96,7 @@ def test_a_row_that_shrinks_or_goes_gives_back_its_size() -> None:
     assert rows.size == small - 2
 
 
-def test_a_row_that_is_kept_is_read_and_sealed_as_it_is_by_then() -> None:
+def test_a_kept_row_is_read_and_sealed_in_its_current_form() -> None:
     rows, row = overlay(), [1]
     rows.keep(b"a", row)
     row.append(2)
@@ -106,7 +106,7 @@ def test_a_row_that_is_kept_is_read_and_sealed_as_it_is_by_then() -> None:
     assert rows.seal() == {b"a": b"[1,2,3]"}
 
 
-def test_what_was_kept_is_let_go_at_the_seal() -> None:
+def test_a_seal_ends_keeping_rows() -> None:
     rows, row = overlay(), [1]
     rows.keep(b"a", row)
     rows.seal()
@@ -115,7 +115,7 @@ def test_what_was_kept_is_let_go_at_the_seal() -> None:
     assert rows.seal() == {}
 
 
-def test_what_is_put_or_deleted_is_kept_no_more() -> None:
+def test_a_put_or_a_delete_ends_keeping_a_row() -> None:
     rows = overlay()
     rows.keep(b"a", [1])
     rows.keep(b"b", [1])
@@ -125,7 +125,7 @@ def test_what_is_put_or_deleted_is_kept_no_more() -> None:
     assert rows.seal() == {b"a": b"[2]", b"b": None}
 
 
-def test_a_row_that_is_kept_may_say_what_is_written() -> None:
+def test_a_kept_row_may_encode_itself() -> None:
     class Sum:
         total = 0
 

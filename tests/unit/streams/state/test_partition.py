@@ -1,4 +1,4 @@
-"""What one partition has taken in, and the checkpoint that it becomes."""
+"""Records applied to one partition, and its checkpoints."""
 
 from collections.abc import Collection, Iterator
 from typing import ClassVar
@@ -14,7 +14,7 @@ from streams.state.rows.throttle import Throttle
 
 class LastValue:
     """
-    A stage: one row with the last value; each value is an output, and so is the last one at a flush.
+    A stage with one row, the last value. Each value is an output, and the last one is also the summary at a flush.
 
     The values of a record are separated by commas, and each is a piece.
     """
@@ -44,17 +44,17 @@ def partition(
     held: Collection[bytes] = (),
     origin: Origin = Origin("topic-id"),  # noqa: B008 - it cannot be changed
 ) -> Partition:
-    """Give partition 7 over a store."""
+    """Return partition 7 over a store."""
     return Partition(7, LastValue(), (stored or {}).get, Throttle(interval, held), origin)
 
 
 def take_in(mine: Partition, offset: int, value: bytes) -> int:
-    """Apply a record whole; return what waits then."""
+    """Apply all pieces of a record; return the unflushed bytes."""
     return [*mine.take_in(offset, value)][-1]
 
 
 def stored(*checkpoints: Checkpoint) -> dict[bytes, bytes]:
-    """Give the store that has checkpoints."""
+    """Return a store that contains these checkpoints."""
     rows: dict[bytes, bytes | None] = {}
     for checkpoint in checkpoints:
         rows |= checkpoint.rows
@@ -108,7 +108,7 @@ def test_the_topic_of_the_position_is_written_with_the_first_one_only() -> None:
     assert SOURCE not in again.seal(now=0.0).rows
 
 
-def test_the_first_record_has_to_be_the_first_that_still_exists() -> None:
+def test_a_new_partition_begins_at_the_first_record_that_still_exists() -> None:
     assert partition().next == 0
     assert partition(origin=Origin("topic-id", begin=40)).next == 40
 
@@ -153,7 +153,7 @@ def test_a_key_that_is_held_back_leaves_a_mark_and_takes_it_away_when_it_goes() 
     assert [output.value for output in gone.outputs] == [b"z"]
 
 
-def test_what_was_held_back_before_a_crash_is_summarized_without_a_new_record() -> None:
+def test_a_key_held_back_before_a_crash_is_summarized_without_a_new_record() -> None:
     mine = partition({POSITION: b"4", b"last": b'[7,4,"x"]'}, interval=1.0, held=[b"last"])
     assert mine.needs_flush(now=0.0)
     checkpoint = mine.seal(now=0.0)
@@ -162,7 +162,7 @@ def test_what_was_held_back_before_a_crash_is_summarized_without_a_new_record() 
 
 
 def test_only_summarized_keys_are_throttled_and_held() -> None:
-    """What has no summary costs no record in the changelog beside its row."""
+    """A row without a summary costs no further record in the changelog."""
     busy = partition(interval=10.0)
     take_in(busy, 0, b"a")
     busy.seal(now=0.0)
@@ -173,7 +173,7 @@ def test_only_summarized_keys_are_throttled_and_held() -> None:
     assert HELD + b"aside" not in rows
 
 
-def test_what_waits_counts_outputs_as_well_as_rows() -> None:
+def test_the_unflushed_bytes_count_outputs_and_rows() -> None:
     mine = partition()
     assert take_in(mine, 0, b"x" * 100_000) > 200_000
     assert take_in(mine, 1, b"y" * 100_000) > 300_000
@@ -181,7 +181,7 @@ def test_what_waits_counts_outputs_as_well_as_rows() -> None:
     assert take_in(mine, 2, b"") < 1_000
 
 
-def test_a_checkpoint_between_two_pieces_of_a_record_says_how_much_of_it_the_rows_contain() -> None:
+def test_a_checkpoint_between_two_pieces_has_the_part_of_the_record_that_the_rows_contain() -> None:
     mine = partition()
     take_in(mine, 3, b"w")
     pieces = mine.take_in(4, b"x,y,z")
@@ -189,7 +189,7 @@ def test_a_checkpoint_between_two_pieces_of_a_record_says_how_much_of_it_the_row
     checkpoint = mine.seal(now=0.0)
     assert checkpoint.rows[POSITION] == b"4:1"
     assert checkpoint.rows[b"last"] == b'[7,4,"x"]'
-    assert (checkpoint.position, mine.next) == (Position(4, 1), 4), "what is contained in part has to come again"
+    assert (checkpoint.position, mine.next) == (Position(4, 1), 4), "a record contained in part must be read again"
     assert not mine.needs_flush(now=0.0)
     assert len([*pieces]) == 2
     assert mine.seal(now=0.0).rows[POSITION] == b"4"
@@ -206,7 +206,7 @@ def test_a_record_contained_in_part_goes_on_after_that_part() -> None:
     assert again.position == Position(1)
 
 
-def test_the_record_after_one_that_expired_with_a_part_of_it_contained_is_taken_in_from_its_begin() -> None:
+def test_after_a_partly_contained_record_expired_the_next_one_is_applied_from_its_beginning() -> None:
     mine = partition({POSITION: b"4:2"}, origin=Origin("topic-id", begin=9))
     assert mine.next == 9
     take_in(mine, 9, b"x,y,z")
@@ -218,7 +218,7 @@ def test_a_position_is_read_as_it_is_written() -> None:
         assert Position.parse(position.written()) == position
 
 
-def test_a_record_that_ended_three_workers_in_a_row_is_not_tried_again() -> None:
+def test_a_record_that_ended_three_workers_in_a_row_is_not_retried() -> None:
     mine, ended = partition(), []
     for _ in range(3):
         ended.append(mine.refused(5))
@@ -228,13 +228,13 @@ def test_a_record_that_ended_three_workers_in_a_row_is_not_tried_again() -> None
     assert mine.refused(4) is None
 
 
-def test_only_endings_in_a_row_of_one_record_count_together() -> None:
+def test_only_consecutive_endings_by_one_record_are_counted() -> None:
     mine = partition({ENDING: endings.written(Ending(5, None, 2))})
     assert mine.ending(6, None) == Ending(6, None, 1)
     assert mine.ending(5, 0) == Ending(5, 0, 3)
 
 
-def test_an_ending_is_handed_to_the_stage_with_its_record_and_forgotten_when_that_is_taken_in() -> None:
+def test_an_ending_is_passed_to_the_stage_with_its_record_and_deleted_after_it() -> None:
     before = {ENDING: endings.written(Ending(0, None, 3))}
     stage = LastValue()
     mine = Partition(7, stage, before.get, Throttle(0.0), Origin("topic-id"))
@@ -251,6 +251,6 @@ def test_an_ending_survives_a_piece_of_its_record() -> None:
     assert ENDING not in mine.seal(0.0).rows
 
 
-def test_what_a_later_version_adds_to_a_position_or_an_ending_is_no_error() -> None:
+def test_additions_of_a_later_version_to_a_position_or_an_ending_are_no_error() -> None:
     assert Position.parse(b"12:3:later") == Position(12, 3)
     assert endings.parse(b"12:3:1:later") == Ending(12, 3, 1)

@@ -1,4 +1,4 @@
-"""The Produce request of streams: the bytes that aiokafka would have sent."""
+"""The Produce request of streams has the bytes of aiokafka's own."""
 
 from types import SimpleNamespace
 from typing import Any

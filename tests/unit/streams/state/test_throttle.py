@@ -1,4 +1,4 @@
-"""At most once per interval, and the last state always."""
+"""A key is admitted at most once per interval, and its last state always."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ def test_keys_do_not_wait_for_each_other() -> None:
     assert throttle.admit([b"a", b"b"], now=5.5) == [b"b"]
 
 
-def test_what_was_held_before_a_crash_is_due_at_once() -> None:
+def test_a_key_held_back_before_a_crash_is_due_at_once() -> None:
     throttle = Throttle(1.0, held=[b"a"])
     assert throttle.is_due(now=0.0)
     assert throttle.admit([], now=0.0) == [b"a"]

@@ -1,4 +1,4 @@
-"""Work that takes long lets others have their turn."""
+"""Long work lets other tasks have their turn."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from streams.state.turns import Turns
 
 @asynccontextmanager
 async def others(events: list[str]) -> AsyncIterator[None]:
-    """Note each turn that others get."""
+    """Note each turn that other tasks get."""
 
     async def wait() -> None:
         while True:
@@ -41,13 +41,13 @@ async def test_a_turn_ends_when_it_has_become_long(
     assert events[1] == expected
 
 
-async def test_batches_that_are_begun_together_are_built_in_a_turn_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of them are due in the same round of the loop; built in a row, they would hold it up together."""
+async def test_batches_started_together_are_built_in_a_turn_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are ready in the same round of the loop; built in a row, they would block it together."""
     monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
     events: list[str] = []
 
     class Producer:
-        """Builds batches, and appends them at once."""
+        """Builds batches and appends them at once."""
 
         def create_batch(self) -> BatchBuilder:
             events.append("built")
@@ -68,6 +68,6 @@ async def test_batches_that_are_begun_together_are_built_in_a_turn_each(monkeypa
 
 
 class Appended:
-    """What the broker says of a batch."""
+    """The broker's answer to a batch."""
 
     offset = 0

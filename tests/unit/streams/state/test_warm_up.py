@@ -1,4 +1,4 @@
-"""What a worker has at hand before it joins its group."""
+"""Rows that a worker has at hand before it joins its group."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ PARTITIONS = 4
 
 
 class Kept(MemoryStore):
-    """A store with rows of an earlier life: a changelog offset of each partition."""
+    """A store with rows of an earlier run: a changelog offset of each partition."""
 
     def __init__(self, offsets: Mapping[int, int]) -> None:
         super().__init__()
@@ -30,18 +30,18 @@ class Kept(MemoryStore):
 
 
 class Ends:
-    """A reader that knows where changelogs end, and can read nothing."""
+    """A reader that has the end offsets of changelogs, and no records."""
 
     def __init__(self, end: int) -> None:
         self._end = end
 
     async def end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the same end for all."""
+        """Return the same end for all partitions."""
         return dict.fromkeys(tps, self._end)
 
 
 def at_hand(kept: Mapping[int, int], held: Shares | Exception, end: int = 50_000) -> set[int]:
-    """Return what a worker has at hand, by the offsets of its rows and by what the others have."""
+    """Return the partitions at hand of a worker, given the offsets of its rows and the shares of the other workers."""
     store = Kept(kept)
     table: Any = SimpleNamespace(
         store=store, open_store=store.open, checkpointer=SimpleNamespace(changelog="changelog")
@@ -56,7 +56,7 @@ def at_hand(kept: Mapping[int, int], held: Shares | Exception, end: int = 50_000
     return asyncio.run(warm_up.run(cast("AIOKafkaConsumer", Ends(end)), PARTITIONS))
 
 
-def test_rows_of_an_earlier_life_are_at_hand_as_long_as_they_lack_little() -> None:
+def test_rows_of_an_earlier_run_are_at_hand_while_they_lack_few_records() -> None:
     lacking = {0: 49_999, 1: 49_999 - AT_HAND_RECORDS, 2: 49_998 - AT_HAND_RECORDS}
     assert at_hand(lacking, held={"other": {0, 1, 2, 3}}) == {0, 1}
 
