@@ -2,15 +2,18 @@
 The records for Kafka, as bytes: envelopes of callbacks, and rejections. Pure.
 """
 
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from streams.contract.codec import encode, format_time_ms
 from streams.contract.records import Reason, RefusedBy
+from streams.contract.refused import rejection_record
 
 RECORD_BYTES: Final = 900_000
 """Longest record. With the bytes that Kafka's batch adds, it stays under the broker's default limit of 1,048,588."""
+
+# The other fields of a rejection take some hundred bytes.
+_TEXT_BYTES: Final = RECORD_BYTES - 2_000
 
 
 class RawRecord(NamedTuple):
@@ -48,24 +51,12 @@ def reject(body: bytes, reason: Reason, detail: str, received_at_ms: int) -> byt
     The body is kept as text when it is UTF-8, else as base64; also as base64 when JSON's escapes would make the
     text outgrow a record (a NUL takes six bytes).
     """
-    rejection = {
-        "received_at": format_time_ms(received_at_ms),
-        "stage": RefusedBy.INGEST,
-        "reason": reason,
-        "detail": detail,
-        "body": None,
-        "body_base64": None,
-        "partition": None,
-        "offset": None,
-        "index": None,
-    }
-    try:
-        rejection["body"] = body.decode()
-        value = encode(rejection)
-    except UnicodeDecodeError:
-        value = b""
-    if value and len(value) <= RECORD_BYTES:
-        return value
-    rejection["body"] = None
-    rejection["body_base64"] = b64encode(body).decode()
-    return encode(rejection)
+    record = rejection_record(
+        body,
+        by=RefusedBy.INGEST,
+        reason=reason,
+        detail=detail,
+        received_at_ms=received_at_ms,
+        most_json_bytes=_TEXT_BYTES,
+    )
+    return encode(record)
