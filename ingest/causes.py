@@ -1,5 +1,5 @@
 """
-Why a request is refused; both the connections and the commit refuse some.
+The causes for which a request is refused; `http` and `commit` both refuse some.
 """
 
 from enum import StrEnum

@@ -1,5 +1,5 @@
 """
-`routee-ingest check`: everything that would keep ingest from storing callbacks, said at once.
+`routee-ingest check`: names every problem that would keep ingest from storing callbacks, all at once.
 """
 
 import asyncio
@@ -8,12 +8,13 @@ import socket
 
 from aiokafka.errors import KafkaError
 
+from ingest.clock import SystemClock
 from ingest.errors import KafkaFilesError
 from ingest.files import file_problems
 from ingest.kafka.log import cluster_of, no_answer, topic_problems
 from ingest.settings import IngestSettings, is_network
 
-_PATIENCE_S = 5.0
+_PATIENCE_SECONDS = 5.0
 
 
 def problems(settings: IngestSettings) -> list[str]:
@@ -34,7 +35,7 @@ def _host_names(settings: IngestSettings) -> list[str]:
 
 async def _kafka(settings: IngestSettings) -> list[str]:
     try:
-        cluster = cluster_of(settings, _PATIENCE_S)
+        cluster = cluster_of(settings, _PATIENCE_SECONDS, SystemClock())
     except KafkaFilesError:  # told with the other files
         return []
     try:

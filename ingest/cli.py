@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from ingest.errors import IngestError
 from ingest.files import file_problems
 from ingest.settings import IngestSettings
+from streams.program.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from streams.program.logline import configure_logging
 from streams.program.settings import SettingsError, load_settings
 from streams.program.version import add_version
 
 logger = logging.getLogger(__name__)
-
-OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,11 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings(IngestSettings, look=file_problems)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
-        return WRONG_USAGE
+        return USAGE
     configure_logging("ingest", settings)
     try:
         return _serve(settings) if command == "serve" else _check(settings)
-    except KeyboardInterrupt:  # a server that listens takes it as SIGTERM
+    except KeyboardInterrupt:  # before the server listens; afterwards it stops as at SIGTERM
         return INTERRUPTED
 
 
@@ -50,10 +49,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(settings: IngestSettings) -> int:
     if settings.log_level != "debug":
-        # Its errors come back as exceptions; its own lines would be one per attempt in an outage.
+        # Its errors come back as exceptions; in an outage it would log a line per attempt.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if not settings.secrets:
-        logger.warning("INGEST_SECRETS is empty: whoever reaches the port can post callbacks")
+        logger.warning("INGEST_SECRETS is empty: every client that reaches the port can post callbacks")
     _allow_many_connections()
     if problems := _start_problems(settings):
         for problem in problems:
@@ -83,10 +82,11 @@ def _serve_here(settings: IngestSettings) -> int:
     from ingest.server import bind, run  # noqa: PLC0415
 
     run(settings, bind(settings), Metrics())
-    return OK
+    return DONE
 
 
 def _serve_in_workers(settings: IngestSettings) -> int:
+    from ingest.clock import SystemClock  # noqa: PLC0415
     from ingest.metrics import Metrics  # noqa: PLC0415
     from ingest.server import run  # noqa: PLC0415
     from ingest.workers import Workers  # noqa: PLC0415
@@ -97,9 +97,9 @@ def _serve_in_workers(settings: IngestSettings) -> int:
         except IngestError as error:
             logger.error("%s", error)  # noqa: TRY400 - as above
             return FAILED
-        return OK
+        return DONE
 
-    return Workers(settings, work).run()
+    return Workers(settings, work, SystemClock()).run()
 
 
 def _allow_many_connections() -> None:
@@ -119,4 +119,4 @@ def _check(settings: IngestSettings) -> int:
         sys.stderr.write(f"{problem}\n")
     if not found:
         sys.stdout.write("settings are valid and Kafka has the topics\n")
-    return FAILED if found else OK
+    return FAILED if found else DONE

@@ -1,16 +1,16 @@
 """
-What can go wrong with the world around ingest. Bad requests and bad callbacks are values, not errors.
+The errors of the world around ingest. Bad requests and bad callbacks are values, not errors.
 
     IngestError
     ├── CannotListenError      the port cannot be had, or the TLS files cannot be read
     ├── KafkaFilesError        the files of the connection to Kafka cannot be read
-    ├── TopicsDifferError      the topics are not what KAFKA_PARTITIONS says; waiting does not help
+    ├── TopicsDifferError      the topics do not have KAFKA_PARTITIONS partitions; waiting does not help
     └── NotStoredError         a record was not acknowledged; its callbacks are answered 503
 """
 
 
 class IngestError(Exception):
-    """Base of all of them; `str()` is one line for people."""
+    """Base of all errors of ingest; `str()` is one line for people."""
 
 
 class CannotListenError(IngestError):

@@ -1,5 +1,5 @@
 """
-The files that settings of ingest name: what keeps them from being used.
+Checks the files that the settings of ingest name.
 """
 
 from collections.abc import Iterator, Mapping

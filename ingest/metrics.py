@@ -1,8 +1,8 @@
 """
-Every metric of ingest, named once, and where its numbers live: one page of floats per worker, in shared memory.
+Every metric of ingest, named once, and its numbers: one page of floats per worker, in shared memory.
 
 A worker writes its own page and reads all of them when it is asked for `/metrics`, so any worker answers for all.
-Nothing is locked: a page has one writer, and an aligned eight-byte number is read whole.
+There are no locks: a page has one writer, and an aligned eight-byte number is read whole.
 """
 
 import mmap
@@ -38,7 +38,7 @@ class _Spec:
 
     @property
     def width(self) -> int:
-        """How many numbers it takes: a histogram has a bucket above its last bound, and a sum."""
+        """The count of its numbers: a histogram has a bucket above its last bound, and a sum."""
         return len(self.bounds) + 2 if self.bounds else len(self.values) or 1
 
 
@@ -77,7 +77,7 @@ _PAGE: Final = sum(spec.width for spec in _SPECS)
 
 
 class Pages:
-    """The numbers of all workers. Made before workers are forked, so that they share it."""
+    """The numbers of all workers; made before the workers are forked, so that they share them."""
 
     def __init__(self, workers: int) -> None:
         self._memory = mmap.mmap(-1, workers * _PAGE * _NUMBER)
@@ -99,7 +99,7 @@ class Pages:
 
 
 class Metrics:
-    """What one worker counts."""
+    """The counts of one worker."""
 
     def __init__(self, pages: Pages | None = None, worker: int = 0) -> None:
         self._pages = pages or Pages(1)
@@ -147,7 +147,7 @@ class Metrics:
         self._observe("kafka_ack_seconds", seconds)
 
     def state(self, *, pending_bytes: int, connections: int, ready: bool) -> None:
-        """How things are now."""
+        """Set the gauges."""
         for name, value in (("pending_bytes", pending_bytes), ("connections", connections), ("ready", ready)):
             self._page[_BY_NAME[name].start] = value
 

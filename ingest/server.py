@@ -1,5 +1,5 @@
 """
-One server process: listen, serve until told to stop, answer what is under way, leave.
+One server process, put together: listen, serve until told to stop, answer the requests under way, leave.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import uvloop
 
+from ingest.clock import Clock, SystemClock
 from ingest.commit.log import CommitLog
 from ingest.commit.publisher import Publisher, Terms
 from ingest.errors import CannotListenError
@@ -29,12 +30,12 @@ from streams.program.certificates import NO_PASSWORD
 logger = logging.getLogger(__name__)
 
 _BACKLOG: Final = 2048
-_LAST_ANSWERS_S: Final = 5.0
+_LAST_ANSWERS_SECONDS: Final = 5.0
 
 
 def bind(settings: IngestSettings, *, shared: bool = False) -> socket.socket:
     """
-    Return a socket bound to the configured address; `shared` lets others of ours be bound to it as well.
+    Return a socket bound to the configured address; `shared` lets more of our sockets be bound to it.
 
     Raises CannotListenError, in one line for people.
     """
@@ -67,7 +68,7 @@ def tls_context(settings: IngestSettings) -> ssl.SSLContext | None:
 
 def run(settings: IngestSettings, listener: socket.socket, metrics: Metrics, parent: int | None = None) -> None:
     """
-    Serve until SIGTERM or SIGINT, then return; `parent` is a process without which there is nothing to serve for.
+    Serve until SIGTERM or SIGINT, or until the process `parent` is gone; then return.
 
     Raises TopicsDifferError when the topics cannot be used, CannotListenError for unusable TLS files.
     """
@@ -83,8 +84,9 @@ async def _serve(
     context: ssl.SSLContext | None,
     parent: int | None,
 ) -> None:
-    log = KafkaCommitLog(settings)
-    service = Service(settings, publisher_to(log, settings, metrics), metrics)
+    clock = SystemClock()
+    log = KafkaCommitLog(settings, clock)
+    service = Service(settings, publisher_to(log, settings, metrics, clock), metrics, clock)
     service.start()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(log.close)
@@ -104,20 +106,20 @@ async def _serve(
         finally:
             service.drain()
             server.close()
-            await service.wait_until_empty(_LAST_ANSWERS_S)
+            await service.connections.wait_until_empty(_LAST_ANSWERS_SECONDS)
             await _cancel(background)
     logger.info("stopped")
 
 
-def publisher_to(log: CommitLog, settings: IngestSettings, metrics: Metrics) -> Publisher:
+def publisher_to(log: CommitLog, settings: IngestSettings, metrics: Metrics, clock: Clock) -> Publisher:
     """Return the publisher that the settings describe."""
     terms = Terms(
         partitions=settings.kafka_partitions,
-        flush_s=settings.ingest_flush_ms / 1000,
-        ack_timeout_s=settings.ingest_ack_timeout_ms / 1000,
+        flush_seconds=settings.ingest_flush_ms / 1000,
+        ack_timeout_seconds=settings.ingest_ack_timeout_ms / 1000,
         max_pending_bytes=settings.ingest_max_pending_bytes,
     )
-    return Publisher(log, metrics, terms)
+    return Publisher(log, metrics, terms, clock)
 
 
 def address_of(listener: socket.socket, *, tls: bool) -> str:
@@ -127,7 +129,7 @@ def address_of(listener: socket.socket, *, tls: bool) -> str:
 
 
 async def _until_stopped(background: Sequence[asyncio.Task[Any]], parent: int | None) -> None:
-    """Return at a signal or when the parent is gone; raises what ends a background task that must not end."""
+    """Return at a signal or when the parent is gone; raises the error that ends a background task."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -154,8 +156,8 @@ async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
 
 
 def _settle_memory() -> None:
-    """Take what is there from now on out of the garbage collector's sight: it stays, and is walked for nothing."""
+    """Hide the present objects from the garbage collector: they stay, and walking them finds nothing."""
     gc.collect()
     gc.freeze()
-    # Requests under way are young and alive; what they leave is freed without being looked for.
+    # Requests under way are young and alive; reference counts free their remains without a search.
     gc.set_threshold(5_000, 20, 100)

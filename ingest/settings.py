@@ -10,13 +10,13 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from streams.program.settings import CommonSettings
 
-# Unreserved in RFC 3986: such a secret has one spelling in a URL, so nothing has to be decoded to compare it.
+# Unreserved in RFC 3986: such a secret has one spelling in a URL, so it is compared without decoding.
 _SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
 
 
 class IngestSettings(CommonSettings):
-    """What `routee-ingest` is told from outside; validated whole, all problems at once."""
+    """The settings of `routee-ingest`; validated whole, all problems at once."""
 
     ingest_host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - callbacks come from outside
     ingest_port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
@@ -25,7 +25,7 @@ class IngestSettings(CommonSettings):
         description="comma-separated secrets, one of which must end the callback URL; two at once for rotation",
     )
     ingest_allowed_networks: str = Field(
-        "", description="comma-separated CIDRs and host names that may post callbacks; empty lets everybody"
+        "", description="comma-separated CIDRs and host names that may post callbacks; empty allows every address"
     )
     ingest_trusted_proxies: str = Field(
         "", description="comma-separated CIDRs of the proxies whose X-Forwarded-For is believed"
@@ -34,7 +34,7 @@ class IngestSettings(CommonSettings):
         262_144, ge=1, le=600_000, description="longest body taken; above it a record could outgrow Kafka's 1 MB"
     )
     ingest_flush_ms: int = Field(
-        5, ge=0, le=500, description="longest wait of a callback for company; less when Kafka is quick"
+        5, ge=0, le=500, description="longest wait of a callback for others; less when Kafka is quick"
     )
     ingest_ack_timeout_ms: int = Field(
         1500, ge=50, le=1800, description="no acknowledgement by then: 503. Routee hangs up after 2 s"
@@ -90,7 +90,7 @@ class IngestSettings(CommonSettings):
 
     @property
     def allowed_networks(self) -> tuple[str, ...]:
-        """Return the CIDRs and host names that may post; none means everybody."""
+        """Return the CIDRs and host names that may post; none means every address."""
         return tuple(_split(self.ingest_allowed_networks))
 
     @property

@@ -10,31 +10,33 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from ingest.clock import Clock
 from ingest.metrics import Metrics, Pages
 from ingest.server import bind
 from ingest.settings import IngestSettings
 
 logger = logging.getLogger(__name__)
 
-_RESTART_S: Final = 1.0
-_STOP_S: Final = 9.0
-_POLL_S: Final = 0.05
-# By itself, or by the signal before it had begun to listen to signals; Ctrl-C in a terminal reaches workers, too.
+_RESTART_SECONDS: Final = 1.0
+_STOP_SECONDS: Final = 9.0
+_POLL_SECONDS: Final = 0.05
+# An exit of its own, or the end by a signal before the worker handles signals; Ctrl-C reaches workers, too.
 _STOPPED: Final = (0, -int(signal.SIGTERM), -int(signal.SIGINT))
 
 Work = Callable[[socket.socket, Metrics, int], int]
-"""What a worker does with its socket, its metrics and its parent's process id; returns the exit code."""
+"""The work of a worker, given its socket, its metrics and its parent's process id; returns the exit code."""
 
 
 class Workers:
     """
     Forks one process per socket, and forks again for one that dies.
 
-    Every socket stays open here: connections that wait in that of a dead worker are taken by the one in its place.
+    Every socket stays open here, so the next worker takes the connections that wait in the socket of a dead one.
     """
 
-    def __init__(self, settings: IngestSettings, work: Work) -> None:
+    def __init__(self, settings: IngestSettings, work: Work, clock: Clock) -> None:
         self._work = work
+        self._clock = clock
         self._pages = Pages(settings.ingest_workers)
         self._listeners = _bind_all(settings)
         self._running: dict[int, int] = {}
@@ -52,26 +54,26 @@ class Workers:
         return self._end() or code
 
     def _watch(self) -> int:
-        """Start workers that died again; returns 1 when one gave up by itself, since the next one would too."""
+        """Start workers again that died; returns 1 when one gave up by itself, since the next one would too."""
         while not self._stopping:
             for worker, code in self._gone():
                 if code > 0:
                     return 1
                 logger.error("a worker died and is started again", extra={"worker": worker, "signal": -code})
-                time.sleep(_RESTART_S)
+                time.sleep(_RESTART_SECONDS)
                 self._start(worker)
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_SECONDS)
         return 0
 
     def _end(self) -> int:
         """Stop all; returns 1 when one had to be killed or failed."""
         self._signal(signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_S
+        deadline = self._clock.monotonic() + _STOP_SECONDS
         code = 0
-        while self._running and time.monotonic() < deadline:
+        while self._running and self._clock.monotonic() < deadline:
             if any(left not in _STOPPED for _, left in self._gone()):
                 code = 1
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_SECONDS)
         if self._running:
             self._signal(signal.SIGKILL)
             code = 1
@@ -80,7 +82,7 @@ class Workers:
     def _start(self, worker: int) -> None:
         if self._stopping:
             return
-        # Asked for here: a worker whose parent dies at once would take whoever inherits it for its parent, and stay.
+        # Asked before the fork: a worker whose parent dies at once would take its new parent for the old one, and stay.
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -88,7 +90,7 @@ class Workers:
         self._running[pid] = worker
 
     def _be(self, worker: int, parent: int) -> int:
-        """Be a worker: never returns into what the parent was doing."""
+        """Be a worker, and return its exit code; raises nothing into the code of the parent."""
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
@@ -119,7 +121,7 @@ class Workers:
 
 
 def _bind_all(settings: IngestSettings) -> list[socket.socket]:
-    """Bind one socket per worker; a port that somebody else has is not shared with them."""
+    """Bind one socket per worker; a port that another program has is not shared with it."""
     alone = bind(settings)
     port = alone.getsockname()[1]
     alone.close()

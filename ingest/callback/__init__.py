@@ -1,3 +1,3 @@
 """
-What is stored of a body: checked, without the secret, in an envelope. Pure.
+From a body to the bytes that are stored: checked, without secrets, in an envelope. Pure.
 """

@@ -1,5 +1,5 @@
 """
-Whether a body is a callback: bytes → its key, or the reason why it is stored as rejected. Pure.
+Examines a body: bytes → the callback's key, or the reason why it is stored as rejected. Pure.
 """
 
 import zlib
@@ -14,7 +14,7 @@ from streams.contract.records import Reason
 
 MAX_DEPTH: Final = 250
 """
-Deepest nesting of a callback; Routee's have 3 levels. An envelope adds two more, and what readers can take differs:
+Deepest nesting of a callback; Routee's have 3 levels. An envelope adds two more, and readers have limits of their own:
 orjson reads 1,024 levels and writes 254, others stop at 1,000 or less.
 """
 
@@ -27,7 +27,7 @@ _SHORTEST_TOO_DEEP: Final = 2 * MAX_DEPTH
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Why a body is no callback; `detail` never quotes it."""
+    """Why a body is no callback; `detail` never quotes the body."""
 
     reason: Reason
     detail: str
@@ -44,9 +44,9 @@ _JSON_NAMES: Final = {list: "an array", str: "a string", int: "a number", float:
 
 def examine(body: bytes, redactor: Redactor) -> tuple[str, bytes] | Rejected:
     """
-    Return the key of a callback and the bytes to store: those received, save for secrets, which are masked.
+    Return the key of a callback and the bytes to store: the received ones, with secrets masked.
 
-    Bytes are taken only if they are one JSON object that stays readable inside an envelope, and has a usable key.
+    A callback is one JSON object that stays readable inside an envelope, and has a usable key.
     """
     try:
         document = loads(body)
@@ -66,7 +66,7 @@ def examine(body: bytes, redactor: Redactor) -> tuple[str, bytes] | Rejected:
 
 
 def inflate(body: bytes, max_bytes: int) -> bytes | Rejected | None:
-    """Return what a gzip body holds; None when it holds more than `max_bytes` (no more than that is inflated)."""
+    """Return the content of a gzip body; None when it exceeds `max_bytes` (no more than that is inflated)."""
     stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
         inflated = stream.decompress(body, max_bytes + 1)
@@ -83,7 +83,7 @@ def _is_too_deep(body: bytes) -> bool:
 
     Only bodies with that many brackets are parsed again, wrapped so that the parser's own limit is ours.
     """
-    # What replace() leaves out is counted five times as fast as by count().
+    # Removing brackets with replace() and comparing lengths is five times as fast as count().
     if 2 * len(body) - len(body.replace(b"[", b"")) - len(body.replace(b"{", b"")) <= MAX_DEPTH:
         return False
     try:

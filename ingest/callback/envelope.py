@@ -1,34 +1,37 @@
 """
-What is written to Kafka: envelopes of callbacks and rejections, as bytes. Pure.
+The records for Kafka, as bytes: envelopes of callbacks, and rejections. Pure.
 """
 
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from streams.contract.codec import encode, format_time_ms
 from streams.contract.records import Reason, RefusedBy
+from streams.contract.refused import rejection_record
 
 RECORD_BYTES: Final = 900_000
-"""Longest record: with what Kafka's batch adds, it stays under the broker's default limit of 1,048,588."""
+"""Longest record. With the bytes that Kafka's batch adds, it stays under the broker's default limit of 1,048,588."""
+
+# The other fields of a rejection take some hundred bytes.
+_TEXT_BYTES: Final = RECORD_BYTES - 2_000
 
 
-class Record(NamedTuple):
-    """One Kafka record to be."""
+class RawRecord(NamedTuple):
+    """Key and value of one record that ingest writes to Kafka."""
 
     key: bytes | None
     value: bytes
 
 
-def seal(callbacks: Sequence[bytes], keys: Sequence[str], received_at_ms: int) -> Record:
+def seal(callbacks: Sequence[bytes], keys: Sequence[str], received_at_ms: int) -> RawRecord:
     """
-    Return callbacks of one partition as one envelope, each byte for byte, in the order given.
+    Return callbacks of one partition as one envelope, each byte for byte, in the given order.
 
-    Each must be one whole JSON object (`body.examine`). The key is the callback's own when it is alone.
+    Each must be one whole JSON object (`body.examine`). An envelope of one callback has that callback's key.
     """
     time = format_time_ms(received_at_ms).encode()
     value = b'{"received_at":"%s","callbacks":[%s]}' % (time, b",".join(callbacks))
-    return Record(keys[0].encode() if len(keys) == 1 else None, value)
+    return RawRecord(keys[0].encode() if len(keys) == 1 else None, value)
 
 
 def fitting(callbacks: Sequence[bytes], limit: int = RECORD_BYTES) -> int:
@@ -48,24 +51,12 @@ def reject(body: bytes, reason: Reason, detail: str, received_at_ms: int) -> byt
     The body is kept as text when it is UTF-8, else as base64; also as base64 when JSON's escapes would make the
     text outgrow a record (a NUL takes six bytes).
     """
-    rejection = {
-        "received_at": format_time_ms(received_at_ms),
-        "stage": RefusedBy.INGEST,
-        "reason": reason,
-        "detail": detail,
-        "body": None,
-        "body_base64": None,
-        "partition": None,
-        "offset": None,
-        "index": None,
-    }
-    try:
-        rejection["body"] = body.decode()
-        value = encode(rejection)
-    except UnicodeDecodeError:
-        value = b""
-    if value and len(value) <= RECORD_BYTES:
-        return value
-    rejection["body"] = None
-    rejection["body_base64"] = b64encode(body).decode()
-    return encode(rejection)
+    record = rejection_record(
+        body,
+        by=RefusedBy.INGEST,
+        reason=reason,
+        detail=detail,
+        received_at_ms=received_at_ms,
+        most_json_bytes=_TEXT_BYTES,
+    )
+    return encode(record)

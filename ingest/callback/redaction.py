@@ -1,5 +1,5 @@
 """
-Keeping the path secrets out of what is stored: Routee echoes the callback URL in `callbackInfo.url`. Pure.
+Keeps the path secrets out of stored bytes: Routee echoes the callback URL in `callbackInfo.url`. Pure.
 """
 
 import re
@@ -10,17 +10,17 @@ from urllib.parse import unquote
 import orjson
 
 MASK: Final = "***"
-# A shorter secret may stand in a name or a text by chance; it is a secret only as a whole segment of a path.
+# A shorter secret may occur in a name or a text by chance; it counts only as a whole segment of a path.
 _UNLIKELY_BY_CHANCE: Final = 16
-# What secrets are made of: a segment goes on while these follow.
+# The characters of secrets: a segment goes on while one of them follows.
 _SEGMENT_ENDS: Final = "(?![A-Za-z0-9._~-])"
-# A JSON string, and the colon that makes it a name. Possessive, and content with a string that does not end:
-# hostile bytes can neither make it backtrack nor make it look for the end again and again.
+# A JSON string, and the colon that makes it a name. The match is possessive and accepts a string that does not end,
+# so hostile bytes can make it neither backtrack nor search for the end again and again.
 _STRING: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?+)(\s*+:)?+', re.DOTALL)
 
 
 class _Secret(NamedTuple):
-    """One secret: bytes that are there wherever it is, and what is replaced by what, in text and in bytes."""
+    """One secret: bytes that every occurrence contains, the pattern to replace in text and in bytes, and its mask."""
 
     needle: bytes
     text: re.Pattern[str]
@@ -37,7 +37,7 @@ def _secret(secret: str) -> _Secret:
 
 
 class Redactor:
-    """Finds the secrets in callbacks, however the URL is spelled, and replaces them by `***`."""
+    """Finds the secrets in callbacks, in every spelling of the URL, and replaces them by `***`."""
 
     __slots__ = ("_needles", "_secrets")
 
@@ -59,7 +59,7 @@ class Redactor:
         return _STRING.sub(self._redact_string, body)
 
     def redact_anything(self, body: bytes) -> bytes:
-        """Return bytes that need not be JSON without a secret: masked in strings, and wherever else it stands."""
+        """Return bytes, which need not be JSON, with the secrets masked in strings and everywhere else."""
         body = self.redact(body)
         for secret in self._secrets:
             body = secret.raw.sub(secret.masked.encode(), body)
@@ -81,7 +81,7 @@ class Redactor:
         return match[0] if redacted == text else orjson.dumps(redacted)
 
     def _redact_text(self, text: str) -> str:
-        """Mask the secrets; a text that shows one only when percent-decoded is given back decoded and masked."""
+        """Mask the secrets; a text that shows one only when percent-decoded is returned decoded and masked."""
         text = self._mask(text)
         decoded = unquote(text)
         masked = self._mask(decoded)

@@ -1,3 +1,3 @@
 """
-Group commit: callbacks that came together are stored together, and answered when Kafka has them.
+Group commit: callbacks that arrive together are stored together, and answered when Kafka has them.
 """

@@ -1,8 +1,8 @@
 """
-Group commit: callbacks that arrive together leave together, and each is answered when Kafka has all of them.
+Group commit: callbacks that arrive together are stored together, and each is answered when Kafka has all of them.
 
-A callback waits in the lane of its partition. A lane has at most one batch in the air; what arrives meanwhile is
-the next one.
+A callback waits in the lane of its partition. A lane has at most one group in flight; callbacks that arrive meanwhile
+form the next group.
 """
 
 import asyncio
@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from time import monotonic
 from typing import Final, Protocol
 
-from ingest.callback.envelope import RECORD_BYTES, Record, fitting
+from ingest.callback.envelope import RECORD_BYTES, RawRecord, fitting
 from ingest.causes import Cause
+from ingest.clock import Clock
 from ingest.commit.departures import Departures
 from ingest.commit.log import CommitLog
 from ingest.commit.pending import Pending
@@ -24,25 +24,27 @@ from streams.contract.topics import Topic
 
 logger = logging.getLogger(__name__)
 
-_GOOD_TIME_S: Final = 0.8
-_USUAL_ACK_S: Final = 0.05
+_GOOD_TIME_SECONDS: Final = 0.8
+_USUAL_ACK_SECONDS: Final = 0.05
+# A clock may measure no time at all.
+_QUICKEST_ACK_SECONDS: Final = 0.001
 
 
 class Outcome(StrEnum):
-    """What became of a callback. `FAILED` does not say that it was not stored: only that nobody vouches for it."""
+    """The end of one callback. `FAILED` does not say that it was not stored, only that nothing confirms it."""
 
     STORED = "stored"
     FAILED = "failed"
 
 
 class Waiter(Protocol):
-    """Somebody who waits for the outcome of one callback."""
+    """The receiver of the outcome of one callback."""
 
     def settle(self, outcome: Outcome) -> None:
         """Take the outcome; called exactly once, in the order in which the callbacks of a lane came."""
 
 
-class Batch:
+class Group:
     """Callbacks that become durable together; the lists run in parallel, in order of arrival."""
 
     __slots__ = ("abandoned", "bodies", "keys", "size", "times", "waiters")
@@ -55,9 +57,9 @@ class Batch:
         self.size = 0
         self.abandoned = False
 
-    def split(self, count: int) -> "Batch":
+    def split(self, count: int) -> "Group":
         """Keep the first `count` callbacks and return the others."""
-        rest = Batch()
+        rest = Group()
         for name in ("bodies", "keys", "waiters", "times"):
             callbacks = getattr(self, name)
             setattr(rest, name, callbacks[count:])
@@ -67,7 +69,7 @@ class Batch:
         return rest
 
     def settle(self, outcome: Outcome) -> None:
-        """Tell everybody who waits. One who cannot be told must not keep the others waiting."""
+        """Tell every waiter. A waiter that fails must not keep the others waiting."""
         for waiter in self.waiters:
             try:
                 waiter.settle(outcome)
@@ -76,47 +78,57 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Cargo:
-    """What a lane carries: where to, in what form, and how it is counted once it is there."""
+class Kind:
+    """The task of a lane: the topic and partition, the form of the records, and the count of stored callbacks."""
 
     topic: Topic
     partition: int | None
-    to_records: Callable[[Batch], list[Record]]
-    count_stored: Callable[[Batch], None]
+    to_records: Callable[[Group], list[RawRecord]]
+    count_stored: Callable[[Group], None]
 
 
-def room_at(ack_s: float) -> int:
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The parts that all lanes of a publisher use together."""
+
+    log: CommitLog
+    metrics: Metrics
+    pending: Pending
+    departures: Departures
+    clock: Clock
+
+
+def room_at(ack_seconds: float) -> int:
     """
     Return how many bytes may wait while an acknowledgement takes that long.
 
-    So many full envelopes that the last of them, behind the one in the air, is acknowledged in good time; one always.
-    What came beyond that would be answered late or not at all: better told at once.
+    The room holds as many full envelopes as can be acknowledged in good time, counting the one in flight; always at
+    least one. A callback beyond that would be answered late or not at all, so it is better refused at once.
     """
-    return RECORD_BYTES * max(1, int(_GOOD_TIME_S / ack_s) - 1)
+    return RECORD_BYTES * max(1, int(_GOOD_TIME_SECONDS / max(ack_seconds, _QUICKEST_ACK_SECONDS)) - 1)
 
 
 class Lane:
     """
     The group commit of one partition (or, without a partition, of one topic).
 
-    `run` must be running, and `expire` be called about ten times a second. `stuck` says that the batch in the air
-    has been answered for without waiting longer, `failed_at` when the last batch failed (None: it was stored);
-    `dead` is for whoever runs it.
+    Its owner keeps `run` running, calls `expire` about ten times a second, and sets `dead` while `run` is not running.
+    `stuck` says that the group in flight waited too long and has been answered `FAILED` already; `failed_at` is when
+    the last group failed, None when it was stored.
     """
 
-    def __init__(
-        self, cargo: Cargo, log: CommitLog, metrics: Metrics, pending: Pending, departures: Departures
-    ) -> None:
-        self._cargo = cargo
-        self._log = log
-        self._metrics = metrics
-        self._pending = pending
-        self._departures = departures
-        self._waiting = Batch()
-        self._flight: Batch | None = None
-        self._left = 0.0
+    def __init__(self, kind: Kind, shared: Shared) -> None:
+        self._kind = kind
+        self._log = shared.log
+        self._metrics = shared.metrics
+        self._pending = shared.pending
+        self._departures = shared.departures
+        self._clock = shared.clock
+        self._waiting = Group()
+        self._in_flight: Group | None = None
+        self._sent_at = 0.0
         self._idle: asyncio.Future[None] | None = None
-        self._room = room_at(_USUAL_ACK_S)
+        self._room = room_at(_USUAL_ACK_SECONDS)
         self.failed_at: float | None = None
         self.stuck = False
         self.dead = False
@@ -124,56 +136,61 @@ class Lane:
     @property
     def name(self) -> str:
         """For people: the topic, and the partition when it is given."""
-        suffix, partition = self._cargo.topic.suffix, self._cargo.partition
+        suffix, partition = self._kind.topic.suffix, self._kind.partition
         return suffix if partition is None else f"{suffix} {partition}"
 
     @property
     def is_full(self) -> bool:
-        """Whether whoever came now would wait too long for his turn."""
+        """True when a callback added now could not be acknowledged in time."""
         return self._waiting.size >= self._room
 
     def add(self, body: bytes, key: str, waiter: Waiter, now: float) -> None:
-        """Take one callback and its key, or a rejection and its reason; `now` is monotonic, in seconds."""
-        batch = self._waiting
+        """
+        Take one callback and its key, or a rejection and its reason; `now` is monotonic, in seconds.
+
+        The caller's way ends here. The task in `run` goes on with it: it takes the waiting group, has the log append
+        it, and calls `waiter.settle`, which writes the HTTP answer (`http/answer_line.py`).
+        """
+        group = self._waiting
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
-        batch.bodies.append(body)
-        batch.keys.append(key)
-        batch.waiters.append(waiter)
-        batch.times.append(now)
+        group.bodies.append(body)
+        group.keys.append(key)
+        group.waiters.append(waiter)
+        group.times.append(now)
         size = len(body) + 1
-        batch.size += size
-        self._pending.size += size
-        self._pending.count += 1
+        group.size += size
+        self._pending.add(size)
 
     async def run(self) -> None:
-        """Store batch after batch, until cancelled."""
+        """Store group after group, until cancelled."""
         while True:
-            await self._departure()
-            if self._waiting.bodies:
-                await self._fly(self._board())
+            await self._wait_for_callbacks()
+            await self._departures.wait()
+            if self._waiting.bodies:  # they may have expired meanwhile
+                await self._store(self._take_waiting())
 
-    async def _departure(self) -> None:
+    async def _wait_for_callbacks(self) -> None:
         if not self._waiting.bodies:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
             self._idle = None
-        await self._departures.wait()
 
-    def _board(self) -> Batch:
-        self._flight = flight = self._waiting
-        self._waiting = flight.split(fitting(flight.bodies)) if flight.size > RECORD_BYTES else Batch()
-        self._left = monotonic()
-        return flight
+    def _take_waiting(self) -> Group:
+        """Put the waiting group in flight, as far as it fits into one envelope."""
+        self._in_flight = group = self._waiting
+        self._waiting = group.split(fitting(group.bodies)) if group.size > RECORD_BYTES else Group()
+        self._sent_at = self._clock.monotonic()
+        return group
 
-    async def _fly(self, flight: Batch) -> None:
+    async def _store(self, group: Group) -> None:
         failure: NotStoredError | None = None
         try:
-            await self._log.append(self._cargo.topic, self._cargo.to_records(flight), self._cargo.partition)
+            await self._log.append(self._kind.topic, self._kind.to_records(group), self._kind.partition)
         except NotStoredError as error:
             failure = error
         self._note(failure)
-        self._land(flight, Outcome.FAILED if failure else Outcome.STORED)
+        self._settle(group, Outcome.FAILED if failure else Outcome.STORED)
 
     def _note(self, failure: NotStoredError | None) -> None:
         """Remember whether Kafka stores what it is sent, and log it when that changes."""
@@ -184,60 +201,60 @@ class Lane:
             return
         if self.failed_at is None:
             logger.warning("callbacks are answered 503: Kafka does not acknowledge %s: %s", self.name, failure)
-        self.failed_at = monotonic()
+        self.failed_at = self._clock.monotonic()
 
-    def _land(self, flight: Batch, outcome: Outcome) -> None:
-        self._flight = None
+    def _settle(self, group: Group, outcome: Outcome) -> None:
+        """End a group that was in flight: count it, and tell its waiters the outcome unless they have one."""
+        self._in_flight = None
         self.stuck = False
-        self._release(flight)
+        self._release(group)
         if outcome is Outcome.FAILED:
-            if not flight.abandoned:
-                self._fail(flight)
+            if not group.abandoned:
+                self._fail(group)
             return
-        took = monotonic() - self._left
+        took = self._clock.monotonic() - self._sent_at
         self._room = room_at(took)
         self._departures.acknowledged(took)
-        self._metrics.acknowledged(len(flight.bodies), flight.size, took)
-        if flight.abandoned:
-            self._metrics.stored_late(len(flight.bodies))
+        self._metrics.acknowledged(len(group.bodies), group.size, took)
+        if group.abandoned:
+            self._metrics.stored_late(len(group.bodies))
             return
-        self._cargo.count_stored(flight)
-        flight.settle(outcome)
-        self._metrics.answered(flight.times, monotonic())
+        self._kind.count_stored(group)
+        group.settle(outcome)
+        self._metrics.answered(group.times, self._clock.monotonic())
 
     def expire(self, oldest: float) -> None:
         """
-        Answer for everything that has waited since before `oldest`.
+        Answer `FAILED` to every callback that has waited since before `oldest`.
 
-        A batch in the air that is that old makes the lane stuck: what waits behind it is answered too, without
-        having been sent, and nothing is taken until Kafka has said what became of that batch.
+        A group in flight that is that old makes the lane stuck: the callbacks behind it are answered too, unsent, and
+        no callback is taken until Kafka has acknowledged or refused that group.
         """
-        flight = self._flight
-        if flight is not None and not flight.abandoned and flight.times[0] < oldest:
-            flight.abandoned = self.stuck = True
-            self._fail(flight)
+        group = self._in_flight
+        if group is not None and not group.abandoned and group.times[0] < oldest:
+            group.abandoned = self.stuck = True
+            self._fail(group)
         waiting = self._waiting
         if waiting.bodies and (self.stuck or waiting.times[0] < oldest):
-            self._waiting = Batch()
+            self._waiting = Group()
             self._release(waiting)
             self._fail(waiting)
 
     def abandon(self) -> None:
-        """Answer for everything at once: the task that stores it has died."""
-        flight, self._flight = self._flight, None
+        """Answer `FAILED` to every callback at once: the task that stores them has ended."""
+        group, self._in_flight = self._in_flight, None
         self.stuck = False
         self._idle = None
-        if flight is not None:
-            self._release(flight)
-            if not flight.abandoned:
-                self._fail(flight)
+        if group is not None:
+            self._release(group)
+            if not group.abandoned:
+                self._fail(group)
         self.expire(float("inf"))
 
-    def _release(self, batch: Batch) -> None:
-        self._pending.size -= batch.size
-        self._pending.count -= len(batch.bodies)
+    def _release(self, group: Group) -> None:
+        self._pending.release(len(group.bodies), group.size)
 
-    def _fail(self, batch: Batch) -> None:
-        self._metrics.refused(Cause.KAFKA, len(batch.bodies))
-        batch.settle(Outcome.FAILED)
-        self._metrics.answered(batch.times, monotonic())
+    def _fail(self, group: Group) -> None:
+        self._metrics.refused(Cause.KAFKA, len(group.bodies))
+        group.settle(Outcome.FAILED)
+        self._metrics.answered(group.times, self._clock.monotonic())

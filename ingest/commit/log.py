@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Protocol
 
-from ingest.callback.envelope import Record
+from ingest.callback.envelope import RawRecord
 from ingest.errors import NotStoredError
 from streams.contract.topics import Topic
 
@@ -19,25 +19,27 @@ class CommitLog(Protocol):
     def trouble(self) -> str | None:
         """Why records cannot be taken now, as a phrase for people; None when they can, as far as is known."""
 
-    async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
+    async def append(self, topic: Topic, records: Sequence[RawRecord], partition: int | None = None) -> None:
         """
-        Return once every record is acknowledged by all in-sync replicas; without a partition, the log picks one.
+        Return once all in-sync replicas have acknowledged every record; without a partition, the log picks one.
 
-        Raises NotStoredError when that is not so; some records may have been stored nevertheless. May take arbitrarily
-        long while the log is in trouble: deadlines are the caller's.
+        Raises NotStoredError otherwise; some records may have been stored nevertheless. May take arbitrarily long
+        while the log is in trouble: the caller keeps the deadlines.
         """
 
 
 class MemoryCommitLog:
     """
-    A log that forgets. Acknowledges at once, unless told to hold or to fail.
+    A log that keeps records in memory. Acknowledges at once, unless told to hold or to fail.
 
-    `failing` makes appends raise NotStoredError; `trouble` is up to whoever has it.
+    `failing` makes appends raise NotStoredError; `held` counts the appends that wait for `release`; `trouble` is set
+    by its user.
     """
 
     def __init__(self) -> None:
-        self.records: defaultdict[tuple[str, int | None], list[Record]] = defaultdict(list)
+        self.records: defaultdict[tuple[str, int | None], list[RawRecord]] = defaultdict(list)
         self.failing = False
+        self.held = 0
         self.trouble: str | None = None
         self._open = asyncio.Event()
         self._open.set()
@@ -47,12 +49,16 @@ class MemoryCommitLog:
         self._open.clear()
 
     def release(self) -> None:
-        """Acknowledge everything again, also what waited."""
+        """Acknowledge again, also the appends that waited."""
         self._open.set()
 
-    async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
+    async def append(self, topic: Topic, records: Sequence[RawRecord], partition: int | None = None) -> None:
         """Keep the records once the log is neither held nor failing."""
-        await self._open.wait()
+        self.held += 1
+        try:
+            await self._open.wait()
+        finally:
+            self.held -= 1
         if self.failing:
             raise NotStoredError("told to fail")
         self.records[topic.suffix, partition].extend(records)

@@ -1,18 +1,17 @@
 """
-Where callbacks and rejections go in: one lane per partition, and what holds for all of them together.
+The entrance of the commit: one lane per partition, one for rejections, and the rules that hold for all of them.
 """
 
 import asyncio
 import logging
 from dataclasses import dataclass
-from functools import partial
-from time import monotonic, time
 from typing import Final
 
-from ingest.callback.envelope import Record, seal
+from ingest.callback.envelope import RawRecord, seal
 from ingest.causes import Cause
+from ingest.clock import Clock
 from ingest.commit.departures import Departures
-from ingest.commit.lane import Batch, Cargo, Lane
+from ingest.commit.lane import Group, Kind, Lane, Shared
 from ingest.commit.log import CommitLog
 from ingest.commit.pending import Pending
 from ingest.metrics import Metrics
@@ -21,17 +20,17 @@ from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
 
 logger = logging.getLogger(__name__)
 
-_RESTART_S: Final = 1.0
-_FAILED_LATELY_S: Final = 5.0
+_RESTART_SECONDS: Final = 1.0
+_FAILED_LATELY_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How callbacks are grouped and how long they may wait; sizes in bytes, times in seconds."""
+    """How callbacks are grouped and how long they may wait."""
 
     partitions: int
-    flush_s: float
-    ack_timeout_s: float
+    flush_seconds: float
+    ack_timeout_seconds: float
     max_pending_bytes: int
 
 
@@ -39,24 +38,24 @@ class Publisher:
     """
     Takes callbacks for the raw topic and rejections for the rejected topic.
 
-    `start` needs a running loop; `tick` must be called about ten times a second: it keeps the promise that nobody
+    `start` needs a running loop. `tick` must be called about ten times a second: it keeps the promise that no callback
     waits longer than the acknowledgement timeout and one tick.
     """
 
-    def __init__(self, log: CommitLog, metrics: Metrics, terms: Terms) -> None:
+    def __init__(self, log: CommitLog, metrics: Metrics, terms: Terms, clock: Clock) -> None:
         self.metrics = metrics
-        self.pending = Pending()
+        self.pending = Pending(terms.max_pending_bytes)
         self._log = log
+        self._clock = clock
         self._partitions = terms.partitions
-        self._ack_timeout_s = terms.ack_timeout_s
-        self._max_pending_bytes = terms.max_pending_bytes
-        departures = Departures(self.pending, terms.flush_s)
-        to_lane = partial(Lane, log=log, metrics=metrics, pending=self.pending, departures=departures)
+        self._ack_timeout_seconds = terms.ack_timeout_seconds
+        departures = Departures(self.pending, terms.flush_seconds, clock)
+        shared = Shared(log, metrics, self.pending, departures, clock)
         self._raw = [
-            to_lane(Cargo(CALLBACKS_RAW, partition, _envelope, self._count_callbacks))
+            Lane(Kind(CALLBACKS_RAW, partition, self._envelope, self._count_callbacks), shared)
             for partition in range(terms.partitions)
         ]
-        self._rejected = to_lane(Cargo(CALLBACKS_REJECTED, None, _rejections, self._count_rejections))
+        self._rejected = Lane(Kind(CALLBACKS_REJECTED, None, _rejections, self._count_rejections), shared)
         self._lanes = [*self._raw, self._rejected]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -65,7 +64,7 @@ class Publisher:
         self._tasks = [asyncio.create_task(self._supervise(lane), name=lane.name) for lane in self._lanes]
 
     async def stop(self) -> None:
-        """End at once; whoever still waits is answered `FAILED`."""
+        """End at once; callbacks that still wait are answered `FAILED`."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -81,22 +80,18 @@ class Publisher:
         """Return where a rejection may be added now, or the cause why it may not."""
         return self._rejected if self._takes(self._rejected) else self._cause(self._rejected)
 
-    def has_room(self, size: int) -> bool:
-        """Return whether that many bytes more stay within the limit."""
-        return self.pending.size + size <= self._max_pending_bytes
-
     def tick(self, now: float) -> None:
-        """Answer for what waited too long."""
-        oldest = now - self._ack_timeout_s
+        """Answer `FAILED` to callbacks that waited too long."""
+        oldest = now - self._ack_timeout_seconds
         for lane in self._lanes:
             lane.expire(oldest)
 
     def trouble(self) -> str | None:
-        """Return why callbacks cannot be stored now, as a phrase for people; None when all is well."""
+        """Return why callbacks cannot be stored now, as a phrase for people; None when they can."""
         if self._log.trouble is not None:
             return self._log.trouble
-        # A failure is told for a while only: without callbacks there is nothing that could succeed again.
-        lately = monotonic() - _FAILED_LATELY_S
+        # A failure is reported for a while only: without callbacks, no success could end it.
+        lately = self._clock.monotonic() - _FAILED_LATELY_SECONDS
         for lane in self._lanes:
             if lane.dead:
                 return f"the task that writes {lane.name} has died and is started again"
@@ -107,36 +102,33 @@ class Publisher:
     def _takes(self, lane: Lane) -> bool:
         if lane.stuck or lane.dead or self._log.trouble is not None:
             return False
-        return self.pending.size < self._max_pending_bytes and not lane.is_full
+        return not (self.pending.is_full or lane.is_full)
 
     def _cause(self, lane: Lane) -> Cause:
-        if self.pending.size >= self._max_pending_bytes or lane.is_full:
-            return Cause.OVERLOAD
-        return Cause.KAFKA
+        return Cause.OVERLOAD if self.pending.is_full or lane.is_full else Cause.KAFKA
 
-    def _count_callbacks(self, batch: Batch) -> None:
-        self.metrics.stored_callbacks(len(batch.bodies))
+    def _envelope(self, group: Group) -> list[RawRecord]:
+        # When the first callback of the group came, by the wall clock.
+        waited = self._clock.monotonic() - group.times[0]
+        return [seal(group.bodies, group.keys, int((self._clock.wall() - waited) * 1000))]
 
-    def _count_rejections(self, batch: Batch) -> None:
-        self.metrics.stored_rejections(batch.keys)
+    def _count_callbacks(self, group: Group) -> None:
+        self.metrics.stored_callbacks(len(group.bodies))
+
+    def _count_rejections(self, group: Group) -> None:
+        self.metrics.stored_rejections(group.keys)
 
     async def _supervise(self, lane: Lane) -> None:
         while True:
             try:
                 await lane.run()
             except Exception:
-                logger.exception("the task that writes %s died; it starts again in %g s", lane.name, _RESTART_S)
+                logger.exception("the task that writes %s died; it starts again in %g s", lane.name, _RESTART_SECONDS)
             lane.dead = True
             lane.abandon()
-            await asyncio.sleep(_RESTART_S)
+            await self._clock.sleep(_RESTART_SECONDS)
             lane.dead = False
 
 
-def _envelope(batch: Batch) -> list[Record]:
-    # The moment the first of them came, put on the wall clock.
-    waited_s = monotonic() - batch.times[0]
-    return [seal(batch.bodies, batch.keys, int((time() - waited_s) * 1000))]
-
-
-def _rejections(batch: Batch) -> list[Record]:
-    return [Record(None, body) for body in batch.bodies]
+def _rejections(group: Group) -> list[RawRecord]:
+    return [RawRecord(None, body) for body in group.bodies]

@@ -1,3 +1,3 @@
 """
-The connections: requests read, judged and answered.
+HTTP: connections, and requests that are read, judged and answered.
 """

@@ -1,5 +1,5 @@
 """
-Which requests are let in: facts of a request's head and the rules → a route, or a refusal. Pure.
+Admits requests: facts of a request's head and the rules → a route, or a refusal. Pure.
 
 Nothing here decodes a path: a secret is compared in the one spelling that it has in a URL, so an encoded
 path is simply another path.
@@ -43,7 +43,7 @@ TOO_MUCH_PENDING: Final = Refused(503, Cause.OVERLOAD, b"retry-after: 2\r\n")
 
 
 class Route(StrEnum):
-    """What an admitted request asks for."""
+    """The thing that an admitted request asks for."""
 
     CALLBACK = "callback"
     LIVEZ = "/livez"
@@ -139,7 +139,7 @@ def path_of(target: bytes) -> bytes:
 
 
 def _well_formed(head: RequestHead) -> bool:
-    """What the parser lets through although RFC 9112 does not, or although proxies disagree about it."""
+    """Whether a head has one reading: the parser lets through some that RFC 9112 forbids or proxies read otherwise."""
     if head.minor is None or head.hosts > 1 or (head.minor == 1 and head.hosts == 0):
         return False
     return not (head.chunked and (head.content_length is not None or head.minor == 0))
@@ -152,7 +152,7 @@ def _admit_page(head: RequestHead, page: Route) -> Route | Refused:
 
 
 def _is_callback_path(path: bytes, callback_paths: Sequence[bytes]) -> bool:
-    """Compare with every secret, each in constant time: how long it takes tells nothing about any of them."""
+    """Compare with every secret, each in constant time: the time it takes tells nothing about the secrets."""
     found = False
     for expected in callback_paths:
         found |= compare_digest(path, expected)

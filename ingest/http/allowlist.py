@@ -1,5 +1,5 @@
 """
-Which addresses may post callbacks: networks as configured, and host names, looked up again every minute.
+The addresses that may post callbacks: networks as configured, and host names, looked up again every minute.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ from ingest.settings import is_network
 
 logger = logging.getLogger(__name__)
 
-_REFRESH_S: Final = 60.0
-_TIMEOUT_S: Final = 5.0
+_REFRESH_SECONDS: Final = 60.0
+_TIMEOUT_SECONDS: Final = 5.0
 
 
 class AllowList:
     """
     Judges addresses. Before the first look-up has succeeded, a host name allows nothing.
 
-    `on_change` is called whenever addresses that were judged before may now be judged differently.
+    `on_change` is called when the judgement of an address may have changed.
     """
 
     def __init__(self, allowed: Sequence[str], trusted_proxies: Sequence[str], on_change: Callable[[], None]) -> None:
@@ -39,13 +39,13 @@ class AllowList:
         return address in self._networks or any(address in known for known in self._resolved.values())
 
     def is_proxy(self, peer: Address | None) -> bool:
-        """Return whether requests of this peer may be those of somebody else."""
+        """Return whether this peer may pass on the requests of others."""
         return peer is not None and peer in self._proxies
 
     async def run(self) -> None:
         """Look the names up every minute, until cancelled."""
         while True:
-            await asyncio.sleep(_REFRESH_S)
+            await asyncio.sleep(_REFRESH_SECONDS)
             await self.refresh()
 
     async def refresh(self) -> None:
@@ -65,6 +65,6 @@ class AllowList:
 
 
 async def _look_up(name: str) -> frozenset[Address]:
-    async with asyncio.timeout(_TIMEOUT_S):
+    async with asyncio.timeout(_TIMEOUT_SECONDS):
         found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
     return frozenset(address for *_, place in found if (address := parse_address(str(place[0]))) is not None)

@@ -1,11 +1,11 @@
 """
-The line of answers of one connection: given in the order of the requests, whatever is known first.
+The answers of one connection, given in the order of its requests, in whichever order they become known.
 """
 
 from collections import deque
-from time import monotonic
 from typing import TYPE_CHECKING
 
+from ingest.clock import Clock
 from ingest.commit.lane import Outcome, Waiter
 from ingest.http.answers import Answer, Answers
 from ingest.http.limits import Limits
@@ -31,16 +31,17 @@ class Turn:
 
 class AnswerLine:
     """
-    Writes answers, and is itself the one who waits for the outcome of the oldest callback.
+    Writes answers, and is itself the waiter for the outcome of the oldest callback.
 
     `waiting` is set while the oldest unanswered request is a callback on its way to Kafka; the requests behind it
     are turns. `last` means that the connection ends with the answer to the last request read, `ended` that nothing
-    more is answered, `end_by` until when what still comes in is discarded. `stalled_at` is when the client stopped
+    more is answered, `end_by` until when further input is discarded. `stalled_at` is when the client stopped
     taking its answers, None while it takes them.
     """
 
     __slots__ = (
         "_answers",
+        "_clock",
         "_limits",
         "_peer_closed",
         "_reader",
@@ -53,10 +54,11 @@ class AnswerLine:
         "waiting",
     )
 
-    def __init__(self, answers: Answers, limits: Limits, reader: RequestReader, *, last: bool) -> None:
+    def __init__(self, answers: Answers, limits: Limits, reader: RequestReader, clock: Clock, *, last: bool) -> None:
         self._answers = answers
         self._limits = limits
         self._reader = reader
+        self._clock = clock
         self._turns: deque[Turn] | None = None
         self._peer_closed = False
         self.transport: Transport | None = None
@@ -76,7 +78,7 @@ class AnswerLine:
         return self._turns is not None and len(self._turns) >= self._limits.pipelined
 
     def wait(self) -> Waiter:
-        """Return who waits for the outcome of the request just read."""
+        """Return the waiter for the outcome of the request just read."""
         if not self.waiting and not self._turns:
             self.waiting = True
             return self
@@ -108,7 +110,7 @@ class AnswerLine:
             self._answer_turns()
 
     def reply(self, answer: Answer, *, final: bool = True) -> None:
-        """Give an answer that is known at once, behind those that are due before it."""
+        """Give an answer that is known at once, behind the answers that are due before it."""
         if self.transport is None:
             return
         if self.is_due:
@@ -120,13 +122,13 @@ class AnswerLine:
             self.transport.write(answer.keep)
 
     def end_with(self, answer: Answer) -> None:
-        """Give one more answer, behind those that are due before it, and none after it."""
+        """Give one more answer, behind the answers that are due before it, and none after it."""
         self.last = True
         self.reply(answer)
         self.ended = True
         if self.end_by is None:
-            # Those before it are given within the acknowledgement timeout, which is under 2 s.
-            self.end_by = monotonic() + 2.0 + self._limits.linger_s
+            # The answers before it are given within the acknowledgement timeout, which is under 2 s.
+            self.end_by = self._clock.monotonic() + 2.0 + self._limits.linger_seconds
 
     def peer_closed(self) -> bool:
         """Note that the client sends no more; returns whether answers are due to it nevertheless."""
@@ -138,7 +140,7 @@ class AnswerLine:
 
     def pause(self) -> None:
         """Read no more from a client that does not take its answers."""
-        self.stalled_at = monotonic()
+        self.stalled_at = self._clock.monotonic()
         if self.transport is not None:
             self.transport.pause_reading()
 
@@ -148,7 +150,7 @@ class AnswerLine:
         self._resume_reading()
 
     def disconnect(self) -> None:
-        """Forget the client: outcomes that still come are told to nobody."""
+        """Forget the client: outcomes that still come are dropped."""
         self.transport = self._turns = None
 
     def _answer_to(self, outcome: Outcome) -> Answer:
@@ -186,10 +188,10 @@ class AnswerLine:
         """
         Say that no more answers come.
 
-        What still comes in is discarded for a while: a reset for unread bytes would take the last answer back.
+        Further input is discarded for a while: a reset for unread bytes would take the last answer back.
         """
         self.ended = True
-        self.end_by = monotonic() + self._limits.linger_s
+        self.end_by = self._clock.monotonic() + self._limits.linger_seconds
         transport = self.transport
         if transport is None:
             return

@@ -1,11 +1,12 @@
 """
-Answers as bytes, made ready: the usual ones once a second (they carry the date), the others when needed.
+Answers as bytes: the usual ones are made once a second (they carry the date), the others when needed.
 """
 
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from ingest.clock import Clock
 from ingest.http.admission import Refused
 
 _TEXT: Final = b"text/plain; charset=utf-8"
@@ -14,7 +15,7 @@ _RETRY: Final = b"retry-after: 2\r\n"
 
 
 class Answer(NamedTuple):
-    """One answer in two forms: the connection goes on after it, or ends with it."""
+    """One answer in two forms: for a connection that goes on after it, and for one that ends with it."""
 
     keep: bytes
     close: bytes
@@ -27,12 +28,13 @@ CONTINUE: Final = Answer(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Contin
 class Answers:
     """All answers of a server; `refresh` must be called once a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.refresh()
 
     def refresh(self) -> None:
-        """Make the usual answers with the date of now."""
-        self._date = formatdate(usegmt=True).encode()
+        """Make the usual answers with the present date."""
+        self._date = formatdate(self._clock.wall(), usegmt=True).encode()
         self.stored = self.make(200)
         self.unavailable = self.make(503, fields=_RETRY)
 

@@ -1,12 +1,11 @@
 """
 One HTTP/1.1 connection: requests in, answers out in the same order. Decides nothing: it asks, and carries out.
 
-A callback costs no task, no future and no timer: its connection's line of answers is itself the one who waits.
+A callback costs no task, no future and no timer: the answer line of its connection is itself the waiter.
 """
 
 import asyncio
-from time import monotonic, time
-from typing import Final, cast
+from typing import cast
 
 from ingest.callback import body as bodies
 from ingest.callback.body import Rejected
@@ -29,16 +28,13 @@ from ingest.http.networks import Address, parse_address
 from ingest.http.reader import RequestReader
 from ingest.http.service import Service
 
-_HEAD_END: Final = b"\r\n\r\n"
-_LONGEST_KNOWN_HEAD: Final = 2048
-
 
 class Connection(asyncio.Protocol):
     """
-    What the event loop calls for one client, and what its reader calls.
+    The protocol of one client: the event loop calls it, and so does its reader.
 
-    `_trusted` says that a head which was admitted once may be admitted again without asking; `_held` are the bytes
-    of an unfinished body that are counted as pending; `_surplus` are those that came after the end.
+    `_trusted` says that a head which was admitted once may be admitted again without asking; `_held` counts the bytes
+    of an unfinished body that are pending; `_surplus` counts the bytes that came after the end.
     """
 
     __slots__ = (
@@ -57,7 +53,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, service: Service) -> None:
         self._service = service
         self._reader = RequestReader(self, service.limits, service.rules.max_body_bytes)
-        self._line = AnswerLine(service.answers, service.limits, self._reader, last=service.stopping)
+        self._line = AnswerLine(service.answers, service.limits, self._reader, service.clock, last=service.stopping)
         self._route = Route.CALLBACK
         self._peer: Address | None = None
         self._trusted = service.allowlist is None
@@ -68,19 +64,19 @@ class Connection(asyncio.Protocol):
     # The connection's life.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; refused at once when there are too many."""
+        """Begin; a connection too many is refused at once."""
         self._line.transport = cast("asyncio.Transport", transport)
         if self._service.allowlist is not None:
             self._peer = parse_address(self._peer_name())
-        if not self._service.connected(self):
+        if not self._service.connections.add(self):
             self._refuse(TOO_MANY_CONNECTIONS)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """End. What the client has sent completely is stored all the same."""
+        """End. Callbacks that the client has sent completely are stored all the same."""
         self._hold(0)
         self._line.disconnect()
         self._reader.close()
-        self._service.disconnected(self)
+        self._service.connections.remove(self)
 
     def eof_received(self) -> bool:
         """Answer a client that has only closed its own direction, if anything is due; returns whether to stay open."""
@@ -120,19 +116,22 @@ class Connection(asyncio.Protocol):
                 # close() would wait for ever for a peer that does not read.
                 transport.abort()
         elif line.stalled_at is not None:
-            if now - line.stalled_at > limits.write_s:
+            if now - line.stalled_at > limits.write_seconds:
                 self._service.metrics.refused(Cause.SLOW)
                 transport.abort()
         elif self._begun is not None and not self._reader.between_requests:
-            if now - self._begun > limits.request_s:
+            if now - self._begun > limits.request_seconds:
                 self._refuse(TOO_SLOW)
-        elif not line.is_due and (now - self._seen > limits.idle_s or (line.last and now > self._service.goodbye_at)):
+        elif not line.is_due and (self._is_idle(now) or (line.last and now > self._service.goodbye_at)):
             transport.close()
+
+    def _is_idle(self, now: float) -> bool:
+        return now - self._seen > self._service.limits.idle_seconds
 
     # Reading.
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, as far as it goes."""
+        """Read the requests in these bytes; the last one may be unfinished."""
         if self._line.ended:
             self._discard(len(data))
             return
@@ -149,23 +148,11 @@ class Connection(asyncio.Protocol):
             self._line.transport.pause_reading()
 
     def _read_known(self, data: bytes) -> bytes:
-        """
-        Read requests whose heads are known, and learn the first head that is not; returns what is left to read.
-
-        A known head was parsed and admitted before, byte for byte: the same bytes mean the same request.
-        """
-        known = self._service.known_heads
-        start, end = 0, data.find(_HEAD_END) + 4
-        while (size := known.get(data[start:end])) is not None and end + size <= len(data):
-            self._route = Route.CALLBACK
-            self._take_callback(data[end : end + size])
-            start = end + size
-            if start == len(data):
-                return b""
-            end = data.find(_HEAD_END, start) + 4
-        if size is not None or not 4 < end - start <= _LONGEST_KNOWN_HEAD:  # noqa: PLR2004 - the line end itself
-            return data[start:] if start else data
-        return self._learn(data[start:end], data[end:])
+        """Read the requests whose heads are known, and learn the first head that is not; returns the unread bytes."""
+        whole, head, rest = self._service.known_heads.split(data)
+        for body in whole:
+            self._take_callback(body)
+        return self._learn(head, rest) if head else rest
 
     def _learn(self, head: bytes, rest: bytes) -> bytes:
         refused = self._reader.feed(head)
@@ -173,22 +160,22 @@ class Connection(asyncio.Protocol):
             self._refuse(refused)
             return b""
         if self._reader.repeatable and self._trusted and not self._line.last and self._route is Route.CALLBACK:
-            self._service.learn(head, self._reader.head.content_length or 0)
+            self._service.known_heads.learn(head, self._reader.head.content_length or 0)
         return rest
 
     def _wait_for_the_rest(self) -> None:
-        """Start the clock of a request that has begun, and count what is held of its body."""
+        """Start the clock of a request that has begun, and count the received bytes of its body as pending."""
         if self._reader.between_requests:
             self._begun = None
         elif self._begun is None:
-            self._begun = monotonic()
+            self._begun = self._service.clock.monotonic()
         self._hold(self._reader.held)
-        if self._held and not self._service.publisher.has_room(0):
+        if self._held and not self._service.pending.has_room(0):
             self._refuse(TOO_MUCH_PENDING)
 
     def _hold(self, size: int) -> None:
-        """Count the bytes of an unfinished body as pending, in place of those counted before."""
-        self._service.publisher.pending.size += size - self._held
+        """Count the bytes of an unfinished body as pending, in place of the count before."""
+        self._service.pending.hold(self._held, size)
         self._held = size
 
     def _discard(self, size: int) -> None:
@@ -196,7 +183,7 @@ class Connection(asyncio.Protocol):
         if self._surplus > self._service.limits.lingering_bytes:
             self.cut()
 
-    # What the reader calls.
+    # Called by the reader.
 
     def head_received(self, head: RequestHead) -> Refused | None:
         """Have a head judged."""
@@ -244,7 +231,7 @@ class Connection(asyncio.Protocol):
     def _take_rejected(self, body: bytes, rejected: Rejected) -> None:
         service = self._service
         body = service.redactor.redact_anything(body)
-        record = reject(body, rejected.reason, rejected.detail, int(time() * 1000))
+        record = reject(body, rejected.reason, rejected.detail, int(service.clock.wall() * 1000))
         self._store(service.publisher.lane_for_rejections(), record, rejected.reason)
 
     def _store(self, lane: Lane | Cause, body: bytes, key: str) -> None:
@@ -252,10 +239,11 @@ class Connection(asyncio.Protocol):
             self._service.metrics.refused(lane)
             self._line.reply(self._service.answers.unavailable)
             return
-        now = monotonic()
+        service = self._service
+        now = service.clock.monotonic()
         waiter = self._line.wait()
-        if self._service.access_log is not None:
-            waiter = self._service.access_log.watch(waiter, self._peer_name(), len(body), now)
+        if service.access_log is not None:
+            waiter = service.access_log.watch(waiter, self._peer_name(), len(body), now)
         lane.add(body, key, waiter, now)
 
     def _page(self, *, head: bool) -> Answer:
@@ -268,7 +256,7 @@ class Connection(asyncio.Protocol):
         return service.answers.not_ready(trouble, head=head) if trouble else service.answers.page(b"ok\n", head=head)
 
     def _refuse(self, refused: Refused) -> None:
-        """Answer a request that ends the connection; those before it get their answers first."""
+        """Answer a request that ends the connection; the requests before it get their answers first."""
         self._service.metrics.refused(refused.cause)
         if self._service.access_log is not None:
             self._service.access_log.refused(self._peer_name(), refused)

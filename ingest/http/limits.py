@@ -1,5 +1,5 @@
 """
-What a client may take of time and room. Not settings: nobody has needed other values, tests aside.
+How much time and room a client may take. Not settings: no installation has needed other values; tests use shorter ones.
 """
 
 from dataclasses import dataclass
@@ -10,16 +10,17 @@ class Limits:
     """
     Seconds and sizes of one connection.
 
-    A request must be whole within `request_s` of its first byte. A connection may be idle for `idle_s`, leave answers
-    unread for `write_s`, and go on sending after its last answer for `linger_s` (closing on it at once would make
-    the kernel take that answer back). While the server stops, idle connections get `goodbye_s` to be used.
+    A request must be whole within `request_seconds` of its first byte. A connection may be idle for `idle_seconds`,
+    leave answers unread for `write_seconds`, and go on sending after its last answer for `linger_seconds`: if it were
+    closed at once, the kernel would take that answer back. While the server stops, idle connections may be used for
+    `goodbye_seconds` more.
     """
 
-    request_s: float = 10.0
-    idle_s: float = 75.0
-    write_s: float = 10.0
-    linger_s: float = 2.0
-    goodbye_s: float = 1.0
+    request_seconds: float = 10.0
+    idle_seconds: float = 75.0
+    write_seconds: float = 10.0
+    linger_seconds: float = 2.0
+    goodbye_seconds: float = 1.0
     head_bytes: int = 16_384
     head_fields: int = 64
     target_bytes: int = 2048

@@ -1,5 +1,5 @@
 """
-Which addresses may post: networks, and the address that a request really comes from behind proxies. Pure.
+Networks, and the address that a request really comes from behind proxies. Pure.
 """
 
 from collections.abc import Iterable
@@ -44,8 +44,8 @@ def client_address(peer: Address | None, forwarded_for: bytes, proxies: Networks
     """
     Return the address a request comes from: the rightmost one that is not a trusted proxy.
 
-    `X-Forwarded-For` is read from its right end, and only as far as trusted proxies wrote it: what stands left of
-    that is the client's own word. None when that address is unreadable.
+    `X-Forwarded-For` is read from its right end, and only as far as trusted proxies wrote it: anything further left may
+    be the client's invention. None when that address is unreadable.
     """
     address = peer
     hops = forwarded_for.decode("latin-1").split(",") if forwarded_for else []

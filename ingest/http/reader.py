@@ -1,5 +1,5 @@
 """
-Bytes of one connection → requests: framing, and the limits of what one request may hold.
+Bytes of one connection → requests: framing, and the limits of one request.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _NOT_COUNTING: Final = -1
 
 
 class RequestSink(Protocol):
-    """Who takes requests from a reader. What it refuses ends the reading."""
+    """The receiver of the requests that a reader finds. A refusal ends the reading."""
 
     def head_received(self, head: RequestHead) -> Refused | None:
         """Take a whole head; its body is still to come."""
@@ -38,11 +38,11 @@ class _Refusal(Exception):  # noqa: N818 - it only carries a refusal through the
 
 class RequestReader:
     """
-    Feeds llhttp, and refuses what it lets through although one request must not hold that.
+    Feeds llhttp, and enforces the limits that llhttp does not know.
 
     After `feed` has returned a refusal, the reader must not be fed again. `closing` says that the request just read
-    is the last one. `repeatable` says that the head just read was admitted, and that the same bytes again would be
-    the same head, of a request whose body has `head.content_length` bytes.
+    is the last one. `repeatable` says that the head just read was admitted, and that the same bytes again would mean
+    the same request, with a body of `head.content_length` bytes.
     """
 
     __slots__ = (
@@ -98,17 +98,17 @@ class RequestReader:
         return None if self.between_requests else self._check_unfinished(len(data))
 
     def close(self) -> None:
-        """Read no more, and let go of the parser and of who takes its requests: they are one cycle of references."""
+        """Read no more, and drop the parser and the sink: with the reader they form a cycle of references."""
         del self._parser, self._sink
 
     def abandon(self) -> None:
-        """Let go of the request that was begun: there is nothing to read any more."""
+        """Drop the request that was begun: nothing more is read."""
         self.between_requests = True
         self._body = b""
 
     def _check_unfinished(self, size: int) -> Refused | None:
         """
-        Bound what the parser keeps to itself: half a header line, chunk extensions.
+        Bound the bytes that the parser keeps to itself: half a header line, chunk extensions.
 
         The read in which a request began does not count, as it may hold the end of many others.
         """
@@ -121,9 +121,9 @@ class RequestReader:
 
     def _without_upgrade(self, rest: bytes) -> Refused | None:
         """
-        Read the body of a request that asked for an upgrade: it is ignored (RFC 9110, 7.8), its body is not.
+        Read the body of a request that asked for an upgrade: the wish is ignored (RFC 9110, 7.8), the body is not.
 
-        llhttp stops behind the head of such a request, so another parser is told of a head with the same framing.
+        llhttp stops behind the head of such a request, so a new parser is fed a head with the same framing.
         """
         self._parser = httptools.HttpRequestParser(self)
         self._resuming = True
@@ -137,7 +137,7 @@ class RequestReader:
         self._refused = refused
         raise _Refusal
 
-    # What llhttp calls, in this order.
+    # Called by llhttp, in this order.
 
     def on_message_begin(self) -> None:
         """Start a request."""
@@ -158,7 +158,7 @@ class RequestReader:
             self._refuse(TARGET_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header field of the head, or of a chunked body's trailer (where none of them means anything)."""
+        """Take a header field of the head, or of a chunked body's trailer (where no field has a meaning)."""
         if self._resuming:
             return
         self._fields += 1

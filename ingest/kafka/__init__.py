@@ -1,3 +1,3 @@
 """
-Where envelopes are stored: produce requests of our own over connections of aiokafka.
+Kafka, as the place where envelopes are stored: produce requests of our own over aiokafka's connections.
 """

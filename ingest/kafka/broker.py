@@ -1,5 +1,5 @@
 """
-A connection to one broker, aiokafka's, which produces without copying what it sends.
+aiokafka's connection to one broker, made to produce without copying the batches.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from typing import Final
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError
 
+from ingest.kafka import private_names
 from ingest.kafka.produce_request import ProduceRequest, ProduceResponse
 
 _SIZE: Final = Struct(">i")
@@ -16,10 +17,10 @@ _SIZE: Final = Struct(">i")
 
 class BrokerConnection(AIOKafkaConnection):  # type: ignore[misc] # aiokafka has no types
     """
-    Connects, shakes hands, reads and notices its end as aiokafka does it; see there for the arguments.
+    Connects, shakes hands, reads and notices its end as aiokafka does; see there for the arguments.
 
-    aiokafka's `send` joins a request three times, a quarter of a megabyte each when there is much to do: memory that
-    the kernel has to find and to clear again for every request.
+    aiokafka's own `send` joins a request three times. A busy request has a quarter of a megabyte: memory that the
+    kernel has to find and to clear again for every request.
     """
 
     async def produce(self, request: ProduceRequest) -> ProduceResponse:
@@ -29,21 +30,18 @@ class BrokerConnection(AIOKafkaConnection):  # type: ignore[misc] # aiokafka has
         Raises KafkaConnectionError when the connection is closed, IncompatibleBrokerVersion when the broker does not
         know the request, TimeoutError when it does not answer in time.
         """
-        if self._writer is None:
+        if not private_names.is_open(self):
             raise KafkaConnectionError("the connection is closed")
-        self._check_version()
-        number = self._next_correlation_id()
-        header = request.build_request_header(correlation_id=number, client_id=self._client_id).encode()
+        _check_version(private_names.versions_of(self, ProduceRequest.API_KEY))
+        number, header = private_names.next_header(self, request)
         parts = [header, *request.parts()]
-        self._writer.writelines([_SIZE.pack(sum(map(len, parts))), *parts])
-        answered: asyncio.Future[ProduceResponse] = asyncio.get_running_loop().create_future()
-        self._requests.append((number, request, answered))
-        async with asyncio.timeout(self._request_timeout):
+        size = _SIZE.pack(sum(map(len, parts)))
+        answered: asyncio.Future[ProduceResponse] = private_names.send(self, number, request, [size, *parts])
+        async with asyncio.timeout(private_names.timeout_seconds(self)):
             return await answered
 
-    def _check_version(self) -> None:
-        oldest, newest = self._versions.get(ProduceRequest.API_KEY, (0, 0))
-        if not oldest <= ProduceRequest.API_VERSION <= newest:
-            raise IncompatibleBrokerVersion(
-                f"the broker takes Produce {oldest} to {newest}; Kafka 2.1 or newer is needed"
-            )
+
+def _check_version(versions: tuple[int, int]) -> None:
+    oldest, newest = versions
+    if not oldest <= ProduceRequest.API_VERSION <= newest:
+        raise IncompatibleBrokerVersion(f"the broker takes Produce {oldest} to {newest}; Kafka 2.1 or newer is needed")

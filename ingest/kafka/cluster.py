@@ -1,8 +1,8 @@
 """
 The brokers as ingest knows them: who leads which partition, and connections to each.
 
-aiokafka's own client makes connections one at a time, whoever they are for: behind one that does not get on, everybody
-waits. Here each is made by whoever needs it, and whatever can go wrong with it ends within a bound.
+aiokafka's own client makes connections one at a time, so one that does not get on holds up all callers. Here each
+caller opens its own connection; connecting and every request are bounded in time.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from time import monotonic
 from typing import Any, Final
 
 from aiokafka.conn import collect_hosts
@@ -26,12 +25,15 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
+from ingest.clock import Clock
 from ingest.kafka.broker import BrokerConnection
 
 logger = logging.getLogger(__name__)
 
-_DISCONNECT_S: Final = 1.0
-_REFRESH_EVERY_S: Final = 0.25
+_DISCONNECT_SECONDS: Final = 1.0
+REFRESH_EVERY_SECONDS: Final = 0.25
+"""How often `refresh_soon` asks at most."""
+
 # Long before brokers close it, or a router forgets it.
 _IDLE_MS: Final = 60_000
 
@@ -40,31 +42,32 @@ Address = tuple[str, int]
 
 class Cluster:
     """
-    What the brokers say about a few topics, and connections to them; nothing is known before `refresh`.
+    The brokers' word about a few topics, and connections to the brokers; nothing is known before `refresh`.
 
-    No topic is created by asking for it, not even on brokers that create what is asked for by name.
+    Asking for a topic does not create it, not even on brokers that create topics on request.
     """
 
-    def __init__(self, options: dict[str, Any], topics: Sequence[str], patience_s: float) -> None:
-        """Take what aiokafka's clients take; `patience_s` bounds connecting, and each request."""
-        self._options = options | {"request_timeout_ms": int(patience_s * 1000), "max_idle_ms": _IDLE_MS}
+    def __init__(self, options: dict[str, Any], topics: Sequence[str], patience_seconds: float, clock: Clock) -> None:
+        """Take the options of aiokafka's clients; `patience_seconds` bounds connecting, and each request."""
+        self._options = options | {"request_timeout_ms": int(patience_seconds * 1000), "max_idle_ms": _IDLE_MS}
         self._bootstrap = self._options.pop("bootstrap_servers")
         self._topics = list(topics)
-        self._patience_s = patience_s
+        self._patience_seconds = patience_seconds
+        self._clock = clock
         self._addresses: dict[int, Address] = {}
         self._leaders: dict[str, dict[int, int]] = {}
         self._idle: defaultdict[Address, list[BrokerConnection]] = defaultdict(list)
         self._unseen: set[str] = set()
         self._refreshing: asyncio.Task[None] | None = None
-        self._refreshed_at = 0.0
+        self._refreshed_at = float("-inf")
 
     async def refresh(self) -> None:
         """Ask who leads what; raises KafkaError when no broker answers."""
         await asyncio.shield(self._refresh_under_way())
 
     def refresh_soon(self) -> None:
-        """Do so in the background, unless it was done a moment ago; that it failed is told to those who wait only."""
-        if monotonic() > self._refreshed_at + _REFRESH_EVERY_S:
+        """Refresh in the background, unless that was done a moment ago; a failure is only logged."""
+        if self._clock.monotonic() > self._refreshed_at + REFRESH_EVERY_SECONDS:
             self._refresh_under_way()
 
     def partitions(self, topic: str) -> int:
@@ -83,29 +86,29 @@ class Cluster:
         return leader
 
     def connection(self, broker: int) -> AbstractAsyncContextManager[BrokerConnection]:
-        """Lend a connection to a broker within a block, as `_lend` does; LeaderNotAvailableError if it is gone."""
+        """Lend a connection to a broker, as `_lend` does; LeaderNotAvailableError if the broker is gone."""
         address = self._addresses.get(broker)
         if address is None:
             raise LeaderNotAvailableError(f"broker {broker} is gone")
         return self._lend(address)
 
     async def close(self) -> None:
-        """Close what nobody uses, gracefully for a bounded time; what is lent must have been given back."""
+        """Close all connections, gracefully for a bounded time; lent ones must have been given back."""
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.wait([self._refreshing])
         closed = [future for address in [*self._idle] for future in self._close_idle(address)]
         if closed:
-            await asyncio.wait(closed, timeout=_DISCONNECT_S)
+            await asyncio.wait(closed, timeout=_DISCONNECT_SECONDS)
 
     @asynccontextmanager
     async def _lend(self, address: Address) -> AsyncIterator[BrokerConnection]:
         """
-        Lend a connection that nobody else uses: the one that was used last, else a new one.
+        Lend a connection that has no other user: the one that was used last, else a new one.
 
-        After the block it is kept for the next one; after an error it is closed. Whatever goes wrong with it, inside
-        the block too, is a KafkaError. A request that is not answered in time says nothing good of the connections
-        that have been idle longer: they are closed as well.
+        After the block it is kept for the next user; after an error it is closed. Every failure of the connection,
+        inside the block too, is a KafkaError. After a request that is not answered in time, the idle connections to
+        that broker are closed as well: a network that forgot one of them has forgotten them all.
         """
         with _as_kafka_error():
             connection = self._take_idle(address) or await self._connect(address)
@@ -132,7 +135,7 @@ class Cluster:
         return [connection.close() for connection in self._idle.pop(address, ())]
 
     async def _connect(self, address: Address) -> BrokerConnection:
-        async with asyncio.timeout(self._patience_s):
+        async with asyncio.timeout(self._patience_seconds):
             connection = BrokerConnection(*address, **self._options)
             await connection.connect()
             return connection
@@ -140,14 +143,14 @@ class Cluster:
     def _refresh_under_way(self) -> asyncio.Task[None]:
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
-            self._refreshing.add_done_callback(_told)
+            self._refreshing.add_done_callback(_log_failure)
         return self._refreshing
 
     async def _refresh(self) -> None:
         try:
             await self._ask_who_leads()
         finally:
-            self._refreshed_at = monotonic()
+            self._refreshed_at = self._clock.monotonic()
 
     async def _ask_who_leads(self) -> None:
         trouble: KafkaError = KafkaConnectionError("no broker says who leads what")
@@ -164,7 +167,7 @@ class Cluster:
         raise trouble
 
     def _known_addresses(self) -> list[Address]:
-        """Return whom to ask: brokers in any order, then those that were named at first, should all have moved."""
+        """Return the brokers to ask: known ones in any order, then the configured ones, should all have moved."""
         known = random.sample(list(self._addresses.values()), len(self._addresses))
         named = [(host, port) for host, port, _ in collect_hosts(self._bootstrap)]
         return list(dict.fromkeys(known + named))
@@ -190,11 +193,11 @@ def _as_kafka_error() -> Iterator[None]:
     except TimeoutError as error:
         raise RequestTimedOutError("no answer in time") from error
     except Exception as error:
-        # aiokafka, uvloop and the look-up of names raise errors of many kinds, bugs among them. For whoever waits all
-        # of them are one: this broker cannot be talked to now. The kind and the text are told with it.
+        # aiokafka, uvloop and the look-up of names raise errors of many kinds, bugs among them. To the caller all of
+        # them mean the same: this broker cannot be reached now. The error keeps their kind and text.
         raise KafkaConnectionError(getattr(error, "strerror", None) or repr(error)) from error
 
 
-def _told(refresh: asyncio.Task[None]) -> None:
+def _log_failure(refresh: asyncio.Task[None]) -> None:
     if not refresh.cancelled() and (error := refresh.exception()):
         logger.debug("no broker says who leads what: %r", error)

@@ -1,5 +1,5 @@
 """
-The commit log in Kafka, watched.
+The commit log in Kafka: written to, and watched.
 """
 
 import asyncio
@@ -17,10 +17,11 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from ingest.callback.envelope import Record
+from ingest.callback.envelope import RawRecord
+from ingest.clock import Clock
 from ingest.errors import KafkaFilesError, NotStoredError, TopicsDifferError
 from ingest.kafka.cluster import Cluster
-from ingest.kafka.producer import PATIENCE_S, Producer
+from ingest.kafka.producer import PATIENCE_SECONDS, Producer
 from ingest.settings import IngestSettings
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Topic
 from streams.program.brokers import UnusableFilesError, client_options
@@ -28,12 +29,11 @@ from streams.program.brokers import UnusableFilesError, client_options
 logger = logging.getLogger(__name__)
 
 TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED)
-"""What ingest writes to."""
+"""The topics that ingest writes to."""
 
-_RETRY_S: Final = 0.5
-_WATCH_S: Final = 2.0
-_CLOSE_S: Final = 2.0
-
+_RETRY_SECONDS: Final = 0.5
+_WATCH_SECONDS: Final = 2.0
+_CLOSE_SECONDS: Final = 2.0
 
 _REFUSES_USER: Final = (
     AuthenticationFailedError,
@@ -46,9 +46,9 @@ _REFUSES_USER: Final = (
 
 class Trouble(NamedTuple):
     """
-    What is wrong, for whoever reaches the port; `details` are for the operator: where, and in whose words.
+    Why callbacks cannot be stored. `what` is for every reader of `/readyz`; `details` for the operator's log.
 
-    The details may change while the trouble is the same.
+    The details name brokers and quote their words; they may change while the trouble stays the same.
     """
 
     what: str
@@ -64,16 +64,16 @@ class KafkaCommitLog:
     Appends with acks=all. `run` must be running: it finds the brokers, and watches them.
     """
 
-    def __init__(self, settings: IngestSettings) -> None:
+    def __init__(self, settings: IngestSettings, clock: Clock) -> None:
         """Raise KafkaFilesError when certificates cannot be read; nothing is connected yet."""
         self._settings = settings
-        self._cluster = cluster_of(settings, PATIENCE_S)
+        self._cluster = cluster_of(settings, PATIENCE_SECONDS, clock)
         self._producer = Producer(self._cluster)
         self.trouble: str | None = "not connected to Kafka yet"
         self._told: str | None = self.trouble
 
-    async def append(self, topic: Topic, records: Sequence[Record], partition: int | None = None) -> None:
-        """Append to one partition: the given one, else any (always one, so that the records share a batch)."""
+    async def append(self, topic: Topic, records: Sequence[RawRecord], partition: int | None = None) -> None:
+        """Append to one partition, the given one or any; one, so that the records share a batch."""
         if partition is None:
             partition = random.randrange(self._settings.kafka_partitions)  # noqa: S311 - spreads load, guards nothing
         try:
@@ -83,7 +83,7 @@ class KafkaCommitLog:
 
     async def run(self) -> None:
         """
-        Look at the topics again and again, until cancelled: the only sign of life while no callbacks come.
+        Look at the topics every few seconds, until cancelled: the only sign of life while no callbacks come.
 
         Raises TopicsDifferError when waiting cannot help.
         """
@@ -91,19 +91,21 @@ class KafkaCommitLog:
         while True:
             trouble = await self._look()
             missed = missed + 1 if trouble else 0
-            if missed != 1 or self.trouble:  # one may be missed by chance; lanes notice what is not acknowledged
+            if (
+                missed != 1 or self.trouble
+            ):  # one look may fail by chance; lanes notice missing acknowledgements themselves
                 self._note(trouble)
-            await asyncio.sleep(_RETRY_S if trouble else _WATCH_S)
+            await asyncio.sleep(_RETRY_SECONDS if trouble else _WATCH_SECONDS)
 
     async def close(self) -> None:
-        """Send what is still on its way, for a bounded time, and close the connections."""
-        await self._producer.close(_CLOSE_S)
+        """Wait for requests under way, for a bounded time, and close the connections."""
+        await self._producer.close(_CLOSE_SECONDS)
         await self._cluster.close()
 
     async def _look(self) -> Trouble | None:
-        """Return what is wrong, None when callbacks can be stored; raises TopicsDifferError."""
+        """Return the trouble, None when callbacks can be stored; raises TopicsDifferError."""
         try:
-            async with asyncio.timeout(_WATCH_S):
+            async with asyncio.timeout(_WATCH_SECONDS):
                 await self._cluster.refresh()
         except (KafkaError, TimeoutError) as error:
             return no_answer(self._settings, error)
@@ -115,7 +117,7 @@ class KafkaCommitLog:
         return Trouble(all_of_them, all_of_them) if problems else None
 
     def _note(self, trouble: Trouble | None) -> None:
-        """Remember the state of the connection, and log it when it changes; not each broker's words for the same."""
+        """Remember the state of the connection, and log it when it changes; not each broker's words for it."""
         what = trouble and trouble.what
         self.trouble = what
         if what == self._told:
@@ -127,18 +129,18 @@ class KafkaCommitLog:
             logger.warning("callbacks are answered 503 until Kafka can take them: %s", trouble)
 
 
-def cluster_of(settings: IngestSettings, patience_s: float) -> Cluster:
+def cluster_of(settings: IngestSettings, patience_seconds: float, clock: Clock) -> Cluster:
     """Return the brokers that the settings name, not asked yet; raises KafkaFilesError for unusable certificates."""
     try:
         options = client_options(settings)
     except UnusableFilesError as error:
         raise KafkaFilesError(str(error)) from error
     names = [topic.name(settings.kafka_topic_prefix) for topic in TOPICS]
-    return Cluster(options | {"client_id": "routee-ingest"}, names, patience_s)
+    return Cluster(options | {"client_id": "routee-ingest"}, names, patience_seconds, clock)
 
 
 def no_answer(settings: IngestSettings, error: Exception) -> Trouble:
-    """Return what is wrong when no broker could be asked."""
+    """Return the trouble when no broker could be asked."""
     servers = f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}"
     why = error.args[0] if error.args and isinstance(error.args[0], str) else type(error).__name__
     if isinstance(error, _REFUSES_USER):

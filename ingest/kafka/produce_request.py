@@ -1,7 +1,7 @@
 """
-Kafka's Produce request in its version 7 (brokers since 2.1) as bytes, and what its answer says. Pure.
+Kafka's Produce request in its version 7 (brokers since 2.1) as bytes, and its answer. Pure.
 
-aiokafka writes and reads it value by value, which takes longer than everything else that is done for a request.
+aiokafka writes and reads it value by value, which takes longer than all other work on a request.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ class ProduceResponse(ProduceResponse_v7):  # type: ignore[misc] # aiokafka has 
 
     @classmethod
     def decode(cls, data: BytesIO | bytes) -> Self:
-        """Read what comes behind the response's header; struct.error when it ends too early."""
+        """Read the part behind the response's header; struct.error when it ends too early."""
         view = memoryview(data if isinstance(data, bytes) else data.read())
         (topics,), at = _COUNT.unpack_from(view), _COUNT.size
         outcomes = []
@@ -64,7 +64,7 @@ class ProduceRequest(RequestStruct):  # type: ignore[misc] # aiokafka has no typ
         self._batches_of = batches_of
 
     def parts(self) -> Iterator[bytes]:
-        """Yield what comes behind the request's header: the batches themselves, not copies of them."""
+        """Yield the part behind the request's header: the batches themselves, not copies of them."""
         return produce_parts(ALL_IN_SYNC, self._timeout_ms, self._batches_of.items())
 
     def encode(self) -> bytes:

@@ -1,10 +1,10 @@
 """
 Producing with acks=all, straight over connections to the brokers.
 
-aiokafka's own producer has one request under way per broker: whoever comes while it is under way waits for it first,
-and on a slow network that alone takes longer than Routee waits. Here requests to a broker overlap, each on a connection
-of its own, because a broker handles the requests of one connection one after the other. What is appended in one turn of
-the event loop shares a request.
+aiokafka's own producer has one request in flight per broker. Batches that come meanwhile wait for it, which on a slow
+network alone takes longer than Routee waits. Here requests to a broker overlap, each on a connection of its own, since
+a broker handles the requests of one connection one after the other. Batches appended in one turn of the event loop
+share a request.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from aiokafka.errors import (
 )
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from ingest.callback.envelope import Record
+from ingest.callback.envelope import RawRecord
 from ingest.kafka.cluster import Cluster
 from ingest.kafka.produce_request import ProduceRequest, ProduceResponse
 
 _MAGIC: Final = 2
-PATIENCE_S: Final = 1.5
+PATIENCE_SECONDS: Final = 1.5
 """How long an append may take, its connection too."""
 
-_BACKOFF_S: Final = 0.05
-# How long a broker waits for replicas: less than whoever waits for its answer, which is one for all partitions.
+_BACKOFF_SECONDS: Final = 0.05
+# How long a broker waits for replicas: less than our patience, so that its answer for the other partitions arrives.
 _REPLICATION_MS: Final = 1000
-# A request that grows beyond it leaves; the batches of a turn that come later take another one.
+# A request that grows beyond it is sent; later batches of the same turn take another one.
 _REQUEST_BYTES: Final = 4_000_000
-# aiokafka's builder closes a batch at this size. Above every batch that the lanes fill, below the broker's limit.
+# aiokafka's builder closes a batch at this size: above every group of a lane, below the broker's limit.
 _BATCH_BYTES: Final = 1_040_000
 
 
@@ -40,26 +40,26 @@ class Producer:
     """
     Appends batches of records to a cluster; `close` after.
 
-    Not idempotent on purpose: an idempotent producer must retry what is under way for ever, so an outage would have
-    no end that anybody can wait for. What that may cost is a duplicate, and callbacks come more than once anyway.
+    Not idempotent on purpose: an idempotent producer must retry a batch in flight for ever, so no append would end
+    during an outage. The price is a possible duplicate, and Routee sends callbacks more than once anyway.
     """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._boarding: dict[_Departure, _Request] = {}
+        self._filling: dict[_Destination, _Request] = {}
         self._slow: set[tuple[str, int]] = set()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Task[None]] = set()
 
-    async def close(self, timeout_s: float) -> None:
-        """Wait for requests under way, for a bounded time."""
-        if not self._under_way:
+    async def close(self, timeout_seconds: float) -> None:
+        """Wait for requests in flight, for a bounded time."""
+        if not self._in_flight:
             return
-        _, late = await asyncio.wait(self._under_way, timeout=timeout_s)
+        _, late = await asyncio.wait(self._in_flight, timeout=timeout_seconds)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def append(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+    async def append(self, topic: str, partition: int, records: Sequence[RawRecord]) -> None:
         """
         Return when all in-sync replicas have the records, which together must fit into one batch.
 
@@ -67,7 +67,7 @@ class Producer:
         """
         batch = _batch(records)
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + PATIENCE_S
+        deadline = loop.time() + PATIENCE_SECONDS
         trouble: KafkaError = RequestTimedOutError()
         while True:
             try:
@@ -77,23 +77,23 @@ class Producer:
             except KafkaError as error:
                 if error.invalid_metadata:
                     self._cluster.refresh_soon()
-                if not error.retriable or loop.time() + _BACKOFF_S >= deadline:
+                if not error.retriable or loop.time() + _BACKOFF_SECONDS >= deadline:
                     raise
                 trouble = error
-            await asyncio.sleep(_BACKOFF_S)
+            await asyncio.sleep(_BACKOFF_SECONDS)
 
     async def _append_once(self, topic: str, partition: int, batch: bytes, deadline: float) -> None:
-        # A request is answered when all its partitions are: one that is slow goes alone until it is quick again.
+        # A request is answered when all its partitions are: a slow partition goes alone until it is quick again.
         alone = (topic, partition) if (topic, partition) in self._slow else None
-        departure = self._cluster.leader(topic, partition), alone
+        destination = self._cluster.leader(topic, partition), alone
         loop = asyncio.get_running_loop()
-        request = self._boarding.get(departure)
+        request = self._filling.get(destination)
         if request is None:
-            request = self._boarding[departure] = _Request()
-            loop.call_soon(self._depart, departure, request)
+            request = self._filling[destination] = _Request()
+            loop.call_soon(self._send, destination, request)
         acknowledged = request.add(topic, partition, batch)
         if request.size > _REQUEST_BYTES:
-            self._depart(departure, request)
+            self._send(destination, request)
         # A timer of the future itself: asyncio.timeout costs three times as much, for every envelope.
         too_late = loop.call_at(deadline, _give_up, acknowledged)
         try:
@@ -105,22 +105,22 @@ class Producer:
             too_late.cancel()
         self._slow.discard((topic, partition))
 
-    def _depart(self, departure: "_Departure", request: "_Request") -> None:
-        if self._boarding.get(departure) is not request:
-            return  # it was full before the turn was over
-        del self._boarding[departure]
-        leader, _ = departure
+    def _send(self, destination: "_Destination", request: "_Request") -> None:
+        if self._filling.get(destination) is not request:
+            return  # it was full, and sent, before the turn was over
+        del self._filling[destination]
+        leader, _ = destination
         task = asyncio.get_running_loop().create_task(request.send(self._cluster, leader))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
 
 
-_Departure = tuple[int, tuple[str, int] | None]
-"""To which broker; and for which partition, when it goes alone."""
+_Destination = tuple[int, tuple[str, int] | None]
+"""The broker; and the partition, when its batches go alone."""
 
 
 class _Request:
-    """Batches on their way to one broker, and who waits for each."""
+    """Batches on their way to one broker, and the future of each."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -128,14 +128,14 @@ class _Request:
         self._waiting: dict[tuple[str, int], asyncio.Future[None]] = {}
 
     def add(self, topic: str, partition: int, batch: bytes) -> asyncio.Future[None]:
-        """Take a batch in; returns what is done when it is acknowledged, or fails with a KafkaError."""
+        """Take a batch in; the future is done when it is acknowledged, or fails with a KafkaError."""
         self.size += len(batch)
         self._topics.setdefault(topic, []).append((partition, batch))
         acknowledged = self._waiting[topic, partition] = asyncio.get_running_loop().create_future()
         return acknowledged
 
     async def send(self, cluster: Cluster, leader: int) -> None:
-        """Send on a connection of its own, and tell everybody who waits, whatever happens."""
+        """Send on a connection of its own, and settle every future, also when that fails."""
         try:
             async with cluster.connection(leader) as connection:
                 if self._is_awaited():
@@ -163,7 +163,7 @@ class _Request:
                 waiting.set_result(None)
 
     def _fail(self, error: KafkaError) -> None:
-        """Tell whoever still waits."""
+        """Fail the futures that are still open."""
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(error)
@@ -175,7 +175,7 @@ def _give_up(acknowledged: asyncio.Future[None]) -> None:
         acknowledged.set_exception(TimeoutError())
 
 
-def _batch(records: Sequence[Record]) -> bytes:
+def _batch(records: Sequence[RawRecord]) -> bytes:
     builder = DefaultRecordBatchBuilder(
         magic=_MAGIC,
         compression_type=0,

@@ -37,7 +37,7 @@ _SOAK_MINUTES = 10
 
 @dataclass(frozen=True)
 class Plan:
-    """How long it may take."""
+    """How many runs, and how long each."""
 
     runs: int
     seconds: float
@@ -68,7 +68,7 @@ class Bench:
         _say(f"at 256: {at_256.rate / baseline.rate:.1f} times its rate, 1/{baseline.cpu / at_256.cpu:.1f} of its CPU")
 
     def connections(self) -> None:
-        """Measure from a lone connection to a crowd."""
+        """Measure from one connection to thousands."""
         _say("\nkeep-alive connections, 8 partitions", HEAD)
         with self._serving() as server:
             for connections in _CONNECTIONS:
@@ -113,7 +113,7 @@ class Bench:
                 _say(load(server.port, 64, 60.0, server.process.pid).row(f"minute {minute}"))
 
     def idle(self) -> None:
-        """Measure what connections cost that do nothing."""
+        """Measure the cost of idle connections."""
         _say(f"\n{_IDLE} idle connections")
         with self._serving() as server:
             pid = server.process.pid

@@ -1,7 +1,7 @@
 """
 The server that most teams would write first: FastAPI, a model of the callback, aiokafka's `send_and_wait`.
 
-It answers 200 when all in-sync replicas have the callback, and does nothing else of what ingest does: no limits in
+It answers 200 when all in-sync replicas have the callback, and has nothing else that ingest has: no limits in
 time and number, no rejected topic, no metrics. uvicorn runs it at its best: uvloop, httptools, no access log.
 """
 

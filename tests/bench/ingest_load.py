@@ -1,7 +1,7 @@
 """
-Clients that keep a server of callbacks busy, and measure its rate, latency, processor time and memory.
+Clients that keep a server of callbacks busy, and measure it: rate, latency, processor time, memory.
 
-Run as a program, so that memory and garbage of the clients stay apart: `python -m tests.bench.ingest_load`.
+Run as a program, so that the clients have memory and garbage of their own: `python -m tests.bench.ingest_load`.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def children(pid: int) -> list[int]:
 
 
 def resident_mb(pid: int) -> float:
-    """Return what a process has in memory."""
+    """Return the resident memory of a process."""
     (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
     return int(line.split()[1]) / 1024
 

@@ -1,4 +1,4 @@
-"""Bytes as bad as chance makes them: each callback ends in the one topic or the other, and the server stays."""
+"""Mutated bytes: each callback ends up in one of the two topics, and the server stays."""
 
 import asyncio
 import random
@@ -49,7 +49,7 @@ async def post_mutated(port: int, seed: int, count: int) -> None:
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(50_000, marks=[pytest.mark.full, pytest.mark.timeout(600)])])
 async def test_mutated_requests_are_answered_or_cut_and_the_server_stays(count: int) -> None:
-    """Head and body alike; a request cut off in the middle ends when the client closes."""
+    """Heads and bodies alike; an unfinished request ends with the client."""
     chance = random.Random(11)  # noqa: S311 - as above
     requests = [post(sample, fields) for sample in SAMPLES for fields in ("", "X-A: b\r\n", "Expect: 100-continue\r\n")]
     async with serving() as server:
@@ -65,7 +65,7 @@ async def test_mutated_requests_are_answered_or_cut_and_the_server_stays(count: 
 
 
 async def whole_answer(port: int, request: bytes) -> bytes:
-    """Send bytes and the end, and return what comes until the server's end."""
+    """Send bytes and the end, and return the answer up to the server's end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     writer.write_eof()

@@ -1,8 +1,7 @@
 """
-Faults of Kafka, and of the wire to it, under ingest.
+Ingest under faults of Kafka and of the wire to it.
 
-Every 200 is in Kafka as it was posted, no client waits longer than Routee does, and ingest recovers by itself
-afterwards.
+Every 200 is in Kafka as it was posted, no client waits longer than Routee does, and ingest recovers by itself.
 """
 
 import asyncio
@@ -29,12 +28,12 @@ full = pytest.mark.full
 RECOVERED_SECONDS = 5.0
 ROUTEE_WAITS_SECONDS = 2.0
 CLIENTS, PAUSE_SECONDS = 12, 0.005
-NOBODY = -1
+NO_LEADER = -1
 
 
 @dataclass
 class Scene:
-    """Ingest at work under load, before a Kafka that trouble is made with."""
+    """Ingest under load, over a Kafka that gets into trouble."""
 
     kafka: KafkaCluster
     prefix: str
@@ -56,7 +55,7 @@ class Scene:
         return await asyncio.to_thread(self.server.is_ready)
 
     async def recovers(self) -> None:
-        """Hold that callbacks are stored again, in all partitions, soon after the fault's end."""
+        """Assert that callbacks are stored again, in all partitions, soon after the fault's end."""
         began = self.load.now()
         await asyncio.to_thread(eventually, self.server.is_ready, 60)
         refused = -1
@@ -69,7 +68,7 @@ class Scene:
         """Assert that no client waited too long or was cut off, and that every 200 is in Kafka."""
         await self.load.stop()
         assert self.load.cut == 0
-        assert self.load.slowest_s < ROUTEE_WAITS_SECONDS
+        assert self.load.slowest_seconds < ROUTEE_WAITS_SECONDS
         await asyncio.to_thread(
             assert_stored_as_posted, self.kafka.bootstrap_servers, CALLBACKS_RAW.name(self.prefix), self.load.stored
         )
@@ -80,7 +79,7 @@ async def at_work(kafka: KafkaCluster, prefix: str, folder: Path, replicas: int 
     """Run ingest under load within the block."""
     await asyncio.to_thread(create_topics, kafka.bootstrap_servers, prefix, replicas=replicas)
     with ingest(folder, environment(kafka.bootstrap_servers, prefix)) as server:
-        scene = Scene(kafka, prefix, server, Load(server.port, pause_s=PAUSE_SECONDS))
+        scene = Scene(kafka, prefix, server, Load(server.port, pause_seconds=PAUSE_SECONDS))
         await asyncio.to_thread(eventually, server.is_ready)
         scene.load.start(CLIENTS)
         try:
@@ -117,11 +116,11 @@ async def half_a_second(scene: Scene, proxy: FaultProxy) -> None:
     refused = scene.load.refused
     await scene.more_stored(100)
     assert scene.load.refused == refused
-    assert scene.load.slowest_s > 0.5
+    assert scene.load.slowest_seconds > 0.5
 
 
 async def three_seconds(scene: Scene, proxy: FaultProxy) -> None:
-    """Kafka acknowledges too late for any 200."""
+    """Too slow for any success in time."""
     proxy.delay(3.0)
     await scene.more_refused(100)
 
@@ -148,7 +147,7 @@ Fault = Callable[[Scene, FaultProxy], Awaitable[None]]
         pytest.param(flapping, marks=full),
     ],
 )
-async def test_every_200_is_in_kafka_as_posted_after_any_fault_of_the_wire(
+async def test_under_faults_of_the_wire_every_200_is_in_kafka_as_posted(
     proxied: tuple[KafkaCluster, Callable[[], FaultProxy]], topic_prefix: str, tmp_path: Path, fault: Fault
 ) -> None:
     kafka, make_proxy = proxied
@@ -173,7 +172,7 @@ async def test_a_broker_that_is_killed_and_comes_back(
 
 
 @pytest.mark.parametrize("fault", [half_open, pytest.param(cut, marks=full)])
-async def test_sigterm_without_kafka_answers_every_request(
+async def test_sigterm_without_kafka_leaves_no_client_without_an_answer(
     proxied: tuple[KafkaCluster, Callable[[], FaultProxy]], topic_prefix: str, tmp_path: Path, fault: Fault
 ) -> None:
     kafka, make_proxy = proxied
@@ -192,7 +191,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
 
 
 async def leader(kafka: KafkaCluster, topic: str) -> int:
-    """Return the broker that leads the topic's first partition, as the live brokers know it."""
+    """Return the broker that leads the topic's first partition, as the running brokers know it."""
     client = AIOKafkaClient(bootstrap_servers=kafka.bootstrap_servers)
     try:
         await client.bootstrap()
@@ -208,7 +207,7 @@ async def test_the_leader_of_three_brokers_killed(three: KafkaCluster, topic_pre
         name = CALLBACKS_RAW.name(topic_prefix)
         victim = await leader(three, name)
         await asyncio.to_thread(three.kill_broker, victim)
-        while await leader(three, name) in {victim, NOBODY}:
+        while await leader(three, name) in {victim, NO_LEADER}:
             pass
         await scene.recovers()
         await asyncio.to_thread(three.start_broker, victim)
@@ -218,7 +217,7 @@ async def test_the_leader_of_three_brokers_killed(three: KafkaCluster, topic_pre
 
 @full
 async def test_two_of_three_brokers_away(three: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
-    """The one that is left takes nothing alone: min.insync.replicas is not met."""
+    """The remaining broker takes no record alone: min.insync.replicas is not met."""
     async with at_work(three, topic_prefix, tmp_path, replicas=3) as scene:
         for broker in (1, 2):
             await asyncio.to_thread(three.stop_broker, broker)

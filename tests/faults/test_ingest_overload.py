@@ -1,5 +1,5 @@
 """
-More callbacks than Kafka can store, from more clients than expected: ingest keeps every 200, and stays small and quick.
+More callbacks than can be stored, from very many clients: ingest keeps those it takes, and stays small and quick.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def peak_mb(pid: int) -> float:
 
 
 async def flood(server: Ingest, connections: int, seconds: float) -> Seen:
-    """Flood the server, and return what the clients saw."""
+    """Flood the server, and return the answers that the clients saw."""
     arguments = [str(server.port), "/callbacks", str(connections), str(BODY_BYTES), str(RATE), str(seconds)]
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.support.flood", *arguments, stdout=asyncio.subprocess.PIPE
@@ -56,10 +56,10 @@ async def healthy(server: Ingest, load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("connections", "seconds", "p99_s"), [(500, 5.0, 2.0), pytest.param(5_000, 60.0, 1.0, marks=pytest.mark.full)]
+    ("connections", "seconds", "p99_seconds"), [(500, 5.0, 2.0), pytest.param(5_000, 60.0, 1.0, marks=pytest.mark.full)]
 )
 async def test_a_flood_is_refused_at_once_and_costs_no_more_memory_than_is_set(
-    tmp_path: Path, topic_prefix: str, connections: int, seconds: float, p99_s: float
+    tmp_path: Path, topic_prefix: str, connections: int, seconds: float, p99_seconds: float
 ) -> None:
     behind, before = free_port(), free_port()
     advertised = {"advertised.listeners": f"PLAINTEXT://127.0.0.1:{before}"}
@@ -77,7 +77,7 @@ async def test_a_flood_is_refused_at_once_and_costs_no_more_memory_than_is_set(
             with ingest(tmp_path, settings) as server:
                 await eventually_async(server.is_ready, 30)
                 proxy.delay(KAFKA_DELAY_SECONDS)
-                others = Load(server.port, pause_s=0.02)
+                others = Load(server.port, pause_seconds=0.02)
                 others.start(4)
                 seen = await flood(server, connections, seconds)
                 await healthy(server, others)
@@ -85,7 +85,7 @@ async def test_a_flood_is_refused_at_once_and_costs_no_more_memory_than_is_set(
                 assert peak_mb(server.process.pid) < PENDING_MB + BASE_MB
                 assert seen.cut == 0
                 assert seen.refused > 8 * seen.stored > 0
-                assert others.p99() < p99_s
+                assert others.p99() < p99_seconds
                 topic = CALLBACKS_RAW.name(topic_prefix)
                 found = await asyncio.to_thread(lambda: [*callbacks_in(kafka.bootstrap_servers, topic)])
                 kept = {callback["messageId"] for callback in found}

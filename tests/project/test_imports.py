@@ -47,6 +47,26 @@ BREACHES = {
         "sandbox/audit/differences.py",
         "import time",
     ),
+    "ingest rests on itself from the server down to the causes": (
+        "ingest/kafka/produce_request.py",
+        "import ingest.commit.log",
+    ),
+    "HTTP of ingest rests on itself from the connection down to the rules": (
+        "ingest/http/connections.py",
+        "import ingest.http.known_heads",
+    ),
+    "the commit of ingest rests on itself from the publisher down to the balance": (
+        "ingest/commit/log.py",
+        "import ingest.commit.departures",
+    ),
+    "Kafka of ingest rests on itself from the log down to the bytes": (
+        "ingest/kafka/produce_request.py",
+        "import ingest.kafka.private_names",
+    ),
+    "the callback of ingest is examined apart from how it is stored": (
+        "ingest/callback/body.py",
+        "import ingest.callback.envelope",
+    ),
     "streams is layered: command, runtime, state, domain, contract": (
         "streams/domain/stage.py",
         "import streams.state.turns",

@@ -1,5 +1,5 @@
 """
-A broker for the faults that a real one shows only by chance: it resets connections, is slow, or falls silent.
+A broker with faults that a real one shows only by chance: it resets connections, is slow, or falls silent.
 
 Like a real one, it handles the requests of one connection one after the other. It stores nothing.
 """
@@ -25,18 +25,18 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 class FakeBroker:
     """
-    The leader of all partitions of one topic; it acknowledges after `ack_s` seconds.
+    The leader of all partitions of one topic; it acknowledges after `ack_seconds` seconds.
 
     A partition in `stuck` has a replica that does not follow: as with a real broker, the whole answer waits for it, no
-    longer than the request says, and tells a timeout of that partition; `held_up` counts the other partitions whose
+    longer than the request says, and reports a timeout of that partition; `held_up` counts the other partitions whose
     answer waited for it. Connections of a number in `silent` stay and are never answered again; the first one has
-    number 1. `topic_error` is what it says of its topic, 0 for nothing; `advertised` the port that clients are sent to;
-    `knows_brokers` whether it knows any, `produces` the version of the produce request that it takes.
+    number 1. `topic_error` is the error code of its topic, 0 for none; `advertised` the port that clients are sent to;
+    `knows_brokers` whether it names any broker; `produces` the version of the produce request that it takes.
     """
 
-    def __init__(self, partitions: int, ack_s: float, resets: Callable[[], bool]) -> None:
+    def __init__(self, partitions: int, ack_seconds: float, resets: Callable[[], bool]) -> None:
         self.port = 0
-        self.ack_s = ack_s
+        self.ack_seconds = ack_seconds
         self.connections = self.most_connections = self.made = self.waiting = self.held_up = 0
         self.silent: set[int] = set()
         self.stuck: set[int] = set()
@@ -92,7 +92,7 @@ class FakeBroker:
         numbers = {partition for _, partitions in request.topics for partition, _ in partitions}
         if numbers & self.stuck:
             self.held_up += len(numbers - self.stuck)
-        await asyncio.sleep(request.timeout / 1000 if numbers & self.stuck else self.ack_s)
+        await asyncio.sleep(request.timeout / 1000 if numbers & self.stuck else self.ack_seconds)
         self.waiting -= 1
         answers = [
             (name, [(partition, _TIMED_OUT if partition in self.stuck else 0, 1, -1, 0) for partition, _ in partitions])
@@ -103,10 +103,10 @@ class FakeBroker:
 
 @asynccontextmanager
 async def fake_broker(
-    partitions: int, ack_s: float = 0.0, resets: Callable[[], bool] = lambda: False
+    partitions: int, ack_seconds: float = 0.0, resets: Callable[[], bool] = lambda: False
 ) -> AsyncIterator[FakeBroker]:
     """Run one within the block; `resets` is asked before every answer whether the connection is reset instead."""
-    broker = FakeBroker(partitions, ack_s, resets)
+    broker = FakeBroker(partitions, ack_seconds, resets)
     server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
     broker.port = server.sockets[0].getsockname()[1]
     async with server:

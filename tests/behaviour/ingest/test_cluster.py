@@ -1,5 +1,5 @@
 """
-What is known of the brokers, and what becomes of connections to them.
+Knowledge about the brokers, and the life of connections to them.
 """
 
 import asyncio
@@ -11,22 +11,23 @@ from aiokafka import conn
 from aiokafka.errors import KafkaConnectionError, KafkaError, LeaderNotAvailableError, RequestTimedOutError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from ingest.kafka import cluster as under_test
-from ingest.kafka.cluster import Cluster
+from ingest.clock import Clock, SystemClock
+from ingest.kafka.cluster import REFRESH_EVERY_SECONDS, Cluster
 from sandbox.ports import free_port
 from tests.behaviour.ingest.fake_broker import TOPIC, fake_broker
+from tests.support.clock import FakeClock
 from tests.support.wait import eventually_async
 
 NODE = 1
-PATIENCE_S = 0.5
+PATIENCE_SECONDS = 0.5
 UNKNOWN_TOPIC, NO_RIGHT = 3, 29
 
 
 @asynccontextmanager
-async def knowing(*ports: int) -> AsyncIterator[Cluster]:
+async def knowing(*ports: int, clock: Clock | None = None) -> AsyncIterator[Cluster]:
     """Give a cluster of the brokers at these ports, not asked yet."""
     servers = [f"127.0.0.1:{port}" for port in ports]
-    cluster = Cluster({"bootstrap_servers": servers}, [TOPIC], PATIENCE_S)
+    cluster = Cluster({"bootstrap_servers": servers}, [TOPIC], PATIENCE_SECONDS, clock or SystemClock())
     try:
         yield cluster
     finally:
@@ -49,7 +50,7 @@ async def test_partitions_and_their_leader_are_known_once_asked() -> None:
 
 
 @pytest.mark.parametrize(("error", "unseen"), [(UNKNOWN_TOPIC, False), (NO_RIGHT, True)])
-async def test_a_topic_that_may_not_be_seen_is_told_from_one_that_is_missing(error: int, *, unseen: bool) -> None:
+async def test_a_hidden_topic_is_distinguished_from_a_missing_one(error: int, *, unseen: bool) -> None:
     async with fake_broker(4) as broker, knowing(broker.port) as cluster:
         await cluster.refresh()
         broker.topic_error = error
@@ -66,7 +67,7 @@ async def test_a_broker_that_knows_no_brokers_says_nothing() -> None:
         assert cluster.leader(TOPIC, 0) == NODE
 
 
-async def test_those_named_at_first_are_asked_when_all_others_are_gone() -> None:
+async def test_the_configured_brokers_are_asked_when_all_others_are_gone() -> None:
     async with fake_broker(4) as broker, knowing(broker.port) as cluster:
         broker.advertised = free_port()
         await cluster.refresh()
@@ -75,7 +76,7 @@ async def test_those_named_at_first_are_asked_when_all_others_are_gone() -> None
         await use(cluster)
 
 
-async def test_connections_to_an_address_that_nobody_has_any_more_are_closed() -> None:
+async def test_connections_to_an_address_without_a_broker_are_closed() -> None:
     async with fake_broker(4) as old, fake_broker(4) as new, knowing(new.port) as cluster:
         new.advertised = old.port
         await cluster.refresh()
@@ -88,28 +89,33 @@ async def test_connections_to_an_address_that_nobody_has_any_more_are_closed() -
 
 
 async def test_a_request_without_an_answer_is_an_error_in_time_and_leads_to_asking_anew() -> None:
-    async with fake_broker(4) as broker, knowing(broker.port) as cluster:
+    clock = FakeClock()
+    async with fake_broker(4) as broker, knowing(broker.port, clock=clock) as cluster:
         await cluster.refresh()
         broker.silent = {broker.made}
         asked = broker.asked
-        await asyncio.sleep(under_test._REFRESH_EVERY_S)
+        clock.advance(REFRESH_EVERY_SECONDS + 0.01)
         with pytest.raises(RequestTimedOutError):
             await use(cluster)
         await eventually_async(lambda: broker.asked > asked + 1)
 
 
-async def test_whoever_asks_often_is_answered_from_memory() -> None:
-    async with fake_broker(4) as broker, knowing(broker.port) as cluster:
+async def test_frequent_questions_are_answered_from_memory_for_a_while() -> None:
+    clock = FakeClock()
+    async with fake_broker(4) as broker, knowing(broker.port, clock=clock) as cluster:
         await cluster.refresh()
         asked = broker.asked
         for _ in range(50):
             cluster.refresh_soon()
             await asyncio.sleep(0)
-        assert broker.asked == asked
+        clock.advance(REFRESH_EVERY_SECONDS + 0.01)
+        cluster.refresh_soon()
+        await eventually_async(lambda: broker.asked > asked)
+        assert broker.asked == asked + 1
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), OSError(113, "No route to host"), AssertionError(), EOFError()])
-async def test_whatever_aiokafka_raises_is_one_kind_of_error(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+async def test_every_error_of_aiokafka_becomes_one_kind(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     async with fake_broker(4) as broker, knowing(broker.port) as cluster:
         await cluster.refresh()
 
@@ -123,13 +129,13 @@ async def test_whatever_aiokafka_raises_is_one_kind_of_error(monkeypatch: pytest
 
 
 async def test_a_host_name_that_cannot_be_one_is_an_error_like_any_other() -> None:
-    cluster = Cluster({"bootstrap_servers": ["kafka..example.com:9092"]}, [TOPIC], PATIENCE_S)
+    cluster = Cluster({"bootstrap_servers": ["kafka..example.com:9092"]}, [TOPIC], PATIENCE_SECONDS, FakeClock())
     with pytest.raises(KafkaConnectionError):
         await cluster.refresh()
     await cluster.close()
 
 
-async def test_who_gives_up_waiting_takes_the_answer_from_nobody_else() -> None:
+async def test_a_caller_that_gives_up_takes_the_answer_from_no_other() -> None:
     async with fake_broker(4) as broker, knowing(broker.port) as cluster:
         impatient = asyncio.create_task(cluster.refresh())
         patient = asyncio.create_task(cluster.refresh())
@@ -139,7 +145,7 @@ async def test_who_gives_up_waiting_takes_the_answer_from_nobody_else() -> None:
         assert broker.asked == 1
 
 
-async def test_a_connection_that_could_not_be_made_leaves_those_that_work() -> None:
+async def test_a_connection_that_could_not_be_made_leaves_the_working_ones() -> None:
     async with fake_broker(4) as broker, knowing(broker.port) as cluster:
         await cluster.refresh()
         kept = broker.connections

@@ -1,5 +1,5 @@
 """
-What the producer does on connections that are reset, slow or silent, on the event loop that ingest runs on.
+The producer on connections that are reset, slow or silent, on the event loop that ingest runs on.
 """
 
 import asyncio
@@ -13,17 +13,17 @@ import uvloop
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError
 
-from ingest.callback.envelope import Record
+from ingest.callback.envelope import RawRecord
+from ingest.clock import SystemClock
 from ingest.kafka.cluster import Cluster
-from ingest.kafka.producer import PATIENCE_S, Producer
+from ingest.kafka.producer import PATIENCE_SECONDS, Producer
 from tests.behaviour.ingest.fake_broker import TOPIC, FakeBroker, fake_broker
 from tests.support.wait import eventually_async
 
 LANES = 8
-RECORDS = [Record(b"key", b"x" * 800)]
-# What a busy machine may add to a bound; far below what "for ever" is.
-SLACK_S = 3.0
-DEPARTURES_S = 0.05
+RECORDS = [RawRecord(b"key", b"x" * 800)]
+# A busy machine may add this much to a bound; an endless wait is far longer.
+SLACK_SECONDS = 3.0
 
 
 def on_uvloop(story: Coroutine[object, object, None]) -> None:
@@ -33,13 +33,13 @@ def on_uvloop(story: Coroutine[object, object, None]) -> None:
 
 @asynccontextmanager
 async def connected(broker: FakeBroker) -> AsyncIterator[Producer]:
-    cluster = Cluster({"bootstrap_servers": f"127.0.0.1:{broker.port}"}, [TOPIC], PATIENCE_S)
+    cluster = Cluster({"bootstrap_servers": f"127.0.0.1:{broker.port}"}, [TOPIC], PATIENCE_SECONDS, SystemClock())
     producer = Producer(cluster)
     try:
         await cluster.refresh()
         yield producer
     finally:
-        await producer.close(PATIENCE_S)
+        await producer.close(PATIENCE_SECONDS)
         await cluster.close()
     await eventually_async(lambda: broker.connections == 0)
 
@@ -54,7 +54,7 @@ async def appends_of_all_lanes(producer: Producer) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_whatever_is_reset_an_append_ends_within_its_bound(seed: int) -> None:
+def test_on_connections_that_are_reset_an_append_ends_within_its_bound(seed: int) -> None:
     """Connections that break at random moments delay appends and fail some; none hangs."""
     dice = random.Random(seed)  # noqa: S311 - guards nothing
     chance = 0.0
@@ -64,7 +64,7 @@ def test_whatever_is_reset_an_append_ends_within_its_bound(seed: int) -> None:
         nonlocal stored
         while monotonic() < end:
             try:
-                async with asyncio.timeout(PATIENCE_S + SLACK_S):
+                async with asyncio.timeout(PATIENCE_SECONDS + SLACK_SECONDS):
                     await producer.append(TOPIC, partition, RECORDS)
                 stored += 1
             except KafkaError:
@@ -83,7 +83,7 @@ def test_whatever_is_reset_an_append_ends_within_its_bound(seed: int) -> None:
     assert stored > 100
 
 
-def test_an_error_of_the_event_loop_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_append_is_tried_again_after_an_error_of_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when it has closed a connection that aiokafka believes in."""
     send = AIOKafkaConnection.send
 
@@ -100,10 +100,10 @@ def test_an_error_of_the_event_loop_is_told_and_tried_again(monkeypatch: pytest.
 
 
 def test_lanes_do_not_wait_for_each_others_acknowledgements() -> None:
-    """A broker that is slow on every connection stores what eight lanes send one after the other, all of it in time."""
+    """A broker that is slow on every connection stores the batches of eight lanes in time."""
 
     async def story() -> None:
-        async with fake_broker(LANES, ack_s=0.25) as broker, connected(broker) as producer:
+        async with fake_broker(LANES, ack_seconds=0.25) as broker, connected(broker) as producer:
             for _ in range(3):
                 await appends_of_all_lanes(producer)
             assert broker.most_connections <= LANES + 2  # metadata has one, and so has the first contact
@@ -111,25 +111,25 @@ def test_lanes_do_not_wait_for_each_others_acknowledgements() -> None:
     on_uvloop(story())
 
 
-def test_one_append_without_an_answer_fails_within_its_bound_and_tells_of_all_idle_connections() -> None:
-    """Nobody else loses the same time on a connection that was made before the network forgot them all."""
+def test_one_append_without_an_answer_fails_within_its_bound_and_ends_all_idle_connections() -> None:
+    """No later append loses the same time on a connection that was made before the network forgot them all."""
 
     async def story() -> None:
-        async with fake_broker(LANES, ack_s=0.2) as broker, connected(broker) as producer:
+        async with fake_broker(LANES, ack_seconds=0.2) as broker, connected(broker) as producer:
             await appends_of_all_lanes(producer)
             broker.silent = set(range(1, broker.made + 1))
             began = monotonic()
             with pytest.raises(KafkaError):
                 await producer.append(TOPIC, 0, RECORDS)
-            assert monotonic() - began < PATIENCE_S + SLACK_S
+            assert monotonic() - began < PATIENCE_SECONDS + SLACK_SECONDS
             await appends_of_all_lanes(producer)
 
     on_uvloop(story())
 
 
-def test_a_connection_that_does_not_get_on_holds_up_nobody_else() -> None:
+def test_a_connection_that_does_not_get_on_holds_up_no_other() -> None:
     async def story() -> None:
-        async with fake_broker(LANES, ack_s=PATIENCE_S / 2) as broker, connected(broker) as producer:
+        async with fake_broker(LANES, ack_seconds=PATIENCE_SECONDS / 2) as broker, connected(broker) as producer:
             broker.silent = {broker.made + 1}
             first = asyncio.create_task(producer.append(TOPIC, 0, RECORDS))
             await eventually_async(lambda: broker.waiting)
@@ -145,13 +145,13 @@ def test_a_connection_that_does_not_get_on_holds_up_nobody_else() -> None:
 
 
 def test_a_partition_whose_replicas_do_not_follow_fails_alone() -> None:
-    """A request is answered when all its partitions are; those that leave together must not pay for one of them."""
+    """A request is answered when all its partitions are; partitions that share one must not pay for a slow one."""
 
     def depart(producer: Producer) -> list[asyncio.Task[None]]:
         return [asyncio.create_task(producer.append(TOPIC, partition, RECORDS)) for partition in range(LANES)]
 
     async def story() -> None:
-        async with fake_broker(LANES, ack_s=0.01) as broker, connected(broker) as producer:
+        async with fake_broker(LANES, ack_seconds=0.01) as broker, connected(broker) as producer:
             broker.stuck = {0}
             held_up = None
             for _ in range(3):
@@ -160,7 +160,7 @@ def test_a_partition_whose_replicas_do_not_follow_fails_alone() -> None:
                 with pytest.raises(KafkaError):
                     await stuck
                 held_up = held_up or broker.held_up
-            assert broker.held_up == held_up, "once it has failed, nobody else waits for it"
+            assert broker.held_up == held_up, "once it has failed, no other partition waits for it"
             broker.stuck = set()
             await producer.append(TOPIC, 0, RECORDS)
             connections = broker.made
@@ -170,7 +170,7 @@ def test_a_partition_whose_replicas_do_not_follow_fails_alone() -> None:
     on_uvloop(story())
 
 
-def test_a_broker_that_is_too_old_is_told_as_such() -> None:
+def test_a_broker_that_is_too_old_is_named_as_such() -> None:
     async def story() -> None:
         async with fake_broker(LANES) as broker:
             broker.produces = 6

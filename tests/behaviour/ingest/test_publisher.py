@@ -1,5 +1,5 @@
 """
-What a publisher promises, over the log in memory and over the real Kafka.
+The promises of a publisher, over the log in memory and over the real Kafka.
 """
 
 import asyncio
@@ -10,8 +10,9 @@ from time import monotonic
 import orjson
 import pytest
 
-from ingest.callback.envelope import RECORD_BYTES, Record
+from ingest.callback.envelope import RECORD_BYTES, RawRecord
 from ingest.causes import Cause
+from ingest.clock import SystemClock
 from ingest.commit.lane import Lane, Outcome
 from ingest.commit.log import CommitLog, MemoryCommitLog
 from ingest.commit.publisher import Publisher, Terms
@@ -23,12 +24,12 @@ from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Topic
 from tests.integration.ingest.topics import PARTITIONS, create_topics, read_partitions
 from tests.support.wait import eventually_async
 
-TERMS = Terms(partitions=PARTITIONS, flush_s=0.005, ack_timeout_s=1.5, max_pending_bytes=64 << 20)
+TERMS = Terms(partitions=PARTITIONS, flush_seconds=0.005, ack_timeout_seconds=1.5, max_pending_bytes=64 << 20)
 
 
 @dataclass
 class Client:
-    """Somebody who waits, and remembers what was said in which order."""
+    """A waiter that remembers the outcomes, and their order over all clients."""
 
     said: list[tuple["Client", Outcome]]
     body: bytes = b""
@@ -41,10 +42,10 @@ class Client:
 
 @dataclass
 class Bench:
-    """A publisher at work, and how to see what it stored."""
+    """A publisher at work, and a reader of the stored records."""
 
     publisher: Publisher
-    read: Callable[[Topic], Awaitable[dict[int, list[Record]]]]
+    read: Callable[[Topic], Awaitable[dict[int, list[RawRecord]]]]
     said: list[tuple[Client, Outcome]] = field(default_factory=list)
 
     def post(self, key: str, size: int = 0) -> Client:
@@ -57,7 +58,7 @@ class Bench:
         return client
 
     async def settled(self, clients: list[Client]) -> list[Outcome]:
-        """Return what the clients were told, once all were."""
+        """Return the outcomes of the clients, once all have one."""
         await eventually_async(lambda: all(client.outcomes for client in clients))
         assert all(len(client.outcomes) == 1 for client in clients)
         return [client.outcomes[0] for client in clients]
@@ -70,7 +71,7 @@ async def bench(request: pytest.FixtureRequest, topic_prefix: str) -> AsyncItera
     if request.param == "memory":
         log = memory = MemoryCommitLog()
 
-        async def read(topic: Topic) -> dict[int, list[Record]]:
+        async def read(topic: Topic) -> dict[int, list[RawRecord]]:
             await asyncio.sleep(0)
             return {partition or 0: kept for (name, partition), kept in memory.records.items() if name == topic.suffix}
 
@@ -82,11 +83,11 @@ async def bench(request: pytest.FixtureRequest, topic_prefix: str) -> AsyncItera
     settings = IngestSettings(
         kafka_bootstrap_servers=servers, kafka_topic_prefix=topic_prefix, kafka_partitions=PARTITIONS
     )
-    log = kafka_log = KafkaCommitLog(settings)
+    log = kafka_log = KafkaCommitLog(settings, SystemClock())
     connection = asyncio.create_task(kafka_log.run())
     await eventually_async(lambda: log.trouble is None)
 
-    async def read_kafka(topic: Topic) -> dict[int, list[Record]]:
+    async def read_kafka(topic: Topic) -> dict[int, list[RawRecord]]:
         return await asyncio.to_thread(read_partitions, servers, topic.name(topic_prefix))
 
     async with working(log, read_kafka) as at_work:
@@ -99,8 +100,8 @@ async def bench(request: pytest.FixtureRequest, topic_prefix: str) -> AsyncItera
 class working:  # noqa: N801 - reads as a word in `async with`
     """A publisher that is started and ticks."""
 
-    def __init__(self, log: CommitLog, read: Callable[[Topic], Awaitable[dict[int, list[Record]]]]) -> None:
-        self._bench = Bench(Publisher(log, Metrics(), TERMS), read)
+    def __init__(self, log: CommitLog, read: Callable[[Topic], Awaitable[dict[int, list[RawRecord]]]]) -> None:
+        self._bench = Bench(Publisher(log, Metrics(), TERMS, SystemClock()), read)
 
     async def __aenter__(self) -> Bench:
         self._bench.publisher.start()
@@ -110,7 +111,7 @@ class working:  # noqa: N801 - reads as a word in `async with`
         await self._bench.publisher.stop()
 
 
-async def test_what_was_told_stored_can_be_read_byte_for_byte(bench: Bench) -> None:
+async def test_a_stored_callback_can_be_read_byte_for_byte(bench: Bench) -> None:
     clients = [bench.post(f"m{number}", size=number) for number in range(40)]
     assert set(await bench.settled(clients)) == {Outcome.STORED}
     stored = b"".join(record.value for records in (await bench.read(CALLBACKS_RAW)).values() for record in records)
@@ -125,7 +126,7 @@ async def test_every_callback_lies_in_the_partition_of_its_key(bench: Bench) -> 
                 assert partition_of(callback["messageId"], PARTITIONS) == partition
 
 
-async def test_callbacks_of_one_key_are_stored_and_told_in_their_order(bench: Bench) -> None:
+async def test_callbacks_of_one_key_are_stored_and_answered_in_their_order(bench: Bench) -> None:
     clients = []
     for _ in range(5):
         clients += [bench.post("same", size=number) for number in range(10)]
@@ -167,11 +168,11 @@ async def test_rejections_are_one_record_each(bench: Bench) -> None:
         lane.add(b"rejection %d" % number, "not-json", client, monotonic())
     assert set(await bench.settled(clients)) == {Outcome.STORED}
     stored = [record for records in (await bench.read(CALLBACKS_REJECTED)).values() for record in records]
-    assert stored == [Record(None, b"rejection %d" % number) for number in range(5)]
+    assert stored == [RawRecord(None, b"rejection %d" % number) for number in range(5)]
     assert bench.publisher.metrics.total("rejected", "not-json") == 5
 
 
-async def test_nothing_is_pending_when_everybody_was_told(bench: Bench) -> None:
+async def test_nothing_is_pending_when_all_callbacks_were_answered(bench: Bench) -> None:
     clients = [bench.post(f"m{number}") for number in range(20)]
     assert bench.publisher.pending.size == sum(len(client.body) + 1 for client in clients)
     await bench.settled(clients)
@@ -181,11 +182,11 @@ async def test_nothing_is_pending_when_everybody_was_told(bench: Bench) -> None:
 
 async def test_a_healthy_publisher_reports_no_trouble(bench: Bench) -> None:
     assert bench.publisher.trouble() is None
-    assert bench.publisher.has_room(TERMS.max_pending_bytes)
-    assert not bench.publisher.has_room(TERMS.max_pending_bytes + 1)
+    assert bench.publisher.pending.has_room(TERMS.max_pending_bytes)
+    assert not bench.publisher.pending.has_room(TERMS.max_pending_bytes + 1)
 
 
-async def test_who_still_waits_at_the_end_is_told_so(bench: Bench) -> None:
+async def test_a_callback_that_still_waits_at_the_end_fails(bench: Bench) -> None:
     client = bench.post("late")
     await bench.publisher.stop()
     assert client.outcomes == [Outcome.FAILED]

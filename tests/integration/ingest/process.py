@@ -1,5 +1,5 @@
 """
-The command `routee-ingest` as a process of its own, and clients that count what they were answered.
+The command `routee-ingest` as a process of its own, and clients that count their answers.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Ingest:
 
     @property
     def log(self) -> str:
-        """What it has logged."""
+        """Its log so far."""
         return self._log.read_text()
 
     def get(self, path: str) -> tuple[int, str]:
@@ -89,7 +89,7 @@ class Ingest:
 
 @contextmanager
 def ingest(folder: Path, settings: dict[str, str]) -> Iterator[Ingest]:
-    """Run the server for a while; whatever becomes of the test, nothing is left running."""
+    """Run the server within the block; it ends with the block, also after a failure."""
     running = Ingest(folder, **settings)
     try:
         yield running
@@ -106,20 +106,20 @@ def ingest(folder: Path, settings: dict[str, str]) -> Iterator[Ingest]:
 @dataclass
 class Load:
     """
-    Clients that post one callback after the other, and remember what they were answered.
+    Clients that post one callback after the other, and remember the answers.
 
-    With a pause before each, they leave the machine to what is tested. What they waited is without the time in which
+    A pause before each leaves the machine to the server under test. The measured waits are without the time in which
     they stood still themselves.
     """
 
     port: int
     path: str = "/callbacks"
-    pause_s: float = 0.0
+    pause_seconds: float = 0.0
     stored: list[str] = field(default_factory=list)
     refused: int = 0
     cut: int = 0
-    slowest_s: float = 0.0
-    stored_s: list[float] = field(default_factory=list)
+    slowest_seconds: float = 0.0
+    stored_seconds: list[float] = field(default_factory=list)
     stalls: Stalls = field(default_factory=Stalls)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _ended: bool = False
@@ -136,8 +136,8 @@ class Load:
         self.stalls.end()
 
     def p99(self) -> float:
-        """Return how long nearly all of those who were answered 200 waited at most."""
-        return sorted(self.stored_s)[len(self.stored_s) * 99 // 100]
+        """Return the 99th percentile of the seconds until a 200."""
+        return sorted(self.stored_seconds)[len(self.stored_seconds) * 99 // 100]
 
     def now(self) -> float:
         """Return a time that stands still when the clients do."""
@@ -152,7 +152,7 @@ class Load:
                 continue
             try:
                 while not self._ended:
-                    await asyncio.sleep(self.pause_s)
+                    await asyncio.sleep(self.pause_seconds)
                     if not await self._post(reader, writer):
                         break
             except (ConnectionError, asyncio.IncompleteReadError):
@@ -168,10 +168,10 @@ class Load:
         writer.write(head.encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")
         took = self.now() - began
-        self.slowest_s = max(self.slowest_s, took)
+        self.slowest_seconds = max(self.slowest_seconds, took)
         if answer.startswith(b"HTTP/1.1 200"):
             self.stored.append(key)
-            self.stored_s.append(took)
+            self.stored_seconds.append(took)
         else:
             self.refused += 1
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""What is posted, answered 200, and found in the one topic or the other, byte for byte, secret aside."""
+"""Every body that is answered 200 is in one of the two topics, byte for byte, secrets aside."""
 
 import gzip
 import random
@@ -62,7 +62,7 @@ async def test_garbage_is_answered_and_found_in_rejected(server: Server, name: s
 
 
 @pytest.mark.parametrize("name", ODD)
-async def test_what_is_odd_and_valid_is_taken_byte_for_byte(server: Server, name: str) -> None:
+async def test_an_odd_but_valid_callback_is_taken_byte_for_byte(server: Server, name: str) -> None:
     body = ODD[name]
     wire = await server.talk(post(body))
     assert (await wire.reply()).status == 200
@@ -85,7 +85,7 @@ async def test_a_post_without_any_body_is_an_empty_one(server: Server) -> None:
 
 
 @pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"{}")[:-3], gzip.compress(b"{}") + b"x"])
-async def test_what_does_not_inflate_is_rejected_as_it_came(server: Server, body: bytes) -> None:
+async def test_a_body_that_does_not_inflate_is_rejected_as_it_came(server: Server, body: bytes) -> None:
     wire = await server.talk(post(body, "Content-Encoding: gzip\r\n"))
     assert (await wire.reply()).status == 200
     (rejection,) = server.rejections

@@ -63,7 +63,7 @@ def test_without_kafka_it_listens_says_so_and_stops(tmp_path: Path) -> None:
     servers = f"127.0.0.1:{free_port()}"
     no_answer = f"Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS={servers} (Connection refused)"
     with ingest(tmp_path, environment(servers, "t.")) as server:
-        # The log says where; the page does not: whoever reaches the port can read it.
+        # The log names the servers. The page does not, since every client that reaches the port can read it.
         eventually(lambda: server.get("/readyz") == (503, "Kafka does not answer\n"))
         assert server.get("/livez") == (200, "ok\n")
         assert server.stop() == 0

@@ -53,7 +53,7 @@ async def test_every_200_is_in_kafka_and_sigterm_loses_none(running: Ingest, ser
     await load.stop()
     assert load.cut == 0
     assert load.refused == 0
-    assert load.slowest_s < 2.0
+    assert load.slowest_seconds < 2.0
     assert set(load.stored) == await asyncio.to_thread(stored_keys, servers, topic_prefix)
 
 
@@ -151,8 +151,12 @@ def test_check_names_every_problem_at_once(kafka: KafkaCluster, topic_prefix: st
     ended = run("check", env, tmp_path)
     assert ended.returncode == 1
     told = ended.stderr.splitlines()
-    assert len(told) == 4
-    assert "INGEST_TLS_CERT" in told[0]
-    assert "nobody.invalid cannot be looked up" in told[1]
-    assert "callbacks.raw does not exist" in told[2]
-    assert "callbacks.rejected does not exist" in told[3]
+    parts = (
+        "INGEST_TLS_CERT=cert.pem",
+        "INGEST_TLS_KEY=cert.pem",
+        "nobody.invalid cannot be looked up",
+        "callbacks.raw does not exist",
+        "callbacks.rejected does not exist",
+    )
+    assert len(told) == len(parts)
+    assert all(part in line for part, line in zip(parts, told, strict=True))

@@ -1,4 +1,4 @@
-"""Secrets and texts stay where they belong, whatever is sent and however much is logged."""
+"""Secrets and texts stay where they belong, at every log level and with every kind of request."""
 
 import socket
 from pathlib import Path

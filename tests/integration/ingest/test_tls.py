@@ -21,7 +21,7 @@ def settings(cert: str = CERT, key: str = KEY) -> IngestSettings:
 
 
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return what server and client need to speak TLS with each other."""
+    """Return the contexts with which server and client speak TLS."""
     server = tls_context(settings())
     assert server is not None
     return server, ssl.create_default_context(cafile=CERT)

@@ -1,10 +1,11 @@
-"""What a worker process is told when it begins."""
+"""The start of a worker process."""
 
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,31 +13,39 @@ import pytest
 from ingest.metrics import Metrics
 from ingest.settings import IngestSettings
 from ingest.workers import Workers
+from tests.support.clock import FakeClock
 
 
-def test_a_worker_whose_parent_dies_at_once_knows_who_that_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By whoever inherits it, it could not tell that it is to end."""
-    told, tell = os.pipe()
+@pytest.fixture
+def _signals() -> Iterator[None]:
+    """Give the signals back to the test's own process."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals")
+def test_a_worker_whose_parent_dies_at_once_knows_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked of the kernel in the worker, the parent would be its new one, and the worker would never end."""
+    read, write = os.pipe()
 
     def work(_listener: socket.socket, _metrics: Metrics, parent: int) -> int:
-        os.write(tell, b"%d" % parent)
-        return 0
+        os.write(write, b"%d" % parent)
+        return 1
 
-    settings = IngestSettings(ingest_host="127.0.0.1", ingest_port=0)
-    workers = Workers(settings, work)
     monkeypatch.setattr("ingest.workers.os.getppid", lambda: 1)
-    workers._start(0)
-    (pid,) = workers._running
-    assert int(os.read(told, 20)) == os.getpid()
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    for end in (told, tell):
+    settings = IngestSettings(ingest_host="127.0.0.1", ingest_port=0)
+    assert Workers(settings, work, FakeClock()).run() == 1, "a worker that gives up ends them all"
+    assert int(os.read(read, 20)) == os.getpid()
+    for end in (read, write):
         os.close(end)
-    for listener in workers._listeners:
-        listener.close()
 
 
 _STARTING = """
 import sys, time
+from ingest.clock import SystemClock
 from ingest.settings import IngestSettings
 from ingest.workers import Workers
 
@@ -45,7 +54,7 @@ def work(*_):
     sys.stdout.flush()
     time.sleep(600)
 
-sys.exit(Workers(IngestSettings(ingest_host="127.0.0.1", ingest_port=0, ingest_workers=2), work).run())
+sys.exit(Workers(IngestSettings(ingest_host="127.0.0.1", ingest_port=0, ingest_workers=2), work, SystemClock()).run())
 """
 
 

@@ -10,7 +10,7 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from ingest.callback.envelope import Record
+from ingest.callback.envelope import RawRecord
 from ingest.kafka.log import TOPICS
 
 PARTITIONS = 4
@@ -31,7 +31,7 @@ def create_topics(servers: str, prefix: str, partitions: int = PARTITIONS, repli
         client.close()
 
 
-def records_in(servers: str, name: str) -> Iterator[tuple[int, Record]]:
+def records_in(servers: str, name: str) -> Iterator[tuple[int, RawRecord]]:
     """Yield every record that a topic holds now, with its partition; those of one partition in order."""
     consumer = KafkaConsumer(bootstrap_servers=servers, group_id=None, enable_auto_commit=False)
     try:
@@ -41,14 +41,14 @@ def records_in(servers: str, name: str) -> Iterator[tuple[int, Record]]:
         consumer.seek_to_beginning(*places)
         while any(consumer.position(place) < ends[place] for place in places):
             for place, messages in consumer.poll(timeout_ms=1000).items():
-                yield from ((place.partition, Record(message.key, message.value)) for message in messages)
+                yield from ((place.partition, RawRecord(message.key, message.value)) for message in messages)
     finally:
         consumer.close()
 
 
-def read_partitions(servers: str, name: str) -> dict[int, list[Record]]:
+def read_partitions(servers: str, name: str) -> dict[int, list[RawRecord]]:
     """Return every record that a topic holds now, by partition, in order."""
-    found: defaultdict[int, list[Record]] = defaultdict(list)
+    found: defaultdict[int, list[RawRecord]] = defaultdict(list)
     for partition, record in records_in(servers, name):
         found[partition].append(record)
     return found

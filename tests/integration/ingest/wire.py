@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import orjson
 
+from ingest.clock import Clock, SystemClock
 from ingest.commit.log import MemoryCommitLog
 from ingest.http.connection import Connection
 from ingest.http.limits import Limits
@@ -26,7 +27,7 @@ SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of the tests
 PATH = f"/callbacks/{SECRET}"
 MAX_BODY = 65_536
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
-DEADLINE_S = 30.0
+DEADLINE_SECONDS = 30.0
 
 
 def callback(size: int = 600, **fields: str) -> bytes:
@@ -72,7 +73,7 @@ class Wire:
 
     async def reply(self, *, head: bool = False) -> Reply:
         """Return the next answer; asyncio.IncompleteReadError when the server has closed."""
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             start, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             fields = dict(line.lower().split(": ", 1) for line in lines if line)
             length = 0 if head else int(fields.get("content-length", "0"))
@@ -84,7 +85,7 @@ class Wire:
 
     async def is_closed(self) -> bool:
         """Return whether the server ends the connection, in an orderly way and without a further byte."""
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             return await self.reader.read(1) == b""
 
     async def is_open(self) -> bool:
@@ -100,12 +101,13 @@ class Wire:
 
 
 class Server:
-    """A served port, what it has stored, and its clients."""
+    """A served port, the records it has stored, and its clients."""
 
     def __init__(self, service: Service, log: MemoryCommitLog, port: int, tls: ssl.SSLContext | None) -> None:
         self.service, self.log, self.port = service, log, port
         self._tls = tls
         self._wires: list[Wire] = []
+        self._probe: Wire | None = None
 
     async def connect(self) -> Wire:
         """Return a connection of its own."""
@@ -121,18 +123,30 @@ class Server:
 
     @property
     def callbacks(self) -> list[dict[str, Any]]:
-        """What the raw topic holds."""
+        """The callbacks in the raw topic."""
         return [callback for value in self._values(CALLBACKS_RAW.suffix) for callback in value["callbacks"]]
 
     @property
     def rejections(self) -> list[dict[str, Any]]:
-        """What the rejected topic holds."""
+        """The records in the rejected topic."""
         return self._values(CALLBACKS_REJECTED.suffix)
 
     @property
     def stored_bytes(self) -> bytes:
         """Every byte of both topics."""
         return b"".join(record.value for records in self.log.records.values() for record in records)
+
+    async def has_read(self) -> None:
+        """Return when the server has read every byte that was sent before."""
+        if self._probe is None:
+            self._probe = await self.connect()
+        await self._probe.send(LIVEZ)
+        await self._probe.reply()
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections the server has, without the one of `has_read`."""
+        return len(self.service.connections) - (self._probe is not None)
 
     async def hang_up(self) -> None:
         """Close every connection."""
@@ -148,13 +162,15 @@ class Server:
 async def serving(
     limits: Limits | None = None,
     tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
+    clock: Clock | None = None,
     **settings: Any,  # noqa: ANN401 - as pydantic takes them
 ) -> AsyncIterator[Server]:
     """Serve on a free port; settings as keywords, TLS contexts for server and client."""
     given = {"ingest_secrets": f"{'f' * 32},{SECRET}", "ingest_max_body_bytes": MAX_BODY, **settings}
     told = IngestSettings(**given)
     log, metrics = MemoryCommitLog(), Metrics()
-    service = Service(told, publisher_to(log, told, metrics), metrics, limits)
+    clock = clock or SystemClock()
+    service = Service(told, publisher_to(log, told, metrics, clock), metrics, clock, limits)
     service.start()
     listener = await asyncio.get_running_loop().create_server(
         lambda: Connection(service), "127.0.0.1", 0, ssl=tls[0] if tls else None
@@ -167,5 +183,5 @@ async def serving(
         listener.close()
         await server.hang_up()
         service.drain()
-        await service.wait_until_empty(3.0)
+        await service.connections.wait_until_empty(3.0)
         await service.stop()

@@ -1,4 +1,4 @@
-"""Which requests are let in."""
+"""Admission of requests."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ def test_callbacks_are_posted_and_nothing_else(method: bytes) -> None:
     assert (refused.status, refused.cause, refused.fields) == (405, Cause.METHOD, b"allow: POST\r\n")
 
 
-def test_a_wrong_secret_does_not_tell_which_methods_work() -> None:
+def test_a_wrong_secret_does_not_reveal_which_methods_work() -> None:
     assert status(head(method=b"GET", target=b"/callbacks/wrong")) == 404
 
 
@@ -136,7 +136,7 @@ def test_the_only_expectation_is_100_continue() -> None:
         {"chunked": True, "content_length": None, "minor": 0},
     ],
 )
-def test_what_proxies_read_differently_is_malformed(facts: dict[str, Any]) -> None:
+def test_a_head_that_proxies_read_differently_is_malformed(facts: dict[str, Any]) -> None:
     assert status(head(**facts)) == 400
 
 
@@ -148,5 +148,5 @@ def test_http_1_0_needs_no_host() -> None:
     ("target", "path"),
     [(b"/a?b", b"/a"), (b"http://h", b"/"), (b"http://h/a?b", b"/a"), (b"ftp://h/a", b""), (b"h:80", b"")],
 )
-def test_a_path_is_what_stands_before_the_query(target: bytes, path: bytes) -> None:
+def test_a_path_ends_before_the_query(target: bytes, path: bytes) -> None:
     assert path_of(target) == path

@@ -14,7 +14,7 @@ ROUTEE, OTHER = parse_address("192.0.2.1"), parse_address("192.0.2.2")
 
 
 class Names:
-    """What the resolver of the test knows."""
+    """The resolver of the test."""
 
     def __init__(self) -> None:
         self.addresses = ["192.0.2.1"]
@@ -46,7 +46,7 @@ async def test_a_name_allows_its_addresses_once_it_was_looked_up() -> None:
     assert len(changes) == 1
 
 
-async def test_a_change_of_addresses_is_followed_and_told(names: Names) -> None:
+async def test_a_change_of_addresses_is_followed_and_reported(names: Names) -> None:
     changes: list[None] = []
     allowlist = AllowList([NAME], [], lambda: changes.append(None))
     await allowlist.refresh()
@@ -58,7 +58,9 @@ async def test_a_change_of_addresses_is_followed_and_told(names: Names) -> None:
     assert len(changes) == 2
 
 
-async def test_a_failing_look_up_keeps_what_was_known_and_warns(names: Names, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_look_up_keeps_the_known_addresses_and_warns(
+    names: Names, caplog: pytest.LogCaptureFixture
+) -> None:
     allowlist = AllowList([NAME], [], lambda: None)
     await allowlist.refresh()
     names.failing = True

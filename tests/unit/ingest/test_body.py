@@ -1,4 +1,4 @@
-"""What is a callback, and why something is not."""
+"""Which bodies are callbacks, and why others are not."""
 
 import gzip
 import tracemalloc
@@ -90,19 +90,19 @@ def test_odd_callbacks_are_taken_unchanged(body: bytes, key: str) -> None:
         (nested(1_022), Reason.TOO_DEEP),
     ],
 )
-def test_what_is_no_callback_is_rejected_with_its_reason(body: bytes, expected: Reason) -> None:
+def test_a_body_that_is_no_callback_is_rejected_with_its_reason(body: bytes, expected: Reason) -> None:
     assert reason(body) is expected
 
 
 @pytest.mark.parametrize("levels", [2, 3, MAX_DEPTH - 1, MAX_DEPTH])
-def test_what_is_taken_stays_readable_in_its_envelope(levels: int) -> None:
+def test_a_callback_stays_readable_in_its_envelope(levels: int) -> None:
     assert reason(nested(levels)) is None
     orjson.loads(b'{"callbacks":[' + nested(levels) + b"]}")
     orjson.dumps(orjson.loads(nested(levels)))
 
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 1_000, 1_021, 1_022, 1_023, 1_024])
-def test_what_is_nested_deeper_is_rejected(levels: int) -> None:
+def test_a_body_that_is_nested_deeper_is_rejected(levels: int) -> None:
     assert reason(nested(levels)) is Reason.TOO_DEEP
 
 
@@ -159,7 +159,7 @@ def test_a_bomb_is_not_inflated() -> None:
         zlib.compress(b"{}"),
     ],
 )
-def test_what_is_not_one_whole_gzip_stream_is_rejected(body: bytes) -> None:
+def test_a_body_that_is_not_one_whole_gzip_stream_is_rejected(body: bytes) -> None:
     found = inflate(body, 1_000)
     assert isinstance(found, Rejected)
     assert found.reason is Reason.NOT_JSON

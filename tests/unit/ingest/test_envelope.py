@@ -1,4 +1,4 @@
-"""What is written to Kafka."""
+"""The records for Kafka."""
 
 from base64 import b64decode
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.callback.envelope import RECORD_BYTES, Record, fitting, reject, seal
+from ingest.callback.envelope import RECORD_BYTES, RawRecord, fitting, reject, seal
 from streams.contract.codec import decode
 from streams.contract.records import Envelope, Reason, RefusedBy, Rejection
 
@@ -29,8 +29,8 @@ def test_an_envelope_gives_its_callbacks_back_in_order(documents: list[dict[str,
     assert Envelope.model_validate(envelope).received_at == datetime.fromtimestamp(NOON_MS / 1000, UTC)
 
 
-def test_the_key_is_that_of_a_callback_that_is_alone() -> None:
-    assert seal([b"{}"], ["Ab"], NOON_MS) == Record(
+def test_an_envelope_of_one_callback_has_its_key() -> None:
+    assert seal([b"{}"], ["Ab"], NOON_MS) == RawRecord(
         b"Ab", b'{"received_at":"2026-11-22T12:00:00.123Z","callbacks":[{}]}'
     )
     assert seal([b"{}", b"{}"], ["a", "b"], NOON_MS).key is None
@@ -73,6 +73,6 @@ def test_a_text_stays_a_text() -> None:
 
 
 @pytest.mark.parametrize("body", [b"\x00" * 600_000, b'"' * 600_000, b"\xff" * 600_000])
-def test_the_longest_body_fits_whatever_its_bytes_are(body: bytes) -> None:
+def test_the_longest_body_fits_with_any_bytes(body: bytes) -> None:
     kept = rejection(body)
     assert (kept.body or "").encode() == body or b64decode(kept.body_base64 or "") == body

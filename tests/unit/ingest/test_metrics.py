@@ -1,4 +1,4 @@
-"""What is counted, and how the workers' numbers come together."""
+"""The counts, and the sums over all workers."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -15,7 +15,7 @@ def lines(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def test_any_worker_tells_the_sum_of_all() -> None:
+def test_any_worker_serves_the_sum_of_all() -> None:
     pages = Pages(2)
     first, second = Metrics(pages, 0), Metrics(pages, 1)
     first.stored_callbacks(3)
@@ -63,7 +63,7 @@ def test_envelopes_are_observed_whole() -> None:
     assert told['routee_ingest_kafka_ack_seconds_bucket{le="0.005"}'] == 1
 
 
-def test_the_page_is_what_prometheus_reads() -> None:
+def test_prometheus_reads_the_page() -> None:
     metrics = Metrics()
     metrics.stored_callbacks(3)
     metrics.acknowledged(40, 35_000, 0.004)

@@ -26,7 +26,7 @@ def test_addresses_are_read_in_every_usual_form(text: str, address: str) -> None
 
 
 @pytest.mark.parametrize("text", ["", "unknown", "192.0.2", "1.2.3.4.5", "_hidden"])
-def test_what_is_no_address_is_none(text: str) -> None:
+def test_a_text_that_is_no_address_is_none(text: str) -> None:
     assert parse_address(text) is None
 
 
@@ -47,7 +47,7 @@ def test_the_client_is_the_rightmost_address_that_is_no_proxy(peer: str, forward
     assert client_address(parse_address(peer), forwarded_for, PROXIES) == ip_address(client)
 
 
-def test_an_unreadable_address_is_nobody() -> None:
+def test_an_unreadable_address_is_none() -> None:
     assert client_address(parse_address("10.0.0.1"), b"192.0.2.1, unknown", PROXIES) is None
     assert client_address(None, b"192.0.2.1", PROXIES) is None
 

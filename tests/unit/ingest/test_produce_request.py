@@ -1,4 +1,4 @@
-"""The Produce request as bytes: what aiokafka, which writes it value by value, would have sent and understood."""
+"""The Produce request as bytes: the same that aiokafka, which writes it value by value, sends and understands."""
 
 import struct
 
@@ -50,7 +50,7 @@ def test_batches_are_sent_as_they_are() -> None:
     assert any(part is batch for part in ProduceRequest(1, {"callbacks": [(3, batch)]}).parts())
 
 
-def test_what_is_logged_of_it_holds_no_callback() -> None:
+def test_its_text_in_a_log_holds_no_callback() -> None:
     """At level DEBUG, aiokafka writes requests to its log."""
     request = ProduceRequest(1, {"callbacks": [(3, b"a text")]})
     assert repr(request) == "ProduceRequest({'callbacks': [3]})"

@@ -1,4 +1,4 @@
-"""The README tells of what there is."""
+"""The README agrees with the code."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_its_settings_are_those_of_the_model() -> None:
         assert default == shown, name
 
 
-def test_its_metrics_are_those_that_are_served() -> None:
+def test_its_metrics_are_those_on_the_page() -> None:
     served = set(re.findall(r"^# TYPE routee_ingest_(\w+) ", Metrics().render().decode(), re.MULTILINE))
     section = README[README.index("## Metrics") : README.index("(the number of workers")]
     assert {name.split("{")[0] for name in re.findall(r"`([a-z_]+(?:\{\w+\})?)`", section)} - {
@@ -40,4 +40,4 @@ def test_its_metrics_are_those_that_are_served() -> None:
 def test_its_limits_are_those_in_force() -> None:
     assert f"nested more than {MAX_DEPTH} levels" in README
     assert (Limits().head_bytes, Limits().head_fields, Limits().target_bytes) == (16 << 10, 64, 2 << 10)
-    assert (Limits().request_s, Limits().idle_s) == (10.0, 75.0)
+    assert (Limits().request_seconds, Limits().idle_seconds) == (10.0, 75.0)

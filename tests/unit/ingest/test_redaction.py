@@ -84,13 +84,13 @@ def test_hostile_bytes_cost_no_time() -> None:
         st.none() | st.text() | st.integers(-9, 9), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
     )
 )
-def test_what_holds_no_secret_keeps_every_byte(document: object) -> None:
+def test_a_callback_without_a_secret_keeps_every_byte(document: object) -> None:
     body = orjson.dumps(document)
     assert REDACTOR.redact(body) == body
 
 
 def test_a_short_secret_is_masked_as_a_whole_segment_only() -> None:
-    """`dev` in a longer word is no secret, and nobody could bring the word back."""
+    """`dev` in a longer word is no secret, and a masked word could not be restored."""
     redactor = Redactor(["dev"])
     body = b'{"messageId":"m","message":"see https://shop.example/deviation and https://shop.example/dev-1"}'
     assert redactor.redact(body) == body

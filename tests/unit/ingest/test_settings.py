@@ -1,4 +1,4 @@
-"""What the settings take, and what they say when they do not."""
+"""The values that the settings take, and their words about others."""
 
 import pytest
 
@@ -65,7 +65,7 @@ def test_tls_needs_both_files(monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings(IngestSettings)
 
 
-def test_every_setting_says_what_it_does() -> None:
+def test_every_setting_has_a_description() -> None:
     own = {name: field for name, field in IngestSettings.model_fields.items() if name.startswith("ingest_")}
     assert own
     assert all(field.description for field in own.values())
