@@ -3,17 +3,15 @@ Refused rows: kept in `routee.sinks.rejected`, with the store's own words, befor
 """
 
 import time
-from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-import orjson
-
 from sinks.errors import FloodError
 from sinks.source import Record
 from streams.contract.records import SinkRejection
+from streams.contract.refused import text_or_base64
 from streams.contract.topics import SINKS_REJECTED
 
 _WINDOW_SECONDS: Final = 60.0
@@ -71,7 +69,7 @@ class Flood:
 def rejection_of(record: Record, sink: str, table: str, error: str) -> SinkRejection:
     """Return the rejection of a row: the whole record, and the error of the store."""
     value = record.value or b""
-    text = _text(value)
+    text, base64 = text_or_base64(value, _TEXT_BYTES)
     return SinkRejection(
         rejected_at=datetime.now(UTC),
         sink=sink,
@@ -81,14 +79,5 @@ def rejection_of(record: Record, sink: str, table: str, error: str) -> SinkRejec
         partition=record.partition,
         offset=record.offset,
         value=text,
-        value_base64=b64encode(value).decode() if text is None else None,
+        value_base64=base64,
     )
-
-
-def _text(value: bytes) -> str | None:
-    """Return the value as text, None when it is not UTF-8 or too long as JSON text."""
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return None
-    return text if len(orjson.dumps(text)) <= _TEXT_BYTES else None
