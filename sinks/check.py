@@ -38,7 +38,7 @@ def _clickhouse(settings: SinksSettings) -> Iterator[str]:
 
 
 def file_problems(named: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the files and the folder that settings name; `named` has those that are valid."""
+    """Yield the faults of the files and the folder that settings name; `named` has the valid settings."""
     yield from kafka_file_problems(named)
     if "sinks_files_root" in named:
         yield from folder_problems(Path(named["sinks_files_root"]))

@@ -18,7 +18,7 @@ NOT_AN_OBJECT: Final = "not one JSON object"
 _OPEN: Final = ord("{")
 _CLOSE: Final = ord("}")
 # For ClickHouse alone: its reader of JSONEachRow takes `{…}{…}` for two rows. The file formats would refuse such a
-# value; refused here, it has the same error in both sinks. Possessive: no byte is looked at twice, whatever the value.
+# value; refused here, it has the same error in both sinks. Possessive: no byte of any value is looked at twice.
 # Looser than JSON's syntax: a value that matches is parsed.
 _SECOND: Final = re.compile(rb"\}[\s,]*+\{")
 

@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _files_and_folder(named: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the files and the folder that settings name; `named` has those that are valid."""
+    """Yield the faults of the files and the folder that settings name; `named` has the valid settings."""
     from streams.folder import require_usable  # noqa: PLC0415
 
     yield from kafka_file_problems(named)

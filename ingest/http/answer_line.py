@@ -1,5 +1,5 @@
 """
-The answers of one connection, given in the order of its requests, in whichever order they become known.
+The answers of one connection: they become known in any order, and are given in the order of its requests.
 """
 
 from collections import deque

@@ -10,7 +10,7 @@ from typing import Final
 
 
 class Meaning(Enum):
-    """Who has to act."""
+    """The side that has to act."""
 
     RETRY = "retry"
     """Only time: the same rows are written again later."""

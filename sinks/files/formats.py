@@ -82,7 +82,7 @@ def to_table(table: str, lines: Sequence[bytes]) -> pa.Table:
         column = [None if value.get(field.name) is None else list(value[field.name].items()) for value in values]
         data = data.append_column(field, pa.array(column, field.type))
     data = data.select(schema.names).cast(schema)
-    # pyarrow's reader takes any bytes for text: this refuses those that are not UTF-8.
+    # pyarrow's reader takes any bytes for text: this call refuses bytes that are not UTF-8.
     data.validate(full=True)
     return data
 

@@ -1,5 +1,5 @@
 """
-Errors of Kafka that waiting does not mend, and what has to be changed.
+Errors of Kafka that waiting does not mend, and the change that each asks for.
 """
 
 from collections.abc import Sequence

@@ -44,10 +44,10 @@ CALLBACKS_REJECTED: Final = Topic(
     _DELETE_AFTER_30_DAYS,
 )
 SMS_STATUS: Final = Topic(
-    "sms.status", "one record per applied change of an SMS; streams → sinks, anyone", _COMPACT_AFTER_A_DAY
+    "sms.status", "one record per applied change of an SMS; streams → sinks, your readers", _COMPACT_AFTER_A_DAY
 )
 CAMPAIGN_PROGRESS: Final = Topic(
-    "campaign.progress", "the progress of each campaign; streams → sinks, anyone", _COMPACT_AFTER_A_DAY
+    "campaign.progress", "the progress of each campaign; streams → sinks, your readers", _COMPACT_AFTER_A_DAY
 )
 SINKS_REJECTED: Final = Topic(
     "sinks.rejected",

@@ -20,7 +20,7 @@ from streams.domain.statuses import SENT, FinalsRule, changes_of_mind, rolled_up
 MAX_PARTS: Final = 255
 """The most parts that a concatenated SMS can have."""
 ROW_MAX_BYTES: Final = 256 * 1024
-"""No real message comes near, but anyone can post parts, and a row larger than a Kafka record stops its partition."""
+"""No real message comes near, but any client can post parts: a row larger than a Kafka record stops its partition."""
 
 SMS_PREFIX: Final = b"s:"
 """Key prefix of the index rows, each of which names the message of an SMS."""

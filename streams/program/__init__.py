@@ -1,3 +1,3 @@
 """
-What every program has: settings, environment, log lines, and how Kafka is reached.
+The parts that every program has: settings, environment, log lines, and the connection to Kafka.
 """

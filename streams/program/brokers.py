@@ -54,8 +54,8 @@ def why_unreachable(settings: CommonSettings, error: Exception) -> str:
     """
     Say in one line why no client gets an answer from the brokers, as far as connecting to them tells.
 
-    `error` is what the client said after its patience; kafka-python says the same whatever the reason. Takes a few
-    seconds.
+    `error` is the client's own, raised when its time was up; kafka-python raises the same for every reason. Takes a
+    few seconds.
     """
     servers = f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}"
     told = f"({type(error).__name__})"
@@ -76,7 +76,7 @@ def why_unreachable(settings: CommonSettings, error: Exception) -> str:
 
 
 def _what_may_be_wrong(settings: CommonSettings, servers: str) -> str:
-    """Return why somebody who takes connections may not answer."""
+    """Return why a server that takes connections may not answer."""
     protocol = f"KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol}"
     if settings.kafka_security_protocol.startswith("SASL"):
         names = "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD"

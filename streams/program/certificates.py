@@ -1,5 +1,5 @@
 """
-Files with certificates and keys: what is wrong with them, each named by the setting that names the file.
+The faults of files with certificates and keys, each told with the setting that names the file.
 """
 
 import ssl
@@ -18,7 +18,7 @@ def pair_problems(named: Mapping[str, Any], setting: str, key_setting: str) -> I
     file, settings = named.get(setting), (setting.upper(), key_setting.upper())
     if file and key_setting in named:
         yield from certificate_problems(settings[0], file, settings[1], named[key_setting])
-    elif file:  # what is wrong with the setting of the key is told already
+    elif file:  # the fault of the key's setting is told already
         yield from certificates_problems(settings[0], file)
 
 

@@ -40,7 +40,7 @@ KNOWN_SETTINGS: Final = frozenset(
 COMPOSE_VARIABLES: Final = frozenset(
     {"INGEST_PUBLISHED", "CLICKHOUSE_PUBLISHED_PORT", "KAFKA_IMAGE", "CLICKHOUSE_IMAGE"}
 )
-"""What else may stand in the `.env` of the Compose files, which the containers are given whole."""
+"""Other variables that the `.env` of the Compose files may have: the containers are given that file whole."""
 
 # Too much other software has variables like these, and that begin like these.
 _TOO_COMMON: Final = frozenset({"LOG_LEVEL", "LOG_FORMAT"})
@@ -58,7 +58,7 @@ def read_env_file(file: Path) -> dict[str, str | None]:
         raise ValueError(f"{file} is not a text in UTF-8") from None
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
-    # What it cannot parse, dotenv leaves out.
+    # dotenv leaves out the lines that it cannot parse.
     for binding in parse_stream(StringIO(text)):
         if binding.error:
             whole = binding.original.string  # begins with the empty lines before the one that is meant

@@ -56,7 +56,7 @@ class Repeats(logging.Filter):
 
 
 class _Line(logging.Formatter):
-    """The fields every line has; what was handed over as `extra=` follows as fields of its own."""
+    """The fields every line has; the fields of `extra=` follow."""
 
     def __init__(self, program: str) -> None:
         super().__init__()
@@ -101,9 +101,9 @@ def configure_logging(program: str, settings: CommonSettings) -> None:
     """
     Send every log line of this process to standard error, in the form that `LOG_FORMAT` and `LOG_LEVEL` name.
 
-    Libraries speak from WARNING on: their chatter costs time on hot paths and may quote what must not be logged. What
-    they repeat is written once in a while.
-    The first lines are warnings of what is set and has no effect.
+    Libraries speak from WARNING on: their chatter costs time on hot paths and may quote secrets, texts and numbers. A
+    line that they repeat is written once in a while.
+    The first lines are warnings of settings that have no effect.
     """
     text = settings.log_format == "text" or (settings.log_format is None and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)

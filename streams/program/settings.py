@@ -20,7 +20,7 @@ ValueT = TypeVar("ValueT")
 
 _ENV_FILE: Final = Path(".env")
 
-# Whatever stands before the last `@`: a password may have any character, and the URL no scheme.
+# All before the last `@`: a password may have any character, and the URL no scheme.
 _USER_IN_URL: Final = re.compile(r"((?<=://)|^(?!\w+://)).*@", re.DOTALL)
 _NOT_A_NUMBER: Final = {
     "int_parsing": "a whole number is needed",
@@ -34,7 +34,7 @@ class SettingsError(Exception):
 
 
 class CommonSettings(BaseModel):
-    """What all programs share: how Kafka is reached, how topics are named, how lines are logged."""
+    """The settings that all programs share: the way to Kafka, the names of topics, the form of log lines."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -92,11 +92,11 @@ def load_settings(
     model: type[SettingsT], *, env_file: Path | None = _ENV_FILE, look: Look | None = None, **given: object
 ) -> SettingsT:
     """
-    Read `.env` and the environment into a settings model; the environment is stronger, and what is given strongest.
+    Read `.env` and the environment into a settings model; the environment is stronger, and `given` is the strongest.
 
     An empty variable means the default, also where `.env` says something else. Raises SettingsError with every problem
-    at once, those that `look` finds too, so that they are not told only when the values are right; values of wrong
-    secrets are not repeated.
+    at once. The problems that `look` finds are among them, even while values are wrong; values of wrong secrets are
+    not repeated.
     """
     variables = _variables(env_file)
     told = {name: value for name in model.model_fields if (value := variables.get(name.upper()))}
@@ -109,7 +109,7 @@ def load_settings(
 
 
 def without_effect(settings: CommonSettings) -> Iterator[str]:
-    """Yield a line for what is set and does nothing: misspelt names, and a password that no broker is told."""
+    """Yield a line for each setting that does nothing: a misspelt name, a password that no broker is told."""
     yield from unknown_settings(_variables(_ENV_FILE))
     unused = [name for name in ("kafka_sasl_username", "kafka_sasl_password") if getattr(settings, name) is not None]
     if unused and not settings.kafka_security_protocol.startswith("SASL"):
@@ -148,7 +148,7 @@ def _problems(model: type[CommonSettings], error: ValidationError) -> Iterator[s
 
 
 def _message(kind: str, message: str, field: FieldInfo | None) -> str:
-    """Return pydantic's message, or plainer words: nobody should have to read a regular expression."""
+    """Return pydantic's message, or plainer words where it quotes a regular expression."""
     extra = field.json_schema_extra if field else None
     if kind == "string_pattern_mismatch" and isinstance(extra, dict):
         return f"{extra['form']} is expected"

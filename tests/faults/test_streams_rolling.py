@@ -67,7 +67,7 @@ def life(message: str, number: int) -> list[dict[str, Any]]:
 
 
 class Expected:
-    """What one version gives that takes in every record, in order."""
+    """The records of one version that takes in every callback, in order."""
 
     def __init__(self, raw: Iterable[tuple[int, bytes | None, bytes | None]]) -> None:
         self.revisions: dict[tuple[str, int], dict[str, Any]] = {}

@@ -1,5 +1,7 @@
 """
-What a bare system takes from this machine: where packages come from, and whom to trust. No file here names any of it.
+A bare system takes two things from this machine: the addresses of packages, and the authorities to trust.
+
+No file here names any of them.
 """
 
 import os

@@ -1,5 +1,5 @@
 """
-One bare Debian system in a folder. What runs there has mounts and process numbers of its own.
+One bare Debian system in a folder. Its processes have mounts and process numbers of their own.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 PACKAGES: Final = ("python3", "python3-venv", "make", "git", "ca-certificates", "procps")
-"""What a newcomer is told to have, and what Debian itself adds to every system that is used."""
+"""The packages that a newcomer is told to have, and those of Debian itself on every system in use."""
 
 HOME: Final = Path("/home/newcomer")
 PROJECT: Final = HOME / "routee-callbacks"
@@ -47,7 +47,7 @@ class System:
         self._deadline = deadline
 
     def make(self, address: str, taken: Sequence[tuple[Path, Path]]) -> None:
-        """Install the packages, and lay down what is taken from this machine."""
+        """Install the packages, and lay down the files `taken` from this machine."""
         packages = f"--include={','.join(PACKAGES)}"
         self.step("system", ["debootstrap", "--variant=minbase", packages, self.suite, str(self._root), address])
         (self._root / HOME.relative_to("/")).mkdir(parents=True)

@@ -108,7 +108,7 @@ def test_the_wheel_has_what_the_programs_read(wheel: Path) -> None:
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")] != []
 
 
-def test_the_source_archive_has_what_is_checked_in(built: Path) -> None:
+def test_the_source_archive_has_every_checked_in_file(built: Path) -> None:
     (file,) = built.glob("*.tar.gz")
     with tarfile.open(file) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -116,7 +116,7 @@ def test_the_source_archive_has_what_is_checked_in(built: Path) -> None:
     assert {name for name in checked_in.stdout.splitlines() if (ROOT / name).is_file()} - names == set()
 
 
-def test_what_is_imported_is_the_wheel(installed: Installed) -> None:
+def test_modules_are_imported_from_the_wheel(installed: Installed) -> None:
     code = f"from importlib import import_module as load; print(*(load(name).__file__ for name in {PACKAGES}))"
     found = installed.run("python", "-c", code).stdout.split()
     assert [Path(file).is_relative_to(installed.folder) for file in found] == [True] * len(PACKAGES)

@@ -22,7 +22,7 @@ from streams.settings import StreamsSettings
 from tests.bench import ingest as ingest_bench
 from tests.bench import streams as streams_bench
 from tests.bench.__main__ import BENCHMARKS
-from tests.support.markdown import ROOT, Table, anchors, code, tables
+from tests.support.markdown import ROOT, Table, anchors, code, documents, tables
 
 CONTRACT = ROOT / "streams" / "contract" / "README.md"
 PROGRAMS: dict[str, type[CommonSettings]] = {
@@ -42,11 +42,6 @@ SECTIONS = {
     "campaign.progress": "Campaign progress",
     "sinks.rejected": "Sink rejection",
 }
-
-
-def documents() -> list[Path]:
-    skipped = {".venv", ".sandbox", ".cache", "data"}
-    return sorted(file for file in ROOT.rglob("*.md") if not skipped & set(file.relative_to(ROOT).parts))
 
 
 def settings_tables() -> list[tuple[Path, Table]]:
@@ -175,6 +170,12 @@ def test_every_link_to_a_file_leads_somewhere(file: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", file.read_text())
     local = [target for target in targets if "://" not in target]
     assert [target for target in local if not (file.parent / target).exists()] == []
+
+
+def test_the_readme_leads_to_the_documents_of_the_whole_project() -> None:
+    linked = set(re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()))
+    wanted = {"ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "streams/GUARANTEE.md"}
+    assert wanted - linked == set()
 
 
 def test_the_changelog_has_a_place_for_unreleased_changes() -> None:

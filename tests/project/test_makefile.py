@@ -1,5 +1,5 @@
 """
-What make says of a Python it cannot use, and that half an installation is never taken for a whole one.
+Make names a Python that it cannot use, and never takes half an installation for a whole one.
 """
 
 import shutil

@@ -92,7 +92,7 @@ def inherited_private_names(cls: type) -> set[str]:
 
 @pytest.mark.parametrize("program", INHERITING_NONE)
 def test_no_class_uses_a_private_name_that_it_inherits(program: str) -> None:
-    """The linter sees nothing in `self._writer`, whichever library has set it."""
+    """The linter does not see that `self._writer` was set by a library."""
     heirs = [
         cls for cls in classes_of(program) if any(base.__module__.split(".")[0] in LIBRARIES for base in cls.__mro__)
     ]

@@ -63,7 +63,7 @@ def places() -> list[str]:
 
 
 def copy_with_one_field_more(folder: Path) -> list[str]:
-    """Copy the product to a folder, make the edits, and return what was touched, in order."""
+    """Copy the product to a folder, make the edits, and return the files that they changed, in order."""
     for tree in _TREES:
         shutil.copytree(ROOT / tree, folder / tree, ignore=shutil.ignore_patterns("__pycache__"))
     for name, edits in _EDITS.items():

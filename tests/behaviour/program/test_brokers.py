@@ -24,12 +24,12 @@ def settings(**given: Any) -> CommonSettings:  # noqa: ANN401 - as pydantic take
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """Give an address where somebody listens who is no Kafka."""
+    """Give an address where a server listens that is no Kafka."""
     with socket.create_server((LOOPBACK, 0)) as listening:
         yield f"{LOOPBACK}:{listening.getsockname()[1]}"
 
 
-def test_nobody_listens() -> None:
+def test_no_server_listens() -> None:
     servers = f"{LOOPBACK}:{free_port()},no-such-host.invalid:9092"
     why = why_unreachable(settings(kafka_bootstrap_servers=servers), TimeoutError())
     first, second = servers.split(",")
@@ -42,7 +42,7 @@ def test_a_port_that_cannot_be() -> None:
     assert why.startswith(f"Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS={LOOPBACK}:99999 (")
 
 
-def test_somebody_else_listens(silent: str) -> None:
+def test_another_server_listens(silent: str) -> None:
     assert why_unreachable(settings(kafka_bootstrap_servers=silent), TimeoutError()) == (
         f"what listens at KAFKA_BOOTSTRAP_SERVERS={silent} is no Kafka that speaks KAFKA_SECURITY_PROTOCOL=PLAINTEXT, "
         "or is stuck (TimeoutError)"

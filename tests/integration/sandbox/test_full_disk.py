@@ -60,7 +60,7 @@ class OnSmallDisk:
         return self.code()
 
     def _has_ended_when_filled(self, filler: BinaryIO) -> bool:
-        with suppress(OSError):  # that no space is left is what is wanted
+        with suppress(OSError):  # a full disk is wanted
             while True:
                 filler.write(bytes(1 << 16))
         return self.has_ended()

@@ -53,7 +53,7 @@ class Up:
 
     def start_and_wait(self) -> None:
         self.start()
-        # Long before all is ready: what is being done.
+        # The steps are told long before all is ready.
         eventually(lambda: "starting Kafka at " in self.output or self.ended, 20)
         eventually(lambda: "\nready " in f"\n{self.output}" or self.ended, _READY_SECONDS)
         assert not self.ended, self.output
@@ -156,7 +156,7 @@ def test_callbacks_become_rows_through_kills_and_a_restart(up: Up) -> None:
 
 
 def look_at_the_steps(up: Up) -> None:
-    """See that people are told what is done, where to look and how to stop it."""
+    """See that people are told the steps, where to look and how to stop it."""
     assert up.process is not None
     assert f"  state in    {up.settings['SANDBOX_DIR']}\n" in up.output
     assert f"  logs in     {up.settings['SANDBOX_DIR']}/logs, a file for each process\n" in up.output

@@ -82,7 +82,7 @@ def require_told(lab: Lab, golden: Golden, single: Single) -> None:
 
 
 def by_place(rejections: Iterable[dict[str, Any]]) -> list[bytes]:
-    """Return rejections, each once, in the same order whatever that of their partitions was."""
+    """Return rejections, each once, in an order that does not depend on their partitions."""
     return sorted({orjson.dumps(rejection) for rejection in rejections})
 
 

@@ -1,5 +1,5 @@
 """
-What a bare system takes from this machine: the ways to the registries, and nothing else.
+A bare system takes from this machine the ways to the registries, and nothing else.
 """
 
 from pathlib import Path

@@ -1,5 +1,5 @@
 """
-What is wrong with settings, with the files and folders that they name, and with ports is said in one round.
+The faults of settings, of the files and folders that they name, and of ports are said in one round.
 """
 
 import logging
@@ -40,13 +40,13 @@ def _logging_stays() -> Iterator[None]:
 
 @pytest.fixture
 def taken() -> Iterator[str]:
-    """Give a port that somebody has."""
+    """Give a port that is in use."""
     with socket.create_server(("", 0)) as server:
         yield str(server.getsockname()[1])
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Return what was said on standard error, without the beginning of a log line."""
+    """Return the lines of standard error, without the beginning of a log line."""
     return [line.partition(": ")[2] if " error " in line else line for line in capsys.readouterr().err.splitlines()]
 
 

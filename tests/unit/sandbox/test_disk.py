@@ -1,4 +1,4 @@
-"""A full disk is told in one line, whichever way it shows."""
+"""A full disk is told in one line, in every way it can show."""
 
 import errno
 import os
@@ -96,7 +96,7 @@ def test_a_cache_on_a_full_disk_names_the_variable_that_moves_it(
         jars_folder(tmp_path)
 
 
-def test_whatever_else_meets_a_full_disk_is_a_line(
+def test_a_full_disk_met_at_any_other_place_is_a_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(_: object) -> None:
