@@ -75,7 +75,13 @@ class SmsStage:
 
 
 def _opened(value: bytes, ended: Ending | None) -> Opened | Refusal:
-    return _ended_refusal(ended) if ended is not None and ended.at is None else open_envelope(value)
+    """Return what is in a record; the refusal of one that ended workers even by being opened."""
+    try:
+        return open_envelope(value)
+    except (MemoryError, RecursionError):
+        if ended is None:
+            raise
+        return _ended_refusal(ended)
 
 
 def _ended_refusal(ended: Ending) -> Refusal:
@@ -112,7 +118,8 @@ class _Gatherer:
         end = self._take_callbacks(opened.bodies, begin)
         self._tally["accepted"] += end - begin
         self._list_new()
-        if end == len(opened.bodies):
+        # Time does not pass with a record that ended workers at no callback: that may be where it ended them.
+        if end == len(opened.bodies) and (self._ended is None or self._ended.at is not None):
             self._let_time_pass(end)
         for counts in self._counts.values():
             counts.reach(self._received, self._offset, end)
@@ -133,7 +140,7 @@ class _Gatherer:
 
     def _take_guarded(self, index: int, body: Raw) -> str | Refusal:
         """Take in one callback; return the verdict on it, a refusal `bug` when our code fails on it."""
-        if self._ended is not None and self._ended.at == index:
+        if self._ended is not None and self._ended.at in (None, index):
             return _ended_refusal(self._ended)
         try:
             read = read_body(body, self._received, self._policy)

@@ -260,13 +260,16 @@ def test_a_callback_that_ended_workers_too_often_is_rejected_untried_and_the_oth
     assert pipeline.verdicts == {"applied": 2, "rejected": 1}
 
 
-def test_a_record_that_ended_workers_too_often_at_an_unknown_callback_is_rejected_whole() -> None:
+def test_of_a_record_that_ended_workers_too_often_at_no_known_callback_each_that_is_left_is_rejected() -> None:
     pipeline = Pipeline()
-    value = envelope(sms_callback())
+    value = envelope(*(sms_callback(message_id=name, at=None) for name in "abc"))
     rows = pipeline.sms_rows[0] = MemoryRows()
-    pipeline.collected(outputs_of(pipeline.sms_stage.apply(rows, 0, 0, value, 0, Ending(0, None, 3))))
-    (rejection,) = pipeline.rejections
-    assert (rejection["reason"], rejection["body"]) == ("bug", value.decode())
+    pipeline.collected(outputs_of(pipeline.sms_stage.apply(rows, 0, 0, value, 1, Ending(0, None, 3))))
+    assert [(one["reason"], one["index"], orjson.loads(one["body"])["messageId"]) for one in pipeline.rejections] == [
+        ("bug", 1, "b"),
+        ("bug", 2, "c"),
+    ]
+    assert pipeline.tally()["clock"] == 0, "time passes with the next record"
 
 
 def test_a_line_of_partials_that_ended_workers_too_often_is_rejected_untried() -> None:
@@ -292,3 +295,17 @@ def test_memory_that_runs_out_at_a_line_of_partials_is_no_fault_of_the_line(monk
     pipeline.send(sms_callback(), campaign_report())
     with pytest.raises(UnfinishedError):
         pipeline.settle()
+
+
+def test_a_record_that_ended_workers_by_being_opened_is_rejected_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> Any:  # noqa: ANN401
+        raise MemoryError
+
+    monkeypatch.setattr("streams.domain.sms_stage.open_envelope", broken)
+    pipeline, value = Pipeline(), envelope(sms_callback())
+    rows = pipeline.sms_rows[0] = MemoryRows()
+    with pytest.raises(MemoryError):
+        deque(pipeline.sms_stage.apply(rows, 0, 0, value))
+    pipeline.collected(outputs_of(pipeline.sms_stage.apply(rows, 0, 0, value, 0, Ending(0, None, 3))))
+    (rejection,) = pipeline.rejections
+    assert (rejection["reason"], rejection["body"]) == ("bug", value.decode())
