@@ -88,7 +88,8 @@ class ClampingConsumer(Consumer):
 
     @property
     def _unread(self) -> AbstractSet[TP]:
-        return held_by(self.app).unread
+        holdings = held_by(self.app)
+        return holdings.unread if holdings.guards.unread else frozenset()
 
     async def perform_seek(self) -> None:
         """

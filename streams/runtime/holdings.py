@@ -44,7 +44,7 @@ class Holdings:
     @property
     def unread(self) -> AbstractSet[TP]:
         """The assigned source partitions that must not be read before their takeover."""
-        return {TP(*takeover.source) for takeover in self.far} if self.guards.unread else frozenset()
+        return {TP(*takeover.source) for takeover in self.far}
 
 
 class _Holder(Protocol):

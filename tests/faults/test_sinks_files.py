@@ -222,4 +222,5 @@ def test_a_folder_that_is_not_writable_at_the_start_is_one_line(
     assert mount("-o", "remount,ro", small_disk)
     sink = running.start("files", SINKS_FILES_ROOT=str(small_disk / "files"))
     assert sink.process.wait(60) == 1
-    assert sink.messages[-1] == f"SINKS_FILES_ROOT={small_disk / 'files'}: Read-only file system"
+    root = small_disk / "files"
+    assert sink.messages[-1] == f"SINKS_FILES_ROOT={root}: {small_disk} cannot be written to: Read-only file system"

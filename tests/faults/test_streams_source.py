@@ -67,17 +67,18 @@ def test_records_that_expired_unread_stop_a_worker_until_that_is_accepted(
 def test_a_record_on_which_the_rules_fail_is_named_and_stays_the_next_one(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """Its partition stands still until the rules are mended; no text of it is told."""
+    """Each worker meets it again, and none tells its text; after three of them it would be rejected."""
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
         lab.create_topics()
         records = traffic(16, 200, lab.partitions)
         place = len(only(1, records))
         lab.produce([*records, (1, b'{"events":[["secret"]]}'), *records[:3]])
-        for _ in range(2):
+        named = f"stage-raised: {topic_prefix}callbacks.raw[1] offset {place}: sms could not take it in"
+        for times in (1, 2):
             failing = lab.start()
             assert failing.wait() == Exit.STAGE_RAISED
             last = failing.log.splitlines()[-1]
-            assert f"stage-raised: {topic_prefix}callbacks.raw[1] offset {place}: sms could not take it in: " in last
+            assert f"{named} ({times} in a row): " in last
             assert "secret" not in failing.log
             lab.expel(failing)
         assert lab.committed().get(TopicPartition(f"{topic_prefix}callbacks.raw", 1), 0) <= place

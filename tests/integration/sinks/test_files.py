@@ -233,7 +233,8 @@ def test_asked_to_stop_it_writes_what_it_has(tmp_path: Path, topics: Topics, run
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, topics: Topics, running: Running) -> None:
     del topics
-    (tmp_path / "in-the-way").write_text("a file")
-    sink = running.start("files", SINKS_FILES_ROOT=str(tmp_path / "in-the-way"))
+    root = tmp_path / "in-the-way"
+    root.write_text("a file")
+    sink = running.start("files", SINKS_FILES_ROOT=str(root))
     assert sink.process.wait(60) == 1
-    assert sink.messages[-1] == f"SINKS_FILES_ROOT={tmp_path / 'in-the-way'}: Not a directory"
+    assert sink.messages[-1] == f"SINKS_FILES_ROOT={root}: {root} is not a folder"
