@@ -35,7 +35,7 @@ bench: $(INSTALLED)         ## speed and cost; see tests/bench
 	$(BIN)/python -m tests.bench
 
 faults: $(INSTALLED)        ## long fault and soak runs
-	$(BIN)/pytest tests/faults tests/e2e/test_demo.py --full
+	$(BIN)/pytest tests/faults tests/e2e/test_demo.py tests/integration/sandbox/test_full_disk.py --full
 
 sandbox: $(PROGRAMS)        ## Kafka, ClickHouse and the three programs, until Ctrl-C
 	$(BIN)/routee-sandbox up

@@ -111,6 +111,7 @@ def test_ctrl_c_ends_the_demo_with_130_and_leaves_nothing(tmp_path: Path, when: 
     assert (leftovers(folder), list(folder.iterdir())) == ([], [])
 
 
+@pytest.mark.full
 def test_ctrl_c_ends_make_demo_as_an_interrupt_does(tmp_path: Path) -> None:
     """A shell shows 130 for a command that ends by SIGINT, which is how make ends after Ctrl-C."""
     if not shutil.which("make") or not (ROOT / ".venv" / "installed").exists():
