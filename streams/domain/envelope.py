@@ -56,9 +56,10 @@ def open_envelope(value: bytes) -> Opened | Refusal:
 
 def _is_too_deep(value: bytes, bodies: list[msgspec.Raw]) -> bool:
     """Tell whether any part exceeds MAX_DEPTH; the lengths alone rule that out for an everyday envelope."""
-    if any(_is_deeper(bytes(body), _BODY_DEPTH) for body in bodies if len(body) > _SHORTEST_TOO_DEEP):
+    sizes = [*map(len, bodies)]
+    if max(sizes, default=0) > _SHORTEST_TOO_DEEP and any(_is_deeper(bytes(body), _BODY_DEPTH) for body in bodies):
         return True
-    around = len(value) - sum(map(len, bodies)) - len(bodies)
+    around = len(value) - sum(sizes) - len(sizes)
     return around > _SHORTEST_TOO_DEEP and _is_deeper(value, MAX_DEPTH)
 
 
