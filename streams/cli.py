@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, command, look, about in (
         ("worker", _worker, _files_and_folder, "work until SIGTERM"),
-        ("topics", _topics, kafka_file_problems, "create the topics that are missing; refuse those that differ"),
+        ("topics", _topics, kafka_file_problems, "create missing topics; refuse topics that differ"),
         (
             "check",
             _check,

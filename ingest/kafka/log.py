@@ -25,6 +25,7 @@ from ingest.kafka.producer import PATIENCE_SECONDS, Producer
 from ingest.settings import IngestSettings
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Topic
 from streams.program.brokers import UnusableFilesError, client_options
+from streams.program.kafka_problems import refused_user
 
 logger = logging.getLogger(__name__)
 
@@ -141,11 +142,10 @@ def cluster_of(settings: IngestSettings, patience_seconds: float, clock: Clock) 
 
 def no_answer(settings: IngestSettings, error: Exception) -> Trouble:
     """Return the trouble when no broker could be asked."""
-    servers = f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}"
     why = error.args[0] if error.args and isinstance(error.args[0], str) else type(error).__name__
     if isinstance(error, _REFUSES_USER):
-        names = "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD"
-        return Trouble("Kafka refuses the user", f"Kafka at {servers} refuses {names} ({why})")
+        return Trouble("Kafka refuses the user", refused_user(settings, why))
+    servers = f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}"
     return Trouble("Kafka does not answer", f"Kafka does not answer at {servers} ({why})")
 
 

@@ -15,6 +15,7 @@ from kafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlready
 from streams.contract.topics import ALL_TOPICS, Topic
 from streams.errors import CertificatesError, KafkaUnreachableError, ReplicationRefusedError, TopicsDifferError
 from streams.program.brokers import UnusableFilesError, client_options, why_unreachable
+from streams.program.kafka_problems import missing_topic
 from streams.program.settings import CommonSettings
 
 _BOOTSTRAP_MS: Final = 5_000
@@ -86,8 +87,7 @@ class Topics:
         """Return one line per missing topic or difference, each with the command or setting that mends it."""
         topics = tuple(topics)
         missing = self.missing(topics)
-        names = [self._name(topic) for topic in missing]
-        lines = [f"topic {name} does not exist: run `routee-streams topics`" for name in names]
+        lines = [missing_topic(self._name(topic)) for topic in missing]
         present = [topic for topic in topics if topic not in missing]
         for topic, found in zip(present, self._describe(present), strict=True):
             lines += differences(topic, found, self._settings)

@@ -5,10 +5,15 @@ Problems with Kafka that every program finds in its own way, in the same words: 
 from streams.program.settings import CommonSettings
 
 
+def missing_topic(name: str) -> str:
+    """Return the problem of a topic that does not exist."""
+    return f"topic {name} does not exist: run `routee-streams topics`"
+
+
 def topic_problem(name: str, partitions: int, settings: CommonSettings) -> str | None:
     """Return the problem of a topic with so many partitions, 0 when it does not exist; None when it is as it should."""
     if not partitions:
-        return f"topic {name} does not exist: run `routee-streams topics`"
+        return missing_topic(name)
     if partitions != settings.kafka_partitions:
         wanted = settings.kafka_partitions
         return f"topic {name} has {partitions} partitions, not {wanted}: set KAFKA_PARTITIONS={partitions}"

@@ -22,7 +22,7 @@ from faust.types import TP
 
 from streams.errors import Die, Exit
 from streams.runtime import private_names
-from streams.runtime.holdings import Table, held_by
+from streams.runtime.holdings import Holdings, Table, held_by
 from streams.state.store.stores import StoreError
 from streams.state.succession.restore import restore
 from streams.state.succession.takeover import Takeover
@@ -78,6 +78,10 @@ class BulkRecovery(Recovery):
         self._background: asyncio.Future[None] | None = None
         self._revoked = False
 
+    @property
+    def _holdings(self) -> Holdings:
+        return held_by(self.app)
+
     def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop far takeovers and the standby: a rebalance assigns partitions anew."""
         super().on_partitions_revoked(revoked)
@@ -100,9 +104,9 @@ class BulkRecovery(Recovery):
 
     async def warm_up(self, before_joining: WarmUp) -> None:
         """Restore rows before joining the group, and note their partitions in `Standby.at_hand`."""
-        with _fatal_errors(held_by(self.app).die):
-            async with held_by(self.app).reader.open() as reader:
-                held_by(self.app).standby.at_hand = await before_joining.run(reader, self.app.conf.topic_partitions)
+        with _fatal_errors(self._holdings.die):
+            async with self._holdings.reader.open() as reader:
+                self._holdings.standby.at_hand = await before_joining.run(reader, self.app.conf.topic_partitions)
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ANN401, ARG002, ASYNC109 - as Faust has it
         # A restore may take longer than Faust's timeout for one request.
@@ -115,7 +119,7 @@ class BulkRecovery(Recovery):
         group = self.app.conf.id
         takeovers = {tp: Takeover(cast("Table", self.tp_to_table[tp]).checkpointer, group, tp.partition) for tp in tps}
         producer = private_names.kafka_producer(self.app)
-        with _fatal_errors(held_by(self.app).die):
+        with _fatal_errors(self._holdings.die):
             await asyncio.gather(*(takeover.claim(producer) for takeover in takeovers.values()))
         self._takeovers = takeovers
         destination.clear()
@@ -123,10 +127,10 @@ class BulkRecovery(Recovery):
     async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:  # noqa: ANN401
         if title == "active":
             self._began, self.restored_records = monotonic(), 0
-            near, held_by(self.app).far = _by_distance(self._takeovers.values())
+            near, self._holdings.far = _by_distance(self._takeovers.values())
             if near:
-                with _fatal_errors(held_by(self.app).die):
-                    async with held_by(self.app).reader.open() as reader:
+                with _fatal_errors(self._holdings.die):
+                    async with self._holdings.reader.open() as reader:
                         await self._take_over(reader, near)
             for tp, takeover in self._takeovers.items():
                 # Faust compares these two: equal, it restores nothing, neither near nor far partitions.
@@ -147,14 +151,14 @@ class BulkRecovery(Recovery):
 
     async def _take_over_far_and_stand_by(self) -> None:
         """Take over the far partitions, and then follow the changelogs of the standby partitions."""
-        with _fatal_errors(held_by(self.app).die):
-            if held_by(self.app).far:
+        with _fatal_errors(self._holdings.die):
+            if self._holdings.far:
                 await self._take_over_far()
             self._say_ready()
-            while held_by(self.app).standby.partitions:
+            while self._holdings.standby.partitions:
                 try:
-                    async with held_by(self.app).reader.open() as reader:
-                        await held_by(self.app).standby.follow(reader)
+                    async with self._holdings.reader.open() as reader:
+                        await self._holdings.standby.follow(reader)
                 except KafkaError as error:
                     logger.warning("cannot stand by: %r", error)
                     await asyncio.sleep(_STANDBY_RETRY_SECONDS)
@@ -162,14 +166,14 @@ class BulkRecovery(Recovery):
     async def _take_over_far(self) -> None:
         """Take over one partition after the other, and resume each as soon as it is owned."""
         consumer = cast("_Resuming", self.app.consumer)
-        async with held_by(self.app).reader.open() as reader:
-            while held_by(self.app).far:
-                takeover = held_by(self.app).far[0]
+        async with self._holdings.reader.open() as reader:
+            while self._holdings.far:
+                takeover = self._holdings.far[0]
                 await self._take_over(reader, [takeover])
                 self._check_committed()
                 source = TP(*takeover.source)
                 await consumer.seek_begin(source)
-                del held_by(self.app).far[0]
+                del self._holdings.far[0]
                 consumer.resume_partitions({source})
 
     async def _length(self, reader: AIOKafkaConsumer, topic: str | None) -> int:
@@ -185,14 +189,14 @@ class BulkRecovery(Recovery):
         if self._revoked or generation_id != self.app.consumer_generation_id:
             return
         self._check_committed()
-        if held_by(self.app).far:
-            left = [f"{takeover.tp.topic}[{takeover.partition}]" for takeover in held_by(self.app).far]
+        if self._holdings.far:
+            left = [f"{takeover.tp.topic}[{takeover.partition}]" for takeover in self._holdings.far]
             logger.info("working", extra={"still_restoring": left})
         self._background = self.add_future(self._take_over_far_and_stand_by())
 
     def _check_committed(self) -> None:
         """End the process when the rows of an owned partition lack committed records."""
-        for table in held_by(self.app).tables:
+        for table in self._holdings.tables:
             table.check_committed()
 
     def _say_ready(self) -> None:

@@ -9,17 +9,8 @@ from streams import errors
 from streams.errors import Exit
 from streams.runtime.consumer import clamp
 from streams.runtime.pulse import Pulse
+from tests.support.clock import FakeClock
 from tests.support.deaths import Deaths, DiedError
-
-
-class Clock:
-    """A clock that moves when a test sets it."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -28,12 +19,12 @@ def deaths() -> Deaths:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
-def test_a_worker_that_beats_regularly_goes_on(deaths: Deaths, clock: Clock) -> None:
-    mine = Pulse(4.0, lambda: 1, die=deaths, clock=clock)
+def test_a_worker_that_beats_regularly_goes_on(deaths: Deaths, clock: FakeClock) -> None:
+    mine = Pulse(4.0, lambda: 1, die=deaths, clock=clock.monotonic)
     for _ in range(10):
         mine.beat()
         clock.now += 3.9
@@ -41,8 +32,8 @@ def test_a_worker_that_beats_regularly_goes_on(deaths: Deaths, clock: Clock) -> 
     assert not deaths.codes
 
 
-def test_a_worker_that_stood_still_ends_itself_before_it_writes(deaths: Deaths, clock: Clock) -> None:
-    mine = Pulse(4.0, lambda: 1, die=deaths, clock=clock)
+def test_a_worker_that_stood_still_ends_itself_before_it_writes(deaths: Deaths, clock: FakeClock) -> None:
+    mine = Pulse(4.0, lambda: 1, die=deaths, clock=clock.monotonic)
     mine.beat()
     clock.now += 4.1
     with pytest.raises(DiedError):
@@ -50,8 +41,8 @@ def test_a_worker_that_stood_still_ends_itself_before_it_writes(deaths: Deaths, 
     assert deaths.codes == [Exit.MAYBE_REPLACED]
 
 
-def test_a_worker_that_its_group_removed_ends_itself(deaths: Deaths, clock: Clock) -> None:
-    mine = Pulse(4.0, lambda: -1, die=deaths, clock=clock)
+def test_a_worker_that_its_group_removed_ends_itself(deaths: Deaths, clock: FakeClock) -> None:
+    mine = Pulse(4.0, lambda: -1, die=deaths, clock=clock.monotonic)
     with pytest.raises(DiedError):
         mine.check()
     assert deaths.codes == [Exit.MAYBE_REPLACED]
