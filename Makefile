@@ -5,19 +5,28 @@ PROGRAMS := .venv/programs
 INSTALLED := .venv/installed
 # uv draws bars on a terminal; elsewhere the steps are enough.
 UV_INSTALL := $(BIN)/uv pip install $(shell [ -t 2 ] || echo --quiet) --python $(BIN)/python
+# Make 3.81, as macOS has it, cannot keep the lines of two suites apart.
+WHOLE_LINES := $(if $(filter output-sync,$(.FEATURES)),--output-sync=line)
 BUILD_TOOLS := uv hatchling editables packaging pathspec pluggy trove-classifiers
 STARTED_OFTEN := aiohttp aiokafka attr clickhouse_connect dateutil faust hypothesis kafka mode prometheus_client pydantic _pytest rich yarl
 
-.PHONY: demo test test-quick test-containers test-fresh check format bench faults sandbox lock clean
+.PHONY: demo test test-quick test-programs test-faults test-containers test-fresh check format bench faults sandbox lock clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
 
-test: check                 ## the whole suite: unit, behaviour, integration, end to end
-	$(BIN)/pytest --durations=10
+# Tests of programs wait more than they compute, so two suites run beside each other.
+test: check                 ## the whole suite: the three below
+	$(MAKE) --jobs=2 --keep-going $(WHOLE_LINES) test-quick test-programs test-faults
 
 test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds
 	$(BIN)/pytest tests/unit tests/project
+
+test-programs: $(INSTALLED) ## behaviour, integration, end to end, on the real Kafka and the real engine
+	$(BIN)/pytest --ignore=tests/unit --ignore=tests/project --ignore=tests/faults --durations=10
+
+test-faults: $(INSTALLED)   ## one short pass of each fault test
+	$(BIN)/pytest tests/faults --durations=10
 
 test-containers: $(INSTALLED)  ## the image and the whole pipeline as containers; needs an engine, see docker/README.md
 	TEST_CONTAINERS=1 $(BIN)/pytest tests/containers
