@@ -82,6 +82,10 @@ class AnswerLine:
         if not self.waiting and not self._turns:
             self.waiting = True
             return self
+        return self.take_turn()
+
+    def take_turn(self) -> Turn:
+        """Return the waiter for the outcome of the request just read, which `end_in_turn` may answer instead."""
         turn = Turn(self)
         self._queue(turn)
         return turn
@@ -105,9 +109,9 @@ class AnswerLine:
 
     def settle_turn(self, turn: Turn, outcome: Outcome) -> None:
         """Take the outcome of a callback further back in the line."""
-        turn.answer = self._answer_to(outcome)
-        if not self.waiting and self._turns and self._turns[0] is turn:
-            self._answer_turns()
+        if turn.answer is None:
+            turn.answer = self._answer_to(outcome)
+        self._answer_from(turn)
 
     def reply(self, answer: Answer, *, final: bool = True) -> None:
         """Give an answer that is known at once, behind the answers that are due before it."""
@@ -125,6 +129,20 @@ class AnswerLine:
         """Give one more answer, behind the answers that are due before it, and none after it."""
         self.last = True
         self.reply(answer)
+        self._end()
+
+    def ends_in(self, turn: Turn) -> bool:
+        """Return whether this turn is the last answer that is due."""
+        return self._turns is not None and len(self._turns) > 0 and self._turns[-1] is turn
+
+    def end_in_turn(self, turn: Turn, answer: Answer) -> None:
+        """Give an answer in place of the outcome of the last turn, and none after it."""
+        self.last = True
+        turn.answer = answer
+        self._answer_from(turn)
+        self._end()
+
+    def _end(self) -> None:
         self.ended = True
         if self.end_by is None:
             # The answers before it are given within the acknowledgement timeout, which is under 2 s.
@@ -155,6 +173,11 @@ class AnswerLine:
 
     def _answer_to(self, outcome: Outcome) -> Answer:
         return self._answers.stored if outcome is Outcome.STORED else self._answers.unavailable
+
+    def _answer_from(self, turn: Turn) -> None:
+        """Write the answers from this turn on, unless others are due before it."""
+        if not self.waiting and self._turns and self._turns[0] is turn:
+            self._answer_turns()
 
     def _queue(self, turn: Turn) -> None:
         if self._turns is None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import CannotListenError
-from ingest.server import tls_context
 from ingest.settings import IngestSettings
+from ingest.tls import tls_context
 from sandbox.probes import answers_ok
 from tests.integration.ingest.wire import post, serving
 
