@@ -3,8 +3,9 @@ TLS of the server, and certificates that are renewed on disk: new connections ge
 """
 
 import logging
-import os
 import ssl
+from hashlib import sha256
+from pathlib import Path
 from typing import Final
 
 from ingest.clock import Clock
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 2.0
 
-_State = tuple[tuple[int, ...] | None, ...]
+_Digests = tuple[bytes | None, ...]
 
 
 def tls_context(settings: IngestSettings) -> ssl.SSLContext | None:
@@ -38,18 +39,19 @@ class Certificate:
     """
     The certificate that new connections get: the newest one on disk that can be used.
 
-    Files are compared by the facts that change with every write and every exchange of a link. A pair is taken only
-    whole: while the key is not that of the certificate, or a file is broken or gone, the pair before it stays.
+    A pair is taken only whole: while the key is not that of the certificate, or a file is broken or gone, the pair
+    before it stays. Connections keep the certificate that they began with.
     """
 
     def __init__(self, context: ssl.SSLContext, settings: IngestSettings, clock: Clock) -> None:
-        """Take the context in which connections begin; from now on it hands them the newest certificate."""
+        """Take the context in which connections begin; from now on they get the newest certificate."""
         self._settings = settings
         self._clock = clock
         self._newest = context
-        self._read: _State | None = self._on_disk()
+        self._read: _Digests | None = None
         self._told: str | None = None
         context.sni_callback = self._hand_out
+        self.look()  # the files may have changed since the context was made
 
     async def run(self) -> None:
         """Look at the files every two seconds, until cancelled."""
@@ -59,8 +61,9 @@ class Certificate:
 
     def look(self) -> None:
         """Read the files if they have changed. A pair that cannot be used is told once, and tried with every look."""
-        state = self._on_disk()
-        if state == self._read:
+        on_disk = self._on_disk()
+        if on_disk == self._read:
+            self._told = None
             return
         try:
             newest = tls_context(self._settings)
@@ -68,31 +71,31 @@ class Certificate:
             self._tell(str(error))
             return
         if newest is not None:
-            self._newest, self._read, self._told = newest, state, None
+            self._newest, self._read, self._told = newest, on_disk, None
             logger.info("new connections get the certificate that is on disk now")
 
     def read_again(self) -> None:
-        """Read the files, changed or not, and tell what is wrong with them even if that was told before."""
+        """Read the files, changed or not, and tell their fault even if it was told before."""
         self._read = self._told = None
         self.look()
 
     def _tell(self, trouble: str) -> None:
         if trouble != self._told:
             self._told = trouble
-            logger.warning("new connections get the certificate read before: %s", "; ".join(trouble.splitlines()))
+            what = "; ".join(trouble.splitlines())
+            logger.warning("%s: new connections get the certificate read before, until both files can be used", what)
 
-    def _on_disk(self) -> _State:
-        return tuple(_facts(file) for file in (self._settings.ingest_tls_cert, self._settings.ingest_tls_key) if file)
+    def _on_disk(self) -> _Digests:
+        return tuple(_digest(file) for file in (self._settings.ingest_tls_cert, self._settings.ingest_tls_key) if file)
 
     def _hand_out(self, connection: ssl.SSLObject, _name: str, _began_with: ssl.SSLContext) -> None:
         """Called by OpenSSL in each handshake, with a server name or without."""
         connection.context = self._newest
 
 
-def _facts(file: str) -> tuple[int, ...] | None:
-    """Return the facts of a file that differ after any change of it, None when it is not there. Links are followed."""
+def _digest(file: str) -> bytes | None:
+    """Return a digest of a file, None when it cannot be read. Its date and size may stay when its bytes change."""
     try:
-        found = os.stat(file)  # noqa: PTH116 - a path as in the settings
+        return sha256(Path(file).read_bytes()).digest()
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -35,6 +35,6 @@ class WrongPaths:
             "a POST was answered 404: its path %s. Callbacks are taken at %s",
             fault_of(head.target, self._rules),
             right_path(self._rules),
-            extra={"since_last_line": self._posts},
+            extra={"posts": self._posts},
         )
         self._posts = 0
