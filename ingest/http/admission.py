@@ -179,7 +179,7 @@ def _admit_page(head: RequestHead, page: Route) -> Route | Refused:
 
 def _with_single_slashes(path: bytes) -> bytes:
     """
-    Return a path without doubled slashes and without one at the end: how a URL comes out that was joined by hand.
+    Return a path without doubled slashes and without one at its end. URLs that were put together by hand have them.
 
     Pages keep their one spelling: a proxy that hides `/metrics` does not hide `//metrics`.
     """

@@ -221,11 +221,12 @@ async def test_the_longest_body_is_taken(server: Server) -> None:
     assert len(server.callbacks) == 3
 
 
-async def test_the_same_head_again_takes_the_same_way(server: Server) -> None:
+@pytest.mark.parametrize("white", [b"", b" ", b"\t", b" \t "])
+async def test_the_same_head_again_takes_the_same_way(server: Server, white: bytes) -> None:
     wire = await server.connect()
     bodies = [callback() for _ in range(50)]
     for body in bodies:
-        await wire.send(post(body))
+        await wire.send(post(body).replace(LENGTH, LENGTH + white))
         assert (await wire.reply()).status == 200
     assert len(server.service.known_heads) == 1
     assert {stored["messageId"] for stored in server.callbacks} == {json.loads(body)["messageId"] for body in bodies}
