@@ -2,7 +2,7 @@
 Bytes of one connection → requests: framing, and the limits of one request.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import httptools
@@ -22,6 +22,7 @@ from ingest.http.limits import Limits
 NO_REQUEST: Final = Refused(400, Cause.MALFORMED)
 """Bytes that begin no request. Behind a whole one, they may be the end of its body, and its length was wrong."""
 
+_HEAD_END: Final = b"\r\n\r\n"
 _DIGITS: Final = 11
 _NOT_COUNTING: Final = -1
 _WHITE: Final = b" \t"
@@ -54,11 +55,11 @@ class RequestReader:
     __slots__ = (
         "_body",
         "_body_bytes",
-        "_by_lines",
         "_fields",
         "_halted",
         "_head_bytes",
         "_in_body",
+        "_in_pieces",
         "_limits",
         "_max_body",
         "_parser",
@@ -78,7 +79,7 @@ class RequestReader:
         self._max_body = max_body_bytes
         self._parser = httptools.HttpRequestParser(self)
         self._refused: Refused | None = None
-        self._resuming = self._halted = self._by_lines = False
+        self._resuming = self._halted = self._in_pieces = False
         self._in_body = False
         self._body: bytes | bytearray = b""
         self._body_bytes = self._head_bytes = self._fields = self._unfinished_bytes = 0
@@ -95,8 +96,8 @@ class RequestReader:
     def feed(self, data: bytes) -> Refused | None:
         """Read on; returns why the connection must end, None while all is well."""
         self.repeatable = False
-        if self._by_lines or b"\t" in data:
-            return self._feed_by_lines(data)
+        if self._in_pieces or b"\t" in data:
+            return self._feed_in_pieces(data)
         return self._feed(data)
 
     def close(self) -> None:
@@ -133,19 +134,19 @@ class RequestReader:
             return self._refused or (MALFORMED if begins else NO_REQUEST)
         return None if self.between_requests else self._check_unfinished(len(data))
 
-    def _feed_by_lines(self, data: bytes) -> Refused | None:
+    def _feed_in_pieces(self, data: bytes) -> Refused | None:
         """
-        Read bytes with a tab, or behind one, line by line: a head then ends with a line, and the body can be resumed.
+        Read bytes with a tab, or behind one, so that each head ends with a piece: then its body can be resumed.
 
         llhttp takes a tab behind `chunked` for a part of that word, and stops behind the head of such a request.
         """
         refused = None
-        for line in data.splitlines(keepends=True):
-            self._by_lines = True
-            refused = self._feed(line)
+        for piece in _pieces(data):
+            self._in_pieces = True
+            refused = self._feed(piece)
             if refused is not None:
                 break
-        self._by_lines = not self.between_requests
+        self._in_pieces = not self.between_requests
         return refused
 
     def _resume(self, rest: bytes) -> Refused | None:
@@ -213,7 +214,7 @@ class RequestReader:
         refused = self._sink.head_received(head)
         if refused is not None:
             self._refuse(refused)
-        if self._by_lines and head.chunked:
+        if self._in_pieces and head.chunked:
             self._halted = True
             raise _Halt
         self.repeatable = bool(head.content_length) and not (
@@ -241,6 +242,19 @@ class RequestReader:
         refused = self._sink.request_received(self.head, body if isinstance(body, bytes) else bytes(body))
         if refused is not None:
             self._refuse(refused)
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Cut bytes behind every place where a head may end; its end may have begun in the bytes before."""
+    start = len(data) - len(data.lstrip(b"\r\n"))
+    if start:
+        yield data[:start]
+    while (end := data.find(_HEAD_END, start)) >= 0:
+        end += len(_HEAD_END)
+        yield data[start:end]
+        start = end
+    if start < len(data):
+        yield data[start:]
 
 
 _MINOR: Final = {"1.0": 0, "1.1": 1}
