@@ -252,23 +252,33 @@ class Connection(asyncio.Protocol):
         service = self._service
         body = service.redactor.redact_anything(body)
         record = reject(body, rejected.reason, rejected.detail, int(service.clock.wall() * 1000))
-        self._store(service.publisher.lane_for_rejections(), record, rejected.reason, rejected=True)
-
-    def _store(self, lane: Lane | Cause, body: bytes, key: str, *, rejected: bool = False) -> None:
+        lane = service.publisher.lane_for_rejections()
         if not isinstance(lane, Lane):
-            self._service.metrics.refused(lane)
-            self._line.reply(self._service.answers.unavailable)
+            self._reply_unavailable(lane)
+            return
+        now = service.clock.monotonic()
+        self._rejected = self._line.take_turn()
+        lane.add(record, rejected.reason, self._logged(self._rejected, len(record), now), now)
+
+    def _store(self, lane: Lane | Cause, body: bytes, key: str) -> None:
+        if not isinstance(lane, Lane):
+            self._reply_unavailable(lane)
             return
         service = self._service
         now = service.clock.monotonic()
-        waiter: Waiter
-        if rejected:
-            waiter = self._rejected = self._line.take_turn()
-        else:
-            waiter = self._line.wait()
+        waiter = self._line.wait()
         if service.access_log is not None:
-            waiter = service.access_log.watch(waiter, self._peer_name(), len(body), now)
+            waiter = self._logged(waiter, len(body), now)
         lane.add(body, key, waiter, now)
+
+    def _logged(self, waiter: Waiter, size: int, came: float) -> Waiter:
+        """Return the waiter, or one in its place that writes a line to the access log, if there is one."""
+        log = self._service.access_log
+        return waiter if log is None else log.watch(waiter, self._peer_name(), size, came)
+
+    def _reply_unavailable(self, cause: Cause) -> None:
+        self._service.metrics.refused(cause)
+        self._line.reply(self._service.answers.unavailable)
 
     def _page(self, *, head: bool) -> Answer:
         service = self._service

@@ -139,7 +139,7 @@ async def handed_out(server: Server) -> bytes:
     return connection.getpeercert(binary_form=True) or b""
 
 
-@pytest.mark.parametrize(("cert", "key"), [(RENEWED, OTHER), (RSA, RSA_KEY)])
+@pytest.mark.parametrize(("cert", "key"), [(RENEWED, OTHER), (RSA, RSA_KEY)], ids=["renewed", "another kind of key"])
 async def test_new_connections_get_the_certificate_on_disk_and_open_ones_go_on(
     renewal: Renewal, cert: str, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
