@@ -82,7 +82,10 @@ class AnswerLine:
         if not self.waiting and not self._turns:
             self.waiting = True
             return self
-        return self.take_turn()
+        # As take_turn: a call costs as much as the rest of this.
+        turn = Turn(self)
+        self._queue(turn)
+        return turn
 
     def take_turn(self) -> Turn:
         """Return the waiter for the outcome of the request just read, which `end_in_turn` may answer instead."""
@@ -111,7 +114,8 @@ class AnswerLine:
         """Take the outcome of a callback further back in the line."""
         if turn.answer is None:
             turn.answer = self._answer_to(outcome)
-        self._answer_from(turn)
+        if not self.waiting and self._turns and self._turns[0] is turn:
+            self._answer_turns()
 
     def reply(self, answer: Answer, *, final: bool = True) -> None:
         """Give an answer that is known at once, behind the answers that are due before it."""
@@ -139,7 +143,8 @@ class AnswerLine:
         """Give an answer in place of the outcome of the last turn, and none after it."""
         self.last = True
         turn.answer = answer
-        self._answer_from(turn)
+        if not self.waiting:
+            self._answer_turns()
         self._end()
 
     def _end(self) -> None:
@@ -173,11 +178,6 @@ class AnswerLine:
 
     def _answer_to(self, outcome: Outcome) -> Answer:
         return self._answers.stored if outcome is Outcome.STORED else self._answers.unavailable
-
-    def _answer_from(self, turn: Turn) -> None:
-        """Write the answers from this turn on, unless others are due before it."""
-        if not self.waiting and self._turns and self._turns[0] is turn:
-            self._answer_turns()
 
     def _queue(self, turn: Turn) -> None:
         if self._turns is None:
