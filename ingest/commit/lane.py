@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ingest.callback.envelope import RECORD_BYTES, RawRecord, fitting
+from ingest.callback.envelope import RECORD_BYTES, RawRecord, fitting, noted_bytes
 from ingest.causes import Cause
 from ingest.clock import Clock
 from ingest.commit.departures import Departures
@@ -45,15 +45,20 @@ class Waiter(Protocol):
 
 
 class Group:
-    """Callbacks that become durable together; the lists run in parallel, in order of arrival."""
+    """
+    Callbacks that become durable together; the lists run in parallel, in order of arrival.
 
-    __slots__ = ("abandoned", "bodies", "keys", "size", "times", "waiters")
+    `notes` has those of repaired callbacks, by their place in the lists.
+    """
+
+    __slots__ = ("abandoned", "bodies", "keys", "notes", "size", "times", "waiters")
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.keys: list[str] = []
         self.waiters: list[Waiter] = []
         self.times: list[float] = []
+        self.notes: dict[int, bytes] = {}
         self.size = 0
         self.abandoned = False
 
@@ -64,7 +69,9 @@ class Group:
             callbacks = getattr(self, name)
             setattr(rest, name, callbacks[count:])
             del callbacks[count:]
-        rest.size = sum(len(body) + 1 for body in rest.bodies)
+        rest.notes = {place - count: note for place, note in self.notes.items() if place >= count}
+        self.notes = {place: note for place, note in self.notes.items() if place < count}
+        rest.size = sum(len(body) + 1 for body in rest.bodies) + sum(map(noted_bytes, rest.notes.values()))
         self.size -= rest.size
         return rest
 
@@ -162,6 +169,14 @@ class Lane:
         group.size += size
         self._pending.add(size)
 
+    def add_repaired(self, body: bytes, key: str, waiter: Waiter, now: float, note: bytes) -> None:
+        """Take one callback as `add` does, and the note that is stored beside it."""
+        self.add(body, key, waiter, now)
+        group, size = self._waiting, noted_bytes(note)
+        group.notes[len(group.bodies) - 1] = note
+        group.size += size
+        self._pending.hold(0, size)
+
     async def run(self) -> None:
         """Store group after group, until cancelled."""
         while True:
@@ -179,7 +194,7 @@ class Lane:
     def _take_waiting(self) -> Group:
         """Put the waiting group in flight, as far as it fits into one envelope."""
         self._in_flight = group = self._waiting
-        self._waiting = group.split(fitting(group.bodies)) if group.size > RECORD_BYTES else Group()
+        self._waiting = group.split(fitting(group.bodies, notes=group.notes)) if group.size > RECORD_BYTES else Group()
         self._sent_at = self._clock.monotonic()
         return group
 

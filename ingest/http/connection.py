@@ -10,6 +10,7 @@ from typing import cast
 from ingest.callback import body as bodies
 from ingest.callback.body import Rejected
 from ingest.callback.envelope import reject
+from ingest.callback.repair import Repaired, repair
 from ingest.causes import Cause
 from ingest.commit.lane import Lane
 from ingest.http.admission import (
@@ -212,7 +213,7 @@ class Connection(asyncio.Protocol):
             if inflated is None:
                 return BODY_TOO_LARGE
             if isinstance(inflated, Rejected):
-                self._take_rejected(body, inflated)
+                self._take_unreadable(body, inflated)
                 return None
             body = inflated
         self._take_callback(body)
@@ -223,10 +224,19 @@ class Connection(asyncio.Protocol):
         self._seen = service.now
         found = bodies.examine(body, service.redactor)
         if isinstance(found, Rejected):
-            self._take_rejected(body, found)
+            self._take_unreadable(body, found)
             return
         key, body = found
         self._store(service.publisher.lane_for(key), body, key)
+
+    def _take_unreadable(self, body: bytes, refused: Rejected) -> None:
+        """Take a body that was refused as the callback that it can be repaired to, else as a rejection."""
+        service = self._service
+        found = repair(body, refused, service.redactor, service.rules.max_body_bytes)
+        if isinstance(found, Repaired):
+            self._store(service.publisher.lane_for(found.key), found.body, found.key, found.note)
+        else:
+            self._take_rejected(body, found)
 
     def _take_rejected(self, body: bytes, rejected: Rejected) -> None:
         service = self._service
@@ -234,7 +244,7 @@ class Connection(asyncio.Protocol):
         record = reject(body, rejected.reason, rejected.detail, int(service.clock.wall() * 1000))
         self._store(service.publisher.lane_for_rejections(), record, rejected.reason)
 
-    def _store(self, lane: Lane | Cause, body: bytes, key: str) -> None:
+    def _store(self, lane: Lane | Cause, body: bytes, key: str, note: bytes = b"") -> None:
         if not isinstance(lane, Lane):
             self._service.metrics.refused(lane)
             self._line.reply(self._service.answers.unavailable)
@@ -244,7 +254,10 @@ class Connection(asyncio.Protocol):
         waiter = self._line.wait()
         if service.access_log is not None:
             waiter = service.access_log.watch(waiter, self._peer_name(), len(body), now)
-        lane.add(body, key, waiter, now)
+        if note:
+            lane.add_repaired(body, key, waiter, now, note)
+        else:
+            lane.add(body, key, waiter, now)
 
     def _page(self, *, head: bool) -> Answer:
         service = self._service
