@@ -169,9 +169,8 @@ class Lane:
         group.size += size
         self._pending.add(size)
 
-    def add_repaired(self, body: bytes, key: str, waiter: Waiter, now: float, note: bytes) -> None:
-        """Take one callback as `add` does, and the note that is stored beside it."""
-        self.add(body, key, waiter, now)
+    def note(self, note: bytes) -> None:
+        """Have a note stored beside the callback that was just added: it was repaired."""
         group, size = self._waiting, noted_bytes(note)
         group.notes[len(group.bodies) - 1] = note
         group.size += size

@@ -234,7 +234,10 @@ class Connection(asyncio.Protocol):
         service = self._service
         found = repair(body, refused, service.redactor, service.rules.max_body_bytes)
         if isinstance(found, Repaired):
-            self._store(service.publisher.lane_for(found.key), found.body, found.key, found.note)
+            lane = service.publisher.lane_for(found.key)
+            self._store(lane, found.body, found.key)
+            if isinstance(lane, Lane):
+                lane.note(found.note)
         else:
             self._take_rejected(body, found)
 
@@ -244,7 +247,7 @@ class Connection(asyncio.Protocol):
         record = reject(body, rejected.reason, rejected.detail, int(service.clock.wall() * 1000))
         self._store(service.publisher.lane_for_rejections(), record, rejected.reason)
 
-    def _store(self, lane: Lane | Cause, body: bytes, key: str, note: bytes = b"") -> None:
+    def _store(self, lane: Lane | Cause, body: bytes, key: str) -> None:
         if not isinstance(lane, Lane):
             self._service.metrics.refused(lane)
             self._line.reply(self._service.answers.unavailable)
@@ -254,10 +257,7 @@ class Connection(asyncio.Protocol):
         waiter = self._line.wait()
         if service.access_log is not None:
             waiter = service.access_log.watch(waiter, self._peer_name(), len(body), now)
-        if note:
-            lane.add_repaired(body, key, waiter, now, note)
-        else:
-            lane.add(body, key, waiter, now)
+        lane.add(body, key, waiter, now)
 
     def _page(self, *, head: bool) -> Answer:
         service = self._service

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from streams.domain.message import MAX_PARTS
-from streams.domain.money import DECIMALS, read_money
+from streams.domain.money import read_money
 
 Number = TypeVar("Number", int, float)
 
@@ -29,13 +29,6 @@ MAX_LATENCY_SECONDS: Final = 30 * 24 * 3600
 The longest time from sending to the last status. Networks try for a few days at most, and a month is a unit mistaken.
 
 A negative one would be a status before its message.
-"""
-
-MAX_PRICE_UNITS: Final = 1_000_000 * 10**DECIMALS
-"""
-The highest price of one part, in units of 1e-8: far above an SMS in any currency.
-
-A price is the cost of a part and not a booking: a part that is paid back costs 0, and none costs less.
 """
 
 _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,3})?", re.ASCII)
@@ -88,11 +81,16 @@ def part_number(value: Any, name: str, notes: list[str]) -> int | None:  # noqa:
 
 
 def price(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN401 - JSON is any
-    """Return an amount from 0 to MAX_PRICE_UNITS, in units of 1e-8."""
-    if value is None or value == "":
-        return None
-    is_number = value.__class__ is float or value.__class__ is int or _is_numeric(value)
-    amount = _price(value.strip() if value.__class__ is str else value) if is_number else None
+    """
+    Return an amount in units of 1e-8, 0 or more, with at most 10 whole digits.
+
+    A price is the cost of a part and not a booking: a part that is paid back costs 0, and none costs less.
+    """
+    if value.__class__ is not float and value.__class__ is not int:
+        if value is None or value == "":
+            return None
+        value = value.strip() if _is_numeric(value) else math.nan
+    amount = _price(value)
     if amount is None:
         notes.append(name)
     return amount
@@ -102,7 +100,7 @@ def price(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN40
 @lru_cache(maxsize=4096)
 def _price(value: float | str) -> int | None:
     amount = read_money(value)
-    return amount if amount is not None and 0 <= amount <= MAX_PRICE_UNITS else None
+    return amount if amount is not None and amount >= 0 else None
 
 
 def _is_numeric(value: Any) -> bool:  # noqa: ANN401 - JSON is any

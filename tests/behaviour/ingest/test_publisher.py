@@ -54,10 +54,9 @@ class Bench:
         client = Client(self.said, body)
         lane = self.publisher.lane_for(key)
         assert isinstance(lane, Lane), lane
+        lane.add(body, key, client, monotonic())
         if note:
-            lane.add_repaired(body, key, client, monotonic(), note)
-        else:
-            lane.add(body, key, client, monotonic())
+            lane.note(note)
         return client
 
     async def settled(self, clients: list[Client]) -> list[Outcome]:
