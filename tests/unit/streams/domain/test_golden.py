@@ -8,13 +8,6 @@ import msgspec
 import orjson
 import pytest
 
-from streams.contract.records import Reason
-from streams.domain.callback import Callback
-from streams.domain.money import read_money
-from streams.domain.refusal import Refusal
-from streams.domain.routee import coercion
-from streams.domain.routee.bodies import read_body
-from streams.domain.routee.campaign_report import Read
 from tests.support.golden import traffic
 from tests.support.golden.forms import FORMS
 from tests.support.golden.product import (
@@ -40,6 +33,7 @@ from tests.support.golden.product import (
     read_tally,
     stream_time,
 )
+from tests.support.golden.rules import rules_of_then
 from tests.support.golden.single import Single, placed, position_of
 from tests.support.golden.stored import TABLES, Golden, golden_sets
 from tests.support.memory_rows import MemoryRows, outputs_of
@@ -178,28 +172,10 @@ def test_partial_counts_and_reports_lead_to_the_rows_of_then(golden: Golden) -> 
         assert rows.with_prefix(TALLY_KEY) == stored.with_prefix(TALLY_KEY)
 
 
-@pytest.fixture
-def rules_of_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Read callbacks as 0.1.0 did: measures without bounds, and none whose date cannot be read.
-
-    Rows keep the measures of then, and lack the callbacks that were refused.
-    """
-
-    def read_as_then(body: msgspec.Raw, received: int, policy: Policy) -> Callback | Read | Refusal:
-        read = read_body(body, received, policy)
-        unread = isinstance(read, Callback) and "status.updatedDate" in read.notes
-        return Refusal(Reason.INVALID_FIELD, "status.updatedDate") if unread else read
-
-    monkeypatch.setattr("streams.domain.sms_stage.read_body", read_as_then)
-    monkeypatch.setattr(coercion, "latency", coercion.number)
-    monkeypatch.setattr(coercion, "price", lambda value, *_: None if value is None else read_money(value))
-
-
-@pytest.mark.usefixtures("rules_of_then")
 def test_further_records_lead_to_the_same_as_if_one_version_had_taken_in_everything(golden: Golden) -> None:
     """Compares rows, counts, revisions and public records, also of records held back or left in the middle."""
-    whole = Single(golden).take_in(placed(golden, traffic.later()))
+    with rules_of_then():
+        whole = Single(golden).take_in(placed(golden, traffic.later()))
     on = Single.on_from(golden).take_in(placed(golden, traffic.later()))
     assert on.state == whole.state
     assert "bug" not in {rejection["reason"] for rejection in whole.rejected + on.rejected}
