@@ -25,10 +25,12 @@ _OTHER_IDS: Final = ("smsId", "campaignTrackingId")
 _IDS: Final = (*_KEYS, *_OTHER_IDS)
 _DECIDING: Final = (*_IDS, "part", "status", "campaignStatus", "messageStatuses")
 _DECIDING_OF_STATUS: Final = ("name", "updatedDate")
-_NAMED: Final = re.compile(rf"[\"'](?:{'|'.join(_DECIDING)})[\"']")
+_NAMED: Final = re.compile(rf"(?:[{{,]\s*+|[\"'])(?:{'|'.join(_DECIDING)})(?:[\"']|\s*+:)")
 _DIGITS: Final = re.compile(r"\d{1,256}", re.ASCII)
 _NO_PART_OF_AN_ID: Final = re.compile(rf"[\x00-\x1f\"\\{UNREADABLE}]")
 _NO_PART_OF_A_WORD: Final = re.compile(rf"[\"\\{UNREADABLE}]")
+_LOSING: Final = {Repair.CUT, Repair.DAMAGED, Repair.UNREADABLE_ID}
+_NULLING: Final = {Repair.VALUE, Repair.TOO_DEEP}
 _ENVELOPE_BYTES: Final = 100  # around one callback and its note
 
 _SEVERAL: Final = Rejected(Reason.NOT_JSON, "more than one document")
@@ -86,7 +88,7 @@ def _read(unwrapped: Unwrapped, refused: Rejected) -> tuple[bytes, set[Repair]]:
     _require_once(members, _DECIDING)
     members = _readable(members, repairs)
     repairs |= unwrapped.repairs
-    if repairs & {Repair.CUT, Repair.DAMAGED, Repair.UNREADABLE_ID} and not _tells_which_sms(members):
+    if not _tells_which_sms(members, repairs):
         raise _RefusedError(refused)
     if repairs & {Repair.CUT, Repair.DAMAGED}:
         if not _suffices(members, text[end:]):
@@ -153,9 +155,12 @@ def _suffices(members: Iterable[Member], rest: str) -> bool:
     return "status" in values and bool(values.get("messageId")) and not _NAMED.search(unescaped(rest)[0])
 
 
-def _tells_which_sms(members: Iterable[Member]) -> bool:
-    """Tell whether a body of which fields are missing says which of a message's parts it is about."""
+def _tells_which_sms(members: Iterable[Member], repairs: set[Repair]) -> bool:
+    """Tell whether a body says which of a message's parts it is about, unless nothing of that was left out."""
     values = {name: loads(value) for name, value in members if name in ("smsId", "part", "parts")}
+    nothing = {name for name in ("smsId", "part") if name in values and values[name] is None}
+    if not (repairs & _LOSING or (nothing and repairs & _NULLING)):
+        return True
     return values.get("parts") in (None, 1, "1") or bool(values.get("smsId") or values.get("part"))
 
 
