@@ -63,6 +63,7 @@ _SPECS: Final = _laid_out(
         "reason",
         (Reason.NOT_JSON, Reason.NOT_OBJECT, Reason.NO_KEY, Reason.TOO_DEEP),
     ),
+    _Spec("repaired", "callbacks among the accepted ones that were repaired", 0),
     _Spec("refused", "requests that were not stored, by cause", 0, "cause", tuple(Cause)),
     _Spec("stored_late", "callbacks that Kafka acknowledged after they had been answered 503", 0),
     _Spec("answer_seconds", "from the last byte of a callback to its answer", 0, bounds=_SECONDS),
@@ -121,6 +122,10 @@ class Metrics:
     def stored_callbacks(self, count: int) -> None:
         """So many callbacks are durable and were answered 200."""
         self._page[_BY_NAME["accepted"].start] += count
+
+    def stored_repaired(self, count: int) -> None:
+        """So many of the durable callbacks were repaired."""
+        self._page[_BY_NAME["repaired"].start] += count
 
     def stored_rejections(self, reasons: Iterable[str]) -> None:
         """These rejections are durable."""

@@ -38,7 +38,7 @@ NO_KEY: Final = Rejected(
     Reason.NO_KEY, f"neither messageId nor trackingId is a string of 1 to {KEY_MAX_CHARS} characters"
 )
 _EMPTY: Final = Rejected(Reason.NOT_JSON, "the body is empty")
-_NOT_GZIP: Final = Rejected(Reason.NOT_JSON, "Content-Encoding says gzip, and the bytes are not one whole gzip stream")
+NOT_GZIP: Final = Rejected(Reason.NOT_JSON, "Content-Encoding says gzip, and the bytes are not one whole gzip stream")
 _JSON_NAMES: Final = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "a boolean"}
 
 
@@ -71,10 +71,10 @@ def inflate(body: bytes, max_bytes: int) -> bytes | Rejected | None:
     try:
         inflated = stream.decompress(body, max_bytes + 1)
     except zlib.error:
-        return _NOT_GZIP
+        return NOT_GZIP
     if len(inflated) > max_bytes:
         return None
-    return inflated if stream.eof and not stream.unused_data else _NOT_GZIP
+    return inflated if stream.eof and not stream.unused_data else NOT_GZIP
 
 
 def _is_too_deep(body: bytes) -> bool:

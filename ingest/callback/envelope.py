@@ -2,7 +2,8 @@
 The records for Kafka, as bytes: envelopes of callbacks, and rejections. Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from streams.contract.codec import encode, format_time_ms
@@ -11,6 +12,8 @@ from streams.contract.refused import rejection_record
 
 RECORD_BYTES: Final = 900_000
 """Longest record. With the bytes that Kafka's batch adds, it stays under the broker's default limit of 1,048,588."""
+
+_INDEX_BYTES: Final = 20
 
 # The other fields of a rejection take some hundred bytes.
 _TEXT_BYTES: Final = RECORD_BYTES - 2_000
@@ -23,25 +26,41 @@ class RawRecord(NamedTuple):
     value: bytes
 
 
-def seal(callbacks: Sequence[bytes], keys: Sequence[str], received_at_ms: int) -> RawRecord:
+_NO_NOTES: Final[Mapping[int, bytes]] = MappingProxyType({})
+
+
+def seal(
+    callbacks: Sequence[bytes], keys: Sequence[str], received_at_ms: int, notes: Mapping[int, bytes] = _NO_NOTES
+) -> RawRecord:
     """
     Return callbacks of one partition as one envelope, each byte for byte, in the given order.
 
-    Each must be one whole JSON object (`body.examine`). An envelope of one callback has that callback's key.
+    Each must be one whole JSON object (`body.examine`). An envelope of one callback has that callback's key. `notes`
+    are those of repaired callbacks (`repair.Repaired`), by their place.
     """
     time = format_time_ms(received_at_ms).encode()
-    value = b'{"received_at":"%s","callbacks":[%s]}' % (time, b",".join(callbacks))
+    repaired = b',"repaired":[%s]' % b",".join(map(_placed, notes, notes.values())) if notes else b""
+    value = b'{"received_at":"%s","callbacks":[%s]%s}' % (time, b",".join(callbacks), repaired)
     return RawRecord(keys[0].encode() if len(keys) == 1 else None, value)
 
 
-def fitting(callbacks: Sequence[bytes], limit: int = RECORD_BYTES) -> int:
-    """Return how many of the callbacks, taken from the front, fit into one record; at least one."""
+def _placed(index: int, note: bytes) -> bytes:
+    return b'{"index":%d,%s' % (index, note[1:])
+
+
+def fitting(callbacks: Sequence[bytes], limit: int = RECORD_BYTES, notes: Mapping[int, bytes] = _NO_NOTES) -> int:
+    """Return how many of the callbacks, taken from the front, fit into one record with their notes; at least one."""
     size = 0
     for count, callback in enumerate(callbacks):
-        size += len(callback) + 1
+        size += len(callback) + 1 + noted_bytes(notes.get(count))
         if size > limit and count:
             return count
     return len(callbacks)
+
+
+def noted_bytes(note: bytes | None) -> int:
+    """Return how many bytes a note takes in an envelope, at most."""
+    return len(note) + _INDEX_BYTES if note else 0
 
 
 def reject(body: bytes, reason: Reason, detail: str, received_at_ms: int) -> bytes:

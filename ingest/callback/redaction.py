@@ -19,6 +19,11 @@ _SEGMENT_ENDS: Final = "(?![A-Za-z0-9._~-])"
 _STRING: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?+)(\s*+:)?+', re.DOTALL)
 
 
+# Escapes of JSON and its kin, as they may hide a secret. A percent code is undone by `unquote`.
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_MOST_COVERS: Final = 6
+
+
 class _Secret(NamedTuple):
     """One secret: bytes that every occurrence contains, the pattern to replace in text and in bytes, and its mask."""
 
@@ -65,6 +70,24 @@ class Redactor:
             body = secret.raw.sub(secret.masked.encode(), body)
         return body
 
+    def shows(self, text: str) -> bool:
+        """
+        Return whether a text of any kind may show a secret, however often it is escaped and percent-encoded.
+
+        Also true when the text is covered so often that it was not looked at to the end.
+        """
+        if not self._secrets:
+            return False
+        text = text.replace("\0", "")
+        for _ in range(_MOST_COVERS):
+            if self._mask(text) != text:
+                return True
+            bare = unquote(_ESCAPE.sub(_character, text))
+            if bare == text:
+                return False
+            text = bare
+        return True
+
     def _echoes(self, info: object) -> bool:
         url = info.get("url") if isinstance(info, dict) else None
         return isinstance(url, str) and self._redact_text(url) != url
@@ -91,3 +114,8 @@ class Redactor:
         for secret in self._secrets:
             text = secret.text.sub(secret.masked, text)
         return text
+
+
+def _character(escape: re.Match[str]) -> str:
+    unit, byte, character = escape.groups()
+    return chr(int(unit or byte, 16)) if unit or byte else str(character)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ingest.callback.envelope import RECORD_BYTES, RawRecord, fitting
+from ingest.callback.envelope import RECORD_BYTES, RawRecord, fitting, noted_bytes
 from ingest.causes import Cause
 from ingest.clock import Clock
 from ingest.commit.departures import Departures
@@ -49,16 +49,21 @@ class Waiter(Protocol):
 
 
 class Group:
-    """Callbacks that become durable together; the lists run in parallel, in order of arrival."""
+    """
+    Callbacks that become durable together; the lists run in parallel, in order of arrival.
+
+    `notes` has those of repaired callbacks, by their place in the lists.
+    """
 
     _LISTS: Final = ("bodies", "keys", "waiters", "times")
-    __slots__ = ("abandoned", "bodies", "keys", "size", "times", "waiters")
+    __slots__ = ("abandoned", "bodies", "keys", "notes", "size", "times", "waiters")
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.keys: list[str] = []
         self.waiters: list[Waiter] = []
         self.times: list[float] = []
+        self.notes: dict[int, bytes] = {}
         self.size = 0
         self.abandoned = False
 
@@ -69,12 +74,16 @@ class Group:
             callbacks = getattr(self, name)
             setattr(rest, name, callbacks[count:])
             del callbacks[count:]
-        rest.size = sum(len(body) + 1 for body in rest.bodies)
+        rest.notes = {place - count: note for place, note in self.notes.items() if place >= count}
+        self.notes = {place: note for place, note in self.notes.items() if place < count}
+        rest.size = sum(len(body) + 1 for body in rest.bodies) + sum(map(noted_bytes, rest.notes.values()))
         self.size -= rest.size
         return rest
 
     def append(self, later: "Group") -> None:
         """Add the callbacks of a group that came later."""
+        count = len(self.bodies)
+        self.notes.update((count + place, note) for place, note in later.notes.items())
         for name in self._LISTS:
             getattr(self, name).extend(getattr(later, name))
         self.size += later.size
@@ -177,6 +186,13 @@ class Lane:
         group.size += size
         self._pending.add(size)
 
+    def note(self, note: bytes) -> None:
+        """Have a note stored beside the callback that was just added: it was repaired."""
+        group, size = self._waiting, noted_bytes(note)
+        group.notes[len(group.bodies) - 1] = note
+        group.size += size
+        self._pending.hold(0, size)
+
     async def run(self) -> None:
         """Store group after group, until cancelled."""
         while True:
@@ -202,7 +218,7 @@ class Lane:
         """Take from a group what does not fit, and return it."""
         if self._most_bytes < RECORD_BYTES and self._clock.monotonic() >= self._full_again_at:
             self._most_bytes = RECORD_BYTES
-        return group.split(fitting(group.bodies, self._most_bytes))
+        return group.split(fitting(group.bodies, self._most_bytes, group.notes))
 
     async def _store(self, group: Group) -> None:
         failure: NotStoredError | None = None

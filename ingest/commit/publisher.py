@@ -112,10 +112,12 @@ class Publisher:
     def _envelope(self, group: Group) -> list[RawRecord]:
         # When the first callback of the group came, by the wall clock.
         waited = self._clock.monotonic() - group.times[0]
-        return [seal(group.bodies, group.keys, int((self._clock.wall() - waited) * 1000))]
+        return [seal(group.bodies, group.keys, int((self._clock.wall() - waited) * 1000), group.notes)]
 
     def _count_callbacks(self, group: Group) -> None:
         self.metrics.stored_callbacks(len(group.bodies))
+        if group.notes:
+            self.metrics.stored_repaired(len(group.notes))
 
     def _count_rejections(self, group: Group) -> None:
         self.metrics.stored_rejections(group.keys)

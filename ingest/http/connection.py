@@ -10,6 +10,7 @@ from typing import cast
 from ingest.callback import body as bodies
 from ingest.callback.body import Rejected
 from ingest.callback.envelope import reject
+from ingest.callback.repair import Repaired, repair
 from ingest.causes import Cause
 from ingest.commit.lane import Lane, Waiter
 from ingest.http.admission import (
@@ -34,18 +35,18 @@ class Connection(asyncio.Protocol):
     """
     The protocol of one client: the event loop calls it, and so does its reader.
 
-    `_trusted` says that a head which was admitted once may be admitted again without asking; `_rejected` is the turn of
-    the last body that was no callback; `_held` counts the bytes of an unfinished body that are pending; `_surplus`
+    `_trusted` says that a head which was admitted once may be admitted again without asking; `_doubted` is the turn of
+    the last body that was no callback as it came; `_held` counts the bytes of an unfinished body that are pending; `_surplus`
     counts the bytes that came after the end.
     """
 
     __slots__ = (
         "_begun",
+        "_doubted",
         "_held",
         "_line",
         "_peer",
         "_reader",
-        "_rejected",
         "_route",
         "_seen",
         "_service",
@@ -57,7 +58,7 @@ class Connection(asyncio.Protocol):
         self._service = service
         self._reader = RequestReader(self, service.limits, service.rules.max_body_bytes)
         self._line = AnswerLine(service.answers, service.limits, self._reader, service.clock, last=service.stopping)
-        self._rejected: Turn | None = None
+        self._doubted: Turn | None = None
         self._route = Route.CALLBACK
         self._peer: Address | None = None
         self._trusted = service.allowlist is None
@@ -171,13 +172,13 @@ class Connection(asyncio.Protocol):
         """
         End for bytes that cannot be read.
 
-        When they are no request, they may be the end of the body before them: if that was no callback, they may be all
-        that it lacked, and a 200 would say that they were taken.
+        When they are no request, they may be the end of the body before them: if that was no callback as it came, they
+        may be all that it lacked, and a 200 would say that they were taken.
         """
         if refused is not NO_REQUEST:
             self._refuse(refused)
-        elif self._rejected is not None and self._line.ends_in(self._rejected):
-            self._refuse(refused, self._rejected)
+        elif self._doubted is not None and self._line.ends_in(self._doubted):
+            self._refuse(refused, self._doubted)
         elif not self._reader.closing:
             self._refuse(refused)
 
@@ -232,7 +233,7 @@ class Connection(asyncio.Protocol):
             if inflated is None:
                 return BODY_TOO_LARGE
             if isinstance(inflated, Rejected):
-                self._take_rejected(body, inflated)
+                self._take_unreadable(body, inflated)
                 return None
             body = inflated
         self._take_callback(body)
@@ -243,22 +244,40 @@ class Connection(asyncio.Protocol):
         self._seen = service.now
         found = bodies.examine(body, service.redactor)
         if isinstance(found, Rejected):
-            self._take_rejected(body, found)
+            self._take_unreadable(body, found)
             return
         key, body = found
         self._store(service.publisher.lane_for(key), body, key)
+
+    def _take_unreadable(self, body: bytes, refused: Rejected) -> None:
+        """Take a body that was refused as the callback that it can be repaired to, else as a rejection."""
+        service = self._service
+        found = repair(body, refused, service.redactor, service.rules.max_body_bytes)
+        if isinstance(found, Repaired):
+            self._take_repaired(found)
+        else:
+            self._take_rejected(body, found)
+
+    def _take_repaired(self, callback: Repaired) -> None:
+        lane = self._add_doubted(self._service.publisher.lane_for(callback.key), callback.body, callback.key)
+        if lane is not None:
+            lane.note(callback.note)
 
     def _take_rejected(self, body: bytes, rejected: Rejected) -> None:
         service = self._service
         body = service.redactor.redact_anything(body)
         record = reject(body, rejected.reason, rejected.detail, int(service.clock.wall() * 1000))
-        lane = service.publisher.lane_for_rejections()
+        self._add_doubted(service.publisher.lane_for_rejections(), record, rejected.reason)
+
+    def _add_doubted(self, lane: Lane | Cause, body: bytes, key: str) -> Lane | None:
+        """Have a body stored that bytes behind it may show to be a part of one; return its lane, None without room."""
         if not isinstance(lane, Lane):
             self._reply_unavailable(lane)
-            return
-        now = service.clock.monotonic()
-        self._rejected = self._line.take_turn()
-        lane.add(record, rejected.reason, self._logged(self._rejected, len(record), now), now)
+            return None
+        now = self._service.clock.monotonic()
+        self._doubted = self._line.take_turn()
+        lane.add(body, key, self._logged(self._doubted, len(body), now), now)
+        return lane
 
     def _store(self, lane: Lane | Cause, body: bytes, key: str) -> None:
         if not isinstance(lane, Lane):

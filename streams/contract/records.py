@@ -58,6 +58,38 @@ class Reason(StrEnum):
     BUG = "bug"
 
 
+class Repair(StrEnum):
+    """
+    The part of a body that had to be repaired before it could enter an envelope.
+
+    `byte-order-mark`: marks before the text, left out; `encoding`: UTF-16 or UTF-32; `compression`: gzip or zlib that
+    no header named, or a header without it; `wrapping`: the object stood in an array, a text, a form or base64;
+    `surroundings`: other bytes around the object, left out; `replaced`: characters that cannot be read, now U+FFFD;
+    `control-character`: written as an escape; `escape`: an escape that JSON does not know; `quotes`: quote marks that
+    are not JSON's, or stood unescaped in a text; `syntax`: a comma too many, a comment, odd white space; `value`: a
+    number or word that JSON does not know, now a text or null; `id-as-number`: an id that was a number, now its
+    digits as text; `unreadable-id`: `smsId` or `campaignTrackingId`, left out; `too-deep`: a field nested too deep,
+    left out; `cut`: the end is missing; `damaged`: the end cannot be read.
+    """
+
+    BYTE_ORDER_MARK = "byte-order-mark"
+    ENCODING = "encoding"
+    COMPRESSION = "compression"
+    WRAPPING = "wrapping"
+    SURROUNDINGS = "surroundings"
+    REPLACED = "replaced"
+    CONTROL_CHARACTER = "control-character"
+    ESCAPE = "escape"
+    QUOTES = "quotes"
+    SYNTAX = "syntax"
+    VALUE = "value"
+    ID_AS_NUMBER = "id-as-number"
+    UNREADABLE_ID = "unreadable-id"
+    TOO_DEEP = "too-deep"
+    CUT = "cut"
+    DAMAGED = "damaged"
+
+
 class Reconciliation(StrEnum):
     """
     Comparison of the final statuses derived from SMS callbacks with the final statuses in Routee's reports.
@@ -81,11 +113,28 @@ class Unit(StrEnum):
     PARTS = "parts"
 
 
+class RepairedCallback(Record):
+    """A callback that ingest repaired, as its envelope notes it."""
+
+    index: int = Field(ge=0, description="its place in `callbacks`, from 0")
+    repairs: list[Repair]
+    original: str | None = Field(
+        description="the bytes as Routee sent them, in base64; null when a secret in them could not be masked"
+    )
+
+
 class Envelope(Record):
-    """`routee.callbacks.raw`: callbacks of one partition, byte for byte as Routee sent them, in order of arrival."""
+    """
+    `routee.callbacks.raw`: callbacks of one partition, in order of arrival.
+
+    Each is byte for byte as Routee sent it, but for the repaired ones, whose own bytes stand beside them.
+    """
 
     received_at: Time
     callbacks: list[dict[str, Any]] = Field(min_length=1)
+    repaired: list[RepairedCallback] = Field(
+        default=[], description="the callbacks that were repaired; missing when none was"
+    )
 
 
 class SmsStatus(Record):

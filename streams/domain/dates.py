@@ -3,7 +3,7 @@ Routee's dates, in every form seen so far, read as milliseconds since 1970-01-01
 """
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
@@ -15,16 +15,44 @@ _NUMBER: Final = re.compile(r"\d{1,16}(\.\d{1,9})?", re.ASCII)
 _FIRST_MS: Final = 100_000_000_000
 _END: Final = 253_402_300_800_000  # the year 10000 is not written with four digits
 
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_TIME: Final = r"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9})\d*+)?)?"
+# A plus sign that went through a form unencoded is a space now. Names of other zones mean several offsets each.
+_ZONE: Final = (
+    r"\s*(?:z|utc?|gmt)?(?:(?P<sign>[+-]|(?<=[\d,.])\s|\s+[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?|(?<=[zct]))"
+)
+_MONTH: Final = rf"(?P<month>{'|'.join(_MONTHS)})"
+_WEEKDAY: Final = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*+,?\s+)?"
+_FORMS: Final = tuple(
+    re.compile(form, re.ASCII | re.IGNORECASE)
+    for form in (
+        # ISO 8601, with the region as Java writes it, or the name as Go does
+        rf"(?P<year>\d{{4}})([-/])(?P<month>\d\d)\2(?P<day>\d\d)(?:t|\s+){_TIME}{_ZONE}(?:\[[\w/+-]+\]|(?<=0000)\s+utc)?",
+        # HTTP and mail: RFC 1123, 850, 5322
+        rf"{_WEEKDAY}(?P<day>\d{{1,2}})[ -]{_MONTH}[ -](?P<year>\d{{4}}|\d\d)\s+{_TIME}{_ZONE}",
+        # Java's Date and JavaScript's Date as text
+        rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d{{1,2}})\s+{_TIME}{_ZONE}\s+(?P<year>\d{{4}})",
+        rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d{{1,2}})\s+(?P<year>\d{{4}})\s+{_TIME}{_ZONE}(?:\s+\([\w ]+\))?",
+    )
+)
+_DOT_NET: Final = re.compile(r"/Date\((\d{1,15})(?:[+-]\d{4})?\)/", re.ASCII)
+_TEXT_MAX_CHARS: Final = 128
+"""No date is longer; the texts that were read last are kept in memory."""
+_MOST_OFFSET_HOURS: Final = 14
+_CENTURY: Final = 100
+_FIRST_YEAR: Final = 70  # of a year in two digits: 1970 to 2069
+
 
 def read_date(value: object) -> int | None:
     """
     Return the moment in ms, NO_DATE for an absent one (null, empty), None for a value that is not understood.
 
-    ISO 8601 with `Z` or an offset and any number of fraction digits (Routee trims zeros) is understood, as are epoch
-    seconds or milliseconds as a number or its text. A time without a zone is not: it names no moment.
+    Understood are ISO 8601 with `Z`, `UTC`, `GMT` or an offset and any number of fraction digits (Routee trims zeros),
+    dates of HTTP, mail, Java, JavaScript and .NET with such a zone, and epoch seconds or milliseconds as a number or
+    its text. A time without a zone is not: it names no moment.
     """
     if value.__class__ is str:
-        return _read_text(value)
+        return _read_text(value) if len(value) <= _TEXT_MAX_CHARS else None
     if value is None:
         return NO_DATE
     if value.__class__ is int or value.__class__ is float:
@@ -43,10 +71,49 @@ def _read_text(text: str) -> int | None:
     try:
         moment = datetime.fromisoformat(text.upper())
     except ValueError:
-        return None
+        return _read_other(text)
     if moment.tzinfo is None:
         return None
     return _within_range(int(moment.replace(microsecond=0).timestamp()) * 1000 + moment.microsecond // 1000)
+
+
+def _read_other(text: str) -> int | None:
+    """Read a date in a form that is not quite ISO 8601."""
+    if dot_net := _DOT_NET.fullmatch(text):
+        return _within_range(int(dot_net[1]))
+    for form in _FORMS:
+        if found := form.fullmatch(text):
+            return _assembled(found.groupdict())
+    return None
+
+
+def _assembled(given: dict[str, str | None]) -> int | None:
+    """Return the moment of a date in pieces; None when a piece is out of its range."""
+    hour, minute, second = int(given["hour"] or 0), int(given["minute"] or 0), int(given["second"] or 0)
+    hours, minutes = int(given["hours"] or 0), int(given["minutes"] or 0)
+    fraction_ms = int(f"{given['fraction'] or '':0<3.3}")
+    in_day_ms = ((hour * 60 + minute) * 60 + second) * 1000 + fraction_ms
+    # A leap second is the second after the 59th, and midnight may be written 24:00.
+    if minute > 59 or second > 60 or in_day_ms > 86_400_000 or hours > _MOST_OFFSET_HOURS or minutes > 59:  # noqa: PLR2004
+        return None
+    try:
+        day = datetime(_year(given["year"] or ""), _month(given["month"] or ""), int(given["day"] or 0), tzinfo=UTC)
+    except ValueError:
+        return None
+    offset_ms = (hours * 60 + minutes) * 60_000
+    behind = (given["sign"] or "").strip() == "-"
+    return _within_range(int(day.timestamp()) * 1000 + in_day_ms + (offset_ms if behind else -offset_ms))
+
+
+def _year(text: str) -> int:
+    year = int(text)
+    if len(text) > 2:  # noqa: PLR2004 - RFC 850 writes two digits
+        return year
+    return year + 2000 - (_CENTURY if year >= _FIRST_YEAR else 0)
+
+
+def _month(text: str) -> int:
+    return int(text) if text.isdigit() else _MONTHS.index(text.lower()) + 1
 
 
 def _from_epoch(number: float) -> int:

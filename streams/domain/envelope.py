@@ -1,22 +1,56 @@
 """
-Opening envelopes: the exact bytes of each callback of one raw record.
+Opening envelopes: the exact bytes of each callback of one raw record, and what ingest noted about repaired ones.
 """
 
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
 import orjson
 
-from streams.contract.records import Reason
+from streams.contract.records import Reason, Repair
 from streams.domain.dates import read_date
 from streams.domain.refusal import Refusal
 
 
+class Repaired(msgspec.Struct):
+    """The note about one repaired callback."""
+
+    index: int
+    repairs: list[str] = []
+    original: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the repairs, one that this version does not know as `repaired`."""
+        return [name if name in _REPAIRS else "repaired" for name in self.repairs]
+
+    @property
+    def body(self) -> bytes | None:
+        """Return the bytes that were posted, None when they were not kept."""
+        try:
+            return None if self.original is None else b64decode(self.original, validate=True)
+        except (Base64Error, ValueError):
+            return None
+
+
+_REPAIRS: Final = frozenset(repair.value for repair in Repair)
+_NONE_REPAIRED: Final[Mapping[int, Repaired]] = MappingProxyType({})
+
+
 class Opened(NamedTuple):
-    """The callbacks of one envelope, byte for byte as they were posted, and when it was received (ms)."""
+    """
+    The callbacks of one envelope, byte for byte, and when it was received (ms).
+
+    Callbacks in `repaired`, by their index, are not as they were posted.
+    """
 
     received: int
     bodies: list[msgspec.Raw]
+    repaired: Mapping[int, Repaired] = _NONE_REPAIRED
 
 
 class _Envelope(msgspec.Struct):
@@ -24,6 +58,7 @@ class _Envelope(msgspec.Struct):
 
     received_at: str | int | float | None
     callbacks: list[msgspec.Raw]
+    repaired: msgspec.Raw = msgspec.Raw()
 
 
 MAX_DEPTH: Final = 850
@@ -40,6 +75,7 @@ _BODY_DEPTH: Final = MAX_DEPTH - 2
 _SHORTEST_TOO_DEEP: Final = 2 * _BODY_DEPTH
 
 _DECODER: Final = msgspec.json.Decoder(_Envelope)
+_REPAIRED_DECODER: Final = msgspec.json.Decoder(list[Repaired])
 
 
 def open_envelope(value: bytes) -> Opened | Refusal:
@@ -51,7 +87,18 @@ def open_envelope(value: bytes) -> Opened | Refusal:
     if _is_too_deep(value, envelope.callbacks):
         return _refusal(value)
     received = read_date(envelope.received_at)
-    return Opened(received, envelope.callbacks) if received else _NO_TIME
+    if not received:
+        return _NO_TIME
+    repaired = _repaired(envelope.repaired) if len(envelope.repaired) else _NONE_REPAIRED
+    return Opened(received, envelope.callbacks, repaired)
+
+
+def _repaired(notes: msgspec.Raw) -> Mapping[int, Repaired]:
+    """Return the notes by index. Notes of another form cost no callback: they decide nothing."""
+    try:
+        return {note.index: note for note in _REPAIRED_DECODER.decode(notes)}
+    except (msgspec.MsgspecError, RecursionError):
+        return _NONE_REPAIRED
 
 
 def _is_too_deep(value: bytes, bodies: list[msgspec.Raw]) -> bool:

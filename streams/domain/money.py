@@ -12,8 +12,6 @@ _MAX_WHOLE_DIGITS: Final = 10  # the limit of Decimal(18, 8)
 MOST_UNITS: Final = 10 ** (_MAX_WHOLE_DIGITS + DECIMALS) - 1
 
 
-# A price depends on country and operator: millions of callbacks share a few prices.
-@lru_cache(maxsize=4096)
 def read_money(value: float | str) -> int | None:
     """
     Return the amount in units of 1e-8, None when the value is no amount or has more than 10 whole digits.

@@ -5,7 +5,7 @@ The outputs are in the order of the callbacks, and each callback gets exactly on
 piece. A large one is several, all with the same time of receipt; stream time advances by it after the last.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from traceback import extract_tb
 from typing import ClassVar, Final
 
@@ -16,7 +16,7 @@ from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
 from streams.domain.callback import Callback
 from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, counts_of
-from streams.domain.envelope import Opened, open_envelope
+from streams.domain.envelope import Opened, Repaired, open_envelope
 from streams.domain.expiry import BUCKET_MS, bucket_of, forget_due, list_keys, pass_date, receive, stream_time
 from streams.domain.intake import Moment, Taken, as_moment, take
 from streams.domain.message import Contribution, message_key, read_message
@@ -115,7 +115,9 @@ class _Gatherer:
     def take_piece(self, opened: Opened, begin: int) -> int | None:
         """Take in the piece that begins at callback `begin`; return where the next one begins, None after the last."""
         self._received = opened.received
-        end = self._take_callbacks(opened.bodies, begin)
+        end = self._take_callbacks(opened, begin)
+        if opened.repaired:
+            self._note_repairs(opened.repaired, range(begin, end))
         self._tally["accepted"] += end - begin
         self._list_new()
         # Time does not pass with a record that ended workers at no callback: that may be where it ended them.
@@ -125,13 +127,20 @@ class _Gatherer:
             counts.reach(self._received, self._offset, end)
         return end if end < len(opened.bodies) else None
 
-    def _take_callbacks(self, bodies: list[Raw], begin: int) -> int:
+    def _note_repairs(self, repaired: Mapping[int, Repaired], places: range) -> None:
+        for index, note in repaired.items():
+            if index in places:
+                self._note(note.names)
+
+    def _take_callbacks(self, opened: Opened, begin: int) -> int:
         """Take in the callbacks of a piece; return the index after the last."""
-        verdicts = self._tally["verdicts"]
+        bodies, verdicts = opened.bodies, self._tally["verdicts"]
         for index, body in enumerate(bodies[begin : begin + PIECE_CALLBACKS], begin):
             outcome = self._take_guarded(index, body)
             if isinstance(outcome, Refusal):
-                self._reject(outcome, bytes(body), index)
+                # A body is refused as it was posted.
+                note = opened.repaired.get(index)
+                self._reject(outcome, (note and note.body) or bytes(body), index)
             else:
                 count(verdicts, outcome)
             if self._touched_bytes > PIECE_BYTES:

@@ -35,6 +35,8 @@ FIELDS: dict[str, FieldInfo] = {
     name.upper(): field for model in reversed(PROGRAMS.values()) for name, field in model.model_fields.items()
 }
 SETTINGS_HEADER = ("variable", "default", "meaning")
+LEFT_OUT = {"callbacks.raw": {"repaired"}}
+"""Fields that a writer leaves out when there is nothing to say."""
 SECTIONS = {
     "callbacks.raw": "Envelope",
     "callbacks.rejected": "Rejection",
@@ -170,7 +172,7 @@ def word(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     if schema["type"] == "array":
         return f"list of {word(schema['items'], definitions)}"
     if schema["type"] == "object":
-        return "counts" if schema["additionalProperties"] is not True else "object"
+        return "counts" if schema.get("additionalProperties", True) is not True else "object"
     if schema["type"] == "string" and "pattern" in schema:
         return "money" if schema["pattern"].startswith("^-?") else "time"
     return {"integer": "int", "boolean": "bool"}.get(schema["type"], str(schema["type"]))
@@ -184,7 +186,7 @@ def test_a_record_table_has_the_fields_and_types_of_the_model(topic: str) -> Non
     schema = model.model_json_schema(mode="serialization")
     expected = [(name, word(schema["properties"][name], schema.get("$defs", {}))) for name in model.model_fields]
     assert [(row[0].strip("`"), row[1]) for row in table.rows] == expected
-    assert set(schema["required"]) == set(model.model_fields)
+    assert set(schema["required"]) == set(model.model_fields) - LEFT_OUT.get(topic, set())
 
 
 @pytest.mark.parametrize("file", documents(), ids=lambda file: str(file.relative_to(ROOT)))

@@ -7,9 +7,14 @@ mean that the field is absent.
 """
 
 import math
-from typing import Any, Final
+import re
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
+from streams.domain.message import MAX_PARTS
 from streams.domain.money import read_money
+
+Number = TypeVar("Number", int, float)
 
 # A row or record must fit in a Kafka record even when a stranger posts the body, or it stops its partition for good.
 TEXT_MAX_CHARS: Final = 256
@@ -18,14 +23,23 @@ DESCRIPTION_MAX_CHARS: Final = 1024
 _LONGER_TEXTS: Final = {"message": MESSAGE_MAX_CHARS, "status.reason.description": DESCRIPTION_MAX_CHARS}
 GROUPS_MAX: Final = 64
 MAX_COUNT: Final = 2**53  # beyond it, JSON readers in other languages lose digits
-MAX_PARTS: Final = 65_535
+
+MAX_LATENCY_SECONDS: Final = 30 * 24 * 3600
+"""
+The longest time from sending to the last status. Networks try for a few days at most, and a month is a unit mistaken.
+
+A negative one would be a status before its message.
+"""
+
+_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
 
 def text(value: Any, name: str, notes: list[str]) -> str | None:  # noqa: ANN401 - JSON is any
     """Return the text, a number as its text; text longer than the field's limit is not understood."""
     if value is None or value == "":
         return None
-    if value.__class__ in (str, int, float):
+    # A larger float was a longer number in the body, of which digits are lost.
+    if value.__class__ in (str, int) or (value.__class__ is float and abs(value) <= MAX_COUNT):
         read = str(value)
         if len(read) <= _LONGER_TEXTS.get(name, TEXT_MAX_CHARS):
             return read
@@ -34,17 +48,19 @@ def text(value: Any, name: str, notes: list[str]) -> str | None:  # noqa: ANN401
 
 
 def number(value: Any, name: str, notes: list[str]) -> float | None:  # noqa: ANN401 - JSON is any
-    """Return a finite number; numeric text counts as one."""
+    """Return a finite number; text counts as one when it is one, without a unit or separators."""
     if value.__class__ is int or value is None or value == "":
         return None if value == "" else value
-    try:
-        read = float(value) if value.__class__ in (str, float) else math.nan
-    except ValueError:
-        read = math.nan
+    read = float(value) if value.__class__ is float or _is_numeric(value) else math.nan
     if math.isfinite(read):
         return read
     notes.append(name)
     return None
+
+
+def latency(value: Any, name: str, notes: list[str]) -> float | None:  # noqa: ANN401 - JSON is any
+    """Return seconds, from 0 to MAX_LATENCY_SECONDS."""
+    return _within(number(value, name, notes), 0, MAX_LATENCY_SECONDS, name, notes)
 
 
 def count(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN401 - JSON is any
@@ -61,23 +77,42 @@ def count(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN40
 
 def part_number(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN401 - JSON is any
     """Return a number of parts, or the number of one part: 1 to MAX_PARTS."""
-    if value.__class__ is int and 0 < value <= MAX_PARTS:
-        return int(value)
-    read = count(value, name, notes)
-    if read is None or 0 < read <= MAX_PARTS:
-        return read
-    notes.append(name)
-    return None
+    return _within(count(value, name, notes), 1, MAX_PARTS, name, notes)
 
 
-def money(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN401 - JSON is any
-    """Return an amount in units of 1e-8."""
-    if value is None or value == "":
-        return None
-    amount = read_money(value) if value.__class__ in (float, int, str) else None
+def price(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN401 - JSON is any
+    """
+    Return an amount in units of 1e-8, 0 or more, with at most 10 whole digits.
+
+    A price is the cost of a part and not a booking: a part that is paid back costs 0, and none costs less.
+    """
+    if value.__class__ is not float and value.__class__ is not int:
+        if value is None or value == "":
+            return None
+        value = value.strip() if _is_numeric(value) else math.nan
+    amount = _price(value)
     if amount is None:
         notes.append(name)
     return amount
+
+
+# A price depends on country and operator: millions of callbacks share a few prices.
+@lru_cache(maxsize=4096)
+def _price(value: float | str) -> int | None:
+    amount = read_money(value)
+    return amount if amount is not None and amount >= 0 else None
+
+
+def _is_numeric(value: Any) -> bool:  # noqa: ANN401 - JSON is any
+    # float() would also take `1_000`, `nan` and digits of other scripts.
+    return value.__class__ is str and _NUMBER.fullmatch(value.strip()) is not None
+
+
+def _within(read: Number | None, least: int, most: int, name: str, notes: list[str]) -> Number | None:
+    if read is None or least <= read <= most:
+        return read
+    notes.append(name)
+    return None
 
 
 def texts(value: Any, name: str, notes: list[str]) -> list[str] | None:  # noqa: ANN401 - JSON is any

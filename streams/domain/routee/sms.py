@@ -1,9 +1,8 @@
 """
 Reading one SMS callback: about 20 fields, in a few microseconds a callback.
 
-Only fields that decide something may refuse a callback: `messageId` and `status.name` must be present, and a present
-`status.updatedDate` must be understood, because the order of statuses rests on it. Any other field is taken when it
-is understood, and left out with a note when it is not.
+Only fields that decide something may refuse a callback: `messageId` and `status.name` must be present. Any other
+field is taken when it is understood, and left out with a note when it is not; so is `status.updatedDate`.
 """
 
 from typing import Any, Final, TypedDict
@@ -18,7 +17,7 @@ from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
 from streams.domain.routee import coercion
 from streams.domain.routee.shapes import Body
 from streams.domain.routee.wire import WireReason, WireSms
-from streams.domain.statuses import WORDS, spelled
+from streams.domain.statuses import WORDS, is_known, spelled
 
 FUTURE_TOLERANCE_MS: Final = 5 * 60_000
 """How far `updatedDate` may lie after the time of receipt (clocks differ); a later date is ignored, with a note."""
@@ -31,12 +30,20 @@ def read_callback(body: Body, received: int, policy: Policy) -> Callback | Refus
     message_id = body.get("messageId")
     if message_id is None or not usable_id(message_id):
         return Refusal(Reason.INVALID_FIELD, f"messageId: expected text of 1 to {ID_MAX_CHARS} characters")
+    notes: list[str] = []
     status = body.get("status")
+    if _is_plain_status(body, status):
+        notes.append("status")
+        status = {"name": status}
     if status.__class__ is not dict:
         return Refusal(Reason.INVALID_FIELD, "status: expected an object with a name")
-    notes: list[str] = []
     details = _read_details(body, status, notes)
     return _callback(message_id, status.get("name"), status.get("updatedDate"), details, notes, received, policy)
+
+
+def _is_plain_status(body: Body, status: Any) -> bool:  # noqa: ANN401 - JSON is any
+    """Tell whether a status is just one of Routee's words for SMS. Two-step verifications share some of the words."""
+    return status.__class__ is str and is_known(status.strip()) and "applicationId" not in body
 
 
 def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refusal:
@@ -64,7 +71,7 @@ def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refus
         sms.parts,
         sms.groups or None,
         sms.latency,
-        None if sms.price is None else coercion.money(sms.price, "price", notes),
+        None if sms.price is None else coercion.price(sms.price, "price", notes),
     )
     return _callback(sms.messageId, status.name, status.updatedDate, details, notes, received, policy)
 
@@ -80,7 +87,8 @@ def _callback(  # noqa: PLR0913, PLR0917 - the values that both readers have rea
         return Refusal(Reason.INVALID_FIELD, f"status.name: expected text of 1 to {_WORD_MAX_CHARS} characters")
     date = read_date(updated)
     if date is None:
-        return Refusal(Reason.INVALID_FIELD, "status.updatedDate: expected ISO 8601 with a zone, or an epoch number")
+        notes.append("status.updatedDate")
+        date = NO_DATE
     if date > received + FUTURE_TOLERANCE_MS:
         # With this date, one wrong clock would outrank every later status of the SMS for good.
         notes.append("future-date")
@@ -119,8 +127,8 @@ def _read_details(body: Body, status: Body, notes: list[str]) -> Details:
         part=coercion.part_number(body.get("part"), "part", notes),
         parts=coercion.part_number(body.get("parts"), "parts", notes),
         groups=coercion.texts(body.get("groups"), "groups", notes),
-        latency_seconds=coercion.number(body.get("latency"), "latency", notes),
-        price=coercion.money(body.get("price"), "price", notes),
+        latency_seconds=coercion.latency(body.get("latency"), "latency", notes),
+        price=coercion.price(body.get("price"), "price", notes),
     )
 
 

@@ -11,11 +11,12 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from streams.domain.message import MAX_PARTS
 from streams.domain.refusal import ID_MAX_CHARS
 from streams.domain.routee.coercion import (
     DESCRIPTION_MAX_CHARS,
     GROUPS_MAX,
-    MAX_PARTS,
+    MAX_LATENCY_SECONDS,
     MESSAGE_MAX_CHARS,
     TEXT_MAX_CHARS,
 )
@@ -24,6 +25,7 @@ _Id = Annotated[str, Meta(min_length=1, max_length=ID_MAX_CHARS)]
 _Text = Annotated[str, Meta(max_length=TEXT_MAX_CHARS)]
 _Group = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)]
 _Part = Annotated[int, Meta(ge=1, le=MAX_PARTS)]
+_Latency = Annotated[int, Meta(ge=0, le=MAX_LATENCY_SECONDS)] | Annotated[float, Meta(ge=0, le=MAX_LATENCY_SECONDS)]
 _Number = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float
 _Absent = UnsetType
 """A field that must be absent: it belongs to another kind of callback."""
@@ -64,7 +66,7 @@ class WireSms(msgspec.Struct, gc=False):
     part: _Part | None = None
     parts: _Part | None = None
     groups: Annotated[list[_Group], Meta(max_length=GROUPS_MAX)] | None = None
-    latency: _Number | None = None
+    latency: _Latency | None = None
     price: _Number | None = None
     type: _Absent = UNSET
     audioMessage: _Absent = UNSET  # noqa: N815

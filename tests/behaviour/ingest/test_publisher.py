@@ -48,13 +48,15 @@ class Bench:
     read: Callable[[Topic], Awaitable[dict[int, list[RawRecord]]]]
     said: list[tuple[Client, Outcome]] = field(default_factory=list)
 
-    def post(self, key: str, size: int = 0) -> Client:
-        """Have one callback stored."""
+    def post(self, key: str, size: int = 0, note: bytes = b"") -> Client:
+        """Have one callback stored, with a note when it was repaired."""
         body = orjson.dumps({"messageId": key, "n": len(self.said), "x": "x" * size})
         client = Client(self.said, body)
         lane = self.publisher.lane_for(key)
         assert isinstance(lane, Lane), lane
         lane.add(body, key, client, monotonic())
+        if note:
+            lane.note(note)
         return client
 
     async def settled(self, clients: list[Client]) -> list[Outcome]:
@@ -158,6 +160,29 @@ async def test_a_flood_is_split_into_records_below_the_limit(bench: Bench) -> No
     records = (await bench.read(CALLBACKS_RAW))[partition_of("same", PARTITIONS)]
     assert len(records) == 3
     assert all(len(record.value) <= RECORD_BYTES + 100 for record in records)
+
+
+async def test_a_note_stays_with_its_callback_when_a_flood_is_split(bench: Bench) -> None:
+    """The originals fill more than the bodies: every record has the notes of its own callbacks, and all fit."""
+    original = "x" * 200_000
+    clients = [
+        bench.post("same", size=number, note=b'{"repairs":["cut"],"original":"%d%s"}' % (number, original.encode()))
+        if number % 2
+        else bench.post("same", size=number)
+        for number in range(20)
+    ]
+    assert set(await bench.settled(clients)) == {Outcome.STORED}
+    records = (await bench.read(CALLBACKS_RAW))[partition_of("same", PARTITIONS)]
+    assert len(records) == 3
+    assert all(len(record.value) <= RECORD_BYTES + 100 for record in records)
+    told = []
+    for record in records:
+        envelope = orjson.loads(record.value)
+        notes = {note["index"]: note["original"] for note in envelope.get("repaired", [])}
+        told += [(len(one["x"]), notes.get(place)) for place, one in enumerate(envelope["callbacks"])]
+    assert told == [(number, f"{number}{original}" if number % 2 else None) for number in range(20)]
+    assert bench.publisher.metrics.total("repaired") == 10
+    assert (bench.publisher.pending.count, bench.publisher.pending.size) == (0, 0)
 
 
 async def test_rejections_are_one_record_each(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""Every body that is answered 200 is in one of the two topics, byte for byte, secrets aside."""
+"""Every body that is answered 200 is in one of the two topics, byte for byte, secrets aside; repaired ones twice."""
 
 import gzip
 import random
@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from streams.contract.records import Reason, Rejection
+from streams.contract.records import Envelope, Reason, Rejection
+from streams.contract.topics import CALLBACKS_RAW
 from tests.integration.ingest.wire import PATH, SECRET, Server, chunked, post
 from tests.support.mutation import mutated
 
@@ -20,20 +21,32 @@ GARBAGE = {
     "not JSON": (b"hello", Reason.NOT_JSON),
     "form": (b"messageId=1&status=Sent", Reason.NOT_JSON),
     "cut off": (b'{"messageId":"a"', Reason.NOT_JSON),
-    "not UTF-8": (b'{"messageId":"\xff\xfe"}', Reason.NOT_JSON),
-    "lone surrogate": (b'{"messageId":"\\ud800"}', Reason.NOT_JSON),
-    "NUL": (b'{"messageId":"a\x00b"}', Reason.NOT_JSON),
+    "not UTF-8": (b'{"messageId":"\xff\xfe"}', Reason.NO_KEY),
+    "lone surrogate": (b'{"messageId":"\\ud800"}', Reason.NO_KEY),
+    "NUL": (b'{"messageId":"a\x00b"}', Reason.NO_KEY),
     "only NUL": (b"\x00" * 60_000, Reason.NOT_JSON),
     "NaN": (b'{"messageId":NaN}', Reason.NOT_JSON),
     "two at once": (b'{"messageId":"a"},{"messageId":"b"}', Reason.NOT_JSON),
     "an end in the middle": (b'{"messageId":"a"}]},{"callbacks":[{', Reason.NOT_JSON),
-    "array": (b'[{"messageId":"a"}]', Reason.NOT_OBJECT),
+    "array of two": (b'[{"messageId":"a"},{"messageId":"b"}]', Reason.NOT_OBJECT),
     "null": (b"null", Reason.NOT_OBJECT),
     "number": (b"1e5", Reason.NOT_OBJECT),
     "no key": (b'{"status":"Sent"}', Reason.NO_KEY),
-    "number as key": (b'{"messageId":7}', Reason.NO_KEY),
+    "fraction as key": (b'{"messageId":7.5}', Reason.NO_KEY),
     "10,000 deep": (b"[" * 10_000 + b"]" * 10_000, Reason.TOO_DEEP),
-    "1,022 deep": (b'{"messageId":"a","x":' + b"[" * 1021 + b"]" * 1021 + b"}", Reason.TOO_DEEP),
+}
+
+GOOD = '{"messageId":"a","message":"Γειά 😀"}'
+REPAIRED = {
+    "byte order mark": ("\ufeff" + GOOD).encode(),
+    "UTF-16": GOOD.encode("utf-16"),
+    "half an emoji": GOOD.replace("😀", "\\ud83d").encode(),
+    "not UTF-8": GOOD.encode() + b"\xff",
+    "NUL behind it": GOOD.encode() + b"\0",
+    "array of one": f"[{GOOD}]".encode(),
+    "number as key": GOOD.replace('"a"', "7").encode(),
+    "gzip that is not said": gzip.compress(GOOD.encode()),
+    "1,022 deep": b'{"x":' + b"[" * 1021 + b"]" * 1021 + b"," + GOOD[1:].encode(),
 }
 
 ODD = {
@@ -59,6 +72,31 @@ async def test_garbage_is_answered_and_found_in_rejected(server: Server, name: s
     assert (rejection.body or "").encode() == body or b64decode(rejection.body_base64 or "") == body
     assert not server.callbacks
     assert await wire.is_open()
+
+
+@pytest.mark.parametrize("name", REPAIRED)
+async def test_a_body_that_is_not_quite_json_is_taken_with_the_bytes_that_came_beside_it(
+    server: Server, name: str
+) -> None:
+    wire = await server.talk(post(b'{"messageId":"first"}') + post(REPAIRED[name]) + post(b'{"messageId":"last"}'))
+    assert await wire.statuses(3) == [200, 200, 200]
+    assert not server.rejections
+    notes = []
+    for _, records in sorted(server.log.records.items(), key=str):
+        for record in records:
+            envelope = Envelope.model_validate(orjson.loads(record.value))
+            notes += [(envelope.callbacks[note.index]["messageId"], note) for note in envelope.repaired]
+    ((key, note),) = notes
+    assert key == ("7" if name == "number as key" else "a")
+    assert b64decode(note.original or "") == REPAIRED[name]
+    assert server.service.metrics.total("accepted") == 3
+    assert server.service.metrics.total("repaired") == 1
+
+
+async def test_plain_json_that_says_gzip_is_taken(server: Server) -> None:
+    wire = await server.talk(post(GOOD.encode(), "Content-Encoding: gzip\r\n"))
+    assert (await wire.reply()).status == 200
+    assert server.callbacks == [orjson.loads(GOOD)]
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -115,11 +153,18 @@ async def test_the_echoed_secret_is_stored_nowhere(server: Server, url: str) -> 
     wire = await server.talk(post(report) + post(report[:-1]) + post(report + b"\xff"))
     assert await wire.statuses(3) == [200, 200, 200]
     assert server.callbacks[0]["callbackInfo"] == {"url": "https://x.example/callbacks/***", "strategy": "OnChange"}
-    assert SECRET.encode() not in server.stored_bytes
-    assert len(server.rejections) == 2
-    for rejection in server.rejections:
-        kept = rejection["body"] or b64decode(rejection["body_base64"]).decode("latin-1")
-        assert "callbacks/***" in kept.replace("\\/", "/")
+    assert server.callbacks[1] == server.callbacks[0]
+    (rejection,) = server.rejections
+    ((note,),) = [
+        found["repaired"]
+        for (topic, _), records in server.log.records.items()
+        if topic == CALLBACKS_RAW.suffix
+        for found in (orjson.loads(record.value) for record in records)
+        if "repaired" in found
+    ]
+    for kept in (server.stored_bytes, rejection["body"].encode(), b64decode(note["original"])):
+        assert SECRET.encode() not in kept
+        assert b"callbacks/***" in kept.replace(b"\\/", b"/")
 
 
 async def test_mutated_callbacks_end_up_in_the_one_topic_or_the_other(server: Server) -> None:

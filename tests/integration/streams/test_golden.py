@@ -17,6 +17,7 @@ from sandbox.kafka import KafkaCluster
 from tests.support.golden import traffic
 from tests.support.golden.loading import load, put_store
 from tests.support.golden.product import CALLBACKS_REJECTED, CAMPAIGN_PREFIX, HELD, campaign_view, changelog
+from tests.support.golden.rules import rules_of_then
 from tests.support.golden.single import Single, campaign_state, placed, sms_state
 from tests.support.golden.stored import TABLES, Golden, golden_sets
 from tests.support.memory_rows import MemoryRows
@@ -117,9 +118,11 @@ def test_a_worker_goes_on_with_stored_state_as_if_it_had_written_all_of_it(
             assert worker.restored[0] <= takeovers, "claims and owners, and no row"
         else:
             assert worker.restored[0] >= records
-        require_state(lab, Single(golden).take_in(placed(golden, [])))
+        with rules_of_then():
+            before = Single(golden).take_in(placed(golden, []))
+            whole = Single(golden).take_in(placed(golden, traffic.later()))
+        require_state(lab, before)
         lab.produce(traffic.later())
-        whole = Single(golden).take_in(placed(golden, traffic.later()))
         require_state(lab, whole)
         require_answers(worker, whole)
         require_told(lab, golden, Single.on_from(golden).take_in(placed(golden, traffic.later())))

@@ -7,10 +7,12 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
-from ingest.callback.envelope import RECORD_BYTES, RawRecord, fitting, reject, seal
+from ingest.callback.envelope import RECORD_BYTES, RawRecord, fitting, noted_bytes, reject, seal
 from streams.contract.codec import decode
-from streams.contract.records import Envelope, Reason, RefusedBy, Rejection
+from streams.contract.records import Envelope, Reason, RefusedBy, Rejection, Repair
+from streams.contract.schemas import FOLDER
 
 NOON_MS = 1_795_348_800_123
 values = st.recursive(
@@ -34,6 +36,33 @@ def test_an_envelope_of_one_callback_has_its_key() -> None:
         b"Ab", b'{"received_at":"2026-11-22T12:00:00.123Z","callbacks":[{}]}'
     )
     assert seal([b"{}", b"{}"], ["a", "b"], NOON_MS).key is None
+
+
+def test_an_envelope_has_the_notes_of_repaired_callbacks_by_their_place() -> None:
+    notes = {1: b'{"repairs":["cut"],"original":"e30="}', 2: b'{"repairs":["value"],"original":null}'}
+    value = seal([b"{}", b'{"a":1}', b"{}"], ["a", "b", "c"], NOON_MS, notes).value
+    envelope = Envelope.model_validate(decode(value))
+    assert [(note.index, note.repairs, note.original) for note in envelope.repaired] == [
+        (1, [Repair.CUT], "e30="),
+        (2, [Repair.VALUE], None),
+    ]
+    Draft202012Validator(orjson.loads((FOLDER / "callbacks.raw.json").read_bytes())).validate(decode(value))
+    without = seal([b"{}", b'{"a":1}', b"{}"], ["a", "b", "c"], NOON_MS).value
+    assert value.startswith(without[:-1])
+    assert b"repaired" not in without
+
+
+@given(
+    st.lists(st.integers(0, 50), min_size=1, max_size=30),
+    st.integers(1, 100),
+    st.dictionaries(st.integers(0, 29), st.integers(1, 50)),
+)
+def test_notes_count_in_a_record_that_is_split(sizes: list[int], limit: int, noted: dict[int, int]) -> None:
+    notes = {place: b"x" * size for place, size in noted.items()}
+    count = fitting([b"x" * size for size in sizes], limit, notes)
+    taken = sum(size + 1 + noted_bytes(notes.get(place)) for place, size in enumerate(sizes[:count]))
+    assert count == 1 or taken <= limit
+    assert count == len(sizes) or taken + sizes[count] + 1 + noted_bytes(notes.get(count)) > limit
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=30), st.integers(1, 100))

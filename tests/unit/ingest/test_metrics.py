@@ -80,11 +80,13 @@ def test_envelopes_are_observed_whole() -> None:
 def test_prometheus_reads_the_page() -> None:
     metrics = Metrics()
     metrics.stored_callbacks(3)
+    metrics.stored_repaired(2)
     metrics.acknowledged(40, 35_000, 0.004)
     families = {family.name: family for family in text_string_to_metric_families(metrics.render().decode())}
     kinds = {name.removeprefix("routee_ingest_"): family.type for name, family in families.items()}
     assert kinds == {
         "accepted": "counter",
+        "repaired": "counter",
         "rejected": "counter",
         "refused": "counter",
         "stored_late": "counter",
@@ -98,5 +100,6 @@ def test_prometheus_reads_the_page() -> None:
         "workers_missing": "gauge",
         "workers_replaced": "counter",
     }
+    assert metrics.total("repaired") == 2
     assert all(family.documentation and family.samples for family in families.values())
     assert {sample.labels["cause"] for sample in families["routee_ingest_refused"].samples} == set(Cause)

@@ -8,6 +8,7 @@ from ingest.callback.body import MAX_DEPTH
 from ingest.http.limits import Limits
 from ingest.metrics import Metrics
 from ingest.settings import IngestSettings
+from streams.contract.records import Repair
 
 README = (Path(ingest.__file__).parent / "README.md").read_text()
 
@@ -35,6 +36,11 @@ def test_its_metrics_are_those_on_the_page() -> None:
     assert {name.split("{")[0] for name in re.findall(r"`([a-z_]+(?:\{\w+\})?)`", section)} - {
         "routee_ingest_"
     } == served
+
+
+def test_its_repairs_are_those_of_the_contract() -> None:
+    section = README[README.index("## Repairs") : README.index("Refused as before")]
+    assert re.findall(r"\| `([a-z-]+)` \|$", section, re.MULTILINE) == [repair.value for repair in Repair]
 
 
 def test_its_limits_are_those_in_force() -> None:

@@ -1,5 +1,7 @@
 """No secret is stored, however it is spelled; nothing else is touched."""
 
+import json
+
 import orjson
 import pytest
 from hypothesis import given
@@ -87,6 +89,30 @@ def test_hostile_bytes_cost_no_time() -> None:
 def test_a_callback_without_a_secret_keeps_every_byte(document: object) -> None:
     body = orjson.dumps(document)
     assert REDACTOR.redact(body) == body
+
+
+@pytest.mark.parametrize("secret", [f"/{SHORT}", LONG])
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_a_secret_shows_however_often_it_is_covered(secret: str, times: int) -> None:
+    for cover in (quoted_often, json.dumps, lambda text: "".join(f"\\u{ord(letter):04x}" for letter in text)):
+        text = secret
+        for _ in range(times):
+            text = cover(text)
+        assert REDACTOR.shows(f"a {text} b")
+    assert REDACTOR.shows("\0".join(secret))
+    assert not REDACTOR.shows(secret[:-1] + "_")
+    assert not Redactor([]).shows(secret)
+
+
+def quoted_often(text: str) -> str:
+    return "".join(f"%{ord(letter):02x}" for letter in text)
+
+
+def test_a_text_that_is_covered_too_often_may_show_a_secret() -> None:
+    text = "%"
+    for _ in range(9):
+        text = text.replace("%", "%25")
+    assert REDACTOR.shows(text)
 
 
 def test_a_short_secret_is_masked_as_a_whole_segment_only() -> None:

@@ -52,14 +52,42 @@ def test_a_status_word_that_cannot_be_one_refuses_the_callback(word: object) -> 
     assert refused(sms_callback() | {"status": {"name": word}}).detail.startswith("status.name:")
 
 
-@pytest.mark.parametrize("status", [None, "Delivered", [], 7])
+@pytest.mark.parametrize("status", [None, [], 7, True, "Verified", "Pending", ""])
 def test_a_status_that_is_no_object_refuses_the_callback(status: object) -> None:
     assert refused(sms_callback() | {"status": status}).detail.startswith("status:")
 
 
-@pytest.mark.parametrize("date", ["2026-11-22T09:16:54", "soon", [], {}, True, -1])
-def test_a_present_date_that_names_no_moment_refuses_the_callback(date: object) -> None:
-    assert refused(sms_callback(at=date)).detail.startswith("status.updatedDate:")
+@pytest.mark.parametrize("word", ["Delivered", " delivered ", "Failed"])
+def test_a_plain_word_for_a_status_is_taken_and_noted(word: str) -> None:
+    callback = read(sms_callback() | {"status": word})
+    assert (callback.status, callback.date, callback.notes) == (word.strip().title(), NO_DATE, ["status"])
+
+
+def test_a_plain_word_of_a_verification_refuses_the_callback() -> None:
+    """`Failed` is a word of two-step verifications as well, and their bodies have an `applicationId`."""
+    assert refused(sms_callback(applicationId="a") | {"status": "Failed"}).detail.startswith("status:")
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "2026-11-22T09:16:54",
+        "12/11/2026",
+        "soon",
+        "x" * 10_000,
+        [],
+        ["2026-11-22T09:16:54Z"],
+        {},
+        True,
+        False,
+        -1,
+        1e300,
+    ],
+)
+def test_a_date_that_names_no_moment_costs_the_date_and_not_the_status(date: object) -> None:
+    callback = read(sms_callback(at=date))
+    assert callback.notes == ["status.updatedDate"]
+    assert callback._replace(notes=[]) == read(sms_callback(at=None))
 
 
 @pytest.mark.parametrize("date", [None, "", ABSENT])

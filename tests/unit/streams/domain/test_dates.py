@@ -1,6 +1,11 @@
+from datetime import UTC, datetime
+
 import pytest
+from hypothesis import given as hypothetically
+from hypothesis import strategies as st
 
 from streams.contract.codec import format_time_ms
+from streams.domain import dates
 from streams.domain.dates import NO_DATE, read_date
 
 _MOMENT = 1_474_276_614_000  # 2016-09-19T09:16:54Z
@@ -30,6 +35,54 @@ def test_every_form_seen_in_routees_material_is_read(given: object, ms: int) -> 
     assert read_date(given) == ms
 
 
+_LATER = 1_795_946_400_000  # 2026-11-29T10:00:00Z
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "2026-11-29 10:00:00 UTC",
+        "2026-11-29 10:00:00 utc",
+        "2026-11-29T10:00:00 GMT",
+        "2026-11-29T10:00:00UTC",
+        "2026-11-29 10:00:00Z",
+        "2026-11-29T10:00 UTC",
+        "2026-11-29T10:00:00Z[UTC]",
+        "2026-11-29T12:00:00+02:00[Europe/Athens]",
+        "2026-11-29T12:00:00.000+02:00[Europe/Athens]",
+        "2026-11-29T10:00:00 00:00",
+        "2026-11-29T10:00:00 0000",
+        "2026-11-29T10:00:00 00",
+        "2026-11-29T12:00:00 02:00",
+        "2026-11-29 12:00:00.0 02:00",
+        "2026-11-29 10:00:00 +0000",
+        "2026-11-29 05:00:00 -0500",
+        "2026-11-29T10:00:00+0000",
+        "2026-11-29T10:00:00+00",
+        "2026-11-29T10:00:00,000Z",
+        "2026-11-29T10:00:00.0000000Z",
+        "2026-11-29 10:00:00.000000000 +0000 UTC",
+        "2026/11/29 10:00:00 UTC",
+        "Sun, 29 Nov 2026 10:00:00 GMT",
+        "sun, 29 nov 2026 10:00:00 gmt",
+        "Sunday, 29-Nov-26 10:00:00 GMT",
+        "29 Nov 2026 10:00:00 UT",
+        "Sun, 29 Nov 2026 12:00:00 +0200",
+        "Sun Nov 29 10:00:00 UTC 2026",
+        "Sun Nov 29 10:00:00 GMT 2026",
+        "Sun Nov 29 2026 12:00:00 GMT+0200 (Eastern European Standard Time)",
+        "2026-11-29T09:59:60Z",
+        "2026-11-28T24:00:00-10:00",
+        "/Date(1795946400000)/",
+        "/Date(1795946400000+0200)/",
+        1_795_946_400,
+        "1795946400.000",
+    ],
+)
+def test_every_form_that_names_one_moment_is_read(given: object) -> None:
+    assert read_date(given) == _LATER
+
+
 @pytest.mark.parametrize("given", [None, "", "  "])
 def test_an_absent_date_is_no_error(given: object) -> None:
     assert read_date(given) == NO_DATE
@@ -49,6 +102,32 @@ def test_an_absent_date_is_no_error(given: object) -> None:
         -5,
         1e300,
         "9" * 16,
+        "12/11/2026 10:00:00 UTC",
+        "29.11.2026 10:00:00 UTC",
+        "2026-11-29 10:00:00 PST",
+        "2026-11-29 10:00:00 EET",
+        "2026-11-29 10:00:00 AM UTC",
+        "Sun Nov 29 10:00:00 2026",
+        "Sun Nov 29 10:00:00 EET 2026",
+        "Sun, 29 Nov 2026 10:00:00",
+        "Sun, 29 Foo 2026 10:00:00 GMT",
+        "2026-02-30T10:00:00 UTC",
+        "2026-11-29T25:00:00 UTC",
+        "2026-11-29T24:00:01Z",
+        "2026-11-29T10:60:00 UTC",
+        "2026-11-29T10:00:61Z",
+        "2026-11-29T10:00:00 15:00",
+        "2026-11-29T10:00:00 02:60",
+        "2026-11-29T10:00:00 1",
+        "2026-11-29T10:00:00+02:00 UTC",
+        "2026-11-29T10:00:00+00:00Z",
+        "0001-01-01T00:00:00Z",
+        "0000-00-00 00:00:00",
+        "/Date(-1)/",
+        "٢٠٢٦-11-29T10:00:00 UTC",
+        1_795_946_400_000_000,
+        0,
+        False,
         "12345678901234567890",
     ],
 )
@@ -58,3 +137,22 @@ def test_a_value_that_names_no_moment_is_not_understood(given: object) -> None:
 
 def test_dates_are_written_with_milliseconds() -> None:
     assert format_time_ms(_MOMENT + 50) == "2016-09-19T09:16:54.050Z"
+
+
+@hypothetically(st.text(max_size=40) | st.from_regex(r"[A-Za-z0-9 :,.+/\[\]()-]{0,60}"))
+def test_no_text_raises(given: str) -> None:
+    read = read_date(given)
+    assert read is None or 0 <= read < 253_402_300_800_000
+
+
+@hypothetically(st.integers(1, 253_402_300_799), st.sampled_from(["%Y-%m-%dT%H:%M:%S UTC", "%Y-%m-%d %H:%M:%S 00:00"]))
+def test_every_moment_comes_back(second: int, form: str) -> None:
+    moment = datetime.fromtimestamp(second, UTC)
+    assert read_date(moment.strftime(form)) == second * 1000
+
+
+@pytest.mark.parametrize("given", ["9" * 10**6, "2026-11-29T10:00:00." + "0" * 10**6 + "Z", " " * 10**6, "x" * 10**6])
+def test_a_long_text_is_no_date_and_is_not_kept_in_memory(given: str) -> None:
+    before = dates._read_text.cache_info()
+    assert read_date(given) is None
+    assert dates._read_text.cache_info() == before

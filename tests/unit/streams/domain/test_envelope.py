@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.contract.records import Reason
+from streams.contract.records import Reason, Repair
 from streams.domain.campaign_stage import CampaignStage
 from streams.domain.envelope import MAX_DEPTH, Opened, open_envelope
 from streams.domain.message import contribution
@@ -17,7 +17,7 @@ from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import BODY_MAX_BYTES
 from streams.domain.routee.wire import read_wire
-from streams.domain.sms_stage import SmsStage
+from streams.domain.sms_stage import PIECE_CALLBACKS, SmsStage
 from streams.domain.stage import Ending, UnfinishedError
 from tests.builders import ABSENT, NOW, campaign_report, envelope, sms_callback
 from tests.support.memory_rows import MemoryRows, outputs_of
@@ -183,6 +183,70 @@ def test_a_bug_leaves_out_one_callback_and_its_rows_and_tells_no_content(monkeyp
     assert set(pipeline.sms_rows[0].with_prefix(b"m:")) == {b"m:a", b"m:b"}
     assert pipeline.campaign()["messages"] == 2
     assert pipeline.verdicts == {"applied": 2, "rejected": 1}
+
+
+def repaired(index: int, *repairs: str, original: bytes | None = b"?") -> dict[str, Any]:
+    """Return a note of ingest about one callback."""
+    kept = None if original is None else base64.b64encode(original).decode()
+    return {"index": index, "repairs": list(repairs), "original": kept}
+
+
+def noted(notes: Any, *callbacks: Any) -> bytes:  # noqa: ANN401
+    return orjson.dumps({"received_at": NOW, "callbacks": list(callbacks), "repaired": notes})
+
+
+def test_repairs_of_ingest_are_counted_by_name() -> None:
+    pipeline = Pipeline()
+    notes = [repaired(0, "byte-order-mark", "cut"), repaired(2, "cut", "of-a-later-version")]
+    pipeline.take_in(0, 0, noted(notes, *(sms_callback(message_id=name) for name in "abc")))
+    assert pipeline.verdicts == {"applied": 3}
+    assert pipeline.tally()["notes"] == {"byte-order-mark": 1, "cut": 2, "repaired": 1}
+
+
+def test_the_name_of_every_repair_is_one_of_the_contract() -> None:
+    notes = [repaired(0, *(repair.value for repair in Repair))]
+    opened = open_envelope(noted(notes, sms_callback()))
+    assert isinstance(opened, Opened)
+    assert opened.repaired[0].names == [repair.value for repair in Repair]
+
+
+def test_repairs_are_counted_once_in_an_envelope_of_several_pieces() -> None:
+    pipeline = Pipeline()
+    count = 2 * PIECE_CALLBACKS + 10
+    notes = [repaired(index, "cut") for index in range(count)]
+    pipeline.take_in(0, 0, noted(notes, *(sms_callback(message_id=f"m{index}") for index in range(count))))
+    assert pipeline.tally()["notes"] == {"cut": count}
+
+
+def test_a_repaired_callback_that_is_refused_is_kept_as_it_was_posted() -> None:
+    pipeline = Pipeline()
+    notes = [repaired(0, "encoding", original=b"\xff\xfe{}"), repaired(1, "value", original=None)]
+    pipeline.take_in(0, 0, noted(notes, {"a": 1}, {"b": None}, {"c": 1}))
+    first, second, third = pipeline.rejections
+    assert base64.b64decode(first["body_base64"]) == b"\xff\xfe{}"
+    assert [second["body"], third["body"]] == ['{"b":null}', '{"c":1}']
+    assert [one["index"] for one in pipeline.rejections] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        None, 7, "x", {}, [1], [{}], [{"index": "0"}], [{"index": 9, "repairs": ["cut"]}], [{"index": -1}],
+        [{"index": 0, "repairs": "cut"}], [{"index": 0, "repairs": [], "original": 7}],
+    ],
+)  # fmt: skip
+def test_notes_of_another_form_cost_no_callback(notes: Any) -> None:  # noqa: ANN401
+    pipeline = Pipeline()
+    pipeline.take_in(0, 0, noted(notes, sms_callback()))
+    assert pipeline.verdicts == {"applied": 1}
+    assert pipeline.tally()["notes"] == {}
+
+
+@pytest.mark.parametrize("original", ["?", "e30", "é", "\ud800".encode("utf-8", "replace").decode()])
+def test_an_original_that_is_no_base64_leaves_the_repaired_body_as_evidence(original: str) -> None:
+    pipeline = Pipeline()
+    pipeline.take_in(0, 0, noted([{"index": 0, "repairs": ["cut"], "original": original}], {"a": 1}))
+    assert [one["body"] for one in pipeline.rejections] == ['{"a":1}']
 
 
 def test_fields_left_out_of_callbacks_are_counted_by_name() -> None:

@@ -33,6 +33,7 @@ from tests.support.golden.product import (
     read_tally,
     stream_time,
 )
+from tests.support.golden.rules import rules_of_then
 from tests.support.golden.single import Single, placed, position_of
 from tests.support.golden.stored import TABLES, Golden, golden_sets
 from tests.support.memory_rows import MemoryRows, outputs_of
@@ -173,7 +174,8 @@ def test_partial_counts_and_reports_lead_to_the_rows_of_then(golden: Golden) -> 
 
 def test_further_records_lead_to_the_same_as_if_one_version_had_taken_in_everything(golden: Golden) -> None:
     """Compares rows, counts, revisions and public records, also of records held back or left in the middle."""
-    whole = Single(golden).take_in(placed(golden, traffic.later()))
+    with rules_of_then():
+        whole = Single(golden).take_in(placed(golden, traffic.later()))
     on = Single.on_from(golden).take_in(placed(golden, traffic.later()))
     assert on.state == whole.state
     assert "bug" not in {rejection["reason"] for rejection in whole.rejected + on.rejected}

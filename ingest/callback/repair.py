@@ -1,0 +1,181 @@
+"""
+The patient path: makes a callback of a body that `body.examine` refused, when it can be read in one way only. Pure.
+
+The ids and the status decide. They must stand in the body once, whole and readable, or the body stays refused. All
+else is repaired or left out, and the note beside the callback names the repairs and keeps the bytes that came.
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from orjson import dumps, loads
+
+from ingest.callback.body import MAX_DEPTH, NOT_GZIP, Rejected, examine
+from ingest.callback.envelope import RECORD_BYTES
+from ingest.callback.redaction import Redactor
+from ingest.callback.scanner import UNREADABLE, Member, scan, unescaped
+from ingest.callback.unwrapping import Unwrapped, is_alone, unwrap
+from streams.contract.records import Reason, Repair
+
+_KEYS: Final = ("messageId", "trackingId")
+_OTHER_IDS: Final = ("smsId", "campaignTrackingId")
+_IDS: Final = (*_KEYS, *_OTHER_IDS)
+_DECIDING: Final = (*_IDS, "part", "status", "campaignStatus", "messageStatuses")
+_DECIDING_OF_STATUS: Final = ("name", "updatedDate")
+_NAMED: Final = re.compile(rf"(?:[{{,]\s*+|[\"'])(?:{'|'.join(_DECIDING)})(?:[\"']|\s*+:)")
+_DIGITS: Final = re.compile(r"\d{1,256}", re.ASCII)
+_NO_PART_OF_AN_ID: Final = re.compile(rf"[\x00-\x1f\"\\{UNREADABLE}]")
+_NO_PART_OF_A_WORD: Final = re.compile(rf"[\"\\{UNREADABLE}]")
+_LOSING: Final = {Repair.CUT, Repair.DAMAGED, Repair.UNREADABLE_ID}
+_NULLING: Final = {Repair.VALUE, Repair.TOO_DEEP}
+_ENVELOPE_BYTES: Final = 100  # around one callback and its note
+
+_SEVERAL: Final = Rejected(Reason.NOT_JSON, "more than one document")
+_UNREADABLE_KEY: Final = Rejected(Reason.NO_KEY, "messageId cannot be read")
+_TOO_LONG: Final = Rejected(Reason.NOT_JSON, "too long to be kept beside its repair")
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """A callback that was repaired: its key, its JSON, and the note to store beside it (`envelope.seal`)."""
+
+    key: str
+    body: bytes
+    note: bytes
+
+
+class _RefusedError(Exception):
+    """Carries the reason out of the decisions."""
+
+    def __init__(self, rejected: Rejected) -> None:
+        super().__init__(rejected.detail)
+        self.rejected: Final = rejected
+
+
+def repair(body: bytes, refused: Rejected, redactor: Redactor, max_bytes: int) -> Repaired | Rejected:
+    """
+    Return the callback in a body that was `refused`, repaired; why it stays refused, when it does.
+
+    No more than `max_bytes` of a compressed body are looked at.
+    """
+    unwrapped = unwrap(body, max_bytes)
+    if unwrapped is None:
+        return refused
+    if refused is NOT_GZIP:
+        unwrapped.repairs.add(Repair.COMPRESSION)
+    try:
+        document, repairs = _read(unwrapped, refused)
+    except _RefusedError as error:
+        return error.rejected
+    examined = examine(document, redactor)
+    if isinstance(examined, Rejected):
+        return refused
+    key, stored = examined
+    original = _masked(body, unwrapped, redactor, max_bytes)
+    note = {"repairs": sorted(repairs), "original": None if original is None else b64encode(original).decode()}
+    repaired = Repaired(key, redactor.redact(stored), dumps(note))
+    size = len(repaired.body) + len(repaired.note) + _ENVELOPE_BYTES
+    return repaired if size <= RECORD_BYTES else _TOO_LONG
+
+
+def _read(unwrapped: Unwrapped, refused: Rejected) -> tuple[bytes, set[Repair]]:
+    """Return the object as JSON, and the names of its repairs."""
+    text = unwrapped.text
+    members, repairs, end = scan(text, unwrapped.begin, MAX_DEPTH)
+    _require_once(members, _DECIDING)
+    members = _readable(members, repairs)
+    repairs |= unwrapped.repairs
+    if not _tells_which_sms(members, repairs):
+        raise _RefusedError(refused)
+    if repairs & {Repair.CUT, Repair.DAMAGED}:
+        if not _suffices(members, text[end:]):
+            raise _RefusedError(refused)
+    elif not is_alone(text[end:], repairs):
+        raise _RefusedError(_SEVERAL if refused.reason is Reason.NOT_JSON else refused)
+    if not repairs:
+        raise _RefusedError(refused)
+    left = ",".join(f"{dumps(name).decode()}:{value}" for name, value in members)
+    return f"{{{left}}}".encode(), repairs
+
+
+def _require_once(members: Iterable[Member], names: Iterable[str], of: str = "") -> None:
+    """Refuse an object that has one of these members twice, with different values."""
+    for name in names:
+        values = [value for found, value in members if found == name]
+        if len(values) > 1 and any(loads(value) != loads(values[0]) for value in values):
+            raise _RefusedError(Rejected(Reason.NOT_JSON, f"{of}{name} more than once, with different values"))
+
+
+def _readable(members: Iterable[Member], repairs: set[Repair]) -> list[Member]:
+    """Return the members with their ids as text, without ids that cannot be read; refuse a `messageId` that cannot."""
+    left = []
+    for name, value in members:
+        if name == "status":
+            _check_status(value)
+        if name not in _IDS:
+            left.append(Member(name, value))
+        elif _DIGITS.fullmatch(value):
+            repairs.add(Repair.ID_AS_NUMBER)
+            left.append(Member(name, f'"{value}"'))
+        elif not _is_unreadable(value):
+            left.append(Member(name, value))
+        elif name == "messageId":
+            raise _RefusedError(_UNREADABLE_KEY)
+        else:
+            repairs.add(Repair.UNREADABLE_ID)
+    return left
+
+
+def _is_unreadable(value: str) -> bool:
+    """Tell whether an id has characters that were not read, or that no id has."""
+    text = loads(value)
+    return isinstance(text, str) and _NO_PART_OF_AN_ID.search(text) is not None
+
+
+def _check_status(value: str) -> None:
+    """Refuse a status that can be read in two ways, or not at all."""
+    status = loads(value)
+    if isinstance(status, dict):
+        _require_once(scan(value, 0, MAX_DEPTH).members, _DECIDING_OF_STATUS, "status.")
+        status = status.get("name")
+    if isinstance(status, str) and _NO_PART_OF_A_WORD.search(status):
+        raise _RefusedError(Rejected(Reason.NOT_JSON, "status.name cannot be read"))
+
+
+def _suffices(members: Iterable[Member], rest: str) -> bool:
+    """
+    Tell whether the readable part of a body tells a status, and the rest does not name again the fields that decide.
+
+    A report never suffices: numbers may stand in the rest.
+    """
+    values = {name: loads(value) for name, value in members}
+    return "status" in values and bool(values.get("messageId")) and not _NAMED.search(unescaped(rest)[0])
+
+
+def _tells_which_sms(members: Iterable[Member], repairs: set[Repair]) -> bool:
+    """Tell whether a body says which of a message's parts it is about, unless nothing of that was left out."""
+    values = {name: loads(value) for name, value in members if name in ("smsId", "part", "parts")}
+    nothing = {name for name in ("smsId", "part") if name in values and values[name] is None}
+    if not (repairs & _LOSING or (nothing and repairs & _NULLING)):
+        return True
+    return values.get("parts") in (None, 1, "1") or bool(values.get("smsId") or values.get("part"))
+
+
+def _masked(body: bytes, unwrapped: Unwrapped, redactor: Redactor, max_bytes: int) -> bytes | None:
+    """Return the bytes that came, without secrets; None when a secret in them cannot be masked for sure."""
+    if not _shows(body, unwrapped, redactor):
+        return body
+    if unwrapped.codec == "utf-8":
+        masked = redactor.redact_anything(body)
+    else:
+        text = redactor.redact_anything(unwrapped.layers[0].encode()).decode()
+        masked = text.encode(unwrapped.codec)
+    again = unwrap(masked, max_bytes)
+    return masked if again is not None and not _shows(masked, again, redactor) else None
+
+
+def _shows(body: bytes, unwrapped: Unwrapped, redactor: Redactor) -> bool:
+    return any(redactor.shows(text) for text in (body.decode("latin-1"), *unwrapped.layers))
