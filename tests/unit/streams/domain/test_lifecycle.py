@@ -184,6 +184,13 @@ def test_of_two_callbacks_of_the_same_status_and_date_the_greater_value_stands(l
     assert pipeline.sms()["label"] == "b"
 
 
+@pytest.mark.parametrize("latency", [3, 3.0, "3", "3.0"])
+def test_a_number_is_written_the_same_in_whatever_form_it_came(latency: object) -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback("Delivered", T3, latency=latency))
+    assert repr(pipeline.sms()["latency_seconds"]) == "3"
+
+
 def test_a_stage_without_a_date_does_not_erase_the_date_of_that_stage() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback("Sent", T1), sms_callback("Sent", None), sms_callback("Sent", T2))
