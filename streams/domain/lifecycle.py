@@ -9,7 +9,8 @@ the same state:
 - `queued` and `sent` are the earliest dates of these stages;
 - `finals` collects the different finals seen, from which conflicts are counted.
 
-Values that depend on arrival are kept apart as provenance: key, previous status, revision, times and places of receipt.
+No clock of ours is among these values: a date counts as given. Values that depend on arrival are kept apart as
+provenance: key, previous status, revision, times and places of receipt.
 """
 
 from typing import Any, Final

@@ -17,7 +17,16 @@ from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
 from streams.domain.callback import Callback
 from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, counts_of
 from streams.domain.envelope import Opened, open_envelope
-from streams.domain.expiry import BUCKET_MS, bring_back, bucket_of, forget_due, list_keys, pass_moment, receive, stream_time
+from streams.domain.expiry import (
+    BUCKET_MS,
+    bring_back,
+    bucket_of,
+    forget_due,
+    list_keys,
+    pass_moment,
+    receive,
+    stream_time,
+)
 from streams.domain.intake import Moment, Taken, as_moment, take
 from streams.domain.message import Contribution, message_key, read_message
 from streams.domain.policy import Policy
@@ -179,9 +188,8 @@ class _Gatherer:
             self._touched_bytes += len(written)
             found, later = read_message(written)
         date = callback.date
-        passed = date if date < self._received else self._received
-        if passed > self._tally["clock"] and date:
-            pass_moment(self._rows, self._tally, passed, self._policy.retention_ms)
+        if self._received > self._tally["clock"] < date:
+            pass_moment(self._rows, self._tally, min(self._received, date), self._policy.retention_ms)
         taken = take(callback, found, self._moment(index, date), self._policy)
         if isinstance(taken, Refusal):
             return taken

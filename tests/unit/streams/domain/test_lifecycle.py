@@ -228,7 +228,9 @@ def test_a_status_without_a_date_stands_below_the_dated_ones_of_its_rank_only() 
 FUTURE = "2099-01-01T00:00:00.000Z"
 
 
-@pytest.mark.parametrize(("policy", "status", "final_at"), [("latest", "Undelivered", FUTURE), ("first", "Delivered", T3)])
+@pytest.mark.parametrize(
+    ("policy", "status", "final_at"), [("latest", "Undelivered", FUTURE), ("first", "Delivered", T3)]
+)
 def test_a_date_in_the_future_counts_as_it_is_between_two_finals(policy: str, status: str, final_at: str) -> None:
     """No clock of ours decides: a wrong clock of the provider can win, and the conflict is counted."""
     pipeline = Pipeline(Policy(conflicting_finals="first" if policy == "first" else "latest"))
