@@ -115,7 +115,7 @@ def pass_moment(rows: Rows, tally: Tally, moment: int, retention: int) -> None:
 
 def bring_back(rows: Rows, tally: Tally, retention: int, budget: int) -> int:
     """
-    List messages of a makeshift time that ran ahead where stream time comes by; return what is left of `budget`.
+    List messages of a makeshift time that ran ahead where stream time comes by; return the rest of `budget`.
 
     Stream time would reach their own buckets in years if the clock that made them was years ahead.
     """

@@ -37,9 +37,9 @@ FinalsRule = Literal["latest", "first"]
 """
 Which of two different finals stands: the one with the later of Routee's dates, or the earlier.
 
-The dates count as given, whatever our clocks say, so that the same callbacks mean the same whenever they come. The
-price is that a wrong clock of the provider can win between two finals: with `latest` one that is ahead, with `first`
-one that is behind. Between a final and any other status dates decide nothing.
+The dates count as given and no clock of ours does, so that the same callbacks mean the same at any time. The price is
+that a wrong clock of the provider can win between two finals: with `latest` one that is ahead, with `first` one that
+is behind. Between a final and any other status dates decide nothing.
 """
 
 Standing = tuple[int, int, int, str]

@@ -13,7 +13,9 @@ from sinks.errors import PermanentError
 from streams.contract.codec import encode
 from streams.domain.dates import read_date
 from tests.behaviour.sinks.records import campaign, rejection, sms
+from tests.builders import SMS_ID, sms_callback
 from tests.support.clocks import CLOCKS, statuses_of_every_clock
+from tests.unit.streams.domain.pipeline import Pipeline
 
 pytestmark = pytest.mark.clickhouse
 
@@ -48,6 +50,14 @@ def test_every_final_is_counted_in_its_hour(filled: ClickHouse) -> None:
     expected = Counter((read_date(status["status_updated_at"]) or 0) // HOUR_MS for status in LATEST.values())
     found = filled.rows("SELECT intDiv(toUnixTimestamp(hour), 3600), sms FROM delivery_by_final_hour")
     assert dict(found) == expected
+
+
+def test_an_sms_that_an_ingest_at_1999_took_first_is_there(tables: ClickHouse) -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback("Sent"), received_at="1999-01-01T00:00:00.000Z")
+    pipeline.send(sms_callback("Delivered"))
+    insert(tables, "sms_inbox", *map(orjson.dumps, pipeline.revisions))
+    assert tables.rows("SELECT sms_key, status, revision FROM sms") == [(SMS_ID, "Delivered", 2)]
 
 
 def test_a_time_of_receipt_that_is_missing_makes_no_sms(tables: ClickHouse) -> None:

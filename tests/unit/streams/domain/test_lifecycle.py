@@ -262,6 +262,14 @@ def test_a_duplicate_says_nothing_new_whatever_the_clock_that_took_it(behind_or_
         assert pipeline.verdicts == {"applied": 1, "conflict": 1, "duplicate": 2}
 
 
+def test_an_ingest_whose_clock_is_an_hour_behind_changes_no_status() -> None:
+    pipeline = Pipeline()
+    for word, at in (("Delivered", "2026-11-22T11:59:55.000Z"), ("Undelivered", "2026-11-22T11:59:58.000Z")):
+        pipeline.send(sms_callback(word, at), received_at="2026-11-22T11:00:00.000Z")
+    assert (pipeline.sms()["status"], pipeline.sms()["final_at"]) == ("Undelivered", "2026-11-22T11:59:58.000Z")
+    assert pipeline.tally()["notes"] == {"future-date": 2}
+
+
 def test_a_status_whose_future_date_an_earlier_version_left_out_takes_it_with_the_next_copy() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback("Delivered", None))
