@@ -107,22 +107,24 @@ def pass_moment(rows: Rows, tally: Tally, moment: int, retention: int) -> None:
     """Advance stream time to a moment (ms) that both clocks agree to have passed, if that is later."""
     if moment > tally["clock"]:
         before = stream_time(tally)
-        _note_leap(rows, before, moment, retention)
-        if bucket_of(before) > bucket_of(moment):
+        # A message is listed at most this late: a date may lie the retention ahead, patience lasts thrice as long.
+        latest = max([bucket_of(before + PATIENCE * retention), *tally.get("ahead", [])])
+        if before and latest + 1 < bucket_of(moment):
+            _note_leap(rows, latest + 1, bucket_of(moment))
+        if before > moment:
             tally["ahead"] = [tally["oldest"] or bucket_of(before), bucket_of(before)]
         tally["clock"] = moment
 
 
 def bring_back(rows: Rows, tally: Tally, retention: int, budget: int) -> int:
     """
-    List messages of a makeshift time that ran ahead where stream time comes by; return the rest of `budget`.
+    List messages of a makeshift time that ran far ahead where stream time comes by; return the rest of `budget`.
 
     Stream time would reach their own buckets in years if the clock that made them was years ahead.
     """
-    now = bucket_of(stream_time(tally))
     later = bucket_of(stream_time(tally) + _waiting(retention))
     bucket, last = tally["ahead"]
-    bucket = max(bucket, now + 1)
+    bucket = max(bucket, later + 1)
     while budget > 0 and bucket <= last:
         keys = _take_chunk(rows, bucket)
         if keys is None:
@@ -136,12 +138,9 @@ def bring_back(rows: Rows, tally: Tally, retention: int, budget: int) -> int:
     return budget
 
 
-def _note_leap(rows: Rows, before: int, clock: int, retention: int) -> None:
-    """Record a leap of stream time from `before` to `clock` (ms) if it leaves empty buckets to skip."""
-    # A message is listed at most this much later: a date may lie the retention ahead, patience lasts thrice as long.
-    first = bucket_of(before + PATIENCE * retention) + 1
-    if before and first < bucket_of(clock):
-        rows.put(_LEAPS_KEY, [*(rows.get(_LEAPS_KEY) or []), [first, bucket_of(clock)]])
+def _note_leap(rows: Rows, first: int, end: int) -> None:
+    """Record that the buckets from `first` to before `end` are empty, and to be skipped."""
+    rows.put(_LEAPS_KEY, [*(rows.get(_LEAPS_KEY) or []), [first, end]])
 
 
 def _after(rows: Rows, bucket: int) -> int:
