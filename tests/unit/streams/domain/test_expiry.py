@@ -249,6 +249,18 @@ def test_a_message_dated_ahead_is_remembered_until_its_own_date_is_too_old(ahead
     assert "edge" not in remembered(pipeline)
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_date_ahead_that_the_row_does_not_keep_counts_too(again: bool) -> None:  # noqa: FBT001
+    """The row keeps the earliest `Sent`; a copy of the later one, which lies ahead, must not begin the message anew."""
+    pipeline = Pipeline(Policy(retention_hours=48))
+    known = [sms_callback(word, at(0), message_id="edge", sms_id="edge") for word in ("Sent", "Delivered")]
+    ahead = sms_callback("Sent", at(20 * HOUR), message_id="edge", sms_id="edge")
+    pipeline.send(*known, ahead, *(known if again else []), received_at=at(0))
+    passing(pipeline, 60 * HOUR)
+    pipeline.send(ahead, received_at=at(60 * HOUR))
+    assert (copies_of(pipeline, "edge"), pipeline.tally()["rejected"]) == (1, {})
+
+
 @pytest.mark.parametrize("word", ["Sent", "Delivered"])
 def test_a_forged_date_keeps_no_row_for_longer_than_none_does(word: str) -> None:
     lives = []
