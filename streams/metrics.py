@@ -84,7 +84,7 @@ class StateMetrics(Collector):
         )
         notes = CounterMetricFamily(
             "routee_streams_notes",
-            "Parts of callbacks left out or repaired: a field not understood, a future date, a repair of ingest.",
+            "Odd parts of callbacks: left out, repaired, or kept though a date is in the future or a status unknown.",
             labels=["note", "partition"],
         )
         for number, owned in self._app.sms.checkpointer.owned.items():

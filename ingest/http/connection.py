@@ -36,8 +36,8 @@ class Connection(asyncio.Protocol):
     The protocol of one client: the event loop calls it, and so does its reader.
 
     `_trusted` says that a head which was admitted once may be admitted again without asking; `_doubted` is the turn of
-    the last body that was no callback as it came; `_held` counts the bytes of an unfinished body that are pending; `_surplus`
-    counts the bytes that came after the end.
+    the last body that was no callback as it came; `_held` counts the bytes of an unfinished body that are pending;
+    `_surplus` counts the bytes that came after the end.
     """
 
     __slots__ = (

@@ -48,12 +48,13 @@ def text(value: Any, name: str, notes: list[str]) -> str | None:  # noqa: ANN401
 
 
 def number(value: Any, name: str, notes: list[str]) -> float | None:  # noqa: ANN401 - JSON is any
-    """Return a finite number; text counts as one when it is one, without a unit or separators."""
+    """Return a finite number, a whole one as an integer in any form; text counts as one, without unit or separators."""
     if value.__class__ is int or value is None or value == "":
         return None if value == "" else value
     read = float(value) if value.__class__ is float or _is_numeric(value) else math.nan
     if math.isfinite(read):
-        return read
+        # 3 and 3.0 are equal: as received, an SMS would have the one that came first.
+        return int(read) if read.is_integer() and abs(read) <= MAX_COUNT else read
     notes.append(name)
     return None
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from streams.contract.codec import format_time_ms
 from streams.domain import dates
-from streams.domain.dates import NO_DATE, read_date
+from streams.domain.dates import NO_DATE, read_date, read_receipt
 
 _MOMENT = 1_474_276_614_000  # 2016-09-19T09:16:54Z
 
@@ -29,6 +29,9 @@ _MOMENT = 1_474_276_614_000  # 2016-09-19T09:16:54Z
         (1474276614500, _MOMENT + 500),
         ("1474276614", _MOMENT),
         ("1474276614500", _MOMENT + 500),
+        ("1970-01-02T00:00:00Z", 86_400_000),
+        ("2106-02-07T06:28:15.999Z", 2**32 * 1000 - 1),
+        (2**32 - 1, (2**32 - 1) * 1000),
     ],
 )
 def test_every_form_seen_in_routees_material_is_read(given: object, ms: int) -> None:
@@ -99,6 +102,8 @@ def test_an_absent_date_is_no_error(given: object) -> None:
         True,
         [],
         {},
+        "1970-01-01T23:59:59.999Z",
+        1,
         -5,
         1e300,
         "9" * 16,
@@ -128,11 +133,37 @@ def test_an_absent_date_is_no_error(given: object) -> None:
         1_795_946_400_000_000,
         0,
         False,
+        "2106-02-07T06:28:16Z",
+        "9999-12-31T23:59:59Z",
+        2**32,
+        2**32 * 1000,
         "12345678901234567890",
     ],
 )
 def test_a_value_that_names_no_moment_is_not_understood(given: object) -> None:
     assert read_date(given) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("2026-11-22T12:00:00.500Z", "2026-11-22T12:00:00.500Z"),
+        ("1999-01-01T00:00:00.000Z", "1999-01-01T00:00:00.000Z"),
+        ("1970-01-01T00:00:00.000Z", "1970-01-02T00:00:00.000Z"),
+        ("1970-01-01T12:00:00.000Z", "1970-01-02T00:00:00.000Z"),
+        ("1969-12-31T23:59:59.999Z", "1970-01-02T00:00:00.000Z"),
+        ("0001-01-01T00:00:00.000Z", "1970-01-02T00:00:00.000Z"),
+        ("2106-02-07T06:28:16.000Z", "2106-02-07T06:28:15.999Z"),
+        ("9999-12-31T23:59:59.999Z", "2106-02-07T06:28:15.999Z"),
+    ],
+)
+def test_a_time_of_receipt_of_any_clock_is_read_as_the_nearest_date(given: str, written: str) -> None:
+    assert format_time_ms(read_receipt(given) or 0) == written
+
+
+@pytest.mark.parametrize("given", [None, "", " ", "soon", "2026-11-22T12:00:00", "9999-12-31T23:59:59", [], {}, True])
+def test_a_value_that_is_no_time_is_no_time_of_receipt(given: object) -> None:
+    assert read_receipt(given) is None
 
 
 def test_dates_are_written_with_milliseconds() -> None:
@@ -142,10 +173,10 @@ def test_dates_are_written_with_milliseconds() -> None:
 @hypothetically(st.text(max_size=40) | st.from_regex(r"[A-Za-z0-9 :,.+/\[\]()-]{0,60}"))
 def test_no_text_raises(given: str) -> None:
     read = read_date(given)
-    assert read is None or 0 <= read < 253_402_300_800_000
+    assert read is None or 0 <= read < 2**32 * 1000
 
 
-@hypothetically(st.integers(1, 253_402_300_799), st.sampled_from(["%Y-%m-%dT%H:%M:%S UTC", "%Y-%m-%d %H:%M:%S 00:00"]))
+@hypothetically(st.integers(86_400, 2**32 - 1), st.sampled_from(["%Y-%m-%dT%H:%M:%S UTC", "%Y-%m-%d %H:%M:%S 00:00"]))
 def test_every_moment_comes_back(second: int, form: str) -> None:
     moment = datetime.fromtimestamp(second, UTC)
     assert read_date(moment.strftime(form)) == second * 1000
