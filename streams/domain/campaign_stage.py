@@ -16,12 +16,12 @@ from streams.domain.counts import no_counts
 from streams.domain.progress import (
     Campaign,
     PartitionCounts,
-    decided_unit,
     is_ended,
     new_campaign,
     progress_record,
     read_campaign,
     totals,
+    with_unit,
 )
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
@@ -181,7 +181,6 @@ def _take_report(rows: Rows, record: dict[str, Any]) -> Campaign | None:
     row = {
         **row,
         "report": joined.reports,
-        "unit": decided_unit(row["unit"], joined.reports, report),
         "report_generation": generation,
         "report_place": place,
         "stale_reports": row["stale_reports"] + joined.is_stale,
@@ -189,7 +188,7 @@ def _take_report(rows: Rows, record: dict[str, Any]) -> Campaign | None:
         "first": min(row["first"], received),
         "last": max(row["last"], received),
     }
-    return _with_end(row, received)
+    return _with_end(with_unit(row, report), received)
 
 
 def _row(rows: Rows, campaign: str, received: int) -> Campaign:

@@ -2,14 +2,14 @@
 The progress of one campaign: the partial counts of all source partitions combined with the newest report.
 """
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypedDict, cast
 
 from streams.contract.codec import format_time_ms
 from streams.contract.records import Unit
 from streams.domain.counts import Counts
 from streams.domain.money import MOST_UNITS, money_text
-from streams.domain.reconciliation import Numbers, decided, reconcile, unit_of
+from streams.domain.reconciliation import Numbers, Told, reconcile, tell
 from streams.domain.report import ENDED, NO_REPORTS, Report, Reports, finals_of
 from streams.domain.row_forms import filled
 from streams.domain.statuses import DELIVERED
@@ -38,7 +38,8 @@ class Campaign(TypedDict):
     stale_reports: int
     unordered_reports: int
     unit: Unit | None
-    """The unit of the reported counts, kept once it is decided."""
+    equal_counts: Mapping[str, int] | None
+    """See `reconciliation.Told`."""
     first: int
     last: int
     finished: int
@@ -57,23 +58,27 @@ def new_campaign(campaign: str, received: int) -> Campaign:
         stale_reports=0,
         unordered_reports=0,
         unit=None,
+        equal_counts=None,
         first=received,
         last=received,
         finished=0,
     )
 
 
-def read_campaign(row: Campaign) -> Campaign:
-    """Return the campaign of a row that any version wrote."""
-    campaign = filled(new_campaign("", 0), row)
-    reports = campaign["report"] and filled(NO_REPORTS, campaign["report"])
-    return {**campaign, "report": reports, "unit": decided_unit(campaign["unit"], reports)}
+def read_campaign(row: Mapping[str, Any]) -> Campaign:
+    """Return the campaign of a row that any version wrote; the stored report of an older one tells the unit."""
+    campaign = filled(new_campaign("", 0), cast("Campaign", row))
+    if campaign["report"] is None:
+        return campaign
+    reports = filled(NO_REPORTS, campaign["report"])
+    campaign = {**campaign, "report": reports}
+    return campaign if "unit" in row else with_unit(campaign, reports)
 
 
-def decided_unit(known: Unit | None, reports: Reports | None, *further: Report) -> Unit | None:
-    """Return the unit of a campaign by the known one, all its reports together, and further ones by themselves."""
-    together = reports and unit_of(reports, is_steady=reports["is_steady"])
-    return decided(known, together, *map(unit_of, further))
+def with_unit(campaign: Campaign, report: Report) -> Campaign:
+    """Return a campaign with the unit as a further report tells it."""
+    unit, equal = tell(Told(campaign["unit"], campaign["equal_counts"]), report)
+    return {**campaign, "unit": unit, "equal_counts": equal}
 
 
 class Totals(NamedTuple):

@@ -23,38 +23,38 @@ class Verdict(NamedTuple):
     drift: dict[str, int]
 
 
-def unit_of(report: Report, *, is_steady: bool = False) -> Unit | None:
+class Told(NamedTuple):
+    """The unit of a campaign's reports, as far as they tell it."""
+
+    unit: Unit | None
+    equal: Numbers | None
+    """The counts of a report whose sum is the number of recipients."""
+
+
+def tell(known: Told, report: Report) -> Told:
     """
-    Return the unit of a report's counts as their sum tells it; `is_steady` as in `Reports`. None: it does not.
+    Return the unit after one more report, which tells by itself; so their order does not matter.
 
     A recipient gets one message, so a sum above the recipients counts parts. The counts of a finished campaign are
     complete: a sum up to the recipients counts messages (Routee leaves out recipients, blacklisted ones for example).
-    While a campaign runs, or when it failed, its parts may pass the number of recipients: there a sum that equals them
-    counts messages only when it stays, or at the end.
+    While a campaign runs, or when it failed, its parts may pass the number of recipients: a sum that equals them counts
+    messages when the campaign moved on and the sum did not, or at the end.
+
+    A decided unit is kept, but for one change: a sum above the recipients proves parts, and beats sums that only did
+    not exceed them. Taken for messages wrongly, parts are compared with fewer messages: that may show a loss that is
+    none, and never hides one.
     """
-    recipients, counts = report["total_recipients"], report["counts"]
+    recipients, counts, status = report["total_recipients"], report["counts"], report["campaign_status"]
     if not recipients or not counts:
-        return None
+        return known
     total = sum(counts.values())
     if total > recipients:
-        return Unit.PARTS
-    if report["campaign_status"] == FINISHED:
-        return Unit.MESSAGES
-    is_complete = is_steady or report["campaign_status"] in ENDED
-    return Unit.MESSAGES if total == recipients and is_complete else None
-
-
-def decided(*units: Unit | None) -> Unit | None:
-    """
-    Return the unit of a campaign from all that tells of it.
-
-    A sum above the recipients is a proof, and beats a sum that only did not exceed them yet. So messages may turn
-    into parts once, and nothing else changes a unit. Taken for messages wrongly, parts are compared with fewer
-    messages: that may show a loss that is none, and never hides one.
-    """
-    if Unit.PARTS in units:
-        return Unit.PARTS
-    return Unit.MESSAGES if Unit.MESSAGES in units else None
+        return known._replace(unit=Unit.PARTS)
+    is_equal = total == recipients
+    moved_on = is_equal and known.equal not in (None, counts)
+    if moved_on or status == FINISHED or (is_equal and status in ENDED):
+        known = known._replace(unit=known.unit or Unit.MESSAGES)
+    return known if known.equal or not is_equal else known._replace(equal=counts)
 
 
 def reconcile(messages: Numbers, parts: Numbers, report: Report | None, unit: Unit | None) -> Verdict:

@@ -59,8 +59,6 @@ class Reports(Report):
 
     standings: dict[str, Standing]
     """Field → standing of the report it comes from, where that is not the standing of these values as a whole."""
-    is_steady: bool
-    """Another report has other counts with the same sum as these: the campaign moved on, and its sum did not."""
 
 
 class Joined(NamedTuple):
@@ -74,7 +72,7 @@ class Joined(NamedTuple):
 
 
 NO_REPORT: Final = Report(name=None, campaign_status=None, strategy=None, total_recipients=None, counts=None)
-NO_REPORTS: Final = Reports(**NO_REPORT, standings={}, is_steady=False)
+NO_REPORTS: Final = Reports(**NO_REPORT, standings={})
 
 
 def finals_of(counts: dict[str, int] | None) -> int:
@@ -91,7 +89,7 @@ def join(known: Reports | None, report: Report) -> Joined:
     ages = {name: _age(standing, _source(before, name)) for name in said if theirs.get(name)}
     contested = {name for name, age in ages.items() if age == 0 and said[name] != theirs[name]}
     news = {name: value for name, value in said.items() if name in contested or ages.get(name, 1) > 0}
-    after: Any = {**theirs, **news, "is_steady": _is_steady(before, report["counts"], is_news="counts" in news)}
+    after: Any = {**theirs, **news}
     sources = {name: standing if name in news else _source(before, name) for name in NO_REPORT if after[name]}
     whole = _standing(after)
     after["standings"] = {name: source for name, source in sources.items() if source != whole}
@@ -126,12 +124,3 @@ def _age(report: Standing, other: Standing) -> int:
 def _moves(pairs: Iterable[tuple[int | None, int | None]]) -> set[int]:
     known = [(mine, theirs) for mine, theirs in pairs if mine is not None and theirs is not None]
     return {(mine > theirs) - (mine < theirs) for mine, theirs in known} - {0}
-
-
-def _is_steady(before: Reports, counts: dict[str, int] | None, *, is_news: bool) -> bool:
-    known, was_steady = before["counts"], before["is_steady"]
-    if not counts:
-        return was_steady
-    is_like = bool(known) and sum((known or {}).values()) == sum(counts.values())
-    moved = is_like and known != counts
-    return moved or (was_steady and (is_like or not is_news))

@@ -112,6 +112,12 @@ def test_a_report_that_comes_again_is_neither_stale_nor_unordered() -> None:
     assert (again.is_stale, again.is_unordered) == (False, False)
 
 
+def test_a_stale_report_is_counted_once_though_its_name_comes_from_nowhere_in_the_order() -> None:
+    late = joined_by(report("Finished", Delivered=5), report(None, None, "Autumn"), report(name="Herbst", Sent=5))
+    assert (late.is_stale, late.is_unordered) == (True, False)
+    assert values(late.reports) == report("Finished", name="Herbst", Delivered=5)
+
+
 def test_a_value_that_a_newer_report_leaves_out_is_kept() -> None:
     assert after(report(Delivered=5), report("Finished")) == report("Finished", Delivered=5)
     assert after(report("Sent", 100, Delivered=5), report(None, None, Delivered=6)) == report("Sent", 100, Delivered=6)
