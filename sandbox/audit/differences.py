@@ -192,20 +192,19 @@ def _report_differences(thing: str, row: Row, campaign: CampaignState) -> Iterat
 
 
 def _reconciliation_differences(thing: str, row: Row, campaign: CampaignState) -> Iterator[Difference]:
-    """In every unit, drift and verdict must follow from the counts in the same row."""
-    if not campaign.newest or not row["messages"]:
-        expected = "underived" if campaign.newest else "unreported"
-        if row["reconciliation"] != expected:
-            yield Difference(thing, "reconciliation", row["reconciliation"], expected)
-        return
-    reported = _finals(row["reported_by_status"] or {})
-    drifts = {unit: _drift(_finals(row[f"{unit}_by_status"]), reported) for unit in ("messages", "parts")}
-    fitting = [unit for unit, drift in drifts.items() if not drift] or list(drifts)
-    unit = row["reconciliation_unit"]
-    if unit not in fitting:
-        yield Difference(thing, "reconciliation_unit", unit, " or ".join(fitting))
+    """The unit must follow from the reports; drift and verdict, in that unit, from the counts in the same row."""
+    unit, drift = None, {}
+    if not row["messages"]:
+        verdict = "underived" if campaign.newest else "unreported"
+    elif not campaign.newest:
+        verdict = "unreported"
+    elif campaign.unit is None:
+        verdict = "undecided"
     else:
-        yield from _cells(thing, row, {"drift": drifts[unit], "reconciliation": _verdict(drifts[unit])})
+        unit = campaign.unit
+        drift = _drift(_finals(row[f"{unit}_by_status"]), _finals(row["reported_by_status"] or {}))
+        verdict = _verdict(drift)
+    yield from _cells(thing, row, {"reconciliation_unit": unit, "drift": drift, "reconciliation": verdict})
 
 
 def _finals(counts: Mapping[str, int]) -> Counter[str]:

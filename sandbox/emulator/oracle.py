@@ -77,30 +77,49 @@ class SmsState:
 
 @dataclass(slots=True)
 class CampaignState:
-    """One campaign: its ledger line, and the reports that may be the newest (no order is given among equals)."""
+    """
+    One campaign: its ledger line, the reports that may be the newest (no order is given among equals), and the unit.
+
+    `sums` is each distinct sum of a report's counts → the different counts that were reported with it.
+    """
 
     facts: Line
     newest: list[Line] = field(default_factory=list)
+    sums: dict[int, set[tuple[tuple[str, int], ...]]] = field(default_factory=dict)
+    finished: bool = False
     reports: int = 0
     uncertain_reports: int = 0
 
     def take(self, line: Line) -> None:
-        """Take in one report: more finals are newer, then the further campaign status."""
+        """Take in one report: more finals are newer, then more that left the queue, then the further status."""
         if is_uncertain(line):
             self.uncertain_reports += 1
         if not was_accepted(line):
             return
         self.reports += 1
-        best = _age(self.newest[0]) if self.newest else (-1, -1)
+        counts = {status: number for status, number in line["counts"].items() if number}
+        self.sums.setdefault(sum(counts.values()), set()).add(tuple(sorted(counts.items())))
+        self.finished |= line["campaign_status"] == "Finished"
+        best = _age(self.newest[0]) if self.newest else (-1, -1, -1)
         if _age(line) > best:
             self.newest = [line]
         elif _age(line) == best:
             self.newest.append(line)
 
+    @property
+    def unit(self) -> str | None:
+        """Return the unit of Routee's counts, None while it is open: more than one for each recipient are parts."""
+        recipients = self.facts["total_recipients"]
+        if max(self.sums, default=0) > recipients:
+            return "parts"
+        stays = len(self.sums.get(recipients, ())) > 1
+        return "messages" if self.finished or stays else None
 
-def _age(report: Line) -> tuple[int, int]:
-    finals = sum(report["counts"].get(status, 0) for status in FINALS)
-    return finals, _CAMPAIGN_RANK[report["campaign_status"]]
+
+def _age(report: Line) -> tuple[int, int, int]:
+    counts = report["counts"]
+    finals = sum(counts.get(status, 0) for status in FINALS)
+    return finals, sum(counts.values()) - counts.get("Queued", 0), _CAMPAIGN_RANK[report["campaign_status"]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,12 +94,14 @@ class Reconciliation(StrEnum):
     """
     Comparison of the final statuses derived from SMS callbacks with the final statuses in Routee's reports.
 
-    `consistent`: equal; `behind`: fewer derived than reported; `ahead`: more; `mixed`: both, in different statuses;
-    `unreported`: no report came; `underived`: only reports came.
+    `unreported`: no report came, or none with a number above zero; `underived`: only reports came; `undecided`: the
+    reports do not tell yet whether they count messages or parts; then, in the unit that they count: `consistent`:
+    equal; `behind`: fewer derived than reported; `ahead`: more; `mixed`: both, in different statuses.
     """
 
     UNREPORTED = "unreported"
     UNDERIVED = "underived"
+    UNDECIDED = "undecided"
     CONSISTENT = "consistent"
     BEHIND = "behind"
     AHEAD = "ahead"
@@ -107,7 +109,7 @@ class Reconciliation(StrEnum):
 
 
 class Unit(StrEnum):
-    """The unit that a campaign's reported counts fit: Routee does not name it."""
+    """The unit of a campaign's reported counts. Routee does not name it; it follows from the reports alone."""
 
     MESSAGES = "messages"
     PARTS = "parts"
@@ -196,7 +198,7 @@ class CampaignProgress(Record):
     delivery_rate: float | None = Field(ge=0, le=1, description="delivered over final")
     price_total: Money = Field(description="once per part")
     reconciliation: Reconciliation
-    reconciliation_unit: Unit | None = Field(description="null while nothing can be compared")
+    reconciliation_unit: Unit | None = Field(description="of the reported counts; null where nothing is compared")
     drift: dict[str, int] = Field(description="derived less reported per final status, zeros left out")
     is_final: bool
     conflicts: int = Field(ge=0)
@@ -205,6 +207,9 @@ class CampaignProgress(Record):
     last_received_at: Time
     finished_at: Time | None
     revision: int = Field(ge=1, description="grows with every record of this campaign")
+    unordered_reports: int | None = Field(
+        ge=0, description="reports that replaced values of another one, neither of them certainly newer"
+    )
 
 
 class Rejection(Record):

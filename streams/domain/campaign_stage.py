@@ -13,10 +13,19 @@ import orjson
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS
 from streams.domain.counts import no_counts
-from streams.domain.progress import Campaign, PartitionCounts, is_ended, progress_record, totals
+from streams.domain.progress import (
+    Campaign,
+    PartitionCounts,
+    is_ended,
+    new_campaign,
+    progress_record,
+    read_campaign,
+    totals,
+    with_unit,
+)
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
-from streams.domain.report import newer
+from streams.domain.report import NO_REPORT, join
 from streams.domain.row_forms import filled
 from streams.domain.stage import PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
 
@@ -54,8 +63,8 @@ class CampaignStage:
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
         """Return one progress record per changed campaign."""
-        campaigns = (rows.get(key) for key in sorted(changed) if key.startswith(CAMPAIGN_PREFIX))
-        return [_output(campaign) for campaign in campaigns if campaign is not None]
+        found = (rows.get(key) for key in sorted(changed) if key.startswith(CAMPAIGN_PREFIX))
+        return [_output(read_campaign(row)) for row in found if row is not None]
 
 
 class _Gatherer:
@@ -167,39 +176,24 @@ def _take_report(rows: Rows, record: dict[str, Any]) -> Campaign | None:
     last = row["report_place"]
     if last is not None and last[0] == place[0] and (row["report_generation"], last) >= (generation, place):
         return None
-    report = newer(row["report"], record["report"])
+    report = filled(NO_REPORT, record["report"])
+    joined = join(row["report"], report)
     row = {
         **row,
-        "report": report or row["report"],
+        "report": joined.reports,
         "report_generation": generation,
         "report_place": place,
-        "stale_reports": row["stale_reports"] + (report is None),
+        "stale_reports": row["stale_reports"] + joined.is_stale,
+        "unordered_reports": row["unordered_reports"] + joined.is_unordered,
         "first": min(row["first"], received),
         "last": max(row["last"], received),
     }
-    return _with_end(row, received)
+    return _with_end(with_unit(row, report), received)
 
 
 def _row(rows: Rows, campaign: str, received: int) -> Campaign:
     row = rows.get(campaign_key(campaign))
-    new = _no_campaign(campaign, received)
-    return new if row is None else filled(new, row)
-
-
-def _no_campaign(campaign: str, received: int) -> Campaign:
-    """Return the row of a campaign seen for the first time: the default of each field."""
-    return Campaign(
-        id=campaign,
-        revision=0,
-        sources={},
-        report=None,
-        report_generation=0,
-        report_place=None,
-        stale_reports=0,
-        first=received,
-        last=received,
-        finished=0,
-    )
+    return new_campaign(campaign, received) if row is None else read_campaign(row)
 
 
 def _with_end(row: Campaign, received: int) -> Campaign:

@@ -2,14 +2,16 @@
 The progress of one campaign: the partial counts of all source partitions combined with the newest report.
 """
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypedDict, cast
 
 from streams.contract.codec import format_time_ms
+from streams.contract.records import Unit
 from streams.domain.counts import Counts
 from streams.domain.money import MOST_UNITS, money_text
-from streams.domain.reconciliation import Numbers, reconcile
-from streams.domain.report import ENDED, Report, finals_of
+from streams.domain.reconciliation import Numbers, Told, reconcile, tell
+from streams.domain.report import ENDED, NO_REPORTS, Report, Reports, finals_of
+from streams.domain.row_forms import filled
 from streams.domain.statuses import DELIVERED
 
 
@@ -28,16 +30,55 @@ class Campaign(TypedDict):
     revision: int
     sources: dict[str, PartitionCounts]
     """Source partition → its newest counts."""
-    report: Report | None
+    report: Reports | None
     report_generation: int
     """Generation of the rows beside which the last report was taken in; see `PartitionCounts`."""
     report_place: list[int] | None
     """[partition, offset, index] of the last report taken in, stale ones included."""
     stale_reports: int
+    unordered_reports: int
+    unit: Unit | None
+    equal_counts: Mapping[str, int] | None
+    """See `reconciliation.Told`."""
     first: int
     last: int
     finished: int
     """Time of receipt (ms) of the counts or report that made the campaign final, 0 while it is not."""
+
+
+def new_campaign(campaign: str, received: int) -> Campaign:
+    """Return the row of a campaign seen for the first time: the default of each field."""
+    return Campaign(
+        id=campaign,
+        revision=0,
+        sources={},
+        report=None,
+        report_generation=0,
+        report_place=None,
+        stale_reports=0,
+        unordered_reports=0,
+        unit=None,
+        equal_counts=None,
+        first=received,
+        last=received,
+        finished=0,
+    )
+
+
+def read_campaign(row: Mapping[str, Any]) -> Campaign:
+    """Return the campaign of a row that any version wrote; the stored report of an older one tells the unit."""
+    campaign = filled(new_campaign("", 0), cast("Campaign", row))
+    if campaign["report"] is None:
+        return campaign
+    reports = filled(NO_REPORTS, campaign["report"])
+    campaign = {**campaign, "report": reports}
+    return campaign if "unit" in row else with_unit(campaign, reports)
+
+
+def with_unit(campaign: Campaign, report: Report) -> Campaign:
+    """Return a campaign with the unit as a further report tells it."""
+    unit, equal = tell(Told(campaign["unit"], campaign["equal_counts"]), report)
+    return {**campaign, "unit": unit, "equal_counts": equal}
 
 
 class Totals(NamedTuple):
@@ -91,11 +132,15 @@ def is_ended(report: Report | None, derived: Totals) -> bool:
 
 
 def progress_of(report: Report | None, derived: Totals) -> float | None:
-    """Return final messages over the larger of recipients and messages, 0 to 1; None while both are unknown."""
+    """
+    Return finals over the larger of recipients and messages, 0 to 1; None while both are unknown.
+
+    While no SMS callback came, Routee's own numbers are taken, which may be of parts.
+    """
     recipients = (report and report["total_recipients"]) or 0
     reported = (report and report["counts"]) or {}
     counts = derived.messages or reported
-    whole = max(recipients, sum(derived.messages.values())) or sum(reported.values())
+    whole = max(recipients, sum(counts.values()))
     return min(finals_of(counts) / whole, 1.0) if whole else None
 
 
@@ -111,7 +156,7 @@ def progress_record(campaign: Campaign) -> dict[str, Any]:
     report = campaign["report"]
     derived = totals(campaign["sources"].values())
     reported = report["counts"] if report else None
-    verdict = reconcile(derived.messages, derived.parts, reported)
+    verdict = reconcile(derived.messages, derived.parts, report, campaign["unit"])
     return {
         "campaign_tracking_id": campaign["id"],
         "name": (report and report["name"]) or derived.name,
@@ -138,4 +183,5 @@ def progress_record(campaign: Campaign) -> dict[str, Any]:
         "last_received_at": format_time_ms(campaign["last"]),
         "finished_at": format_time_ms(campaign["finished"]) if campaign["finished"] else None,
         "revision": campaign["revision"],
+        "unordered_reports": campaign["unordered_reports"],
     }

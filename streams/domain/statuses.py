@@ -5,7 +5,7 @@ Words are matched in any case and written in Routee's spelling. An unknown word 
 and ranks beside `Sent`, because only a word known to be final may close an SMS.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -24,7 +24,6 @@ _PLACES: Final = {
     "Delivered": (FINAL_RANK, 3),
 }
 _UNKNOWN_PLACE: Final = (1, 1)
-_SPELLINGS: Final = {word.lower(): word for word in _PLACES}
 
 WORDS: Final = frozenset(_PLACES)
 """All known words, in Routee's spelling."""
@@ -48,14 +47,29 @@ Standing = tuple[int, int, int, str]
 _NO_DATE: Final = -(1 << 62)
 
 
-def spelled(word: str) -> str:
-    """Return the word in Routee's spelling; a word not in the table unchanged."""
-    return word if word in _PLACES else _SPELLINGS.get(word.lower(), word)
+def spellings(words: Iterable[str]) -> Mapping[str, str]:
+    """Return lower case → Routee's spelling, of one vocabulary."""
+    return {word.lower(): word for word in words}
+
+
+_STATUSES: Final = spellings(_PLACES)
+
+
+def spelled(word: str, vocabulary: Mapping[str, str] = _STATUSES) -> str:
+    """
+    Return a word of a callback or a report in Routee's spelling: the one reader of words.
+
+    White space and invisible characters around a word are no part of it, and a run of them within is one space. An
+    unknown word is returned so.
+    """
+    visible = "".join(char if char.isprintable() else " " for char in word)
+    tidied = " ".join(visible.split())
+    return vocabulary.get(tidied.lower(), tidied)
 
 
 def is_known(word: str) -> bool:
-    """Tell whether the word, in any spelling, is one of Routee's."""
-    return word in _PLACES or word.lower() in _SPELLINGS
+    """Tell whether the word, in any spelling, is one of Routee's statuses."""
+    return word in _PLACES or spelled(word) in _PLACES
 
 
 def is_final(word: str) -> bool:

@@ -10,7 +10,7 @@ from msgspec import to_builtins
 from streams.domain.campaign_stage import campaign_key
 from streams.domain.message import contribution, expected_parts, find_message, message_key, sms_lookup_keys
 from streams.domain.money import money_text_or_none
-from streams.domain.progress import progress_record
+from streams.domain.progress import progress_record, read_campaign
 from streams.domain.sms_record import sms_record
 from streams.domain.stage import Rows
 from streams.domain.statuses import is_final
@@ -66,4 +66,4 @@ def _known(values: Iterable[Any]) -> list[Any]:
 def campaign_view(rows: Rows, key: bytes) -> dict[str, Any] | None:
     """Return the fields of CampaignProgress from a campaign's row of stage 2, None without a row."""
     row = rows.get(key)
-    return None if row is None else progress_record(row)
+    return None if row is None else progress_record(read_campaign(row))

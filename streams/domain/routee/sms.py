@@ -99,7 +99,7 @@ def _callback(  # noqa: PLR0913, PLR0917 - the values that both readers have rea
 def _read_word(name: Any, notes: list[str]) -> str | None:  # noqa: ANN401 - JSON is any
     if name.__class__ is not str:
         return None
-    word = spelled(name.strip())
+    word = spelled(name)
     if word not in WORDS:
         notes.append("unknown-status")
     return word if 0 < len(word) <= _WORD_MAX_CHARS else None

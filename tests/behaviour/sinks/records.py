@@ -102,6 +102,7 @@ def campaign(key: str, **fields: Any) -> CampaignProgress:  # noqa: ANN401 - sam
             "last_received_at": at(60),
             "finished_at": None,
             "revision": 1,
+            "unordered_reports": 2,
             **fields,
         }
     )

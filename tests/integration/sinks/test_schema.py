@@ -54,7 +54,7 @@ OBJECTS = {
     },
     "campaign_reconciliation": {
         "campaign_tracking_id", "name", "campaign_status", "reconciliation", "reconciliation_unit", "total_recipients",
-        "messages", "parts", "drift",
+        "messages", "parts", "drift", "messages_by_status", "parts_by_status", "stale_reports", "unordered_reports",
     },
     "stuck_messages": {
         "sms_key", "message_id", "campaign_tracking_id", "country", "operator", "status", "age_seconds",

@@ -278,6 +278,7 @@ def later() -> Iterator[Record]:
     yield raw(UNDATED, last, campaign_report("Finished", {"Delivered": 2}, campaign=ENDED, total=1))
     yield raw(GENERAL, last, campaign_report("Running", {"Queued": 9}, campaign=MAIN, total=60))
     yield raw(GENERAL, last, campaign_report("Finished", {"Delivered": 50}, campaign=MAIN, total=60))
+    yield raw(LARGE, last, campaign_report("Finished", {"Delivered": 2}, campaign=BRIEF, total=2))
     yield raw(LARGE, last, *(plain(name, "Delivered", last, smsId=f"s-{name}") for name in LARGE_MESSAGES))
     # So many that rows due for long are forgotten: the buckets between are passed over.
     for _ in range(6):

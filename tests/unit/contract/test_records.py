@@ -29,6 +29,7 @@ PROGRESS: dict[str, Any] = {
     "progress": 0.3, "delivery_rate": 0.6667, "price_total": Decimal("0.1728"), "reconciliation": "behind",
     "reconciliation_unit": "messages", "drift": {"Delivered": -1}, "is_final": False, "conflicts": 0,
     "stale_reports": 0, "first_received_at": NOW, "last_received_at": NOW, "finished_at": None, "revision": 4,
+    "unordered_reports": 0,
 }  # fmt: skip
 REJECTION: dict[str, Any] = {
     "received_at": NOW, "stage": "ingest", "reason": "not-json", "detail": "not JSON at byte 1", "body": "{",

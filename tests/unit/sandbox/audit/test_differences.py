@@ -45,7 +45,7 @@ UNCHECKED_SMS = {
 }  # fmt: skip
 UNCHECKED_CAMPAIGN = {
     "campaign_tracking_id", "is_final", "conflicts", "stale_reports", "first_received_at", "last_received_at",
-    "finished_at", "revision",
+    "finished_at", "revision", "unordered_reports",
 }  # fmt: skip
 
 

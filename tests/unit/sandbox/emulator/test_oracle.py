@@ -133,12 +133,30 @@ def test_campaigns_count_messages_and_parts() -> None:
 
 
 def test_the_report_with_more_finals_is_the_newest() -> None:
-    """Reports have no time: finals order them, then the campaign's status, and equals are all possible."""
+    """Reports have no time: finals order them, then the queue, the campaign's status; equals are all possible."""
     early, late = report("Running", {"Queued": 2, "Delivered": 0}), report("Sent", {"Sent": 1, "Delivered": 1})
     for order in permutations([early, late, report("Queued", {"Queued": 2})]):
         assert oracle(*order).campaigns["c"].newest == [late]
-    tied = report("Running", {"Queued": 1, "Sent": 1})
-    assert oracle(early, tied).campaigns["c"].newest == [early, tied]
+    sent = report("Running", {"Queued": 1, "Sent": 1})
+    assert oracle(sent, early).campaigns["c"].newest == [sent]
+    tied = report("Running", {"Queued": 1, "Buffered": 1})
+    assert oracle(sent, tied).campaigns["c"].newest == [sent, tied]
+
+
+def test_the_unit_of_the_reports_follows_from_their_sums() -> None:
+    """One report of a running campaign may be of its first parts; a lost one tells nothing."""
+    queued, sent = report("Queued", {"Queued": 2, "Sent": 0}), report("Running", {"Queued": 1, "Sent": 1})
+    for lines, unit in (
+        ([], None),
+        ([queued, queued], None),
+        ([queued, sent], "messages"),
+        ([queued, report("Running", {"Sent": 3})], "parts"),
+        ([report("Finished", {"Delivered": 3}), sent, queued], "parts"),
+        ([report("Finished", {"Delivered": 2})], "messages"),
+        ([report("Finished", {"Delivered": 1})], "messages"),
+        ([report("Running", {"Delivered": 1}), report("Running", {"Sent": 1})], None),
+    ):
+        assert oracle(*lines).campaigns["c"].unit == unit
 
 
 def test_every_200_is_counted() -> None:

@@ -27,11 +27,12 @@ def send_finals(pipeline: Pipeline, **counts: int) -> None:
 def test_progress_has_every_field_of_the_contract() -> None:
     pipeline = Pipeline()
     send_finals(pipeline, Delivered=3, Failed=1, Sent=1)
-    pipeline.send(campaign_report("Running", {"Delivered": 4, "Failed": 1}, total=10), received_at=LATER)
+    pipeline.send(campaign_report("Sent", {"Delivered": 3, "Sent": 7}, total=10))
+    pipeline.send(campaign_report("Sent", {"Delivered": 4, "Failed": 1, "Sent": 5}, total=10), received_at=LATER)
     assert pipeline.campaign() == {
         "campaign_tracking_id": CAMPAIGN_ID,
         "name": "Spring sale",
-        "campaign_status": "Running",
+        "campaign_status": "Sent",
         "strategy": "OnChange",
         "total_recipients": 10,
         "messages": 5,
@@ -40,7 +41,7 @@ def test_progress_has_every_field_of_the_contract() -> None:
         "messages_by_status": {"Delivered": 3, "Failed": 1, "Sent": 1},
         "parts": 5,
         "parts_by_status": {"Delivered": 3, "Failed": 1, "Sent": 1},
-        "reported_by_status": {"Delivered": 4, "Failed": 1},
+        "reported_by_status": {"Delivered": 4, "Failed": 1, "Sent": 5},
         "progress": 0.4,
         "delivery_rate": 0.75,
         "price_total": "0.21600000",
@@ -53,7 +54,8 @@ def test_progress_has_every_field_of_the_contract() -> None:
         "first_received_at": NOW,
         "last_received_at": LATER,
         "finished_at": None,
-        "revision": 3,
+        "revision": 4,
+        "unordered_reports": 0,
     }
 
 
@@ -89,6 +91,7 @@ def test_reports_alone_give_routees_own_progress() -> None:
         (campaign_report("Running", {}, total=0), None),
         (campaign_report("Running", {"Delivered": 3, "Sent": 1}, total=ABSENT), 0.75),
         (campaign_report("Running", {"Delivered": 150}), 1.0),
+        (campaign_report("Running", {"Delivered": 100, "Sent": 100}), 0.5),
     ],
 )
 def test_progress_of_reports_alone_is_bounded_and_unknown_without_a_number(
@@ -142,11 +145,30 @@ def test_a_campaign_that_turns_out_larger_is_open_again() -> None:
 
 def test_reports_replace_each_other_and_stale_ones_are_counted() -> None:
     pipeline = Pipeline()
-    pipeline.send(campaign_report("Running", {"Delivered": 40}))
+    pipeline.send(campaign_report("Running", {"Delivered": 40, "Sent": 60}))
     pipeline.send(campaign_report("Running", {"Delivered": 20, "Sent": 80}))
-    pipeline.send(campaign_report("Running", {"Delivered": 60}), campaign_report("Running", {"Delivered": 59}))
+    pipeline.send(campaign_report("Running", {"Delivered": 60, "Sent": 40}))
+    pipeline.send(campaign_report("Running", {"Delivered": 59, "Sent": 41}))
     campaign = pipeline.campaign()
-    assert (campaign["reported_by_status"], campaign["stale_reports"]) == ({"Delivered": 60}, 2)
+    assert campaign["reported_by_status"] == {"Delivered": 60, "Sent": 40}
+    assert (campaign["stale_reports"], campaign["unordered_reports"]) == (2, 0)
+
+
+def test_a_report_that_comes_again_after_a_newer_one_is_stale_before_any_final() -> None:
+    pipeline = Pipeline()
+    pipeline.send(campaign_report("Running", {"Sent": 100}))
+    pipeline.send(campaign_report("Running", {"Queued": 80, "Sent": 20}))
+    campaign = pipeline.campaign()
+    assert (campaign["reported_by_status"], campaign["stale_reports"]) == ({"Sent": 100}, 1)
+
+
+def test_of_reports_that_cannot_be_ordered_the_one_received_later_stands_and_is_counted() -> None:
+    pipeline = Pipeline()
+    for counts in ({"Delivered": 3, "Failed": 2}, {"Delivered": 4, "Failed": 1}, {"Delivered": 4, "Failed": 1}):
+        pipeline.send(campaign_report("Running", counts))
+    campaign = pipeline.campaign()
+    assert (campaign["reported_by_status"], campaign["unordered_reports"]) == ({"Delivered": 4, "Failed": 1}, 1)
+    assert campaign["stale_reports"] == 0
 
 
 def test_the_report_may_come_first_or_last() -> None:

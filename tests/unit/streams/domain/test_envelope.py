@@ -354,7 +354,7 @@ def test_memory_that_runs_out_at_a_line_of_partials_is_no_fault_of_the_line(monk
     def broken(*_: object) -> Any:  # noqa: ANN401
         raise MemoryError
 
-    monkeypatch.setattr("streams.domain.campaign_stage.newer", broken)
+    monkeypatch.setattr("streams.domain.campaign_stage.join", broken)
     pipeline = Pipeline()
     pipeline.send(sms_callback(), campaign_report())
     with pytest.raises(UnfinishedError):

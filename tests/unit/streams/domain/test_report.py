@@ -1,5 +1,5 @@
 """
-Campaign reports: every form of them, and the order of two reports.
+Campaign reports: every form of them.
 """
 
 from typing import Any
@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from streams.contract.records import Reason
+from streams.domain.callback import Callback
+from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
-from streams.domain.report import Report, newer
 from streams.domain.routee.campaign_report import Read, read_report
-from tests.builders import ABSENT, campaign_report
+from streams.domain.routee.sms import read_callback
+from tests.builders import ABSENT, campaign_report, sms_callback
 
 
 def read(body: dict[str, Any]) -> Read:
@@ -97,38 +99,42 @@ def test_a_report_without_a_usable_id_is_refused() -> None:
     assert refusal.reason is Reason.INVALID_FIELD
 
 
-def report(status: str | None = "Running", total: int | None = 100, **counts: int) -> Report:
-    return Report(name=None, campaign_status=status, strategy=None, total_recipients=total, counts=counts or None)
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("Delivered ", " delivered", "DELIVERED\t", "Delivered\r\n", "dElIvErEd"),
+        *("\u00a0Delivered\u00a0", "\ufeffDelivered", "Delivered\u200b", "Delivered\0"),
+    ],
+)
+def test_a_word_of_a_report_is_read_as_that_of_an_sms(word: str) -> None:
+    sms = read_callback(sms_callback(word, None), 0, Policy())
+    assert isinstance(sms, Callback)
+    assert (sms.status, sms.notes) == ("Delivered", [])
+    assert counts_of(campaign_report(counts={word: 2, "Delivered": 3})) == {"Delivered": 5}
+    assert counts_of(campaign_report(counts={}) | {word: 2}) == {"Delivered": 2}
 
 
-def test_a_first_report_stands() -> None:
-    assert newer(None, report()) == report()
+def test_an_unknown_word_keeps_its_letters_and_loses_the_white_space_around_it() -> None:
+    given = {"Network  Error": 1, " Network Error": 2, "Network_Error": 3, "NETWORK ERROR": 4, " ": 5, "": 6}
+    assert counts_of(campaign_report(counts=given)) == {"Network Error": 3, "Network_Error": 3, "NETWORK ERROR": 4}
+    sms = read_callback(sms_callback(" Network\t Error ", None), 0, Policy())
+    assert isinstance(sms, Callback)
+    assert (sms.status, sms.notes) == ("Network Error", ["unknown-status"])
 
 
 @pytest.mark.parametrize(
-    ("known", "given"),
-    [
-        (report(Delivered=5), report(Delivered=6)),
-        (report(Delivered=5, Failed=1), report(Delivered=7, Sent=3)),
-        (report("Running", Delivered=5), report("Sent", Delivered=5)),
-        (report("Scheduled"), report("Queued")),
-        (report("Queued"), report("Running")),
-        (report("Sent"), report("Finished")),
-        (report("Sent"), report("Failed")),
-    ],
+    ("given", "read_as"),
+    [("Finished ", "Finished"), (" FINISHED\n", "Finished"), (" Paused ", "Paused"), ("  ", None)],
 )
-def test_more_finals_are_newer_then_the_later_status(known: Report, given: Report) -> None:
-    assert newer(known, given) == given
-    assert newer(given, known) is None
+def test_a_campaign_status_is_read_by_the_same_reader(given: str, read_as: str | None) -> None:
+    assert read(campaign_report(given)).report["campaign_status"] == read_as
 
 
-def test_between_equals_the_one_that_arrived_later_stands() -> None:
-    assert newer(report(Sent=4, Queued=6), report(Sent=5, Queued=5)) == report(Sent=5, Queued=5)
+@pytest.mark.parametrize(("given", "read_as"), [("oncompletion ", "OnCompletion"), ("Sometimes", "Sometimes")])
+def test_a_strategy_is_read_by_the_same_reader(given: str, read_as: str) -> None:
+    assert read(campaign_report(strategy=given)).report["strategy"] == read_as
 
 
-def test_a_report_without_counts_keeps_the_known_counts() -> None:
-    assert newer(report(Delivered=5), report("Finished")) == report("Finished", Delivered=5)
-
-
-def test_values_that_a_newer_report_leaves_out_are_kept() -> None:
-    assert newer(report("Sent", 100, Delivered=5), report(None, None, Delivered=6)) == report("Sent", 100, Delivered=6)
+def test_a_count_in_the_map_goes_before_another_spelling_of_it_beside() -> None:
+    assert counts_of(campaign_report(counts={"delivered ": 5}, Delivered=9)) == {"Delivered": 5}
+    assert counts_of(campaign_report(counts={"Delivered": 0}, DELIVERED=9)) == {}
