@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Final
 
 from sinks.check import file_problems, problems
@@ -17,6 +18,7 @@ from sinks.clickhouse.sink import ClickHouseSink
 from sinks.errors import FatalError, SinksError
 from sinks.kafka.rejections import KafkaRejections
 from sinks.kafka.source import KafkaSource
+from sinks.kafka.topics import KafkaLookup
 from sinks.metrics import Metrics, Readiness
 from sinks.rejections import Flood
 from sinks.settings import SinksSettings
@@ -61,7 +63,7 @@ def run_clickhouse(settings: SinksSettings) -> int:
     _require_of_machine(settings, kafka_file_problems)
     clickhouse = connect(settings)
     verify(clickhouse)
-    return _consume(settings, ClickHouseSink(clickhouse))
+    return _consume(settings, ClickHouseSink.name, lambda _: ClickHouseSink(clickhouse))
 
 
 def run_files(settings: SinksSettings) -> int:
@@ -70,13 +72,19 @@ def run_files(settings: SinksSettings) -> int:
     # Arrow takes 45 MB, which ClickHouse's sink does not need.
     import pyarrow as pa  # noqa: PLC0415
 
+    from sinks.files.origin import belong  # noqa: PLC0415
     from sinks.files.sink import FileSink  # noqa: PLC0415
 
     # Arrow's own pool would keep the memory of the largest batch for ever.
     pa.set_memory_pool(pa.system_memory_pool())
-    return _consume(
-        settings, FileSink(settings.sinks_files_root, settings.sinks_files_format, settings.kafka_topic_prefix)
-    )
+    root, tables = settings.sinks_files_root, tables_by_topic(settings.kafka_topic_prefix)
+
+    def open_sink(source: KafkaSource) -> FileSink:
+        sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix)
+        belong(root, tables, source.origins, lambda: closing(KafkaLookup(settings, [*tables])))
+        return sink
+
+    return _consume(settings, FileSink.name, open_sink)
 
 
 def run_schema(settings: SinksSettings) -> int:
@@ -110,18 +118,19 @@ def _require_of_machine(settings: SinksSettings, look: Look) -> None:
         raise FatalError("\n".join(problems))
 
 
-def _consume(settings: SinksSettings, sink: Sink) -> int:
+def _consume(settings: SinksSettings, name: str, open_sink: Callable[[KafkaSource], Sink]) -> int:
     stop = _stop_on_signals()
     metrics, readiness = Metrics(), Readiness()
     tables = tables_by_topic(settings.kafka_topic_prefix)
     rejections = KafkaRejections(settings)
     flood = Flood(settings.sinks_max_rejected_per_minute)
-    writer = Writer(sink, rejections, tables, flood=flood, metrics=metrics, readiness=readiness)
     status = StatusServer(settings.sinks_metrics_port, metrics.registry, readiness)
-    source = KafkaSource(settings, list(tables), f"{settings.kafka_topic_prefix}sinks-{sink.name}")
-    worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
-    logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
+    source = KafkaSource(settings, list(tables), f"{settings.kafka_topic_prefix}sinks-{name}")
     try:
+        sink = open_sink(source)
+        writer = Writer(sink, rejections, tables, flood=flood, metrics=metrics, readiness=readiness)
+        worker = Worker(source, sink, writer, limits=settings.limits_of(name), metrics=metrics, readiness=readiness)
+        logger.info("consuming", extra={"sink": name, "topics": ", ".join(tables), "metrics_port": status.port})
         worker.run(stop, DRAIN_SECONDS)
     except FatalError:
         # Only written records are committed: the next run reads the others again.

@@ -4,6 +4,7 @@ The real client: rebalances while polls are short, heartbeats, brokers that are 
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from sinks.errors import ConnectError, RetryableError
 from sinks.kafka.source import KafkaSource
 from sinks.source import TopicPartition
 from streams.program.settings import CommonSettings
-from tests.behaviour.sinks.kafka_topics import create_topics
+from tests.behaviour.sinks.kafka_topics import Topics, create_topics
 from tests.integration.sinks.client_inside import Inside
 from tests.support.wait import eventually
 
@@ -178,10 +179,101 @@ def test_every_question_about_offsets_is_given_up_in_time(source: KafkaSource, q
     eventually(lambda: source.poll(0.2, 10).assigned, 60)
     partition = next(iter(inside.assignment))
 
-    def no_answer(*_: object, timeout_ms: int | None = None) -> object:
+    def no_answer(*_: object, timeout_ms: int | None = None, **__: object) -> object:
         assert timeout_ms is not None
         assert timeout_ms <= 10_000
         raise KafkaTimeoutError
 
     with inside.answering(question, no_answer), pytest.raises(RetryableError, match="does not tell the offsets"):
         source.begin(partition, None)
+
+
+@pytest.fixture
+def topics(kafka: KafkaCluster, topic_prefix: str) -> Iterator[Topics]:
+    opened = Topics(kafka.bootstrap_servers, topic_prefix)
+    yield opened
+    opened.close()
+
+
+def first_offset(source: KafkaSource) -> int | None:
+    """Join the group, and return where partition 0 begins."""
+    begun: dict[int, int | None] = {}
+
+    def settled() -> bool:
+        for partition in source.poll(0.1, 10).assigned:
+            begun[partition.partition] = source.begin(partition, None)
+        return len(begun) == PARTITIONS
+
+    eventually(settled, 60)
+    return begun[0]
+
+
+@pytest.mark.parametrize(
+    ("note", "first"),
+    [
+        ("topic-id 3f1d2c4e-0000-4000-8000-000000000001", 0),
+        ("", 2),
+        ("by another tool", 2),
+    ],
+    ids=["made on another topic", "made by 0.1.0", "made by another tool"],
+)
+def test_a_commit_that_was_made_on_another_topic_of_that_name_is_not_used(
+    open_source: Callable[[], KafkaSource], topics: Topics, note: str, first: int
+) -> None:
+    """One that was under way when the former topic was deleted comes after the new one was made."""
+    topics.produce("sms.status", [(0, b"a"), (0, b"b"), (0, b"c")])
+    topics.commit("group", "sms.status", 2, note)
+    assert first_offset(open_source()) == first
+
+
+def test_a_commit_carries_the_id_of_its_topic_and_is_used_on_it(
+    open_source: Callable[[], KafkaSource], topics: Topics
+) -> None:
+    topics.produce("sms.status", [(0, b"a"), (0, b"b"), (0, b"c")])
+    source = open_source()
+    assert first_offset(source) == 0
+    topic = f"{topics.prefix}sms.status"
+    assert source.commit({TopicPartition(topic, 0): 2})
+    source.close()
+    assert topics.committed("group", "sms.status")[0].metadata == f"topic-id {source.origins[topic].topic_id}"
+    assert first_offset(open_source()) == 2
+
+
+def test_kafka_deletes_the_commits_of_a_topic_with_the_topic(
+    open_source: Callable[[], KafkaSource], topics: Topics
+) -> None:
+    """A commit of version 0.1.0 says no topic: so it can be used all the same."""
+    topics.produce("sms.status", [(0, b"a"), (0, b"b")])
+    topics.commit("group", "sms.status", 2, "")
+    topics.make_anew("sms.status", PARTITIONS)
+    eventually(lambda: topics.committed("group", "sms.status") == {}, 60)
+    topics.produce("sms.status", [(0, b"c"), (0, b"d"), (0, b"e")])
+    assert first_offset(open_source()) == 0
+
+
+def test_brokers_that_tell_no_ids_are_warned_of_and_nothing_is_waited_for(
+    open_source: Callable[[], KafkaSource], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sinks.kafka.private_names.topic_id", lambda *_: None)
+    source = open_source()
+    assert "Kafka tells no topic ids" in caplog.text
+    source.confirm()
+    assert first_offset(source) == 0
+    assert source.commit({TopicPartition(next(iter(source.origins)), 0): 0})
+
+
+def test_a_broker_that_does_not_answer_is_waited_for_before_a_batch_is_written(
+    source: KafkaSource, kafka: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.kafka.source._CONFIRM_SECONDS", 0.1)
+    (broker,) = kafka.pids.values()
+    confirmed = threading.Thread(target=source.confirm)
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        confirmed.start()
+        confirmed.join(1)
+        assert confirmed.is_alive()
+    finally:
+        os.kill(broker, signal.SIGCONT)
+    confirmed.join(60)
+    assert not confirmed.is_alive()
