@@ -5,9 +5,9 @@ The names of files are positions, and these belong to one topic: one that is del
 Kafka, has the same name and the same offsets again, and its records would be passed over.
 
 1. The topic is written before the first file, whole and synced. Killed before: there is no file yet.
-2. Every start compares it with the topic in Kafka: name and id.
-3. A folder that does not say its topic is taken on once, if its files fit (`proof`): version 0.1.0 did not write it.
-   Where Kafka tells no ids (before 2.8), the files have to fit at every start.
+2. Every start compares it with the topic in Kafka, name and id, and the last records of the files with those in Kafka
+   (`proof`): a topic that lost its end, or came back from a backup, has the same id.
+3. A folder that does not say its topic is taken on if its files fit: version 0.1.0 did not write it.
 """
 
 import logging
@@ -97,8 +97,6 @@ def _problem(root: Path, table: str, origin: Origin, open_lookup: OpenLookup) ->
         return f"SINKS_FILES_ROOT={root}: {error}"
     if known is not None and known.replaced_by(origin):
         return f"SINKS_FILES_ROOT={root}: {folder} has files of {_told(known)}, not of {_told(origin)}: {_WHAT_TO_DO}"
-    if known is not None and known.topic_id is not None and origin.topic_id is not None:
-        return None
     files = last_files(folder)
     if not files:
         return None

@@ -62,6 +62,8 @@ def _difference(file: Path, name: Name, record: Record, table: str) -> str | Non
     where = f"partition {name.partition}, offset {record.offset}"
     try:
         written = _READERS[name.file_format](file.read_bytes(), record.offset)
+    except FileNotFoundError:
+        return None  # moved to an archive in the meantime
     except _UNREADABLE as error:
         return f"{where}: {file} cannot be read: {type(error).__name__}"
     if written is None:

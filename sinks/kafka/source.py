@@ -120,7 +120,7 @@ class KafkaSource:
             self._refuse_truncated(error.divergent_offsets)
         except NoOffsetForPartitionError as error:
             # `begin` says where these begin. Any position will do until then, for they are paused.
-            for partition in error.args[0]:
+            for partition in self._still_assigned(error.args[0]):
                 self._consumer.seek(partition, 0)
         else:
             return found
@@ -129,7 +129,7 @@ class KafkaSource:
     def _move_into_range(self, partition: KafkaPartition, position: int) -> None:
         """Go on at the oldest record if older ones expired. PositionError when the topic ends before the position."""
         ours = TopicPartition(*partition)
-        if ours not in self._delivering:
+        if not self._still_assigned(self._delivering & {ours}):
             return  # `begin` will look
         if not private_names.metadata_told(self._consumer, _CONFIRM_SECONDS):
             return  # the next fetch has the same answer

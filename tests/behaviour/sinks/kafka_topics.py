@@ -3,12 +3,12 @@ Topics on the real Kafka for tests of the sinks, and records on them.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.admin import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
@@ -72,6 +72,11 @@ class Topics:
     def _admin(self) -> Iterator[Any]:
         with closing(KafkaAdminClient(bootstrap_servers=self._bootstrap_servers)) as admin:
             yield admin
+
+    def configure(self, suffix: str, config: Mapping[str, str]) -> None:
+        """Change the configuration of a topic."""
+        with self._admin() as admin:
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, self.prefix + suffix, dict(config))])
 
     def expire(self, suffix: str, partition: int, before: int) -> None:
         """Delete the records below an offset, as retention does."""

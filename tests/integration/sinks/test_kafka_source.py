@@ -277,3 +277,28 @@ def test_a_broker_that_does_not_answer_is_waited_for_before_a_batch_is_written(
         os.kill(broker, signal.SIGCONT)
     confirmed.join(60)
     assert not confirmed.is_alive()
+
+
+@pytest.mark.full
+def test_the_gaps_of_a_compacted_topic_are_no_expired_records(
+    open_source: Callable[[], KafkaSource], topics: Topics
+) -> None:
+    """Kafka looks for something to compact every 15 s."""
+    at_once = {"segment.ms": "1", "min.cleanable.dirty.ratio": "0.001", "max.compaction.lag.ms": "1"}
+    topics.configure("sms.status", {"cleanup.policy": "compact", **at_once})
+    for value in (b"a", b"b", b"c", b"d", b"e", b"f"):
+        topics.produce("sms.status", [(0, value)])
+    eventually(lambda: (0, 3) not in topics.everything("sms.status"), 120, every=1)
+    topics.commit("group", "sms.status", 1, "")
+    source = open_source()
+    assert first_offset(source) == 1
+    offsets: list[int] = []
+
+    def read() -> bool:
+        polled = source.poll(0.1, 10)
+        assert polled.expired == []
+        offsets.extend(record.offset for records in polled.records.values() for record in records)
+        return 5 in offsets
+
+    eventually(read, 60)
+    assert min(offsets) > 3
