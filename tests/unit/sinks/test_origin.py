@@ -27,9 +27,9 @@ PARTITIONS = 2
 HERE = Origin(TOPIC, "id-1", "cluster-1")
 
 
-def topics_of(records: int, name: str = "old") -> MemoryTopics:
-    """Return a topic with as many records in each of its partitions."""
-    topics = MemoryTopics({TOPIC: PARTITIONS})
+def topics_of(records: int, name: str = "old", partitions: int = PARTITIONS) -> MemoryTopics:
+    """Return a topic with as many records in each of the first two partitions."""
+    topics = MemoryTopics({TOPIC: partitions})
     for partition in range(PARTITIONS):
         for number in range(records):
             topics.append(TOPIC, partition, encode(sms(f"{name}-{number}")))
@@ -163,6 +163,11 @@ def test_files_of_another_topic_are_not_taken_on_when_a_record_differs(
     assert f"the files in {tmp_path}/sms_status are not of topic {TOPIC} with id id-1" in said
     assert "partition 0, offset 49: the row in" in said
     assert said.endswith("is not the record in Kafka: set SINKS_FILES_ROOT to another folder, or move this one away")
+
+
+def test_a_topic_that_has_more_partitions_by_now_is_the_same(tmp_path: Path) -> None:
+    write(tmp_path, topics_of(50))
+    take_on(tmp_path, topics_of(50, partitions=PARTITIONS + 3))
 
 
 def test_files_beyond_the_end_are_not_taken_on(tmp_path: Path) -> None:

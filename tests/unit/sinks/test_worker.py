@@ -466,6 +466,21 @@ def test_records_that_expire_while_the_sink_waits_for_its_store_are_told(caplog:
     assert bench.committed == 80
 
 
+def test_a_running_sink_goes_on_over_records_that_expired_though_none_comes_after_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.fill(8)
+    bench.rounds(4, seconds=1.0)
+    bench.fill(40)
+    bench.topics.expire(TOPIC, 0, 12)
+    bench.rounds(4, seconds=1.0)
+    assert told(caplog) == [(0, 2, 11, 10)]
+    assert bench.topics.committed[ZERO] == 12
+    labels = {"topic": TOPIC, "partition": "0"}
+    assert bench.metrics.registry.get_sample_value("routee_sinks_lag_records", labels) == 0
+
+
 def test_nothing_of_a_topic_that_was_made_anew_between_reading_and_writing_is_written() -> None:
     bench = Bench(rows=1_000)
     bench.fill(8)
