@@ -72,7 +72,7 @@ def run_files(settings: SinksSettings) -> int:
     # Arrow takes 45 MB, which ClickHouse's sink does not need.
     import pyarrow as pa  # noqa: PLC0415
 
-    from sinks.files.origin import belong  # noqa: PLC0415
+    from sinks.files.origin import take_on  # noqa: PLC0415
     from sinks.files.sink import FileSink  # noqa: PLC0415
 
     # Arrow's own pool would keep the memory of the largest batch for ever.
@@ -81,7 +81,7 @@ def run_files(settings: SinksSettings) -> int:
 
     def open_sink(source: KafkaSource) -> FileSink:
         sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix)
-        belong(root, tables, source.origins, lambda: closing(KafkaLookup(settings, [*tables])))
+        take_on(root, tables, source.origins, lambda: closing(KafkaLookup(settings, [*tables])))
         return sink
 
     return _consume(settings, FileSink.name, open_sink)

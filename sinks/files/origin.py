@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 SOURCE_FILE: Final = ".source.json"
 """Readers of a folder leave out names that begin with a dot."""
 _FORMAT: Final = 1
-_LOCK_SECONDS: Final = 20.0
+_LOCK_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 0.1
 _WHAT_TO_DO: Final = "set SINKS_FILES_ROOT to another folder, or move this one away"
 
@@ -48,7 +48,7 @@ class _Source(BaseModel):
     cluster_id: str | None
 
 
-def belong(root: Path, tables: Mapping[str, str], origins: Mapping[str, Origin], open_lookup: OpenLookup) -> None:
+def take_on(root: Path, tables: Mapping[str, str], origins: Mapping[str, Origin], open_lookup: OpenLookup) -> None:
     """
     Make sure that each table's folder has files of its topic only, and write the topic into it.
 
@@ -58,14 +58,14 @@ def belong(root: Path, tables: Mapping[str, str], origins: Mapping[str, Origin],
     for topic, table in tables.items():
         try:
             with _locked(root / table):
-                found += _take_on(root, table, origins[topic], open_lookup)
+                found += _take_on_one(root, table, origins[topic], open_lookup)
         except OSError as error:
             raise FatalError(f"SINKS_FILES_ROOT={root}: {error.filename or root / table}: {error.strerror}") from error
     if found:
         raise PositionError("\n".join(found))
 
 
-def _take_on(root: Path, table: str, origin: Origin, open_lookup: OpenLookup) -> list[str]:
+def _take_on_one(root: Path, table: str, origin: Origin, open_lookup: OpenLookup) -> list[str]:
     folder = root / table
     if problem := _problem(root, table, origin, open_lookup):
         return [problem]

@@ -2,7 +2,7 @@
 Rows to files, exactly once: the names of the files are the committed position.
 
 1. A partition is claimed: its lock is taken, drafts of an earlier owner are removed, and reading begins after the
-   furthest file. Killed here: nothing happened. `origin.belong` has made sure before that the files are of this topic.
+   furthest file. Killed here: nothing happened. `origin.take_on` has made sure that the files are of this topic.
 2. Rows are written to a draft, which is synced. Killed here: the next owner removes the draft and reads the rows again.
 3. The draft is renamed, and its folder is synced. From here on the rows are written.
 4. The offsets are committed to Kafka, for the lag and for partitions without files. Killed before: the names are ahead

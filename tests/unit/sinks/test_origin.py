@@ -15,7 +15,7 @@ from sinks.errors import FatalError, PositionError
 from sinks.files import origin
 from sinks.files.formats import FORMATS
 from sinks.files.locks import Lock
-from sinks.files.origin import SOURCE_FILE, belong, problems
+from sinks.files.origin import SOURCE_FILE, problems, take_on
 from sinks.files.sink import FileSink
 from sinks.source import MemoryTopics, Origin, Record, TopicPartition
 from streams.contract.codec import encode
@@ -36,17 +36,17 @@ def topics_of(records: int, name: str = "old", partitions: int = PARTITIONS) -> 
     return topics
 
 
-def take_on(root: Path, topics: MemoryTopics, topic: Origin = HERE) -> None:
+def open_folder(root: Path, topics: MemoryTopics, topic: Origin = HERE) -> None:
     """Open the folder for a topic."""
     (root / "sms_status").mkdir(parents=True, exist_ok=True)
-    belong(root, {topic.topic: "sms_status"}, {topic.topic: topic}, lambda: nullcontext(topics))
+    take_on(root, {topic.topic: "sms_status"}, {topic.topic: topic}, lambda: nullcontext(topics))
 
 
 def refusal(root: Path, topics: MemoryTopics, topic: Origin = HERE) -> str:
     """Return the one line by which the folder is refused, by a start and by `check`; nothing in it changes."""
     before = content_of(root)
     with pytest.raises(PositionError) as refused:
-        take_on(root, topics, topic)
+        open_folder(root, topics, topic)
     assert content_of(root) == before
     assert list(problems(root, {topic.topic: "sms_status"}, {topic.topic: topic}, lambda: nullcontext(topics))) == [
         str(refused.value)
@@ -76,17 +76,17 @@ def noted(root: Path) -> dict[str, object]:
 
 
 def test_the_topic_is_written_before_the_first_file_and_readers_do_not_see_it(tmp_path: Path) -> None:
-    take_on(tmp_path, topics_of(0))
+    open_folder(tmp_path, topics_of(0))
     assert noted(tmp_path) == {"format": 1, "topic": TOPIC, "topic_id": "id-1", "cluster_id": "cluster-1"}
     assert [path.name for path in (tmp_path / "sms_status").iterdir() if path.name[0] not in "._"] == []
 
 
 def test_the_folder_of_the_same_topic_is_opened_again(tmp_path: Path) -> None:
     topics = topics_of(80)
-    take_on(tmp_path, topics)
+    open_folder(tmp_path, topics)
     write(tmp_path, topics)
     before = content_of(tmp_path)
-    take_on(tmp_path, topics)
+    open_folder(tmp_path, topics)
     assert content_of(tmp_path) == before
 
 
@@ -95,14 +95,14 @@ def test_a_topic_that_lost_its_end_is_refused_although_its_id_is_the_same(
     tmp_path: Path, records: int, why: str
 ) -> None:
     """By a backup that is older than the files, or by an unclean leader election; it may have grown since."""
-    take_on(tmp_path, topics_of(0))
+    open_folder(tmp_path, topics_of(0))
     write(tmp_path, topics_of(50))
     assert why in refusal(tmp_path, topics_of(records, "new"))
 
 
 @pytest.mark.parametrize("records", [0, 20, 50, 80], ids=lambda records: f"{records} records in the new topic")
 def test_a_topic_that_was_made_anew_is_refused_however_far_it_has_grown(tmp_path: Path, records: int) -> None:
-    take_on(tmp_path, topics_of(0))
+    open_folder(tmp_path, topics_of(0))
     write(tmp_path, topics_of(50))
     assert refusal(tmp_path, topics_of(records, "new"), HERE._replace(topic_id="id-2")) == (
         f"SINKS_FILES_ROOT={tmp_path}: {tmp_path}/sms_status has files of topic {TOPIC} with id id-1 of the Kafka "
@@ -113,7 +113,7 @@ def test_a_topic_that_was_made_anew_is_refused_however_far_it_has_grown(tmp_path
 
 def test_the_folder_of_another_prefix_is_refused_even_while_it_has_no_file(tmp_path: Path) -> None:
     """The sink of the other prefix may be running."""
-    take_on(tmp_path, topics_of(0))
+    open_folder(tmp_path, topics_of(0))
     other = Origin("staging.sms.status", "id-2", "cluster-1")
     assert "not of topic staging.sms.status with id id-2" in refusal(tmp_path, topics_of(0), other)
 
@@ -127,10 +127,10 @@ def test_every_folder_of_another_topic_is_a_line(tmp_path: Path) -> None:
     for table in tables.values():
         (tmp_path / table).mkdir()
     first = {topic: Origin(topic, f"id of {topic}", "cluster-1") for topic in tables}
-    belong(tmp_path, tables, first, lambda: nullcontext(topics_of(0)))
+    take_on(tmp_path, tables, first, lambda: nullcontext(topics_of(0)))
     remade = {**first, **{topic: first[topic]._replace(topic_id="new") for topic in list(tables)[:2]}}
     with pytest.raises(PositionError) as refused:
-        belong(tmp_path, tables, remade, lambda: nullcontext(topics_of(0)))
+        take_on(tmp_path, tables, remade, lambda: nullcontext(topics_of(0)))
     assert [line.partition(" has files")[0][-17:] for line in str(refused.value).splitlines()] == [
         f"{tmp_path}/sms_status"[-17:],
         "campaign_progress",
@@ -144,11 +144,11 @@ def test_a_folder_that_does_not_say_its_topic_is_taken_on_once_when_its_files_fi
     topics = topics_of(80)
     write(tmp_path, topics, file_format)
     with caplog.at_level(logging.WARNING):
-        take_on(tmp_path, topics)
+        open_folder(tmp_path, topics)
         assert "the folder does not say its topic, and its files fit" in caplog.text
         assert noted(tmp_path)["topic_id"] == "id-1"
         caplog.clear()
-        take_on(tmp_path, topics)
+        open_folder(tmp_path, topics)
     assert caplog.text == ""
 
 
@@ -167,7 +167,7 @@ def test_files_of_another_topic_are_not_taken_on_when_a_record_differs(
 
 def test_a_topic_that_has_more_partitions_by_now_is_the_same(tmp_path: Path) -> None:
     write(tmp_path, topics_of(50))
-    take_on(tmp_path, topics_of(50, partitions=PARTITIONS + 3))
+    open_folder(tmp_path, topics_of(50, partitions=PARTITIONS + 3))
 
 
 def test_files_beyond_the_end_are_not_taken_on(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_the_last_record_that_kafka_still_has_is_compared(tmp_path: Path, file_f
     for topics in (old, new):
         compact(topics, range(40, 50))
     assert "partition 0, offset 39: the row in" in refusal(tmp_path, new)
-    take_on(tmp_path, old)
+    open_folder(tmp_path, old)
 
 
 def compact(topics: MemoryTopics, offsets: range) -> None:
@@ -210,7 +210,7 @@ def test_files_whose_records_all_expired_are_taken_on(tmp_path: Path) -> None:
     write(tmp_path, topics)
     for partition in range(PARTITIONS):
         topics.expire(TOPIC, partition, 60)
-    take_on(tmp_path, topics)
+    open_folder(tmp_path, topics)
 
 
 def test_a_record_of_the_files_that_has_no_row_is_no_difference(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_record_of_the_files_that_has_no_row_is_no_difference(tmp_path: Path) 
     kept = [row for row in topics.logs[TopicPartition(TOPIC, 0)][25:] if row.offset != 39]
     file.write_bytes(FORMATS["parquet"]("sms_status", kept))
     compact(topics, range(40, 50))
-    take_on(tmp_path, topics)
+    open_folder(tmp_path, topics)
 
 
 def test_a_file_without_the_row_that_its_name_ends_with_is_not_taken_on(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_file_that_cannot_be_read_is_named_though_its_folder_says_the_topic(
     tmp_path: Path, file_format: str, content: bytes
 ) -> None:
     topics = topics_of(50)
-    take_on(tmp_path, topics)
+    open_folder(tmp_path, topics)
     write(tmp_path, topics, file_format)
     (file,) = (tmp_path / "sms_status").glob("date=*/1-25-49.*")
     file.write_bytes(content)
@@ -257,7 +257,7 @@ def test_a_file_whose_name_says_another_format_is_named(tmp_path: Path) -> None:
     file.rename(file.with_name("1-25-49.ndjson.gz"))
     assert "cannot be read" in refusal(tmp_path, topics)
     file.with_name("1-25-49.ndjson.gz").write_bytes(lines.read_bytes())
-    take_on(tmp_path, topics)
+    open_folder(tmp_path, topics)
 
 
 def test_columns_of_another_version_are_not_compared(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_columns_of_another_version_are_not_compared(tmp_path: Path) -> None:
     for partition in range(PARTITIONS):
         log = topics.logs[TopicPartition(TOPIC, partition)]
         log[49] = log[49]._replace(value=(log[49].value or b"")[:-1] + b',"added_later":1}')
-    take_on(tmp_path, topics)
+    open_folder(tmp_path, topics)
 
 
 def test_files_that_are_moved_to_an_archive_meanwhile_are_no_difference(
@@ -282,7 +282,7 @@ def test_files_that_are_moved_to_an_archive_meanwhile_are_no_difference(
         return found(partition, first, last)
 
     monkeypatch.setattr(topics, "latest", moving)
-    take_on(tmp_path, topics)
+    open_folder(tmp_path, topics)
 
 
 DAMAGED = [
@@ -305,22 +305,22 @@ def test_a_damaged_note_of_the_topic_is_refused_and_may_be_removed(tmp_path: Pat
     said = refusal(tmp_path, topics)
     assert f"{note} is damaged. Remove it: the files are then compared with the topic" in said
     note.unlink()
-    take_on(tmp_path, topics)
+    open_folder(tmp_path, topics)
 
 
 def test_a_note_of_a_later_version_is_refused(tmp_path: Path) -> None:
-    take_on(tmp_path, topics_of(0))
+    open_folder(tmp_path, topics_of(0))
     note = tmp_path / "sms_status" / SOURCE_FILE
     note.write_bytes(note.read_bytes().replace(b'"format":1', b'"format":2'))
     assert "has format 2, and this version knows 1" in refusal(tmp_path, topics_of(0))
 
 
 def test_fields_of_a_later_version_are_left_alone(tmp_path: Path) -> None:
-    take_on(tmp_path, topics_of(0))
+    open_folder(tmp_path, topics_of(0))
     note = tmp_path / "sms_status" / SOURCE_FILE
     note.write_bytes(note.read_bytes().replace(b"{", b'{"added_later":1,'))
     before = content_of(tmp_path)
-    take_on(tmp_path, topics_of(0))
+    open_folder(tmp_path, topics_of(0))
     assert content_of(tmp_path) == before
 
 
@@ -334,24 +334,24 @@ NO_ID = HERE._replace(topic_id=None)
 
 def test_without_ids_the_files_decide(tmp_path: Path) -> None:
     topics = topics_of(80)
-    take_on(tmp_path, topics, NO_ID)
+    open_folder(tmp_path, topics, NO_ID)
     write(tmp_path, topics)
-    take_on(tmp_path, topics, NO_ID)
+    open_folder(tmp_path, topics, NO_ID)
     assert "is not the record in Kafka" in refusal(tmp_path, topics_of(80, "new"), NO_ID)
 
 
 def test_without_ids_another_kafka_is_refused(tmp_path: Path) -> None:
-    take_on(tmp_path, topics_of(0), NO_ID)
+    open_folder(tmp_path, topics_of(0), NO_ID)
     assert "of the Kafka cluster-2" in refusal(tmp_path, topics_of(0), NO_ID._replace(cluster_id="cluster-2"))
 
 
 def test_an_id_is_added_when_kafka_tells_it_for_the_first_time_and_kept_when_it_does_not(tmp_path: Path) -> None:
     topics = topics_of(80)
-    take_on(tmp_path, topics, NO_ID)
+    open_folder(tmp_path, topics, NO_ID)
     write(tmp_path, topics)
-    take_on(tmp_path, topics)
+    open_folder(tmp_path, topics)
     assert noted(tmp_path)["topic_id"] == "id-1"
-    take_on(tmp_path, topics, NO_ID)
+    open_folder(tmp_path, topics, NO_ID)
     assert noted(tmp_path)["topic_id"] == "id-1"
 
 
@@ -363,7 +363,7 @@ def test_of_two_sinks_that_start_at_once_on_an_empty_folder_one_gets_it(tmp_path
     def start(topic: Origin) -> None:
         barrier.wait(10)
         try:
-            belong(tmp_path, {topic.topic: "sms_status"}, {topic.topic: topic}, lambda: nullcontext(topics_of(0)))
+            take_on(tmp_path, {topic.topic: "sms_status"}, {topic.topic: topic}, lambda: nullcontext(topics_of(0)))
         except PositionError:
             outcomes.append("refused")
         else:
@@ -383,9 +383,9 @@ def test_the_note_is_written_while_no_other_process_looks(tmp_path: Path, monkey
     held = Lock(tmp_path / "sms_status", "source")
     assert held.acquire()
     with pytest.raises(FatalError, match="another process has held"):
-        take_on(tmp_path, topics_of(0))
+        open_folder(tmp_path, topics_of(0))
     held.release()
-    take_on(tmp_path, topics_of(0))
+    open_folder(tmp_path, topics_of(0))
 
 
 @contextmanager
@@ -403,8 +403,8 @@ def test_a_note_that_cannot_be_written_is_one_line_and_the_next_start_writes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     with failing(call, monkeypatch), pytest.raises(FatalError, match=r"SINKS_FILES_ROOT=.*No space left on device"):
-        take_on(tmp_path, topics_of(0))
-    take_on(tmp_path, topics_of(0))
+        open_folder(tmp_path, topics_of(0))
+    open_folder(tmp_path, topics_of(0))
     assert noted(tmp_path)["topic_id"] == "id-1"
 
 
@@ -419,5 +419,5 @@ def test_a_half_written_note_is_never_seen(tmp_path: Path, monkeypatch: pytest.M
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", looking)
-    take_on(tmp_path, topics_of(0))
+    open_folder(tmp_path, topics_of(0))
     assert seen == [False]
