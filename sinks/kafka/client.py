@@ -25,6 +25,8 @@ CONSUMER_OPTIONS: Final[dict[str, Any]] = {
     # A position that Kafka does not have is an error: it has a reason, and records may have expired.
     "auto_offset_reset": "none",
     "allow_auto_create_topics": False,
+    # A topic that was made anew is noticed in this time even if no batch is written.
+    "metadata_max_age_ms": 10_000,
     # A killed process holds its partitions this long.
     "session_timeout_ms": 10_000,
     "heartbeat_interval_ms": 1_000,
