@@ -213,8 +213,8 @@ class KafkaSource:
     def _require_same_topics(self) -> None:
         for topic, origin in self.origins.items():
             now = private_names.topic_id(self._consumer, topic)
-            if origin.replaced_by(origin._replace(topic_id=now)):
-                raise TopicError(made_anew(topic, str(origin.topic_id), str(now)))
+            if now is not None and origin.topic_id is not None and now != origin.topic_id:
+                raise TopicError(made_anew(topic, origin.topic_id, now))
 
     def pause(self) -> None:
         """Stop fetching the partitions that deliver."""
