@@ -11,7 +11,6 @@ id, and the same offsets again.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
-from uuid import uuid4
 
 from sinks.errors import PositionError, TopicError
 
@@ -141,7 +140,7 @@ class MemoryTopics:
             TopicPartition(topic, number): [] for topic, count in partitions.items() for number in range(count)
         }
         self.oldest: dict[TopicPartition, int] = dict.fromkeys(self.logs, 0)
-        self.ids = {topic: str(uuid4()) for topic in partitions}
+        self.ids = {topic: f"{topic}, made once" for topic in partitions}
         self.committed: dict[TopicPartition, int] = {}
         self.members: list[MemorySource] = []
 
@@ -168,7 +167,7 @@ class MemoryTopics:
 
     def make_anew(self, topic: str) -> None:
         """Delete a topic, with the group's commits in it, and make one of that name."""
-        self.ids[topic] = str(uuid4())
+        self.ids[topic] += " more"
         for partition in [partition for partition in self.logs if partition.topic == topic]:
             self.logs[partition], self.oldest[partition] = [], 0
             self.committed.pop(partition, None)
