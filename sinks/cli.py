@@ -63,7 +63,7 @@ def run_clickhouse(settings: SinksSettings) -> int:
     _require_of_machine(settings, kafka_file_problems)
     clickhouse = connect(settings)
     verify(clickhouse)
-    return _consume(settings, ClickHouseSink.name, lambda _: ClickHouseSink(clickhouse))
+    return _consume(settings, ClickHouseSink(clickhouse))
 
 
 def run_files(settings: SinksSettings) -> int:
@@ -79,12 +79,11 @@ def run_files(settings: SinksSettings) -> int:
     pa.set_memory_pool(pa.system_memory_pool())
     root, tables = settings.sinks_files_root, tables_by_topic(settings.kafka_topic_prefix)
 
-    def open_sink(source: KafkaSource) -> FileSink:
-        sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix)
+    def take_on_folders(source: KafkaSource) -> None:
         take_on(root, tables, source.origins, lambda: closing(KafkaLookup(settings, [*tables])))
-        return sink
 
-    return _consume(settings, FileSink.name, open_sink)
+    sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix)
+    return _consume(settings, sink, before_reading=take_on_folders)
 
 
 def run_schema(settings: SinksSettings) -> int:
@@ -118,19 +117,21 @@ def _require_of_machine(settings: SinksSettings, look: Look) -> None:
         raise FatalError("\n".join(problems))
 
 
-def _consume(settings: SinksSettings, name: str, open_sink: Callable[[KafkaSource], Sink]) -> int:
+def _consume(
+    settings: SinksSettings, sink: Sink, before_reading: Callable[[KafkaSource], None] = lambda _: None
+) -> int:
     stop = _stop_on_signals()
     metrics, readiness = Metrics(), Readiness()
     tables = tables_by_topic(settings.kafka_topic_prefix)
     rejections = KafkaRejections(settings)
     flood = Flood(settings.sinks_max_rejected_per_minute)
+    writer = Writer(sink, rejections, tables, flood=flood, metrics=metrics, readiness=readiness)
     status = StatusServer(settings.sinks_metrics_port, metrics.registry, readiness)
-    source = KafkaSource(settings, list(tables), f"{settings.kafka_topic_prefix}sinks-{name}")
+    source = KafkaSource(settings, list(tables), f"{settings.kafka_topic_prefix}sinks-{sink.name}")
+    worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
     try:
-        sink = open_sink(source)
-        writer = Writer(sink, rejections, tables, flood=flood, metrics=metrics, readiness=readiness)
-        worker = Worker(source, sink, writer, limits=settings.limits_of(name), metrics=metrics, readiness=readiness)
-        logger.info("consuming", extra={"sink": name, "topics": ", ".join(tables), "metrics_port": status.port})
+        before_reading(source)
+        logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
         worker.run(stop, DRAIN_SECONDS)
     except FatalError:
         # Only written records are committed: the next run reads the others again.
