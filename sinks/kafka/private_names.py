@@ -13,7 +13,7 @@ from kafka.errors import BrokerResponseError
 
 PRIVATE_NAMES: Final = (
     ("kafka.consumer.group", "KafkaConsumer", ("_client", "_cluster", "_coordinator", "_fetcher", "_subscription")),
-    ("kafka.net.compat", "KafkaNetClient", ("_manager", "connected")),
+    ("kafka.net.compat", "KafkaNetClient", ("_manager", "close", "connected")),
     ("kafka.net.manager", "KafkaConnectionManager", ("_conns",)),
     ("kafka.net.connection", "KafkaConnection", ("in_flight_requests",)),
     ("kafka.cluster", "ClusterMetadata", ("leader_for_partition", "cluster_id", "topic_id")),
@@ -111,6 +111,11 @@ def metadata_told(consumer: Any, seconds: float) -> bool:  # noqa: ANN401 - same
 def is_connected(consumer: Any, broker: int | None) -> bool:  # noqa: ANN401 - same
     """Return whether a connection to the broker is open."""
     return bool(consumer._client.connected(broker))  # noqa: SLF001
+
+
+def hang_up(consumer: Any) -> None:  # noqa: ANN401 - same
+    """Close the connections, which the consumer's `close` leaves open when it fails."""
+    consumer._client.close()  # noqa: SLF001
 
 
 def unanswered_since(consumer: Any, broker: int | None) -> list[float]:  # noqa: ANN401 - same

@@ -285,6 +285,7 @@ class KafkaSource:
             self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
         except KafkaError as error:
             logger.warning("could not leave the group in time", extra={"error": type(error).__name__})
+            private_names.hang_up(self._consumer)
 
     def _still_assigned(self, partitions: set[TopicPartition]) -> list[KafkaPartition]:
         """Return the assigned ones among the partitions, as the client's own tuples: it takes no others."""

@@ -166,6 +166,16 @@ def test_a_refusal_that_waiting_does_not_mend_is_one_line(source: KafkaSource) -
         source.poll(0.01, 10)
 
 
+def test_connections_are_closed_although_the_group_does_not_answer_the_leave(source: KafkaSource) -> None:
+    inside = Inside(source)
+    eventually(lambda: source.poll(0.2, 10).assigned, 60)
+    leader = inside.leader_of(next(iter(inside.assignment)))
+    assert inside.is_connected(leader)
+    with inside.failing_leaves(KafkaTimeoutError()):
+        source.close()
+    eventually(lambda: not inside.is_connected(leader), 60)
+
+
 def test_an_error_that_the_client_would_not_retry_is_waited_for(source: KafkaSource) -> None:
     with Inside(source).failing_polls(UnknownError()):
         assert source.poll(0.01, 10).records == {}
