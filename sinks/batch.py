@@ -32,6 +32,7 @@ class Batch:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._records: dict[TopicPartition, list[Record]] = {}
+        self._positions: dict[TopicPartition, int] = {}
         self._rows = 0
         self._nbytes = 0
         self._since: float | None = None
@@ -60,17 +61,24 @@ class Batch:
         return self._records
 
     @property
-    def positions(self) -> dict[TopicPartition, int]:
-        """Return, for each partition, the offset to commit once the batch is written: the one after its last record."""
-        return {partition: records[-1].offset + 1 for partition, records in self._records.items()}
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """Return, for each partition, the offset to commit once the batch is written: all before it is dealt with."""
+        return self._positions
 
     def add(self, partition: TopicPartition, records: Sequence[Record], now: float) -> None:
         """Append records of a partition that follow its records in the batch."""
         if not records:
             return
         self._records.setdefault(partition, []).extend(records)
+        self._positions[partition] = records[-1].offset + 1
         self._rows += len(records)
         self._nbytes += _nbytes(records)
+        if self._since is None:
+            self._since = now
+
+    def pass_over(self, partition: TopicPartition, position: int, now: float) -> None:
+        """Note that a partition has nothing more to write before a position; its records in the batch lie before it."""
+        self._positions[partition] = position
         if self._since is None:
             self._since = now
 
@@ -78,11 +86,12 @@ class Batch:
         """Remove the records of revoked partitions, and return how many there were."""
         dropped = 0
         for partition in partitions:
+            self._positions.pop(partition, None)
             records = self._records.pop(partition, [])
             self._nbytes -= _nbytes(records)
             dropped += len(records)
         self._rows -= dropped
-        if not self._records:
+        if not self._positions:
             self._since = None
         return dropped
 

@@ -4,14 +4,15 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import verify
 from sinks.errors import SinksError
-from sinks.kafka.source import check_topics
 from sinks.kafka.topic_settings import topic_settings
+from sinks.kafka.topics import KafkaLookup, check_topics
 from sinks.settings import SinksSettings
 from sinks.tables import tables_by_topic
 from streams.contract.topics import SINKS_REJECTED
@@ -20,10 +21,13 @@ from streams.program.brokers import kafka_file_problems
 
 def problems(settings: SinksSettings, warn: Callable[[str], object]) -> Iterator[str]:
     """Yield the problems of both sinks; tells `warn` a line for each thing that is only unusual."""
-    wrong_files = list(kafka_file_problems(vars(settings)))
-    yield from wrong_files or _topics(settings, warn)
+    with_kafka = list(kafka_file_problems(vars(settings))) or list(_topics(settings, warn))
+    yield from with_kafka
     yield from _clickhouse(settings)
-    yield from folder_problems(settings.sinks_files_root)
+    with_folder = list(folder_problems(settings.sinks_files_root))
+    yield from with_folder
+    if not with_kafka and not with_folder:
+        yield from _foreign_files(settings)
 
 
 def _topics(settings: SinksSettings, warn: Callable[[str], object]) -> Iterator[str]:
@@ -42,6 +46,19 @@ def _clickhouse(settings: SinksSettings) -> Iterator[str]:
             verify(clickhouse)
         finally:
             clickhouse.close()
+    except SinksError as error:
+        yield str(error)
+
+
+def _foreign_files(settings: SinksSettings) -> Iterator[str]:
+    """Yield the folders with files of other topics than the ones in Kafka."""
+    # Arrow takes 45 MB, which ClickHouse's sink does not need.
+    from sinks.files.origin import problems  # noqa: PLC0415
+
+    tables = tables_by_topic(settings.kafka_topic_prefix)
+    try:
+        with closing(KafkaLookup(settings, [*tables])) as lookup:
+            yield from problems(settings.sinks_files_root, tables, lookup.origins, lambda: nullcontext(lookup))
     except SinksError as error:
         yield str(error)
 

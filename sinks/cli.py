@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Final
 
 from sinks.check import file_problems, problems
@@ -18,6 +19,7 @@ from sinks.errors import FatalError, SinksError
 from sinks.kafka.rejections import KafkaRejections
 from sinks.kafka.source import KafkaSource
 from sinks.kafka.topic_settings import topic_settings
+from sinks.kafka.topics import KafkaLookup
 from sinks.metrics import Metrics, Readiness
 from sinks.rejections import Flood
 from sinks.settings import SinksSettings
@@ -72,13 +74,18 @@ def run_files(settings: SinksSettings) -> int:
     # Arrow takes 45 MB, which ClickHouse's sink does not need.
     import pyarrow as pa  # noqa: PLC0415
 
+    from sinks.files.origin import take_on  # noqa: PLC0415
     from sinks.files.sink import FileSink  # noqa: PLC0415
 
     # Arrow's own pool would keep the memory of the largest batch for ever.
     pa.set_memory_pool(pa.system_memory_pool())
-    return _consume(
-        settings, FileSink(settings.sinks_files_root, settings.sinks_files_format, settings.kafka_topic_prefix)
-    )
+    root, tables = settings.sinks_files_root, tables_by_topic(settings.kafka_topic_prefix)
+
+    def take_on_folders(source: KafkaSource) -> None:
+        take_on(root, tables, source.origins, lambda: closing(KafkaLookup(settings, [*tables])))
+
+    sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix)
+    return _consume(settings, sink, before_reading=take_on_folders)
 
 
 def run_schema(settings: SinksSettings) -> int:
@@ -112,7 +119,9 @@ def _require_of_machine(settings: SinksSettings, look: Look) -> None:
         raise FatalError("\n".join(problems))
 
 
-def _consume(settings: SinksSettings, sink: Sink) -> int:
+def _consume(
+    settings: SinksSettings, sink: Sink, before_reading: Callable[[KafkaSource], None] = lambda _: None
+) -> int:
     stop = _stop_on_signals()
     metrics, readiness = Metrics(), Readiness()
     tables = tables_by_topic(settings.kafka_topic_prefix)
@@ -123,8 +132,9 @@ def _consume(settings: SinksSettings, sink: Sink) -> int:
     source = KafkaSource(settings, list(tables), f"{settings.kafka_topic_prefix}sinks-{sink.name}")
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
     _tell_topic_settings(settings)
-    logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
     try:
+        before_reading(source)
+        logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
         worker.run(stop, DRAIN_SECONDS)
     except FatalError:
         # Only written records are committed: the next run reads the others again.

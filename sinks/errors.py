@@ -6,10 +6,10 @@ The errors of the sinks, by who has to act.
     ├── PermanentError      the store will never take these rows: find the bad ones, keep the rest
     └── FatalError          a person has to act; the program ends with this one line
         ├── ConnectError        Kafka or the store cannot be reached, or refuses the credentials, at start
-        ├── TopicError          a topic is missing or has another number of partitions
+        ├── TopicError          a topic is missing, has another number of partitions, or was made anew meanwhile
         ├── SchemaError         the database's tables are not the ones this version writes
         ├── FloodError          more rows are refused than bad rows can explain
-        └── PositionError       files reach beyond the end of their topic
+        └── PositionError       a position does not belong to the topic: files of another one, or beyond its end
 """
 
 
@@ -34,7 +34,7 @@ class ConnectError(FatalError):
 
 
 class TopicError(FatalError):
-    """A topic is missing, or has another number of partitions than the settings say."""
+    """A topic is missing, has not the number of partitions of the settings, or was made anew while it was read."""
 
 
 class SchemaError(FatalError):
@@ -46,4 +46,4 @@ class FloodError(FatalError):
 
 
 class PositionError(FatalError):
-    """Files of a partition reach beyond the end of their topic."""
+    """A position does not belong to the topic: the files are of another one, or it is beyond the topic's end."""

@@ -28,6 +28,12 @@ class Metrics:
         self.empty = Counter(
             "routee_sinks_empty_records", "Records without a value, passed over", ["table"], registry=self.registry
         )
+        self.expired = Counter(
+            "routee_sinks_expired_records",
+            "Offsets that Kafka deleted before they were read",
+            ["topic", "partition"],
+            registry=self.registry,
+        )
         self.retries = Counter(
             "routee_sinks_retries", "Writes that failed and were tried again", ["table"], registry=self.registry
         )

@@ -2,7 +2,8 @@
 The loop: poll → batch → write → commit, in this order and never another.
 
 1. Records are collected while the batch before them is being written.
-2. A due batch is written. Killed here: nothing of it is committed, so all of it is read and written again.
+2. Kafka says that the topics are still the ones that were opened, and a due batch is written. Killed here: nothing of
+   it is committed, so all of it is read and written again.
 3. Its offsets are committed. Killed between 2 and 3: the same; the store ends as if the batch was written once.
 
 When a partition is revoked, its collected records are dropped: its new owner reads from the commit on.
@@ -80,6 +81,7 @@ class Worker:
         polled = self._source.poll(self._poll_seconds(), self._poll_records())
         self._note_rebalance(polled)
         now = self._clock()
+        self._note_expired(polled, now)
         for partition, records in polled.records.items():
             self._batch.add(TopicPartition(*partition), records, now)
         # A full batch takes no records: wait for the store.
@@ -99,7 +101,7 @@ class Worker:
         It waits at most `seconds` for the store: records that are not committed are read again by the next run.
         """
         deadline = self._clock() + seconds
-        while self._writing is not None or len(self._batch):
+        while self._writing is not None or self._batch.positions:
             if self._writing is None:
                 self._begin_writing()
             if not self._finish_writing(max(0.0, deadline - self._clock())):
@@ -144,6 +146,22 @@ class Worker:
         if polled.rebalanced:
             self._readiness.fine("group")
 
+    def _note_expired(self, polled: Polled, now: float) -> None:
+        for partition, first, following in polled.expired:
+            logger.error(
+                "records expired in Kafka before they were read: the sink goes on without them",
+                extra={
+                    "topic": partition.topic,
+                    "partition": partition.partition,
+                    "from_offset": first,
+                    "to_offset": following - 1,
+                    "offsets": following - first,
+                },
+            )
+            self._metrics.expired.labels(partition.topic, partition.partition).inc(following - first)
+            if partition in self._owned:
+                self._batch.pass_over(partition, following, now)
+
     def _settle_partitions(self) -> None:
         """Give up and take on partitions. Positions are certain only while nothing is being written."""
         if self._leaving:
@@ -158,6 +176,8 @@ class Worker:
                 self._owned.add(partition)
                 if first is not None:
                     self._written[partition] = (first, self._now_ms())
+                    # Committed even if no record comes: later it is known from where records expired.
+                    self._batch.pass_over(partition, first, self._clock())
         except RetryableError as error:
             logger.warning("will ask again where to begin", extra={"error": str(error)})
         if self._arriving:
@@ -175,7 +195,7 @@ class Worker:
         return self._writing is None or self._writing.ended(seconds)
 
     def _begin_writing(self) -> None:
-        self._writing = Writing(self._writer, self._batch)
+        self._writing = Writing(self._writer, self._batch, self._source.confirm)
         self._batch = Batch(self._limits)
 
     def _finish_writing(self, seconds: float) -> bool:
@@ -187,8 +207,11 @@ class Worker:
         batch = self._writing.batch
         self._writing = None
         self._uncommitted.update(batch.positions)
-        for partition, records in batch.records.items():
-            self._written[partition] = (records[-1].offset + 1, records[-1].timestamp)
+        for partition, position in batch.positions.items():
+            if records := batch.records.get(partition):
+                self._written[partition] = (position, records[-1].timestamp)
+            elif position > self._written[partition][0]:
+                self._written[partition] = (position, self._now_ms())
         return True
 
     def _commit(self) -> None:

@@ -51,6 +51,8 @@ class Writer:
 
     def write(self, batch: Batch) -> None:
         """Write all tables of the batch."""
+        if not len(batch):
+            return
         started = time.perf_counter()
         for table, records in self._by_table(batch).items():
             parts = sort_out(records)
@@ -111,11 +113,16 @@ class Writer:
 
 
 class Writing:
-    """One batch being written, on a thread of its own: the caller goes on polling."""
+    """
+    One batch being written, on a thread of its own: the caller goes on polling.
 
-    def __init__(self, writer: Writer, batch: Batch) -> None:
+    `confirm` returns when it is known that the records are of the topics that the source was opened with.
+    """
+
+    def __init__(self, writer: Writer, batch: Batch, confirm: Callable[[], None]) -> None:
         self.batch = batch
         self._writer = writer
+        self._confirm = confirm
         self._error: BaseException | None = None
         # A daemon: a store that hangs must not keep the process from ending. An unfinished batch is read again.
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -123,6 +130,7 @@ class Writing:
 
     def _run(self) -> None:
         try:
+            self._confirm()
             self._writer.write(self.batch)
         except BaseException as error:  # noqa: BLE001 - `finished` raises it
             self._error = error

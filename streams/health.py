@@ -47,11 +47,15 @@ class StuckWatch:
         self._now = 0.0
 
     def observe(self, durable: Mapping[Place, int], lag: Mapping[Place, int], now: float) -> None:
-        """Note the durable offset and the lag of each partition; call it about every second."""
+        """
+        Note the durable offset and the lag of each partition; call it about every second.
+
+        A partition whose lag is not known, because it was never fetched, may have one.
+        """
         before, self._moved, self._now = self._moved, {}, now
         for place, offset in durable.items():
             known, since = before.get(place, (offset, now))
-            stands = known == offset and lag.get(place, 0) > 0
+            stands = known == offset and lag.get(place, 1) > 0
             self._moved[place] = (offset, since if stands else now)
 
     def stuck(self) -> list[Place]:

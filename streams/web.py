@@ -10,6 +10,7 @@ Answers include changes that become durable with the next flush.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from http import HTTPStatus
@@ -30,6 +31,8 @@ from streams.domain.views import campaign_key, campaign_view, find_sms, message_
 from streams.health import StuckWatch, durables, lags, stuck_partitions
 from streams.runtime import private_names
 from streams.runtime.table import CheckpointedTable
+
+logger = logging.getLogger(__name__)
 
 _WATCH_SECONDS: Final = 1.0
 _FORWARD_TIMEOUT: Final = ClientTimeout(total=2.0)
@@ -83,7 +86,10 @@ class WebServer(Service):
     async def _keep_watch(self) -> None:
         while not self.should_stop:
             self._watch.observe(durables(self._app), lags(self._app), monotonic())
-            self._stuck = await stuck_partitions(self._app, self._watch)
+            stuck = await stuck_partitions(self._app, self._watch)
+            if stuck and stuck != self._stuck:
+                logger.error("partitions have had records for a minute and do not move: %s", ", ".join(stuck))
+            self._stuck = stuck
             await self.sleep(_WATCH_SECONDS)
 
     async def live(self, _request: web.Request) -> web.Response:

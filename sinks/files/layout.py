@@ -10,12 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from sinks.source import Record
 
+DAYS: Final = "date=*/"
+"""The folders of a table's days, as a pattern."""
 SUFFIXES: Final = {"parquet": "parquet", "ndjson": "ndjson.gz"}
-_NAME: Final = re.compile(r"(\d+)-(\d+)-(\d+)\.(?:parquet|ndjson\.gz)")
+_FORMATS: Final = {suffix: file_format for file_format, suffix in SUFFIXES.items()}
+_NAME: Final = re.compile(r"(\d+)-(\d+)-(\d+)\.(parquet|ndjson\.gz)")
 _DRAFT: Final = re.compile(r"\.(\d+)-\d+-\d+\.(?:parquet|ndjson\.gz)\.tmp")
 
 
@@ -54,10 +57,24 @@ def draft_name(name: str) -> str:
     return f".{name}.tmp"
 
 
-def position_of(name: str) -> tuple[int, int] | None:
-    """Return (partition, offset after the last) from the name of a whole file; None for any other name."""
+class Name(NamedTuple):
+    """The name of a whole file."""
+
+    partition: int
+    first: int
+    last: int
+    file_format: str
+
+    @property
+    def position(self) -> int:
+        """Return the offset after the last."""
+        return self.last + 1
+
+
+def parse_name(name: str) -> Name | None:
+    """Return the parts of the name of a whole file; None for any other name."""
     match = _NAME.fullmatch(name)
-    return (int(match[1]), int(match[3]) + 1) if match else None
+    return Name(int(match[1]), int(match[2]), int(match[3]), _FORMATS[match[4]]) if match else None
 
 
 def partition_of_draft(name: str) -> int | None:

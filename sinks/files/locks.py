@@ -1,5 +1,5 @@
 """
-One writer per partition: a lock of the operating system for each partition and table.
+One writer per partition: a lock of the operating system for each partition and table, and one for its `.source.json`.
 
 The lock ends with its process, however the process ends. A frozen process keeps its locks, so its successor waits and
 never writes a file that the frozen one will write when it wakes up. All processes that share a folder must be on one
@@ -11,11 +11,11 @@ import os
 from pathlib import Path
 
 
-class PartitionLock:
-    """The right to write the files of one partition."""
+class Lock:
+    """A right that one process has at a time, told by a file in a folder: by its purpose, `source` or a partition."""
 
-    def __init__(self, folder: Path, partition: int) -> None:
-        self._path = folder / f".lock-{partition}"
+    def __init__(self, folder: Path, purpose: str | int) -> None:
+        self._path = folder / f".lock-{purpose}"
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:

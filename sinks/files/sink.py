@@ -2,7 +2,7 @@
 Rows to files, exactly once: the names of the files are the committed position.
 
 1. A partition is claimed: its lock is taken, drafts of an earlier owner are removed, and reading begins after the
-   furthest file. Killed here: nothing happened.
+   furthest file. Killed here: nothing happened. `origin.take_on` has made sure that the files are of this topic.
 2. Rows are written to a draft, which is synced. Killed here: the next owner removes the draft and reads the rows again.
 3. The draft is renamed, and its folder is synced. From here on the rows are written.
 4. The offsets are committed to Kafka, for the lag and for partitions without files. Killed before: the names are ahead
@@ -13,16 +13,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Final
 
 from sinks.errors import FatalError, RetryableError
+from sinks.files.durable import make_folder, publish
 from sinks.files.formats import FORMATS
-from sinks.files.layout import Run, draft_name, partition_of_draft, position_of, runs
-from sinks.files.locks import PartitionLock
+from sinks.files.layout import DAYS, Run, parse_name, partition_of_draft, runs
+from sinks.files.locks import Lock
 from sinks.source import Record, TopicPartition
 from sinks.tables import tables_by_topic
-
-_DAYS: Final = "date=*/"
 
 
 class FileSink:
@@ -39,7 +37,7 @@ class FileSink:
         self._root = root
         self._format = file_format
         self._tables = tables_by_topic(topic_prefix)
-        self._locks: dict[TopicPartition, PartitionLock] = {}
+        self._locks: dict[TopicPartition, Lock] = {}
         self._next: dict[TopicPartition, int] = {}
         try:
             for table in self._tables.values():
@@ -81,21 +79,21 @@ class FileSink:
         """Release every lock."""
         self.release(list(self._locks))
 
-    def _lock(self, partition: TopicPartition) -> PartitionLock:
+    def _lock(self, partition: TopicPartition) -> Lock:
         if partition not in self._locks:
             folder = self._root / self._tables[partition.topic]
-            self._locks[partition] = PartitionLock(folder, partition.partition)
+            self._locks[partition] = Lock(folder, partition.partition)
         return self._locks[partition]
 
     def _tidy(self, folder: Path, numbers: set[int]) -> dict[int, int]:
         """Remove drafts of these partitions, and return the position of each partition that has files."""
         positions: dict[int, int] = {}
-        for day in folder.glob(_DAYS):
+        for day in folder.glob(DAYS):
             for entry in os.scandir(day):
                 if partition_of_draft(entry.name) in numbers:
                     Path(entry.path).unlink()
-                elif (found := position_of(entry.name)) is not None and found[0] in numbers:
-                    positions[found[0]] = max(found[1], positions.get(found[0], 0))
+                elif (name := parse_name(entry.name)) is not None and name.partition in numbers:
+                    positions[name.partition] = max(name.position, positions.get(name.partition, 0))
         return positions
 
     def _runs(self, rows: Sequence[Record]) -> Iterator[tuple[TopicPartition, Run]]:
@@ -107,26 +105,5 @@ class FileSink:
 
     def _publish(self, folder: Path, name: str, content: bytes) -> None:
         """Make the file appear, whole and durable. A write that fails leaves no draft."""
-        if not folder.is_dir():
-            folder.mkdir()
-            _sync_folder(folder.parent)
-        draft = folder / draft_name(name)
-        try:
-            with draft.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            # Drafts must not fill a full disk.
-            draft.unlink(missing_ok=True)
-            raise
-        draft.rename(folder / name)
-        _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        make_folder(folder)
+        publish(folder, name, content)

@@ -6,14 +6,18 @@ that moves one of them fails there and not in production. `Membership` and `Quic
 classes listed here; every other use goes through a function below.
 """
 
+import threading
 from typing import Any, Final
+
+from kafka.errors import BrokerResponseError
 
 PRIVATE_NAMES: Final = (
     ("kafka.consumer.group", "KafkaConsumer", ("_client", "_cluster", "_coordinator", "_fetcher", "_subscription")),
-    ("kafka.net.compat", "KafkaNetClient", ("_manager", "connected")),
+    ("kafka.net.compat", "KafkaNetClient", ("_manager", "close", "connected")),
     ("kafka.net.manager", "KafkaConnectionManager", ("_conns",)),
     ("kafka.net.connection", "KafkaConnection", ("in_flight_requests",)),
-    ("kafka.cluster", "ClusterMetadata", ("leader_for_partition",)),
+    ("kafka.cluster", "ClusterMetadata", ("leader_for_partition", "cluster_id", "topic_id")),
+    ("kafka.cluster", "ClusterMetadata", ("metadata_refresh_in_progress", "request_update")),
     (
         "kafka.coordinator.consumer",
         "ConsumerCoordinator",
@@ -76,9 +80,42 @@ def leader_of(consumer: Any, partition: Any) -> int | None:  # noqa: ANN401 - sa
     return leader
 
 
+def cluster_id(consumer: Any) -> str | None:  # noqa: ANN401 - same
+    """Return the id of the cluster, None when its brokers tell none."""
+    found: str | None = consumer._cluster.cluster_id  # noqa: SLF001
+    return found
+
+
+def topic_id(consumer: Any, topic: str) -> str | None:  # noqa: ANN401 - same
+    """Return Kafka's id of a topic, None when the last metadata have none: no such topic, or brokers before 2.8."""
+    found = consumer._cluster.topic_id(topic)  # noqa: SLF001
+    return str(found) if found is not None and found.int else None
+
+
+def metadata_told(consumer: Any, seconds: float) -> bool:  # noqa: ANN401 - same
+    """Ask for the metadata of the consumer's topics, and return whether they came in time. For any thread."""
+    cluster = consumer._cluster  # noqa: SLF001
+    # The answer that is under way may have been sent before the call.
+    for _ in range(2 if cluster.metadata_refresh_in_progress else 1):
+        come = threading.Event()
+        answer = cluster.request_update()
+        answer.add_both(lambda _, come=come: come.set())
+        if not come.wait(seconds):
+            return False
+        # The client takes the word that a topic does not exist for a failure, when it asked for one topic.
+        if answer.exception is not None and not isinstance(answer.exception, BrokerResponseError):
+            return False
+    return True
+
+
 def is_connected(consumer: Any, broker: int | None) -> bool:  # noqa: ANN401 - same
     """Return whether a connection to the broker is open."""
     return bool(consumer._client.connected(broker))  # noqa: SLF001
+
+
+def hang_up(consumer: Any) -> None:  # noqa: ANN401 - same
+    """Close the connections, which the consumer's `close` leaves open when it fails."""
+    consumer._client.close()  # noqa: SLF001
 
 
 def unanswered_since(consumer: Any, broker: int | None) -> list[float]:  # noqa: ANN401 - same

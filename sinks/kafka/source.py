@@ -1,58 +1,39 @@
 """
 Records from Kafka, by kafka-python and its consumer group.
+
+A commit carries the id of its topic: one that was made on an earlier topic of that name is not believed. Kafka deletes
+the commits of a topic with the topic, but a commit that is under way then may come after the new topic.
 """
 
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer
-from kafka.errors import KafkaError
+from kafka import ConsumerRebalanceListener
+from kafka.errors import KafkaError, LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
-from sinks.errors import ConnectError, RetryableError, TopicError
+from sinks.errors import ConnectError, PositionError, RetryableError, TopicError
 from sinks.kafka import private_names
+from sinks.kafka.client import ASK_MS, CLOSE_MS, open_consumer
 from sinks.kafka.membership import subscribe
-from sinks.kafka.record_batches import QuickRecords
 from sinks.kafka.refusal import refusal
-from sinks.source import Polled, Record, TopicPartition, assigned_only, first_position
-from streams.program.brokers import UnusableFilesError, client_options, why_unreachable
-from streams.program.kafka_problems import topic_problem
+from sinks.kafka.topics import origins_of, topic_problems
+from sinks.source import Expired, Origin, Polled, Record, TopicPartition, assigned_only, first_position, made_anew
 from streams.program.settings import CommonSettings
 
 logger = logging.getLogger(__name__)
 
-_BOOTSTRAP_MS: Final = 5_000
-_ASK_MS: Final = 5_000
 _COMMIT_MS: Final = 3_000
-_CLOSE_MS: Final = 1_500
 # Ten times `fetch_max_wait_ms`, within which a broker answers a fetch.
 _OVERDUE_SECONDS: Final = 2.0
-
-CONSUMER_OPTIONS: Final[dict[str, Any]] = {
-    "enable_auto_commit": False,
-    "auto_offset_reset": "earliest",
-    "allow_auto_create_topics": False,
-    # A killed process holds its partitions this long.
-    "session_timeout_ms": 10_000,
-    "heartbeat_interval_ms": 1_000,
-    # The loop polls several times a second, even while the store is away. Without a poll for so long it is stuck.
-    "max_poll_interval_ms": 60_000,
-    # Fewer, larger answers: a fetch costs more than its records when few come at a time.
-    "fetch_min_bytes": 65_536,
-    "fetch_max_wait_ms": 200,
-    # Records read ahead are in memory besides the batch, several times over. Larger limits read no faster.
-    "fetch_max_bytes": 4 << 20,
-    "max_partition_fetch_bytes": 1 << 20,
-    # By default the client doubles its wait up to 30 s: it would stay away long after Kafka is back.
-    "reconnect_backoff_max_ms": 1_000,
-    "metrics_enabled": False,
-}
+_CONFIRM_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 0.2
+_TOPIC_ID: Final = "topic-id "
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no type information
@@ -81,24 +62,30 @@ class KafkaSource:
 
     def __init__(self, settings: CommonSettings, topics: Sequence[str], group: str) -> None:
         self._refusal = partial(refusal, settings=settings, topics=topics, group=group)
-        self._consumer = _consumer(settings, group)
+        self._consumer = open_consumer(settings, group)
         self._notes: deque[tuple[str, set[TopicPartition]]] = deque()
         self._delivering: set[TopicPartition] = set()
+        self._expired: list[Expired] = []
         self._paused = False
         self._answered = True
         self._opened = self._leaders_seen = time.monotonic()
         problems = topic_problems(self._consumer, topics, settings)
         if problems:
-            self._consumer.close(timeout_ms=_CLOSE_MS)
+            self._consumer.close(timeout_ms=CLOSE_MS)
             raise TopicError("; ".join(problems))
+        self.origins: Final[Mapping[str, Origin]] = origins_of(self._consumer, topics)
+        if nameless := [origin.topic for origin in self.origins.values() if origin.topic_id is None]:
+            logger.warning("Kafka tells no topic ids: a topic made anew may not be noticed", extra={"topics": nameless})
         subscribe(self._consumer, topics, _Listener(self._notes))
 
     def poll(self, seconds: float, max_records: int) -> Polled:
         """Wait at most `seconds` for records, at most `max_records` of them."""
         fetched = self._fetch(seconds, max_records)
+        self._require_same_topics()
         news = Polled()
         while self._notes:
             self._note(news, *self._notes.popleft())
+        news.expired, self._expired = self._expired, []
         news.records = assigned_only(fetched, self._delivering)
         return news
 
@@ -109,7 +96,7 @@ class KafkaSource:
         ConnectError when waiting does not help.
         """
         try:
-            found: Mapping[TopicPartition, Sequence[Record]] = self._consumer.poll(int(seconds * 1000), max_records)
+            found = self._poll_in_range(seconds, max_records)
         except KafkaError as error:
             if (line := self._refusal(error)) is not None:
                 raise ConnectError(line) from error
@@ -121,6 +108,48 @@ class KafkaSource:
             return {}
         self._answered = True
         return found
+
+    def _poll_in_range(self, seconds: float, max_records: int) -> Mapping[TopicPartition, Sequence[Record]]:
+        """Return the fetched records. There are none when a position is not in Kafka: it is moved or refused."""
+        try:
+            found: Mapping[TopicPartition, Sequence[Record]] = self._consumer.poll(int(seconds * 1000), max_records)
+        except OffsetOutOfRangeError as error:
+            for partition, position in error.args[0].items():
+                self._move_into_range(partition, position)
+        except LogTruncationError as error:
+            self._refuse_truncated(error.divergent_offsets)
+        except NoOffsetForPartitionError as error:
+            # `begin` says where these begin. Any position will do until then, for they are paused.
+            for partition in self._still_assigned(error.args[0]):
+                self._consumer.seek(partition, 0)
+        else:
+            return found
+        return {}
+
+    def _move_into_range(self, partition: KafkaPartition, position: int) -> None:
+        """Go on at the oldest record if older ones expired. PositionError when the topic ends before the position."""
+        ours = TopicPartition(*partition)
+        if not self._still_assigned(self._delivering & {ours}):
+            return  # `begin` will look
+        if not private_names.metadata_told(self._consumer, _CONFIRM_SECONDS):
+            return  # the next fetch has the same answer
+        self._require_same_topics()
+        oldest, end = self._bounds(partition)
+        if position > end:
+            raise PositionError(
+                f"{ours.topic}, partition {ours.partition}: read up to offset {position}, but the topic ends at {end}: "
+                "records that had been read are gone from Kafka, and others will have their offsets"
+            )
+        if position < oldest:
+            self._expired.append(Expired(ours, position, oldest))
+        self._consumer.seek(partition, max(position, oldest))
+
+    def _refuse_truncated(self, cut: Mapping[KafkaPartition, OffsetAndMetadata | None]) -> None:
+        """Commit the offsets at which the logs were cut, so that a store without positions goes on there; then end."""
+        ends = {TopicPartition(*partition): at.offset if at else 0 for partition, at in cut.items()}
+        self.commit(ends)
+        told = ", ".join(f"{topic}, partition {number} at {offset}" for (topic, number), offset in ends.items())
+        raise PositionError(f"the log was cut: {told}. Records that had been read are gone, others have their offsets")
 
     def _note(self, news: Polled, change: str, partitions: set[TopicPartition]) -> None:
         if change == "revoked":
@@ -139,20 +168,53 @@ class KafkaSource:
             return None
         theirs = KafkaPartition(*partition)
         try:
-            first = self._first(theirs, position)
+            committed = self._believed(partition, self._consumer.committed(theirs, metadata=True, timeout_ms=ASK_MS))
+            oldest, end = self._bounds(theirs)
         except KafkaError as error:
             raise RetryableError(f"Kafka does not tell the offsets of {partition.topic}: {error!r}") from error
+        wanted = first_position(partition, position, committed, end)
+        if wanted is not None and wanted < oldest:
+            self._expired.append(Expired(partition, wanted, oldest))
+        first = max(wanted or 0, oldest)
         self._consumer.seek(theirs, first)
         self._delivering.add(partition)
         if not self._paused:
             self._consumer.resume(theirs)
         return first
 
-    def _first(self, partition: KafkaPartition, position: int | None) -> int:
-        committed = self._consumer.committed(partition, timeout_ms=_ASK_MS)
-        end = self._consumer.end_offsets([partition], timeout_ms=_ASK_MS)[partition]
-        oldest: int = self._consumer.beginning_offsets([partition], timeout_ms=_ASK_MS)[partition]
-        return max(oldest, first_position(TopicPartition(*partition), position, committed, end))
+    def _believed(self, partition: TopicPartition, committed: OffsetAndMetadata | None) -> int | None:
+        """Return the offset of a commit, None when it was made on another topic of that name."""
+        if committed is None:
+            return None
+        _, says, topic_id = (committed.metadata or "").rpartition(_TOPIC_ID)
+        origin = self.origins[partition.topic]
+        if says and origin.replaced_by(origin._replace(topic_id=topic_id)):
+            logger.warning(
+                "the group's position belongs to another topic of that name, and is not used",
+                extra={"topic": partition.topic, "partition": partition.partition, "position": committed.offset},
+            )
+            return None
+        return int(committed.offset)
+
+    def _bounds(self, partition: KafkaPartition) -> tuple[int, int]:
+        """Return the oldest offset and the end."""
+        end = self._consumer.end_offsets([partition], timeout_ms=ASK_MS)[partition]
+        oldest = self._consumer.beginning_offsets([partition], timeout_ms=ASK_MS)[partition]
+        return oldest, end
+
+    def confirm(self) -> None:
+        """Ask for the metadata until they come, and look at the topics' ids in them."""
+        if all(origin.topic_id is None for origin in self.origins.values()):
+            return
+        while not private_names.metadata_told(self._consumer, _CONFIRM_SECONDS):
+            time.sleep(_RETRY_SECONDS)
+        self._require_same_topics()
+
+    def _require_same_topics(self) -> None:
+        for topic, origin in self.origins.items():
+            now = private_names.topic_id(self._consumer, topic)
+            if now is not None and origin.topic_id is not None and now != origin.topic_id:
+                raise TopicError(made_anew(topic, origin.topic_id, now))
 
     def pause(self) -> None:
         """Stop fetching the partitions that deliver."""
@@ -169,7 +231,9 @@ class KafkaSource:
     def commit(self, positions: Mapping[TopicPartition, int]) -> bool:
         """Commit, and wait for the answer. The group refuses during a rebalance; a broker may refuse, too."""
         mine = self._still_assigned(set(positions))
-        offsets = {partition: OffsetAndMetadata(positions[partition], "", -1) for partition in mine}
+        offsets = {
+            partition: OffsetAndMetadata(positions[partition], self._note_of(partition), -1) for partition in mine
+        }
         try:
             if offsets:
                 self._consumer.commit(offsets, timeout_ms=_COMMIT_MS)
@@ -177,6 +241,11 @@ class KafkaSource:
             logger.warning("could not commit", extra={"error": type(error).__name__, "partitions": len(offsets)})
             return False
         return True
+
+    def _note_of(self, partition: KafkaPartition) -> str:
+        """Return the metadata of a commit: the id of its topic, where Kafka tells one."""
+        topic_id = self.origins[partition.topic].topic_id
+        return "" if topic_id is None else f"{_TOPIC_ID}{topic_id}"
 
     def ends(self) -> dict[TopicPartition, int]:
         """Return the end offsets that the last fetches told."""
@@ -213,56 +282,11 @@ class KafkaSource:
     def close(self) -> None:
         """Leave the group, within a second or two even when no broker answers."""
         try:
-            self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
+            self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
         except KafkaError as error:
             logger.warning("could not leave the group in time", extra={"error": type(error).__name__})
+            private_names.hang_up(self._consumer)
 
     def _still_assigned(self, partitions: set[TopicPartition]) -> list[KafkaPartition]:
         """Return the assigned ones among the partitions, as the client's own tuples: it takes no others."""
         return [partition for partition in self._consumer.assignment() if partition in partitions]
-
-
-def _consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN401 - kafka-python has no types
-    # kafka-python's selector warns whenever the machine is busy.
-    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
-    try:
-        options = client_options(settings)
-    except UnusableFilesError as error:
-        raise ConnectError(str(error)) from error
-    try:
-        with _silent("kafka"):
-            consumer = KafkaConsumer(group_id=group, **CONSUMER_OPTIONS, **options, bootstrap_timeout_ms=_BOOTSTRAP_MS)
-    except (KafkaError, OSError) as error:
-        raise ConnectError(why_unreachable(settings, error)) from error
-    private_names.read_with(consumer, QuickRecords)
-    return consumer
-
-
-@contextmanager
-def _silent(library: str) -> Iterator[None]:
-    """Keep a library from logging the error that it is about to raise."""
-    found = logging.getLogger(library)
-    level = found.level
-    found.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        found.setLevel(level)
-
-
-def topic_problems(consumer: Any, topics: Sequence[str], settings: CommonSettings) -> list[str]:  # noqa: ANN401 - same
-    """Return a line for each topic that does not exist or has another number of partitions."""
-    found = [topic_problem(topic, len(consumer.partitions_for_topic(topic)), settings) for topic in topics]
-    return [problem for problem in found if problem]
-
-
-def check_topics(settings: CommonSettings, topics: Sequence[str]) -> list[str]:
-    """Return every problem with Kafka and these topics, one line each."""
-    try:
-        consumer = _consumer(settings, group=None)
-    except ConnectError as error:
-        return [str(error)]
-    try:
-        return topic_problems(consumer, topics, settings)
-    finally:
-        consumer.close(timeout_ms=_CLOSE_MS)

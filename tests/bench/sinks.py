@@ -27,7 +27,7 @@ from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
 from sandbox.probes import answers_ok
 from sandbox.process import Process
-from sinks.kafka.source import CONSUMER_OPTIONS
+from sinks.kafka.client import CONSUMER_OPTIONS
 from streams.contract.topics import SMS_STATUS
 from tests.bench import measuring, statuses
 from tests.bench.measuring import Figures, say

@@ -3,13 +3,17 @@ Topics on the real Kafka for tests of the sinks, and records on them.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.admin import KafkaAdminClient
-from kafka.structs import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.errors import TopicAlreadyExistsError
+from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from streams.contract.topics import CALLBACKS_REJECTED, CAMPAIGN_PROGRESS, SINKS_REJECTED, SMS_STATUS
+from tests.support.wait import eventually
 
 TOPICS = (SMS_STATUS, CAMPAIGN_PROGRESS, CALLBACKS_REJECTED, SINKS_REJECTED)
 
@@ -75,6 +79,46 @@ class Topics:
         finally:
             consumer.close()
 
+    @contextmanager
+    def _admin(self) -> Iterator[Any]:
+        with closing(KafkaAdminClient(bootstrap_servers=self._bootstrap_servers)) as admin:
+            yield admin
+
+    def configure(self, suffix: str, config: Mapping[str, str]) -> None:
+        """Change the configuration of a topic."""
+        with self._admin() as admin:
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, self.prefix + suffix, dict(config))])
+
+    def expire(self, suffix: str, partition: int, before: int) -> None:
+        """Delete the records below an offset, as retention does."""
+        with self._admin() as admin:
+            admin.delete_records({TopicPartition(self.prefix + suffix, partition): before})
+
+    def make_anew(self, suffix: str, partitions: int) -> None:
+        """Delete a topic and make one of that name."""
+        name = self.prefix + suffix
+        with self._admin() as admin:
+            admin.delete_topics([name])
+            eventually(lambda: _created(admin, name, partitions))
+            admin.wait_for_topics([name], timeout_ms=60_000)
+
+    def committed(self, group: str, suffix: str) -> dict[int, OffsetAndMetadata]:
+        """Return what a group has committed, per partition."""
+        with self._admin() as admin:
+            (found,) = admin.list_group_offsets([self.prefix + group]).values()
+        return {at.partition: offset for at, offset in found.items() if at.topic == self.prefix + suffix}
+
+    def commit(self, group: str, suffix: str, position: int, note: str) -> None:
+        """Commit a position in partition 0 for a group, which must have no members."""
+        with closing(
+            KafkaConsumer(
+                bootstrap_servers=self._bootstrap_servers, group_id=self.prefix + group, enable_auto_commit=False
+            )
+        ) as consumer:
+            partition = TopicPartition(self.prefix + suffix, 0)
+            consumer.assign([partition])
+            consumer.commit({partition: OffsetAndMetadata(position, note, -1)})
+
     def forget_commits(self, group: str) -> None:
         """Delete the commits of a group, which must have no members."""
         admin = KafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
@@ -86,3 +130,12 @@ class Topics:
     def close(self) -> None:
         """Close the producer."""
         self._producer.close()
+
+
+def _created(admin: Any, name: str, partitions: int) -> bool:  # noqa: ANN401 - kafka-python has no types
+    """Create a topic, and return whether that was possible: one of that name may not be gone yet."""
+    try:
+        admin.create_topics({name: {"num_partitions": partitions, "replication_factor": 1}})
+    except TopicAlreadyExistsError:
+        return False
+    return True

@@ -1,17 +1,19 @@
 """
-The promises of every source, tried on the twin in memory and on the real Kafka.
+The promises of every source and of every lookup, tried on the twins in memory and on the real Kafka.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Protocol
 
 import pytest
 
 from sandbox.kafka import KafkaCluster
-from sinks.errors import PositionError
+from sinks.errors import PositionError, TopicError
 from sinks.kafka.source import KafkaSource
-from sinks.source import MemorySource, MemoryTopics, Source, TopicPartition
+from sinks.kafka.topics import KafkaLookup
+from sinks.source import Lookup, MemorySource, MemoryTopics, Source, TopicPartition
 from streams.program.settings import CommonSettings
 from tests.behaviour.sinks.kafka_topics import Topics, create_topics
 
@@ -26,7 +28,10 @@ class Broker(Protocol):
     topic: str
 
     def join(self) -> Source: ...
+    def lookup(self) -> AbstractContextManager[Lookup]: ...
     def append(self, partition: int, *values: bytes | None) -> None: ...
+    def expire(self, partition: int, before: int) -> None: ...
+    def make_anew(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -39,9 +44,18 @@ class InMemory:
     def join(self) -> Source:
         return MemorySource(self._topics)
 
+    def lookup(self) -> AbstractContextManager[Lookup]:
+        return nullcontext(self._topics)
+
     def append(self, partition: int, *values: bytes | None) -> None:
         for value in values:
             self._topics.append(self.topic, partition, value)
+
+    def expire(self, partition: int, before: int) -> None:
+        self._topics.expire(self.topic, partition, before)
+
+    def make_anew(self) -> None:
+        self._topics.make_anew(self.topic)
 
     def close(self) -> None:
         pass
@@ -58,8 +72,17 @@ class OnKafka:
     def join(self) -> Source:
         return KafkaSource(self._settings, [self.topic], f"{self._prefix}group")
 
+    def lookup(self) -> AbstractContextManager[Lookup]:
+        return closing(KafkaLookup(self._settings, [self.topic]))
+
     def append(self, partition: int, *values: bytes | None) -> None:
         self._topics.produce("sms.status", [(partition, value) for value in values])
+
+    def expire(self, partition: int, before: int) -> None:
+        self._topics.expire("sms.status", partition, before)
+
+    def make_anew(self) -> None:
+        self._topics.make_anew("sms.status", PARTITIONS)
 
     def close(self) -> None:
         self._topics.close()
@@ -85,6 +108,7 @@ class Member:
         self.owned: set[TopicPartition] = set()
         self.waiting: set[int] = set()
         self.got: list[tuple[int, int, bytes | None]] = []
+        self.expired: list[tuple[int, int, int]] = []
 
     def poll(self) -> None:
         polled = self.source.poll(0.1, 1_000)
@@ -94,6 +118,7 @@ class Member:
                 continue
             self.source.begin(partition, self.positions.get(partition.partition))
             self.owned.add(partition)
+        self.expired.extend((partition.partition, first, following) for partition, first, following in polled.expired)
         for partition, records in polled.records.items():
             assert TopicPartition(*partition) in self.owned
             self.got.extend((record.partition, record.offset, record.value) for record in records)
@@ -219,3 +244,154 @@ def test_it_knows_the_ends_of_the_partitions_that_it_delivers(broker: Broker, me
     broker.append(0, b"a", b"b")
     until(lambda: len(member.got) == 2, member)
     assert member.source.ends()[TopicPartition(broker.topic, 0)] == 2
+
+
+def test_records_that_expired_since_the_commit_are_told_and_it_goes_on_at_the_oldest(
+    broker: Broker, member: Member
+) -> None:
+    broker.append(0, b"a")
+    until(lambda: len(member.got) == 1, member)
+    assert member.commit()
+    member.source.close()
+    broker.append(0, b"b", b"c", b"d")
+    broker.expire(0, 3)
+    successor = Member(broker)
+    until(lambda: successor.values == [b"d"], successor)
+    assert successor.expired == [(0, 1, 3)]
+    successor.source.close()
+    member.source = broker.join()
+
+
+def test_all_records_since_the_commit_may_have_expired(broker: Broker, member: Member) -> None:
+    broker.append(0, b"a")
+    until(lambda: len(member.got) == 1, member)
+    assert member.commit()
+    member.source.close()
+    broker.append(0, b"b", b"c")
+    broker.expire(0, 3)
+    successor = Member(broker)
+    until(lambda: successor.expired == [(0, 1, 3)], successor)
+    broker.append(0, b"d")
+    until(lambda: successor.values == [b"d"], successor)
+    successor.source.close()
+    member.source = broker.join()
+
+
+def test_records_that_expired_before_the_group_ever_read_are_not_told(broker: Broker) -> None:
+    broker.append(0, b"a", b"b", b"c")
+    broker.expire(0, 2)
+    member = Member(broker)
+    until(lambda: member.values == [b"c"], member)
+    assert member.expired == []
+    member.source.close()
+
+
+def test_records_that_expired_beyond_the_stores_position_are_told(broker: Broker, member: Member) -> None:
+    member.source.close()
+    broker.append(0, b"a", b"b", b"c", b"d")
+    broker.expire(0, 3)
+    successor = Member(broker, {0: 2})
+    until(lambda: successor.values == [b"d"], successor)
+    assert successor.expired == [(0, 2, 3)]
+    successor.source.close()
+    member.source = broker.join()
+
+
+def test_records_that_expire_while_it_is_paused_are_told(broker: Broker, member: Member) -> None:
+    broker.append(0, b"a")
+    broker.append(1, b"b")
+    until(lambda: len(member.got) == 2, member)
+    member.source.pause()
+    # A fetch that was under way ends in this time, without a record.
+    for _ in range(8):
+        member.poll()
+    broker.append(0, b"c", b"d", b"e")
+    broker.append(1, b"f")
+    broker.expire(0, 3)
+    member.source.resume()
+    until(lambda: {b"e", b"f"} <= {*member.values}, member)
+    assert member.expired == [(0, 1, 3)]
+    assert member.values == [b"a", b"e", b"b", b"f"]
+
+
+def test_records_that_expired_after_they_were_read_are_no_loss(broker: Broker, member: Member) -> None:
+    broker.append(0, b"a", b"b")
+    until(lambda: len(member.got) == 2, member)
+    broker.expire(0, 2)
+    broker.append(0, b"c")
+    until(lambda: len(member.got) == 3, member)
+    assert member.commit()
+    assert member.expired == []
+
+
+@pytest.mark.parametrize("records", [0, 1, 5])
+def test_a_topic_that_was_made_anew_is_an_error_however_far_it_has_grown(
+    broker: Broker, member: Member, records: int
+) -> None:
+    broker.append(0, b"a", b"b", b"c")
+    until(lambda: len(member.got) == 3, member)
+    member.source.pause()
+    broker.make_anew()
+    broker.append(0, *[b"new"] * records)
+    with pytest.raises(TopicError, match=rf"topic {broker.topic} was deleted and made anew while the sink read it"):
+        member.source.confirm()
+    with pytest.raises(TopicError):
+        member.poll()
+    assert member.values == [b"a", b"b", b"c"]
+
+
+def test_a_topic_that_was_made_anew_is_noticed_by_a_member_that_goes_on_reading(broker: Broker, member: Member) -> None:
+    broker.append(0, b"a")
+    until(lambda: len(member.got) == 1, member)
+    broker.make_anew()
+    broker.append(0, b"new")
+    with pytest.raises(TopicError, match="was deleted and made anew"):
+        until(lambda: False, member)
+    assert member.values == [b"a"]
+
+
+def test_the_same_topics_are_confirmed(broker: Broker, member: Member) -> None:
+    for _ in range(3):
+        member.source.confirm()
+    broker.append(0, b"a")
+    until(lambda: len(member.got) == 1, member)
+    member.source.confirm()
+
+
+def test_a_new_topic_is_read_from_its_beginning_after_commits_on_the_former(broker: Broker, member: Member) -> None:
+    broker.append(0, b"a", b"b", b"c")
+    until(lambda: len(member.got) == 3, member)
+    assert member.commit()
+    member.source.close()
+    broker.make_anew()
+    broker.append(0, b"d", b"e", b"f", b"g")
+    successor = Member(broker)
+    until(lambda: successor.values == [b"d", b"e", b"f", b"g"], successor)
+    assert successor.expired == []
+    successor.source.close()
+    member.source = broker.join()
+
+
+def test_a_lookup_tells_the_bounds_of_a_partition(broker: Broker) -> None:
+    broker.append(1, b"a", b"b", b"c")
+    broker.expire(1, 2)
+    with broker.lookup() as lookup:
+        found = [lookup.bounds(TopicPartition(broker.topic, number)) for number in range(PARTITIONS + 1)]
+    assert found == [(0, 0), (2, 3), (0, 0), None]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "found"), [(0, 2, b"c"), (0, 1, b"b"), (2, 2, b"c"), (0, 4, b"e"), (0, 0, None)]
+)
+def test_a_lookup_finds_the_last_record_of_some_offsets(
+    broker: Broker, first: int, last: int, found: bytes | None
+) -> None:
+    partition = TopicPartition(broker.topic, 1)
+    broker.append(1, b"a", b"b", b"c", b"d", b"e")
+    broker.expire(1, 1)
+    with broker.lookup() as lookup:
+        record = lookup.latest(partition, first, last)
+        if record is not None:
+            assert record[:3] == (*partition, last)
+        assert (record and record.value) == found
+        assert lookup.latest(TopicPartition(broker.topic, 1), 3, 3) is not None, "it can be asked again"

@@ -102,6 +102,14 @@ class Inside:
             yield
 
     @contextmanager
+    def failing_leaves(self, error: KafkaError) -> Iterator[None]:
+        def close(**_: object) -> object:
+            raise error
+
+        with self._patched(self._coordinator, "close", close):
+            yield
+
+    @contextmanager
     def answering(self, question: str, answer: Callable[..., object]) -> Iterator[None]:
         """Answer a question about offsets by a function."""
         with self._patched(self._consumer, question, answer):

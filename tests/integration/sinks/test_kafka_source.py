@@ -4,6 +4,7 @@ The real client: rebalances while polls are short, heartbeats, brokers that are 
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from sinks.errors import ConnectError, RetryableError
 from sinks.kafka.source import KafkaSource
 from sinks.source import TopicPartition
 from streams.program.settings import CommonSettings
-from tests.behaviour.sinks.kafka_topics import create_topics
+from tests.behaviour.sinks.kafka_topics import Topics, create_topics
 from tests.integration.sinks.client_inside import Inside
 from tests.support.wait import eventually
 
@@ -165,6 +166,16 @@ def test_a_refusal_that_waiting_does_not_mend_is_one_line(source: KafkaSource) -
         source.poll(0.01, 10)
 
 
+def test_connections_are_closed_although_the_group_does_not_answer_the_leave(source: KafkaSource) -> None:
+    inside = Inside(source)
+    eventually(lambda: source.poll(0.2, 10).assigned, 60)
+    leader = inside.leader_of(next(iter(inside.assignment)))
+    assert inside.is_connected(leader)
+    with inside.failing_leaves(KafkaTimeoutError()):
+        source.close()
+    eventually(lambda: not inside.is_connected(leader), 60)
+
+
 def test_an_error_that_the_client_would_not_retry_is_waited_for(source: KafkaSource) -> None:
     with Inside(source).failing_polls(UnknownError()):
         assert source.poll(0.01, 10).records == {}
@@ -178,10 +189,126 @@ def test_every_question_about_offsets_is_given_up_in_time(source: KafkaSource, q
     eventually(lambda: source.poll(0.2, 10).assigned, 60)
     partition = next(iter(inside.assignment))
 
-    def no_answer(*_: object, timeout_ms: int | None = None) -> object:
+    def no_answer(*_: object, timeout_ms: int | None = None, **__: object) -> object:
         assert timeout_ms is not None
         assert timeout_ms <= 10_000
         raise KafkaTimeoutError
 
     with inside.answering(question, no_answer), pytest.raises(RetryableError, match="does not tell the offsets"):
         source.begin(partition, None)
+
+
+@pytest.fixture
+def topics(kafka: KafkaCluster, topic_prefix: str) -> Iterator[Topics]:
+    opened = Topics(kafka.bootstrap_servers, topic_prefix)
+    yield opened
+    opened.close()
+
+
+def first_offset(source: KafkaSource) -> int | None:
+    """Join the group, and return where partition 0 begins."""
+    begun: dict[int, int | None] = {}
+
+    def settled() -> bool:
+        for partition in source.poll(0.1, 10).assigned:
+            begun[partition.partition] = source.begin(partition, None)
+        return len(begun) == PARTITIONS
+
+    eventually(settled, 60)
+    return begun[0]
+
+
+@pytest.mark.parametrize(
+    ("note", "first"),
+    [
+        ("topic-id 3f1d2c4e-0000-4000-8000-000000000001", 0),
+        ("", 2),
+        ("by another tool", 2),
+    ],
+    ids=["made on another topic", "made by 0.1.0", "made by another tool"],
+)
+def test_a_commit_that_was_made_on_another_topic_of_that_name_is_not_used(
+    open_source: Callable[[], KafkaSource], topics: Topics, note: str, first: int
+) -> None:
+    """One that was under way when the former topic was deleted comes after the new one was made."""
+    topics.produce("sms.status", [(0, b"a"), (0, b"b"), (0, b"c")])
+    topics.commit("group", "sms.status", 2, note)
+    assert first_offset(open_source()) == first
+
+
+def test_a_commit_carries_the_id_of_its_topic_and_is_used_on_it(
+    open_source: Callable[[], KafkaSource], topics: Topics
+) -> None:
+    topics.produce("sms.status", [(0, b"a"), (0, b"b"), (0, b"c")])
+    source = open_source()
+    assert first_offset(source) == 0
+    topic = f"{topics.prefix}sms.status"
+    assert source.commit({TopicPartition(topic, 0): 2})
+    source.close()
+    assert topics.committed("group", "sms.status")[0].metadata == f"topic-id {source.origins[topic].topic_id}"
+    assert first_offset(open_source()) == 2
+
+
+def test_kafka_deletes_the_commits_of_a_topic_with_the_topic(
+    open_source: Callable[[], KafkaSource], topics: Topics
+) -> None:
+    """A commit of version 0.1.0 says no topic: so it can be used all the same."""
+    topics.produce("sms.status", [(0, b"a"), (0, b"b")])
+    topics.commit("group", "sms.status", 2, "")
+    topics.make_anew("sms.status", PARTITIONS)
+    eventually(lambda: topics.committed("group", "sms.status") == {}, 60)
+    topics.produce("sms.status", [(0, b"c"), (0, b"d"), (0, b"e")])
+    assert first_offset(open_source()) == 0
+
+
+def test_brokers_that_tell_no_ids_are_warned_of_and_nothing_is_waited_for(
+    open_source: Callable[[], KafkaSource], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sinks.kafka.private_names.topic_id", lambda *_: None)
+    source = open_source()
+    assert "Kafka tells no topic ids" in caplog.text
+    source.confirm()
+    assert first_offset(source) == 0
+    assert source.commit({TopicPartition(next(iter(source.origins)), 0): 0})
+
+
+def test_a_broker_that_does_not_answer_is_waited_for_before_a_batch_is_written(
+    source: KafkaSource, kafka: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.kafka.source._CONFIRM_SECONDS", 0.1)
+    (broker,) = kafka.pids.values()
+    confirmed = threading.Thread(target=source.confirm)
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        confirmed.start()
+        confirmed.join(1)
+        assert confirmed.is_alive()
+    finally:
+        os.kill(broker, signal.SIGCONT)
+    confirmed.join(60)
+    assert not confirmed.is_alive()
+
+
+@pytest.mark.full
+def test_the_gaps_of_a_compacted_topic_are_no_expired_records(
+    open_source: Callable[[], KafkaSource], topics: Topics
+) -> None:
+    """Kafka looks for something to compact every 15 s."""
+    at_once = {"segment.ms": "1", "min.cleanable.dirty.ratio": "0.001", "max.compaction.lag.ms": "1"}
+    topics.configure("sms.status", {"cleanup.policy": "compact", **at_once})
+    for value in (b"a", b"b", b"c", b"d", b"e", b"f"):
+        topics.produce("sms.status", [(0, value)])
+    eventually(lambda: (0, 3) not in topics.everything("sms.status"), 120, every=1)
+    topics.commit("group", "sms.status", 1, "")
+    source = open_source()
+    assert first_offset(source) == 1
+    offsets: list[int] = []
+
+    def read() -> bool:
+        polled = source.poll(0.1, 10)
+        assert polled.expired == []
+        offsets.extend(record.offset for records in polled.records.values() for record in records)
+        return 5 in offsets
+
+    eventually(read, 60)
+    assert min(offsets) > 3

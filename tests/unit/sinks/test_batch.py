@@ -69,6 +69,23 @@ def test_positions_are_after_the_last_record_of_each_partition() -> None:
     assert batch.positions == {ZERO: 8, ONE: 1}
 
 
+def test_a_position_without_records_is_due_by_its_age_and_takes_no_room() -> None:
+    batch = Batch(LIMITS)
+    batch.pass_over(ZERO, 5, now=100.0)
+    assert (len(batch), batch.nbytes, batch.positions, batch.due_in(now=101.5)) == (0, 0, {ZERO: 5}, 0.5)
+    batch.add(ZERO, [record(7)], now=101.0)
+    assert (batch.positions, batch.due_in(now=102.0)) == ({ZERO: 8}, 0)
+    batch.pass_over(ZERO, 20, now=101.0)
+    assert batch.positions == {ZERO: 20}
+
+
+def test_a_position_is_dropped_with_its_partition() -> None:
+    batch = Batch(LIMITS)
+    batch.pass_over(ZERO, 5, now=0)
+    assert batch.drop([ZERO]) == 0
+    assert (batch.positions, batch.due_in(now=1e9)) == ({}, math.inf)
+
+
 def test_dropped_records_are_neither_written_nor_committed() -> None:
     batch = Batch(LIMITS)
     batch.add(ZERO, [record(4, b"123")], now=0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.files.layout import draft_name, partition_of_draft, position_of, runs
+from sinks.files.layout import draft_name, parse_name, partition_of_draft, runs
 from tests.unit.sinks.records import DAY_MS, offsets, record
 
 
@@ -39,16 +39,19 @@ def test_runs_hold_every_row_once_in_order_and_one_day_each(times: list[int]) ->
     assert all({row.timestamp // DAY_MS for row in run.rows} == {(run.day - date(1970, 1, 1)).days} for run in found)
 
 
-@pytest.mark.parametrize("name", ["3-5-9.parquet", "3-5-9.ndjson.gz"])
-def test_the_name_is_the_position_after_its_last_row(name: str) -> None:
-    assert position_of(name) == (3, 10)
+@pytest.mark.parametrize(("name", "file_format"), [("3-5-9.parquet", "parquet"), ("3-5-9.ndjson.gz", "ndjson")])
+def test_the_name_is_the_position_after_its_last_row(name: str, file_format: str) -> None:
+    parsed = parse_name(name)
+    assert parsed == (3, 5, 9, file_format)
+    assert parsed.position == 10
 
 
 @pytest.mark.parametrize(
-    "name", [".3-5-9.parquet.tmp", "3-5-9.parquet.tmp", "3-5.parquet", "x-5-9.parquet", ".lock-3", "notes.txt"]
+    "name",
+    [".3-5-9.parquet.tmp", "3-5-9.parquet.tmp", "3-5.parquet", "x-5-9.parquet", ".lock-3", ".source.json", "notes.txt"],
 )
 def test_other_names_are_no_position(name: str) -> None:
-    assert position_of(name) is None
+    assert parse_name(name) is None
 
 
 def test_the_name_of_a_draft_tells_its_partition() -> None:

@@ -6,11 +6,15 @@ import inspect
 import time
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
+import pytest
 from kafka import KafkaConsumer
+from kafka.cluster import ClusterMetadata
 from kafka.consumer.fetcher import Fetcher
 from kafka.coordinator.base import BaseCoordinator
 from kafka.coordinator.consumer import ConsumerCoordinator
+from kafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
 from kafka.future import Future
 from kafka.net.connection import KafkaConnection
 
@@ -85,6 +89,48 @@ def test_the_reader_is_made_with_the_arguments_that_it_takes() -> None:
     ours = inspect.signature(QuickRecords._unpack_records).parameters
     assert list(theirs)[:3] == list(ours)[:3] == ["self", "tp", "records"]
     assert "self.PartitionRecords(" in inspect.getsource(Fetcher)
+
+
+class Metadata(ClusterMetadata):  # type: ignore[misc]  # kafka-python has no type information
+    """The client's metadata, which are answered at once, or fail so."""
+
+    def __init__(self, error: KafkaError | None = None) -> None:
+        super().__init__()
+        self.asked = 0
+        self._error = error
+
+    def request_update(self) -> Future:
+        self.asked += 1
+        answer = super().request_update()
+        return answer.failure(self._error) if self._error else answer.success(self)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(None, True), (UnknownTopicOrPartitionError("t"), True), (KafkaConnectionError(), False)]
+)
+def test_metadata_are_told_by_any_answer_of_a_broker(error: KafkaError | None, *, told: bool) -> None:
+    metadata = Metadata(error)
+    assert private_names.metadata_told(SimpleNamespace(_cluster=metadata), 5) == told
+    assert metadata.asked == 1
+
+
+def test_an_answer_that_was_under_way_is_not_taken_for_one_that_was_asked_for() -> None:
+    metadata = Metadata()
+    metadata._refresh_future = Future()
+    assert private_names.metadata_told(SimpleNamespace(_cluster=metadata), 5)
+    assert metadata.asked == 2
+
+
+def test_metadata_that_do_not_come_in_time_are_not_told() -> None:
+    assert not private_names.metadata_told(SimpleNamespace(_cluster=ClusterMetadata()), 0.01)
+
+
+@pytest.mark.parametrize(("found", "told"), [(None, None), (UUID(int=0), None), (UUID(int=7), str(UUID(int=7)))])
+def test_a_topic_without_an_id_has_none(found: UUID | None, told: str | None) -> None:
+    metadata = ClusterMetadata()
+    metadata._topic_ids["t"] = found
+    assert private_names.topic_id(SimpleNamespace(_cluster=metadata), "t") == told
+    assert private_names.topic_id(SimpleNamespace(_cluster=metadata), "another") is None
 
 
 def test_every_name_of_the_consumer_is_one_that_it_sets_when_it_is_made() -> None:

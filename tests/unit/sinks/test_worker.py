@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pytest
 
 from sinks.batch import Limits
-from sinks.errors import FatalError, RetryableError
+from sinks.errors import FatalError, RetryableError, TopicError
 from sinks.metrics import Metrics, Readiness
 from sinks.rejections import Flood, MemoryRejections
 from sinks.sink import MemorySink
@@ -19,6 +19,7 @@ from tests.unit.sinks.records import TOPIC
 
 TABLE = "sms_status"
 PARTITIONS = 4
+ZERO = TopicPartition(TOPIC, 0)
 NOON = 1_795_000_000.0
 
 
@@ -320,7 +321,7 @@ def test_the_commit_moves_past_a_bad_row_once_it_is_in_the_rejections() -> None:
     bench = Bench()
     bench.topics.append(TOPIC, 0, b"garbage")
     bench.rounds(4, seconds=1.0)
-    assert bench.topics.committed == {TopicPartition(TOPIC, 0): 1}
+    assert bench.topics.committed == {ZERO: 1, **{TopicPartition(TOPIC, number): 0 for number in range(1, PARTITIONS)}}
 
 
 def test_an_error_for_a_person_ends_the_loop_and_commits_nothing() -> None:
@@ -379,3 +380,139 @@ def test_lag_is_the_age_of_the_oldest_record_while_the_store_takes_nothing() -> 
     bench.rounds(2, seconds=1.0)
     assert lag_seconds(bench) == 3604
     bench.sink.let.set()  # type: ignore[attr-defined]
+
+
+def expired(bench: Bench, partition: int = 0) -> float | None:
+    labels = {"topic": TOPIC, "partition": str(partition)}
+    return bench.metrics.registry.get_sample_value("routee_sinks_expired_records_total", labels)
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[object, ...]]:
+    """Return partition, first and last offset, and number of the expired offsets in the log, each an error."""
+    lines = [vars(line) for line in caplog.records if line.levelname == "ERROR"]
+    return [tuple(line[name] for name in ("partition", "from_offset", "to_offset", "offsets")) for line in lines]
+
+
+def test_records_that_expired_while_the_sink_was_away_are_told_and_the_others_are_written(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first = Bench()
+    for number in range(10):
+        first.topics.append(TOPIC, 0, b'{"n":%d}' % number)
+    first.rounds(4, seconds=1.0)
+    first.topics.leave(first.source)
+    for number in range(10, 50):
+        first.topics.append(TOPIC, 0, b'{"n":%d}' % number)
+    first.topics.expire(TOPIC, 0, 45)
+    second = Bench(first.topics)
+    second.rounds(4, seconds=1.0)
+    assert told(caplog) == [(0, 10, 44, 35)]
+    assert expired(second) == 35
+    assert second.written == {(0, offset) for offset in range(45, 50)}
+    assert first.topics.committed[ZERO] == 50
+
+
+def test_expired_records_are_told_once_although_no_record_comes_after_them(caplog: pytest.LogCaptureFixture) -> None:
+    """The position goes on over them: the next start does not find them again."""
+    first = Bench()
+    first.fill(8)
+    first.rounds(4, seconds=1.0)
+    first.topics.leave(first.source)
+    first.fill(40)
+    first.topics.expire(TOPIC, 0, 12)
+    for _ in range(2):
+        bench = Bench(first.topics)
+        bench.rounds(4, seconds=1.0)
+        bench.topics.leave(bench.source)
+    assert told(caplog) == [(0, 2, 11, 10)]
+    assert first.topics.committed[ZERO] == 12
+
+
+def test_records_of_a_partition_that_had_none_when_it_was_last_read_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    first = Bench()
+    first.rounds(4, seconds=1.0)
+    first.topics.leave(first.source)
+    first.fill(8)
+    first.topics.expire(TOPIC, 0, 2)
+    second = Bench(first.topics)
+    second.rounds(4, seconds=1.0)
+    assert told(caplog) == [(0, 0, 1, 2)]
+
+
+def test_records_that_expired_before_the_first_start_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    bench.fill(8)
+    bench.topics.expire(TOPIC, 0, 1)
+    bench.rounds(4, seconds=1.0)
+    assert (told(caplog), expired(bench), len(bench.written)) == ([], None, 7)
+
+
+def test_records_that_expire_while_the_sink_waits_for_its_store_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    sink = BlockingSink()
+    bench = Bench(sink=sink, rows=1, nbytes=1)
+    bench.fill(80)
+    bench.rounds(6)
+    assert sink.started.wait(10)
+    assert bench.source.paused
+    bench.topics.expire(TOPIC, 0, 15)
+    sink.let.set()
+    for _ in range(200):
+        assert bench.worker.writing_done(10)
+        bench.rounds(1, seconds=1.0)
+    ((partition, first, last, count),) = told(caplog)
+    assert (partition, last, count) == (0, 14, 15 - int(str(first)))
+    assert {offset for number, offset in bench.written if number == 0} == {*range(int(str(first))), *range(15, 20)}
+    assert len(bench.written) == 80 - int(str(count))
+    assert bench.committed == 80
+
+
+def test_a_running_sink_goes_on_over_records_that_expired_though_none_comes_after_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.fill(8)
+    bench.rounds(4, seconds=1.0)
+    bench.fill(40)
+    bench.topics.expire(TOPIC, 0, 12)
+    bench.rounds(4, seconds=1.0)
+    assert told(caplog) == [(0, 2, 11, 10)]
+    assert bench.topics.committed[ZERO] == 12
+    labels = {"topic": TOPIC, "partition": "0"}
+    assert bench.metrics.registry.get_sample_value("routee_sinks_lag_records", labels) == 0
+
+
+def test_nothing_of_a_topic_that_was_made_anew_between_reading_and_writing_is_written() -> None:
+    bench = Bench(rows=1_000)
+    bench.fill(8)
+    bench.rounds(3)
+    confirm = bench.source.confirm
+
+    def make_anew_first() -> None:
+        bench.topics.make_anew(TOPIC)
+        confirm()
+
+    bench.source.confirm = make_anew_first  # type: ignore[method-assign]
+    with pytest.raises(TopicError, match=rf"topic {TOPIC} was deleted and made anew while the sink read it"):
+        bench.worker.drain(5)
+    assert (bench.written, bench.topics.committed) == (set(), {})
+
+
+def test_a_topic_that_is_made_anew_ends_the_sink_and_the_next_one_reads_it_from_its_beginning() -> None:
+    bench = Bench()
+    bench.fill(40)
+    bench.rounds(4, seconds=1.0)
+    bench.topics.make_anew(TOPIC)
+    bench.fill(80, start=100)
+    with pytest.raises(TopicError):
+        bench.rounds(1)
+    bench.topics.leave(bench.source)
+    second = Bench(bench.topics)
+    second.rounds(4, seconds=1.0)
+    assert second.written == {(partition, offset) for partition in range(PARTITIONS) for offset in range(20)}
+
+
+def test_stopping_commits_the_positions_at_which_it_began() -> None:
+    bench = Bench()
+    bench.rounds(2)
+    bench.worker.drain(5)
+    assert bench.topics.committed == {TopicPartition(TOPIC, number): 0 for number in range(PARTITIONS)}

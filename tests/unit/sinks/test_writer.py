@@ -197,7 +197,7 @@ def test_a_batch_is_written_while_the_caller_goes_on() -> None:
     bench = Bench()
     sink = BlockingSink()
     bench.writer._sink = sink
-    writing = Writing(bench.writer, batch_of(record(0)))
+    writing = Writing(bench.writer, batch_of(record(0)), lambda: None)
     assert not writing.finished(0)
     sink.let.set()
     assert writing.finished(10)
@@ -207,7 +207,7 @@ def test_a_batch_is_written_while_the_caller_goes_on() -> None:
 def test_an_error_of_the_writer_reaches_the_caller() -> None:
     bench = Bench()
     bench.sink.faults = [FatalError("stop")]
-    writing = Writing(bench.writer, batch_of(record(0)))
+    writing = Writing(bench.writer, batch_of(record(0)), lambda: None)
     with pytest.raises(FatalError, match="stop"):
         writing.finished(10)
 

@@ -47,3 +47,10 @@ def test_a_revoked_partition_is_forgotten() -> None:
     watch.observe({}, {}, 50.0)
     watch.observe({PLACE: 5}, {PLACE: 9}, 70.0)
     assert watch.stuck() == []
+
+
+def test_a_partition_that_was_never_fetched_may_have_work() -> None:
+    watch = StuckWatch(seconds=60)
+    for now in (0.0, 61.0):
+        watch.observe({PLACE: 5}, {}, now)
+    assert watch.stuck() == [PLACE]
