@@ -52,6 +52,8 @@ _ANSWER_SETTINGS: Final[dict[str, str]] = {
     "http_headers_progress_interval_ms": str((_ANSWER_SECONDS - 5) * 1000),
 }
 
+_INSERT_PARAMETERS: Final = urlencode({**INSERT_SETTINGS, **_ANSWER_SETTINGS})
+
 
 class ClickHouse:
     """
@@ -71,17 +73,12 @@ class ClickHouse:
         Return how many rows ClickHouse says it has written: in the table, and in each table that a materialized view
         fills from it. Each piece is sent when it is made: one large body would be copied twice before it is sent.
         """
-        parameters = {
-            "query": f"INSERT INTO {table} FORMAT JSONEachRow",
-            "database": self._client.database,
-            **INSERT_SETTINGS,
-            **_ANSWER_SETTINGS,
-        }
+        statement = {"query": f"INSERT INTO {table} FORMAT JSONEachRow", "database": self._client.database}
         try:
             # The client's own insert hides status and body of the answer. A redirect is an answer, too.
             answer = self._client.http.request(
                 "POST",
-                f"{self._base_url}?{urlencode(parameters)}",
+                f"{self._base_url}?{urlencode(statement)}&{_INSERT_PARAMETERS}",
                 body=rows,
                 headers={**self._client.headers, "Content-Type": "application/octet-stream"},
                 timeout=self._client.timeout,
