@@ -13,6 +13,7 @@ from ingest.files import file_problems
 from ingest.settings import IngestSettings
 from streams.program.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from streams.program.logline import configure_logging
+from streams.program.printable import printable_lines
 from streams.program.settings import SettingsError, load_settings
 from streams.program.version import add_version
 
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(IngestSettings, look=file_problems)
     except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{printable_lines(str(error))}\n")
         return USAGE
     configure_logging("ingest", settings)
     try:
@@ -124,9 +125,9 @@ def _check(settings: IngestSettings) -> int:
 
     found = problems(settings)
     for line in found.warned:
-        sys.stdout.write(f"warning: {line}\n")
+        sys.stdout.write(f"warning: {printable_lines(line)}\n")
     for problem in found.refused:
-        sys.stderr.write(f"{problem}\n")
+        sys.stderr.write(f"{printable_lines(problem)}\n")
     if not found.refused:
         sys.stdout.write("settings are valid and Kafka has the topics\n")
     return FAILED if found.refused else DONE

@@ -11,6 +11,7 @@ from importlib import import_module
 from sandbox.disk import is_full
 from sandbox.extra import missing_extra
 from streams.program import exit_codes
+from streams.program.printable import printable
 from streams.program.version import add_version
 
 
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if not is_full(error):
             raise
-        print(f"{error.filename or 'the output'}: the disk is full, free some space there", file=sys.stderr)
+        place = printable(str(error.filename or "the output"))
+        print(f"{place}: the disk is full, free some space there", file=sys.stderr)
         return exit_codes.FAILED
 
 

@@ -19,6 +19,7 @@ from sandbox.settings import SandboxSettings, file_problems
 from sandbox.stack import Sandbox
 from streams.program import exit_codes
 from streams.program.logline import configure_logging
+from streams.program.printable import printable_lines
 from streams.program.settings import SettingsError, load_settings
 from streams.program.signals import ending_signals
 
@@ -48,7 +49,7 @@ def run(_: argparse.Namespace) -> int:
     try:
         settings = load_settings(SandboxSettings, look=file_problems)
     except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{printable_lines(str(error))}\n")
         return exit_codes.USAGE
     configure_logging("sandbox", settings)
     # From here on each of these raises KeyboardInterrupt; `Sandbox` stops what it started before it goes on.
@@ -60,7 +61,7 @@ def run(_: argparse.Namespace) -> int:
     except KeyboardInterrupt as stopped:
         return exit_codes.INTERRUPTED if stopped.args == (signal.SIGINT,) else exit_codes.DONE
     except SandboxError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{printable_lines(str(error))}\n")
         return exit_codes.FAILED
     return exit_codes.DONE
 
@@ -125,7 +126,7 @@ class _Progress:
 
     def say(self, line: str) -> None:
         """Write a line for people."""
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{printable_lines(line)}\n")
         sys.stderr.flush()
 
 

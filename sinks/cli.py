@@ -13,8 +13,9 @@ from typing import Final
 
 from sinks.check import file_problems, problems
 from sinks.clickhouse.client import connect
-from sinks.clickhouse.migrate import create_database, migrate, verify
+from sinks.clickhouse.migrate import create_database, mend, migrate, verify, verify_way_of_rows
 from sinks.clickhouse.sink import ClickHouseSink
+from sinks.clickhouse.watch import SchemaWatch, WatchedSink
 from sinks.errors import FatalError, SinksError
 from sinks.kafka.rejections import KafkaRejections
 from sinks.kafka.source import KafkaSource
@@ -31,6 +32,7 @@ from sinks.writer import Writer
 from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
 from streams.program.logline import configure_logging
+from streams.program.printable import printable_lines
 from streams.program.settings import Look, SettingsError, load_settings
 from streams.program.signals import ending_signals
 from streams.program.version import add_version
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(SinksSettings, look=given.look)
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        print(printable_lines(str(error)), file=sys.stderr)
         return exit_codes.USAGE
     configure_logging("sinks", settings)
     try:
@@ -63,9 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_clickhouse(settings: SinksSettings) -> int:
     """Consume into ClickHouse until SIGTERM."""
     _require_of_machine(settings, kafka_file_problems)
+    metrics, readiness = Metrics(), Readiness()
+    watch = SchemaWatch(metrics, readiness)
     clickhouse = connect(settings)
-    verify(clickhouse)
-    return _consume(settings, ClickHouseSink(clickhouse))
+    verify_way_of_rows(clickhouse)
+    watch.look(clickhouse)
+    watch.look_again_and_again(lambda: connect(settings))
+    return _consume(settings, WatchedSink(ClickHouseSink(clickhouse), watch, clickhouse), metrics, readiness)
 
 
 def run_files(settings: SinksSettings) -> int:
@@ -85,16 +91,24 @@ def run_files(settings: SinksSettings) -> int:
         take_on(root, tables, source.origins, lambda: closing(KafkaLookup(settings, [*tables])))
 
     sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix)
-    return _consume(settings, sink, before_reading=take_on_folders)
+    return _consume(settings, sink, Metrics(), Readiness(), before_reading=take_on_folders)
 
 
 def run_schema(settings: SinksSettings) -> int:
-    """Create the database, and apply the files of the schema that it lacks."""
+    """Create the database, apply the files of the schema that it lacks, and mend objects of the others."""
     anywhere = connect(settings, database="")
     create_database(anywhere, settings.clickhouse_database, settings.clickhouse_cluster)
     anywhere.close()
     clickhouse = connect(settings)
+    poorer = mend(clickhouse, settings.clickhouse_cluster)
     applied = migrate(clickhouse, settings.clickhouse_cluster)
+    if poorer:
+        logger.warning(
+            "these tables may lack rows. To bring back all that Kafka still has, stop the sinks of ClickHouse, delete "
+            "their group (see A lost database in sinks/README.md), and start them",
+            extra={"tables": ", ".join(sorted(set(poorer))), "command": _forget_group(settings)},
+        )
+    verify(clickhouse)
     clickhouse.close()
     logger.info(
         "schema is up to date",
@@ -103,11 +117,21 @@ def run_schema(settings: SinksSettings) -> int:
     return exit_codes.DONE
 
 
+def _forget_group(settings: SinksSettings) -> str:
+    """Return the command after which a sink of ClickHouse reads its topics from the beginning."""
+    servers = f"--bootstrap-server {settings.kafka_bootstrap_servers}"
+    return f"kafka-consumer-groups.sh {servers} --delete --group {_group(settings, ClickHouseSink.name)}"
+
+
+def _group(settings: SinksSettings, sink: str) -> str:
+    return f"{settings.kafka_topic_prefix}sinks-{sink}"
+
+
 def run_check(settings: SinksSettings) -> int:
     """Print every problem: an answer for people, not a log."""
     found = list(problems(settings, warn=lambda line: print(f"warning: {line}")))
     for problem in found:
-        print(problem, file=sys.stderr)
+        print(printable_lines(problem), file=sys.stderr)
     if not found:
         print("everything is there")
     return exit_codes.FAILED if found else exit_codes.DONE
@@ -120,16 +144,19 @@ def _require_of_machine(settings: SinksSettings, look: Look) -> None:
 
 
 def _consume(
-    settings: SinksSettings, sink: Sink, before_reading: Callable[[KafkaSource], None] = lambda _: None
+    settings: SinksSettings,
+    sink: Sink,
+    metrics: Metrics,
+    readiness: Readiness,
+    before_reading: Callable[[KafkaSource], None] = lambda _: None,
 ) -> int:
     stop = _stop_on_signals()
-    metrics, readiness = Metrics(), Readiness()
     tables = tables_by_topic(settings.kafka_topic_prefix)
     rejections = KafkaRejections(settings)
     flood = Flood(settings.sinks_max_rejected_per_minute)
     writer = Writer(sink, rejections, tables, flood=flood, metrics=metrics, readiness=readiness)
     status = StatusServer(settings.sinks_metrics_port, metrics.registry, readiness)
-    source = KafkaSource(settings, list(tables), f"{settings.kafka_topic_prefix}sinks-{sink.name}")
+    source = KafkaSource(settings, list(tables), _group(settings, sink.name))
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
     _tell_topic_settings(settings)
     try:
@@ -182,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "schema",
         run_schema,
-        "Create the database and its tables and views; does nothing when they are up to date.",
+        "Create the database, its tables and views, and what is missing of them; does nothing when all is there.",
         None,
     )
     command(

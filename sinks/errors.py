@@ -3,6 +3,7 @@ The errors of the sinks, by who has to act.
 
     SinksError
     ├── RetryableError      the store cannot take the rows now: wait and write the same rows again
+    │   └── ShortError          the store says that it wrote less than it was given
     ├── PermanentError      the store will never take these rows: find the bad ones, keep the rest
     └── FatalError          a person has to act; the program ends with this one line
         ├── ConnectError        Kafka or the store cannot be reached, or refuses the credentials, at start
@@ -19,6 +20,10 @@ class SinksError(Exception):
 
 class RetryableError(SinksError):
     """The store cannot take the rows now. Nothing, all or some of them may have been written."""
+
+
+class ShortError(RetryableError):
+    """The store says that it wrote fewer rows than the tables must have taken. Some of them are written."""
 
 
 class PermanentError(SinksError):

@@ -62,6 +62,12 @@ class Metrics:
             "routee_sinks_failed_commits", "Commits that Kafka did not take", registry=self.registry
         )
 
+        self.schema_differences = Gauge(
+            "routee_sinks_schema_differences",
+            "Tables and views of ClickHouse that are missing or differ from the schema",
+            registry=self.registry,
+        )
+
     def show_lag(
         self,
         ends: Mapping[TopicPartition, int],
@@ -80,7 +86,7 @@ class Metrics:
 
 
 class Readiness:
-    """Why the program is not ready: at most one reason per concern (group, partitions, store, kafka)."""
+    """Why the program is not ready: at most one reason per concern (group, partitions, store, schema, kafka)."""
 
     def __init__(self) -> None:
         self._reasons: dict[str, str] = {"group": "not a member of the consumer group yet"}

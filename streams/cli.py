@@ -15,6 +15,7 @@ from streams.errors import CertificatesError, StreamsError, TopicsDifferError
 from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
 from streams.program.logline import configure_logging
+from streams.program.printable import printable_lines
 from streams.program.settings import SettingsError, load_settings
 from streams.program.version import add_version
 from streams.settings import StreamsSettings
@@ -27,13 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(StreamsSettings, look=given.look)
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        print(printable_lines(str(error)), file=sys.stderr)
         return exit_codes.USAGE
     configure_logging("streams", settings)
     try:
         command(settings, given)
     except StreamsError as error:
-        print(error, file=sys.stderr)
+        print(printable_lines(str(error)), file=sys.stderr)
         return exit_codes.FAILED
     except KeyboardInterrupt:  # a running worker handles it like SIGTERM
         return exit_codes.INTERRUPTED

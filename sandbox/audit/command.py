@@ -16,6 +16,7 @@ from sandbox.emulator.errors import EmulatorError
 from sandbox.emulator.ledger import read_ledger
 from sandbox.settings import SandboxSettings
 from streams.program import exit_codes
+from streams.program.printable import printable, printable_lines
 from streams.program.settings import SettingsError, load_settings
 
 _SHOWN: Final = 50
@@ -44,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
             read_ledger(args.ledger), sources_of(load_settings(SandboxSettings)), quiet_seconds=args.quiet_seconds
         )
     except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{printable_lines(str(error))}\n")
         return exit_codes.USAGE
     except (AuditError, EmulatorError, OSError) as error:
-        sys.stderr.write(f"verify: {error}\n")
+        sys.stderr.write(f"verify: {printable_lines(str(error))}\n")
         return exit_codes.FAILED
     sys.stdout.write(_report(found))
     return exit_codes.FAILED if found.differences else exit_codes.DONE
@@ -62,7 +63,7 @@ def sources_of(settings: SandboxSettings) -> Sources:
 
 
 def _report(found: Audit) -> str:
-    lines = [str(difference) for difference in found.differences[:_SHOWN]]
+    lines = [printable(str(difference)) for difference in found.differences[:_SHOWN]]
     if len(found.differences) > _SHOWN:
         lines.append(f"… and {len(found.differences) - _SHOWN:,} more")
     looked_at = (

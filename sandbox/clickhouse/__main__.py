@@ -9,6 +9,7 @@ from pathlib import Path
 from sandbox.clickhouse.engine import Engine
 from sandbox.clickhouse.server import serve
 from sandbox.settings import SandboxSettings
+from streams.program.printable import printable, printable_lines
 from streams.program.settings import SettingsError, load_settings
 
 
@@ -26,12 +27,12 @@ def main() -> int:
     try:
         settings = load_settings(SandboxSettings)
     except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{printable_lines(str(error))}\n")
         return 2
     try:
         engine = Engine(given.path)
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        reason = printable(" ".join(str(error).split()))
         sys.stderr.write(f"the data folder {given.path} can not be opened (is another process using it?): {reason}\n")
         return 1
     serve(engine, settings.clickhouse_user, settings.clickhouse_password.get_secret_value(), given.host, given.port)

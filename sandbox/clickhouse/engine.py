@@ -158,7 +158,14 @@ def _insert(connection: Any, sql: str, input_format: str, data: bytes) -> Result
             done = connection.query(statement)
         except (ChdbError, RuntimeError) as error:
             raise ClickHouseError(str(error).replace(f": (in file/uri {spool.name})", "")) from error
-    return Result(b"", written_rows=done.rows_written(), written_bytes=done.bytes_written())
+    return Result(
+        b"",
+        # The rows of the body, and those that materialized views have read on the way: a server counts both.
+        done.rows_read() + done.storage_rows_read(),
+        done.bytes_read() + done.storage_bytes_read(),
+        done.rows_written(),
+        done.bytes_written(),
+    )
 
 
 def _without_settings(sql: str) -> tuple[str, str]:

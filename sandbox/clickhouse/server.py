@@ -6,12 +6,14 @@ import asyncio
 import hmac
 import json
 import os
+import secrets
 import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -25,6 +27,7 @@ from streams.program.signals import ending_signals
 
 _QUERIES_AT_ONCE: Final = 8
 _CLOSING_SECONDS: Final = 2
+_TAG_LETTERS: Final = 16
 _TEXT: Final = "text/plain; charset=UTF-8"
 _CONTENT_TYPES: Final = {
     "Arrow": "application/octet-stream",
@@ -78,13 +81,23 @@ class Front:
         if request.path not in {"/", "/query"}:
             return Response(404, b"There is no handle " + request.path.encode() + b"\n", {"Content-Type": _TEXT})
         asked = request.parameters.get("query_id") or request.headers.get("x-clickhouse-query-id")
-        identity = {"X-ClickHouse-Query-Id": asked or str(uuid.uuid4()), "X-ClickHouse-Server-Display-Name": "sandbox"}
+        identity = {
+            "X-ClickHouse-Query-Id": asked or str(uuid.uuid4()),
+            "X-ClickHouse-Server-Display-Name": "sandbox",
+            # Would begin and end an error in the middle of an answer. Here an answer begins when its query is over.
+            "X-ClickHouse-Exception-Tag": "".join(secrets.choice(ascii_lowercase) for _ in range(_TAG_LETTERS)),
+        }
+        started = time.perf_counter_ns()
         try:
             self._authenticate(request)
             return self._run(request, read_query(request), identity)
         except ClickHouseError as error:
             text = f"{error}{'' if '(version ' in str(error) else f' (version {self._engine.version})'}\n"
-            code = {"X-ClickHouse-Exception-Code": str(error.code), "Content-Type": _TEXT}
+            code = {
+                "X-ClickHouse-Exception-Code": str(error.code),
+                "Content-Type": _TEXT,
+                "X-ClickHouse-Summary": _summary(Result(b""), time.perf_counter_ns() - started),
+            }
             return Response(error.status, text.encode(), identity | code)
 
     def _authenticate(self, request: Request) -> None:

@@ -20,6 +20,7 @@ from sandbox.audit.audit import Audit
 from sandbox.demo.run import Look, Show
 from sandbox.emulator.sender import Tally
 from sandbox.emulator.traffic.model import Campaign
+from streams.program.printable import printable, printable_lines
 
 _PIPE_COLUMNS: Final = 120
 _PLAIN_LINE_SECONDS: Final = 2.0
@@ -40,34 +41,36 @@ class Screen:
 
     def title(self, seed: int) -> None:
         """Say what this is."""
-        self._console.print(f"\n[bold]routee-callbacks[/]  demo, seed {seed}")
+        self._console.print(Text.assemble("\n", ("routee-callbacks", "bold"), f"  demo, seed {seed}"))
         self._console.print(
-            "A real Kafka, a real ClickHouse engine and the three programs, all on this machine. "
-            "Only Routee is emulated.\n",
-            style="dim",
+            Text(
+                "A real Kafka, a real ClickHouse engine and the three programs, all on this machine. "
+                "Only Routee is emulated.\n",
+                "dim",
+            )
         )
 
     @contextmanager
     def step(self, doing: str) -> Iterator[Callable[[str], None]]:
         """Say that something is being done, for as long as it takes; give the function that says how far it is."""
         if self._is_live:
-            with self._console.status(f"{doing} …") as status:
-                yield lambda now: status.update(f"{doing}: {now} …")
+            with self._console.status(_text(f"{doing} …")) as status:
+                yield lambda now: status.update(_text(f"{doing}: {now} …"))
         else:
-            self._console.print(f"- {doing} …")
-            yield lambda now: self._console.print(f"    {now}", soft_wrap=True, markup=False)
+            self._console.print(_text(f"- {doing} …"))
+            yield lambda now: self._console.print(_text(f"    {now}"), soft_wrap=True)
 
     def done(self, what: str) -> None:
         """Say that something went well."""
-        self._console.print(Text.assemble(("✔ ", "green"), what))
+        self._console.print(Text.assemble(("✔ ", "green"), _text(what)))
 
     def failed(self, what: str) -> None:
-        """Say that something is wrong."""
-        self._console.print(Text.assemble(("✘ ", "bold red"), (what, "red")), soft_wrap=True)
+        """Say that something is wrong, in one line or several."""
+        self._console.print(Text.assemble(("✘ ", "bold red"), (printable_lines(what), "red")), soft_wrap=True)
 
     def heading(self, text: str, about: str = "") -> None:
         """Begin a new part."""
-        self._console.print(Text.assemble("\n", (text, "bold"), (f"  {about}" if about else "", "dim")))
+        self._console.print(Text.assemble("\n", _text(text, "bold"), _text(f"  {about}" if about else "", "dim")))
 
     @contextmanager
     def campaigns(self, planned: Sequence[Campaign]) -> Iterator[Show]:
@@ -82,34 +85,35 @@ class Screen:
     def table(self, rows: Sequence[dict[str, Any]]) -> None:
         """Show the campaigns."""
         table = Table(box=None, header_style="dim", pad_edge=False)
-        table.add_column("campaign")
-        table.add_column("strategy")
+        for name in ("campaign", "strategy"):
+            table.add_column(_text(name))
         for name in ("recipients", "parts", "delivered", "rate", "cost"):
-            table.add_column(name, justify="right")
-        table.add_column("reconciliation")
+            table.add_column(_text(name), justify="right")
+        table.add_column(_text("reconciliation"))
         for row in rows:
             table.add_row(*_cells(row))
         self._console.print(table)
 
     def answers(self, question: str, sql: str, rows: Sequence[dict[str, Any]]) -> None:
         """Show a query and what it answers."""
-        self._console.print(Text.assemble("\n", (question, "bold")))
-        self._console.print(Text("\n".join(f"  {line}" for line in sql.splitlines()), style="cyan"))
+        self._console.print(Text.assemble("\n", _text(question, "bold")))
+        self._console.print(Text("\n").join(_text(f"  {line}", "cyan") for line in sql.splitlines()))
         table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("")
+        table.add_column(_text(""))
         for name, value in rows[0].items() if rows else ():
-            table.add_column(name, justify="left" if isinstance(value, str) and not _is_number(value) else "right")
+            is_text = isinstance(value, str) and not _is_number(value)
+            table.add_column(_text(name), justify="left" if is_text else "right")
         for row in rows:
-            table.add_row("", *(_trimmed(value) for value in row.values()))
+            table.add_row(_text(""), *(_text(_trimmed(value)) for value in row.values()))
         self._console.print(table)
 
     def hint(self, text: str) -> None:
-        """Say what to do next."""
-        self._console.print(Text(text, style="dim"))
+        """Say what to do next, in one line or several."""
+        self._console.print(Text(printable_lines(text), style="dim"))
 
     def command(self, text: str) -> None:
         """Show a command to type."""
-        self._console.print(Text(f"  {text}", style="cyan"), soft_wrap=True)
+        self._console.print(_text(f"  {text}", "cyan"), soft_wrap=True)
 
 
 def verdict_lines(audit: Audit, tally: Tally) -> Iterator[str]:
@@ -130,7 +134,7 @@ def difference_lines(audit: Audit) -> Iterator[str]:
     firsts = {difference.thing: difference for difference in reversed(audit.differences)}
     for first in list(reversed(firsts.values()))[:_DIFFERENCES_SHOWN]:
         more = fields[first.thing] - 1
-        yield f"{first}{f' (and {more} more of its fields)' if more else ''}"
+        yield printable(f"{first}{f' (and {more} more of its fields)' if more else ''}")
     if len(firsts) > _DIFFERENCES_SHOWN:
         yield f"… and {len(firsts) - _DIFFERENCES_SHOWN:,} more"
 
@@ -140,13 +144,13 @@ class _Bars:
 
     def __init__(self, planned: Sequence[Campaign]) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=32),
             TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[news]}", style="dim"),
+            TextColumn("{task.fields[news]}", style="dim", markup=False),
         )
         self._tasks: dict[str, TaskID] = {
-            campaign.tracking_id: self._progress.add_task(campaign.name, total=campaign.recipients, news="")
+            campaign.tracking_id: self._progress.add_task(printable(campaign.name), total=campaign.recipients, news="")
             for campaign in planned
         }
 
@@ -159,7 +163,7 @@ class _Bars:
 
     def picture(self, pace: str = "") -> Group:
         """Return the bars with a line below them."""
-        return Group(self._progress, Text(pace, style="dim"))
+        return Group(self._progress, _text(pace, "dim"))
 
 
 class _PlainLines:
@@ -176,7 +180,7 @@ class _PlainLines:
             return
         self._last = monotonic()
         finals = (self._final(campaign, look) for campaign in self._planned)
-        self._console.print(f"  {_pace(look)} · {' · '.join(finals)}", soft_wrap=True)
+        self._console.print(_text(f"  {_pace(look)} · {' · '.join(finals)}"), soft_wrap=True)
 
     def _final(self, campaign: Campaign, look: Look) -> str:
         final = look.campaigns.get(campaign.tracking_id, {}).get("messages_final", 0)
@@ -185,24 +189,33 @@ class _PlainLines:
 
 def _news(row: dict[str, Any]) -> str:
     status = f" · {row['campaign_status']}" if row["campaign_status"] else ""
-    return f"{row['messages_delivered']:,} delivered{status}"
+    return printable(f"{row['messages_delivered']:,} delivered{status}")
 
 
 def _pace(look: Look) -> str:
     return f"{look.tally.accepted:,} callbacks accepted, {look.tally.accepted / look.seconds:,.0f}/s"
 
 
-def _cells(row: dict[str, Any]) -> Iterator[str | Text]:
-    yield str(row["name"])
-    yield str(row["strategy"])
-    yield f"{row['total_recipients']:,}"
-    yield f"{row['parts']:,}"
-    yield f"{row['messages_delivered']:,}"
-    yield f"{row['delivery_rate']:.1%}"
-    yield f"{float(row['price_total']):,.4f}"
+def _cells(row: dict[str, Any]) -> Iterator[Text]:
+    """Yield the cells of a campaign. A report without numbers leaves null what it would have told."""
+    for name in ("name", "strategy"):
+        yield _text(_as("{}", row[name]))
+    for name in ("total_recipients", "parts", "messages_delivered"):
+        yield _text(_as("{:,}", row[name]))
+    yield _text(_as("{:.1%}", row["delivery_rate"]))
+    yield _text(_as("{:,.4f}", float(row["price_total"])))
     drift = ", ".join(f"{status} {count:+d}" for status, count in row["drift"].items())
     style = "green" if row["reconciliation"] == "consistent" else "yellow"
-    yield Text.assemble((row["reconciliation"], style), (f"  {drift}" if drift else "", "dim"))
+    yield Text.assemble(_text(row["reconciliation"], style), _text(f"  {drift}" if drift else "", "dim"))
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Return text that may come from a callback as it can be shown: no markup, no control character."""
+    return Text(printable(text), style)
+
+
+def _as(form: str, value: object) -> str:
+    return "" if value is None else form.format(value)
 
 
 def _is_number(text: str) -> bool:

@@ -22,6 +22,7 @@ from sandbox.emulator.sender import Sender, SendOptions, Tally, reach
 from sandbox.emulator.traffic.options import TrafficOptions
 from sandbox.emulator.traffic.schedule import schedule
 from streams.program import exit_codes
+from streams.program.printable import printable_lines
 from streams.program.signals import ending_signals
 
 __all__ = ["add_arguments", "default_start", "run"]
@@ -96,4 +97,4 @@ def _summary(tally: Tally, seconds: float) -> str:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"emulate: {line}\n")
+    sys.stderr.write(f"emulate: {printable_lines(line)}\n")

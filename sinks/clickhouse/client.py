@@ -6,21 +6,22 @@ import logging
 import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any, Final, cast
+from urllib.parse import urlencode, urlsplit
 
 import clickhouse_connect
-from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from urllib3.exceptions import ProtocolError
+from clickhouse_connect.driver.httpclient import HttpClient
+from urllib3.exceptions import HTTPError, ProtocolError
 
+from sinks.clickhouse.answer import error_of, rows_written
 from sinks.clickhouse.codes import UNKNOWN_DATABASE, Meaning, meaning_of, name_of
-from sinks.errors import ConnectError, FatalError, PermanentError, RetryableError
+from sinks.errors import ConnectError
 from sinks.settings import SinksSettings
 
 _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final = 60
-_NOISE: Final = re.compile(r"^.*?server response: | \(for url [^)]*\)$|\(version [^)]*\)\)?|\s+$", re.DOTALL)
+_NOISE: Final = re.compile(r"^.*?server response: | \(for url [^)]*\)$", re.DOTALL)
 _HTTP_STATUS: Final = re.compile(r"HTTP status \d{3}")
 
 INSERT_SETTINGS: Final[dict[str, str]] = {
@@ -38,7 +39,20 @@ INSERT_SETTINGS: Final[dict[str, str]] = {
     "optimize_on_insert": "0",
     # The sink inserts one batch at a time: parallel parsing would only compete with merges and queries.
     "input_format_parallel_parsing": "0",
+    # A bad row is an error, also where a profile of the user allows some.
+    "input_format_allow_errors_num": "0",
+    "input_format_allow_errors_ratio": "0",
 }
+
+_ANSWER_SETTINGS: Final[dict[str, str]] = {
+    # Status and summary are sent when the insert is over, and not before.
+    "wait_end_of_query": "1",
+    # Keeps the connection of a long insert alive, with a header before the client gives up.
+    "send_progress_in_http_headers": "1",
+    "http_headers_progress_interval_ms": str((_ANSWER_SECONDS - 5) * 1000),
+}
+
+_INSERT_PARAMETERS: Final = urlencode({**INSERT_SETTINGS, **_ANSWER_SETTINGS})
 
 
 class ClickHouse:
@@ -48,17 +62,31 @@ class ClickHouse:
     Every method raises RetryableError, PermanentError or FatalError as the error table says.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: HttpClient) -> None:
         self._client = client
+        self._base_url = client.url if urlsplit(client.url).path else f"{client.url}/"
 
-    def insert_json(self, table: str, rows: Generator[bytes]) -> None:
+    def insert_json(self, table: str, rows: Generator[bytes]) -> int:
         """
-        Insert rows, given as pieces of a text with one JSON object per line; returns when ClickHouse has written them.
+        Insert rows, given as pieces of a text with one JSON object per line.
 
-        Each piece is sent when it is made: one large body would be copied twice before it is sent.
+        Return how many rows ClickHouse says it has written: in the table, and in each table that a materialized view
+        fills from it. Each piece is sent when it is made: one large body would be copied twice before it is sent.
         """
-        with _translated():
-            self._client.raw_insert(table, insert_block=rows, fmt="JSONEachRow", settings=INSERT_SETTINGS)
+        statement = {"query": f"INSERT INTO {table} FORMAT JSONEachRow", "database": self._client.database}
+        try:
+            # The client's own insert hides status and body of the answer. A redirect is an answer, too.
+            answer = self._client.http.request(
+                "POST",
+                f"{self._base_url}?{urlencode(statement)}&{_INSERT_PARAMETERS}",
+                body=rows,
+                headers={**self._client.headers, "Content-Type": "application/octet-stream"},
+                timeout=self._client.timeout,
+                retries=False,
+            )
+        except HTTPError as error:
+            raise error_of(None, "") from error
+        return rows_written(answer.status, answer.headers, answer.data)
 
     def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
         """Run a statement without a result."""
@@ -102,7 +130,7 @@ def connect(settings: SinksSettings, database: str | None = None) -> ClickHouse:
         )
     except ClickHouseError as error:
         raise _unreachable(settings, error) from error
-    return ClickHouse(client)
+    return ClickHouse(cast("HttpClient", client))
 
 
 def _unreachable(settings: SinksSettings, error: ClickHouseError) -> ConnectError:
@@ -143,17 +171,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except ClickHouseError as error:
-        code = getattr(error, "code", None)
-        match meaning_of(code):
-            case Meaning.ROW:
-                raise PermanentError(_words(error)) from error
-            case Meaning.PERSON:
-                # ClickHouse's words may quote rows: only the name of the error goes into the log.
-                raise FatalError(f"ClickHouse says {name_of(code)}") from error
-            case Meaning.RETRY:
-                raise RetryableError(f"ClickHouse says {name_of(code)}") from error
-
-
-def _words(error: ClickHouseError) -> str:
-    """Return ClickHouse's own message without what the client put around it."""
-    return _NOISE.sub("", str(error)).strip()
+        raise error_of(getattr(error, "code", None), _NOISE.sub("", str(error))) from error

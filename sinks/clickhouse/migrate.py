@@ -1,28 +1,19 @@
 """
-The numbered files of the schema: each applied once, in order, and never changed after.
-
-Each statement of a file ends with `;` at the end of a line. Each is safe to run again: ClickHouse has no transaction
-around them, so an interrupted run is repeated. Two placeholders make the schema fit one server and a cluster:
-`{{on_cluster}}` and `{{replicated}}`.
+The schema in a database: its files applied, its objects mended, and both verified.
 """
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
-from importlib.resources import files
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from sinks.clickhouse.client import ClickHouse
-from sinks.errors import SchemaError
+from sinks.clickhouse.differences import Comparison, Difference, Fault, compare
+from sinks.clickhouse.migrations import Migration, known_migrations, outstanding, render
+from sinks.clickhouse.objects import Kind, objects_of
+from sinks.errors import FatalError, RetryableError, SchemaError
 
-_FILE: Final = re.compile(r"(\d{4})_[a-z_]+\.sql")
-_STATEMENT_END: Final = re.compile(r";[ \t]*(?:\n|\Z)")
-_COMMENT: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
-_CREATED: Final = re.compile(
-    r"^CREATE (?:OR REPLACE )?(?:MATERIALIZED )?(?:TABLE|VIEW) (?:IF NOT EXISTS )?(\w+)", re.MULTILINE
-)
-_DESCRIBED: Final = re.compile(r"^COMMENT '([^']+)'", re.MULTILINE)
+logger = logging.getLogger(__name__)
 
 _LEDGER: Final = """
 CREATE TABLE IF NOT EXISTS schema_migrations {{on_cluster}}
@@ -36,66 +27,6 @@ ENGINE = {{replicated}}ReplacingMergeTree
 ORDER BY version
 COMMENT 'Which files of the schema were applied'
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One file of the schema."""
-
-    version: int
-    name: str
-    text: str
-
-    @property
-    def checksum(self) -> str:
-        """Return the SHA-256 of the file, placeholders included."""
-        return sha256(self.text.encode()).hexdigest()
-
-    @property
-    def creates(self) -> set[str]:
-        """Return the names of the tables and views that the file creates."""
-        return set(_CREATED.findall(self.text))
-
-    def statements(self, cluster: str | None) -> list[str]:
-        """Return the statements for one server (None) or for a cluster."""
-        return [render(part, cluster) for part in _STATEMENT_END.split(self.text) if _COMMENT.sub("", part).strip()]
-
-
-def render(sql: str, cluster: str | None) -> str:
-    """Return the statement with its placeholders filled in."""
-    on_cluster = f"ON CLUSTER '{cluster}'" if cluster else ""
-    return sql.replace("{{on_cluster}}", on_cluster).replace("{{replicated}}", "Replicated" if cluster else "").strip()
-
-
-def known_migrations() -> list[Migration]:
-    """Return the files of this version, in order."""
-    folder = files("sinks.clickhouse") / "schema"
-    found = [
-        Migration(int(match[1]), file.name, file.read_text(encoding="utf-8"))
-        for file in folder.iterdir()
-        if (match := _FILE.fullmatch(file.name))
-    ]
-    return sorted(found, key=lambda migration: migration.version)
-
-
-def outstanding(known: Sequence[Migration], applied: Iterable[tuple[int, str]]) -> list[Migration]:
-    """
-    Return the files still to be applied, given the (version, checksum) of the applied ones.
-
-    SchemaError when an applied file has changed, or the database has a file that this version does not know.
-    """
-    checksums = dict(applied)
-    by_version = {migration.version: migration for migration in known}
-    for version, checksum in sorted(checksums.items()):
-        if version not in by_version:
-            raise SchemaError(
-                f"the database has schema {version:04d}, which this version does not know: use a newer one"
-            )
-        if by_version[version].checksum != checksum:
-            raise SchemaError(
-                f"{by_version[version].name} was applied and has changed since: put it back and add a new file instead"
-            )
-    return [migration for migration in known if migration.version not in checksums]
 
 
 def create_database(clickhouse: ClickHouse, database: str, cluster: str | None) -> None:
@@ -136,7 +67,7 @@ def _require_own_ledger(clickhouse: ClickHouse) -> None:
 
 def _require_no_strangers(clickhouse: ClickHouse, due: Sequence[Migration], ours: set[str]) -> None:
     """Raise SchemaError for foreign tables. One with a comment of the schema is ours, from an interrupted run."""
-    described = {text for migration in due for text in _DESCRIBED.findall(migration.text)}
+    described = {text for migration in due for text in migration.describes}
     there = clickhouse.rows("SELECT name, comment FROM system.tables WHERE database = currentDatabase()")
     others = {name for name, comment in there if comment not in described} - ours
     if strangers := others & {name for migration in due for name in migration.creates}:
@@ -151,15 +82,89 @@ def _strange(names: set[str]) -> SchemaError:
     )
 
 
-def verify(clickhouse: ClickHouse) -> None:
-    """Raise SchemaError unless the database has exactly the schema of this version."""
-    there = clickhouse.rows(
-        "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'schema_migrations'"
-    )
-    due = outstanding(known_migrations(), _applied(clickhouse) if there[0][0] else [])
-    if due:
+def mend(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
+    """
+    Make again what the applied files have made and the database lacks; return the tables that may lack rows.
+
+    A detached object is attached again, with its rows. Another thing with the name of an object stays as it is.
+    """
+    _attached(clickhouse, cluster, "schema_migrations")
+    found = [it for it in look(clickhouse).differences if it.fault is not Fault.STRANGER]
+    return [table for difference in found for table in _mended(clickhouse, cluster, difference)]
+
+
+def _mended(clickhouse: ClickHouse, cluster: str | None, difference: Difference) -> Iterator[str]:
+    """Mend one object; yield the table that may lack rows by it."""
+    thing = difference.thing
+    if difference.fault is Fault.MISSING and _attached(clickhouse, cluster, thing.name):
+        logger.warning("the %s was detached and is attached again", thing)
+        return
+    for statement in _statements(difference):
+        clickhouse.execute(render(statement, cluster))
+    logger.warning("the %s is made again%s", thing, f": {', '.join(difference.columns)}" if difference.columns else "")
+    if thing.kind is Kind.PASSAGE:
+        yield thing.target
+    elif thing.keeps_rows:
+        yield thing.name
+
+
+def _statements(difference: Difference) -> Sequence[str]:
+    thing = difference.thing
+    if difference.fault is Fault.COLUMNS:
+        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {thing.columns[name]}" for name in difference.columns)
+        return (f"ALTER TABLE {thing.name} {{{{on_cluster}}}} {added}",)
+    if thing.kind is Kind.PASSAGE:
+        return (f"DROP VIEW IF EXISTS {thing.name} {{{{on_cluster}}}}", *thing.statements)
+    return thing.statements
+
+
+def _attached(clickhouse: ClickHouse, cluster: str | None, name: str) -> bool:
+    """Attach a table or a view if it was detached, and return whether it is there now."""
+    # Servers have several codes for a name that they do not know.
+    with suppress(RetryableError, FatalError):
+        clickhouse.execute(render(f"ATTACH TABLE IF NOT EXISTS {name} {{{{on_cluster}}}}", cluster))
+    ((there,),) = clickhouse.rows(f"EXISTS TABLE {name}")
+    return bool(there)
+
+
+def look(clickhouse: ClickHouse) -> Comparison:
+    """
+    Compare the database with the files that were applied to it.
+
+    SchemaError as in `outstanding`: files that this version does not know, or in another form, are not judged.
+    """
+    known = known_migrations()
+    due = outstanding(known, _applied(clickhouse))
+    return compare(clickhouse, objects_of(it for it in known if it not in due))
+
+
+def verify_way_of_rows(clickhouse: ClickHouse) -> None:
+    """Raise SchemaError when a file was not applied, or an object differs by which inserted rows would be lost."""
+    verify_applied(clickhouse)
+    if losses := [str(it) for it in look(clickhouse).differences if it.loses_rows]:
+        raise SchemaError("\n".join(losses))
+
+
+def verify_applied(clickhouse: ClickHouse) -> None:
+    """Raise SchemaError unless all files of this version were applied, and none that it does not know."""
+    if due := outstanding(known_migrations(), _applied(clickhouse)):
         raise SchemaError(f"the database lacks {', '.join(m.name for m in due)}: run `routee-sinks schema`")
 
 
+def verify(clickhouse: ClickHouse) -> None:
+    """Raise SchemaError, with a line for each problem, unless the database has the whole schema of this version."""
+    problems = [str(it) for it in look(clickhouse).differences]
+    try:
+        verify_applied(clickhouse)
+    except SchemaError as error:
+        problems.insert(0, str(error))
+    if problems:
+        raise SchemaError("\n".join(problems))
+
+
 def _applied(clickhouse: ClickHouse) -> list[tuple[int, str]]:
+    """Return version and checksum of the applied files; none when the database has no list of them."""
+    ((there,),) = clickhouse.rows("EXISTS TABLE schema_migrations")
+    if not there:
+        return []
     return [(row[0], row[1]) for row in clickhouse.rows("SELECT version, checksum FROM schema_migrations FINAL")]

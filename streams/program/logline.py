@@ -2,6 +2,7 @@
 One form of log line for every program: text for people, JSON for machines; never a message text, phone or secret.
 """
 
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Final
 import orjson
 
 from streams.contract.codec import format_time
+from streams.program.printable import printable, printable_json, printable_lines
 from streams.program.settings import CommonSettings, without_effect
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
@@ -81,20 +83,22 @@ class JsonLine(_Line):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return printable_json(orjson.dumps(line, default=str).decode())
+        except orjson.JSONEncodeError:  # half a character, in a name of a file or a variable
+            return json.dumps(line, default=str)
 
 
 class TextLine(_Line):
-    """`09:16:54.500 info    ingest: message (name=value, …)`."""
+    """`09:16:54.500 info    ingest: message (name=value, …)`, with no control character: it is for terminals."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with a traceback below it when there is one."""
         time = format_time(datetime.fromtimestamp(record.created, UTC))[11:-1]
         fields = ", ".join(f"{name}={value}" for name, value in self._fields(record).items())
         line = f"{time} {record.levelname.lower():7} {self._program}: {record.getMessage()}"
-        if fields:
-            line += f" ({fields})"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = printable(f"{line} ({fields})" if fields else line)
+        return f"{line}\n{printable_lines(self.formatException(record.exc_info))}" if record.exc_info else line
 
 
 def configure_logging(program: str, settings: CommonSettings) -> None:

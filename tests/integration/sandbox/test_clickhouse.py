@@ -92,6 +92,43 @@ def test_rows_in_a_text_format_are_inserted_and_counted(client: Client) -> None:
     assert client.query("SELECT count(), any(b) FROM t").result_rows == [(5000, "\u2603")]
 
 
+def test_the_summary_counts_the_rows_that_views_pass_on(client: Client, http_client: Http) -> None:
+    """As a server does: the rows of the table, and those of each table that a materialized view fills from it."""
+    client.command("CREATE TABLE one (a UInt64) ENGINE = ReplacingMergeTree ORDER BY a")
+    client.command("CREATE TABLE two (a UInt64) ENGINE = MergeTree ORDER BY a")
+    client.command("CREATE TABLE inbox (a UInt64) ENGINE = Null")
+
+    def written() -> int:
+        answer, body = http_client.send(
+            b'{"a":7}\n' * 10,
+            query="INSERT INTO inbox FORMAT JSONEachRow",
+            database=str(client.database),
+            wait_end_of_query="1",
+            send_progress_in_http_headers="1",
+            http_headers_progress_interval_ms="55000",
+        )
+        assert (answer.status, body) == (200, b"")
+        return int(json.loads(str(answer.getheader("X-ClickHouse-Summary")))["written_rows"])
+
+    assert written() == 10
+    client.command("CREATE MATERIALIZED VIEW to_one TO one AS SELECT * FROM inbox")
+    client.command("CREATE MATERIALIZED VIEW to_two TO two AS SELECT * FROM inbox")
+    assert written() == 30
+    client.command("CREATE MATERIALIZED VIEW to_two_again TO two AS SELECT * FROM inbox WHERE a != 7")
+    assert written() == 30
+    client.command("DROP VIEW to_one")
+    assert written() == 20
+
+
+def test_every_answer_has_a_tag_of_its_own_and_a_summary(http_client: Http) -> None:
+    answers = [http_client.send(query)[0] for query in ("SELECT 1", "SELECT 1", "SELECT nope")]
+    tags = {str(answer.getheader("X-ClickHouse-Exception-Tag")) for answer in answers}
+    assert len(tags) == 3
+    assert all(len(tag) == 16 for tag in tags)
+    summaries = [json.loads(str(answer.getheader("X-ClickHouse-Summary"))) for answer in answers]
+    assert [summary["written_rows"] for summary in summaries] == ["0"] * 3
+
+
 def test_parameters_are_bound_and_never_pasted(client: Client) -> None:
     answer = client.query("SELECT {n:UInt32} + 1, {s:String}", parameters={"n": 41, "s": "it's\ta\\b"})
     assert answer.result_rows == [(42, "it's\ta\\b")]

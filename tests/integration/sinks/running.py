@@ -3,6 +3,7 @@
 """
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -102,7 +103,8 @@ class Wire:
     """
     A TCP proxy before ClickHouse.
 
-    Cut, it closes every connection and accepts none. `refuse_with` answers requests itself with an error of ClickHouse.
+    Cut, it closes every connection and accepts none. `refusal` answers inserts itself with an error of ClickHouse,
+    `lie` with these bytes, after which it closes the connection. `strip` takes a header out of ClickHouse's answers.
     `cut_after` closes connections in the middle of a request, after so many bytes of it. `swallow` lets requests
     through and closes the connection in place of the answer. `delay` seconds pass before each request goes on.
     """
@@ -118,6 +120,8 @@ class Wire:
         self.delay = 0.0
         self.swallowed = 0
         self.refusal: tuple[int, str] | None = None
+        self.lie: bytes | None = None
+        self.strip: bytes | None = None
         self.refused = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -159,6 +163,10 @@ class Wire:
             if self.refusal and b"INSERT+INTO" in request:
                 self._refuse(client, *self.refusal)
                 break
+            if self.lie is not None and b"INSERT+INTO" in request:
+                self.refused += 1
+                client.sendall(self.lie)
+                break
             if self.cut_after is not None and passed > self.cut_after:
                 server.sendall(request[: self.cut_after])
                 break
@@ -192,6 +200,8 @@ class Wire:
                 self.swallowed += 1
                 _hang_up(client)
                 return
+            if self.strip:
+                data = re.sub(rb"\r\n%b:[^\r]*" % self.strip, b"", data, flags=re.IGNORECASE)
             try:
                 client.sendall(data)
             except OSError:

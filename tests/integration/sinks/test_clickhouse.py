@@ -189,6 +189,150 @@ def test_while_clickhouse_refuses_for_now_the_rows_are_tried_again(
     assert sink.metric("routee_sinks_rejected_rows_total") == 0
 
 
+SUMMARY = b'X-ClickHouse-Summary: {"read_rows":"6","written_rows":"%d"}\r\n'
+PAGE = b"<html><title>Maintenance</title></html>"
+BLOCK = (
+    b"\r\n__exception__\r\nabcdefghijklmnop\r\nCode: 241. DB::Exception: Memory limit exceeded. "
+    b"(MEMORY_LIMIT_EXCEEDED)\n62 abcdefghijklmnop\r\n__exception__\r\n"
+)
+
+
+def ok(headers: bytes = b"", body: bytes = b"") -> bytes:
+    return b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (headers, len(body), body)
+
+
+LIES = {
+    "a maintenance page": (ok(b"Content-Type: text/html\r\n", PAGE), f"a text of {len(PAGE)} bytes"),
+    "a page with a summary": (ok(SUMMARY % 6, PAGE), f"a text of {len(PAGE)} bytes"),
+    "nothing": (ok(), "no header X-ClickHouse-Summary"),
+    "no content": (b"HTTP/1.1 204 No Content\r\n%b\r\n" % (SUMMARY % 6), "HTTP status 204"),
+    "a redirect": (b"HTTP/1.1 307 x\r\nLocation: /?query=SELECT+1\r\nContent-Length: 0\r\n\r\n", "HTTP status 307"),
+    "see other": (b"HTTP/1.1 303 x\r\nLocation: /?query=SELECT+1\r\nContent-Length: 0\r\n\r\n", "HTTP status 303"),
+    "an error page": (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 39\r\n\r\n" + PAGE, "HTTP status 502"),
+    "an error without its header": (ok(b"", b"Code: 241. DB::Exception: x"), "a text of 27 bytes"),
+    "an error about a row in a page": (ok(SUMMARY % 6, b"Code: 27. DB::Exception: x"), "a text of 26 bytes"),
+    "an error after the answer began": (
+        ok(b"X-ClickHouse-Exception-Tag: abcdefghijklmnop\r\n" + SUMMARY % 6, BLOCK),
+        "MEMORY_LIMIT_EXCEEDED (241)",
+    ),
+    "an error in a header only": (ok(b"X-ClickHouse-Exception-Code: 209\r\n" + SUMMARY % 6), "SOCKET_TIMEOUT (209)"),
+    "half an answer": (b"HTTP/1.1 200 OK\r\n%bTransfer-Encoding: chunked\r\n\r\n5\r\nhel" % (SUMMARY % 6), "no answer"),
+    "less than its length": (b"HTTP/1.1 200 OK\r\n%bContent-Length: 5\r\n\r\nhel" % (SUMMARY % 6), "no answer"),
+    "half a header": (b'HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {"written_rows":"6', "written_rows as one number"),
+    "no row": (ok(SUMMARY % 0), "wrote 0 of 6 rows for 2 inserted into sms_inbox"),
+    "the rows of the inbox alone": (ok(SUMMARY % 2), "wrote 2 of 6 rows for 2 inserted into sms_inbox"),
+    "the rows of one table": (ok(SUMMARY % 4), "wrote 4 of 6 rows for 2 inserted into sms_inbox"),
+    "two summaries": (ok(SUMMARY % 6 + SUMMARY % 6), "written_rows as one number"),
+    "not HTTP": (b"OK\r\n\r\n", "no answer"),
+    "an empty line": (b"", "no answer"),
+}
+
+
+@pytest.mark.timeout(400)
+def test_only_clickhouses_own_answer_counts(tables: ClickHouse, topics: Topics, running: Running, wire: Wire) -> None:
+    """Each of these answers is tried again, told with its reason, and acknowledges no row."""
+    sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url, SINKS_BATCH_SECONDS="0.05")
+    wait_until_ready(sink)
+    for number, (name, (lie, reason)) in enumerate(LIES.items()):
+        refused = wire.refused
+        wire.lie = lie
+        topics.produce("sms.status", statuses(1, number))
+        eventually(lambda refused=refused: wire.refused >= refused + 2, 60)  # type: ignore[misc]
+        status, told = sink.get("/readyz")
+        assert (status, reason in told, "store: " in told) == (503, True, True), (name, told)
+        assert sink.metric("routee_sinks_rows_total") == 2 * number, name
+        wire.lie = None
+        expect(tables, number + 1)
+        wait_until_ready(sink)
+    assert sink.metric("routee_sinks_retries_total") >= 2 * len(LIES)
+    assert sink.metric("routee_sinks_rejected_rows_total") == 0
+    assert not any("Maintenance" in str(line) for line in sink.lines)
+
+
+def test_killed_while_an_answer_proves_nothing_it_reads_the_rows_again(
+    tables: ClickHouse, topics: Topics, running: Running, wire: Wire
+) -> None:
+    """They were not committed."""
+    sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
+    wait_until_ready(sink)
+    wire.lie = LIES["nothing"][0]
+    topics.produce("sms.status", statuses(20))
+    eventually(lambda: wire.refused >= 2, 60)
+    sink.kill()
+    wire.lie = None
+    running.start("clickhouse", CLICKHOUSE_URL=wire.url)
+    expect(tables, 20)
+
+
+def test_a_proxy_that_strips_the_summary_is_named(
+    tables: ClickHouse, topics: Topics, running: Running, wire: Wire
+) -> None:
+    sink = running.start("clickhouse", CLICKHOUSE_URL=wire.url)
+    wait_until_ready(sink)
+    wire.strip = b"X-ClickHouse-Summary"
+    topics.produce("sms.status", statuses(20))
+    eventually(lambda: sink.metric("routee_sinks_retries_total") >= 2, 60)
+    reason = (
+        "the answer to an INSERT has no header X-ClickHouse-Summary, which every ClickHouse sends: "
+        "have the proxy at CLICKHOUSE_URL pass it on"
+    )
+    assert sink.get("/readyz") == (503, f"store: {reason}\n")
+    assert sink.metric("routee_sinks_rows_total") == 0
+    wire.strip = None
+    expect(tables, 20)
+
+
+def test_a_view_that_is_dropped_loses_no_row_and_is_mended_by_schema(
+    tables: ClickHouse, topics: Topics, running: Running
+) -> None:
+    sink = running.start("clickhouse")
+    topics.produce("sms.status", statuses(10))
+    expect(tables, 10)
+    tables.execute("DROP VIEW sms_inbox_to_status")
+    topics.produce("sms.status", statuses(10, 10))
+    gone = (
+        "the materialized view sms_inbox_to_status is not there, or CLICKHOUSE_USER may not see it: "
+        "run `routee-sinks schema`"
+    )
+    eventually(lambda: sink.get("/readyz") == (503, f"schema: {gone}\nstore: {gone}\n"), 60)
+    assert sink.metric("routee_sinks_rows_total") == 20
+    assert sink.metric("routee_sinks_schema_differences") == 1
+    check, second = running.start("check"), running.start("clickhouse")
+    assert (check.process.wait(60), check.text) == (1, [gone])
+    assert (second.process.wait(60), second.messages[-1]) == (1, gone)
+    schema = running.start("schema")
+    assert schema.process.wait(60) == 0
+    assert schema.said("the materialized view sms_inbox_to_status is made again")
+    expect(tables, 20)
+    wait_until_ready(sink)
+    assert running.start("check").process.wait(60) == 0
+
+
+@pytest.mark.parametrize("damage", ["DROP TABLE sms_status_history", "DETACH TABLE sms_status_history"])
+def test_a_table_that_is_gone_is_waited_for(tables: ClickHouse, topics: Topics, running: Running, damage: str) -> None:
+    sink = running.start("clickhouse")
+    wait_until_ready(sink)
+    tables.execute(damage)
+    topics.produce("sms.status", statuses(10))
+    eventually(lambda: "the table sms_status_history is not there" in sink.get("/readyz")[1], 60)
+    assert running.start("schema").process.wait(60) == 0
+    expect(tables, 10)
+    assert sink.process.poll() is None
+
+
+def test_a_view_of_somebody_else_that_has_no_table_ends_it(
+    tables: ClickHouse, topics: Topics, running: Running
+) -> None:
+    """The schema is whole: only a person can tell."""
+    tables.execute("CREATE TABLE theirs AS sms_status ENGINE = MergeTree ORDER BY sms_key")
+    tables.execute("CREATE MATERIALIZED VIEW to_theirs TO theirs AS SELECT * FROM sms_inbox")
+    tables.execute("DROP TABLE theirs")
+    topics.produce("sms.status", statuses(1))
+    sink = running.start("clickhouse")
+    assert sink.process.wait(60) == 1
+    assert sink.messages[-1] == "ClickHouse says UNKNOWN_TABLE (60)"
+
+
 def test_a_connection_that_is_cut_in_the_middle_of_an_insert_loses_nothing(
     tables: ClickHouse, topics: Topics, running: Running, wire: Wire
 ) -> None:

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.migrate import known_migrations, migrate
+from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.migrations import known_migrations
 from sinks.errors import PermanentError
 from streams.contract.codec import encode
 from streams.domain.dates import read_date

@@ -12,15 +12,22 @@ import pytest
 from sandbox.clickhouse.process import ClickHouseServer
 from sinks.cli import run_schema
 from sinks.clickhouse.client import ClickHouse, connect
-from sinks.clickhouse.migrate import Migration, known_migrations, migrate, verify
-from sinks.errors import ConnectError, RetryableError, SchemaError
+from sinks.clickhouse.differences import Comparison, Fault
+from sinks.clickhouse.migrate import look, migrate, verify, verify_way_of_rows
+from sinks.clickhouse.migrations import Migration, known_migrations
+from sinks.clickhouse.sink import ClickHouseSink
+from sinks.clickhouse.watch import SchemaWatch
+from sinks.errors import ConnectError, RetryableError, SchemaError, ShortError
 from sinks.files.columns import POSITION
+from sinks.metrics import Metrics, Readiness
 from sinks.settings import SinksSettings
+from sinks.source import Record
 from streams.contract.codec import encode
 from streams.contract.records import CampaignProgress, Rejection, SmsStatus
 from tests.behaviour.sinks.records import sms
 from tests.support.markdown import ROOT
 from tests.support.sql_types import MODEL_OF, fits
+from tests.support.wait import eventually
 
 pytestmark = pytest.mark.clickhouse
 
@@ -186,6 +193,230 @@ def test_a_foreign_table_is_refused_and_stays_as_it_is(untouched: ClickHouse, na
         migrate(untouched, None)
     assert untouched.rows(f"SELECT version, dirty FROM {name}") == [(7, 0)]  # noqa: S608 - names of ours
     assert {table for (table,) in untouched.rows("SHOW TABLES")} <= {name, "schema_migrations"}
+
+
+ROW = encode(sms("one", revision=1))
+
+
+def written(clickhouse: ClickHouse) -> int:
+    """Insert a row, and return how many rows the engine counts."""
+    return clickhouse.insert_json("sms_inbox", (line for line in [ROW]))
+
+
+def is_kept(clickhouse: ClickHouse) -> bool:
+    tables = ("sms_status", "sms_status_history")
+    return all(clickhouse.rows(f"SELECT count() FROM {table} FINAL") == [(1,)] for table in tables)  # noqa: S608
+
+
+REFRESHED = """
+CREATE MATERIALIZED VIEW sms_inbox_to_status REFRESH EVERY 1 DAY APPEND TO sms_status EMPTY AS SELECT * FROM sms_inbox
+"""
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (["DROP VIEW sms_inbox_to_status"], "the materialized view sms_inbox_to_status is not there"),
+        (["DETACH TABLE sms_inbox_to_history"], "the materialized view sms_inbox_to_history is not there"),
+        (["DETACH TABLE sms_inbox_to_status PERMANENTLY"], "the materialized view sms_inbox_to_status is not there"),
+        (
+            [
+                "DROP VIEW sms_inbox_to_status",
+                "CREATE MATERIALIZED VIEW sms_inbox_to_status TO sms_status AS SELECT * FROM sms_inbox WHERE is_final",
+            ],
+            "the materialized view sms_inbox_to_status has another query",
+        ),
+        (
+            [
+                "DROP VIEW sms_inbox_to_status",
+                "CREATE MATERIALIZED VIEW sms_inbox_to_status TO sms_status AS SELECT * FROM sms_status_history",
+            ],
+            "the materialized view sms_inbox_to_status has another query",
+        ),
+        (
+            ["ALTER TABLE sms_inbox_to_status MODIFY QUERY SELECT * FROM sms_inbox WHERE revision > 5"],
+            "the materialized view sms_inbox_to_status has another query",
+        ),
+        (
+            [
+                "DROP VIEW sms_inbox_to_status",
+                "CREATE MATERIALIZED VIEW sms_inbox_to_status TO sms_status_history AS SELECT * FROM sms_inbox",
+            ],
+            "the materialized view sms_inbox_to_status fills DATABASE.sms_status_history in place of sms_status",
+        ),
+        (
+            ["DROP VIEW sms_inbox_to_status", "CREATE VIEW sms_inbox_to_status AS SELECT * FROM sms_inbox"],
+            "the materialized view sms_inbox_to_status is a View",
+        ),
+        (
+            [
+                "DROP VIEW sms_inbox_to_status",
+                REFRESHED,
+            ],
+            "the materialized view sms_inbox_to_status is filled now and then",
+        ),
+        (["DROP TABLE sms_inbox"], "the table sms_inbox is not there"),
+        (["DROP TABLE sms_status"], "the table sms_status is not there"),
+        (["DROP TABLE sms_status_history"], "the table sms_status_history is not there"),
+        (["DETACH TABLE sms_status"], "the table sms_status is not there"),
+        (["RENAME TABLE sms_status TO sms_status_old"], "the table sms_status is not there"),
+        (
+            ["ALTER TABLE sms_status DROP COLUMN price, DROP COLUMN parts"],
+            "the table sms_status has no column parts, price",
+        ),
+        (
+            [
+                "DROP TABLE sms_inbox",
+                "CREATE TABLE sms_inbox ENGINE = Null AS SELECT * EXCEPT (message) FROM sms_status",
+            ],
+            "the table sms_inbox has no column message",
+        ),
+        (["ALTER TABLE rejected_callbacks DROP COLUMN body"], "the table rejected_callbacks has no column body"),
+        (["DROP VIEW sms"], "the view sms is not there"),
+        (["CREATE OR REPLACE VIEW sms AS SELECT * FROM sms_status"], "the view sms has another query"),
+        (["CREATE OR REPLACE VIEW messages AS SELECT 1 AS message_id"], "the view messages has another query"),
+    ],
+    ids=lambda value: value[-1][:60] if isinstance(value, list) else "",
+)
+def test_damage_to_the_schema_is_told_and_mended(
+    tables: ClickHouse, settings: SinksSettings, damage: list[str], line: str
+) -> None:
+    for statement in damage:
+        tables.execute(statement)
+    expected = line.replace("DATABASE", settings.clickhouse_database)
+    with pytest.raises(SchemaError, match=f"^{re.escape(expected)}.*: run `routee-sinks schema`$"):
+        verify(tables)
+    if " the view " in f" {line}":
+        verify_way_of_rows(tables)
+    else:
+        with pytest.raises(SchemaError, match=re.escape(expected)):
+            verify_way_of_rows(tables)
+    assert run_schema(settings) == 0
+    verify(tables)
+    assert written(tables) == 3
+    assert is_kept(tables)
+
+
+def test_a_healthy_database_differs_in_nothing_also_after_a_restart(tables: ClickHouse) -> None:
+    assert look(tables) == Comparison()
+    for name in ("sms_inbox", "sms_status", "sms_inbox_to_status"):
+        tables.execute(f"DETACH TABLE {name}")
+        tables.execute(f"ATTACH TABLE {name}")
+    assert look(tables) == Comparison()
+    assert written(tables) == 3
+
+
+def test_an_owner_may_add_to_the_database(tables: ClickHouse, settings: SinksSettings) -> None:
+    """Columns, views, indexes, comments: the sink counts at least its own rows."""
+    tables.execute("ALTER TABLE sms_status ADD COLUMN note String, MODIFY COLUMN message CODEC(ZSTD(3))")
+    tables.execute("ALTER TABLE sms_status MODIFY COMMENT 'ours'")
+    tables.execute("CREATE TABLE totals (status String, n UInt64) ENGINE = SummingMergeTree ORDER BY status")
+    tables.execute("CREATE MATERIALIZED VIEW to_totals TO totals AS SELECT status, 1 AS n FROM sms_status")
+    verify(tables)
+    ClickHouseSink(tables).write("sms_status", [Record("t", 0, 0, 0, ROW)])
+    assert tables.rows("SELECT status, n FROM totals") == [("Queued", 1)]
+    assert look(tables) == Comparison(other_views=(f"{settings.clickhouse_database}.to_totals",))
+
+
+def test_a_detached_table_comes_back_with_its_rows(tables: ClickHouse, settings: SinksSettings) -> None:
+    written(tables)
+    for name in ("sms_status", "sms_status_history", "schema_migrations"):
+        tables.execute(f"DETACH TABLE {name}")
+    assert run_schema(settings) == 0
+    assert is_kept(tables)
+
+
+def test_tables_that_begin_empty_are_told_with_the_command_that_fills_them(
+    tables: ClickHouse, settings: SinksSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    for statement in (
+        "DROP TABLE sms_status",
+        "DROP VIEW campaign_inbox_to_progress",
+        "DETACH TABLE rejected_callbacks",
+    ):
+        tables.execute(statement)
+    caplog.clear()
+    run_schema(settings)
+    (warning,) = [it for it in caplog.records if it.getMessage().startswith("these tables may lack rows")]
+    assert vars(warning)["tables"] == "campaign_progress, sms_status"
+    assert vars(warning)["command"] == (
+        "kafka-consumer-groups.sh --bootstrap-server 127.0.0.1:9092 --delete --group routee.sinks-clickhouse"
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (
+            ["DROP TABLE sms_inbox", "CREATE TABLE sms_inbox AS sms_status ENGINE = MergeTree ORDER BY sms_key"],
+            "the table sms_inbox has the engine MergeTree in place of Null",
+        ),
+        (
+            [
+                "DROP TABLE sms_status",
+                "CREATE TABLE sms_status AS sms_status_history ENGINE = MergeTree ORDER BY sms_key",
+            ],
+            "the table sms_status has the engine MergeTree in place of ReplacingMergeTree",
+        ),
+        (
+            [
+                "DROP VIEW sms_inbox_to_status",
+                "CREATE MATERIALIZED VIEW sms_inbox_to_status ENGINE = Memory AS SELECT * FROM sms_inbox",
+            ],
+            "the materialized view sms_inbox_to_status keeps rows of its own",
+        ),
+        (
+            ["DROP VIEW sms", "CREATE TABLE sms ENGINE = MergeTree ORDER BY sms_key AS SELECT * FROM sms_status"],
+            "the view sms is a MergeTree",
+        ),
+    ],
+    ids=["inbox", "table", "passage", "view"],
+)
+def test_a_thing_that_may_keep_rows_is_left_to_a_person(
+    tables: ClickHouse, settings: SinksSettings, damage: list[str], line: str
+) -> None:
+    for statement in damage:
+        tables.execute(statement)
+    for find in (verify, lambda _: run_schema(settings)):
+        with pytest.raises(SchemaError, match=f"^{re.escape(line)}.*: rename it, then run `routee-sinks schema`$"):
+            find(tables)
+    assert [difference.fault for difference in look(tables).differences] == [Fault.STRANGER]
+
+
+def test_all_differences_are_told_at_once(tables: ClickHouse) -> None:
+    for statement in ("DROP VIEW sms_inbox_to_status", "DROP TABLE campaign_progress", "DROP VIEW sms"):
+        tables.execute(statement)
+    tables.execute("ALTER TABLE schema_migrations DELETE WHERE version > 5 SETTINGS mutations_sync = 1")
+    with pytest.raises(SchemaError) as error:
+        verify(tables)
+    lines = str(error.value).splitlines()
+    assert lines[0].startswith("the database lacks 0006_parts.sql")
+    assert [line.partition(" is not there")[0] for line in lines[1:]] == [
+        "the materialized view sms_inbox_to_status",
+        "the table campaign_progress",
+        "the view sms",
+    ]
+
+
+def test_an_insert_that_a_view_does_not_pass_on_is_short(tables: ClickHouse) -> None:
+    sink = ClickHouseSink(tables)
+    rows = [Record("t", 0, offset, 0, encode(sms(f"sms-{offset}", revision=1 + offset % 2))) for offset in range(10)]
+    sink.write("sms_status", rows)
+    tables.execute("ALTER TABLE sms_inbox_to_status MODIFY QUERY SELECT * FROM sms_inbox WHERE revision = 1")
+    with pytest.raises(ShortError, match="wrote 25 of 30 rows for 10 inserted into sms_inbox"):
+        sink.write("sms_status", rows)
+
+
+def test_a_look_now_and_then_shows_in_readiness(tables: ClickHouse, settings: SinksSettings) -> None:
+    """Also while no row comes."""
+    readiness = Readiness()
+    readiness.fine("group")
+    end = SchemaWatch(Metrics(), readiness).look_again_and_again(lambda: connect(settings), seconds=0.1)
+    tables.execute("DROP VIEW sms_inbox_to_status")
+    eventually(lambda: [it for it in readiness.reasons if "sms_inbox_to_status is not there" in it], 30)
+    run_schema(settings)
+    eventually(lambda: not readiness.reasons, 30)
+    end()
 
 
 def test_a_file_that_changed_after_it_was_applied_is_an_error_that_names_it(untouched: ClickHouse) -> None:

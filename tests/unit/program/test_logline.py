@@ -1,4 +1,5 @@
 import io
+import json
 import logging
 
 import orjson
@@ -30,6 +31,24 @@ def test_a_json_line_carries_message_and_fields() -> None:
 def test_a_text_line_reads_as_a_sentence_with_fields_behind() -> None:
     line = _line(TextLine("ingest"), partition=3)
     assert line.rstrip().endswith("warning ingest: late by 7 ms (partition=3)")
+
+
+HOSTILE = "\x1b[2J\x9b31m\u202ex\r\nerror   ingest: forged \x7f\ud800"
+
+
+def test_a_text_line_stays_one_line_and_tells_a_terminal_nothing() -> None:
+    line = _line(TextLine("ingest"), campaign=HOSTILE)
+    assert line.endswith("(campaign=\\x1b[2J\\x9b31m\\u202ex\\r\\nerror   ingest: forged \\x7f\\ud800)\n")
+    record = logging.LogRecord("x", logging.WARNING, __file__, 1, "%s", (HOSTILE,), (KeyError, KeyError(HOSTILE), None))
+    assert "\\x1b[2J" in TextLine("ingest").format(record)
+    assert not set("\x1b\x9b\u202e\r\x7f\ud800") & set(TextLine("ingest").format(record))
+
+
+@pytest.mark.parametrize("name", [HOSTILE, HOSTILE[:-1]])
+def test_a_json_line_has_such_characters_as_escapes(name: str) -> None:
+    line = _line(JsonLine("ingest"), campaign=name)
+    assert line.rstrip("\n").isascii()
+    assert json.loads(line)["campaign"] == name
 
 
 class _Written:

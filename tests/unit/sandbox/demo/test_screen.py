@@ -2,6 +2,10 @@
 The output of the demo, without a sandbox behind it.
 """
 
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from sandbox.audit.audit import Audit
@@ -9,9 +13,10 @@ from sandbox.audit.differences import Difference
 from sandbox.demo.run import Look, SwallowOne, traffic_options
 from sandbox.demo.screen import Screen, difference_lines, verdict_lines
 from sandbox.emulator.sender import Tally
-from sandbox.emulator.traffic.model import StatusCallback
+from sandbox.emulator.traffic.model import Campaign, StatusCallback
 from sandbox.emulator.traffic.population import campaigns
 from sandbox.emulator.traffic.schedule import schedule
+from streams.program.printable import printable
 
 START = 1_795_000_000
 TRAFFIC = traffic_options(3, "http://127.0.0.1:1/callbacks/s3cret", 40)
@@ -59,6 +64,93 @@ def test_an_answer_shows_the_query_and_its_rows(capsys: pytest.CaptureFixture[st
     assert "Airtel [Bharti]" in text
     assert "0.0432" in text
     assert "0.04320000" not in text
+
+
+HOSTILE = (
+    "[/now]",
+    "[bold]x",
+    "[link=http://x.example]",
+    "\\[red]",
+    ":warning:",
+    "\x1b]0;t\x07",
+    "\x1b[2J",
+    "\x9b2J",
+    "a\rb",
+    "a\nb",
+    "\u202ex",
+    "\u200bx",
+    "日本語",
+    "e\u0301",
+    "\ud800",
+)
+PLANNED = campaigns(TRAFFIC, START)[:1]
+
+
+def look_with(text: str) -> Look:
+    row = {"messages_final": 20, "messages_delivered": 18, "campaign_status": text}
+    return Look(Tally(accepted=100), 2.0, {PLANNED[0].tracking_id: row})
+
+
+def shown_in_step(screen: Screen, text: str) -> None:
+    with screen.step(text) as tell:
+        tell(text)
+
+
+def shown_in_progress(screen: Screen, text: str) -> None:
+    named = SimpleNamespace(tracking_id=PLANNED[0].tracking_id, name=text, recipients=40)
+    with screen.campaigns([cast("Campaign", named)]) as show:
+        show(look_with(text))
+
+
+SHOWN: dict[str, Callable[[Screen, str], None]] = {
+    "step": shown_in_step,
+    "done": Screen.done,
+    "failed": lambda screen, text: screen.failed(text.replace("\n", "\\n")),  # the lines of an error stay lines
+    "heading": lambda screen, text: screen.heading(text, text),
+    "progress": shown_in_progress,
+    "name": lambda screen, text: screen.table([{**ROW, "name": text}]),
+    "strategy": lambda screen, text: screen.table([{**ROW, "strategy": text}]),
+    "verdict": lambda screen, text: screen.table([{**ROW, "reconciliation": text}]),
+    "drift": lambda screen, text: screen.table([{**ROW, "drift": {text: 1}}]),
+    "question": lambda screen, text: screen.answers(text, "SELECT 1", []),
+    "column": lambda screen, text: screen.answers("Who?", "SELECT 1", [{text: 1}]),
+    "cell": lambda screen, text: screen.answers("Who?", "SELECT 1", [{"operator": text, "n": 1}]),
+    "hint": lambda screen, text: screen.hint(text.replace("\n", "\\n")),
+    "command": Screen.command,
+    "difference": lambda screen, text: screen.done(*difference_lines(Audit(differences=[of_name(text)]))),
+}
+
+
+def of_name(text: str) -> Difference:
+    return Difference("SMS 1", "operator", text, "Airtel")
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("place", SHOWN)
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+def test_words_of_a_callback_are_shown_as_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, place: str, text: str, *, terminal: bool
+) -> None:
+    """Neither markup nor a control character of a name, a status, an operator does anything, wherever it is shown."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1" if terminal else "0")
+    monkeypatch.setattr("sandbox.demo.screen._PLAIN_LINE_SECONDS", -1.0)
+    SHOWN[place](Screen(), text)
+    out = capsys.readouterr().out
+    assert printable(text) in out
+    assert text == printable(text) or text not in out
+    # Escape sequences of the screen itself are colours and movements, on a terminal only.
+    assert ("\x1b[" in out) == terminal
+    assert not any(sequence in out for sequence in ("\x1b]", "\x1b[2J", "\x07", "\x9b", "\u202e", "\u200b"))
+
+
+def test_a_campaign_of_which_little_is_known_has_empty_cells(capsys: pytest.CaptureFixture[str]) -> None:
+    """Anybody may post one to a running demo: without a name, a strategy, recipients, or any SMS."""
+    unknown = dict.fromkeys(("name", "strategy", "total_recipients", "delivery_rate"))
+    Screen().table([ROW, {**ROW, **unknown}])
+    line = capsys.readouterr().out.splitlines()[2]
+    assert line.split() == ["1,797", "1,382", "64.9072", "mixed", "Delivered", "+1,", "Failed", "-1"]
 
 
 def test_progress_in_a_pipe_is_a_line_now_and_then(

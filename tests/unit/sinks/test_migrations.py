@@ -4,7 +4,7 @@ The numbered files of the schema: each applied once, in order, never changed aft
 
 import pytest
 
-from sinks.clickhouse.migrate import Migration, known_migrations, outstanding, render
+from sinks.clickhouse.migrations import Migration, known_migrations, outstanding, render
 from sinks.errors import SchemaError
 
 ONE = Migration(1, "0001_a.sql", "CREATE TABLE a {{on_cluster}} (x UInt8) ENGINE = {{replicated}}MergeTree;\n-- done\n")
