@@ -45,7 +45,7 @@ def programs(addresses: Addresses) -> list[Program]:
 
 def preparations() -> dict[str, tuple[str, ...]]:
     """Return the commands that have to succeed before the programs start, by name; they need no order."""
-    return {"topics": ("routee-streams", "topics"), "schema": ("routee-sinks", "schema")}
+    return {"topics": ("routee-streams", "topics", "--alter"), "schema": ("routee-sinks", "schema")}
 
 
 class Launcher:

@@ -50,7 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, command, look, about in (
         ("worker", _worker, _files_and_folder, "work until SIGTERM"),
-        ("topics", _topics, kafka_file_problems, "create missing topics; refuse topics that differ"),
         (
             "check",
             _check,
@@ -59,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
         ),
     ):
         commands.add_parser(name, help=about, description=about).set_defaults(command=command, look=look)
+    about = "create missing topics; say what differs, with the change to make, and refuse what endangers records"
+    topics = commands.add_parser("topics", help=about, description=about)
+    topics.add_argument("--alter", action="store_true", help="make the changes of settings, too")
+    topics.set_defaults(command=_topics, look=kafka_file_problems)
     about = "forget the state, which workers then make anew from the callbacks that are left in Kafka"
     rebuilding = commands.add_parser("rebuild", help=about, description=f"{about}; see streams/README.md first")
     rebuilding.add_argument("--campaigns", action="store_true", help="the state of the campaigns, too")
@@ -95,17 +98,23 @@ def _worker(settings: StreamsSettings, _given: argparse.Namespace) -> None:
     run_worker(settings)
 
 
-def _topics(settings: StreamsSettings, _given: argparse.Namespace) -> None:
-    from streams.admin.topics import connect  # noqa: PLC0415
+def _topics(settings: StreamsSettings, given: argparse.Namespace) -> None:
+    from streams.admin.topics import Alterations, connect  # noqa: PLC0415
 
     with connect(settings) as topics:
         missing = topics.missing()
         topics.create(missing)
-        problems = topics.problems()
+        altered = topics.alter() if given.alter else Alterations()
+        findings = topics.findings()
     for topic in ALL_TOPICS:
-        state = "created" if topic in missing else "exists"
-        print(f"{topic.name(settings.kafka_topic_prefix)}: {state}")
-    if problems:
+        name = topic.name(settings.kafka_topic_prefix)
+        print(f"{name}: {'created' if topic in missing else 'exists'}")
+        for fault in altered.made.get(topic, ()):
+            print(f"{name}: {fault.setting}={fault.found} is now {fault.wanted}")
+    for line in findings.warned:
+        print(f"warning: {line}")
+    refused = [f"topic {topic.name(settings.kafka_topic_prefix)}: {why}" for topic, why in altered.refused.items()]
+    if problems := refused + findings.refused:
         raise TopicsDifferError(problems)
 
 
@@ -114,7 +123,7 @@ def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
 
     problems = list(_files_and_folder(vars(settings)))
     try:
-        verify(settings)
+        verify(settings, warn=lambda line: print(f"warning: {line}"))
     except CertificatesError:  # told with the other files
         pass
     except StreamsError as error:

@@ -4,6 +4,7 @@ How a worker of streams fails.
     StreamsError                     the program ends with exit code 1 and this one line
     ├── KafkaUnreachableError        no broker answered
     ├── ReplicationRefusedError      Kafka has fewer brokers than KAFKA_REPLICATION_FACTOR wants
+    ├── SettingsRefusedError         Kafka refuses a setting that a topic needs
     ├── TopicsDifferError            topics are missing or differ; `problems` has a line and a remedy for each
     ├── CertificatesError            the files of KAFKA_SSL_… cannot be used
     ├── WorkersRunningError          the command needs all workers to be stopped
@@ -35,6 +36,10 @@ class KafkaUnreachableError(StreamsError):
 
 class ReplicationRefusedError(StreamsError):
     """Kafka answered, and does not create topics with so many replicas."""
+
+
+class SettingsRefusedError(StreamsError):
+    """Kafka answered, and does not let a topic have the settings that it needs."""
 
 
 class TopicsDifferError(StreamsError):

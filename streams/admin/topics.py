@@ -1,40 +1,55 @@
 """
-Topics as the contract defines them and as Kafka has them: creates missing topics, reports differences.
+Topics as the contract defines them and as Kafka has them: creates missing topics, reports and mends differences.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError
+from kafka.errors import (
+    InvalidConfigurationError,
+    InvalidReplicationFactorError,
+    KafkaError,
+    PolicyViolationError,
+    TopicAlreadyExistsError,
+)
 
-from streams.contract.topics import ALL_TOPICS, Topic
-from streams.errors import CertificatesError, KafkaUnreachableError, ReplicationRefusedError, TopicsDifferError
+from streams.contract.topics import ALL_TOPICS, Fault, Found, Topic
+from streams.errors import (
+    CertificatesError,
+    KafkaUnreachableError,
+    ReplicationRefusedError,
+    SettingsRefusedError,
+    TopicsDifferError,
+)
 from streams.program.brokers import UnusableFilesError, client_options, why_unreachable
-from streams.program.kafka_problems import missing_topic
+from streams.program.found_topics import found_topics
+from streams.program.kafka_problems import Findings, missing_topic, topic_findings
 from streams.program.settings import CommonSettings
+
+logger = logging.getLogger(__name__)
 
 _BOOTSTRAP_MS: Final = 5_000
 _REQUEST_MS: Final = 15_000
-_AT_LEAST: Final = frozenset(
-    {"retention.ms", "delete.retention.ms", "min.compaction.lag.ms", "max.message.bytes", "min.insync.replicas"}
-)
-"""Configurations that an operator may set higher than the contract; -1 is no limit."""
+_SETTLED_SECONDS: Final = 10.0
+"""How long a change of a topic may take to reach the brokers that are asked."""
 
-_SAFE_REPLICATION: Final = 3
+_SETTLED_ANSWERS: Final = 5
+_ASK_AGAIN_SECONDS: Final = 0.1
+_TOO_STRICT: Final = (InvalidConfigurationError, PolicyViolationError)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A topic as Kafka describes it."""
+@dataclass(slots=True)
+class Alterations:
+    """The changes of topics that were made, and for each topic that was not changed the reason."""
 
-    partitions: int
-    replication: int
-    config: Mapping[str, str]
+    made: dict[Topic, list[Fault]] = field(default_factory=dict)
+    refused: dict[Topic, str] = field(default_factory=dict)
 
 
 class Topics:
@@ -42,7 +57,7 @@ class Topics:
     The project's topics on one Kafka.
 
     Used within `connect`, which turns any Kafka error into KafkaUnreachableError. `create` and `remake` also raise
-    ReplicationRefusedError.
+    ReplicationRefusedError and SettingsRefusedError.
     """
 
     def __init__(self, admin: KafkaAdminClient, settings: CommonSettings) -> None:
@@ -60,22 +75,36 @@ class Topics:
         return {by_name[found["name"]]: str(found["topic_id"]) for found in self.admin.describe_topics([*by_name])}
 
     def create(self, topics: Sequence[Topic]) -> None:
-        """Create topics; a topic that exists already, or appears meanwhile, is left unchanged."""
-        for topic in topics:
-            wanted = {
-                "num_partitions": self._settings.kafka_partitions,
-                "replication_factor": self._settings.kafka_replication_factor,
-                "configs": creation_config(topic, self._settings.kafka_replication_factor),
-            }
-            try:
-                self.admin.create_topics({self._name(topic): wanted}, wait_for_metadata=True)
-            except TopicAlreadyExistsError:
-                continue
-            except InvalidReplicationFactorError as error:
-                factor = self._settings.kafka_replication_factor
-                raise ReplicationRefusedError(
-                    f"KAFKA_REPLICATION_FACTOR={factor}: Kafka refuses it, it needs as many brokers, and one at least"
-                ) from error
+        """
+        Create topics; a topic that exists already, or appears meanwhile, is left unchanged.
+
+        Only a topic that is there tells how many replicas it got when that was left to the brokers: then the settings
+        that depend on it follow.
+        """
+        created = [topic for topic in topics if self._create(topic)]
+        for topic, refusal in self._alter(created).refused.items():
+            raise SettingsRefusedError(f"topic {self._name(topic)} was created, but {refusal}")
+
+    def _create(self, topic: Topic) -> bool:
+        """Create one topic; return whether it was missing."""
+        factor = self._settings.kafka_replication_factor
+        wanted = {
+            "num_partitions": self._settings.kafka_partitions,
+            "replication_factor": factor,
+            "configs": topic.config_with(factor),
+        }
+        try:
+            self.admin.create_topics({self._name(topic): wanted}, wait_for_metadata=True)
+        except TopicAlreadyExistsError:
+            return False
+        except InvalidReplicationFactorError as error:
+            raise ReplicationRefusedError(
+                f"KAFKA_REPLICATION_FACTOR={factor}: Kafka refuses it, it needs as many brokers, and one at least"
+            ) from error
+        except _TOO_STRICT as error:
+            settings = ",".join(f"{key}={value}" for key, value in topic.config_with(factor).items())
+            raise SettingsRefusedError(f"topic {self._name(topic)}: Kafka refuses {settings} ({error})") from error
+        return True
 
     def remake(self, topics: Sequence[Topic]) -> None:
         """Delete the topics that exist, with all their records, and create all anew."""
@@ -83,31 +112,66 @@ class Topics:
         self.admin.delete_topics([self._name(topic) for topic in topics if topic not in gone])
         self.create(topics)
 
+    def alter(self, topics: Iterable[Topic] = ALL_TOPICS) -> "Alterations":
+        """
+        Change the settings of existing topics that are not as they should be; the number of partitions stays.
+
+        Returns when the brokers know, or after 10 s.
+        """
+        missing = self.missing(topics := tuple(topics))
+        return self._alter([topic for topic in topics if topic not in missing])
+
+    def _alter(self, topics: Sequence[Topic]) -> "Alterations":
+        """
+        Change settings until several answers in a row know of nothing to change, for at most 10 s.
+
+        Any broker may answer. The controller has a new topic and a change at once, the brokers a moment later.
+        """
+        done = Alterations()
+        deadline = time.monotonic() + _SETTLED_SECONDS
+        settled = 0
+        while settled < _SETTLED_ANSWERS and time.monotonic() < deadline:
+            settled = settled + 1 if self._is_mended(topics, done) else 0
+            time.sleep(0 if settled else _ASK_AGAIN_SECONDS)
+        return done
+
+    def _is_mended(self, topics: Sequence[Topic], done: "Alterations") -> bool:
+        """Return whether all settings may be seen and nothing is left to change; else change it."""
+        described = self._describe(topics)
+        faults = {topic: topic.faults(found) for topic, found in described.items() if found.config}
+        wrong = {topic: found for topic, found in faults.items() if found and topic not in done.refused}
+        for topic, found in wrong.items():
+            changes = {fault.setting: fault.wanted for fault in found}
+            resource = ConfigResource(ConfigResourceType.TOPIC, self._name(topic), changes)
+            outcome = self.admin.alter_configs([resource], raise_on_unknown=False)["topic"][self._name(topic)]
+            if outcome == "OK":
+                done.made.setdefault(topic, found)
+            else:
+                done.refused[topic] = f"Kafka refuses to change its settings ({outcome})"
+        return len(faults) == len(topics) and not wrong
+
     def problems(self, topics: Iterable[Topic] = ALL_TOPICS) -> list[str]:
-        """Return one line per missing topic or difference, each with the command or setting that mends it."""
+        """Return one line per missing topic or refused difference, each with the command or setting that mends it."""
+        return self.findings(topics).refused
+
+    def findings(self, topics: Iterable[Topic] = ALL_TOPICS) -> Findings:
+        """Return the problems, and the lines that are worth a warning."""
         topics = tuple(topics)
         missing = self.missing(topics)
+        described = self._describe([topic for topic in topics if topic not in missing])
         lines = [missing_topic(self._name(topic)) for topic in missing]
-        present = [topic for topic in topics if topic not in missing]
-        for topic, found in zip(present, self._describe(present), strict=True):
-            lines += differences(topic, found, self._settings)
-        return lines
+        for topic, found in described.items():
+            if found.partitions != self._settings.kafka_partitions:
+                lines.append(another_partition_count(self._name(topic), found.partitions, self._settings))
+        findings = topic_findings(
+            {topic: found if found.config else None for topic, found in described.items()}, self._settings
+        )
+        return Findings(lines + findings.refused, findings.warned)
 
-    def _describe(self, topics: Sequence[Topic]) -> list[Found]:
-        if not topics:
-            return []
-        names = [self._name(topic) for topic in topics]
-        described = {topic["name"]: topic["partitions"] for topic in self.admin.describe_topics(names)}
-        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-        configs = self.admin.describe_configs(resources, config_filter="all")["topic"]
-        return [
-            Found(
-                len(described[name]),
-                min(len(partition["replica_nodes"]) for partition in described[name]),
-                {key: str(entry["value"]) for key, entry in configs[name].items()},
-            )
-            for name in names
-        ]
+    def _describe(self, topics: Sequence[Topic]) -> dict[Topic, Found]:
+        """Return each topic as Kafka describes it; without settings, when this user may not see them."""
+        found = found_topics(self.admin, [self._name(topic) for topic in topics])
+        return dict(zip(topics, found.values(), strict=True))
 
     def _name(self, topic: Topic) -> str:
         return topic.name(self._settings.kafka_topic_prefix)
@@ -143,49 +207,30 @@ def _options(settings: CommonSettings) -> dict[str, Any]:
         raise CertificatesError(str(error)) from error
 
 
-def verify(settings: CommonSettings, topics: Sequence[Topic] = ALL_TOPICS) -> dict[Topic, str]:
-    """Return the topics' ids; raises TopicsDifferError with all problems, or the errors of `connect`."""
+def verify(
+    settings: CommonSettings, topics: Sequence[Topic] = ALL_TOPICS, warn: Callable[[str], object] = logger.warning
+) -> dict[Topic, str]:
+    """
+    Return the topics' ids; tells `warn` a line for each difference that is only worth a warning.
+
+    Raises TopicsDifferError with all problems, or the errors of `connect`.
+    """
     with connect(settings) as kafka:
-        if problems := kafka.problems(topics):
-            raise TopicsDifferError(problems)
+        findings = kafka.findings(topics)
+        for line in findings.warned:
+            warn(line)
+        if findings.refused:
+            raise TopicsDifferError(findings.refused)
         return kafka.ids(topics)
 
 
-def creation_config(topic: Topic, replication: int) -> dict[str, str]:
-    """Return the configuration to create a topic with; with three replicas or more, two must have each record."""
-    if replication >= _SAFE_REPLICATION:
-        return {**topic.config, "min.insync.replicas": "2"}
-    return dict(topic.config)
-
-
-def differences(topic: Topic, found: Found, settings: CommonSettings) -> list[str]:
-    """Return one line for each difference between a topic and the contract, with the change to make."""
-    name = topic.name(settings.kafka_topic_prefix)
-    lines = []
-    if found.partitions != settings.kafka_partitions:
-        lines.append(
-            f"topic {name} has {found.partitions} partitions, not {settings.kafka_partitions}: set KAFKA_PARTITIONS="
-            f"{found.partitions}, or, while nothing is in it, `kafka-topics.sh --bootstrap-server "
-            f"{settings.kafka_bootstrap_servers} --delete --topic {name}` and run `routee-streams topics`"
-        )
-    # With -1 the brokers decide on replication, and on the replicas that a write needs.
-    left_to_brokers = settings.kafka_replication_factor < 0
-    wanted = creation_config(topic, 0 if left_to_brokers else found.replication)
-    changes = {key: value for key, value in wanted.items() if not _satisfies(key, found.config.get(key), value)}
-    if changes:
-        now = ", ".join(f"{key}={found.config.get(key)}" for key in changes)
-        then = ",".join(f"{key}={value}" for key, value in changes.items())
-        lines.append(
-            f"topic {name} has {now}: `kafka-configs.sh --bootstrap-server {settings.kafka_bootstrap_servers} "
-            f"--alter --entity-type topics --entity-name {name} --add-config {then}`"
-        )
-    return lines
-
-
-def _satisfies(key: str, found: str | None, wanted: str) -> bool:
-    if key in _AT_LEAST and found is not None:
-        return int(found) == -1 or int(found) >= int(wanted)
-    return found == wanted
+def another_partition_count(name: str, partitions: int, settings: CommonSettings) -> str:
+    """Return the problem of a topic with another number of partitions than the settings say, and both ways out."""
+    return (
+        f"topic {name} has {partitions} partitions, not {settings.kafka_partitions}: set KAFKA_PARTITIONS="
+        f"{partitions}, or, while nothing is in it, `kafka-topics.sh --bootstrap-server "
+        f"{settings.kafka_bootstrap_servers} --delete --topic {name}` and run `routee-streams topics`"
+    )
 
 
 def _unreachable(settings: CommonSettings, error: Exception) -> str:

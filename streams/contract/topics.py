@@ -1,47 +1,177 @@
 """
-Every topic, named once: its content, its writers and readers, and its retention.
+Every topic, named once: its content, its writers and readers, its settings, and the harm of other settings.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 _DAY_MS = 24 * 60 * 60 * 1000
-_DELETE_AFTER_7_DAYS = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
-_DELETE_AFTER_30_DAYS = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
+
+# Kafka's clock says when a record came, and so when it may go: a clock of ours may be wrong. No election may take back
+# an acknowledged record. A million bytes have room for the largest batch of ingest, and of an output of streams.
+_ALL = {
+    "message.timestamp.type": "LogAppendTime",
+    "unclean.leader.election.enable": "false",
+    "max.message.bytes": str(1_000_000),
+}
+# No number of bytes deletes a record before its time. Kafka deletes whole segments: without a new one each day, the
+# records of a quiet topic would stay for a week longer than promised.
+_DELETE = _ALL | {"cleanup.policy": "delete", "retention.bytes": "-1", "segment.ms": str(_DAY_MS)}
+_DELETE_AFTER_7_DAYS = _DELETE | {"retention.ms": str(7 * _DAY_MS)}
+_DELETE_AFTER_30_DAYS = _DELETE | {"retention.ms": str(30 * _DAY_MS)}
+_COMPACT = _ALL | {"cleanup.policy": "compact"}
 # A reader less than a day behind sees every change; one further behind sees the latest of each key.
-_COMPACT_AFTER_A_DAY = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(_DAY_MS)}
+_COMPACT_AFTER_A_DAY = _COMPACT | {"min.compaction.lag.ms": str(_DAY_MS)}
 # A checkpoint of one partition is one record batch, which may be larger than any other record even for one envelope.
 # Tombstones stay for at least a day: a worker trusts its local rows only for half of that (streams/state/store).
-_COMPACT = {"cleanup.policy": "compact", "max.message.bytes": str(16 << 20), "delete.retention.ms": str(_DAY_MS)}
+_CHANGELOG = _COMPACT | {"max.message.bytes": str(16 << 20), "delete.retention.ms": str(_DAY_MS)}
+
+SAFE_REPLICATION: Final = 3
+"""With so many replicas, two must have each record: one broker may go without stopping writers."""
+
+_SAFE_IN_SYNC: Final = 2
+_IN_SYNC: Final = "min.insync.replicas"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    A topic as Kafka describes it.
+
+    `replication` is that of its least replicated partition. `config` has the settings in force, whether the topic has
+    them itself or by default of its brokers.
+    """
+
+    partitions: int
+    replication: int
+    config: Mapping[str, str]
+
+    @property
+    def copies(self) -> int:
+        """How many replicas have a record, at least, when it is acknowledged."""
+        return min(self.replication, _whole_number(self.config.get(_IN_SYNC)) or 1)
+
+
+class Fault(NamedTuple):
+    """
+    A setting of a topic that is not as it should be, and the harm.
+
+    When it is `refused`, acknowledged records may be lost, or programs stand still. Otherwise programs work with it.
+    """
+
+    setting: str
+    found: str
+    wanted: str
+    harm: str
+    refused: bool
+
+
+class Rule(NamedTuple):
+    """The values of a setting that will do beside the one that a topic is created with, and the harm of all others."""
+
+    will_do: str
+    satisfies: Callable[[int, int], bool] | None
+    harm: str
+
+
+RULES: Final[Mapping[str, Rule]] = {
+    "cleanup.policy": Rule("no other", None, "records are deleted, or kept, by another rule"),
+    "retention.ms": Rule(
+        "more, or -1", lambda found, wanted: found < 0 or found >= wanted, "records are deleted before they were read"
+    ),
+    "retention.bytes": Rule("no other", lambda found, _: found < 0, "records are deleted before they were read"),
+    "message.timestamp.type": Rule(
+        "no other", None, "a wrong clock of ours decides when records are deleted, and whether Kafka takes them"
+    ),
+    "unclean.leader.election.enable": Rule(
+        "no other", None, "an election may take back records that were acknowledged"
+    ),
+    "max.message.bytes": Rule("more", lambda found, wanted: found >= wanted, "larger records are not taken"),
+    "segment.ms": Rule("less", lambda found, wanted: found <= wanted, "records may stay for that much longer"),
+    "min.compaction.lag.ms": Rule("more", lambda found, wanted: found >= wanted, "readers may miss a change"),
+    "delete.retention.ms": Rule("more", lambda found, wanted: found >= wanted, "deletions may be missed"),
+}
+"""How each setting of a topic is compared; without `satisfies`, by its text."""
+
+_UNUSUAL: Final = frozenset({"message.timestamp.type", "segment.ms"})
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
     """
-    One topic: its name without the prefix, and the configuration it is created with.
+    One topic: its name without the prefix, and the settings it is created with.
 
     `public` topics follow the contract, and any program may read them; the others are internal and may change.
+    Settings in `tolerated` may differ with a warning; any other difference is refused.
     """
 
     suffix: str
     about: str
     config: dict[str, str] = field(hash=False)
     public: bool = True
+    tolerated: frozenset[str] = _UNUSUAL
 
     def name(self, prefix: str) -> str:
         """Return the full name, for example `routee.sms.status` under the prefix `routee.`."""
         return prefix + self.suffix
 
+    def config_with(self, replication: int) -> dict[str, str]:
+        """Return the settings to create the topic with; of three replicas or more, two must have each record."""
+        return self.config | ({_IN_SYNC: str(_SAFE_IN_SYNC)} if replication >= SAFE_REPLICATION else {})
+
+    def faults(self, found: Found) -> list[Fault]:
+        """Return the settings that are not as they should be."""
+        return [*self._faults_of_config(found.config), *_faults_of_replicas(found)]
+
+    def _faults_of_config(self, config: Mapping[str, str]) -> list[Fault]:
+        return [
+            Fault(setting, str(config.get(setting)), wanted, RULES[setting].harm, setting not in self.tolerated)
+            for setting, wanted in self.config.items()
+            if not _satisfies(RULES[setting], config.get(setting), wanted)
+        ]
+
+
+def _satisfies(rule: Rule, found: str | None, wanted: str) -> bool:
+    if rule.satisfies is None:
+        return found == wanted
+    number = _whole_number(found)
+    return number is not None and rule.satisfies(number, int(wanted))
+
+
+def _faults_of_replicas(found: Found) -> list[Fault]:
+    text = found.config.get(_IN_SYNC)
+    in_sync = _whole_number(text)
+    if in_sync is not None and found.replication < in_sync:
+        wanted, harm = min(_SAFE_IN_SYNC, max(1, found.replication - 1)), "there are fewer replicas: nothing is stored"
+    elif found.replication >= SAFE_REPLICATION and (in_sync is None or in_sync < _SAFE_IN_SYNC):
+        wanted, harm = _SAFE_IN_SYNC, "a single copy is enough for an acknowledgement"
+    else:
+        return []
+    return [Fault(_IN_SYNC, str(text), str(wanted), harm, refused=True)]
+
+
+def _whole_number(text: str | None) -> int | None:
+    try:
+        return int(text or "")
+    except ValueError:
+        return None
+
+
+# Ingest halves an envelope, or a batch of rejections, that is too large for its topic.
+_OF_INGEST: Final = _UNUSUAL | {"max.message.bytes"}
 
 CALLBACKS_RAW: Final = Topic(
     "callbacks.raw",
     "envelopes of callbacks as Routee sent them; ingest → streams, replay",
     _DELETE_AFTER_7_DAYS,
+    tolerated=_OF_INGEST,
 )
 CALLBACKS_REJECTED: Final = Topic(
     "callbacks.rejected",
     "every refused byte with its reason; ingest, streams → sinks",
     _DELETE_AFTER_30_DAYS,
+    tolerated=_OF_INGEST,
 )
 SMS_STATUS: Final = Topic(
     "sms.status", "one record per applied change of an SMS; streams → sinks, your readers", _COMPACT_AFTER_A_DAY
@@ -68,7 +198,7 @@ PUBLIC_TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED, SMS_STATUS, CAMPAIGN_
 
 def changelog(table: str) -> Topic:
     """Return the internal changelog topic of one state table of streams."""
-    return Topic(f"streams-{table}-changelog", f"state of the table {table}", _COMPACT, public=False)
+    return Topic(f"streams-{table}-changelog", f"state of the table {table}", _CHANGELOG, public=False)
 
 
 ALL_TOPICS: Final = (*PUBLIC_TOPICS, CAMPAIGN_PARTIALS, changelog("sms"), changelog("campaigns"))

@@ -57,9 +57,9 @@ def named_settings() -> Iterator[str]:
 
 @pytest.mark.parametrize("command", [pytest.param(command, id=" ".join(command)) for command in commands()])
 def test_every_command_exists(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    program, verb = command
+    program, verb, *options = command
     with pytest.raises(SystemExit) as exit_:
-        _PROGRAMS[program]([verb, "--help"])
+        _PROGRAMS[program]([verb, *options, "--help"])
     assert exit_.value.code == 0
     assert verb in capsys.readouterr().out
 

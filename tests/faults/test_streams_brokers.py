@@ -95,9 +95,10 @@ def test_a_record_that_a_topic_does_not_take_ends_the_worker_and_loses_nothing(
 ) -> None:
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
         lab.create_topics()
+        worker = lab.start_ready()  # with such a topic it would not start
         limit = ConfigResource(ConfigResourceType.TOPIC, f"{topic_prefix}sms.status", {"max.message.bytes": "500"})
         lab.admin.alter_configs([limit])
-        worker = lab.start_ready()
+        eventually(lambda: "'500'" in str(lab.admin.describe_configs([limit])))
         lab.produce(traffic(41, 400, lab.partitions))
         assert worker.wait() == Exit.FLUSH_FAILED
         assert "flush-failed: flush of sms failed: MessageSizeTooLargeError" in worker.log

@@ -92,7 +92,7 @@ def test_wrong_usage_is_2(program: str, arguments: list[str], capsys: pytest.Cap
 def test_an_interrupted_command_ends_with_130_and_says_nothing(
     program: str, command: str, begins: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(begins, interrupt)

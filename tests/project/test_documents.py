@@ -15,7 +15,7 @@ from sandbox.settings import SandboxSettings
 from sinks.settings import SinksSettings
 from streams.contract.records import PUBLIC_RECORDS, Record
 from streams.contract.schemas import FOLDER, schema_json
-from streams.contract.topics import PUBLIC_TOPICS, Topic
+from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, PUBLIC_TOPICS, RULES, Topic
 from streams.program.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS
 from streams.program.settings import CommonSettings
 from streams.settings import StreamsSettings
@@ -137,6 +137,28 @@ def test_the_topic_table_is_that_of_the_code() -> None:
     assert [row[2].lower() for row in table.rows] == [
         f"[{SECTIONS[topic.suffix]}](#{SECTIONS[topic.suffix].replace(' ', '-')})".lower() for topic in PUBLIC_TOPICS
     ]
+
+
+def rows_of_settings() -> list[tuple[str, ...]]:
+    """Return a row for each setting, value and severity, as the document has them; not that of the replicas."""
+    rows: list[tuple[str, ...]] = []
+    for setting, rule in RULES.items():
+        topics_of: dict[tuple[str, bool], list[str]] = {}
+        for topic in (topic for topic in ALL_TOPICS if setting in topic.config):
+            topics_of.setdefault((topic.config[setting], setting in topic.tolerated), []).append(f"`{topic.suffix}`")
+        for (value, tolerated), names in topics_of.items():
+            which = "all" if len(names) == len(ALL_TOPICS) else ", ".join(names)
+            harm = f"{'a warning' if tolerated else 'refused'}: {rule.harm}"
+            rows.append((f"`{setting}`", f"`{value}`", which, rule.will_do, harm))
+    return rows
+
+
+def test_the_table_of_the_settings_of_topics_is_that_of_the_code() -> None:
+    (table,) = [table for table in tables(CONTRACT) if table.header[0] == "setting"]
+    replicas = [row for row in table.rows if row[0] == "`min.insync.replicas`"]
+    assert [tuple(row) for row in table.rows if row not in replicas] == rows_of_settings()
+    ((_, value, *_),) = replicas
+    assert value == f"`{CALLBACKS_RAW.config_with(3)['min.insync.replicas']}`"
 
 
 def word(schema: dict[str, Any], definitions: dict[str, Any]) -> str:

@@ -1,17 +1,20 @@
 """Topics on a real Kafka: created once, then verified."""
 
 import gc
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
 from streams import cli
 from streams.admin.topics import connect, verify
-from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS
+from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CALLBACKS_REJECTED, CAMPAIGN_PARTIALS, SMS_STATUS, Topic
 from streams.errors import KafkaUnreachableError, TopicsDifferError
 from streams.program.settings import CommonSettings, load_settings
 from tests.support.wait import eventually
@@ -32,6 +35,30 @@ def common(servers: str, prefix: str, partitions: int = 2) -> CommonSettings:
         kafka_topic_prefix=prefix,
         kafka_partitions=partitions,
     )
+
+
+@contextmanager
+def administering(kafka: KafkaCluster) -> Iterator[KafkaAdminClient]:
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    try:
+        yield admin
+    finally:
+        admin.close()
+
+
+Change = Callable[[Topic, Mapping[str, str]], None]
+
+
+@pytest.fixture
+def change(kafka: KafkaCluster, topic_prefix: str) -> Change:
+    """Change settings of a topic, as an operator would."""
+
+    def alter(topic: Topic, config: Mapping[str, str]) -> None:
+        with administering(kafka) as admin:
+            resource = ConfigResource(ConfigResourceType.TOPIC, topic.name(topic_prefix), dict(config))
+            assert admin.alter_configs([resource])["topic"] == {topic.name(topic_prefix): "OK"}
+
+    return alter
 
 
 @pytest.fixture
@@ -81,14 +108,11 @@ def test_a_topic_made_anew_has_another_id(kafka: KafkaCluster, settings: CommonS
         eventually(lambda: topics.ids([CAMPAIGN_PARTIALS]) != before)
 
 
-def test_all_differences_are_reported_at_once(kafka: KafkaCluster, settings: CommonSettings) -> None:
+def test_all_differences_are_reported_at_once(change: Change, settings: CommonSettings) -> None:
     name = CALLBACKS_RAW.name(settings.kafka_topic_prefix)
     with connect(settings) as topics:
         topics.create([topic for topic in ALL_TOPICS if topic is not CAMPAIGN_PARTIALS])
-        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
-        change = ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": "compact"})
-        admin.alter_configs([change])
-        admin.close()
+        change(CALLBACKS_RAW, {"cleanup.policy": "compact"})
         # The controller has the change at once, the broker a moment later.
         eventually(lambda: len(topics.problems()) == 2)
     with pytest.raises(TopicsDifferError) as error:
@@ -119,6 +143,8 @@ def test_the_commands_create_verify_and_refuse(
     assert cli.main(["topics"]) == 0
     assert f"{topic_prefix}callbacks.raw: exists" in capsys.readouterr().out
     assert cli.main(["check"]) == 0
+    (one_copy, _) = capsys.readouterr().out.splitlines()
+    assert one_copy.startswith("warning: what Kafka acknowledges is a single copy")
     monkeypatch.setenv("KAFKA_PARTITIONS", "3")
     assert cli.main(["topics"]) == 1
     assert f"topic {topic_prefix}callbacks.raw has 2 partitions, not 3: " in capsys.readouterr().err
@@ -143,3 +169,141 @@ def test_a_wrong_setting_is_a_line_and_exit_code_2(
     monkeypatch.setenv("STREAMS_WEB_PORT", "web")
     assert cli.main(["check"]) == 2
     assert capsys.readouterr().err.startswith("STREAMS_WEB_PORT=web: ")
+
+
+def make_as_before(kafka: KafkaCluster, prefix: str) -> None:
+    """Create the topics as version 0.1.0 did: of the settings that were added since, the brokers' defaults hold."""
+    since = {"message.timestamp.type", "unclean.leader.election.enable", "retention.bytes", "segment.ms"}
+    with administering(kafka) as admin:
+        admin.create_topics(
+            {
+                topic.name(prefix): {
+                    "num_partitions": 2,
+                    "replication_factor": 1,
+                    "configs": {key: value for key, value in topic.config.items() if key not in since},
+                }
+                for topic in ALL_TOPICS
+            }
+        )
+        admin.wait_for_topics([topic.name(prefix) for topic in ALL_TOPICS], timeout_ms=60_000)
+
+
+@pytest.mark.usefixtures("command_line")
+def test_topics_of_the_version_before_are_a_warning_and_are_altered_on_request(
+    kafka: KafkaCluster, topic_prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_as_before(kafka, topic_prefix)
+    name = CALLBACKS_RAW.name(topic_prefix)
+    assert cli.main(["topics"]) == 0
+    said = capsys.readouterr()
+    (line,) = [line for line in said.out.splitlines() if f"--entity-name {name} " in line]
+    assert line.startswith(
+        f"warning: topic {name} has message.timestamp.type=CreateTime, segment.ms=604800000 (a wrong "
+    )
+    assert line.endswith("--add-config message.timestamp.type=LogAppendTime,segment.ms=86400000`")
+    assert cli.main(["check"]) == 0
+    assert f"warning: topic {name} has message.timestamp.type=CreateTime" in capsys.readouterr().out
+    assert cli.main(["topics", "--alter"]) == 0
+    said = capsys.readouterr()
+    assert f"{name}: message.timestamp.type=CreateTime is now LogAppendTime" in said.out.splitlines()
+    assert "kafka-configs" not in said.out
+    assert cli.main(["check"]) == 0
+    assert "has " not in capsys.readouterr().out
+    assert cli.main(["topics", "--alter"]) == 0
+    assert "is now" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("command_line")
+@pytest.mark.parametrize(
+    ("topic", "changes", "mends"),
+    [
+        (CALLBACKS_RAW, {"retention.bytes": "1000000"}, "retention.bytes=-1"),
+        (CALLBACKS_RAW, {"unclean.leader.election.enable": "true"}, "unclean.leader.election.enable=false"),
+        (CALLBACKS_RAW, {"min.insync.replicas": "2"}, "min.insync.replicas=1"),
+        (CALLBACKS_REJECTED, {"retention.ms": "604800000"}, "retention.ms=2592000000"),
+        (CAMPAIGN_PARTIALS, {"max.message.bytes": "20000"}, "max.message.bytes=1000000"),
+        (SMS_STATUS, {"cleanup.policy": "compact,delete", "retention.ms": "3600000"}, "cleanup.policy=compact"),
+    ],
+)
+def test_settings_that_endanger_records_are_refused_and_altered_on_request(  # noqa: PLR0917 - fixtures
+    settings: CommonSettings,
+    topic_prefix: str,
+    change: Change,
+    capsys: pytest.CaptureFixture[str],
+    topic: Topic,
+    changes: dict[str, str],
+    mends: str,
+) -> None:
+    assert cli.main(["topics"]) == 0
+    change(topic, changes)
+    with connect(settings) as topics:
+        eventually(lambda: topics.problems() != [])
+    capsys.readouterr()
+    for command in ("check", "topics"):
+        assert cli.main([command]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.endswith(f"--entity-name {topic.name(topic_prefix)} --add-config {mends}`")
+    assert cli.main(["topics", "--alter"]) == 0
+    assert cli.main(["check"]) == 0
+
+
+def test_a_default_of_the_brokers_counts_like_a_setting_of_the_topic(
+    kafka: KafkaCluster, settings: CommonSettings, topic_prefix: str
+) -> None:
+    make_as_before(kafka, topic_prefix)
+    broker = {"log.retention.bytes": "1000000"}
+    with administering(kafka) as admin, connect(settings) as topics:
+        assert topics.problems() == []
+        admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, "1", dict(broker))])
+        try:
+            eventually(lambda: len(topics.problems()) == 4)
+            assert "retention.bytes=1000000" in topics.problems()[0]
+        finally:
+            admin.reset_configs([ConfigResource(ConfigResourceType.BROKER, "1", dict(broker))])
+        eventually(lambda: topics.problems() == [])
+
+
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize("off_by_ms", [-8 * DAY_MS, -400 * DAY_MS, 3 * DAY_MS], ids=["behind", "years behind", "ahead"])
+@pytest.mark.parametrize("topic", ALL_TOPICS, ids=lambda topic: topic.suffix)
+def test_a_record_of_a_wrong_clock_is_taken_and_has_the_time_of_its_broker(
+    kafka: KafkaCluster, settings: CommonSettings, topic: Topic, off_by_ms: int
+) -> None:
+    """By the time of the clock that is behind, the record would be deleted at once; the one ahead would be refused."""
+    with connect(settings) as topics:
+        topics.create([topic])
+    name, wrong = topic.name(settings.kafka_topic_prefix), int(time.time() * 1000) + off_by_ms
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, acks="all")
+    producer.send(name, b"{}", key=b"key", partition=0, timestamp_ms=wrong).get(timeout=30)
+    producer.close()
+    consumer = KafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, enable_auto_commit=False)
+    try:
+        consumer.assign([TopicPartition(name, 0)])
+        consumer.seek_to_beginning()
+        (record,) = eventually(lambda: [one for found in consumer.poll(500).values() for one in found])
+    finally:
+        consumer.close()
+    assert abs(record.timestamp - time.time() * 1000) < 60_000
+
+
+@pytest.mark.full
+def test_three_brokers_that_would_acknowledge_a_single_copy_need_two(tmp_path: Path) -> None:
+    """Also when the number of replicas is left to the brokers, which have the defaults of Kafka."""
+    properties = {"min.insync.replicas": "1"}
+    with KafkaCluster(tmp_path / "kafka", free_port(together=3), brokers=3, properties=properties) as brokers:
+        settings = common(brokers.bootstrap_servers, "three.")
+        name = CALLBACKS_RAW.name("three.")
+        with connect(settings) as topics, administering(brokers) as admin:
+            topics.create(ALL_TOPICS)
+            found = topics.findings()
+            assert (found.refused, found.warned) == ([], [])
+            resource = ConfigResource(ConfigResourceType.TOPIC, name, {"min.insync.replicas": "1"})
+            admin.alter_configs([resource])
+            eventually(lambda: topics.problems() != [])
+            (line,) = topics.problems()
+            assert line.startswith(f"topic {name} has min.insync.replicas=1 (a single copy is enough for an acknowl")
+            assert line.endswith("--add-config min.insync.replicas=2`")
+            topics.alter()
+            assert topics.problems() == []

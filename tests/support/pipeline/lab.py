@@ -17,7 +17,6 @@ from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
-from streams.admin.topics import creation_config
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic
 from streams.errors import Exit
 from tests.support.pipeline.toy_worker import READY_SECONDS, CopiedWorker, ToyWorker
@@ -128,7 +127,7 @@ class Lab:
                 topic.name(self.prefix): {
                     "num_partitions": self.partitions,
                     "replication_factor": -1,
-                    "configs": {**creation_config(topic, 1), **(more if "changelog" in topic.suffix else {})},
+                    "configs": {**topic.config_with(1), **(more if "changelog" in topic.suffix else {})},
                 }
                 for topic in topics
             }

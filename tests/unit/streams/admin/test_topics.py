@@ -1,56 +1,172 @@
-"""Topics that differ from the contract, and the remedy for each."""
+"""Administration of topics, over an admin client that does not connect."""
 
-from streams.admin.topics import Found, creation_config, differences
-from streams.contract.topics import CALLBACKS_RAW, SMS_STATUS, changelog
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from kafka.errors import InvalidConfigurationError, PolicyViolationError, TopicAlreadyExistsError
+
+from streams.admin import topics as admin_topics
+from streams.admin.topics import Topics, another_partition_count, verify
+from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, SMS_STATUS
+from streams.errors import SettingsRefusedError, TopicsDifferError
 from streams.program.settings import CommonSettings, load_settings
 
 SETTINGS = load_settings(CommonSettings, env_file=None, kafka_partitions=8, kafka_topic_prefix="r.")
+OF_BROKERS = {
+    "min.insync.replicas": "1",
+    "delete.retention.ms": "86400000",
+    "min.compaction.lag.ms": "0",
+    "retention.ms": "604800000",
+}
 
 
-def found(config: dict[str, str], partitions: int = 8, replication: int = 1) -> Found:
-    return Found(partitions, replication, {"min.insync.replicas": "1", **config})
+class Admin:
+    """The admin client of a Kafka in memory whose default replication is `replicas`; it counts its alterations."""
+
+    def __init__(self, replicas: int = 1) -> None:
+        self.replicas = replicas
+        self.configs: dict[str, dict[str, str]] = {}
+        self.refuses: Exception | None = None
+        self.outcome = "OK"
+        self.altered: list[tuple[str, dict[str, str]]] = []
+        self.hidden = False
+
+    def list_topics(self) -> list[str]:
+        return [*self.configs]
+
+    def create_topics(self, wanted: dict[str, Any], **_: object) -> None:
+        if self.refuses:
+            raise self.refuses
+        for name, options in wanted.items():
+            if name in self.configs:
+                raise TopicAlreadyExistsError
+            self.configs[name] = OF_BROKERS | options["configs"]
+
+    def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
+        partitions = [{"replica_nodes": range(self.replicas)}] * SETTINGS.kafka_partitions
+        return [{"name": name, "partitions": partitions, "topic_id": f"id of {name}"} for name in names]
+
+    def describe_configs(self, resources: list[Any], **_: object) -> dict[str, Any]:
+        return {
+            "topic": {
+                one.name: {}
+                if self.hidden
+                else {key: {"value": value} for key, value in self.configs[one.name].items()}
+                for one in resources
+            }
+        }
+
+    def alter_configs(self, resources: list[Any], **_: object) -> dict[str, Any]:
+        for one in resources:
+            self.altered.append((one.name, one.configs))
+            if self.outcome == "OK":
+                self.configs[one.name] |= one.configs
+        return {"topic": {one.name: self.outcome for one in resources}}
 
 
-def test_a_topic_in_its_created_form_does_not_differ() -> None:
-    for topic in (CALLBACKS_RAW, SMS_STATUS, changelog("sms")):
-        assert differences(topic, found(topic.config), SETTINGS) == []
+def over(admin: Admin) -> Topics:
+    return Topics(admin, SETTINGS)
+
+
+def test_created_topics_have_nothing_to_mend() -> None:
+    kafka = over(admin := Admin())
+    kafka.create(ALL_TOPICS)
+    assert (kafka.problems(), admin.altered) == ([], [])
+
+
+def test_where_the_brokers_choose_three_replicas_two_must_have_each_record() -> None:
+    """Only then is it known how many there are: the brokers' own rule is one."""
+    kafka = over(admin := Admin(replicas=3))
+    kafka.create([CALLBACKS_RAW])
+    assert admin.altered == [("r.callbacks.raw", {"min.insync.replicas": "2"})]
+    assert kafka.problems([CALLBACKS_RAW]) == []
+
+
+def test_a_topic_that_was_there_before_is_not_changed_by_a_creation() -> None:
+    kafka = over(admin := Admin())
+    admin.configs["r.callbacks.raw"] = dict(OF_BROKERS)
+    kafka.create([CALLBACKS_RAW])
+    assert admin.altered == []
+    assert kafka.findings([CALLBACKS_RAW]).refused
+
+
+def test_an_alteration_mends_refused_and_unusual_settings_and_no_others() -> None:
+    kafka = over(admin := Admin())
+    kafka.create(ALL_TOPICS)
+    admin.configs["r.callbacks.raw"] |= {
+        "retention.bytes": "1000000",
+        "message.timestamp.type": "CreateTime",
+        "retention.ms": "-1",
+        "flush.messages": "1",
+    }
+    done = kafka.alter()
+    assert [(topic, [fault.setting for fault in faults]) for topic, faults in done.made.items()] == [
+        (CALLBACKS_RAW, ["message.timestamp.type", "retention.bytes"])
+    ]
+    assert admin.configs["r.callbacks.raw"]["retention.ms"] == "-1"
+    assert kafka.findings([CALLBACKS_RAW]).refused == []
+    admin.altered.clear()
+    assert (kafka.alter().made, admin.altered) == ({}, [])
+
+
+def test_an_alteration_that_kafka_refuses_is_told_and_leaves_the_problem() -> None:
+    kafka = over(admin := Admin())
+    kafka.create([SMS_STATUS])
+    admin.configs["r.sms.status"]["cleanup.policy"] = "delete"
+    admin.outcome = "[Error 29] TopicAuthorizationFailedError"
+    done = kafka.alter([SMS_STATUS])
+    assert done.refused == {
+        SMS_STATUS: "Kafka refuses to change its settings ([Error 29] TopicAuthorizationFailedError)"
+    }
+    assert len(kafka.problems([SMS_STATUS])) == 1
+
+
+def test_settings_that_may_not_be_seen_are_a_warning_and_no_alteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin_topics, "_SETTLED_SECONDS", 0.0)
+    kafka = over(admin := Admin())
+    admin.hidden = True
+    kafka.create([CALLBACKS_RAW])
+    found = kafka.findings([CALLBACKS_RAW])
+    assert found.refused == []
+    assert found.warned[0].startswith("this user may not see the settings of r.callbacks.raw")
+    assert kafka.alter([CALLBACKS_RAW]).made == {}
+
+
+@pytest.mark.parametrize("error", [InvalidConfigurationError("no"), PolicyViolationError("no")])
+def test_a_kafka_that_refuses_a_setting_is_one_line_with_the_topic(error: Exception) -> None:
+    kafka = over(admin := Admin())
+    admin.refuses = error
+    with pytest.raises(SettingsRefusedError, match=r"^topic r\.callbacks\.raw: Kafka refuses .*LogAppendTime"):
+        kafka.create([CALLBACKS_RAW])
+
+
+def test_a_worker_starts_with_unusual_settings_and_is_told_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = over(admin := Admin())
+    monkeypatch.setattr(admin_topics, "connect", lambda _: nullcontext(kafka))
+    kafka.create([CALLBACKS_RAW])
+    admin.configs["r.callbacks.raw"]["message.timestamp.type"] = "CreateTime"
+    told: list[str] = []
+    assert verify(SETTINGS, [CALLBACKS_RAW], warn=told.append) == {CALLBACKS_RAW: "id of r.callbacks.raw"}
+    unusual, copies = told
+    assert "r.callbacks.raw has message.timestamp.type=CreateTime (a wrong clock of ours" in unusual
+    assert "single copy" in copies
+
+
+def test_a_worker_does_not_start_with_settings_that_endanger_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = over(admin := Admin())
+    monkeypatch.setattr(admin_topics, "connect", lambda _: nullcontext(kafka))
+    kafka.create(ALL_TOPICS)
+    admin.configs["r.callbacks.raw"]["retention.bytes"] = "1000000"
+    admin.configs["r.sms.status"]["unclean.leader.election.enable"] = "true"
+    told: list[str] = []
+    with pytest.raises(TopicsDifferError) as refused:
+        verify(SETTINGS, warn=told.append)
+    assert len(refused.value.problems) == 2
+    assert len(told) == 1
 
 
 def test_another_number_of_partitions_is_refused_with_both_ways_out() -> None:
-    (line,) = differences(CALLBACKS_RAW, found(CALLBACKS_RAW.config, partitions=4), SETTINGS)
+    line = another_partition_count("r.callbacks.raw", 4, SETTINGS)
     assert line.startswith("topic r.callbacks.raw has 4 partitions, not 8: set KAFKA_PARTITIONS=4, or")
     assert "kafka-topics.sh --bootstrap-server 127.0.0.1:9092 --delete --topic r.callbacks.raw" in line
-
-
-def test_another_cleanup_is_refused_with_the_exact_command() -> None:
-    (line,) = differences(CALLBACKS_RAW, found({**CALLBACKS_RAW.config, "cleanup.policy": "compact"}), SETTINGS)
-    assert line == (
-        "topic r.callbacks.raw has cleanup.policy=compact: `kafka-configs.sh --bootstrap-server 127.0.0.1:9092 "
-        "--alter --entity-type topics --entity-name r.callbacks.raw --add-config cleanup.policy=delete`"
-    )
-
-
-def test_keeping_records_longer_is_an_operators_choice_and_shorter_is_not() -> None:
-    for longer in ("-1", "9999999999999"):
-        assert not differences(CALLBACKS_RAW, found({**CALLBACKS_RAW.config, "retention.ms": longer}), SETTINGS)
-    (line,) = differences(CALLBACKS_RAW, found({**CALLBACKS_RAW.config, "retention.ms": "1000"}), SETTINGS)
-    assert "--add-config retention.ms=604800000`" in line
-
-
-def test_changelogs_take_batches_as_large_as_a_checkpoint_can_be() -> None:
-    (line,) = differences(changelog("sms"), found({"cleanup.policy": "compact", "max.message.bytes": "1"}), SETTINGS)
-    assert "max.message.bytes=16777216" in line
-
-
-def test_with_three_replicas_two_must_have_a_record() -> None:
-    assert creation_config(SMS_STATUS, 3)["min.insync.replicas"] == "2"
-    assert "min.insync.replicas" not in creation_config(SMS_STATUS, 1)
-    three = SETTINGS.model_copy(update={"kafka_replication_factor": 3})
-    (line,) = differences(SMS_STATUS, found(SMS_STATUS.config, replication=3), three)
-    assert "--add-config min.insync.replicas=2`" in line
-    stricter = {**SMS_STATUS.config, "min.insync.replicas": "3"}
-    assert not differences(SMS_STATUS, found(stricter, replication=3), three)
-
-
-def test_with_the_brokers_own_replication_their_own_rule_for_writes_stands() -> None:
-    assert not differences(SMS_STATUS, found(SMS_STATUS.config, replication=3), SETTINGS)
