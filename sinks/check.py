@@ -3,7 +3,7 @@
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,28 @@ from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import verify
 from sinks.errors import SinksError
 from sinks.kafka.source import check_topics
+from sinks.kafka.topic_settings import topic_settings
 from sinks.settings import SinksSettings
 from sinks.tables import tables_by_topic
 from streams.contract.topics import SINKS_REJECTED
 from streams.program.brokers import kafka_file_problems
 
 
-def problems(settings: SinksSettings) -> Iterator[str]:
-    """Yield the problems of both sinks."""
-    prefix = settings.kafka_topic_prefix
+def problems(settings: SinksSettings, warn: Callable[[str], object]) -> Iterator[str]:
+    """Yield the problems of both sinks; tells `warn` a line for each thing that is only unusual."""
     wrong_files = list(kafka_file_problems(vars(settings)))
-    yield from wrong_files or check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
+    yield from wrong_files or _topics(settings, warn)
     yield from _clickhouse(settings)
     yield from folder_problems(settings.sinks_files_root)
+
+
+def _topics(settings: SinksSettings, warn: Callable[[str], object]) -> Iterator[str]:
+    prefix = settings.kafka_topic_prefix
+    yield from check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
+    found = topic_settings(settings)
+    yield from found.refused
+    for line in found.warned:
+        warn(line)
 
 
 def _clickhouse(settings: SinksSettings) -> Iterator[str]:

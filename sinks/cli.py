@@ -17,6 +17,7 @@ from sinks.clickhouse.sink import ClickHouseSink
 from sinks.errors import FatalError, SinksError
 from sinks.kafka.rejections import KafkaRejections
 from sinks.kafka.source import KafkaSource
+from sinks.kafka.topic_settings import topic_settings
 from sinks.metrics import Metrics, Readiness
 from sinks.rejections import Flood
 from sinks.settings import SinksSettings
@@ -96,7 +97,7 @@ def run_schema(settings: SinksSettings) -> int:
 
 def run_check(settings: SinksSettings) -> int:
     """Print every problem: an answer for people, not a log."""
-    found = list(problems(settings))
+    found = list(problems(settings, warn=lambda line: print(f"warning: {line}")))
     for problem in found:
         print(problem, file=sys.stderr)
     if not found:
@@ -120,6 +121,7 @@ def _consume(settings: SinksSettings, sink: Sink) -> int:
     status = StatusServer(settings.sinks_metrics_port, metrics.registry, readiness)
     source = KafkaSource(settings, list(tables), f"{settings.kafka_topic_prefix}sinks-{sink.name}")
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
+    _tell_topic_settings(settings)
     logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
     try:
         worker.run(stop, DRAIN_SECONDS)
@@ -132,6 +134,13 @@ def _consume(settings: SinksSettings, sink: Sink) -> int:
         rejections.close()
     logger.info("stopped")
     return exit_codes.DONE
+
+
+def _tell_topic_settings(settings: SinksSettings) -> None:
+    """Log which topics may lose records. The sink goes on: a reader that stays away loses more."""
+    found = topic_settings(settings)
+    for line in (*found.refused, *found.warned):
+        logger.warning("%s", line)
 
 
 def _stop_on_signals() -> threading.Event:

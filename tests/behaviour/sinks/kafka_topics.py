@@ -15,11 +15,22 @@ TOPICS = (SMS_STATUS, CAMPAIGN_PROGRESS, CALLBACKS_REJECTED, SINKS_REJECTED)
 
 
 def create_topics(bootstrap_servers: str, prefix: str, partitions: int) -> None:
-    """Create the topics that the sinks read and write; returns when the broker has them."""
+    """
+    Create the topics that the sinks read and write; returns when the broker has them.
+
+    They keep the time that a test gives a record.
+    """
     admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
         admin.create_topics(
-            {topic.name(prefix): {"num_partitions": partitions, "replication_factor": 1} for topic in TOPICS}
+            {
+                topic.name(prefix): {
+                    "num_partitions": partitions,
+                    "replication_factor": 1,
+                    "configs": topic.config_with(1) | {"message.timestamp.type": "CreateTime"},
+                }
+                for topic in TOPICS
+            }
         )
         admin.wait_for_topics([topic.name(prefix) for topic in TOPICS], timeout_ms=60_000)
     finally:

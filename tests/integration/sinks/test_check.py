@@ -5,11 +5,14 @@
 from pathlib import Path
 
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
+from sandbox.kafka import KafkaCluster
 from sinks.clickhouse.client import ClickHouse
 from tests.behaviour.sinks.kafka_topics import Topics
 from tests.integration.sinks.conftest import PARTITIONS
 from tests.integration.sinks.running import Running
+from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -18,7 +21,28 @@ def test_it_says_that_everything_is_there(tables: ClickHouse, topics: Topics, ru
     del tables, topics
     check = running.start("check")
     assert check.process.wait(60) == 0
-    assert check.text == ["everything is there"]
+    assert check.text[-1] == "everything is there"
+    assert all(line.startswith("warning: ") for line in check.text[:-1])
+
+
+def test_it_says_which_topic_may_lose_records_and_a_sink_works_with_it(
+    tables: ClickHouse, topics: Topics, running: Running, kafka: KafkaCluster
+) -> None:
+    """A reader that stays away loses more."""
+    del tables
+    name = f"{topics.prefix}callbacks.rejected"
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"retention.ms": "1000"})])
+    resource = ConfigResource(ConfigResourceType.TOPIC, name)
+    eventually(lambda: "'1000'" in str(admin.describe_configs([resource])))
+    admin.close()
+    check = running.start("check")
+    assert check.process.wait(60) == 1
+    line = f"topic {name} has retention.ms=1000 (records are deleted before they were read): "
+    assert any(said.startswith(line) for said in check.text)
+    sink = running.start("files")
+    eventually(lambda: sink.said("consuming"), 60)
+    assert sink.said(line)
 
 
 def test_it_says_every_problem_at_once(topics: Topics, running: Running, tmp_path: Path) -> None:
@@ -30,7 +54,8 @@ def test_it_says_every_problem_at_once(topics: Topics, running: Running, tmp_pat
         SINKS_FILES_ROOT=str(tmp_path / "file"),
     )
     assert check.process.wait(60) == 1
-    starts = [message.partition(" has ")[0].partition(",")[0] for message in check.text]
+    problems = [line for line in check.text if not line.startswith("warning: ")]
+    starts = [problem.partition(" has ")[0].partition(",")[0] for problem in problems]
     names = ("sms.status", "campaign.progress", "callbacks.rejected", "sinks.rejected")
     assert starts == [
         *[f"topic {topics.prefix}{name}" for name in names],
