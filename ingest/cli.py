@@ -66,15 +66,23 @@ def _serve(settings: IngestSettings) -> int:
 
 
 def _start_problems(settings: IngestSettings) -> list[str]:
-    """Return a line for each file that cannot be used, and for a port that cannot be had."""
-    from ingest.server import bind  # noqa: PLC0415 - `--help` and wrong settings need none of this
+    """
+    Return a line for each file that cannot be used, for a port that cannot be had, and for topics that must not differ.
+
+    Differences that are only worth a warning are logged here: once, however many workers there are.
+    """
+    from ingest.check import start_problems  # noqa: PLC0415 - `--help` and wrong settings need none of this
+    from ingest.server import bind  # noqa: PLC0415
 
     problems = list(file_problems(vars(settings)))
     try:
         bind(settings).close()
     except IngestError as error:
         problems.append(str(error))
-    return problems
+    topics = start_problems(settings)
+    for line in topics.warned:
+        logger.warning("%s", line)
+    return problems + topics.refused
 
 
 def _serve_here(settings: IngestSettings) -> int:
@@ -115,8 +123,10 @@ def _check(settings: IngestSettings) -> int:
     from ingest.check import problems  # noqa: PLC0415
 
     found = problems(settings)
-    for problem in found:
+    for line in found.warned:
+        sys.stdout.write(f"warning: {line}\n")
+    for problem in found.refused:
         sys.stderr.write(f"{problem}\n")
-    if not found:
+    if not found.refused:
         sys.stdout.write("settings are valid and Kafka has the topics\n")
-    return FAILED if found else DONE
+    return FAILED if found.refused else DONE

@@ -70,7 +70,7 @@ def run(settings: IngestSettings, listener: socket.socket, metrics: Metrics, par
     """
     Serve until SIGTERM or SIGINT, or until the process `parent` is gone; then return.
 
-    Raises TopicsDifferError when the topics cannot be used, CannotListenError for unusable TLS files.
+    Raises CannotListenError for unusable TLS files.
     """
     context = tls_context(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

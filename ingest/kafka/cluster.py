@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     for_code,
 )
+from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from ingest.clock import Clock
@@ -36,6 +37,9 @@ REFRESH_EVERY_SECONDS: Final = 0.25
 
 # Long before brokers close it, or a router forgets it.
 _IDLE_MS: Final = 60_000
+
+_TOPIC: Final = 2
+"""The number of topics among the resources that have settings."""
 
 Address = tuple[str, int]
 
@@ -56,6 +60,7 @@ class Cluster:
         self._clock = clock
         self._addresses: dict[int, Address] = {}
         self._leaders: dict[str, dict[int, int]] = {}
+        self._replicas: dict[str, int] = {}
         self._idle: defaultdict[Address, list[BrokerConnection]] = defaultdict(list)
         self._unseen: set[str] = set()
         self._refreshing: asyncio.Task[None] | None = None
@@ -73,6 +78,26 @@ class Cluster:
     def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has, 0 when the brokers do not say."""
         return len(self._leaders.get(topic, ()))
+
+    def replicas(self, topic: str) -> int:
+        """Return how many replicas the least replicated partition of a topic has, 0 when the brokers do not say."""
+        return self._replicas.get(topic, 0)
+
+    async def settings_of(self, topics: Sequence[str]) -> dict[str, Mapping[str, str]]:
+        """
+        Return the settings in force of each topic, own and inherited ones alike.
+
+        A topic is left out when this user may not see its settings. Raises KafkaError when the broker that is asked
+        does not answer.
+        """
+        resources = [(_TOPIC, topic, None) for topic in topics]
+        async with self._lend(random.choice(self._known_addresses())) as connection:  # noqa: S311 - any broker will do
+            response = await connection.send(DescribeConfigsRequest(resources))
+        return {
+            topic: {setting: value for setting, value, *_ in settings}
+            for code, _, _, topic, settings in response.resources
+            if for_code(code) is NoError
+        }
 
     def may_not_see(self, topic: str) -> bool:
         """Return whether the brokers say that this user has no right to know about a topic."""
@@ -174,10 +199,11 @@ class Cluster:
 
     def _learn(self, response: Any) -> None:  # noqa: ANN401 - aiokafka has no types
         self._addresses = {node: (host, port) for node, host, port, *_ in response.brokers}
-        self._leaders, self._unseen = {}, set()
+        self._leaders, self._replicas, self._unseen = {}, {}, set()
         for code, topic, *_, partitions in response.topics:
             if for_code(code) is NoError:
                 self._leaders[topic] = {partition: leader for _, partition, leader, *_ in partitions}
+                self._replicas[topic] = min((len(replicas) for _, _, _, replicas, *_ in partitions), default=0)
             elif for_code(code) is TopicAuthorizationFailedError:
                 self._unseen.add(topic)
         for gone in self._idle.keys() - self._known_addresses():

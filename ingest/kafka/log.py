@@ -12,29 +12,38 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
     IllegalSaslStateError,
+    InvalidTimestampError,
     KafkaError,
+    MessageSizeTooLargeError,
+    NotEnoughReplicasAfterAppendError,
+    NotEnoughReplicasError,
+    RecordListTooLargeError,
     SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
 
 from ingest.callback.envelope import RawRecord
 from ingest.clock import Clock
-from ingest.errors import KafkaFilesError, NotStoredError, TopicsDifferError
+from ingest.errors import KafkaFilesError, NotStoredError, TooLargeError
 from ingest.kafka.cluster import Cluster
 from ingest.kafka.producer import PATIENCE_SECONDS, Producer
+from ingest.kafka.topics import TOPICS, differing_topics, topic_settings, unusable_topics
 from ingest.settings import IngestSettings
-from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Topic
+from streams.contract.topics import Topic
 from streams.program.brokers import UnusableFilesError, client_options
 from streams.program.kafka_problems import refused_user
 
 logger = logging.getLogger(__name__)
 
-TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED)
-"""The topics that ingest writes to."""
-
 _RETRY_SECONDS: Final = 0.5
-_WATCH_SECONDS: Final = 2.0
+_LOOK_AGAIN_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 2.0
+"""How long a look at the topics may take."""
+
 _CLOSE_SECONDS: Final = 2.0
+_SETTINGS_SECONDS: Final = 60.0
+"""How often the settings of the topics are looked at."""
 
 _REFUSES_USER: Final = (
     AuthenticationFailedError,
@@ -43,6 +52,17 @@ _REFUSES_USER: Final = (
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
+
+_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
+_CAUSES: Final = {
+    InvalidTimestampError: "it refuses the time of this machine: mend the clock, or `routee-streams topics --alter`",
+    MessageSizeTooLargeError: "max.message.bytes of the topic is too small",
+    NotEnoughReplicasAfterAppendError: "fewer replicas are in sync than min.insync.replicas",
+    NotEnoughReplicasError: "fewer replicas are in sync than min.insync.replicas",
+    RecordListTooLargeError: "segment.bytes of the topic is too small",
+    TopicAuthorizationFailedError: "this user may not write: grant Write",
+}
+"""The causes of some refusals, for people."""
 
 
 class Trouble(NamedTuple):
@@ -68,10 +88,14 @@ class KafkaCommitLog:
     def __init__(self, settings: IngestSettings, clock: Clock) -> None:
         """Raise KafkaFilesError when certificates cannot be read; nothing is connected yet."""
         self._settings = settings
+        self._clock = clock
         self._cluster = cluster_of(settings, PATIENCE_SECONDS, clock)
         self._producer = Producer(self._cluster)
         self.trouble: str | None = "not connected to Kafka yet"
         self._told: str | None = self.trouble
+        self._has_begun = False
+        self._settings_due = clock.monotonic()
+        self._told_of_settings: set[str] = set()
 
     async def append(self, topic: Topic, records: Sequence[RawRecord], partition: int | None = None) -> None:
         """Append to one partition, the given one or any; one, so that the records share a batch."""
@@ -80,14 +104,10 @@ class KafkaCommitLog:
         try:
             await self._producer.append(topic.name(self._settings.kafka_topic_prefix), partition, records)
         except KafkaError as error:
-            raise NotStoredError(str(error)) from error
+            raise _not_stored(error) from error
 
     async def run(self) -> None:
-        """
-        Look at the topics every few seconds, until cancelled: the only sign of life while no callbacks come.
-
-        Raises TopicsDifferError when waiting cannot help.
-        """
+        """Look at the topics every few seconds, until cancelled: the only sign of life while no callbacks come."""
         missed = 0
         while True:
             trouble = await self._look()
@@ -96,7 +116,7 @@ class KafkaCommitLog:
                 missed != 1 or self.trouble
             ):  # one look may fail by chance; lanes notice missing acknowledgements themselves
                 self._note(trouble)
-            await asyncio.sleep(_RETRY_SECONDS if trouble else _WATCH_SECONDS)
+            await asyncio.sleep(_RETRY_SECONDS if trouble else _LOOK_AGAIN_SECONDS)
 
     async def close(self) -> None:
         """Wait for requests under way, for a bounded time, and close the connections."""
@@ -104,18 +124,38 @@ class KafkaCommitLog:
         await self._cluster.close()
 
     async def _look(self) -> Trouble | None:
-        """Return the trouble, None when callbacks can be stored; raises TopicsDifferError."""
+        """Return the trouble, None when callbacks can be stored."""
         try:
-            async with asyncio.timeout(_WATCH_SECONDS):
+            async with asyncio.timeout(_LOOK_SECONDS):
                 await self._cluster.refresh()
         except (KafkaError, TimeoutError) as error:
             return no_answer(self._settings, error)
-        problems = topic_problems(self._cluster, self._settings)
-        differing = [problem for problem, waiting_helps in problems if not waiting_helps]
-        if differing:
-            raise TopicsDifferError("; ".join(differing))
-        all_of_them = "; ".join(problem for problem, _ in problems)
-        return Trouble(all_of_them, all_of_them) if problems else None
+        missing = unusable_topics(self._cluster, self._settings)
+        if problems := "; ".join([*missing, *differing_topics(self._cluster, self._settings)]):
+            self._settings_due = self._clock.monotonic()
+            return Trouble(problems, problems)
+        if self._clock.monotonic() < self._settings_due:
+            return None
+        return await self._look_at_settings()
+
+    async def _look_at_settings(self) -> Trouble | None:
+        """
+        Before the first callback is taken, return the trouble of topics that may lose what they are given.
+
+        Settings that change later, under a running program, are only logged: an end of all answers would not mend them.
+        Brokers that do not tell the settings are no trouble.
+        """
+        self._settings_due = self._clock.monotonic() + _SETTINGS_SECONDS
+        refused = (await topic_settings(self._cluster, self._settings)).refused
+        if refused and not self._has_begun:
+            self._settings_due = self._clock.monotonic()
+            return Trouble("the settings of a topic may lose callbacks: the log names them", "; ".join(refused))
+        self._has_begun = True
+        for line in refused:
+            if line not in self._told_of_settings:
+                logger.error("callbacks that are answered 200 may be lost: %s", line)
+        self._told_of_settings = set(refused)
+        return None
 
     def _note(self, trouble: Trouble | None) -> None:
         """Remember the state of the connection, and log it when it changes; not each broker's words for it."""
@@ -128,6 +168,11 @@ class KafkaCommitLog:
             logger.info("connected to Kafka", extra={"brokers": self._settings.kafka_bootstrap_servers})
         else:
             logger.warning("callbacks are answered 503 until Kafka can take them: %s", trouble)
+
+
+def _not_stored(error: KafkaError) -> NotStoredError:
+    kind = TooLargeError if isinstance(error, _TOO_LARGE) else NotStoredError
+    return kind(str(error), _CAUSES.get(type(error)))
 
 
 def cluster_of(settings: IngestSettings, patience_seconds: float, clock: Clock) -> Cluster:
@@ -147,19 +192,3 @@ def no_answer(settings: IngestSettings, error: Exception) -> Trouble:
         return Trouble("Kafka refuses the user", refused_user(settings, why))
     servers = f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}"
     return Trouble("Kafka does not answer", f"Kafka does not answer at {servers} ({why})")
-
-
-def topic_problems(cluster: Cluster, settings: IngestSettings) -> list[tuple[str, bool]]:
-    """Return a phrase per topic that is not as it must be, and whether that may change while one waits."""
-    problems = []
-    for topic in TOPICS:
-        name = topic.name(settings.kafka_topic_prefix)
-        partitions = cluster.partitions(name)
-        if cluster.may_not_see(name):
-            problems.append((f"topic {name} may not be seen by this user: grant Describe and Write", True))
-        elif not partitions:
-            problems.append((f"topic {name} does not exist (routee-streams topics creates it)", True))
-        elif partitions != settings.kafka_partitions:
-            text = f"topic {name} has {partitions} partitions, KAFKA_PARTITIONS says {settings.kafka_partitions}"
-            problems.append((text, False))
-    return problems

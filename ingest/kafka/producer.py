@@ -32,8 +32,8 @@ _BACKOFF_SECONDS: Final = 0.05
 _REPLICATION_MS: Final = 1000
 # A request that grows beyond it is sent; later batches of the same turn take another one.
 _REQUEST_BYTES: Final = 4_000_000
-# aiokafka's builder closes a batch at this size: above every group of a lane, below the broker's limit.
-_BATCH_BYTES: Final = 1_040_000
+# aiokafka's builder closes a batch at this size: above every group of a lane, below `max.message.bytes` of the topics.
+_BATCH_BYTES: Final = 990_000
 
 
 class Producer:

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator
 
 import orjson
 from kafka import KafkaConsumer, TopicPartition
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.admin import KafkaAdminClient
 
 from ingest.callback.envelope import RawRecord
-from ingest.kafka.log import TOPICS
+from ingest.kafka.topics import TOPICS
 
 PARTITIONS = 4
 
@@ -22,10 +22,19 @@ def body_of(key: str) -> bytes:
 
 
 def create_topics(servers: str, prefix: str, partitions: int = PARTITIONS, replicas: int = 1) -> None:
-    """Create the topics that ingest writes, and return when the broker knows."""
+    """Create the topics that ingest writes as they should be, and return when the broker knows."""
     client = KafkaAdminClient(bootstrap_servers=servers)
     try:
-        client.create_topics([NewTopic(topic.name(prefix), partitions, replicas) for topic in TOPICS])
+        client.create_topics(
+            {
+                topic.name(prefix): {
+                    "num_partitions": partitions,
+                    "replication_factor": replicas,
+                    "configs": topic.config_with(replicas),
+                }
+                for topic in TOPICS
+            }
+        )
         client.wait_for_topics([topic.name(prefix) for topic in TOPICS], timeout_ms=60_000)
     finally:
         client.close()
