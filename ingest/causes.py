@@ -20,3 +20,4 @@ class Cause(StrEnum):
     CONNECTIONS = "connections"
     OVERLOAD = "overload"
     KAFKA = "kafka"
+    TOO_LARGE_FOR_KAFKA = "too-large-for-kafka"

@@ -18,7 +18,7 @@ from ingest.clock import Clock
 from ingest.commit.departures import Departures
 from ingest.commit.log import CommitLog
 from ingest.commit.pending import Pending
-from ingest.errors import NotStoredError
+from ingest.errors import NotStoredError, TooLargeError
 from ingest.metrics import Metrics
 from streams.contract.topics import Topic
 
@@ -28,6 +28,10 @@ _GOOD_TIME_SECONDS: Final = 0.8
 _USUAL_ACK_SECONDS: Final = 0.05
 # A clock may measure no time at all.
 _QUICKEST_ACK_SECONDS: Final = 0.001
+_FULL_AGAIN_SECONDS: Final = 60.0
+"""How long groups stay small after Kafka refused one for its size."""
+
+_TELL_AGAIN_SECONDS: Final = 600.0
 
 
 class Outcome(StrEnum):
@@ -47,6 +51,7 @@ class Waiter(Protocol):
 class Group:
     """Callbacks that become durable together; the lists run in parallel, in order of arrival."""
 
+    _LISTS: Final = ("bodies", "keys", "waiters", "times")
     __slots__ = ("abandoned", "bodies", "keys", "size", "times", "waiters")
 
     def __init__(self) -> None:
@@ -60,13 +65,19 @@ class Group:
     def split(self, count: int) -> "Group":
         """Keep the first `count` callbacks and return the others."""
         rest = Group()
-        for name in ("bodies", "keys", "waiters", "times"):
+        for name in self._LISTS:
             callbacks = getattr(self, name)
             setattr(rest, name, callbacks[count:])
             del callbacks[count:]
         rest.size = sum(len(body) + 1 for body in rest.bodies)
         self.size -= rest.size
         return rest
+
+    def append(self, later: "Group") -> None:
+        """Add the callbacks of a group that came later."""
+        for name in self._LISTS:
+            getattr(self, name).extend(getattr(later, name))
+        self.size += later.size
 
     def settle(self, outcome: Outcome) -> None:
         """Tell every waiter. A waiter that fails must not keep the others waiting."""
@@ -114,7 +125,7 @@ class Lane:
 
     Its owner keeps `run` running, calls `expire` about ten times a second, and sets `dead` while `run` is not running.
     `stuck` says that the group in flight waited too long and has been answered `FAILED` already; `failed_at` is when
-    the last group failed, None when it was stored.
+    the last group failed, None when it was stored, and `failed_for` why, as far as that is a phrase for people.
     """
 
     def __init__(self, kind: Kind, shared: Shared) -> None:
@@ -129,7 +140,11 @@ class Lane:
         self._sent_at = 0.0
         self._idle: asyncio.Future[None] | None = None
         self._room = room_at(_USUAL_ACK_SECONDS)
+        self._most_bytes = RECORD_BYTES
+        self._full_again_at = 0.0
+        self._tell_too_large_at = [float("-inf")] * 2
         self.failed_at: float | None = None
+        self.failed_for: str | None = None
         self.stuck = False
         self.dead = False
 
@@ -179,18 +194,59 @@ class Lane:
     def _take_waiting(self) -> Group:
         """Put the waiting group in flight, as far as it fits into one envelope."""
         self._in_flight = group = self._waiting
-        self._waiting = group.split(fitting(group.bodies)) if group.size > RECORD_BYTES else Group()
+        self._waiting = self._rest_of(group) if group.size > self._most_bytes else Group()
         self._sent_at = self._clock.monotonic()
         return group
+
+    def _rest_of(self, group: Group) -> Group:
+        """Take from a group what does not fit, and return it."""
+        if self._most_bytes < RECORD_BYTES and self._clock.monotonic() >= self._full_again_at:
+            self._most_bytes = RECORD_BYTES
+        return group.split(fitting(group.bodies, self._most_bytes))
 
     async def _store(self, group: Group) -> None:
         failure: NotStoredError | None = None
         try:
             await self._log.append(self._kind.topic, self._kind.to_records(group), self._kind.partition)
+        except TooLargeError as error:
+            self._shrink(group, error)
+            return
         except NotStoredError as error:
             failure = error
         self._note(failure)
         self._settle(group, Outcome.FAILED if failure else Outcome.STORED)
+
+    def _shrink(self, group: Group, error: TooLargeError) -> None:
+        """
+        Let a group that is too large for its topic go in halves; a callback that is too large alone ends `FAILED`.
+
+        Kafka has stored none of it. The next groups have half its bytes at most, and its callbacks go before all
+        others, so each keeps its place and has an outcome of its own. One callback alone says nothing about the rest:
+        no trouble is noted.
+        """
+        alone = len(group.bodies) == 1
+        self._tell_too_large(group, error, alone=alone)
+        if not alone:
+            self._most_bytes = group.size // 2
+            self._full_again_at = self._clock.monotonic() + _FULL_AGAIN_SECONDS
+        if alone or group.abandoned:
+            self._settle(group, Outcome.FAILED, Cause.TOO_LARGE_FOR_KAFKA)
+            return
+        self._in_flight = None
+        group.append(self._waiting)
+        self._waiting = group
+
+    def _tell_too_large(self, group: Group, error: TooLargeError, *, alone: bool) -> None:
+        """Log now and then what Kafka refuses for its size."""
+        now = self._clock.monotonic()
+        if now < self._tell_too_large_at[alone]:
+            return
+        self._tell_too_large_at[alone] = now + _TELL_AGAIN_SECONDS
+        then = "it is answered 503" if alone else "they go in smaller groups"
+        logger.warning(
+            "%s does not take %d callbacks of %d bytes: %s; %s",
+            *(self.name, len(group.bodies), group.size, error.cause, then),
+        )
 
     def _note(self, failure: NotStoredError | None) -> None:
         """Remember whether Kafka stores what it is sent, and log it when that changes."""
@@ -200,17 +256,19 @@ class Lane:
             self.failed_at = None
             return
         if self.failed_at is None:
-            logger.warning("callbacks are answered 503: Kafka does not acknowledge %s: %s", self.name, failure)
+            what = f"{failure.cause} ({failure})" if failure.cause else str(failure)
+            logger.warning("callbacks are answered 503: Kafka does not acknowledge %s: %s", self.name, what)
         self.failed_at = self._clock.monotonic()
+        self.failed_for = failure.cause
 
-    def _settle(self, group: Group, outcome: Outcome) -> None:
+    def _settle(self, group: Group, outcome: Outcome, cause: Cause = Cause.KAFKA) -> None:
         """End a group that was in flight: count it, and tell its waiters the outcome unless they have one."""
         self._in_flight = None
         self.stuck = False
         self._release(group)
         if outcome is Outcome.FAILED:
             if not group.abandoned:
-                self._fail(group)
+                self._fail(group, cause)
             return
         took = self._clock.monotonic() - self._sent_at
         self._room = room_at(took)
@@ -254,7 +312,7 @@ class Lane:
     def _release(self, group: Group) -> None:
         self._pending.release(len(group.bodies), group.size)
 
-    def _fail(self, group: Group) -> None:
-        self._metrics.refused(Cause.KAFKA, len(group.bodies))
+    def _fail(self, group: Group, cause: Cause = Cause.KAFKA) -> None:
+        self._metrics.refused(cause, len(group.bodies))
         group.settle(Outcome.FAILED)
         self._metrics.answered(group.times, self._clock.monotonic())

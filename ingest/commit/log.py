@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ingest.callback.envelope import RawRecord
-from ingest.errors import NotStoredError
+from ingest.errors import NotStoredError, TooLargeError
 from streams.contract.topics import Topic
 
 
@@ -23,8 +23,9 @@ class CommitLog(Protocol):
         """
         Return once all in-sync replicas have acknowledged every record; without a partition, the log picks one.
 
-        Raises NotStoredError otherwise; some records may have been stored nevertheless. May take arbitrarily long
-        while the log is in trouble: the caller keeps the deadlines.
+        Raises NotStoredError otherwise; some records may have been stored nevertheless. TooLargeError says that none
+        was, and that fewer or smaller ones might be. May take arbitrarily long while the log is in trouble: the caller
+        keeps the deadlines.
         """
 
 
@@ -32,13 +33,14 @@ class MemoryCommitLog:
     """
     A log that keeps records in memory. Acknowledges at once, unless told to hold or to fail.
 
-    `failing` makes appends raise NotStoredError; `held` counts the appends that wait for `release`; `trouble` is set
-    by its user.
+    `failing` makes appends raise NotStoredError; more than `most_bytes` at once are too large; `held` counts the
+    appends that wait for `release`; `trouble` is set by its user.
     """
 
     def __init__(self) -> None:
         self.records: defaultdict[tuple[str, int | None], list[RawRecord]] = defaultdict(list)
         self.failing = False
+        self.most_bytes: float = float("inf")
         self.held = 0
         self.trouble: str | None = None
         self._open = asyncio.Event()
@@ -61,5 +63,7 @@ class MemoryCommitLog:
             self.held -= 1
         if self.failing:
             raise NotStoredError("told to fail")
+        if sum(len(record.value) for record in records) > self.most_bytes:
+            raise TooLargeError("told to take no more", "told to take no more")
         self.records[topic.suffix, partition].extend(records)
         await asyncio.sleep(0)

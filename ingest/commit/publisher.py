@@ -95,8 +95,10 @@ class Publisher:
         for lane in self._lanes:
             if lane.dead:
                 return f"the task that writes {lane.name} has died and is started again"
-            if lane.stuck or (lane.failed_at is not None and lane.failed_at > lately):
-                return f"Kafka does not acknowledge {lane.name}"
+            failed = lane.failed_at is not None and lane.failed_at > lately
+            if lane.stuck or failed:
+                why = f": {lane.failed_for}" if failed and lane.failed_for else ""
+                return f"Kafka does not acknowledge {lane.name}{why}"
         return None
 
     def _takes(self, lane: Lane) -> bool:

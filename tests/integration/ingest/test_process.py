@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from sandbox.kafka import KafkaCluster
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
@@ -132,6 +135,112 @@ def test_another_partition_count_is_one_clear_line(servers: str, topic_prefix: s
         assert ended.returncode == 1
         assert line in ended.stderr
         assert "Traceback" not in ended.stderr
+
+
+@contextmanager
+def administering(servers: str) -> Iterator[KafkaAdminClient]:
+    admin = KafkaAdminClient(bootstrap_servers=servers)
+    try:
+        yield admin
+    finally:
+        admin.close()
+
+
+def change(servers: str, topic: str, **config: str) -> None:
+    """Change settings of a topic, as an operator would; their names have underscores for dots."""
+    changes = {name.replace("_", "."): value for name, value in config.items()}
+    with administering(servers) as admin:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, changes)])
+
+
+async def test_a_partition_count_that_changes_ends_no_worker_and_readyz_says_why(
+    servers: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """A start is refused meanwhile. Ingest is ready again when the topic is as before."""
+    name = CALLBACKS_RAW.name(topic_prefix)
+    reason = f"topic {name} has {PARTITIONS + 2} partitions, KAFKA_PARTITIONS says {PARTITIONS}"
+    env = environment(servers, topic_prefix, ingest_workers=2)
+    with ingest(tmp_path, env) as server:
+        await eventually_async(lambda: server.metric("ready") == 2)
+        load = Load(server.port)
+        load.start(4)
+        await eventually_async(lambda: load.stored)
+        workers = children(server.process.pid)
+        with administering(servers) as admin:
+            await asyncio.to_thread(admin.create_partitions, {name: PARTITIONS + 2})
+        await eventually_async(lambda: server.metric("ready") == 0, deadline=60)
+        status, text = await asyncio.to_thread(server.get, "/readyz")
+        assert (status, text.strip()) == (503, reason)
+        await eventually_async(lambda: load.refused)
+        started = await asyncio.to_thread(run, "serve", environment(servers, topic_prefix), tmp_path)
+        assert started.returncode == 1
+        assert reason in started.stderr
+        with administering(servers) as admin:
+            await asyncio.to_thread(admin.delete_topics, [name])
+            await eventually_async(lambda: name not in admin.list_topics())
+            admin.create_topics(
+                {name: {"num_partitions": PARTITIONS, "replication_factor": 1, "configs": CALLBACKS_RAW.config}}
+            )
+        await eventually_async(lambda: server.metric("ready") == 2, deadline=60)
+        stored = len(load.stored)
+        await eventually_async(lambda: len(load.stored) > stored)
+        await load.stop()
+        assert load.cut == 0
+        assert children(server.process.pid) == workers
+        assert server.log.count(f'{reason}"') == 2, "once by each worker"
+        assert await asyncio.to_thread(server.stop) == 0
+
+
+def test_a_topic_that_may_lose_callbacks_is_refused_at_the_start(
+    servers: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    change(servers, CALLBACKS_RAW.name(topic_prefix), retention_bytes="1000000", retention_ms="1000")
+    env = environment(servers, topic_prefix)
+    for command in ("check", "serve"):
+        ended = run(command, env, tmp_path)
+        assert ended.returncode == 1
+        assert "--add-config retention.bytes=-1,retention.ms=604800000`" in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+def test_a_topic_of_the_version_before_starts_with_one_warning_for_all_workers(
+    servers: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    change(servers, CALLBACKS_RAW.name(topic_prefix), message_timestamp_type="CreateTime", segment_ms="604800000")
+    with ingest(tmp_path, environment(servers, topic_prefix, ingest_workers=2)) as server:
+        server.wait_ready()
+        assert server.log.count("message.timestamp.type=CreateTime") == 1
+        assert server.log.count("single copy") == 1
+        assert server.stop() == 0
+
+
+def post_all(port: int, bodies: list[bytes]) -> list[int]:
+    """Post bodies on one connection, all at once, and return the status of each."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        head = b"POST /callbacks HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+        client.sendall(b"".join(head % len(body) + body for body in bodies))
+        answers = b""
+        while answers.count(b"\r\n\r\n") < len(bodies):
+            answers += client.recv(65_536)
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", answers)]
+
+
+def test_a_topic_that_takes_only_small_records_gets_every_callback_that_fits_alone(
+    running: Ingest, servers: str, topic_prefix: str
+) -> None:
+    name = CALLBACKS_RAW.name(topic_prefix)
+    change(servers, name, max_message_bytes="20000")
+    with administering(servers) as admin:
+        resource = ConfigResource(ConfigResourceType.TOPIC, name)
+        eventually(lambda: "20000" in str(admin.describe_configs([resource])))
+    texts = [700] * 30 + [30_000] + [700] * 30
+    bodies = [b'{"messageId":"m","n":%d,"message":"%s"}' % (n, b"x" * size) for n, size in enumerate(texts)]
+    statuses = post_all(running.port, bodies)
+    assert statuses == [200] * 30 + [503] + [200] * 30
+    stored = [callback["n"] for callback in callbacks_in(servers, name)]
+    assert stored == [n for n in range(61) if n != 30]
+    assert running.metric('refused_total{cause="too-large-for-kafka"}') == 1
+    assert running.is_ready()
 
 
 def test_check_is_content_when_all_is_well(servers: str, topic_prefix: str, tmp_path: Path) -> None:
