@@ -91,11 +91,6 @@ class RequestHead:
         self.forwarded_for: bytes = b""
 
     @property
-    def waits(self) -> bool:
-        """Whether the sender waits for an interim answer; one of HTTP/1.0 does not know such (RFC 9110, 10.1.1)."""
-        return self.expect == _CONTINUE and self.minor == 1
-
-    @property
     def gzipped(self) -> bool:
         """Whether the body must be inflated before it is looked at."""
         return self.encodings in _GZIP
@@ -130,7 +125,8 @@ def admit(head: RequestHead, rules: Rules, *, address_allowed: bool) -> Route | 
     page = _PAGES.get(path)
     if page is not None:
         return _admit_page(head, page)
-    path = _with_single_slashes(path)
+    if b"//" in path or path[-1:] == b"/":
+        path = _with_single_slashes(path)
     if not address_allowed and path.startswith(_CALLBACKS):
         return ADDRESS_NOT_ALLOWED
     if not _is_callback_path(path, rules.callback_paths):

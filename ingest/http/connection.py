@@ -218,7 +218,8 @@ class Connection(asyncio.Protocol):
             self._line.last = True
         if allowlist is not None:
             self._trusted = allowed and not allowlist.is_proxy(self._peer)
-        if head.waits and admitted is Route.CALLBACK:
+        # A client of HTTP/1.0 knows no interim answer (RFC 9110, 10.1.1).
+        if head.expect and head.minor == 1 and admitted is Route.CALLBACK:
             self._line.reply(CONTINUE, final=False)
         return None
 

@@ -55,6 +55,7 @@ class RequestReader:
     __slots__ = (
         "_body",
         "_body_bytes",
+        "_cutting",
         "_fields",
         "_halted",
         "_head_bytes",
@@ -79,7 +80,7 @@ class RequestReader:
         self._max_body = max_body_bytes
         self._parser = httptools.HttpRequestParser(self)
         self._refused: Refused | None = None
-        self._resuming = self._halted = self._in_pieces = False
+        self._resuming = self._halted = self._in_pieces = self._cutting = False
         self._in_body = False
         self._body: bytes | bytearray = b""
         self._body_bytes = self._head_bytes = self._fields = self._unfinished_bytes = 0
@@ -96,9 +97,18 @@ class RequestReader:
     def feed(self, data: bytes) -> Refused | None:
         """Read on; returns why the connection must end, None while all is well."""
         self.repeatable = False
-        if self._in_pieces or b"\t" in data:
+        if (b"\t" in data or self._in_pieces) and not self._cutting:
             return self._feed_in_pieces(data)
-        return self._feed(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return self._refused or self._resume(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            if self._halted:
+                return self._resume(b"")
+            begins = self.head.target and not self.between_requests
+            return self._refused or (MALFORMED if begins else NO_REQUEST)
+        return None if self.between_requests else self._check_unfinished(len(data))
 
     def close(self) -> None:
         """Read no more, and drop the parser and the sink: with the reader they form a cycle of references."""
@@ -122,18 +132,6 @@ class RequestReader:
             return BODY_TOO_LARGE if too_many else None
         return HEAD_TOO_LARGE if self._unfinished_bytes > self._limits.head_bytes else None
 
-    def _feed(self, data: bytes) -> Refused | None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            return self._refused or self._resume(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            if self._halted:
-                return self._resume(b"")
-            begins = self.head.target and not self.between_requests
-            return self._refused or (MALFORMED if begins else NO_REQUEST)
-        return None if self.between_requests else self._check_unfinished(len(data))
-
     def _feed_in_pieces(self, data: bytes) -> Refused | None:
         """
         Read bytes with a tab, or behind one, so that each head ends with a piece: then its body can be resumed.
@@ -141,12 +139,12 @@ class RequestReader:
         llhttp takes a tab behind `chunked` for a part of that word, and stops behind the head of such a request.
         """
         refused = None
+        self._in_pieces = self._cutting = True
         for piece in _pieces(data):
-            self._in_pieces = True
-            refused = self._feed(piece)
+            refused = self.feed(piece)
             if refused is not None:
                 break
-        self._in_pieces = not self.between_requests
+        self._in_pieces, self._cutting = not self.between_requests, False
         return refused
 
     def _resume(self, rest: bytes) -> Refused | None:
@@ -160,9 +158,9 @@ class RequestReader:
         head = self.head
         framing = b"transfer-encoding: chunked" if head.chunked else b"content-length: %d" % (head.content_length or 0)
         ending = b"connection: close\r\n" if self.closing else b""
-        refused = self._feed(b"POST / HTTP/1.1\r\nhost: a\r\n%s%s\r\n\r\n" % (ending, framing))
+        refused = self.feed(b"POST / HTTP/1.1\r\nhost: a\r\n%s%s\r\n\r\n" % (ending, framing))
         self._resuming = False
-        return refused or (self._feed(rest) if rest else None)
+        return refused or (self.feed(rest) if rest else None)
 
     def _refuse(self, refused: Refused) -> None:
         self._refused = refused

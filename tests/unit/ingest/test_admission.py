@@ -186,12 +186,6 @@ def test_the_only_expectation_is_100_continue() -> None:
     assert status(head(expect=b"100-continue,tea")) == 417
 
 
-def test_only_http_1_1_knows_an_interim_answer() -> None:
-    assert head(expect=b"100-continue").waits
-    assert not head(expect=b"100-continue", minor=0).waits
-    assert not head().waits
-
-
 @pytest.mark.parametrize(
     "facts",
     [
