@@ -11,6 +11,7 @@ class Cause(StrEnum):
     NOT_FOUND = "not-found"
     ADDRESS = "address"
     METHOD = "method"
+    NO_LENGTH = "no-length"
     TOO_LARGE = "too-large"
     HEAD_TOO_LARGE = "head-too-large"
     ENCODING = "encoding"

@@ -57,7 +57,7 @@ _SPECS: Final = _laid_out(
     _Spec("accepted", "callbacks in the raw topic, acknowledged and answered 200", 0),
     _Spec(
         "rejected",
-        "bodies in the rejected topic, acknowledged and answered 200",
+        "bodies in the rejected topic, acknowledged",
         0,
         "reason",
         (Reason.NOT_JSON, Reason.NOT_OBJECT, Reason.NO_KEY, Reason.TOO_DEEP),
@@ -113,7 +113,7 @@ class Metrics:
         self._page[_BY_NAME["accepted"].start] += count
 
     def stored_rejections(self, reasons: Iterable[str]) -> None:
-        """These rejections are durable, and their senders were answered 200."""
+        """These rejections are durable."""
         for reason, count in Counter(reasons).items():
             self._page[self._rejected[reason]] += count
 

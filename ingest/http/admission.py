@@ -2,7 +2,7 @@
 Admits requests: facts of a request's head and the rules → a route, or a refusal. Pure.
 
 Nothing here decodes a path: a secret is compared in the one spelling that it has in a URL, so an encoded
-path is simply another path.
+path is simply another path. Only slashes are forgiven: a doubled one, and one at the end.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,7 @@ NOT_FOUND: Final = Refused(404, Cause.NOT_FOUND)
 ADDRESS_NOT_ALLOWED: Final = Refused(403, Cause.ADDRESS)
 ONLY_POST: Final = Refused(405, Cause.METHOD, b"allow: POST\r\n")
 ONLY_GET: Final = Refused(405, Cause.METHOD, b"allow: GET, HEAD\r\n")
+LENGTH_REQUIRED: Final = Refused(411, Cause.NO_LENGTH)
 BODY_TOO_LARGE: Final = Refused(413, Cause.TOO_LARGE)
 TARGET_TOO_LONG: Final = Refused(414, Cause.HEAD_TOO_LARGE)
 HEAD_TOO_LARGE: Final = Refused(431, Cause.HEAD_TOO_LARGE)
@@ -58,7 +59,8 @@ class RequestHead:
     """
     The facts of one request's head that decide about it. Reused by its connection for request after request.
 
-    `content_length` is None when the field is missing; `expect` and `encodings` are in lower case.
+    `content_length` is None when the field is missing; `expect` and `encodings` are lists of words in lower case, with
+    commas and without white space.
     """
 
     __slots__ = (
@@ -84,7 +86,7 @@ class RequestHead:
         self.hosts: int = 0
         self.content_length: int | None = None
         self.chunked: bool = False
-        self.expect: bytes | None = None
+        self.expect: bytes = b""
         self.encodings: bytes = b""
         self.forwarded_for: bytes = b""
 
@@ -94,6 +96,7 @@ class RequestHead:
         return self.encodings in _GZIP
 
 
+_CONTINUE: Final = b"100-continue"
 _GZIP: Final = (b"gzip", b"x-gzip")
 _IDENTITY: Final = (b"", b"identity")
 
@@ -101,10 +104,11 @@ _IDENTITY: Final = (b"", b"identity")
 class Rules:
     """The settings that decide about a head: where callbacks may be posted, and how long a body may be."""
 
-    __slots__ = ("callback_paths", "max_body_bytes")
+    __slots__ = ("callback_paths", "guarded", "max_body_bytes")
 
     def __init__(self, secrets: Sequence[str], max_body_bytes: int) -> None:
         self.max_body_bytes = max_body_bytes
+        self.guarded = bool(secrets)
         self.callback_paths = [b"%s/%s" % (_CALLBACKS, secret.encode()) for secret in secrets] or [_CALLBACKS]
 
 
@@ -121,6 +125,8 @@ def admit(head: RequestHead, rules: Rules, *, address_allowed: bool) -> Route | 
     page = _PAGES.get(path)
     if page is not None:
         return _admit_page(head, page)
+    if b"//" in path or path[-1:] == b"/":
+        path = _with_single_slashes(path)
     if not address_allowed and path.startswith(_CALLBACKS):
         return ADDRESS_NOT_ALLOWED
     if not _is_callback_path(path, rules.callback_paths):
@@ -130,12 +136,28 @@ def admit(head: RequestHead, rules: Rules, *, address_allowed: bool) -> Route | 
 
 def path_of(target: bytes) -> bytes:
     """Return the path of a request target in origin form or absolute form, without its query, undecoded."""
-    if target[:1] != b"/":
-        scheme, found, rest = target.partition(b"://")
-        if not found or scheme.lower() not in (b"http", b"https"):
-            return b""
-        target = rest[rest.find(b"/") :] if b"/" in rest else b"/"
-    return target.partition(b"?")[0]
+    path = target.partition(b"?")[0]
+    if path[:1] == b"/":
+        return path
+    scheme, found, rest = path.partition(b"://")
+    if not found or scheme.lower() not in (b"http", b"https"):
+        return b""
+    return rest[rest.find(b"/") :] if b"/" in rest else b"/"
+
+
+def right_path(rules: Rules) -> str:
+    """Return the path at which callbacks are taken, for people: a secret is masked."""
+    return "/callbacks/*** (a secret of INGEST_SECRETS in place of ***)" if rules.guarded else "/callbacks"
+
+
+def fault_of(target: bytes, rules: Rules) -> str:
+    """Return why a target is not where callbacks are taken, as a phrase for people. Quotes nothing of it."""
+    path = _with_single_slashes(path_of(target))
+    if path == _CALLBACKS:
+        return "has no secret behind /callbacks"
+    if not path.startswith(_CALLBACKS + b"/"):
+        return "does not begin with /callbacks"
+    return f"goes on behind /callbacks with {'no secret of INGEST_SECRETS' if rules.guarded else 'something else'}"
 
 
 def _well_formed(head: RequestHead) -> bool:
@@ -151,6 +173,15 @@ def _admit_page(head: RequestHead, page: Route) -> Route | Refused:
     return BODY_TOO_LARGE if head.content_length or head.chunked else page
 
 
+def _with_single_slashes(path: bytes) -> bytes:
+    """
+    Return a path without doubled slashes and without one at its end. URLs that were put together by hand have them.
+
+    Pages keep their one spelling: a proxy that hides `/metrics` does not hide `//metrics`.
+    """
+    return b"/" + b"/".join(filter(None, path.split(b"/")))
+
+
 def _is_callback_path(path: bytes, callback_paths: Sequence[bytes]) -> bool:
     """Compare with every secret, each in constant time: the time it takes tells nothing about the secrets."""
     found = False
@@ -162,10 +193,13 @@ def _is_callback_path(path: bytes, callback_paths: Sequence[bytes]) -> bool:
 def _refuse_callback(head: RequestHead, rules: Rules) -> Refused | None:
     if head.method != b"POST":
         return ONLY_POST
-    if head.content_length is not None and head.content_length > rules.max_body_bytes:
+    if head.content_length is None:
+        if not head.chunked:
+            return LENGTH_REQUIRED  # a body may follow, and nothing says where it ends
+    elif head.content_length > rules.max_body_bytes:
         return BODY_TOO_LARGE
     if head.encodings not in _IDENTITY and head.encodings not in _GZIP:
         return ENCODING_UNKNOWN
-    if head.expect is not None and head.expect != b"100-continue":
+    if head.expect and head.expect != _CONTINUE:
         return EXPECTATION_UNKNOWN
     return None

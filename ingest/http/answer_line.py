@@ -82,6 +82,13 @@ class AnswerLine:
         if not self.waiting and not self._turns:
             self.waiting = True
             return self
+        # As take_turn: a call costs as much as the rest of this.
+        turn = Turn(self)
+        self._queue(turn)
+        return turn
+
+    def take_turn(self) -> Turn:
+        """Return the waiter for the outcome of the request just read, which `end_in_turn` may answer instead."""
         turn = Turn(self)
         self._queue(turn)
         return turn
@@ -105,7 +112,8 @@ class AnswerLine:
 
     def settle_turn(self, turn: Turn, outcome: Outcome) -> None:
         """Take the outcome of a callback further back in the line."""
-        turn.answer = self._answer_to(outcome)
+        if turn.answer is None:
+            turn.answer = self._answer_to(outcome)
         if not self.waiting and self._turns and self._turns[0] is turn:
             self._answer_turns()
 
@@ -125,6 +133,21 @@ class AnswerLine:
         """Give one more answer, behind the answers that are due before it, and none after it."""
         self.last = True
         self.reply(answer)
+        self._end()
+
+    def ends_in(self, turn: Turn) -> bool:
+        """Return whether this turn is the last answer that is due."""
+        return self._turns is not None and len(self._turns) > 0 and self._turns[-1] is turn
+
+    def end_in_turn(self, turn: Turn, answer: Answer) -> None:
+        """Give an answer in place of the outcome of the last turn, and none after it."""
+        self.last = True
+        turn.answer = answer
+        if not self.waiting:
+            self._answer_turns()
+        self._end()
+
+    def _end(self) -> None:
         self.ended = True
         if self.end_by is None:
             # The answers before it are given within the acknowledgement timeout, which is under 2 s.

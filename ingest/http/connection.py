@@ -11,9 +11,10 @@ from ingest.callback import body as bodies
 from ingest.callback.body import Rejected
 from ingest.callback.envelope import reject
 from ingest.causes import Cause
-from ingest.commit.lane import Lane
+from ingest.commit.lane import Lane, Waiter
 from ingest.http.admission import (
     BODY_TOO_LARGE,
+    NOT_FOUND,
     TOO_MANY_CONNECTIONS,
     TOO_MUCH_PENDING,
     TOO_SLOW,
@@ -22,10 +23,10 @@ from ingest.http.admission import (
     Route,
     admit,
 )
-from ingest.http.answer_line import AnswerLine
+from ingest.http.answer_line import AnswerLine, Turn
 from ingest.http.answers import CONTINUE, Answer
 from ingest.http.networks import Address, parse_address
-from ingest.http.reader import RequestReader
+from ingest.http.reader import NO_REQUEST, RequestReader
 from ingest.http.service import Service
 
 
@@ -33,8 +34,9 @@ class Connection(asyncio.Protocol):
     """
     The protocol of one client: the event loop calls it, and so does its reader.
 
-    `_trusted` says that a head which was admitted once may be admitted again without asking; `_held` counts the bytes
-    of an unfinished body that are pending; `_surplus` counts the bytes that came after the end.
+    `_trusted` says that a head which was admitted once may be admitted again without asking; `_rejected` is the turn of
+    the last body that was no callback; `_held` counts the bytes of an unfinished body that are pending; `_surplus`
+    counts the bytes that came after the end.
     """
 
     __slots__ = (
@@ -43,6 +45,7 @@ class Connection(asyncio.Protocol):
         "_line",
         "_peer",
         "_reader",
+        "_rejected",
         "_route",
         "_seen",
         "_service",
@@ -54,6 +57,7 @@ class Connection(asyncio.Protocol):
         self._service = service
         self._reader = RequestReader(self, service.limits, service.rules.max_body_bytes)
         self._line = AnswerLine(service.answers, service.limits, self._reader, service.clock, last=service.stopping)
+        self._rejected: Turn | None = None
         self._route = Route.CALLBACK
         self._peer: Address | None = None
         self._trusted = service.allowlist is None
@@ -140,7 +144,7 @@ class Connection(asyncio.Protocol):
             data = self._read_known(data)
         refused = reader.feed(data) if data else None
         if refused is not None:
-            self._refuse(refused)
+            self._stop_reading(refused)
             return
         if not reader.between_requests or self._held:
             self._wait_for_the_rest()
@@ -157,11 +161,25 @@ class Connection(asyncio.Protocol):
     def _learn(self, head: bytes, rest: bytes) -> bytes:
         refused = self._reader.feed(head)
         if refused is not None:
-            self._refuse(refused)
+            self._stop_reading(refused)
             return b""
         if self._reader.repeatable and self._trusted and not self._line.last and self._route is Route.CALLBACK:
             self._service.known_heads.learn(head, self._reader.head.content_length or 0)
         return rest
+
+    def _stop_reading(self, refused: Refused) -> None:
+        """
+        End for bytes that cannot be read.
+
+        When they are no request, they may be the end of the body before them: if that was no callback, they may be all
+        that it lacked, and a 200 would say that they were taken.
+        """
+        if refused is not NO_REQUEST:
+            self._refuse(refused)
+        elif self._rejected is not None and self._line.ends_in(self._rejected):
+            self._refuse(refused, self._rejected)
+        elif not self._reader.closing:
+            self._refuse(refused)
 
     def _wait_for_the_rest(self) -> None:
         """Start the clock of a request that has begun, and count the received bytes of its body as pending."""
@@ -187,17 +205,20 @@ class Connection(asyncio.Protocol):
 
     def head_received(self, head: RequestHead) -> Refused | None:
         """Have a head judged."""
-        allowlist = self._service.allowlist
+        service, allowlist = self._service, self._service.allowlist
         allowed = allowlist is None or allowlist.allows(self._peer, head.forwarded_for)
-        admitted = admit(head, self._service.rules, address_allowed=allowed)
+        admitted = admit(head, service.rules, address_allowed=allowed)
         if isinstance(admitted, Refused):
+            if admitted is NOT_FOUND:
+                service.wrong_paths.note(head)
             return admitted
         self._route = admitted
         if self._reader.closing:
             self._line.last = True
         if allowlist is not None:
             self._trusted = allowed and not allowlist.is_proxy(self._peer)
-        if head.expect is not None and admitted is Route.CALLBACK:
+        # A client of HTTP/1.0 knows no interim answer (RFC 9110, 10.1.1).
+        if head.expect and head.minor == 1 and admitted is Route.CALLBACK:
             self._line.reply(CONTINUE, final=False)
         return None
 
@@ -232,19 +253,33 @@ class Connection(asyncio.Protocol):
         service = self._service
         body = service.redactor.redact_anything(body)
         record = reject(body, rejected.reason, rejected.detail, int(service.clock.wall() * 1000))
-        self._store(service.publisher.lane_for_rejections(), record, rejected.reason)
+        lane = service.publisher.lane_for_rejections()
+        if not isinstance(lane, Lane):
+            self._reply_unavailable(lane)
+            return
+        now = service.clock.monotonic()
+        self._rejected = self._line.take_turn()
+        lane.add(record, rejected.reason, self._logged(self._rejected, len(record), now), now)
 
     def _store(self, lane: Lane | Cause, body: bytes, key: str) -> None:
         if not isinstance(lane, Lane):
-            self._service.metrics.refused(lane)
-            self._line.reply(self._service.answers.unavailable)
+            self._reply_unavailable(lane)
             return
         service = self._service
         now = service.clock.monotonic()
         waiter = self._line.wait()
         if service.access_log is not None:
-            waiter = service.access_log.watch(waiter, self._peer_name(), len(body), now)
+            waiter = self._logged(waiter, len(body), now)
         lane.add(body, key, waiter, now)
+
+    def _logged(self, waiter: Waiter, size: int, came: float) -> Waiter:
+        """Return the waiter, or one in its place that writes a line to the access log, if there is one."""
+        log = self._service.access_log
+        return waiter if log is None else log.watch(waiter, self._peer_name(), size, came)
+
+    def _reply_unavailable(self, cause: Cause) -> None:
+        self._service.metrics.refused(cause)
+        self._line.reply(self._service.answers.unavailable)
 
     def _page(self, *, head: bool) -> Answer:
         service = self._service
@@ -255,15 +290,23 @@ class Connection(asyncio.Protocol):
         trouble = service.trouble() if self._route is Route.READYZ else None
         return service.answers.not_ready(trouble, head=head) if trouble else service.answers.page(b"ok\n", head=head)
 
-    def _refuse(self, refused: Refused) -> None:
-        """Answer a request that ends the connection; the requests before it get their answers first."""
+    def _refuse(self, refused: Refused, turn: Turn | None = None) -> None:
+        """
+        Answer a request that ends the connection; the requests before it get their answers first.
+
+        With a turn, the last one that is due, the answer takes its place.
+        """
         self._service.metrics.refused(refused.cause)
         if self._service.access_log is not None:
             self._service.access_log.refused(self._peer_name(), refused)
         self._hold(0)
         # The connection lingers, and its body is no longer counted as pending.
         self._reader.abandon()
-        self._line.end_with(self._service.answers.refusal(refused))
+        answer = self._service.answers.refusal(refused)
+        if turn is None:
+            self._line.end_with(answer)
+        else:
+            self._line.end_in_turn(turn, answer)
 
     def _peer_name(self) -> str:
         transport = self._line.transport

@@ -26,7 +26,7 @@ class Networks:
 
 def parse_address(text: str) -> Address | None:
     """Return the address written as `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1` or `[2001:db8::1]:4711`, or None."""
-    text = text.strip()
+    text = text.strip(" \t")
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -2,11 +2,12 @@
 Bytes of one connection → requests: framing, and the limits of one request.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import httptools
 
+from ingest.causes import Cause
 from ingest.http.admission import (
     BODY_TOO_LARGE,
     HEAD_TOO_LARGE,
@@ -18,8 +19,14 @@ from ingest.http.admission import (
 )
 from ingest.http.limits import Limits
 
+NO_REQUEST: Final = Refused(400, Cause.MALFORMED)
+"""Bytes that begin no request. Behind a whole one, they may be the end of its body, and its length was wrong."""
+
+_HEAD_END: Final = b"\r\n\r\n"
 _DIGITS: Final = 11
 _NOT_COUNTING: Final = -1
+_WHITE: Final = b" \t"
+"""The white space around a field's value, which is no part of it (RFC 9110, 5.5)."""
 
 
 class RequestSink(Protocol):
@@ -32,7 +39,7 @@ class RequestSink(Protocol):
         """Take a whole request."""
 
 
-class _Refusal(Exception):  # noqa: N818 - it only carries a refusal through the parser
+class _Halt(Exception):  # noqa: N818 - it only stops the parser
     pass
 
 
@@ -41,16 +48,19 @@ class RequestReader:
     Feeds llhttp, and enforces the limits that llhttp does not know.
 
     After `feed` has returned a refusal, the reader must not be fed again. `closing` says that the request just read
-    is the last one. `repeatable` says that the head just read was admitted, and that the same bytes again would mean
-    the same request, with a body of `head.content_length` bytes.
+    is the last one; any bytes behind it are NO_REQUEST. `repeatable` says that the head just read was admitted, and
+    that the same bytes again would mean the same request, with a body of `head.content_length` bytes.
     """
 
     __slots__ = (
         "_body",
         "_body_bytes",
+        "_cutting",
         "_fields",
+        "_halted",
         "_head_bytes",
         "_in_body",
+        "_in_pieces",
         "_limits",
         "_max_body",
         "_parser",
@@ -70,7 +80,7 @@ class RequestReader:
         self._max_body = max_body_bytes
         self._parser = httptools.HttpRequestParser(self)
         self._refused: Refused | None = None
-        self._resuming = False
+        self._resuming = self._halted = self._in_pieces = self._cutting = False
         self._in_body = False
         self._body: bytes | bytearray = b""
         self._body_bytes = self._head_bytes = self._fields = self._unfinished_bytes = 0
@@ -87,14 +97,17 @@ class RequestReader:
     def feed(self, data: bytes) -> Refused | None:
         """Read on; returns why the connection must end, None while all is well."""
         self.repeatable = False
+        if (b"\t" in data or self._in_pieces) and not self._cutting:
+            return self._feed_in_pieces(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            return self._refused or self._without_upgrade(data[upgrade.args[0] :])
+            return self._refused or self._resume(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            if self._refused is None and self.closing and self.between_requests:
-                return None  # bytes behind a request that said `Connection: close`
-            return self._refused or MALFORMED
+            if self._halted:
+                return self._resume(b"")
+            begins = self.head.target and not self.between_requests
+            return self._refused or (MALFORMED if begins else NO_REQUEST)
         return None if self.between_requests else self._check_unfinished(len(data))
 
     def close(self) -> None:
@@ -119,23 +132,39 @@ class RequestReader:
             return BODY_TOO_LARGE if too_many else None
         return HEAD_TOO_LARGE if self._unfinished_bytes > self._limits.head_bytes else None
 
-    def _without_upgrade(self, rest: bytes) -> Refused | None:
+    def _feed_in_pieces(self, data: bytes) -> Refused | None:
         """
-        Read the body of a request that asked for an upgrade: the wish is ignored (RFC 9110, 7.8), the body is not.
+        Read bytes with a tab, or behind one, so that each head ends with a piece: then its body can be resumed.
 
-        llhttp stops behind the head of such a request, so a new parser is fed a head with the same framing.
+        llhttp takes a tab behind `chunked` for a part of that word, and stops behind the head of such a request.
+        """
+        refused = None
+        self._in_pieces = self._cutting = True
+        for piece in _pieces(data):
+            refused = self.feed(piece)
+            if refused is not None:
+                break
+        self._in_pieces, self._cutting = not self.between_requests, False
+        return refused
+
+    def _resume(self, rest: bytes) -> Refused | None:
+        """
+        Read the body of a request behind whose head llhttp has stopped, with a new parser that is told the framing.
+
+        It stops for a wish to upgrade, which is ignored (RFC 9110, 7.8) while the body is not, and when halted by us.
         """
         self._parser = httptools.HttpRequestParser(self)
-        self._resuming = True
+        self._halted, self._resuming = False, True
         head = self.head
         framing = b"transfer-encoding: chunked" if head.chunked else b"content-length: %d" % (head.content_length or 0)
-        refused = self.feed(b"POST / HTTP/1.1\r\nhost: a\r\n%s\r\n\r\n" % framing)
+        ending = b"connection: close\r\n" if self.closing else b""
+        refused = self.feed(b"POST / HTTP/1.1\r\nhost: a\r\n%s%s\r\n\r\n" % (ending, framing))
         self._resuming = False
         return refused or (self.feed(rest) if rest else None)
 
     def _refuse(self, refused: Refused) -> None:
         self._refused = refused
-        raise _Refusal
+        raise _Halt
 
     # Called by llhttp, in this order.
 
@@ -167,7 +196,7 @@ class RequestReader:
             self._refuse(HEAD_TOO_LARGE)
         note = _NOTED.get(name.lower())
         if note is not None and not self._in_body:
-            refused = note(self.head, value)
+            refused = note(self.head, value.strip(_WHITE))
             if refused is not None:
                 self._refuse(refused)
 
@@ -183,6 +212,9 @@ class RequestReader:
         refused = self._sink.head_received(head)
         if refused is not None:
             self._refuse(refused)
+        if self._in_pieces and head.chunked:
+            self._halted = True
+            raise _Halt
         self.repeatable = bool(head.content_length) and not (
             self.closing or head.expect or head.encodings or parser.should_upgrade()
         )
@@ -210,6 +242,19 @@ class RequestReader:
             self._refuse(refused)
 
 
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Cut bytes behind every place where a head may end; its end may have begun in the bytes before."""
+    start = len(data) - len(data.lstrip(b"\r\n"))
+    if start:
+        yield data[:start]
+    while (end := data.find(_HEAD_END, start)) >= 0:
+        end += len(_HEAD_END)
+        yield data[start:end]
+        start = end
+    if start < len(data):
+        yield data[start:]
+
+
 _MINOR: Final = {"1.0": 0, "1.1": 1}
 
 
@@ -233,11 +278,16 @@ def _note_transfer_encoding(head: RequestHead, value: bytes) -> Refused | None:
 
 
 def _note_expect(head: RequestHead, value: bytes) -> None:
-    head.expect = value.lower()
+    head.expect = _with_words(head.expect, value)
 
 
 def _note_content_encoding(head: RequestHead, value: bytes) -> None:
-    head.encodings = value.lower() if not head.encodings else head.encodings + b"," + value.lower()
+    head.encodings = _with_words(head.encodings, value)
+
+
+def _with_words(words: bytes, value: bytes) -> bytes:
+    """Return a list of words with those of one more field line; empty ones do not count (RFC 9110, 5.6.1)."""
+    return b",".join(word for part in (words, *value.lower().split(b",")) if (word := part.strip(_WHITE)))
 
 
 def _note_forwarded_for(head: RequestHead, value: bytes) -> None:

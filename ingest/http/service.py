@@ -14,6 +14,7 @@ from ingest.http.answers import Answers
 from ingest.http.connections import Connections
 from ingest.http.known_heads import KnownHeads
 from ingest.http.limits import Limits
+from ingest.http.wrong_paths import WrongPaths
 from ingest.metrics import Metrics
 from ingest.settings import IngestSettings
 
@@ -43,6 +44,7 @@ class Service:
         self.clock = clock
         self.limits = limits or Limits()
         self.rules = Rules(settings.secrets, settings.ingest_max_body_bytes)
+        self.wrong_paths = WrongPaths(self.rules, clock)
         self.redactor = Redactor(settings.secrets)
         self.answers = Answers(clock)
         self.connections = Connections(settings.ingest_max_connections)

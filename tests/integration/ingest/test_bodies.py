@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from streams.contract.records import Reason, Rejection
-from tests.integration.ingest.wire import PATH, SECRET, Server, post
+from tests.integration.ingest.wire import PATH, SECRET, Server, chunked, post
 from tests.support.mutation import mutated
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.json"))
@@ -78,10 +78,12 @@ async def test_every_sample_is_stored(server: Server, body: bytes) -> None:
     assert len(server.callbacks) + len(server.rejections) == 1
 
 
-async def test_a_post_without_any_body_is_an_empty_one(server: Server) -> None:
-    wire = await server.talk(post(b"", length=False))
-    assert (await wire.reply()).status == 200
-    assert server.rejections[0]["detail"] == "the body is empty"
+async def test_a_body_of_no_bytes_is_an_empty_one(server: Server) -> None:
+    for request in (post(b""), chunked()):
+        wire = await server.talk(request)
+        assert (await wire.reply()).status == 200
+        assert await wire.is_open()
+    assert [rejection["detail"] for rejection in server.rejections] == ["the body is empty"] * 2
 
 
 @pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"{}")[:-3], gzip.compress(b"{}") + b"x"])

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -46,6 +47,11 @@ async def assert_refused(server: Server, request: bytes, *statuses: int) -> None
         pytest.param(f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n".encode(), 405, id="get"),
         pytest.param(REQUEST.replace(b"POST", b"PUT"), 405, id="put"),
         pytest.param(post(path="/livez"), 405, id="post to a page"),
+        pytest.param(post(path=f"/{SECRET}/callbacks"), 404, id="secret before the path"),
+        pytest.param(post(path=f"{PATH}/more"), 404, id="more than the secret"),
+        pytest.param(post(path=f"{PATH}%2F"), 404, id="encoded slash at the end"),
+        pytest.param(post(path=f"{PATH}#x"), 404, id="fragment"),
+        pytest.param(post(path=f"/Callbacks/{SECRET}"), 404, id="upper case"),
         pytest.param(with_field("Expect: tea"), 417, id="expect tea"),
         pytest.param(with_field("Content-Encoding: br"), 415, id="brotli"),
         pytest.param(
@@ -104,6 +110,10 @@ async def test_refused_with_its_status(server: Server, request_: bytes, status: 
         pytest.param(post(b"", CHUNKED, length=False) + CHUNKS.replace(b"\r\n", b"\n"), id="chunk line feeds"),
         pytest.param(REQUEST.replace(b"Host: a\r\n", b""), id="no host"),
         pytest.param(with_field("Host: b"), id="two hosts"),
+        pytest.param(REQUEST.replace(b"Content-Length:", b"Content-Length\t:"), id="tab before the colon"),
+        pytest.param(REQUEST.replace(b"POST ", b"POST\t"), id="tab behind the method"),
+        pytest.param(REQUEST.replace(b"POST", b"post"), id="method in lower case"),
+        pytest.param(with_field("X: a\r\n\tb"), id="folded field with a tab"),
         pytest.param(REQUEST.replace(b"HTTP/1.1", b"HTTP/2.0"), id="HTTP/2.0"),
         pytest.param(REQUEST.replace(b"HTTP/1.1", b"HTTP/0.9"), id="HTTP/0.9"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2 preface"),
@@ -116,6 +126,114 @@ async def test_a_request_that_two_servers_could_read_differently_is_refused(serv
     await assert_refused(server, request_, 400, 413, 501)
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "",
+        "Connection: close\r\n",
+        "Connection: keep-alive\r\n",
+        "Proxy-Connection: close\r\n",
+        "Connection: Upgrade\r\nUpgrade: h2c\r\n",
+        "Content-Encoding: gzip\r\n",
+        "Content-Type: application/json\r\n",
+    ],
+)
+@pytest.mark.parametrize("body", [BODY, b""])
+async def test_a_post_that_tells_no_length_is_refused(server: Server, version: str, fields: str, body: bytes) -> None:
+    request = post(body, fields, length=False).replace(b"HTTP/1.1", b"HTTP/" + version.encode())
+    await assert_refused(server, request, 411)
+    assert server.service.metrics.total("refused", "no-length") == 1
+
+
+async def test_a_post_that_tells_no_length_is_not_asked_for_its_body(server: Server) -> None:
+    await assert_refused(server, post(b"", "Expect: 100-continue\r\n", length=False), 411)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param("Content-Length:\r\n", id="empty length"),
+        pytest.param("Content-Length: \t \r\n", id="length of white space"),
+        pytest.param("Transfer-Encoding:\r\n", id="empty coding"),
+        pytest.param("Transfer-Encoding: identity\r\n", id="identity"),
+        pytest.param("Transfer-Encoding: gzip\r\n", id="a coding that is not chunked"),
+        pytest.param("Content-Length:\r\nTransfer-Encoding: chunked\r\n", id="empty length and chunked"),
+    ],
+)
+@pytest.mark.parametrize("version", ["0.9", "1.0", "1.1"])
+async def test_a_length_that_is_none_is_refused(server: Server, fields: str, version: str) -> None:
+    request = post(BODY, fields, length=False).replace(b"HTTP/1.1", b"HTTP/" + version.encode())
+    await assert_refused(server, request, 400, 501)
+
+
+GZIP = "Content-Encoding: gzip\r\n"
+TOO_SHORT = [
+    pytest.param(lambda body: post(b"") + body, id="a length of zero"),
+    pytest.param(lambda body: post(b"", "Connection: close\r\n") + body, id="a length of zero, last request"),
+    pytest.param(lambda body: (post(b"") + body).replace(b"HTTP/1.1", b"HTTP/1.0"), id="a length of zero, 1.0"),
+    pytest.param(lambda body: post(body[:-1]) + body[-1:], id="a byte too few"),
+    pytest.param(lambda body: post(body[:-9], "Connection: close\r\n") + body[-9:], id="too few, last request"),
+    pytest.param(lambda body: post(body[:-9], "Connection: Upgrade\r\nUpgrade: h2c\r\n") + body[-9:], id="upgrade"),
+    pytest.param(lambda body: chunked(body[:-9]) + body[-9:], id="behind the last chunk"),
+    pytest.param(lambda body: post(gzip.compress(body)[:-9], GZIP) + gzip.compress(body)[-9:], id="gzip"),
+]
+
+
+@pytest.mark.parametrize("request_of", TOO_SHORT)
+async def test_a_body_with_bytes_behind_its_told_length_is_no_200(
+    server: Server, request_of: Callable[[bytes], bytes]
+) -> None:
+    """A 200 would say that the callback was taken, of which a part was thrown away. Routee sends it again."""
+    wire = await server.talk(request_of(callback(text="Γειά")))
+    reply = await wire.reply()
+    assert (reply.status, reply.fields["connection"]) == (400, "close")
+    assert await wire.is_closed()
+    assert not server.callbacks
+    assert server.service.metrics.total("refused", "malformed") == 1
+
+
+@pytest.mark.parametrize("request_of", TOO_SHORT)
+async def test_the_answers_before_such_a_body_are_given_first(
+    server: Server, request_of: Callable[[bytes], bytes]
+) -> None:
+    server.log.hold()
+    wire = await server.talk(post() + post(b"{") + post() + request_of(BODY))
+    await server.has_read()
+    server.log.release()
+    assert await wire.statuses(4) == [200, 200, 200, 400]
+    assert await wire.is_closed()
+    assert len(server.callbacks) == 2
+
+
+async def test_bytes_that_come_while_such_a_body_is_being_stored_count_too(server: Server) -> None:
+    server.log.hold()
+    wire = await server.talk(post(BODY[:-9]))
+    await server.has_read()
+    await wire.send(BODY[-9:])
+    await server.has_read()
+    server.log.release()
+    assert (await wire.reply()).status == 400
+    assert await wire.is_closed()
+
+
+async def test_bytes_behind_a_whole_callback_take_nothing_from_it(server: Server) -> None:
+    wire = await server.talk(REQUEST + b"junk")
+    assert await wire.statuses(2) == [200, 400]
+    wire = await server.talk(post(BODY, "Connection: close\r\n") + b"junk")
+    assert (await wire.reply()).status == 200
+    assert await wire.is_closed()
+    wire = await server.talk(post(b"{") + REQUEST + b"junk")
+    assert await wire.statuses(3) == [200, 200, 400]
+    assert len(server.callbacks) == 3
+
+
+async def test_empty_lines_behind_a_body_are_no_part_of_it(server: Server) -> None:
+    wire = await server.talk(post(b"") + b"\r\n\r\n" + REQUEST + b"\r\n")
+    assert await wire.statuses(2) == [200, 200]
+    assert await wire.is_open()
+
+
 async def test_a_slowly_growing_head_is_refused(server: Server) -> None:
     wire = await server.talk(b"GET /livez HTTP/1.1\r\nHost: a\r\nX: ", *[b"a" * 8000] * 5)
     assert (await wire.reply()).status == 431
@@ -124,10 +242,22 @@ async def test_a_slowly_growing_head_is_refused(server: Server) -> None:
 
 async def test_refusals_are_counted_by_cause_and_not_logged(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(20):
-        wire = await server.talk(post(path="/callbacks/" + "0" * 32))
-        assert (await wire.reply()).status == 404
-    assert server.service.metrics.total("refused", "not-found") == 20
+        wire = await server.talk(post(fields="Expect: tea\r\n"))
+        assert (await wire.reply()).status == 417
+    assert server.service.metrics.total("refused", "expectation") == 20
     assert not caplog.records
+
+
+async def test_posts_to_a_wrong_path_are_logged_once_with_the_right_one(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in ("/callbacks", f"/{SECRET}/callbacks", f"{PATH}%20", f"/callbacks/{'0' * 32}"):
+        wire = await server.talk(post(path=path))
+        assert (await wire.reply()).status == 404
+    assert server.service.metrics.total("refused", "not-found") == 4
+    (record,) = caplog.records
+    assert "/callbacks/***" in record.getMessage()
+    assert SECRET not in caplog.text
 
 
 async def test_405_and_415_name_the_alternative(server: Server) -> None:

@@ -16,6 +16,7 @@ from tests.support.wait import eventually_async
 
 BODY = callback()
 REQUEST = post(BODY)
+LENGTH = b": %d" % len(BODY)
 UPGRADE = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
 
 
@@ -39,6 +40,16 @@ UPGRADE = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings
         pytest.param([post(BODY, "Content-Encoding: identity\r\n")], id="identity"),
         pytest.param([post(BODY, path=PATH + "?a=b")], id="query"),
         pytest.param([post(BODY, path=f"http://a{PATH}")], id="absolute form"),
+        pytest.param([post(BODY, path=PATH + "/")], id="slash at the end"),
+        pytest.param([post(BODY, path="/" + PATH.replace("callbacks", "callbacks/") + "//?a=b")], id="doubled slashes"),
+        pytest.param([post(BODY, path=f"http://a/{PATH}/")], id="absolute form, doubled slash"),
+        pytest.param([REQUEST.replace(LENGTH, b":%d" % len(BODY))], id="no space before the length"),
+        pytest.param([REQUEST.replace(LENGTH, LENGTH + b" ")], id="space behind the length"),
+        pytest.param([REQUEST.replace(LENGTH, LENGTH + b"\t")], id="tab behind the length"),
+        pytest.param([REQUEST.replace(LENGTH, b":\t \t%d \t " % len(BODY))], id="spaces and tabs around the length"),
+        pytest.param([chunked(BODY).replace(b" chunked", b"\tChunked\t")], id="tabs around chunked"),
+        pytest.param([post(BODY, "X:\t\r\nConnection: keep-alive\t,\r\n")], id="tabs around other values"),
+        pytest.param([post(gzip.compress(BODY), "Content-Encoding:\tgzip \r\n")], id="tab and space around gzip"),
     ],
 )
 async def test_a_callback_is_stored_however_it_is_framed(server: Server, parts: list[bytes]) -> None:
@@ -69,6 +80,13 @@ async def test_a_client_that_does_not_stay_gets_an_answer_and_the_end(server: Se
 async def test_nothing_is_read_behind_a_last_request(server: Server) -> None:
     wire = await server.talk(post(fields="Connection: close\r\n") + post())
     assert (await wire.reply()).status == 200
+    assert await wire.is_closed()
+    assert len(server.callbacks) == 1
+
+
+async def test_nothing_is_read_behind_a_last_request_that_asks_for_an_upgrade(server: Server) -> None:
+    wire = await server.talk(post(fields=UPGRADE.replace("Upgrade,", "close, Upgrade,")) + post())
+    assert (await wire.reply()).fields["connection"] == "close"
     assert await wire.is_closed()
     assert len(server.callbacks) == 1
 
@@ -154,12 +172,19 @@ async def test_a_request_that_ends_the_connection_is_answered_after_the_ones_bef
     assert await wire.is_closed()
 
 
-async def test_100_continue_is_answered_before_the_body(server: Server) -> None:
-    wire = await server.talk(post(BODY, "Expect: 100-continue\r\n")[: -len(BODY)])
+@pytest.mark.parametrize("value", [" 100-continue", "\t100-Continue \t", "100-continue,"])
+async def test_100_continue_is_answered_before_the_body(server: Server, value: str) -> None:
+    wire = await server.talk(post(BODY, f"Expect:{value}\r\n")[: -len(BODY)])
     assert (await wire.reply()).status == 100
     await wire.send(BODY)
     assert (await wire.reply()).status == 200
     assert len(server.callbacks) == 1
+
+
+async def test_a_client_of_http_1_0_gets_no_interim_answer(server: Server) -> None:
+    wire = await server.talk(post(BODY, "Expect: 100-continue\r\n").replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert (await wire.reply()).status == 200
+    assert await wire.is_closed()
 
 
 async def test_100_continue_keeps_the_order_of_answers(server: Server) -> None:
@@ -196,11 +221,12 @@ async def test_the_longest_body_is_taken(server: Server) -> None:
     assert len(server.callbacks) == 3
 
 
-async def test_the_same_head_again_takes_the_same_way(server: Server) -> None:
+@pytest.mark.parametrize("white", [b"", b" ", b"\t", b" \t "])
+async def test_the_same_head_again_takes_the_same_way(server: Server, white: bytes) -> None:
     wire = await server.connect()
     bodies = [callback() for _ in range(50)]
     for body in bodies:
-        await wire.send(post(body))
+        await wire.send(post(body).replace(LENGTH, LENGTH + white))
         assert (await wire.reply()).status == 200
     assert len(server.service.known_heads) == 1
     assert {stored["messageId"] for stored in server.callbacks} == {json.loads(body)["messageId"] for body in bodies}

@@ -160,6 +160,9 @@ async def test_readyz_is_503_while_stopping(server: Server) -> None:
         pytest.param(REQUEST[:-500], id="never whole"),
         pytest.param(post(fields="Connection: Upgrade\r\nUpgrade: h2c\r\n"), id="asked for an upgrade"),
         pytest.param(post(path="/callbacks/wrong"), id="refused"),
+        pytest.param(post(b"{"), id="rejected"),
+        pytest.param(post(b"{") + b"junk", id="rejected, with bytes behind it"),
+        pytest.param(post(fields="X:\t\r\n", length=False, body=b""), id="no length, and a tab"),
     ],
 )
 async def test_a_closed_connection_is_gone_without_the_garbage_collector(server: Server, request_bytes: bytes) -> None:

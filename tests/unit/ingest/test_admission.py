@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ingest.causes import Cause
-from ingest.http.admission import Refused, RequestHead, Route, Rules, admit, path_of
+from ingest.http.admission import Refused, RequestHead, Route, Rules, admit, fault_of, path_of, right_path
 
 OPEN = Rules([], max_body_bytes=100)
 GUARDED = Rules(["new-secret", "old-secret"], max_body_bytes=100)
@@ -37,8 +37,17 @@ def test_either_of_two_secrets_opens(secret: bytes) -> None:
         b"/callbacks/wrong",
         b"/callbacks/new-secre",
         b"/callbacks/new-secrett",
-        b"/callbacks/new-secret/",
-        b"/callbacks//new-secret",
+        b"/callbacks/new-secret/more",
+        b"/new-secret/callbacks",
+        b"/new-secret",
+        b"//new-secret/",
+        b"/x/callbacks/new-secret",
+        b"/callbacks//",
+        b"/callbacks/new-secret%2F",
+        b"/callbacks/new-secret%20",
+        b"/callbacks/new-secret#",
+        b"/callbacks\\new-secret",
+        b"http://ingest.example?/callbacks/new-secret",
         b"/callbacks/./new-secret",
         b"/Callbacks/new-secret",
         b"/callbacks/NEW-SECRET",
@@ -69,9 +78,53 @@ def test_a_query_and_an_absolute_form_are_no_part_of_the_path(target: bytes) -> 
     assert status(head(target=target)) == 200
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/callbacks/new-secret/",
+        b"/callbacks/new-secret//",
+        b"/callbacks//new-secret",
+        b"//callbacks/new-secret",
+        b"///callbacks///new-secret///?x=/",
+        b"http://ingest.example//callbacks/new-secret/",
+    ],
+)
+def test_doubled_slashes_and_one_at_the_end_are_forgiven(target: bytes) -> None:
+    assert status(head(target=target)) == 200
+    assert status(head(target=target.replace(b"/new-secret", b"")), OPEN) == 200
+    assert status(head(target=target.replace(b"new", b"bad"))) == 404
+    assert status(head(target=target), address_allowed=False) == 403, "before the secret is looked at"
+
+
+@pytest.mark.parametrize("target", [b"/metrics/", b"//metrics", b"//livez", b"/readyz//"])
+def test_pages_have_one_spelling(target: bytes) -> None:
+    """A proxy that hides `/metrics` hides no other spelling of it."""
+    assert status(head(method=b"GET", target=target, content_length=None)) == 404
+
+
 def test_without_secrets_only_the_bare_path_takes_callbacks() -> None:
     assert status(head(target=b"/callbacks"), OPEN) == 200
     assert status(head(target=b"/callbacks/anything"), OPEN) == 404
+
+
+@pytest.mark.parametrize(
+    ("target", "fault"),
+    [
+        (b"/callbacks/", "has no secret behind /callbacks"),
+        (b"/callbacks/old", "goes on behind /callbacks with no secret of INGEST_SECRETS"),
+        (b"/Callbacks/new-secret", "does not begin with /callbacks"),
+        (b"/callbacks%2Fnew-secret", "does not begin with /callbacks"),
+        (b"", "does not begin with /callbacks"),
+    ],
+)
+def test_the_fault_of_a_path_is_told_without_quoting_it(target: bytes, fault: str) -> None:
+    assert fault_of(target, GUARDED) == fault
+
+
+def test_the_right_path_is_told_with_its_secret_masked() -> None:
+    assert right_path(GUARDED) == "/callbacks/*** (a secret of INGEST_SECRETS in place of ***)"
+    assert right_path(OPEN) == "/callbacks"
+    assert fault_of(b"/callbacks/x", OPEN) == "goes on behind /callbacks with something else"
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"])
@@ -108,8 +161,15 @@ def test_the_longest_body_is_taken_and_one_byte_more_is_not() -> None:
     assert status(head(content_length=101)) == 413
 
 
-def test_a_body_without_a_length_is_an_empty_one() -> None:
-    assert status(head(content_length=None)) == 200
+@pytest.mark.parametrize("minor", [0, 1])
+@pytest.mark.parametrize("facts", [{}, {"expect": b"100-continue"}, {"encodings": b"gzip"}])
+def test_a_body_must_tell_its_length(minor: int, facts: dict[str, Any]) -> None:
+    assert status(head(content_length=None, minor=minor, **facts)) == 411
+    assert status(head(content_length=0, minor=minor, **facts)) == 200
+
+
+def test_a_chunked_body_tells_its_length() -> None:
+    assert status(head(content_length=None, chunked=True)) == 200
 
 
 @pytest.mark.parametrize(
@@ -123,6 +183,7 @@ def test_bodies_are_plain_or_gzip(encodings: bytes, expected: int) -> None:
 def test_the_only_expectation_is_100_continue() -> None:
     assert status(head(expect=b"100-continue")) == 200
     assert status(head(expect=b"tea")) == 417
+    assert status(head(expect=b"100-continue,tea")) == 417
 
 
 @pytest.mark.parametrize(
@@ -146,7 +207,14 @@ def test_http_1_0_needs_no_host() -> None:
 
 @pytest.mark.parametrize(
     ("target", "path"),
-    [(b"/a?b", b"/a"), (b"http://h", b"/"), (b"http://h/a?b", b"/a"), (b"ftp://h/a", b""), (b"h:80", b"")],
+    [
+        (b"/a?b", b"/a"),
+        (b"http://h", b"/"),
+        (b"http://h/a?b", b"/a"),
+        (b"ftp://h/a", b""),
+        (b"h:80", b""),
+        (b"http://h?/a", b"/"),
+    ],
 )
 def test_a_path_ends_before_the_query(target: bytes, path: bytes) -> None:
     assert path_of(target) == path
