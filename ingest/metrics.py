@@ -1,8 +1,9 @@
 """
 Every metric of ingest, named once, and its numbers: one page of floats per worker, in shared memory.
 
-A worker writes its own page and reads all of them when it is asked for `/metrics`, so any worker answers for all.
-There are no locks: a page has one writer, and an aligned eight-byte number is read whole.
+A worker writes its own page and reads all of them when it is asked for `/metrics`, so any worker answers for all. The
+process that started the workers has a page, too. There are no locks: a page has one writer, and an aligned eight-byte
+number is read whole.
 """
 
 import mmap
@@ -71,18 +72,26 @@ _SPECS: Final = _laid_out(
     _Spec("pending_bytes", "taken and not yet acknowledged", 0, gauge=True),
     _Spec("connections", "open connections", 0, gauge=True),
     _Spec("ready", "workers that can store callbacks", 0, gauge=True),
+    _Spec("workers_missing", "workers that died or do not respond, and are not replaced yet", 0, gauge=True),
+    _Spec("workers_replaced", "workers that did not respond and were replaced", 0),
 )
 _BY_NAME: Final = {spec.name: spec for spec in _SPECS}
 _PAGE: Final = sum(spec.width for spec in _SPECS)
 
 
 class Pages:
-    """The numbers of all workers; made before the workers are forked, so that they share them."""
+    """
+    The numbers of all workers and of their parent, and the heartbeats of the workers.
+
+    Made before the workers are forked, so that they share them. `of_parent` is the place of the parent's page.
+    """
 
     def __init__(self, workers: int) -> None:
-        self._memory = mmap.mmap(-1, workers * _PAGE * _NUMBER)
+        pages = (workers + 1) * _PAGE
+        self._memory = mmap.mmap(-1, (pages + workers) * _NUMBER)
         self._numbers: memoryview[float] = memoryview(self._memory).cast("d")
-        self._workers = workers
+        self.of_parent = workers
+        self.beats: memoryview[float] = self._numbers[pages:]
 
     def page(self, worker: int) -> "memoryview[float]":
         """Return the numbers of one worker, counters as a worker before it left them, gauges at zero."""
@@ -93,17 +102,18 @@ class Pages:
         return page
 
     def totals(self) -> list[float]:
-        """Return the sums over all workers."""
-        pages = [self._numbers[worker * _PAGE : (worker + 1) * _PAGE] for worker in range(self._workers)]
+        """Return the sums over all pages."""
+        pages = [self._numbers[place * _PAGE : (place + 1) * _PAGE] for place in range(self.of_parent + 1)]
         return [sum(numbers) for numbers in zip(*pages, strict=True)]
 
 
 class Metrics:
-    """The counts of one worker."""
+    """The counts of one worker, or of the parent of all."""
 
     def __init__(self, pages: Pages | None = None, worker: int = 0) -> None:
         self._pages = pages or Pages(1)
         self._page = self._pages.page(worker)
+        self._worker = worker
         refused, rejected = _BY_NAME["refused"], _BY_NAME["rejected"]
         self._refused = {cause: refused.start + i for i, cause in enumerate(refused.values)}
         self._rejected = {reason: rejected.start + i for i, reason in enumerate(rejected.values)}
@@ -150,6 +160,18 @@ class Metrics:
         """Set the gauges."""
         for name, value in (("pending_bytes", pending_bytes), ("connections", connections), ("ready", ready)):
             self._page[_BY_NAME[name].start] = value
+
+    def beat(self) -> None:
+        """Give a sign of life; called by workers only, several times a second."""
+        self._pages.beats[self._worker] += 1.0
+
+    def missing_workers(self, count: int) -> None:
+        """So many workers do not respond now."""
+        self._page[_BY_NAME["workers_missing"].start] = count
+
+    def replaced_worker(self) -> None:
+        """A worker that did not respond is replaced."""
+        self._page[_BY_NAME["workers_replaced"].start] += 1
 
     def total(self, name: str, value: str | None = None) -> float:
         """Return a counter or gauge over all workers, `value` being that of its label."""

@@ -19,13 +19,13 @@ from ingest.clock import Clock, SystemClock
 from ingest.commit.log import CommitLog
 from ingest.commit.publisher import Publisher, Terms
 from ingest.errors import CannotListenError
-from ingest.files import tls_file_problems
 from ingest.http.connection import Connection
 from ingest.http.service import Service
 from ingest.kafka.log import KafkaCommitLog
 from ingest.metrics import Metrics
 from ingest.settings import IngestSettings
-from streams.program.certificates import NO_PASSWORD
+from ingest.tls import Certificate, tls_context
+from streams.program.signals import ending_signals
 
 logger = logging.getLogger(__name__)
 
@@ -55,20 +55,11 @@ def bind(settings: IngestSettings, *, shared: bool = False) -> socket.socket:
     return bound
 
 
-def tls_context(settings: IngestSettings) -> ssl.SSLContext | None:
-    """Return the TLS context, None without INGEST_TLS_CERT; raises CannotListenError for unusable files."""
-    if settings.ingest_tls_cert is None:
-        return None
-    if problems := list(tls_file_problems(vars(settings))):
-        raise CannotListenError("\n".join(problems))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(settings.ingest_tls_cert, settings.ingest_tls_key, password=NO_PASSWORD)
-    return context
-
-
 def run(settings: IngestSettings, listener: socket.socket, metrics: Metrics, parent: int | None = None) -> None:
     """
     Serve until SIGTERM or SIGINT, or until the process `parent` is gone; then return.
+
+    SIGHUP has the TLS files read again; without TLS it is one of the signals that end the server.
 
     Raises TopicsDifferError when the topics cannot be used, CannotListenError for unusable TLS files.
     """
@@ -87,6 +78,7 @@ async def _serve(
     clock = SystemClock()
     log = KafkaCommitLog(settings, clock)
     service = Service(settings, publisher_to(log, settings, metrics, clock), metrics, clock)
+    certificate = Certificate(context, settings, clock) if context is not None else None
     service.start()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(log.close)
@@ -95,13 +87,16 @@ async def _serve(
         if service.allowlist is not None:
             await service.allowlist.refresh()
             background.append(asyncio.create_task(service.allowlist.run()))
+        if certificate is not None:
+            background.append(asyncio.create_task(certificate.run()))
+        stop = _stopped_by_signals(certificate)
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(service), sock=listener, backlog=_BACKLOG, ssl=context
         )
         logger.info("listening on %s", address_of(listener, tls=context is not None))
         _settle_memory()
         try:
-            await _until_stopped(background, parent)
+            await _until_stopped(stop, background, parent)
             logger.info("stopping: answering what is under way", extra={"connections": len(service.connections)})
         finally:
             service.drain()
@@ -128,12 +123,19 @@ def address_of(listener: socket.socket, *, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/callbacks"
 
 
-async def _until_stopped(background: Sequence[asyncio.Task[Any]], parent: int | None) -> None:
-    """Return at a signal or when the parent is gone; raises the error that ends a background task."""
+def _stopped_by_signals(certificate: Certificate | None) -> asyncio.Event:
+    """Return an event that the signals set which end the server; from now on none of them ends it undrained."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending_signals():
         loop.add_signal_handler(number, stop.set)
+    if certificate is not None:
+        loop.add_signal_handler(signal.SIGHUP, certificate.read_again)
+    return stop
+
+
+async def _until_stopped(stop: asyncio.Event, background: Sequence[asyncio.Task[Any]], parent: int | None) -> None:
+    """Return when told to stop or when the parent is gone; raises the error that ends a background task."""
     watchers: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait()), asyncio.create_task(_orphaned(parent))]
     try:
         done, _ = await asyncio.wait([*watchers, *background], return_when=asyncio.FIRST_COMPLETED)

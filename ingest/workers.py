@@ -1,5 +1,5 @@
 """
-Several server processes on one port: started, started again when one dies, and stopped together.
+Several server processes on one port: started, replaced when one dies or freezes, and stopped together.
 """
 
 import logging
@@ -8,12 +8,15 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from ingest.clock import Clock
+from ingest.heartbeats import Heartbeats
 from ingest.metrics import Metrics, Pages
 from ingest.server import bind
 from ingest.settings import IngestSettings
+from streams.program.signals import ending_signals
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +24,7 @@ _RESTART_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 9.0
 _POLL_SECONDS: Final = 0.05
 # An exit of its own, or the end by a signal before the worker handles signals; Ctrl-C reaches workers, too.
-_STOPPED: Final = (0, -int(signal.SIGTERM), -int(signal.SIGINT))
+_STOPPED: Final = (0, -int(signal.SIGTERM), -int(signal.SIGINT), -int(signal.SIGHUP))
 
 Work = Callable[[socket.socket, Metrics, int], int]
 """The work of a worker, given its socket, its metrics and its parent's process id; returns the exit code."""
@@ -29,7 +32,7 @@ Work = Callable[[socket.socket, Metrics, int], int]
 
 class Workers:
     """
-    Forks one process per socket, and forks again for one that dies.
+    Forks one process per socket, and forks again for one that dies or no longer responds.
 
     Every socket stays open here, so the next worker takes the connections that wait in the socket of a dead one.
     """
@@ -39,13 +42,20 @@ class Workers:
         self._clock = clock
         self._pages = Pages(settings.ingest_workers)
         self._listeners = _bind_all(settings)
+        self._metrics = Metrics(self._pages, self._pages.of_parent)
+        self._heartbeats = Heartbeats(settings.ingest_workers)
         self._running: dict[int, int] = {}
+        self._killed: set[int] = set()
+        self._hangup_is_for_tls = settings.ingest_tls_cert is not None
+        self._hung_up = False
         self._stopping = False
 
     def run(self) -> int:
-        """Work until SIGTERM, SIGINT, or until a worker gives up; returns the exit code."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Work until a signal that ends `server.run`, or until a worker gives up; returns the exit code."""
+        for number in ending_signals():
             signal.signal(number, self._stop)
+        if self._hangup_is_for_tls:
+            signal.signal(signal.SIGHUP, self._hang_up)
         for worker in range(len(self._listeners)):
             self._start(worker)
         code = self._watch()
@@ -54,16 +64,39 @@ class Workers:
         return self._end() or code
 
     def _watch(self) -> int:
-        """Start workers again that died; returns 1 when one gave up by itself, since the next one would too."""
+        """Replace workers that died or froze; returns 1 when one gave up by itself, since the next one would too."""
         while not self._stopping:
             for worker, code in self._gone():
                 if code > 0:
                     return 1
                 logger.error("a worker died and is started again", extra={"worker": worker, "signal": -code})
+                self._heartbeats.lost(worker)
+                self._metrics.missing_workers(self._heartbeats.missing)
                 time.sleep(_RESTART_SECONDS)
                 self._start(worker)
+            self._replace_frozen()
+            if self._hung_up:
+                self._hung_up = False
+                self._signal(signal.SIGHUP)
             time.sleep(_POLL_SECONDS)
         return 0
+
+    def _replace_frozen(self) -> None:
+        """Kill and replace the workers that no longer respond; not one that a debugger holds."""
+        self._heartbeats.look(self._pages.beats, self._clock.monotonic())
+        frozen = self._heartbeats.frozen()
+        for pid, worker in list(self._running.items()):
+            if worker not in frozen or _is_traced(pid):
+                continue
+            logger.error("a worker does not respond and is replaced", extra={"worker": worker, "pid": pid})
+            os.kill(pid, signal.SIGKILL)
+            # It may take long to die, as in a page storm; the next worker does not wait for that.
+            del self._running[pid]
+            self._killed.add(pid)
+            self._heartbeats.lost(worker)
+            self._metrics.replaced_worker()
+            self._start(worker)
+        self._metrics.missing_workers(self._heartbeats.missing)
 
     def _end(self) -> int:
         """Stop all; returns 1 when one had to be killed or failed."""
@@ -92,8 +125,11 @@ class Workers:
     def _be(self, worker: int, parent: int) -> int:
         """Be a worker, and return its exit code; raises nothing into the code of the parent."""
         try:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in ending_signals():
                 signal.signal(number, signal.SIG_DFL)
+            if self._hangup_is_for_tls:
+                # The files are about to be read anyway, and the default is to die.
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
             for other, listener in enumerate(self._listeners):
                 if other != worker:
                     listener.close()
@@ -104,6 +140,7 @@ class Workers:
 
     def _gone(self) -> list[tuple[int, int]]:
         """Return the workers that have ended, with their exit codes (negative: the signal)."""
+        self._killed = {pid for pid in self._killed if not os.waitpid(pid, os.WNOHANG)[0]}
         gone = []
         for pid, worker in list(self._running.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
@@ -118,6 +155,14 @@ class Workers:
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._stopping = True
+
+    def _hang_up(self, _number: int, _frame: object) -> None:
+        self._hung_up = True
+
+
+def _is_traced(pid: int) -> bool:
+    """Whether a debugger holds a process."""
+    return "\nTracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text()
 
 
 def _bind_all(settings: IngestSettings) -> list[socket.socket]:

@@ -20,6 +20,7 @@ from sandbox.stack import Sandbox
 from streams.program import exit_codes
 from streams.program.logline import configure_logging
 from streams.program.settings import SettingsError, load_settings
+from streams.program.signals import ending_signals
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """
-    Run everything until Ctrl-C or SIGTERM, and tell each step of the start on standard error.
+    Run everything until Ctrl-C, SIGTERM or SIGHUP, and tell each step of the start on standard error.
 
     When callbacks can be sent, standard output gets one line that begins with `ready`, unless it is a terminal: people
     are told the same in a table. Returns 0 after it was stopped, 1 when something did not start or the disk is full,
@@ -50,10 +51,10 @@ def run(_: argparse.Namespace) -> int:
         sys.stderr.write(f"{error}\n")
         return exit_codes.USAGE
     configure_logging("sandbox", settings)
-    # From here on both signals raise KeyboardInterrupt; `Sandbox` stops what it started before it goes on.
+    # From here on each of these raises KeyboardInterrupt; `Sandbox` stops what it started before it goes on.
     # SIGINT too: a shell starts what it puts in the background with that signal ignored.
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)
+    for number in ending_signals():
+        signal.signal(number, _interrupt)
     try:
         _run(settings)
     except KeyboardInterrupt as stopped:
@@ -85,7 +86,7 @@ def _run(settings: SandboxSettings) -> None:
 
 
 def _watch(sandbox: Sandbox, disk: Place) -> NoReturn:
-    """Show the warnings and errors of the programs, until SIGINT or SIGTERM."""
+    """Show the warnings and errors of the programs, until a signal ends it."""
     follower = Follower(sandbox.logs / f"{name}.log" for name in ("ingest", "streams", *sandbox.addresses.sinks))
     while True:
         for line in follower.serious_lines():

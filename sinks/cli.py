@@ -29,6 +29,7 @@ from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
 from streams.program.logline import configure_logging
 from streams.program.settings import Look, SettingsError, load_settings
+from streams.program.signals import ending_signals
 from streams.program.version import add_version
 
 logger = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ def _consume(settings: SinksSettings, sink: Sink) -> int:
 
 def _stop_on_signals() -> threading.Event:
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending_signals():
         signal.signal(number, lambda *_: stop.set())
     return stop
 

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from signal import Signals
+from signal import SIGHUP, Signals
 from threading import Timer
 from typing import Final
 
@@ -34,6 +34,7 @@ from streams.domain.stage import Stage
 from streams.errors import Exit, PortInUseError, die
 from streams.folder import worker_folder
 from streams.metrics import FlushMetrics, StateMetrics
+from streams.program.signals import ending_signals
 from streams.runtime.private_names import FAUST_LOGGER
 from streams.settings import StreamsSettings
 from streams.web import WebServer
@@ -64,6 +65,12 @@ class Worker(faust.Worker):
         super().__init__(app, *services, override_logging=False, redirect_stdouts=False, quiet=True)
         self.spinner = None
 
+    def install_signal_handlers(self) -> None:
+        """Stop at SIGHUP, too."""
+        super().install_signal_handlers()
+        if SIGHUP in ending_signals():
+            self.loop.add_signal_handler(SIGHUP, self._schedule_shutdown, SIGHUP)
+
     def _schedule_shutdown(self, signal: Signals) -> None:
         super()._schedule_shutdown(signal)
         # Without Kafka the last flush would wait as long as any other.
@@ -87,7 +94,7 @@ def run_worker(
     settings: StreamsSettings, stages: tuple[Stage, Stage] | None = None, hooks: Hooks | None = None
 ) -> None:
     """
-    Work until SIGTERM or SIGINT; return when everything is flushed and committed and the worker has left its group.
+    Work until SIGTERM, SIGINT or SIGHUP; return when all is flushed and committed and the worker has left its group.
 
     Raises StreamsError when the worker cannot start. Ends the process with SystemExit(1) when Faust gives up, and with
     `die` when nothing more may be written.

@@ -80,20 +80,28 @@ class Service:
         await self.publisher.stop()
 
     def trouble(self) -> str | None:
-        """Return why this process should not be sent callbacks; None when it should."""
-        return "shutting down" if self.stopping else self.publisher.trouble()
+        """Return why this port should not be sent callbacks; None when it should."""
+        return self._own_trouble() or self._trouble_of_others()
 
     def tell_state(self) -> None:
         """Bring the gauges up to date."""
         self.metrics.state(
             pending_bytes=self.pending.size,
             connections=len(self.connections),
-            ready=self.trouble() is None,
+            ready=self._own_trouble() is None,
         )
+
+    def _own_trouble(self) -> str | None:
+        return "shutting down" if self.stopping else self.publisher.trouble()
+
+    def _trouble_of_others(self) -> str | None:
+        missing = self.metrics.total("workers_missing")
+        return f"{missing:.0f} of the worker processes died or do not respond" if missing else None
 
     def _tick(self) -> None:
         self.now = now = self.clock.monotonic()
         self._timer = self.clock.call_later(_TICK_SECONDS, self._tick)
+        self.metrics.beat()
         self._ticks += 1
         self.publisher.tick(now)
         once_a_second = self._ticks % _TICKS_A_SECOND == 0

@@ -21,6 +21,7 @@ from sandbox.clickhouse.compression import encode_blocks, encode_body
 from sandbox.clickhouse.engine import Engine, Result
 from sandbox.clickhouse.errors import ClickHouseError, refusal
 from sandbox.clickhouse.protocol import Query, Request, credentials, read_query
+from streams.program.signals import ending_signals
 
 _QUERIES_AT_ONCE: Final = 8
 _CLOSING_SECONDS: Final = 2
@@ -152,10 +153,10 @@ def _summary(result: Result, nanoseconds: int) -> str:
 
 
 def serve(engine: Engine, user: str, password: str, host: str, port: int) -> None:
-    """Answer until SIGTERM or SIGINT, then end the process with 0; a query still running does not hold it up."""
-    # uvicorn closes its connections at a signal, then raises the signal again for the handler that was set before:
-    # ours.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    """Answer until SIGTERM, SIGINT or SIGHUP, then end the process with 0; a running query does not hold it up."""
+    # uvicorn closes its connections at SIGTERM and SIGINT, then raises the signal again for the handler that was set
+    # before: ours.
+    for number in ending_signals():
         signal.signal(number, _leave)
     uvicorn.run(
         Front(engine, user, password),

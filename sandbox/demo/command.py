@@ -35,6 +35,7 @@ from sandbox.temporary import RULES, temporary_settings
 from streams.program import exit_codes
 from streams.program.logline import configure_logging
 from streams.program.settings import SettingsError
+from streams.program.signals import ending_signals
 
 _RATE: Final = 1500.0
 # The demo leaves 75 MB as it stands, and more the more recipients it is given.
@@ -67,8 +68,9 @@ def run(args: argparse.Namespace) -> int:
     No process is left running on any way out, and the folder stays only with `--keep`.
     """
     screen = Screen()
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, signal.default_int_handler)
+    for ending in ending_signals():
+        if signal.getsignal(ending) is signal.SIG_DFL:
+            signal.signal(ending, signal.default_int_handler)
     os.environ.update(RULES)
     try:
         with _folder(keep=args.keep) as folder:

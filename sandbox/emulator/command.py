@@ -22,6 +22,7 @@ from sandbox.emulator.sender import Sender, SendOptions, Tally, reach
 from sandbox.emulator.traffic.options import TrafficOptions
 from sandbox.emulator.traffic.schedule import schedule
 from streams.program import exit_codes
+from streams.program.signals import ending_signals
 
 __all__ = ["add_arguments", "default_start", "run"]
 
@@ -32,7 +33,8 @@ def run(args: Namespace) -> int:
     """
     Run `emulate`; return 0 when every callback was accepted or SIGTERM stopped it, 1 when not, 130 after Ctrl-C.
 
-    Both stop cleanly: requests in flight are waited for, and the ledger ends with `complete: false`.
+    Both stop cleanly, and so does SIGHUP, like SIGTERM: requests in flight are waited for, and the ledger ends with
+    `complete: false`.
     """
     start = args.start if args.start is not None else default_start(datetime.now(UTC))
     try:
@@ -60,7 +62,7 @@ async def _emulate(traffic: TrafficOptions, start: int, sending: SendOptions, fi
 
 async def _send(sender: Sender, ledger: Ledger, traffic: TrafficOptions, start: int) -> int:
     stopped: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, _stop, sender, stopped, number)
     ledger.open(traffic, start)
     began = monotonic()

@@ -49,7 +49,7 @@ async def test_requests_look_like_routee_s() -> None:
     assert "\r\nContent-Type: application/json" in head
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)])
 async def test_a_signal_ends_cleanly(tmp_path: Path, number: signal.Signals, exit_code: int) -> None:
     """The ledger is whole, has everything that was posted, and says that it is not complete."""
     ledger = tmp_path / "ledger.ndjson"

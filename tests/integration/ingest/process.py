@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 from uuid import uuid4
 
@@ -59,6 +59,16 @@ class Ingest:
                 return page.status, page.read().decode()
         except HTTPError as refused:
             return refused.code, refused.read().decode()
+
+    def readyz(self, patience_seconds: float) -> tuple[int, str]:
+        """Return status and text of `/readyz`; 0 when no answer came in time: a worker that is frozen gives none."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=patience_seconds) as page:
+                return page.status, page.read().decode()
+        except HTTPError as refused:
+            return refused.code, refused.read().decode()
+        except (URLError, TimeoutError, ConnectionError):
+            return 0, ""
 
     def is_ready(self) -> bool:
         """Return whether it can store callbacks."""

@@ -93,6 +93,52 @@ def test_a_worker_that_dies_is_started_again(servers: str, topic_prefix: str, tm
         assert "a worker died and is started again" in server.log
 
 
+async def test_a_frozen_worker_is_told_and_replaced_and_no_200_is_lost(
+    servers: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    with ingest(tmp_path, environment(servers, topic_prefix, ingest_workers=2)) as server:
+        await eventually_async(lambda: server.metric("ready") == 2)
+        load = Load(server.port)
+        load.start(16)
+        await eventually_async(lambda: len(load.stored) > 500, deadline=60)
+        frozen, other = children(server.process.pid)
+        os.kill(frozen, signal.SIGSTOP)
+        readyz = await asyncio.to_thread(eventually, lambda: not_ready(server))
+        assert readyz == (503, "1 of the worker processes died or do not respond\n")
+        await eventually_async(lambda: frozen not in children(server.process.pid), deadline=10)
+        stored = len(load.stored)
+        await eventually_async(lambda: len(load.stored) > stored + 500, deadline=60)
+        await eventually_async(lambda: server.metric("ready") == 2 and server.metric("workers_missing") == 0)
+        assert server.metric("workers_replaced_total") == 1
+        assert other in children(server.process.pid), "it was busy, and responded"
+        assert await asyncio.to_thread(server.stop) == 0
+        await load.stop()
+        assert server.log.count("a worker does not respond and is replaced") == 1
+    assert set(load.stored) <= await asyncio.to_thread(stored_keys, servers, topic_prefix)
+
+
+def not_ready(server: Ingest) -> tuple[int, str] | None:
+    """Return the answer of `/readyz` unless it is that all is well, or none came."""
+    answer = server.readyz(0.3)
+    return answer if answer[0] == 503 else None
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_closed_terminal_loses_no_callback(
+    servers: str, topic_prefix: str, tmp_path: Path, workers: int
+) -> None:
+    with ingest(tmp_path, environment(servers, topic_prefix, ingest_workers=workers)) as server:
+        await eventually_async(lambda: server.metric("ready") == workers)
+        load = Load(server.port)
+        load.start(16)
+        await eventually_async(lambda: len(load.stored) > 1_000, deadline=60)
+        server.process.send_signal(signal.SIGHUP)
+        assert await asyncio.to_thread(server.process.wait, 10) == 0
+        await load.stop()
+    assert (load.cut, load.refused) == (0, 0)
+    assert set(load.stored) == await asyncio.to_thread(stored_keys, servers, topic_prefix)
+
+
 def test_workers_do_not_outlive_the_process_that_started_them(servers: str, topic_prefix: str, tmp_path: Path) -> None:
     with ingest(tmp_path, environment(servers, topic_prefix, ingest_workers=2)) as server:
         eventually(lambda: len(children(server.process.pid)) == 2)

@@ -283,6 +283,18 @@ async def test_readyz_names_the_trouble(server: Server) -> None:
     assert await wire.is_open()
 
 
+async def test_readyz_tells_of_other_workers_that_do_not_respond(server: Server) -> None:
+    server.service.metrics.missing_workers(1)
+    wire = await server.talk(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
+    reply = await wire.reply()
+    assert (reply.status, reply.body) == (503, b"1 of the worker processes died or do not respond\n")
+    server.service.tell_state()
+    assert server.service.metrics.total("ready") == 1, "this one can store"
+    assert server.service.trouble() is not None
+    server.service.metrics.missing_workers(0)
+    assert server.service.trouble() is None
+
+
 async def test_callbacks_that_cannot_be_stored_are_to_be_sent_again(server: Server) -> None:
     server.log.trouble = "the topic is missing"
     wire = await server.talk(post() + post(b"not json"))

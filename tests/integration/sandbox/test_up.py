@@ -176,7 +176,7 @@ def test_nothing_is_left_running_when_it_is_killed_while_it_starts_or_works(up: 
     eventually(lambda: up.leftovers() == [])
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)])
 def test_a_signal_during_the_start_stops_every_started_process(up: Up, number: signal.Signals, code: int) -> None:
     up.start()
     eventually(lambda: len(up.children()) >= 2, 60)

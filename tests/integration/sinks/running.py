@@ -71,10 +71,10 @@ class Sink:
         self.process.kill()
         self.process.wait()
 
-    def stop(self) -> tuple[int, float]:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
         """Ask it to stop, and return its exit code and the seconds it took."""
         began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(number)
         return self.process.wait(60), time.monotonic() - began
 
 

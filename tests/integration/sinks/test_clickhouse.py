@@ -2,6 +2,7 @@
 `routee-sinks clickhouse` as a process, between the real Kafka and the real engine, under faults.
 """
 
+import signal
 from collections.abc import Iterator
 
 import orjson
@@ -240,14 +241,15 @@ def test_too_many_parts_in_the_real_engine_are_waited_for(tables: ClickHouse, to
     expect(tables, 10)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_asked_to_stop_it_writes_what_it_has_and_leaves_at_once(
-    tables: ClickHouse, topics: Topics, running: Running
+    tables: ClickHouse, topics: Topics, running: Running, number: signal.Signals
 ) -> None:
     sink = running.start("clickhouse", SINKS_BATCH_SECONDS="600")
     wait_until_ready(sink)
     topics.produce("sms.status", statuses(40))
     eventually(lambda: sink.metric("routee_sinks_lag_records") == 80, 60)
-    code, seconds = sink.stop()
+    code, seconds = sink.stop(number)
     assert (code, seconds < 10) == (0, True)
     expect(tables, 40, seconds=0)
     successor = running.start("clickhouse")

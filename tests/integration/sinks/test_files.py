@@ -2,6 +2,7 @@
 `routee-sinks files` as a process: the files have each record of the topic once, through every fault of the process.
 """
 
+import signal
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -218,14 +219,17 @@ def test_files_that_reach_further_than_the_topic_end_it_with_a_line_that_says_so
     assert "partition 1: written up to offset 100, but the topic ends at 3" in sink.messages[-1]
 
 
-def test_asked_to_stop_it_writes_what_it_has(tmp_path: Path, topics: Topics, running: Running) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_asked_to_stop_it_writes_what_it_has(
+    tmp_path: Path, topics: Topics, running: Running, number: signal.Signals
+) -> None:
     folder = Folder(tmp_path / "files", "parquet")
     sink = running.start("files", SINKS_BATCH_SECONDS="600")
     wait_until_ready(sink)
     topics.produce("sms.status", statuses(40))
     eventually(lambda: sink.metric("routee_sinks_lag_records") == 40, 60)
     assert folder.files() == []
-    code, seconds = sink.stop()
+    code, seconds = sink.stop(number)
     assert (code, seconds < 10) == (0, True)
     assert len(folder.positions()) == 40
     assert len(folder.files()) == PARTITIONS

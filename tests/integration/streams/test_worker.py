@@ -2,6 +2,7 @@
 Worker processes on a real Kafka: start, stop, find their state again, share the work, take the largest envelope.
 """
 
+import signal
 import time
 from pathlib import Path
 
@@ -18,8 +19,9 @@ CONTROL_RECORDS = 2
 """Records that a first takeover writes to a changelog partition; later takeovers write one."""
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_worker_stops_in_seconds_leaves_nothing_undone_and_finds_its_rows_again(
-    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, STREAMS_PROGRESS_MS="0") as lab:
         lab.create_topics()
@@ -27,7 +29,7 @@ def test_a_worker_stops_in_seconds_leaves_nothing_undone_and_finds_its_rows_agai
         with lab.flowing(endless_traffic(1, lab.partitions)):
             lab.wait_for_progress(20)
             began = time.monotonic()
-            first.stop()
+            first.stop(number)
             assert time.monotonic() - began < 10
         assert first.log.splitlines()[-1].endswith("streams: stopped")
         second = lab.start_ready()

@@ -5,10 +5,10 @@ One worker under test as a child process.
 import multiprocessing
 import os
 import re
-import signal
 import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from signal import SIGTERM, Signals
 from typing import Any
 from urllib.request import urlopen
 
@@ -54,7 +54,7 @@ class ToyWorker:
         """Return the exit code, None while the process runs."""
         return self._process.exitcode
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         """Send a signal to this process and no other."""
         os.kill(self.pid, number)
 
@@ -65,9 +65,9 @@ class ToyWorker:
         assert code is not None, f"worker {self.pid} still runs:\n{self.log}"
         return code
 
-    def stop(self) -> None:
+    def stop(self, number: Signals = SIGTERM) -> None:
         """Stop it as a person would, and wait until it is gone; AssertionError when that is not a clean end."""
-        self.signal(signal.SIGTERM)
+        self.signal(number)
         assert self.wait() == 0, self.log
 
     def kill(self) -> None:

@@ -40,6 +40,20 @@ def test_a_worker_in_the_place_of_a_dead_one_keeps_its_counters_and_not_its_gaug
     assert told["routee_ingest_pending_bytes"] == told["routee_ingest_connections"] == told["routee_ingest_ready"] == 0
 
 
+def test_the_parent_of_the_workers_has_a_page_and_reads_their_heartbeats() -> None:
+    pages = Pages(2)
+    parent, workers = Metrics(pages, pages.of_parent), [Metrics(pages, 0), Metrics(pages, 1)]
+    for worker in (0, 1, 1):
+        workers[worker].beat()
+    assert list(pages.beats) == [1, 2]
+    parent.missing_workers(1)
+    parent.replaced_worker()
+    for metrics in workers:
+        told = lines(metrics)
+        assert told["routee_ingest_workers_missing"] == told["routee_ingest_workers_replaced_total"] == 1
+    assert list(pages.beats) == [1, 2], "no number of a page is a beat"
+
+
 def test_answer_times_fall_into_cumulative_buckets() -> None:
     metrics = Metrics()
     metrics.answered([0.0, 9.0, 9.996, 9.9995], 10.0)
@@ -81,6 +95,8 @@ def test_prometheus_reads_the_page() -> None:
         "pending_bytes": "gauge",
         "connections": "gauge",
         "ready": "gauge",
+        "workers_missing": "gauge",
+        "workers_replaced": "counter",
     }
     assert all(family.documentation and family.samples for family in families.values())
     assert {sample.labels["cause"] for sample in families["routee_ingest_refused"].samples} == set(Cause)
