@@ -26,7 +26,7 @@ _EDITS: Final = {
     ],
     "streams/domain/routee/sms.py": [
         (r"(        None if sms\.price is None else .*\n)", r"\1        sms.costCenter or None,\n"),
-        (r"(        price=coercion\.money\(.*\n)", r'\1        cost_center=text("costCenter"),\n'),
+        (r"(        price=coercion\.price\(.*\n)", r'\1        cost_center=text("costCenter"),\n'),
     ],
     "streams/contract/records.py": [
         (r"(class SmsStatus.*?    index: int = Field\(ge=0\)\n)", r"\1    cost_center: str | None = None\n"),

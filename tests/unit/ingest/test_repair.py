@@ -325,7 +325,7 @@ def test_a_header_that_says_gzip_of_plain_bytes_is_not_believed() -> None:
 
 
 def test_no_more_is_inflated_than_a_body_may_have() -> None:
-    body = gzip.compress(b" " * MAX_BYTES + UTF8)
+    body = gzip.compress(UTF8 + b" " * MAX_BYTES)
     assert isinstance(mended(body), Rejected)
     assert isinstance(repair(body, NOT_GZIP, OPEN, 2 * MAX_BYTES), Repaired)
 
