@@ -1,8 +1,11 @@
 -- The time of receipt is that of one of our clocks, and may be decades wrong: it decides no longer what is an SMS.
 --
--- ENGINE = Null cannot alter a constraint, so the inbox is replaced, in one step. Both views go on reading it: they
--- know it by its name.
-CREATE OR REPLACE TABLE sms_inbox {{on_cluster}}
+-- ENGINE = Null cannot alter a constraint, so the inbox is made anew. Both views go on reading it, in their order: they
+-- know it by its name. In between an insert fails, and its rows are inserted again. CREATE OR REPLACE would turn the
+-- order of the views round: a row would be in sms_status before it is in the history.
+DROP TABLE IF EXISTS sms_inbox {{on_cluster}};
+
+CREATE TABLE IF NOT EXISTS sms_inbox {{on_cluster}}
 (
     sms_key              String,
     message_id           String,
