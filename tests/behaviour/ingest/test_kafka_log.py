@@ -165,7 +165,7 @@ async def test_a_batch_is_too_large_for_the_broker_by_its_bytes() -> None:
         await log.append(CALLBACKS_RAW, RECORDS, 0)
 
 
-async def test_a_check_and_a_start_say_what_is_refused_and_what_is_unusual() -> None:
+async def test_a_check_and_a_start_tell_refused_and_unusual_settings_apart() -> None:
     async with well_set_broker() as broker:
         broker.settings[RAW] = {**broker.settings[RAW], "retention.ms": "1", "message.timestamp.type": "CreateTime"}
         broker.settings.pop(REJECTED)

@@ -19,7 +19,7 @@ from tests.support.clock import FakeClock
 from tests.support.wait import eventually_async
 
 ENVELOPE_BYTES = 60
-"""What an envelope adds to its callbacks, at most."""
+"""The most that an envelope adds to its callbacks."""
 
 TERMS = Terms(partitions=1, flush_seconds=0.0, ack_timeout_seconds=1.5, max_pending_bytes=64 << 20)
 
@@ -190,7 +190,7 @@ async def test_callbacks_that_are_put_back_expire_like_all_that_wait(bench: Benc
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_whatever_the_sizes_each_callback_has_its_own_outcome_in_order(seed: int) -> None:
+async def test_callbacks_of_all_sizes_have_an_outcome_each_in_order(seed: int) -> None:
     """A callback fails when it is too large alone, and for no other reason; the others are stored once, in order."""
     dice = random.Random(seed)  # noqa: S311 - guards nothing
     bench = Bench()

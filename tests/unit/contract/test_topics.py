@@ -139,7 +139,7 @@ def test_a_setting_that_programs_work_with_is_worth_a_warning(
 
 
 @pytest.mark.parametrize("topic", [CALLBACKS_RAW, CALLBACKS_REJECTED])
-def test_ingest_halves_what_is_too_large_and_streams_does_not(topic: Topic) -> None:
+def test_ingest_halves_envelopes_that_are_too_large_and_streams_does_not(topic: Topic) -> None:
     assert faults(topic, {"max.message.bytes": "20000"}) == [("max.message.bytes", "1000000", False)]
     for other in (SMS_STATUS, CAMPAIGN_PARTIALS):
         assert faults(other, {"max.message.bytes": "20000"}) == [("max.message.bytes", "1000000", True)]

@@ -1,4 +1,4 @@
-"""Bytes become requests: however they are cut, and whatever white space stands around the values of fields."""
+"""Bytes become requests: in any pieces, and with any white space around the values of fields."""
 
 from itertools import pairwise
 

@@ -133,7 +133,7 @@ def test_an_insert_that_the_schema_may_have_stopped_makes_it_look_at_once(bench:
 
 @pytest.mark.parametrize("error", [ShortError("wrote 20 of 60"), FatalError("ClickHouse says UNKNOWN_TABLE (60)")])
 def test_an_insert_that_failed_though_the_schema_is_whole_says_its_own_words(bench: Bench, error: Exception) -> None:
-    """It may be the view of somebody else that has no table any more."""
+    """It may be a foreign view that has no table any more."""
     bench.sink.faults = [error]
     with pytest.raises(type(error), match=re.escape(str(error))):
         bench.write()

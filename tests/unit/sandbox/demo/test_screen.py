@@ -146,7 +146,7 @@ def test_words_of_a_callback_are_shown_as_text(
 
 
 def test_a_campaign_of_which_little_is_known_has_empty_cells(capsys: pytest.CaptureFixture[str]) -> None:
-    """Anybody may post one to a running demo: without a name, a strategy, recipients, or any SMS."""
+    """A running demo takes such a report from any client: without a name, a strategy, recipients, or any SMS."""
     unknown = dict.fromkeys(("name", "strategy", "total_recipients", "delivery_rate"))
     Screen().table([ROW, {**ROW, **unknown}])
     line = capsys.readouterr().out.splitlines()[2]

@@ -1,7 +1,7 @@
 """
 The final row of an SMS is a function of the set of distinct bodies: no order, repetition or clock of ours decides.
 
-Bodies go as bytes through envelopes and the stage. What tells of the arrival itself is left out of the comparison.
+Bodies go as bytes through envelopes and the stage. Fields that tell of the arrival itself are not compared.
 """
 
 import itertools
@@ -135,7 +135,7 @@ CHANCE: Final = st.randoms(use_true_random=False)
 
 @QUICK
 @given(bodies_of_a_message(most_sms=1, most=4), POLICIES, CHANCE)
-def test_every_permutation_of_the_bodies_ends_in_the_same_row_whatever_our_clocks_say(
+def test_every_permutation_of_the_bodies_ends_in_the_same_row_with_any_clocks(
     bodies: list[bytes], policy: Policy, chance: random.Random
 ) -> None:
     expected = rows_after(bodies, [NOW] * len(bodies), policy)
@@ -146,7 +146,7 @@ def test_every_permutation_of_the_bodies_ends_in_the_same_row_whatever_our_clock
 
 @QUICK
 @given(bodies_of_a_message(most_sms=2, most=10), POLICIES, CHANCE)
-def test_any_order_and_any_duplication_end_in_the_same_rows_whatever_our_clocks_say(
+def test_any_order_and_any_duplication_end_in_the_same_rows_with_any_clocks(
     bodies: list[bytes], policy: Policy, chance: random.Random
 ) -> None:
     expected = rows_after(bodies, [NOW] * len(bodies), policy)

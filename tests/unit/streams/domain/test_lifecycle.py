@@ -185,7 +185,7 @@ def test_of_two_callbacks_of_the_same_status_and_date_the_greater_value_stands(l
 
 
 @pytest.mark.parametrize("latency", [3, 3.0, "3", "3.0"])
-def test_a_number_is_written_the_same_in_whatever_form_it_came(latency: object) -> None:
+def test_a_number_is_written_the_same_in_each_form(latency: object) -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback("Delivered", T3, latency=latency))
     assert repr(pipeline.sms()["latency_seconds"]) == "3"

@@ -1,4 +1,4 @@
-"""A latency, a price, a part and a count are taken when they can be one, in whatever form the number comes."""
+"""A latency, a price, a part and a count are taken when they can be one, in any form of the number."""
 
 import math
 from typing import Any
