@@ -2,8 +2,12 @@
 Bounded state: messages are forgotten in stream time, their counts are not.
 """
 
+import random
+from collections import Counter
 from itertools import pairwise
+from typing import Any
 
+import orjson
 import pytest
 
 from streams.contract.codec import format_time_ms
@@ -310,6 +314,31 @@ def test_an_ingest_whose_clock_is_years_wrong_neither_stops_time_nor_forgets_any
     passing(pipeline, 300 * HOUR, since=47 * HOUR)
     assert remembered(pipeline) == {"other"}
     assert len(pipeline.sms_rows[0].with_prefix(b"m:")) < 100
+
+
+@pytest.mark.parametrize("alone", [None, -HOUR, 915_148_800_000 - START], ids=["none", "behind", "1999"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_message_begins_twice_and_none_is_refused_at_first_under_wrong_clocks(alone: int | None, seed: int) -> None:
+    """
+    Messages of nine days, dated up to two days before and after their time, with copies at any later hour.
+
+    Each envelope comes from an ingest that is right, an hour behind or at 1999; at first from one of them alone.
+    """
+    chance = random.Random(seed)  # noqa: S311 - the same callbacks for a seed
+    rows, stage = MemoryRows(), SmsStage(Policy(retention_hours=48))
+    sent: list[dict[str, Any]] = []
+    begun: Counter[str] = Counter()
+    for hour in range(9 * 24):
+        word, date = chance.choice(["Sent", "Delivered"]), hour * HOUR + chance.choice([-40, -2, 0, 0, 3, 47]) * HOUR
+        sent.append(sms_callback(word, at(date), message_id=f"m{hour}", sms_id=f"m{hour}"))
+        for turn, callback in enumerate([sent[-1], *chance.choices(sent, k=4)]):
+            clock = chance.choice([0, -HOUR, 915_148_800_000 - START])
+            received = at(hour * HOUR + (clock if alone is None or hour > 40 else alone))
+            for output in outputs_of(stage.apply(rows, 0, 5 * hour + turn, envelope(callback, received_at=received))):
+                begun[orjson.loads(output.value).get("sms_key")] += output.topic.suffix == "sms.status"
+    del begun[None]
+    assert begun == {f"m{hour}": 1 for hour in range(9 * 24)}
+    assert len(rows.with_prefix(b"m:")) < 8 * 24 + 48
 
 
 @pytest.mark.parametrize("messages", [1, 3 * CHUNK_KEYS])
