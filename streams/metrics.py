@@ -84,7 +84,7 @@ class StateMetrics(Collector):
         )
         notes = CounterMetricFamily(
             "routee_streams_notes",
-            "Details left out of callbacks: a field not understood, a future date, an unknown status.",
+            "Odd parts of callbacks: a field left out as not understood; a future date, an unknown status, both kept.",
             labels=["note", "partition"],
         )
         for number, owned in self._app.sms.checkpointer.owned.items():

@@ -14,7 +14,7 @@ class Callback(NamedTuple):
     status: str
     """In Routee's spelling; an unknown word as received."""
     date: int
-    """Routee's time of the status in ms; NO_DATE when the callback has none, or one too far in the future."""
+    """Routee's time of the status in ms, also one in the future; NO_DATE when the callback has none."""
     details: Details
     notes: list[str]
-    """Names of the fields left out because they were not understood; `future-date`, `unknown-status`."""
+    """Names of the fields left out because they were not understood; `unknown-status`, `future-date`: both are kept."""

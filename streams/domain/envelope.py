@@ -8,7 +8,7 @@ import msgspec
 import orjson
 
 from streams.contract.records import Reason
-from streams.domain.dates import read_date
+from streams.domain.dates import read_receipt
 from streams.domain.refusal import Refusal
 
 
@@ -50,7 +50,7 @@ def open_envelope(value: bytes) -> Opened | Refusal:
         return _refusal(value)
     if _is_too_deep(value, envelope.callbacks):
         return _refusal(value)
-    received = read_date(envelope.received_at)
+    received = read_receipt(envelope.received_at)
     return Opened(received, envelope.callbacks) if received else _NO_TIME
 
 
@@ -86,7 +86,7 @@ def _refusal(value: bytes) -> Refusal:
         return Refusal(Reason.NOT_JSON, "envelope: expected JSON")
     if envelope.__class__ is not dict:
         return Refusal(Reason.NOT_OBJECT, "envelope: expected an object")
-    if not read_date(envelope.get("received_at")):
+    if read_receipt(envelope.get("received_at")) is None:
         return _NO_TIME
     if envelope.get("callbacks").__class__ is not list:
         return Refusal(Reason.INVALID_FIELD, "envelope: expected callbacks, a list")

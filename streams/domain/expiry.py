@@ -1,16 +1,22 @@
 """
 Forgetting messages: keeps the state bounded, with a bounded amount of work per piece of an envelope.
 
-Stream time is the latest moment confirmed by two clocks: Routee's, in the date of a status, and ours, in the time of
-receipt. So neither a forged date nor an ingest whose clock is days ahead expires all messages. Callbacks without a
-date advance it by an hour at most; only a dated one moves it further. Before the first date, a makeshift time runs
-by our clock alone: messages expire by it and none is refused. The first date replaces it for good.
+Stream time is the latest moment that two clocks agree to have passed: Routee's, in the date of a status, and ours, in
+the time of receipt. The earlier of the two counts. So neither a forged date nor an ingest whose clock is days ahead
+expires all messages, and an ingest whose clock is behind does not stop time at the others. Callbacks without a date
+advance it by an hour at most; only a dated one moves it further. Before the first date, a makeshift time runs by our
+clock alone: messages expire by it and none is refused. The first date replaces it for good.
 
 Stream time is cut into buckets of ten minutes. Each message is listed in one bucket, at first that of its first
 callback. When a bucket is due, each message in it is forgotten, or listed again in the bucket of its last callback
 if that is later. So a callback of a known message costs no index work, and a message is handled about twice in its
 life. A message that is not final is listed once more and kept PATIENCE times as long: its next status may be days
 away, and would be taken for that of a new message.
+
+A date ahead of stream time, by the retention at most, counts as the moment of its callback: a message must not be
+forgotten before its own dates are old enough to be refused. A date further ahead keeps no row: it is forged, or stream
+time lies far back because every clock of ours did. For the second case a due message is looked at once more: it stays
+when one of its dates lies within the retention of stream time as it is then.
 
 A bucket is a row [number of full chunks, keys of the open chunk]; each full chunk is a row of its own, so the rows
 that change stay small under any traffic. Where stream time leaps further than any message is remembered, the buckets
@@ -20,7 +26,6 @@ in between are empty and are skipped as one.
 from collections.abc import Iterable
 from typing import Final
 
-from streams.domain.dates import NO_DATE
 from streams.domain.message import Message, read_message, sms_index_key
 from streams.domain.stage import PIECE_BYTES, Rows
 from streams.domain.statuses import is_final
@@ -38,15 +43,8 @@ _LEAPS_KEY: Final = b"l:"
 _UNDATED_STEP_MS: Final = 3_600_000
 
 
-def advanced(clock: int, date: int, received: int) -> int:
-    """
-    Return stream time (ms) after a callback with this date (NO_DATE for none), received at this time.
-
-    A date accepted by the reader lies at most minutes after the receipt, and counts in full: a message must not be
-    forgotten before its own date is old enough to be refused.
-    """
-    if date:
-        return max(clock, date)
+def advanced(clock: int, received: int) -> int:
+    """Return stream time (ms) after a record received at this time, as far as our clock alone may move it."""
     return max(clock, received) if not clock or received <= clock + _UNDATED_STEP_MS else clock
 
 
@@ -58,9 +56,9 @@ def stream_time(tally: Tally) -> int:
 def receive(tally: Tally, received: int) -> None:
     """Advance stream time by a record received at `received` (ms)."""
     if tally["clock"]:
-        tally["clock"] = advanced(tally["clock"], NO_DATE, received)
+        tally["clock"] = advanced(tally["clock"], received)
     else:
-        tally["makeshift"] = advanced(stream_time(tally), NO_DATE, received)
+        tally["makeshift"] = advanced(stream_time(tally), received)
 
 
 def bucket_of(moment: int) -> int:
@@ -74,9 +72,15 @@ def is_forgotten(date: int, clock: int, retention: int) -> bool:
 
     This is the other half of forgetting. A message is forgotten when its last callback is older than the retention,
     by the same stream time; so every old callback of it is refused here, and none is counted twice. `clock` is stream
-    time including this callback, in ms, 0 before the first date; a callback without a date (NO_DATE) is never refused.
+    time including this callback, in ms, 0 before the first date; a callback without a date (NO_DATE) is never refused,
+    nor is one dated ahead of stream time.
     """
     return bool(date) and date + retention < clock
+
+
+def is_touched_ahead(touched: int, bucket: int, retention: int) -> bool:
+    """Tell whether a message was touched in a later bucket than the present one, by a date ahead of stream time."""
+    return bucket < touched <= bucket + retention // BUCKET_MS
 
 
 def is_due(bucket: int, clock: int, retention: int) -> bool:
@@ -99,19 +103,44 @@ def list_keys(rows: Rows, bucket: int, keys: Iterable[str]) -> None:
         row[0] += 1
 
 
-def pass_date(rows: Rows, tally: Tally, date: int, retention: int) -> None:
-    """Advance stream time to the date of a callback (ms) if that is later; the reader must have accepted the date."""
-    if date > tally["clock"]:
-        _note_leap(rows, stream_time(tally), date, retention)
-        tally["clock"] = date
+def pass_moment(rows: Rows, tally: Tally, moment: int, retention: int) -> None:
+    """Advance stream time to a moment (ms) that both clocks agree to have passed, if that is later."""
+    if moment > tally["clock"]:
+        before = stream_time(tally)
+        # A message is listed at most this late: a date may lie the retention ahead, patience lasts thrice as long.
+        latest = max([bucket_of(before + PATIENCE * retention), *tally.get("ahead", [])])
+        if before and latest + 1 < bucket_of(moment):
+            _note_leap(rows, latest + 1, bucket_of(moment))
+        if before > moment:
+            tally["ahead"] = [tally["oldest"] or bucket_of(before), bucket_of(before)]
+        tally["clock"] = moment
 
 
-def _note_leap(rows: Rows, before: int, clock: int, retention: int) -> None:
-    """Record a leap of stream time from `before` to `clock` (ms) if it leaves empty buckets to skip."""
-    # A message is listed in the bucket of its last callback, or at most this much later.
-    first = bucket_of(before + PATIENCE * retention) + 1
-    if before and first < bucket_of(clock):
-        rows.put(_LEAPS_KEY, [*(rows.get(_LEAPS_KEY) or []), [first, bucket_of(clock)]])
+def bring_back(rows: Rows, tally: Tally, retention: int, budget: int) -> int:
+    """
+    List messages of a makeshift time that ran far ahead where stream time comes by; return the rest of `budget`.
+
+    Stream time would reach their own buckets in years if the clock that made them was years ahead.
+    """
+    later = bucket_of(stream_time(tally) + _waiting(retention))
+    bucket, last = tally["ahead"]
+    bucket = max(bucket, later + 1)
+    while budget > 0 and bucket <= last:
+        keys = _take_chunk(rows, bucket)
+        if keys is None:
+            bucket += 1
+        else:
+            list_keys(rows, later, keys)
+        budget -= len(keys or [None])
+    tally["ahead"] = [bucket, last]
+    if bucket > last:
+        del tally["ahead"]
+    return budget
+
+
+def _note_leap(rows: Rows, first: int, end: int) -> None:
+    """Record that the buckets from `first` to before `end` are empty, and to be skipped."""
+    rows.put(_LEAPS_KEY, [*(rows.get(_LEAPS_KEY) or []), [first, end]])
 
 
 def _after(rows: Rows, bucket: int) -> int:
@@ -134,11 +163,11 @@ def forget_due(rows: Rows, oldest: int, clock: int, retention: int, budget: int)
             budget -= 1
             continue
         budget -= len(keys)
-        touched_bytes += _forget(rows, oldest, keys, (PATIENCE - 1) * retention // BUCKET_MS)
+        touched_bytes += _forget(rows, oldest, keys, clock, retention)
     return oldest
 
 
-def _forget(rows: Rows, bucket: int, keys: list[str], patience: int) -> int:
+def _forget(rows: Rows, bucket: int, keys: list[str], clock: int, retention: int) -> int:
     """Forget messages of a bucket, or list them in a later one; return about how many bytes of rows were touched."""
     again: dict[int, list[str]] = {}
     touched_bytes = 0
@@ -147,7 +176,7 @@ def _forget(rows: Rows, bucket: int, keys: list[str], patience: int) -> int:
         if raw is None:
             continue
         message, _ = read_message(raw)
-        last = message.touched if is_final(message.status) else message.touched + patience
+        last = _last_bucket(message, bucket, clock, retention)
         if last > bucket:
             again.setdefault(last, []).append(key)
             touched_bytes += CHUNK_KEYS * len(key)  # the open chunk of that bucket
@@ -160,6 +189,23 @@ def _forget(rows: Rows, bucket: int, keys: list[str], patience: int) -> int:
     for later, survivors in again.items():
         list_keys(rows, later, survivors)
     return touched_bytes
+
+
+def _last_bucket(message: Message, due: int, clock: int, retention: int) -> int:
+    """Return the bucket until which a message listed in the bucket `due` is remembered; `due` or earlier: no longer."""
+    last = message.touched if is_final(message.status) else message.touched + bucket_of(_waiting(retention))
+    if message.touched > bucket_of(clock + retention):
+        last = due  # A makeshift time far ahead touched it, and `bring_back` had patience.
+    if last <= due:
+        date = max(sms.latest_date for sms in message.parts)
+        if abs(clock - date) <= retention:
+            return bucket_of(max(clock, date))
+    return last
+
+
+def _waiting(retention: int) -> int:
+    """Return for how long a message that is not final is listed once more, in ms."""
+    return (PATIENCE - 1) * retention
 
 
 def _delete(rows: Rows, key: bytes, message: Message) -> None:

@@ -8,7 +8,7 @@ from msgspec.json import Encoder
 
 from streams.contract.records import Reason
 from streams.domain.callback import Callback
-from streams.domain.expiry import is_forgotten
+from streams.domain.expiry import is_forgotten, is_touched_ahead
 from streams.domain.message import Contribution, Message, contribution, join_message, sms_index_key, withheld
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
@@ -63,7 +63,9 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
             return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
         touched = Message(callback.message_id, bucket, [])
     else:
-        touched = before if before.touched == bucket else Message(before.message_id, bucket, before.parts)
+        touched = before
+        if before.touched != bucket and not is_touched_ahead(before.touched, bucket, policy.retention_ms):
+            touched = Message(before.message_id, bucket, before.parts)
     joined = join_message(touched, callback, received, place, policy.conflicting_finals)
     if isinstance(joined, Refusal):
         return joined

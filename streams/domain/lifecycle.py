@@ -9,7 +9,8 @@ the same state:
 - `queued` and `sent` are the earliest dates of these stages;
 - `finals` collects the different finals seen, from which conflicts are counted.
 
-Values that depend on arrival are kept apart as provenance: key, previous status, revision, times and places of receipt.
+No clock of ours is among these values: a date counts as given. Values that depend on arrival are kept apart as
+provenance: key, previous status, revision, times and places of receipt.
 """
 
 from typing import Any, Final
@@ -63,6 +64,14 @@ class Sms(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=Tr
     place: list[int]
     """[partition, offset, index] in the raw topic of the callback that made this revision."""
 
+    @property
+    def latest_date(self) -> int:
+        """Return the latest date that is kept of any callback, in ms; NO_DATE when there is none."""
+        dates = [self.date, self.queued, self.sent]
+        dates += [int(final[0]) for final in self.finals]
+        dates += [stamp[2] for stamp in self.stamps]
+        return max(dates)
+
 
 Joined = tuple[Sms, str, bool]
 """The effect of one callback on an SMS: the state, the verdict, and whether there is a new revision to publish."""
@@ -86,7 +95,7 @@ def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: Fi
     """
     mine = standing(sms.status, sms.date, rule)
     theirs = standing(callback.status, callback.date, rule)
-    if theirs == mine and callback.details == sms.details:
+    if theirs == mine and callback.details == sms.details and not sms.stamps:
         return sms, DUPLICATE, False
     status, date, since = sms.status, sms.date, sms.since
     if theirs > mine:
@@ -161,10 +170,11 @@ def _join_details(
     sms: Sms, callback: Callback, mine: Standing, theirs: Standing, rule: FinalsRule
 ) -> tuple[Details, list[list[Any]]]:
     """Return each detail from the greatest callback that has it, and stamps for details of other callbacks."""
-    news = astuple(callback.details)
-    if theirs > mine and not sms.stamps and (None not in news or _has_all_of(news, astuple(sms.details))):
+    news, olds = astuple(callback.details), astuple(sms.details)
+    if news[_SERVICE] != olds[_SERVICE]:
+        news, olds = _with_code_service(news, olds)
+    if theirs > mine and not sms.stamps and (None not in news or _has_all_of(news, olds)):
         return callback.details, []
-    olds = astuple(sms.details)
     top, own, given = max(mine, theirs), (mine, sms.status, sms.date), (theirs, callback.status, callback.date)
     kept = {index: (standing(word, date, rule), word, date) for index, word, date in sms.stamps}
     values, stamps = [], []
@@ -178,7 +188,11 @@ def _join_details(
             stamps.append([index, source[1], source[2]])
     # The stamps that remain are of details that only a later version knows.
     stamps += ([index, word, date] for index, (_, word, date) in kept.items())
-    return _without_codes(Details(*values)), stamps
+    if holds_one_time_code(values[_SERVICE]):
+        # One callback may bring the text of a one-time code, and only another the service that tells.
+        values[_MESSAGE] = None
+        stamps = [stamp for stamp in stamps if stamp[0] != _MESSAGE]
+    return Details(*values), stamps
 
 
 def _has_all_of(news: tuple[Any, ...], olds: tuple[Any, ...]) -> bool:
@@ -189,8 +203,19 @@ def _has_all_of(news: tuple[Any, ...], olds: tuple[Any, ...]) -> bool:
     return True
 
 
-def _without_codes(details: Details) -> Details:
-    """Drop the text of a one-time code: one callback may bring the text, and only another the service that tells."""
-    if details.message is not None and holds_one_time_code(details.originating_service):
-        details.message = None
-    return details
+_SERVICE: Final = Details.__struct_fields__.index("originating_service")
+_MESSAGE: Final = Details.__struct_fields__.index("message")
+
+
+def _with_code_service(news: tuple[Any, ...], olds: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """
+    Return both without a service that gives way to the other's: that of one-time codes stands, however old.
+
+    A greater callback with another service would otherwise let the text in again, or not, by the order of arrival.
+    """
+    new_holds, old_holds = holds_one_time_code(news[_SERVICE]), holds_one_time_code(olds[_SERVICE])
+    if old_holds and not new_holds:
+        return (*news[:_SERVICE], None, *news[_SERVICE + 1 :]), olds
+    if new_holds and not old_holds:
+        return news, (*olds[:_SERVICE], None, *olds[_SERVICE + 1 :])
+    return news, olds

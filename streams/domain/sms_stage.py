@@ -17,7 +17,16 @@ from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
 from streams.domain.callback import Callback
 from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, counts_of
 from streams.domain.envelope import Opened, open_envelope
-from streams.domain.expiry import BUCKET_MS, bucket_of, forget_due, list_keys, pass_date, receive, stream_time
+from streams.domain.expiry import (
+    BUCKET_MS,
+    bring_back,
+    bucket_of,
+    forget_due,
+    list_keys,
+    pass_moment,
+    receive,
+    stream_time,
+)
 from streams.domain.intake import Moment, Taken, as_moment, take
 from streams.domain.message import Contribution, message_key, read_message
 from streams.domain.policy import Policy
@@ -178,9 +187,10 @@ class _Gatherer:
         if written is not None:
             self._touched_bytes += len(written)
             found, later = read_message(written)
-        if callback.date > self._tally["clock"]:
-            pass_date(self._rows, self._tally, callback.date, self._policy.retention_ms)
-        taken = take(callback, found, self._moment(index), self._policy)
+        date = callback.date
+        if self._received > self._tally["clock"] < date:
+            pass_moment(self._rows, self._tally, min(self._received, date), self._policy.retention_ms)
+        taken = take(callback, found, self._moment(index, date), self._policy)
         if isinstance(taken, Refusal):
             return taken
         # Nothing above changes the message's rows and nothing below can fail: a bug leaves out the whole callback.
@@ -189,9 +199,12 @@ class _Gatherer:
             self._note(callback.notes)
         return taken.verdict
 
-    def _moment(self, index: int) -> Moment:
+    def _moment(self, index: int, date: int) -> Moment:
         clock = self._tally["clock"]
-        bucket = (clock or stream_time(self._tally) or self._received) // BUCKET_MS
+        touched = clock or stream_time(self._tally) or self._received
+        if touched < date <= touched + self._policy.retention_ms:
+            touched = date
+        bucket = touched // BUCKET_MS
         return as_moment(Moment, (self._received, clock, bucket, [self._partition, self._offset, index]))
 
     def _put(self, key: bytes, taken: Taken, later: LaterFields | None) -> None:
@@ -255,9 +268,11 @@ class _Gatherer:
     def _let_time_pass(self, callbacks: int) -> None:
         """Advance stream time by a record of `callbacks` callbacks, and forget messages that are due."""
         tally = self._tally
-        # After the callbacks, because a date among them is better evidence than the time of receipt.
+        # After the callbacks, because a date among them confirms the time of receipt, or limits it.
         receive(tally, self._received)
         clock = stream_time(tally)
         budget = _EXPIRY_PER_CALLBACK * callbacks + _EXPIRY_PER_RECORD
+        if "ahead" in tally:
+            budget = bring_back(self._rows, tally, self._policy.retention_ms, budget)
         oldest = min(tally["oldest"] or bucket_of(clock), bucket_of(clock))
         tally["oldest"] = forget_due(self._rows, oldest, clock, self._policy.retention_ms, budget)

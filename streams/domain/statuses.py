@@ -34,6 +34,14 @@ _FINALS: Final = frozenset(FINALS)
 _WORST_FIRST: Final = ("Failed", "Unsent", "Undelivered")
 
 FinalsRule = Literal["latest", "first"]
+"""
+Which of two different finals stands: the one with the later of Routee's dates, or the earlier.
+
+The dates count as given and no clock of ours does, so that the same callbacks mean the same at any time. The price is
+that a wrong clock of the provider can win between two finals: with `latest` one that is ahead, with `first` one that
+is behind. Between a final and any other status dates decide nothing.
+"""
+
 Standing = tuple[int, int, int, str]
 """Position of (status, date) in the order: rank, date, precedence, word. The greatest is the state of the SMS."""
 

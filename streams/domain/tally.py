@@ -20,6 +20,8 @@ class Tally(TypedDict):
     """Stream time in ms, 0 until the first date; see `expiry`."""
     makeshift: NotRequired[int]
     """Stands for stream time until the first date, in ms."""
+    ahead: NotRequired[list[int]]
+    """First and last bucket of the makeshift time whose messages are still listed ahead of stream time."""
     oldest: int
     """The first bucket of the expiry index that may still have keys."""
     accepted: int
@@ -28,7 +30,7 @@ class Tally(TypedDict):
     rejected: dict[str, int]
     """By reason."""
     notes: dict[str, int]
-    """How often each field was left out as not understood, and `future-date`, `unknown-status`."""
+    """How often each field was left out as not understood; `unknown-status`, `future-date`: both are kept."""
 
 
 def read_tally(rows: Rows) -> Tally:

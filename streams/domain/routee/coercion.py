@@ -34,7 +34,7 @@ def text(value: Any, name: str, notes: list[str]) -> str | None:  # noqa: ANN401
 
 
 def number(value: Any, name: str, notes: list[str]) -> float | None:  # noqa: ANN401 - JSON is any
-    """Return a finite number; numeric text counts as one."""
+    """Return a finite number, a whole one as an integer in any form; numeric text counts as one."""
     if value.__class__ is int or value is None or value == "":
         return None if value == "" else value
     try:
@@ -42,7 +42,8 @@ def number(value: Any, name: str, notes: list[str]) -> float | None:  # noqa: AN
     except ValueError:
         read = math.nan
     if math.isfinite(read):
-        return read
+        # 3 and 3.0 are equal: as received, an SMS would have the one that came first.
+        return int(read) if read.is_integer() and abs(read) <= MAX_COUNT else read
     notes.append(name)
     return None
 

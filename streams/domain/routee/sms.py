@@ -10,7 +10,7 @@ from typing import Any, Final, TypedDict
 
 from streams.contract.records import Reason
 from streams.domain.callback import Callback
-from streams.domain.dates import NO_DATE, read_date
+from streams.domain.dates import read_date
 from streams.domain.details import Details
 from streams.domain.policy import Policy
 from streams.domain.privacy import holds_one_time_code, shown_recipient
@@ -21,7 +21,7 @@ from streams.domain.routee.wire import WireReason, WireSms
 from streams.domain.statuses import WORDS, spelled
 
 FUTURE_TOLERANCE_MS: Final = 5 * 60_000
-"""How far `updatedDate` may lie after the time of receipt (clocks differ); a later date is ignored, with a note."""
+"""How far `updatedDate` may lie after the time of receipt without a note: clocks differ."""
 
 _WORD_MAX_CHARS: Final = 64
 
@@ -63,7 +63,7 @@ def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refus
         sms.part,
         sms.parts,
         sms.groups or None,
-        sms.latency,
+        sms.latency if sms.latency.__class__ is not float else coercion.number(sms.latency, "latency", notes),
         None if sms.price is None else coercion.money(sms.price, "price", notes),
     )
     return _callback(sms.messageId, status.name, status.updatedDate, details, notes, received, policy)
@@ -82,9 +82,8 @@ def _callback(  # noqa: PLR0913, PLR0917 - the values that both readers have rea
     if date is None:
         return Refusal(Reason.INVALID_FIELD, "status.updatedDate: expected ISO 8601 with a zone, or an epoch number")
     if date > received + FUTURE_TOLERANCE_MS:
-        # With this date, one wrong clock would outrank every later status of the SMS for good.
+        # Noted and kept: a date that counted or not by our clock would give the same bytes two meanings.
         notes.append("future-date")
-        date = NO_DATE
     _withhold(details, policy)
     return Callback(message_id, word, date, details, notes)
 

@@ -26,7 +26,7 @@ from tests.support.golden.product import (
     read_tally,
 )
 from tests.support.golden.stored import Golden, Stored
-from tests.support.golden.traffic import Record
+from tests.support.golden.traffic import FUTURE, Record
 from tests.support.memory_rows import MemoryRows, outputs_of
 
 KeyValue = tuple[bytes | None, bytes | None]
@@ -134,10 +134,17 @@ def sms_state(partitions: dict[int, MemoryRows]) -> dict[str, Any]:
         state[f"listed {number}"] = sorted(_listed(rows))
         for key in rows.written:
             if key.startswith(MESSAGE_PREFIX):
-                state[f"{number} {key.decode()}"] = message_view(rows, key)
+                state[f"{number} {key.decode()}"] = comparable(message_view(rows, key) or {})
             elif key[:1] != b"\0" and not key.startswith(BUCKET_PREFIX):
                 state[f"{number} {key.decode()}"] = "there"
     return state
+
+
+def comparable(view: dict[str, Any]) -> dict[str, Any]:
+    """Return the view of a message without the times that only a version tells that keeps a date in the future."""
+    if view["message_id"] == FUTURE:
+        view["sms"] = [{**sms, "status_updated_at": None, "sent_at": None} for sms in view["sms"]]
+    return view
 
 
 def _listed(rows: MemoryRows) -> Iterator[str]:

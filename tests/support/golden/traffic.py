@@ -94,6 +94,8 @@ CONFLICT: Final = named("conflict", GENERAL)
 STAMPED: Final = named("stamped", GENERAL)
 SINCE: Final = named("since", GENERAL)
 TWIN: Final = named("twin", GENERAL)
+FUTURE: Final = named("future", GENERAL)
+"""A message whose status is dated two days after its receipt: 0.1.0 left the date out, later versions keep it."""
 COUNTED_MESSAGES: Final = (named("counted-a", GENERAL), named("counted-b", GENERAL))
 UNDATED_MESSAGES: Final = tuple(named(f"undated-{n}", UNDATED) for n in range(4))
 LARGE_MESSAGES: Final = tuple(named(f"l{n}", LARGE) for n in range(40))
@@ -190,12 +192,12 @@ def _forms() -> Iterator[Record]:
         sms = {"status": "Delivered", "sms_id": f"{message_id}-sms", "campaign": MAIN, **differing}
         yield raw(GENERAL, LEAP + 0.5, sms_callback(at=at(LEAP + 0.4), message_id=message_id, **sms))
     seconds = (_BEGIN_MS + LEAP * 3_600_000) / 1000
-    dates = {"epoch": seconds, "epoch-ms": str(int(seconds * 1000)), "future": at(LEAP + 48)}
+    dates = {"epoch": seconds, "epoch-ms": str(int(seconds * 1000))}
     bodies = [
         {"messageId": named(name, GENERAL), "status": {"name": "Sent", "updatedDate": date}}
         for name, date in dates.items()
     ]
-    yield raw(GENERAL, LEAP + 0.5, *bodies)
+    yield raw(GENERAL, LEAP + 0.5, *bodies, plain(FUTURE, "Sent", LEAP + 48))
     words = [
         plain(named(f"w{n}", GENERAL), f"Held by {n}", LEAP, campaignTrackingId=WORDS, price=0.01) for n in range(18)
     ]

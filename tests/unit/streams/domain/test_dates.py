@@ -1,7 +1,7 @@
 import pytest
 
 from streams.contract.codec import format_time_ms
-from streams.domain.dates import NO_DATE, read_date
+from streams.domain.dates import NO_DATE, read_date, read_receipt
 
 _MOMENT = 1_474_276_614_000  # 2016-09-19T09:16:54Z
 
@@ -24,6 +24,9 @@ _MOMENT = 1_474_276_614_000  # 2016-09-19T09:16:54Z
         (1474276614500, _MOMENT + 500),
         ("1474276614", _MOMENT),
         ("1474276614500", _MOMENT + 500),
+        ("1970-01-02T00:00:00Z", 86_400_000),
+        ("2106-02-07T06:28:15.999Z", 2**32 * 1000 - 1),
+        (2**32 - 1, (2**32 - 1) * 1000),
     ],
 )
 def test_every_form_seen_in_routees_material_is_read(given: object, ms: int) -> None:
@@ -46,14 +49,42 @@ def test_an_absent_date_is_no_error(given: object) -> None:
         True,
         [],
         {},
+        "1970-01-01T23:59:59.999Z",
+        1,
         -5,
         1e300,
         "9" * 16,
+        "2106-02-07T06:28:16Z",
+        "9999-12-31T23:59:59Z",
+        2**32,
+        2**32 * 1000,
         "12345678901234567890",
     ],
 )
 def test_a_value_that_names_no_moment_is_not_understood(given: object) -> None:
     assert read_date(given) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("2026-11-22T12:00:00.500Z", "2026-11-22T12:00:00.500Z"),
+        ("1999-01-01T00:00:00.000Z", "1999-01-01T00:00:00.000Z"),
+        ("1970-01-01T00:00:00.000Z", "1970-01-02T00:00:00.000Z"),
+        ("1970-01-01T12:00:00.000Z", "1970-01-02T00:00:00.000Z"),
+        ("1969-12-31T23:59:59.999Z", "1970-01-02T00:00:00.000Z"),
+        ("0001-01-01T00:00:00.000Z", "1970-01-02T00:00:00.000Z"),
+        ("2106-02-07T06:28:16.000Z", "2106-02-07T06:28:15.999Z"),
+        ("9999-12-31T23:59:59.999Z", "2106-02-07T06:28:15.999Z"),
+    ],
+)
+def test_a_time_of_receipt_of_any_clock_is_read_as_the_nearest_date(given: str, written: str) -> None:
+    assert format_time_ms(read_receipt(given) or 0) == written
+
+
+@pytest.mark.parametrize("given", [None, "", " ", "soon", "2026-11-22T12:00:00", "9999-12-31T23:59:59", [], {}, True])
+def test_a_value_that_is_no_time_is_no_time_of_receipt(given: object) -> None:
+    assert read_receipt(given) is None
 
 
 def test_dates_are_written_with_milliseconds() -> None:

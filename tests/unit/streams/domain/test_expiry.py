@@ -2,12 +2,16 @@
 Bounded state: messages are forgotten in stream time, their counts are not.
 """
 
+import random
+from collections import Counter
 from itertools import pairwise
+from typing import Any
 
+import orjson
 import pytest
 
 from streams.contract.codec import format_time_ms
-from streams.domain.dates import NO_DATE, read_date
+from streams.domain.dates import read_date
 from streams.domain.expiry import BUCKET_MS, CHUNK_KEYS, advanced, stream_time
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
@@ -149,20 +153,35 @@ def test_an_ingest_whose_clock_is_days_ahead_expires_no_message() -> None:
 
 
 @pytest.mark.parametrize(
-    ("clock", "date", "received", "after"),
+    ("clock", "received", "after"),
     [
-        (0, NO_DATE, START, START),
-        (START, NO_DATE, START + HOUR, START + HOUR),
-        (START, NO_DATE, START + HOUR + 1, START),
-        (START, NO_DATE, START - 1, START),
-        (START, START + 5 * HOUR, START, START + 5 * HOUR),
-        (START, START - 1, START + DAY, START),
+        (0, START, START),
+        (START, START + HOUR, START + HOUR),
+        (START, START + HOUR + 1, START),
+        (START, START - 1, START),
     ],
 )
-def test_stream_time_follows_dates_and_advances_an_hour_at_most_without_them(
-    clock: int, date: int, received: int, after: int
+def test_a_time_of_receipt_alone_advances_stream_time_by_an_hour_at_most(clock: int, received: int, after: int) -> None:
+    assert advanced(clock, received) == after
+
+
+@pytest.mark.parametrize(
+    ("date", "received", "after"),
+    [
+        (5 * HOUR, 5 * HOUR, 5 * HOUR),
+        (5 * HOUR, 30 * DAY, 5 * HOUR),
+        (30 * DAY, 5 * HOUR, 5 * HOUR),
+        (-1, 30 * DAY, 0),
+        (30 * DAY, -1, 0),
+    ],
+)
+def test_stream_time_follows_the_earlier_of_the_two_clocks_and_never_goes_back(
+    date: int, received: int, after: int
 ) -> None:
-    assert advanced(clock, date, received) == after
+    pipeline = Pipeline()
+    pipeline.send(sms_callback(at=at(0), message_id="first", sms_id="first"), received_at=at(0))
+    pipeline.send(sms_callback(at=at(date)), received_at=at(received))
+    assert pipeline.tally()["clock"] == START + after
 
 
 def test_callbacks_without_dates_move_stream_time_hour_by_hour() -> None:
@@ -179,7 +198,7 @@ def remembered(pipeline: Pipeline) -> set[str]:
     return {"other" if message.startswith("other") else message for message in ids}
 
 
-def test_a_first_callback_without_a_date_from_a_clock_days_ahead_refuses_and_forgets_nothing() -> None:
+def test_a_first_callback_without_a_date_from_a_clock_days_ahead_refuses_and_forgets_nothing_too_early() -> None:
     pipeline = Pipeline(Policy(retention_hours=48))
     pipeline.send(sms_callback("Sent", None, message_id="n", sms_id="n"), received_at=at(30 * DAY))
     pipeline.send(sms_callback("Sent", at(0)), received_at=at(0))
@@ -187,8 +206,10 @@ def test_a_first_callback_without_a_date_from_a_clock_days_ahead_refuses_and_for
     (record,) = pipeline.send(sms_callback("Delivered", at(DAY)), received_at=at(DAY))
     assert record["revision"] == 2
     assert pipeline.tally()["rejected"] == {}
-    passing(pipeline, 10 * DAY, since=DAY)
-    assert remembered(pipeline) == {"n", "other"}, "time goes on from the first date"
+    passing(pipeline, 7 * DAY, since=DAY)
+    assert remembered(pipeline) == {"n", "other"}, "an unfinished message is remembered for eight days"
+    passing(pipeline, 10 * DAY, since=7 * DAY)
+    assert remembered(pipeline) == {"other"}, "time goes on from the first date"
 
 
 def test_a_first_date_long_ago_is_passed_over_at_once() -> None:
@@ -202,6 +223,164 @@ def test_a_first_date_long_ago_is_passed_over_at_once() -> None:
     passing(pipeline, 200 * HOUR, since=12 * HOUR)
     assert remembered(pipeline) == {"other"}
     assert START + 200 * HOUR - pipeline.tally()["oldest"] * BUCKET_MS <= 49 * HOUR
+
+
+FORGED = "2099-01-01T00:00:00Z"
+
+
+def copies_of(pipeline: Pipeline, sms_key: str) -> int:
+    """Return how many messages an SMS was taken for: each begins with revision 1."""
+    return sum(record["revision"] == 1 for record in pipeline.revisions if record["sms_key"] == sms_key)
+
+
+@pytest.mark.parametrize("ahead", [301_000, 2 * HOUR, 47 * HOUR, 48 * HOUR, 90 * HOUR])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_message_dated_ahead_is_remembered_until_its_own_date_is_too_old(ahead: int, late: bool) -> None:  # noqa: FBT001
+    """Sent again every four hours until it is refused: it begins once. A late `Sent` makes no difference."""
+    pipeline = Pipeline(Policy(retention_hours=48))
+    edge = sms_callback("Delivered", at(ahead), message_id="edge", sms_id="edge")
+    pipeline.send(edge, received_at=at(0))
+    if late:
+        pipeline.send(sms_callback("Sent", at(-HOUR), message_id="edge", sms_id="edge"), received_at=at(HOUR))
+    passing(pipeline, 44 * HOUR)
+    for moment in range(48 * HOUR, ahead + 48 * HOUR, 4 * HOUR):
+        passing(pipeline, moment, since=moment - 4 * HOUR)
+        pipeline.send(edge, received_at=at(moment))
+    passing(pipeline, ahead + 200 * HOUR, since=ahead + 48 * HOUR)
+    pipeline.send(edge, received_at=at(ahead + 200 * HOUR))
+    assert copies_of(pipeline, "edge") == 1
+    assert pipeline.tally()["rejected"] == {"expired": 1}
+    assert "edge" not in remembered(pipeline)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_date_ahead_that_the_row_does_not_keep_counts_too(again: bool) -> None:  # noqa: FBT001
+    """The row keeps the earliest `Sent`; a copy of the later one, which lies ahead, must not begin the message anew."""
+    pipeline = Pipeline(Policy(retention_hours=48))
+    known = [sms_callback(word, at(0), message_id="edge", sms_id="edge") for word in ("Sent", "Delivered")]
+    ahead = sms_callback("Sent", at(20 * HOUR), message_id="edge", sms_id="edge")
+    pipeline.send(*known, ahead, *(known if again else []), received_at=at(0))
+    passing(pipeline, 60 * HOUR)
+    pipeline.send(ahead, received_at=at(60 * HOUR))
+    assert (copies_of(pipeline, "edge"), pipeline.tally()["rejected"]) == (1, {})
+
+
+@pytest.mark.parametrize("word", ["Sent", "Delivered"])
+def test_a_forged_date_keeps_no_row_for_longer_than_none_does(word: str) -> None:
+    lives = []
+    for date in (FORGED, None):
+        pipeline = Pipeline(Policy(retention_hours=48))
+        pipeline.send(sms_callback(at=at(0), message_id="other", sms_id="other"), received_at=at(0))
+        pipeline.send(sms_callback(word, date), received_at=at(0))
+        hours = 0
+        while len(remembered(pipeline)) > 1:
+            hours += 1
+            passing(pipeline, hours * HOUR, since=(hours - 1) * HOUR)
+        lives.append(hours)
+    assert lives[0] == lives[1]
+    assert 48 <= lives[0] <= 4 * 48 + 1
+
+
+def test_what_an_ingest_whose_clock_was_never_set_took_is_still_known_when_the_clock_is_right() -> None:
+    """Stream time leaps over decades, and duplicates of the messages come: none counts twice, all are forgotten."""
+    pipeline = Pipeline(Policy(retention_hours=48))
+    sent = [sms_callback("Delivered", at(n), message_id=f"m{n}", sms_id=f"m{n}") for n in range(3)]
+    for n, callback in enumerate(sent):
+        pipeline.send(callback, received_at=f"1999-01-01T00:0{n}:00.000Z")
+    passing(pipeline, 40 * HOUR)
+    pipeline.send(*sent, received_at=at(40 * HOUR))
+    assert [copies_of(pipeline, f"m{n}") for n in range(3)] == [1, 1, 1]
+    assert pipeline.verdicts["duplicate"] == 3
+    passing(pipeline, 200 * HOUR, since=40 * HOUR)
+    pipeline.send(*sent, received_at=at(200 * HOUR))
+    assert pipeline.tally()["rejected"] == {"expired": 3}
+    assert remembered(pipeline) == {"other"}
+
+
+@pytest.mark.parametrize("wrong", ["1970-01-01T00:00:00.000Z", "1999-12-31T23:59:59.999Z", "2099-01-01T00:00:00.000Z"])
+def test_an_ingest_whose_clock_is_years_wrong_neither_stops_time_nor_forgets_anything(wrong: str) -> None:
+    """Every second record is from it, with dated, undated and other callbacks."""
+    pipeline = Pipeline(Policy(retention_hours=48))
+    callback = sms_callback("Delivered", at(0))
+    pipeline.send(callback, received_at=wrong)
+    for hour in range(1, 48):
+        undated = sms_callback("Sent", None, message_id=f"other-u{hour}", sms_id="u")
+        pipeline.send(undated, campaign_report(), received_at=wrong)
+        passing(pipeline, hour * HOUR, since=(hour - 1) * HOUR)
+        pipeline.send(callback, received_at=wrong if hour % 2 else at(hour * HOUR))
+        assert stream_time(pipeline.tally()) == START + hour * HOUR
+    assert pipeline.verdicts["duplicate"] == 47
+    assert pipeline.tally()["rejected"] == {}
+    passing(pipeline, 300 * HOUR, since=47 * HOUR)
+    assert remembered(pipeline) == {"other"}
+    assert len(pipeline.sms_rows[0].with_prefix(b"m:")) < 100
+
+
+@pytest.mark.parametrize("alone", [None, -HOUR, 915_148_800_000 - START], ids=["none", "behind", "1999"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_message_begins_twice_and_none_is_refused_at_first_under_wrong_clocks(alone: int | None, seed: int) -> None:
+    """
+    Messages of nine days, dated up to two days before and after their time, with copies at any later hour.
+
+    Each envelope comes from an ingest that is right, an hour behind or at 1999; at first from one of them alone.
+    """
+    chance = random.Random(seed)  # noqa: S311 - the same callbacks for a seed
+    rows, stage = MemoryRows(), SmsStage(Policy(retention_hours=48))
+    sent: list[dict[str, Any]] = []
+    begun: Counter[str] = Counter()
+    for hour in range(9 * 24):
+        word, date = chance.choice(["Sent", "Delivered"]), hour * HOUR + chance.choice([-40, -2, 0, 0, 3, 47]) * HOUR
+        sent.append(sms_callback(word, at(date), message_id=f"m{hour}", sms_id=f"m{hour}"))
+        for turn, callback in enumerate([sent[-1], *chance.choices(sent, k=4)]):
+            clock = chance.choice([0, -HOUR, 915_148_800_000 - START])
+            received = at(hour * HOUR + (clock if alone is None or hour > 40 else alone))
+            for output in outputs_of(stage.apply(rows, 0, 5 * hour + turn, envelope(callback, received_at=received))):
+                begun[orjson.loads(output.value).get("sms_key")] += output.topic.suffix == "sms.status"
+    del begun[None]
+    assert begun == {f"m{hour}": 1 for hour in range(9 * 24)}
+    assert len(rows.with_prefix(b"m:")) < 8 * 24 + 48
+
+
+@pytest.mark.parametrize("messages", [1, 3 * CHUNK_KEYS])
+@pytest.mark.parametrize("word", ["Sent", "Delivered"])
+def test_messages_of_a_makeshift_time_years_ahead_are_forgotten_too(word: str, messages: int) -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    undated = [sms_callback(word, None, message_id=f"m{n}", sms_id=f"m{n}") for n in range(messages)]
+    pipeline.send(*undated, received_at=FORGED)
+    passing(pipeline, 40 * HOUR)
+    assert len(remembered(pipeline)) == messages + 1
+    pipeline.send(*undated, received_at=at(40 * HOUR))
+    assert pipeline.verdicts["duplicate"] == messages
+    passing(pipeline, 600 * HOUR, since=40 * HOUR)
+    assert remembered(pipeline) == {"other"}
+    assert "ahead" not in pipeline.tally()
+
+
+@pytest.mark.parametrize("days_behind", [0, 1, 5, 9, 15, 40])
+def test_a_first_date_behind_a_long_makeshift_time_leaves_no_message_behind(days_behind: int) -> None:
+    pipeline, end = Pipeline(Policy(retention_hours=48)), 20 * DAY
+    for hour in range(0, end // HOUR, 6):
+        word = "Sent" if hour % 12 else "Delivered"
+        # An hour and no more, so time goes on: the campaign's reports come in between.
+        pipeline.send(sms_callback(word, None, message_id=f"m{hour}", sms_id="s"), received_at=at(hour * HOUR))
+        for between in range(hour + 1, hour + 6):
+            pipeline.send(campaign_report(), received_at=at(between * HOUR))
+    before = remembered(pipeline)
+    pipeline.send(sms_callback(at=at(end - days_behind * DAY), message_id="old", sms_id="old"), received_at=at(end))
+    assert len(before - remembered(pipeline)) <= 1, "the one that is due at the end"
+    passing(pipeline, end + (12 + days_behind // 4) * DAY, since=end)
+    assert remembered(pipeline) == {"other"}
+    assert "ahead" not in pipeline.tally()
+    assert len(pipeline.sms_rows[0].with_prefix(b"x:")) < 60
+
+
+def test_a_makeshift_time_that_the_first_date_lies_a_little_behind_forgets_nothing_too_early() -> None:
+    pipeline = Pipeline(Policy(retention_hours=48))
+    pipeline.send(sms_callback("Delivered", None), received_at=at(30 * HOUR))
+    passing(pipeline, 77 * HOUR)
+    assert len(remembered(pipeline)) == 2
+    passing(pipeline, 80 * HOUR, since=77 * HOUR)
+    assert remembered(pipeline) == {"other"}
 
 
 def _simulate(rows: MemoryRows, per_step: int, days: int) -> list[int]:

@@ -28,6 +28,7 @@ from tests.support.golden.product import (
     find_message,
     find_sms,
     forget_due,
+    message_key,
     message_view,
     read_message,
     read_tally,
@@ -180,3 +181,13 @@ def test_further_records_lead_to_the_same_as_if_one_version_had_taken_in_everyth
     for number, told in on.told.items():
         assert told
         assert told == whole.told[number][-len(told) :]
+
+
+def test_a_status_whose_future_date_was_left_out_takes_it_with_the_next_copy(golden: Golden) -> None:
+    single, key = Single.on_from(golden), message_key(traffic.FUTURE)
+    rows, dated = single.sms[traffic.GENERAL], traffic.at(traffic.LEAP + 48)
+    assert dated != (message_view(rows, key) or {})["sms"][0]["status_updated_at"]
+    copy = traffic.plain(traffic.FUTURE, "Sent", traffic.LEAP + 48)
+    single.take_in(placed(golden, [traffic.raw(traffic.GENERAL, traffic.LEAP + 2, copy, copy)]))
+    (sms,) = (message_view(rows, key) or {})["sms"]
+    assert (sms["status_updated_at"], sms["revision"], sms["conflicts"]) == (dated, 2, 0)

@@ -184,6 +184,13 @@ def test_of_two_callbacks_of_the_same_status_and_date_the_greater_value_stands(l
     assert pipeline.sms()["label"] == "b"
 
 
+@pytest.mark.parametrize("latency", [3, 3.0, "3", "3.0"])
+def test_a_number_is_written_the_same_in_whatever_form_it_came(latency: object) -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback("Delivered", T3, latency=latency))
+    assert repr(pipeline.sms()["latency_seconds"]) == "3"
+
+
 def test_a_stage_without_a_date_does_not_erase_the_date_of_that_stage() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback("Sent", T1), sms_callback("Sent", None), sms_callback("Sent", T2))
@@ -218,21 +225,65 @@ def test_a_status_without_a_date_stands_below_the_dated_ones_of_its_rank_only() 
         assert pipeline.sms()["status"] == "Failed"
 
 
-def test_a_date_in_the_future_does_not_outrank_later_callbacks() -> None:
-    pipeline = Pipeline()
-    pipeline.send(sms_callback("Undelivered", "2099-01-01T00:00:00Z"))
-    assert pipeline.sms()["status_updated_at"] == NOW
+FUTURE = "2099-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "final_at"), [("latest", "Undelivered", FUTURE), ("first", "Delivered", T3)]
+)
+def test_a_date_in_the_future_counts_as_it_is_between_two_finals(policy: str, status: str, final_at: str) -> None:
+    """No clock of ours decides: a wrong clock of the provider can win, and the conflict is counted."""
+    pipeline = Pipeline(Policy(conflicting_finals="first" if policy == "first" else "latest"))
+    pipeline.send(sms_callback("Undelivered", FUTURE))
+    assert (pipeline.sms()["status_updated_at"], pipeline.sms()["final_at"]) == (FUTURE, FUTURE)
     pipeline.send(sms_callback("Delivered", T3))
-    assert pipeline.sms()["status"] == "Delivered"
+    sms = pipeline.sms()
+    assert (sms["status"], sms["final_at"], sms["conflicts"]) == (status, final_at, 1)
     assert pipeline.tally()["notes"] == {"future-date": 1}
 
 
-def test_a_clock_that_ran_ahead_is_believed_once_the_time_has_come() -> None:
+def test_a_queued_or_sent_of_the_future_does_not_stand_above_a_final() -> None:
     pipeline = Pipeline()
-    ahead = sms_callback("Delivered", "2026-11-22T12:30:00Z")
-    pipeline.send(ahead)
-    pipeline.send(ahead, received_at="2026-11-22T12:31:00.000Z")
-    assert pipeline.sms()["final_at"] == "2026-11-22T12:30:00.000Z"
+    pipeline.send(sms_callback("Queued", FUTURE), sms_callback("Sent", FUTURE), sms_callback("Delivered", T1))
+    sms = pipeline.sms()
+    assert (sms["status"], sms["final_at"], sms["queued_at"], sms["sent_at"]) == ("Delivered", T1, FUTURE, FUTURE)
+    pipeline.send(sms_callback("Queued", T1), sms_callback("Sent", T2))
+    assert (pipeline.sms()["queued_at"], pipeline.sms()["sent_at"]) == (T1, T2)
+
+
+@pytest.mark.parametrize("behind_or_ahead", ["1970-01-01T00:00:00.000Z", "2026-11-22T11:00:00.000Z", FUTURE])
+def test_a_duplicate_says_nothing_new_whatever_the_clock_that_took_it(behind_or_ahead: str) -> None:
+    for order in ((NOW, behind_or_ahead), (behind_or_ahead, NOW)):
+        pipeline = Pipeline()
+        for received_at in order:
+            pipeline.send(sms_callback("Undelivered", T3), received_at=received_at)
+            pipeline.send(sms_callback("Delivered", "2026-11-22T12:05:20.000Z"), received_at=received_at)
+        assert (pipeline.sms()["status"], pipeline.sms()["conflicts"]) == ("Delivered", 1)
+        assert pipeline.verdicts == {"applied": 1, "conflict": 1, "duplicate": 2}
+
+
+def test_an_ingest_whose_clock_is_an_hour_behind_changes_no_status() -> None:
+    pipeline = Pipeline()
+    for word, at in (("Delivered", "2026-11-22T11:59:55.000Z"), ("Undelivered", "2026-11-22T11:59:58.000Z")):
+        pipeline.send(sms_callback(word, at), received_at="2026-11-22T11:00:00.000Z")
+    assert (pipeline.sms()["status"], pipeline.sms()["final_at"]) == ("Undelivered", "2026-11-22T11:59:58.000Z")
+    assert pipeline.tally()["notes"] == {"future-date": 2}
+
+
+def test_a_status_whose_future_date_an_earlier_version_left_out_takes_it_with_the_next_copy() -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback("Delivered", None))
+    pipeline.send(sms_callback("Delivered", FUTURE), sms_callback("Delivered", FUTURE))
+    sms = pipeline.sms()
+    assert (sms["status_updated_at"], sms["revision"], sms["conflicts"]) == (FUTURE, 2, 0)
+
+
+def test_a_detail_that_a_lower_status_brought_first_belongs_to_the_status_that_repeats_it() -> None:
+    """The repetition changes no detail, but it says whose the detail is: a later one of lower standing gives way."""
+    pipeline = Pipeline()
+    pipeline.send(sms_callback("Sent", T1, label="a"), sms_callback("Delivered", T3, label=ABSENT))
+    pipeline.send(sms_callback("Delivered", T3, label="a"), sms_callback("Sent", T2, label="b"))
+    assert pipeline.sms()["label"] == "a"
 
 
 def test_final_status_only_leaves_the_other_stages_unknown() -> None:

@@ -1,5 +1,6 @@
 import hashlib
 import hmac
+from itertools import permutations
 from typing import Literal
 
 import orjson
@@ -108,6 +109,20 @@ def test_a_text_that_turns_out_to_be_a_one_time_code_is_forgotten() -> None:
     pipeline.send(sms_callback("Delivered", message=None, originatingService="TwoStep"))
     assert pipeline.sms()["message"] is None
     assert b"2622" not in orjson.dumps(list(pipeline.sms_rows[0].rows.values()))
+
+
+def test_a_service_of_one_time_codes_stands_in_every_order_and_the_text_never_comes_back() -> None:
+    callbacks = [
+        sms_callback("Queued", "2026-11-22T09:16:53Z", message="Your code is 2622", originatingService=None),
+        sms_callback("Sent", "2026-11-22T09:16:54Z", message=None, originatingService="TwoStep"),
+        sms_callback("Delivered", "2026-11-22T09:16:55Z", message=None, originatingService="Sms"),
+        sms_callback("Delivered", "2026-11-22T09:16:55Z", message="Your code is 2622", originatingService=None),
+    ]
+    for order in permutations(callbacks):
+        pipeline = Pipeline()
+        pipeline.send(*order)
+        assert (pipeline.sms()["originating_service"], pipeline.sms()["message"]) == ("TwoStep", None)
+        assert b"2622" not in orjson.dumps(list(pipeline.sms_rows[0].rows.values()))
 
 
 def test_a_refused_body_stays_whole_because_it_is_the_evidence() -> None:

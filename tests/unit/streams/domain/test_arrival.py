@@ -1,0 +1,156 @@
+"""
+The final row of an SMS is a function of the set of distinct bodies: no order, repetition or clock of ours decides.
+
+Bodies go as bytes through envelopes and the stage. What tells of the arrival itself is left out of the comparison.
+"""
+
+import itertools
+import random
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.contract.topics import SMS_STATUS
+from streams.domain.dates import NO_DATE
+from streams.domain.message import find_message
+from streams.domain.policy import Policy
+from streams.domain.sms_stage import SmsStage
+from tests.builders import ABSENT, NOW, without_absent
+from tests.support.memory_rows import MemoryRows, outputs_of
+
+ARRIVAL: Final = {
+    *("sms_key", "revision", "previous_status", "first_received_at", "received_at"),
+    *("partition", "offset", "index"),
+}
+"""The fields of a record that tell of its arrival; `status_updated_at` does, too, of a status without a date."""
+
+CLOCKS: Final = [
+    "1969-12-31T23:59:59.999Z",
+    "1970-01-01T00:00:00.000Z",
+    "1999-01-01T00:00:00.000Z",
+    "2026-11-22T09:11:54.000Z",
+    "2026-11-22T09:16:54.000Z",
+    "2026-11-22T12:00:00.000Z",
+    "2026-11-22T13:04:59.999Z",
+    "2026-12-29T12:00:00.000Z",
+    "2098-12-31T23:59:59.999Z",
+    "2099-06-01T00:00:00.000Z",
+    "9999-12-31T23:59:59.999Z",
+]
+
+WORDS: Final = [
+    *("Queued", "Sent", "Delivered", "Undelivered", "Failed", "Unsent"),
+    *("delivered", " Delivered ", "Network Error", "network error", "Buffered"),
+]
+
+DATES: Final = [
+    *(None, "", ABSENT),
+    *("2026-11-22T09:16:54Z", "2026-11-22T09:16:54.000Z", "2026-11-22T12:16:54+03:00", "1795339014", 1_795_339_014),
+    *("2026-11-22T09:16:54.5Z", "2026-11-22T12:05:20Z", "2026-11-22T13:00:00Z", "2026-11-25T00:00:00Z"),
+    *("2026-12-22T00:00:00Z", "2099-01-01T00:00:00Z", "2106-02-07T06:28:15Z", "1999-01-01T00:00:00Z"),
+]
+
+FIELDS: Final[dict[str, list[Any]]] = {
+    "label": ["a", "b", 5, "5", "", ABSENT],
+    "operator": ["Cosmote", "Vodafone", None],
+    "latency": [0, 3, 3.0, "3", 2.5, -0.0, "soon", ABSENT],
+    "price": [0.01, "0.0100", 0.02, "dear", ABSENT],
+    "groups": [["x"], ["y"], ["x", "y"], "x", [], ABSENT],
+    "campaignTrackingId": ["c-1", "C-1", "c-2", ABSENT],
+    "message": ["Your code is 2622", "Hello", ABSENT],
+    "originatingService": ["Sms", "TwoStep", "twostep", ABSENT],
+    "to": ["+306900000001", "306900000001", ABSENT],
+    "parts": [1, "2", 3.0, ABSENT],
+    "extra": [1, [], {}, ABSENT],
+    "reason": [{"detailedStatus": "Expired"}, {"detailedStatus": "A", "description": "text"}, "words", None, ABSENT],
+}
+
+POLICIES: Final = st.sampled_from(
+    [
+        Policy(),
+        Policy(conflicting_finals="first"),
+        Policy(recipient="hmac", hmac_key="k" * 16, message_text="drop", conflicting_finals="first"),
+        Policy(recipient="mask", retention_hours=48),
+    ]
+)
+
+
+@st.composite
+def bodies_of_a_message(draw: st.DrawFn, most_sms: int, most: int) -> list[bytes]:
+    """
+    Draw distinct bodies of one message that differ in a few words, dates and fields, so that many of them tie.
+
+    Each part has one smsId in any case, and each of its bodies tells the smsId, the part or both; a part that is not
+    told is the first.
+    """
+    statuses = draw(st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(DATES)), min_size=1, max_size=4))
+    varied = draw(st.lists(st.sampled_from([*FIELDS]), max_size=2, unique=True))
+    fields = {name: FIELDS[name] if name in varied else [draw(st.sampled_from(FIELDS[name]))] for name in FIELDS}
+    made = []
+    for _ in range(draw(st.integers(1, most))):
+        part = draw(st.integers(1, most_sms))
+        drawn = {name: draw(st.sampled_from(values)) for name, values in fields.items()}
+        word, date = draw(st.sampled_from(statuses))
+        body = {
+            "messageId": "m",
+            "smsId": draw(st.sampled_from([f"sms-{part}", f"SMS-{part}", ABSENT])),
+            "part": draw(st.sampled_from([part, str(part), *([ABSENT] if part == 1 else [])])),
+            "status": without_absent({"name": word, "updatedDate": date, "reason": drawn.pop("reason")}),
+            **drawn,
+        }
+        made.append(orjson.dumps(without_absent(body)))
+    return list(dict.fromkeys(made))
+
+
+def rows_after(bodies: Sequence[bytes], clocks: Sequence[str], policy: Policy) -> bytes:
+    """
+    Return the final rows of the message's SMS as JSON, without their arrival; each body is received at its own clock.
+
+    As JSON, because 3 and 3.0, which are equal, differ there.
+    """
+    stage, rows, published = SmsStage(policy), MemoryRows(), {}
+    for offset, (body, clock) in enumerate(zip(bodies, clocks, strict=True)):
+        value = b'{"received_at":"%s","callbacks":[%s]}' % (clock.encode(), body)
+        for output in outputs_of(stage.apply(rows, 0, offset, value)):
+            assert output.topic is SMS_STATUS, output.value
+            published[output.key] = orjson.loads(output.value)
+    message = find_message(rows, b"m:m")
+    assert message is not None
+    assert {sms.key.encode() for sms in message.parts} == published.keys()
+    found = [without_arrival(published[sms.key.encode()], is_dated=sms.date != NO_DATE) for sms in message.parts]
+    return b"".join(sorted(map(orjson.dumps, found)))
+
+
+def without_arrival(record: dict[str, Any], *, is_dated: bool) -> dict[str, Any]:
+    hidden = ARRIVAL if is_dated else ARRIVAL | {"status_updated_at"}
+    return {name: value for name, value in record.items() if name not in hidden}
+
+
+QUICK: Final = settings(max_examples=100, deadline=None)
+CHANCE: Final = st.randoms(use_true_random=False)
+
+
+@QUICK
+@given(bodies_of_a_message(most_sms=1, most=4), POLICIES, CHANCE)
+def test_every_permutation_of_the_bodies_ends_in_the_same_row_whatever_our_clocks_say(
+    bodies: list[bytes], policy: Policy, chance: random.Random
+) -> None:
+    expected = rows_after(bodies, [NOW] * len(bodies), policy)
+    for order in itertools.permutations(bodies):
+        found = rows_after(order, chance.choices(CLOCKS, k=len(order)), policy)
+        assert found == expected
+
+
+@QUICK
+@given(bodies_of_a_message(most_sms=2, most=10), POLICIES, CHANCE)
+def test_any_order_and_any_duplication_end_in_the_same_rows_whatever_our_clocks_say(
+    bodies: list[bytes], policy: Policy, chance: random.Random
+) -> None:
+    expected = rows_after(bodies, [NOW] * len(bodies), policy)
+    arrivals = [*bodies, *chance.choices(bodies, k=2 * len(bodies))]
+    chance.shuffle(arrivals)
+    found = rows_after(arrivals, chance.choices(CLOCKS, k=len(arrivals)), policy)
+    assert found == expected
