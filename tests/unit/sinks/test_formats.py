@@ -6,13 +6,16 @@ from pathlib import Path
 
 import orjson
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from sinks.errors import PermanentError, RetryableError
 from sinks.files.formats import parquet
 from sinks.files.sink import FileSink
 from sinks.source import TopicPartition
+from streams.contract.codec import format_time
 from tests.behaviour.sinks.records import campaign
+from tests.support.clocks import statuses_of_every_clock
 from tests.unit.sinks.records import TOPIC, record
 
 
@@ -21,6 +24,15 @@ def test_a_wrong_count_is_refused_and_does_not_end_the_program(number: object) -
     row = {**campaign("one").model_dump(mode="json"), "drift": {"Delivered": number}}
     with pytest.raises(PermanentError):
         parquet("campaign_progress", [record(0, orjson.dumps(row))])
+
+
+def test_times_of_any_clock_are_in_a_file_as_they_are() -> None:
+    statuses = [*statuses_of_every_clock()]
+    data = parquet("sms_status", [record(0, orjson.dumps(status)) for status in statuses])
+    found = pa.parquet.read_table(pa.BufferReader(data)).to_pylist()
+    for status, row in zip(statuses, found, strict=True):
+        for name in ("first_received_at", "received_at", "status_updated_at", "queued_at", "sent_at", "final_at"):
+            assert (row[name] and format_time(row[name])) == status[name]
 
 
 @pytest.mark.parametrize("error", [MemoryError(), pa.ArrowMemoryError("malloc of size 4096 failed")], ids=repr)
