@@ -320,9 +320,7 @@ def test_a_table_that_is_gone_is_waited_for(tables: ClickHouse, topics: Topics, 
     assert sink.process.poll() is None
 
 
-def test_a_foreign_view_that_has_no_table_ends_it(
-    tables: ClickHouse, topics: Topics, running: Running
-) -> None:
+def test_a_foreign_view_that_has_no_table_ends_it(tables: ClickHouse, topics: Topics, running: Running) -> None:
     """The schema is whole: only a person can tell."""
     tables.execute("CREATE TABLE theirs AS sms_status ENGINE = MergeTree ORDER BY sms_key")
     tables.execute("CREATE MATERIALIZED VIEW to_theirs TO theirs AS SELECT * FROM sms_inbox")
