@@ -5,8 +5,8 @@ PROGRAMS := .venv/programs
 INSTALLED := .venv/installed
 # uv draws bars on a terminal; elsewhere the steps are enough.
 UV_INSTALL := $(BIN)/uv pip install $(shell [ -t 2 ] || echo --quiet) --python $(BIN)/python
-# Make 3.81, as macOS has it, cannot keep the lines of two suites apart.
-WHOLE_LINES := $(if $(filter output-sync,$(.FEATURES)),--output-sync=line)
+# Make 3.81, as macOS has it, mixes the output of two suites.
+SUITE_BY_SUITE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=line)
 BUILD_TOOLS := uv hatchling editables packaging pathspec pluggy trove-classifiers
 STARTED_OFTEN := aiohttp aiokafka attr clickhouse_connect dateutil faust hypothesis kafka mode prometheus_client pydantic _pytest rich yarl
 
@@ -17,7 +17,8 @@ demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked again
 
 # Tests of programs wait more than they compute, so two suites run beside each other.
 test: check                 ## the whole suite: the three below
-	$(MAKE) --jobs=2 --keep-going $(WHOLE_LINES) test-quick test-programs test-faults
+	@echo 'Three suites, two at a time, about 12 minutes: each prints its results when it is done'
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(SUITE_BY_SUITE) test-quick test-programs test-faults
 
 test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds
 	$(BIN)/pytest tests/unit tests/project

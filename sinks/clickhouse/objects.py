@@ -80,10 +80,11 @@ Objects = Mapping[str, SchemaObject]
 def objects_of(migrations: Iterable[Migration]) -> Objects:
     """Return the objects of these files. ValueError for a statement that is none of CREATE, ALTER and DROP."""
     objects: dict[str, SchemaObject] = {}
+    gone: set[str] = set()
     for migration in migrations:
         for statement in migration.parts:
-            _follow(objects, statement)
-    return objects
+            _follow(objects, gone, statement)
+    return {name: it for name, it in objects.items() if name not in gone}
 
 
 def copies_of(objects: Objects, table: str) -> int:
@@ -91,15 +92,17 @@ def copies_of(objects: Objects, table: str) -> int:
     return 1 + sum(it.kind is Kind.PASSAGE and it.source == table for it in objects.values())
 
 
-def _follow(objects: dict[str, SchemaObject], statement: str) -> None:
+def _follow(objects: dict[str, SchemaObject], gone: set[str], statement: str) -> None:
     text = _in_one_line(statement)
     if created := _CREATE.match(text):
+        gone.discard(created[2])
         objects[created[2]] = _created(objects, statement, *created.groups())
     elif altered := _ALTER.match(text):
         table = objects[altered[1]]
         objects[table.name] = _altered(replace(table, statements=(*table.statements, statement)), altered[2])
     elif dropped := _DROP.match(text):
-        objects.pop(dropped[1], None)
+        # A table that is made anew keeps its place, before the views that read it.
+        gone.add(dropped[1])
     else:
         raise ValueError(f"not a statement of a schema: {text[:60]}")
 

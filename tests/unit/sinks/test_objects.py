@@ -111,6 +111,13 @@ def test_a_later_file_replaces_or_drops_a_view() -> None:
     assert changed.select == "SELECT id, 1 FROM inbox"
 
 
+def test_a_table_that_is_made_anew_stays_before_the_views_that_read_it() -> None:
+    names = [*objects_of(known_migrations())]
+    for view in objects_of(known_migrations()).values():
+        if view.kind is Kind.PASSAGE:
+            assert names.index(view.source) < names.index(view.name)
+
+
 def test_a_statement_that_cannot_be_followed_is_an_error() -> None:
     with pytest.raises(ValueError, match="RENAME TABLE a TO b"):
         objects("RENAME TABLE a TO b;")
