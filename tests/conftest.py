@@ -7,6 +7,7 @@ asks. Tests below `unit/` and `project/` fail when they reach for the network, e
 
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes minutes; runs with --full only")
     sys.addaudithook(_GUARD)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # Under `nohup` the programs would ignore it, too. A new program inherits no handler, so it ends at the signal.
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
