@@ -5,29 +5,33 @@ PROGRAMS := .venv/programs
 INSTALLED := .venv/installed
 # uv draws bars on a terminal; elsewhere the steps are enough.
 UV_INSTALL := $(BIN)/uv pip install $(shell [ -t 2 ] || echo --quiet) --python $(BIN)/python
+SINKS := tests/behaviour/sinks tests/integration/sinks
 # Make 3.81, as macOS has it, mixes the output of two suites.
 SUITE_BY_SUITE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=line)
 BUILD_TOOLS := uv hatchling editables packaging pathspec pluggy trove-classifiers
 STARTED_OFTEN := aiohttp aiokafka attr clickhouse_connect dateutil faust hypothesis kafka mode prometheus_client pydantic _pytest rich yarl
 
-.PHONY: demo test test-quick test-programs test-faults test-containers test-fresh check format bench faults sandbox lock clean
+.PHONY: demo test test-quick test-sinks test-faults test-programs test-containers test-fresh check format bench faults sandbox lock clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
 
-# Tests of programs wait more than they compute, so two suites run beside each other.
-test: check                 ## the whole suite: the three below
-	@echo 'Three suites, two at a time, about 12 minutes: each prints its results when it is done'
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(SUITE_BY_SUITE) test-quick test-programs test-faults
+# Tests of programs wait more than they compute, so three suites run beside each other.
+test: check                 ## the whole suite: the four below
+	@echo 'Four suites, three at a time, about 10 minutes: each prints its results when it is done'
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going $(SUITE_BY_SUITE) test-programs test-faults test-sinks test-quick
 
 test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds
 	$(BIN)/pytest tests/unit tests/project
 
-test-programs: $(INSTALLED) ## behaviour, integration, end to end, on the real Kafka and the real engine
-	$(BIN)/pytest --ignore=tests/unit --ignore=tests/project --ignore=tests/faults --durations=10
+test-sinks: $(INSTALLED)    ## behaviour and integration of the sinks, on the real Kafka and the real engine
+	$(BIN)/pytest $(SINKS) --durations=5
 
 test-faults: $(INSTALLED)   ## one short pass of each fault test
-	$(BIN)/pytest tests/faults --durations=10
+	$(BIN)/pytest tests/faults --durations=5
+
+test-programs: $(INSTALLED) ## all others: behaviour and integration of the other programs, end to end
+	$(BIN)/pytest $(addprefix --ignore=,tests/unit tests/project tests/faults $(SINKS)) --durations=5
 
 test-containers: $(INSTALLED)  ## the image and the whole pipeline as containers; needs an engine, see docker/README.md
 	TEST_CONTAINERS=1 $(BIN)/pytest tests/containers
