@@ -21,8 +21,12 @@ from streams.program.brokers import kafka_file_problems
 
 def problems(settings: SinksSettings, warn: Callable[[str], object]) -> Iterator[str]:
     """Yield the problems of both sinks; tells `warn` a line for each thing that is only unusual."""
-    with_kafka = list(kafka_file_problems(vars(settings))) or list(_topics(settings, warn))
+    prefix = settings.kafka_topic_prefix
+    unusable = list(kafka_file_problems(vars(settings)))
+    with_kafka = unusable or check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
     yield from with_kafka
+    if not unusable:
+        yield from _topic_settings(settings, warn)
     yield from _clickhouse(settings)
     with_folder = list(folder_problems(settings.sinks_files_root))
     yield from with_folder
@@ -30,9 +34,7 @@ def problems(settings: SinksSettings, warn: Callable[[str], object]) -> Iterator
         yield from _foreign_files(settings)
 
 
-def _topics(settings: SinksSettings, warn: Callable[[str], object]) -> Iterator[str]:
-    prefix = settings.kafka_topic_prefix
-    yield from check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
+def _topic_settings(settings: SinksSettings, warn: Callable[[str], object]) -> Iterator[str]:
     found = topic_settings(settings)
     yield from found.refused
     for line in found.warned:

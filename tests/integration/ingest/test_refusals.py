@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -169,41 +170,44 @@ async def test_a_length_that_is_none_is_refused(server: Server, fields: str, ver
 
 GZIP = "Content-Encoding: gzip\r\n"
 TOO_SHORT = [
-    pytest.param(lambda body: post(b"") + body, id="a length of zero"),
-    pytest.param(lambda body: post(b"", "Connection: close\r\n") + body, id="a length of zero, last request"),
-    pytest.param(lambda body: (post(b"") + body).replace(b"HTTP/1.1", b"HTTP/1.0"), id="a length of zero, 1.0"),
-    pytest.param(lambda body: post(body[:-1]) + body[-1:], id="a byte too few"),
-    pytest.param(lambda body: post(body[:-9], "Connection: close\r\n") + body[-9:], id="too few, last request"),
-    pytest.param(lambda body: post(body[:-9], "Connection: Upgrade\r\nUpgrade: h2c\r\n") + body[-9:], id="upgrade"),
-    pytest.param(lambda body: chunked(body[:-9]) + body[-9:], id="behind the last chunk"),
-    pytest.param(lambda body: post(gzip.compress(body)[:-9], GZIP) + gzip.compress(body)[-9:], id="gzip"),
+    pytest.param(lambda body: post(b"") + body, 0, id="a length of zero"),
+    pytest.param(lambda body: post(b"", "Connection: close\r\n") + body, 0, id="a length of zero, last request"),
+    pytest.param(lambda body: (post(b"") + body).replace(b"HTTP/1.1", b"HTTP/1.0"), 0, id="a length of zero, 1.0"),
+    pytest.param(lambda body: post(body[:-1]) + body[-1:], 1, id="a byte too few"),
+    pytest.param(lambda body: post(body[:-9], "Connection: close\r\n") + body[-9:], 1, id="too few, last request"),
+    pytest.param(lambda body: post(body[:20]) + body[20:], 0, id="too few for a status"),
+    pytest.param(lambda body: post(body[:-9], "Connection: Upgrade\r\nUpgrade: h2c\r\n") + body[-9:], 1, id="upgrade"),
+    pytest.param(lambda body: chunked(body[:-9]) + body[-9:], 1, id="behind the last chunk"),
+    pytest.param(lambda body: post(gzip.compress(body)[:-9], GZIP) + gzip.compress(body)[-9:], 1, id="gzip"),
 ]
+"""Requests of a body, and how many callbacks of it are kept: a repaired one is, since its status can be read."""
 
 
-@pytest.mark.parametrize("request_of", TOO_SHORT)
+@pytest.mark.parametrize(("request_of", "kept"), TOO_SHORT)
 async def test_a_body_with_bytes_behind_its_told_length_is_no_200(
-    server: Server, request_of: Callable[[bytes], bytes]
+    server: Server, request_of: Callable[[bytes], bytes], kept: int
 ) -> None:
     """A 200 would say that the callback was taken, of which a part was thrown away. Routee sends it again."""
-    wire = await server.talk(request_of(callback(text="Γειά")))
+    body = callback(text="Γειά", status="Delivered", label="the end")
+    wire = await server.talk(request_of(body))
     reply = await wire.reply()
     assert (reply.status, reply.fields["connection"]) == (400, "close")
     assert await wire.is_closed()
-    assert not server.callbacks
+    assert [stored["messageId"] for stored in server.callbacks] == [json.loads(body)["messageId"]] * kept
     assert server.service.metrics.total("refused", "malformed") == 1
 
 
-@pytest.mark.parametrize("request_of", TOO_SHORT)
+@pytest.mark.parametrize(("request_of", "kept"), TOO_SHORT)
 async def test_the_answers_before_such_a_body_are_given_first(
-    server: Server, request_of: Callable[[bytes], bytes]
+    server: Server, request_of: Callable[[bytes], bytes], kept: int
 ) -> None:
     server.log.hold()
-    wire = await server.talk(post() + post(b"{") + post() + request_of(BODY))
+    wire = await server.talk(post() + post(b"{") + post() + request_of(callback(status="Delivered", label="the end")))
     await server.has_read()
     server.log.release()
     assert await wire.statuses(4) == [200, 200, 200, 400]
     assert await wire.is_closed()
-    assert len(server.callbacks) == 2
+    assert len(server.callbacks) == 2 + kept
 
 
 async def test_bytes_that_come_while_such_a_body_is_being_stored_count_too(server: Server) -> None:

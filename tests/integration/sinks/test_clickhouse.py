@@ -298,7 +298,8 @@ def test_a_view_that_is_dropped_loses_no_row_and_is_mended_by_schema(
     assert sink.metric("routee_sinks_rows_total") == 20
     assert sink.metric("routee_sinks_schema_differences") == 1
     check, second = running.start("check"), running.start("clickhouse")
-    assert (check.process.wait(60), check.text) == (1, [gone])
+    assert check.process.wait(60) == 1
+    assert [line for line in check.text if not line.startswith("warning: ")] == [gone]
     assert (second.process.wait(60), second.messages[-1]) == (1, gone)
     schema = running.start("schema")
     assert schema.process.wait(60) == 0
