@@ -94,7 +94,7 @@ class Cluster:
         async with self._lend(random.choice(self._known_addresses())) as connection:  # noqa: S311 - any broker will do
             response = await connection.send(DescribeConfigsRequest(resources))
         return {
-            topic: {setting: value for setting, value, *_ in settings}
+            topic: {setting: value for setting, value, *_ in settings if value is not None}
             for code, _, _, topic, settings in response.resources
             if for_code(code) is NoError
         }
