@@ -5,7 +5,7 @@ No insert while an object is missing that rows go through, and readiness tells i
 import re
 import threading
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -175,6 +175,23 @@ def test_a_database_that_does_not_answer_changes_nothing(bench: Bench) -> None:
         bench.write()
     assert bench.readiness.reasons == [f"schema: the materialized view sms_inbox_to_status {MISSING}"]
     assert bench.rows == 0
+
+
+@pytest.mark.parametrize("answer", [[], [()], [(1,), (1,)]], ids=["no row", "no column", "two rows"])
+def test_a_page_that_answers_a_query_with_nothing_is_no_schema(answer: list[tuple[int, ...]]) -> None:
+    """A proxy's empty 200: the look fails as at a database that is away, and is made again."""
+
+    class Proxy(ClickHouse):
+        def __init__(self) -> None: ...
+
+        def rows(self, _sql: str, _parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+            return list(answer)
+
+    metrics, readiness = Metrics(), Readiness()
+    readiness.fine("group")
+    with pytest.raises(RetryableError, match="answers a query with nothing"):
+        SchemaWatch(metrics, readiness).look(Proxy())
+    assert readiness.reasons == []
 
 
 def test_it_looks_again_and_again_until_it_is_ended(bench: Bench) -> None:
