@@ -146,7 +146,7 @@ class Topics:
         return len(faults) == len(topics) and not wrong
 
     def _mend(self, topic: Topic, faults: Sequence[Fault], done: "Alterations") -> None:
-        """Change the settings; if that is refused, those that endanger records alone: Kafka takes all or none."""
+        """Change the settings; if that is refused, the dangerous ones alone: Kafka takes all or none."""
         outcome = self._change(topic, faults)
         if outcome == _CHANGED:
             done.made.setdefault(topic, [*faults])
