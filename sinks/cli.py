@@ -71,7 +71,9 @@ def run_clickhouse(settings: SinksSettings) -> int:
     verify_way_of_rows(clickhouse)
     watch.look(clickhouse)
     watch.look_again_and_again(lambda: connect(settings))
-    return _consume(settings, WatchedSink(ClickHouseSink(clickhouse), watch, clickhouse), metrics, readiness)
+    return _consume(
+        settings, WatchedSink(ClickHouseSink(clickhouse, watch.note_more), watch, clickhouse), metrics, readiness
+    )
 
 
 def run_files(settings: SinksSettings) -> int:

@@ -87,17 +87,23 @@ class Cluster:
         """
         Return the settings in force of each topic, own and inherited ones alike.
 
-        A topic is left out when this user may not see its settings. Raises KafkaError when the broker that is asked
-        does not answer.
+        A topic is left out when this user may not see its settings. Raises KafkaError when no broker answers.
         """
         resources = [(_TOPIC, topic, None) for topic in topics]
-        async with self._lend(random.choice(self._known_addresses())) as connection:  # noqa: S311 - any broker will do
-            response = await connection.send(DescribeConfigsRequest(resources))
-        return {
-            topic: {setting: value for setting, value, *_ in settings}
-            for code, _, _, topic, settings in response.resources
-            if for_code(code) is NoError
-        }
+        trouble: KafkaError = KafkaConnectionError("no broker is known")
+        for address in self._known_addresses():
+            try:
+                async with self._lend(address) as connection:
+                    response = await connection.send(DescribeConfigsRequest(resources))
+            except KafkaError as error:
+                trouble = error
+                continue
+            return {
+                topic: {setting: value for setting, value, *_ in settings if value is not None}
+                for code, _, _, topic, settings in response.resources
+                if for_code(code) is NoError
+            }
+        raise trouble
 
     def may_not_see(self, topic: str) -> bool:
         """Return whether the brokers say that this user has no right to know about a topic."""

@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 
 from sinks.clickhouse.answer import error_of, rows_written
 from sinks.clickhouse.codes import UNKNOWN_DATABASE, Meaning, meaning_of, name_of
-from sinks.errors import ConnectError
+from sinks.errors import ConnectError, RetryableError
 from sinks.settings import SinksSettings
 
 _CONNECT_SECONDS: Final = 5
@@ -97,6 +97,15 @@ class ClickHouse:
         """Return the rows of a query."""
         with _translated():
             return [tuple(row) for row in self._client.query(sql, parameters=parameters).result_rows]
+
+    def value(self, sql: str) -> Any:  # noqa: ANN401 - as the query says
+        """Return the one value of a query; RetryableError when the answer has none, as that of an empty page."""
+        rows = self.rows(sql)
+        if len(rows) != 1 or len(rows[0]) != 1:
+            raise RetryableError(
+                "something at CLICKHOUSE_URL answers a query with nothing, as ClickHouse never does: look at the proxy"
+            )
+        return rows[0][0]
 
     def close(self) -> None:
         """Close the connection."""

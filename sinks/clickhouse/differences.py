@@ -86,13 +86,13 @@ class Comparison:
 
 def compare(clickhouse: ClickHouse, objects: Objects) -> Comparison:
     """Compare the database of the connection with the objects."""
-    ((database,),) = clickhouse.rows("SELECT currentDatabase()")
+    database = str(clickhouse.value("SELECT currentDatabase()"))
     found = _found(clickhouse)
     selects = _selects(clickhouse, objects)
     differences = tuple(
         difference
         for thing in objects.values()
-        if (difference := _difference(thing, found.get(thing.name), selects.get(thing.name), str(database)))
+        if (difference := _difference(thing, found.get(thing.name), selects.get(thing.name), database))
     )
     views = {view for name in objects.keys() & found.keys() for view in found[name].views}
     return Comparison(differences, tuple(sorted(views - {f"{database}.{name}" for name in objects})))

@@ -123,8 +123,7 @@ def _attached(clickhouse: ClickHouse, cluster: str | None, name: str) -> bool:
     # Servers have several codes for a name that they do not know.
     with suppress(RetryableError, FatalError):
         clickhouse.execute(render(f"ATTACH TABLE IF NOT EXISTS {name} {{{{on_cluster}}}}", cluster))
-    ((there,),) = clickhouse.rows(f"EXISTS TABLE {name}")
-    return bool(there)
+    return bool(clickhouse.value(f"EXISTS TABLE {name}"))
 
 
 def look(clickhouse: ClickHouse) -> Comparison:
@@ -164,7 +163,6 @@ def verify(clickhouse: ClickHouse) -> None:
 
 def _applied(clickhouse: ClickHouse) -> list[tuple[int, str]]:
     """Return version and checksum of the applied files; none when the database has no list of them."""
-    ((there,),) = clickhouse.rows("EXISTS TABLE schema_migrations")
-    if not there:
+    if not clickhouse.value("EXISTS TABLE schema_migrations"):
         return []
     return [(row[0], row[1]) for row in clickhouse.rows("SELECT version, checksum FROM schema_migrations FINAL")]

@@ -2,7 +2,7 @@
 Rows to ClickHouse: one insert of the records' own JSON fills the table of latest rows and the history.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Final
 
 from sinks.clickhouse.client import ClickHouse
@@ -33,8 +33,10 @@ class ClickHouseSink:
 
     name = "clickhouse"
 
-    def __init__(self, clickhouse: ClickHouse) -> None:
+    def __init__(self, clickhouse: ClickHouse, on_more: Callable[[], object] = lambda: None) -> None:
+        """Call `on_more` when ClickHouse counts more rows than ours."""
         self._clickhouse = clickhouse
+        self._on_more = on_more
         objects = objects_of(known_migrations())
         self._copies = {inbox: copies_of(objects, inbox) for inbox in INBOX_OF.values()}
 
@@ -60,6 +62,8 @@ class ClickHouseSink:
                 f"ClickHouse wrote {written} of {needed} rows for {len(rows)} inserted into {inbox}: "
                 "a view does not pass every row on. `routee-sinks check` looks for it"
             )
+        if written > needed:
+            self._on_more()
 
     def close(self) -> None:
         """Close the connection."""

@@ -33,6 +33,7 @@ class SchemaWatch:
         self._readiness = readiness
         self._lock = threading.Lock()
         self._found = Comparison()
+        self._others_count = False
 
     @property
     def losses(self) -> str:
@@ -42,7 +43,11 @@ class SchemaWatch:
     @property
     def others_count(self) -> bool:
         """Return whether views of others take rows from our tables: their rows may stand for missing ones of ours."""
-        return bool(self._found.other_views)
+        return self._others_count
+
+    def note_more(self) -> None:
+        """Note that ClickHouse counted more rows than ours: there is a view of others that no look has seen yet."""
+        self._others_count = True
 
     def look(self, clickhouse: ClickHouse) -> None:
         """Look at the database. RetryableError or FatalError when it does not answer: then nothing new is known."""
@@ -56,6 +61,7 @@ class SchemaWatch:
             if differences != self._found.differences:
                 _log(differences)
             self._found = found
+            self._others_count = bool(found.other_views)
         self._metrics.schema_differences.set(len(differences))
         if differences:
             self._readiness.trouble("schema", "; ".join(map(str, differences)))

@@ -41,6 +41,7 @@ _SETTLED_SECONDS: Final = 10.0
 
 _SETTLED_ANSWERS: Final = 5
 _ASK_AGAIN_SECONDS: Final = 0.1
+_CHANGED: Final = "OK"
 _TOO_STRICT: Final = (InvalidConfigurationError, PolicyViolationError)
 
 
@@ -141,14 +142,25 @@ class Topics:
         faults = {topic: topic.faults(found) for topic, found in described.items() if found.config}
         wrong = {topic: found for topic, found in faults.items() if found and topic not in done.refused}
         for topic, found in wrong.items():
-            changes = {fault.setting: fault.wanted for fault in found}
-            resource = ConfigResource(ConfigResourceType.TOPIC, self._name(topic), changes)
-            outcome = self.admin.alter_configs([resource], raise_on_unknown=False)["topic"][self._name(topic)]
-            if outcome == "OK":
-                done.made.setdefault(topic, found)
-            else:
-                done.refused[topic] = f"Kafka refuses to change its settings ({outcome})"
+            self._mend(topic, found, done)
         return len(faults) == len(topics) and not wrong
+
+    def _mend(self, topic: Topic, faults: Sequence[Fault], done: "Alterations") -> None:
+        """Change the settings; if that is refused, the dangerous ones alone: Kafka takes all or none."""
+        outcome = self._change(topic, faults)
+        if outcome == _CHANGED:
+            done.made.setdefault(topic, [*faults])
+            return
+        done.refused[topic] = f"Kafka refuses to change its settings ({outcome})"
+        urgent = [fault for fault in faults if fault.refused]
+        if 0 < len(urgent) < len(faults) and self._change(topic, urgent) == _CHANGED:
+            done.made[topic] = urgent
+
+    def _change(self, topic: Topic, faults: Sequence[Fault]) -> str:
+        """Ask for a change, and return Kafka's word for its outcome."""
+        changes = {fault.setting: fault.wanted for fault in faults}
+        resource = ConfigResource(ConfigResourceType.TOPIC, self._name(topic), changes)
+        return str(self.admin.alter_configs([resource], raise_on_unknown=False)["topic"][self._name(topic)])
 
     def problems(self, topics: Iterable[Topic] = ALL_TOPICS) -> list[str]:
         """Return one line per missing topic or refused difference, each with the command or setting that mends it."""

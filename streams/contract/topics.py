@@ -40,7 +40,7 @@ class Found:
     A topic as Kafka describes it.
 
     `replication` is that of its least replicated partition. `config` has the settings in force, whether the topic has
-    them itself or by default of its brokers.
+    them itself or by default of its brokers; servers that are not Apache Kafka leave out some that they do not have.
     """
 
     partitions: int
@@ -121,18 +121,22 @@ class Topic:
         return self.config | ({_IN_SYNC: str(_SAFE_IN_SYNC)} if replication >= SAFE_REPLICATION else {})
 
     def faults(self, found: Found) -> list[Fault]:
-        """Return the settings that are not as they should be."""
+        """Return the settings that are known not to be as they should."""
         return [*self._faults_of_config(found.config), *_faults_of_replicas(found)]
+
+    def untold(self, found: Found) -> list[str]:
+        """Return the settings of which Kafka tells no value: whether they are as they should be is not known."""
+        return [setting for setting in self.config_with(found.replication) if setting not in found.config]
 
     def _faults_of_config(self, config: Mapping[str, str]) -> list[Fault]:
         return [
-            Fault(setting, str(config.get(setting)), wanted, RULES[setting].harm, setting not in self.tolerated)
+            Fault(setting, config[setting], wanted, RULES[setting].harm, setting not in self.tolerated)
             for setting, wanted in self.config.items()
-            if not _satisfies(RULES[setting], config.get(setting), wanted)
+            if setting in config and not _satisfies(RULES[setting], config[setting], wanted)
         ]
 
 
-def _satisfies(rule: Rule, found: str | None, wanted: str) -> bool:
+def _satisfies(rule: Rule, found: str, wanted: str) -> bool:
     if rule.satisfies is None:
         return found == wanted
     number = _whole_number(found)
@@ -140,7 +144,8 @@ def _satisfies(rule: Rule, found: str | None, wanted: str) -> bool:
 
 
 def _faults_of_replicas(found: Found) -> list[Fault]:
-    text = found.config.get(_IN_SYNC)
+    if (text := found.config.get(_IN_SYNC)) is None:
+        return []
     in_sync = _whole_number(text)
     if in_sync is not None and found.replication < in_sync:
         wanted, harm = min(_SAFE_IN_SYNC, max(1, found.replication - 1)), "there are fewer replicas: nothing is stored"
@@ -148,7 +153,7 @@ def _faults_of_replicas(found: Found) -> list[Fault]:
         wanted, harm = _SAFE_IN_SYNC, "a single copy is enough for an acknowledgement"
     else:
         return []
-    return [Fault(_IN_SYNC, str(text), str(wanted), harm, refused=True)]
+    return [Fault(_IN_SYNC, text, str(wanted), harm, refused=True)]
 
 
 def _whole_number(text: str | None) -> int | None:

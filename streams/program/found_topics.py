@@ -26,7 +26,7 @@ def found_topics(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Fou
         name: Found(
             len(partitions[name]),
             min((len(partition["replica_nodes"]) for partition in partitions[name]), default=0),
-            {key: str(entry["value"]) for key, entry in settings[name].items()},
+            {key: str(entry["value"]) for key, entry in settings[name].items() if entry["value"] is not None},
         )
         for name in names
     }

@@ -40,12 +40,15 @@ def topic_findings(topics: Mapping[Topic, Found | None], settings: CommonSetting
     """
     findings = Findings()
     hidden = []
+    untold: dict[str, list[str]] = {}
     for topic, found in topics.items():
         name = topic.name(settings.kafka_topic_prefix)
         if found is None:
             hidden.append(name)
             continue
         faults = topic.faults(found)
+        if unknown := topic.untold(found):
+            untold.setdefault(", ".join(unknown), []).append(name)
         findings.refused += _lines(name, [fault for fault in faults if fault.refused], settings)
         findings.warned += _lines(name, [fault for fault in faults if not fault.refused], settings)
     if hidden:
@@ -53,6 +56,11 @@ def topic_findings(topics: Mapping[Topic, Found | None], settings: CommonSetting
             f"this user may not see the settings of {', '.join(hidden)}: nothing tells whether records are safe there. "
             "Grant DescribeConfigs, or run `routee-streams check` as a user who may"
         )
+    findings.warned += [
+        f"Kafka does not tell {unknown} of {', '.join(names)}: nothing tells whether records are safe there. See to it "
+        "by the server's own settings"
+        for unknown, names in untold.items()
+    ]
     findings.warned += _few_copies(topics, settings)
     return findings
 

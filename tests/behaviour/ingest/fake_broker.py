@@ -52,7 +52,7 @@ class FakeBroker:
         self.produces = 7
         self.asked = 0
         self.partitions = partitions
-        self.settings: dict[str, Mapping[str, str]] = {}
+        self.settings: dict[str, Mapping[str, str | None]] = {}
         self.most_bytes: float = float("inf")
         self.refuses = 0
         self._topics = topics

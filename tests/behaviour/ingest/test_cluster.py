@@ -76,6 +76,28 @@ async def test_the_configured_brokers_are_asked_when_all_others_are_gone() -> No
         await use(cluster)
 
 
+async def test_settings_are_told_by_any_broker_that_answers() -> None:
+    """Brokers that the settings name may be away, and so may the ones that the metadata name."""
+    async with fake_broker(4) as broker, knowing(free_port(), broker.port, free_port()) as cluster:
+        broker.settings[TOPIC] = {"cleanup.policy": "delete"}
+        broker.advertised = free_port()
+        await cluster.refresh()
+        assert [await cluster.settings_of([TOPIC]) for _ in range(10)] == [{TOPIC: {"cleanup.policy": "delete"}}] * 10
+
+
+async def test_a_setting_without_a_value_is_not_told() -> None:
+    async with fake_broker(4) as broker, knowing(broker.port) as cluster:
+        broker.settings[TOPIC] = {"cleanup.policy": "delete", "retention.bytes": None}
+        await cluster.refresh()
+        assert await cluster.settings_of([TOPIC]) == {TOPIC: {"cleanup.policy": "delete"}}
+
+
+async def test_settings_that_no_broker_tells_are_an_error() -> None:
+    async with knowing(free_port()) as cluster:
+        with pytest.raises(KafkaConnectionError):
+            await cluster.settings_of([TOPIC])
+
+
 async def test_connections_to_an_address_without_a_broker_are_closed() -> None:
     async with fake_broker(4) as old, fake_broker(4) as new, knowing(new.port) as cluster:
         new.advertised = old.port

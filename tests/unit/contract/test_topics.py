@@ -13,7 +13,6 @@ from streams.contract.topics import (
     RULES,
     SINKS_REJECTED,
     SMS_STATUS,
-    Fault,
     Found,
     Topic,
     changelog,
@@ -171,12 +170,22 @@ def test_an_acknowledged_record_has_as_many_copies_as_must_be_in_sync(
     assert found(CALLBACKS_RAW, {"min.insync.replicas": in_sync}, replication).copies == copies
 
 
-def test_a_setting_that_kafka_does_not_tell_is_a_fault() -> None:
+@pytest.mark.parametrize("topic", ALL_TOPICS, ids=lambda topic: topic.suffix)
+def test_a_setting_that_kafka_does_not_tell_is_not_known_to_be_wrong(topic: Topic) -> None:
+    """Apache Kafka tells all of them; a server that only speaks its protocol leaves out what it does not have."""
+    full = found(topic, {}, 3)
+    for setting in topic.config_with(3):
+        told = Found(8, 3, {name: value for name, value in full.config.items() if name != setting})
+        assert topic.untold(told) == [setting]
+        assert topic.faults(told) == []
+    assert topic.untold(full) == []
+
+
+def test_how_many_replicas_must_be_in_sync_matters_from_three_on() -> None:
     told = dict(CALLBACKS_RAW.config)
-    del told["retention.bytes"]
-    assert CALLBACKS_RAW.faults(Found(8, 1, told)) == [
-        Fault("retention.bytes", "None", "-1", RULES["retention.bytes"].harm, refused=True)
-    ]
+    assert [CALLBACKS_RAW.untold(Found(8, replicas, told)) for replicas in (1, 2, 3)] == [
+        [], [], ["min.insync.replicas"],
+    ]  # fmt: skip
 
 
 def test_all_faults_are_told_at_once() -> None:

@@ -94,3 +94,18 @@ def test_settings_that_may_not_be_seen_are_one_warning_for_all_topics() -> None:
     assert findings.refused == []
     (line,) = findings.warned
     assert line.startswith("this user may not see the settings of routee.callbacks.raw, routee.sms.status: ")
+
+
+def test_settings_that_kafka_does_not_tell_are_one_warning_and_refuse_nothing() -> None:
+    def without(topic: Topic) -> Found:
+        full = found(topic, {}, 3)
+        gone = {"unclean.leader.election.enable", "min.insync.replicas"}
+        return Found(8, 3, {setting: value for setting, value in full.config.items() if setting not in gone})
+
+    findings = topic_findings({topic: without(topic) for topic in (CALLBACKS_RAW, SMS_STATUS)}, SETTINGS)
+    assert findings.refused == []
+    (line,) = findings.warned
+    assert line.startswith(
+        "Kafka does not tell unclean.leader.election.enable, min.insync.replicas of routee.callbacks.raw, "
+        "routee.sms.status: "
+    )

@@ -5,7 +5,7 @@ No insert while an object is missing that rows go through, and readiness tells i
 import re
 import threading
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +14,7 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.differences import Comparison, Difference, Fault
 from sinks.clickhouse.migrations import known_migrations
 from sinks.clickhouse.objects import objects_of
+from sinks.clickhouse.sink import ClickHouseSink
 from sinks.clickhouse.watch import SchemaWatch, WatchedSink
 from sinks.errors import FatalError, PermanentError, RetryableError, SchemaError, ShortError
 from sinks.metrics import Metrics, Readiness
@@ -44,6 +45,16 @@ class Database:
         if self.error:
             raise self.error
         return Comparison(tuple(self.found), tuple(self.other_views))
+
+
+class Counting:
+    """Says of every insert that so many rows were written."""
+
+    def __init__(self, written: int) -> None:
+        self._written = written
+
+    def insert_json(self, _table: str, _rows: object) -> int:
+        return self._written
 
 
 class Bench:
@@ -159,6 +170,25 @@ def test_while_views_of_others_count_too_each_insert_is_followed_by_a_look(bench
         bench.write([2])
 
 
+@pytest.mark.parametrize(("written", "looks"), [(3, 0), (4, 1), (6, 1)])
+def test_a_view_of_others_that_is_new_is_known_by_the_first_insert(
+    database: Database, monkeypatch: pytest.MonkeyPatch, written: int, looks: int
+) -> None:
+    """Not a minute later: until then a view of ours may be dropped, and the new one would count in its place."""
+    bench = Bench(database)
+    clickhouse = cast("ClickHouse", None)
+    sink = ClickHouseSink(clickhouse, bench.watch.note_more)
+    watched = WatchedSink(sink, bench.watch, clickhouse)
+    monkeypatch.setattr(sink, "_clickhouse", Counting(written))
+    database.other_views = ["to_totals"]
+    watched.write("sms_status", [record(1)])
+    assert database.looks == looks
+    database.found = [VIEW_GONE]
+    if looks:
+        with pytest.raises(RetryableError, match="sms_inbox_to_status is not there"):
+            watched.write("sms_status", [record(2)])
+
+
 def test_a_schema_of_a_newer_version_is_not_judged(bench: Bench) -> None:
     """While a cluster is upgraded the old sinks go on: each insert is still proven."""
     bench.database.error = SchemaError("the database has schema 0099, which this version does not know")
@@ -175,6 +205,23 @@ def test_a_database_that_does_not_answer_changes_nothing(bench: Bench) -> None:
         bench.write()
     assert bench.readiness.reasons == [f"schema: the materialized view sms_inbox_to_status {MISSING}"]
     assert bench.rows == 0
+
+
+@pytest.mark.parametrize("answer", [[], [()], [(1,), (1,)]], ids=["no row", "no column", "two rows"])
+def test_a_page_that_answers_a_query_with_nothing_is_no_schema(answer: list[tuple[int, ...]]) -> None:
+    """A proxy's empty 200: the look fails as at a database that is away, and is made again."""
+
+    class Proxy(ClickHouse):
+        def __init__(self) -> None: ...
+
+        def rows(self, _sql: str, _parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+            return list(answer)
+
+    metrics, readiness = Metrics(), Readiness()
+    readiness.fine("group")
+    with pytest.raises(RetryableError, match="answers a query with nothing"):
+        SchemaWatch(metrics, readiness).look(Proxy())
+    assert readiness.reasons == []
 
 
 def test_it_looks_again_and_again_until_it_is_ended(bench: Bench) -> None:

@@ -22,7 +22,11 @@ OF_BROKERS = {
 
 
 class Admin:
-    """The admin client of a Kafka in memory whose default replication is `replicas`; it counts its alterations."""
+    """
+    The admin client of a Kafka in memory whose default replication is `replicas`; it counts its alterations.
+
+    A change is taken as a whole or, with a setting in `fixed`, not at all.
+    """
 
     def __init__(self, replicas: int = 1) -> None:
         self.replicas = replicas
@@ -31,6 +35,7 @@ class Admin:
         self.outcome = "OK"
         self.altered: list[tuple[str, dict[str, str]]] = []
         self.hidden = False
+        self.fixed: set[str] = set()
 
     def list_topics(self) -> list[str]:
         return [*self.configs]
@@ -58,11 +63,12 @@ class Admin:
         }
 
     def alter_configs(self, resources: list[Any], **_: object) -> dict[str, Any]:
-        for one in resources:
-            self.altered.append((one.name, one.configs))
-            if self.outcome == "OK":
-                self.configs[one.name] |= one.configs
-        return {"topic": {one.name: self.outcome for one in resources}}
+        (one,) = resources
+        self.altered.append((one.name, one.configs))
+        outcome = "PolicyViolationError" if self.fixed & one.configs.keys() else self.outcome
+        if outcome == "OK":
+            self.configs[one.name] |= one.configs
+        return {"topic": {one.name: outcome}}
 
 
 def over(admin: Admin) -> Topics:
@@ -85,7 +91,7 @@ def test_where_the_brokers_choose_three_replicas_two_must_have_each_record() -> 
 
 def test_a_topic_that_was_there_before_is_not_changed_by_a_creation() -> None:
     kafka = over(admin := Admin())
-    admin.configs["r.callbacks.raw"] = dict(OF_BROKERS)
+    admin.configs["r.callbacks.raw"] = OF_BROKERS | {"retention.bytes": "1000000"}
     kafka.create([CALLBACKS_RAW])
     assert admin.altered == []
     assert kafka.findings([CALLBACKS_RAW]).refused
@@ -120,6 +126,37 @@ def test_an_alteration_that_kafka_refuses_is_told_and_leaves_the_problem() -> No
         SMS_STATUS: "Kafka refuses to change its settings ([Error 29] TopicAuthorizationFailedError)"
     }
     assert len(kafka.problems([SMS_STATUS])) == 1
+
+
+@pytest.mark.parametrize("fixed", ["segment.ms", "message.timestamp.type"])
+def test_an_unusual_setting_that_kafka_does_not_let_change_keeps_no_dangerous_one(fixed: str) -> None:
+    """As services do that fix some settings of their topics."""
+    kafka = over(admin := Admin())
+    kafka.create([CALLBACKS_RAW])
+    wrong = {"segment.ms": "604800000", "message.timestamp.type": "CreateTime", "retention.bytes": "1000000"}
+    admin.configs["r.callbacks.raw"] |= wrong
+    admin.fixed = {fixed}
+    done = kafka.alter([CALLBACKS_RAW])
+    assert [fault.setting for fault in done.made[CALLBACKS_RAW]] == ["retention.bytes"]
+    assert [*done.refused] == [CALLBACKS_RAW]
+    found = kafka.findings([CALLBACKS_RAW])
+    assert found.refused == []
+    assert "segment.ms=604800000" in found.warned[0]
+    assert "message.timestamp.type=CreateTime" in found.warned[0]
+
+
+def test_a_setting_that_the_server_does_not_tell_is_a_warning_and_left_alone() -> None:
+    kafka = over(admin := Admin(replicas=3))
+    kafka.create([CALLBACKS_RAW])
+    for untold in ("unclean.leader.election.enable", "min.insync.replicas"):
+        del admin.configs["r.callbacks.raw"][untold]
+    admin.configs["r.callbacks.raw"]["retention.bytes"] = "5"
+    admin.altered.clear()
+    assert kafka.alter([CALLBACKS_RAW]).refused == {}
+    assert admin.altered == [("r.callbacks.raw", {"retention.bytes": "-1"})]
+    found = kafka.findings([CALLBACKS_RAW])
+    assert found.refused == []
+    assert "does not tell unclean.leader.election.enable, min.insync.replicas of r.callbacks.raw" in found.warned[0]
 
 
 def test_settings_that_may_not_be_seen_are_a_warning_and_no_alteration(monkeypatch: pytest.MonkeyPatch) -> None:
