@@ -65,12 +65,14 @@ class Scanned(NamedTuple):
     The members of an object, in order, and its repairs.
 
     The object ends at `end`. With the repair CUT or DAMAGED its end is missing or cannot be read: then the readable
-    part ends there.
+    part ends there. `merged` are the texts, as they stand, in which a quote mark counts as one more character: each may
+    be several values between which a quote mark was lost.
     """
 
     members: list[Member]
     repairs: set[Repair]
     end: int
+    merged: list[str]
 
 
 class _UnreadableError(Exception):
@@ -97,12 +99,13 @@ def unescaped(content: str) -> tuple[str, set[Repair]]:
 
 
 class _Scanner:
-    __slots__ = ("_max_depth", "_text", "repairs")
+    __slots__ = ("_max_depth", "_text", "merged", "repairs")
 
     def __init__(self, text: str, max_depth: int) -> None:
         self._text = text
         self._max_depth = max_depth
         self.repairs: set[Repair] = set()
+        self.merged: list[str] = []
 
     def read(self, begin: int) -> Scanned:
         members: list[Member] = []
@@ -115,8 +118,8 @@ class _Scanner:
                 at = self._member(at, members, ends)
         except _UnreadableError as error:
             self.repairs.add(error.repair)
-            return Scanned(members, self.repairs, ends[len(members)])
-        return Scanned(members, self.repairs, at + 1)
+            return Scanned(members, self.repairs, ends[len(members)], self.merged)
+        return Scanned(members, self.repairs, at + 1, self.merged)
 
     def _member(self, at: int, members: list[Member], ends: list[int]) -> int:
         """Add the member that begins here, and its end; return the place of the next one."""
@@ -274,12 +277,14 @@ class _Scanner:
         """Return a string as JSON, and the place behind it; a quote mark behind which nothing may end is part of it."""
         quote = self._text[at]
         end = self._closing(at)
-        is_plain = quote == '"'
+        is_merged = False
         while not _BEHIND_VALUE.match(self._text, end):
-            is_plain = False
+            is_merged = True
             end = self._closing(end - 1, quote)
         content = self._text[at + 1 : end - 1]
-        if not is_plain:
+        if is_merged:
+            self.merged.append(content)
+        if is_merged or quote != '"':
             self.repairs.add(Repair.QUOTES)
         elif _SOUND.fullmatch(content):
             return f'"{content}"', end
