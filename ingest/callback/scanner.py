@@ -33,6 +33,7 @@ _BEHIND_VALUE: Final = re.compile(
     rf"{_ANY_BLANK}*+(?:[}}\]/]|$|,{_ANY_BLANK}*+(?:[\"'{{}}\[\],/+\-.0-9]|$|[A-Za-z_$][\w$]{{0,63}}+{_ANY_BLANK}*+:"
     r"|(?:true|false|null|None|True|False|NaN|Infinity|undefined)\b))"
 )
+_COMMA_MISSING: Final = re.compile(rf"(?<=[}}\]]){_ANY_BLANK}*+([\"']?)[A-Za-z_$][\w$]{{0,63}}+\1{_ANY_BLANK}*+:")
 _CONTROL: Final = re.compile(r"[\x00-\x1f]")
 _ESCAPE: Final = re.compile(
     r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})"
@@ -134,8 +135,9 @@ class _Scanner:
         at, commas = self._separators(end)
         is_cut = at >= len(self._text)
         is_followed = commas or self._text[at : at + 1] == "}"
-        # A number may go on behind a cut, and a string behind a quote mark that stands unescaped in it.
-        if is_followed or self._text[end - 1] in ("}]\"'" if is_cut else "}]"):
+        # A number may go on behind a cut, and a text behind a quote mark and a bracket that stand unescaped in it.
+        is_whole = self._text[end - 1] in "}]\"'" if is_cut else _COMMA_MISSING.match(self._text, end)
+        if is_followed or is_whole:
             members.append(Member(name, value))
             ends.append(end)
         if not is_followed:

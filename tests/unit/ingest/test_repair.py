@@ -94,6 +94,18 @@ WHOLE: dict[str, tuple[bytes | str, set[str]]] = {
     "base64": (base64.b64encode(UTF8), {"wrapping"}),
     "base64 for URLs": (base64.urlsafe_b64encode(UTF8).rstrip(b"="), {"wrapping"}),
     "HTML": (html.escape(BODY), {"wrapping"}),
+    "HTML twice": (html.escape(html.escape(BODY)), {"wrapping"}),
+    "HTML with its brackets": (html.escape(BODY).replace("{", "&#123;").replace("}", "&#x7D;"), {"wrapping"}),
+    "XML": (f'<?xml version="1.0"?>\n<string xmlns="http://a/b">{BODY}</string>', {"surroundings"}),
+    "XML with CDATA": (f'<a b="c"><![CDATA[{BODY}]]></a>', {"surroundings"}),
+    "percent-encoded twice": (urllib.parse.quote(urllib.parse.quote(BODY)), {"wrapping"}),
+    "percent-encoded without its bracket": (f"{{{urllib.parse.quote(BODY[1:])}", {"wrapping"}),
+    "gzip twice": (gzip.compress(gzip.compress(UTF8)), {"compression"}),
+    "gzip in base64": (base64.b64encode(gzip.compress(UTF8)), {"compression", "wrapping"}),
+    "base64 in gzip": (gzip.compress(base64.b64encode(UTF8)), {"compression", "wrapping"}),
+    "data URL": (b"data:application/json;base64," + base64.b64encode(UTF8), {"wrapping"}),
+    "array in an array": (f"[ [{BODY}]\n]", {"wrapping"}),
+    "array of a JSON text": (dumped([BODY]), {"wrapping"}),
     **{f"behind it {tail!r}": (BODY + tail, {"surroundings"}) for tail in ("\0", "\0\0\0", "\u00a0", "\x1a", "\n\x04")},
     **{f"then {tail!r}": (BODY + tail, {"surroundings"}) for tail in (";", ",", "}", "]", "\ufeff", " OK", "&a=b")},
     **{f"first {head!r}": (head + BODY, {"surroundings"}) for head in ("\0", "\u00a0", "\x1e", ")]}',\n", "data: ")},
@@ -277,6 +289,9 @@ REFUSED: dict[str, tuple[bytes | str, Reason]] = {
     "another status behind, in a form": (f"payload={urllib.parse.quote_plus(BODY)}&status=Failed", Reason.NOT_JSON),
     "the part behind a bracket too many": (f'{{"messageId":"a",{STATUS}}}, part:2}}', Reason.NOT_JSON),
     "an inner object, and the end of the outer": (f'x, y:{{"messageId":"a",{STATUS}}},messageId:1}}', Reason.NOT_JSON),
+    "a text in the status that ends early": (f'{{"messageId":"a",{STATUS} x","y":1}},"to":1}}', Reason.NOT_JSON),
+    "several JSON texts in an array": (dumped([BODY, BODY]), Reason.NOT_OBJECT),
+    "an id in a tag": (f'<a messageId="b">{BODY}</a>', Reason.NOT_JSON),
     "half an emoji in messageId": (text_with(r"m\ud83d", "messageId"), Reason.NO_KEY),
     "bytes in messageId": (text_with("@", "messageId").encode().replace(b"@", b"\xe9"), Reason.NO_KEY),
     "line end in messageId": (text_with("m\n", "messageId"), Reason.NO_KEY),
@@ -329,6 +344,13 @@ def test_damage_behind_the_status_costs_the_fields_behind_it() -> None:
     assert orjson.loads(found.body)["status"] == {"name": "Sent"}
     assert "latency" not in orjson.loads(found.body)
     assert [repair.value for repair in note(found).repairs] == ["damaged"]
+
+
+def test_a_missing_comma_behind_the_status_costs_the_fields_behind_it() -> None:
+    for field in ('"to"', "'to'", "to"):
+        found = mended(f'{{"messageId":"a",{STATUS} {field}:1}}')
+        assert isinstance(found, Repaired)
+        assert orjson.loads(found.body) == {"messageId": "a", "status": {"name": "Sent"}}
 
 
 def test_a_header_that_says_gzip_of_plain_bytes_is_not_believed() -> None:
