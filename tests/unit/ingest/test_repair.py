@@ -377,6 +377,7 @@ REPORT = dumped(campaign_report(callbackInfo={"url": f"https://x.example/callbac
         ("\ufeff" + REPORT.replace(SECRET, "".join(f"\\u{ord(letter):04x}" for letter in SECRET)), "\ufeff" + REPORT),
         ("\ufeff" + REPORT.replace(SECRET, "".join(f"%{ord(letter):02x}" for letter in SECRET)), "\ufeff" + REPORT),
         (urllib.parse.quote(REPORT), urllib.parse.quote(REPORT).replace(SECRET, "***")),
+        ("\ufeff" + REPORT.replace(SECRET, "".join(f"&#{ord(letter)};" for letter in SECRET)), "\ufeff" + REPORT),
         (gzip.compress(REPORT.encode()), None),
         (base64.b64encode(REPORT.encode()), None),
         (dumped(dumped(REPORT.replace(SECRET, "".join(f"\\u{ord(letter):04x}" for letter in SECRET)))), None),
