@@ -28,6 +28,7 @@ _DECIDING: Final = (*_IDS, "part", *_STATUSES, "totalRecipients")
 _DECIDING_OF_STATUS: Final = ("name", "updatedDate")
 _NAMES: Final = "|".join(_DECIDING)
 _NAMED: Final = re.compile(rf"(?:[{{,]\s*+|[\"'])(?:{_NAMES})(?:[\"']|\s*+:)")
+_NAMED_WITHIN: Final = re.compile(rf"(?:[{{,]\s*+|[\"'])(?:{_NAMES}|parts)(?:[\"']|\s*+:)")
 _NAMED_OUTSIDE: Final = re.compile(rf"(?<!\w)(?:{_NAMES})[\"']?\s*+[:=]")
 _DIGITS: Final = re.compile(r"\d{1,256}", re.ASCII)
 _NO_PART_OF_AN_ID: Final = re.compile(rf"[\x00-\x1f\"\\{UNREADABLE}]")
@@ -39,6 +40,7 @@ _ENVELOPE_BYTES: Final = 100  # around one callback and its note
 _SEVERAL: Final = Rejected(Reason.NOT_JSON, "more than one document")
 _OUTSIDE: Final = Rejected(Reason.NOT_JSON, "a field that decides is named outside the object")
 _MERGED: Final = Rejected(Reason.NOT_JSON, "a field that decides is named in a text whose quote marks do not fit")
+_BRACKET_MISSING: Final = Rejected(Reason.NOT_JSON, "a field that decides is named within status")
 _UNREADABLE_KEY: Final = Rejected(Reason.NO_KEY, "messageId cannot be read")
 _TOO_LONG: Final = Rejected(Reason.NOT_JSON, "too long to be kept beside its repair")
 
@@ -91,7 +93,7 @@ def _read(unwrapped: Unwrapped, refused: Rejected) -> tuple[bytes, set[Repair]]:
     text = unwrapped.text
     members, repairs, end, merged = scan(text, unwrapped.begin, MAX_DEPTH)
     _require_once(members, _DECIDING)
-    if any(map(_NAMED.search, merged)):
+    if any(map(_NAMED_WITHIN.search, merged)):
         raise _RefusedError(_MERGED)
     if _NAMED_OUTSIDE.search(text, 0, unwrapped.begin):
         raise _RefusedError(_OUTSIDE)
@@ -137,6 +139,7 @@ def _readable(members: Iterable[Member], repairs: set[Repair]) -> list[Member]:
             raise _RefusedError(_UNREADABLE_KEY)
         else:
             repairs.add(Repair.UNREADABLE_ID)
+            left += [Member(name, "null")] if name == "part" else []
     return left
 
 
@@ -152,6 +155,8 @@ def _check_statuses(name: str, value: str) -> None:
     words = [content]
     if isinstance(content, dict):
         is_status = name == "status"
+        if is_status and not content.keys().isdisjoint((*_DECIDING, "parts")):
+            raise _RefusedError(_BRACKET_MISSING)
         _require_once(scan(value, 0, MAX_DEPTH).members, _DECIDING_OF_STATUS if is_status else content, f"{name}.")
         name, words = ("status.name", [content.get("name")]) if is_status else (name, [*content])
     if any(isinstance(word, str) and _NO_PART_OF_A_WORD.search(word) for word in words):
@@ -172,10 +177,12 @@ def _tells_which_sms(members: Iterable[Member], repairs: set[Repair]) -> bool:
     """Tell whether a body says which of a message's parts it is about, unless nothing of that was left out."""
     values = {name: loads(value) for name, value in members if name in ("smsId", "part", "parts")}
     nothing = {name for name in ("smsId", "part") if name in values and values[name] is None}
-    unreadable = any(UNREADABLE in name for name, _ in members)
+    unreadable = any(_NO_PART_OF_AN_ID.search(name) for name, _ in members)
     if not (repairs & _LOSING or unreadable or (nothing and repairs & _NULLING)):
         return True
-    return values.get("parts") in (None, 1, "1") or bool(values.get("smsId") or values.get("part"))
+    # Where no number of parts is told, there is one; but not where a part was told and cannot be read.
+    one = (1, "1") if "part" in nothing and Repair.UNREADABLE_ID in repairs else (None, 1, "1")
+    return values.get("parts") in one or bool(values.get("smsId") or values.get("part"))
 
 
 def _masked(body: bytes, unwrapped: Unwrapped, redactor: Redactor, max_bytes: int) -> bytes | None:
