@@ -33,6 +33,9 @@ _NAMED_OUTSIDE: Final = re.compile(rf"(?<!\w)(?:{_NAMES})[\"']?\s*+[:=]")
 _DIGITS: Final = re.compile(r"\d{1,256}", re.ASCII)
 _NO_PART_OF_AN_ID: Final = re.compile(rf"[\x00-\x1f\"\\{UNREADABLE}]")
 _NO_PART_OF_A_WORD: Final = re.compile(rf"[\"\\{UNREADABLE}]")
+# The text of the last member may go on behind a quote mark and a bracket that stand unescaped in it.
+_ENDS_IN_TEXT: Final = re.compile(r"[\"']\}[^{\[\"]*+\"")
+_BROKEN: Final = {Repair.CUT, Repair.DAMAGED}
 _LOSING: Final = {Repair.CUT, Repair.DAMAGED, Repair.UNREADABLE_ID}
 _NULLING: Final = {Repair.VALUE, Repair.TOO_DEEP}
 _ENVELOPE_BYTES: Final = 100  # around one callback and its note
@@ -97,11 +100,14 @@ def _read(unwrapped: Unwrapped, refused: Rejected) -> tuple[bytes, set[Repair]]:
         raise _RefusedError(_MERGED)
     if _NAMED_OUTSIDE.search(text, 0, unwrapped.begin):
         raise _RefusedError(_OUTSIDE)
+    if not repairs & _BROKEN and _ENDS_IN_TEXT.match(text, end - 2):
+        repairs.add(Repair.DAMAGED)
+        members.pop()
     members = _readable(members, repairs)
     repairs |= unwrapped.repairs
     if not _tells_which_sms(members, repairs):
         raise _RefusedError(refused)
-    if repairs & {Repair.CUT, Repair.DAMAGED}:
+    if repairs & _BROKEN:
         if not _suffices(members, text[end:]):
             raise _RefusedError(refused)
     elif not is_alone(text[end:], repairs):

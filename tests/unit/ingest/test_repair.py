@@ -286,6 +286,8 @@ REFUSED: dict[str, tuple[bytes | str, Reason]] = {
     "messageId within a nested text": (f'{{"messageId":"a","x":["b\\","messageId":"c"],{STATUS}}}', Reason.NOT_JSON),
     "numbers within a text": ('{"trackingId":"a","name":"\\","totalRecipients":5,"x":"y","z":{}}', Reason.NOT_JSON),
     "another messageId before": (f"messageId=b&payload={BODY}", Reason.NOT_JSON),
+    "a status behind a text that ends early": (text_with('a"}, "status":{}', "message"), Reason.NOT_JSON),
+    "a status that seems to end": ('{"messageId":"a","status":"Sent"} b","x":"y"}', Reason.NOT_JSON),
     "another status behind, in a form": (f"payload={urllib.parse.quote_plus(BODY)}&status=Failed", Reason.NOT_JSON),
     "the part behind a bracket too many": (f'{{"messageId":"a",{STATUS}}}, part:2}}', Reason.NOT_JSON),
     "an inner object, and the end of the outer": (f'x, y:{{"messageId":"a",{STATUS}}},messageId:1}}', Reason.NOT_JSON),
@@ -348,6 +350,15 @@ def test_damage_behind_the_status_costs_the_fields_behind_it() -> None:
     assert orjson.loads(found.body)["status"] == {"name": "Sent"}
     assert "latency" not in orjson.loads(found.body)
     assert [repair.value for repair in note(found).repairs] == ["damaged"]
+
+
+@pytest.mark.parametrize("inside", ['{"a":"b"}', 'a"} b', 'a"}', '"}"}', 'a"}, b'])
+def test_a_text_that_seems_to_end_the_object_costs_itself_and_the_fields_behind_it(inside: str) -> None:
+    found = mended(text_with(inside, "message"))
+    assert isinstance(found, Repaired)
+    names = [*GOOD]
+    assert orjson.loads(found.body) == {name: GOOD[name] for name in names[: names.index("message")]}
+    assert "damaged" in {repair.value for repair in note(found).repairs}
 
 
 def test_a_missing_comma_behind_the_status_costs_the_fields_behind_it() -> None:
