@@ -124,7 +124,8 @@ def _require_once(members: Iterable[Member], names: Container[str], of: str = ""
     """Refuse an object that has one of these members twice, with different values."""
     first: dict[str, str] = {}
     for name, value in members:
-        if name in names and loads(first.setdefault(name, value)) != loads(value):
+        known = first.setdefault(name, value) if name in names else value
+        if known != value and loads(known) != loads(value):
             raise _RefusedError(Rejected(Reason.NOT_JSON, f"{of}{name} more than once, with different values"))
 
 
