@@ -2,6 +2,7 @@
 Keeps the path secrets out of stored bytes: Routee echoes the callback URL in `callbackInfo.url`. Pure.
 """
 
+import html
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -19,7 +20,7 @@ _SEGMENT_ENDS: Final = "(?![A-Za-z0-9._~-])"
 _STRING: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?+)(\s*+:)?+', re.DOTALL)
 
 
-# Escapes of JSON and its kin, as they may hide a secret. A percent code is undone by `unquote`.
+# Escapes of JSON and its kin, as they may hide a secret. Percent codes and entities are undone by `_uncovered`.
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _MOST_COVERS: Final = 6
 
@@ -72,7 +73,7 @@ class Redactor:
 
     def shows(self, text: str) -> bool:
         """
-        Return whether a text of any kind may show a secret, however often it is escaped and percent-encoded.
+        Return whether a text of any kind may show a secret, however often it is escaped and encoded.
 
         Also true when the text is covered so often that it was not looked at to the end.
         """
@@ -82,7 +83,7 @@ class Redactor:
         for _ in range(_MOST_COVERS):
             if self._mask(text) != text:
                 return True
-            bare = unquote(_ESCAPE.sub(_character, text))
+            bare = _uncovered(_ESCAPE.sub(_character, text))
             if bare == text:
                 return False
             text = bare
@@ -104,16 +105,26 @@ class Redactor:
         return match[0] if redacted == text else orjson.dumps(redacted)
 
     def _redact_text(self, text: str) -> str:
-        """Mask the secrets; a text that shows one only when percent-decoded is returned decoded and masked."""
-        text = self._mask(text)
-        decoded = unquote(text)
-        masked = self._mask(decoded)
-        return text if masked == decoded else masked
+        """Mask the secrets; a text that shows one only when it is decoded is returned decoded and masked."""
+        text = bare = self._mask(text)
+        for _ in range(_MOST_COVERS):
+            decoded = _uncovered(bare)
+            if decoded == bare:
+                break
+            bare = self._mask(decoded)
+            if bare != decoded:
+                text = bare
+        return text
 
     def _mask(self, text: str) -> str:
         for secret in self._secrets:
             text = secret.text.sub(secret.masked, text)
         return text
+
+
+def _uncovered(text: str) -> str:
+    """Undo percent codes and the entities of HTML once."""
+    return html.unescape(unquote(text))
 
 
 def _character(escape: re.Match[str]) -> str:

@@ -33,6 +33,7 @@ _BEHIND_VALUE: Final = re.compile(
     rf"{_ANY_BLANK}*+(?:[}}\]/]|$|,{_ANY_BLANK}*+(?:[\"'{{}}\[\],/+\-.0-9]|$|[A-Za-z_$][\w$]{{0,63}}+{_ANY_BLANK}*+:"
     r"|(?:true|false|null|None|True|False|NaN|Infinity|undefined)\b))"
 )
+_COMMA_MISSING: Final = re.compile(rf"(?<=[}}\]]){_ANY_BLANK}*+([\"']?)[A-Za-z_$][\w$]{{0,63}}+\1{_ANY_BLANK}*+:")
 _CONTROL: Final = re.compile(r"[\x00-\x1f]")
 _ESCAPE: Final = re.compile(
     r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})"
@@ -65,12 +66,14 @@ class Scanned(NamedTuple):
     The members of an object, in order, and its repairs.
 
     The object ends at `end`. With the repair CUT or DAMAGED its end is missing or cannot be read: then the readable
-    part ends there.
+    part ends there. `merged` are the texts, as they stand, in which a quote mark counts as one more character: each may
+    be several values between which a quote mark was lost.
     """
 
     members: list[Member]
     repairs: set[Repair]
     end: int
+    merged: list[str]
 
 
 class _UnreadableError(Exception):
@@ -97,12 +100,13 @@ def unescaped(content: str) -> tuple[str, set[Repair]]:
 
 
 class _Scanner:
-    __slots__ = ("_max_depth", "_text", "repairs")
+    __slots__ = ("_max_depth", "_text", "merged", "repairs")
 
     def __init__(self, text: str, max_depth: int) -> None:
         self._text = text
         self._max_depth = max_depth
         self.repairs: set[Repair] = set()
+        self.merged: list[str] = []
 
     def read(self, begin: int) -> Scanned:
         members: list[Member] = []
@@ -115,8 +119,8 @@ class _Scanner:
                 at = self._member(at, members, ends)
         except _UnreadableError as error:
             self.repairs.add(error.repair)
-            return Scanned(members, self.repairs, ends[len(members)])
-        return Scanned(members, self.repairs, at + 1)
+            return Scanned(members, self.repairs, ends[len(members)], self.merged)
+        return Scanned(members, self.repairs, at + 1, self.merged)
 
     def _member(self, at: int, members: list[Member], ends: list[int]) -> int:
         """Add the member that begins here, and its end; return the place of the next one."""
@@ -131,8 +135,9 @@ class _Scanner:
         at, commas = self._separators(end)
         is_cut = at >= len(self._text)
         is_followed = commas or self._text[at : at + 1] == "}"
-        # A number may go on behind a cut, and a string behind a quote mark that stands unescaped in it.
-        if is_followed or self._text[end - 1] in ("}]\"'" if is_cut else "}]"):
+        # A number may go on behind a cut, and a text behind a quote mark and a bracket that stand unescaped in it.
+        is_whole = self._text[end - 1] in "}]\"'" if is_cut else _COMMA_MISSING.match(self._text, end)
+        if is_followed or is_whole:
             members.append(Member(name, value))
             ends.append(end)
         if not is_followed:
@@ -274,12 +279,14 @@ class _Scanner:
         """Return a string as JSON, and the place behind it; a quote mark behind which nothing may end is part of it."""
         quote = self._text[at]
         end = self._closing(at)
-        is_plain = quote == '"'
+        is_merged = False
         while not _BEHIND_VALUE.match(self._text, end):
-            is_plain = False
+            is_merged = True
             end = self._closing(end - 1, quote)
         content = self._text[at + 1 : end - 1]
-        if not is_plain:
+        if is_merged:
+            self.merged.append(content)
+        if is_merged or quote != '"':
             self.repairs.add(Repair.QUOTES)
         elif _SOUND.fullmatch(content):
             return f'"{content}"', end

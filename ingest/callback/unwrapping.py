@@ -45,11 +45,16 @@ character of its text. All other requests wait while a body is read.
 _MOST_PARTS: Final = 8  # gzip may be several streams, one behind the other
 _MOST_COVERS: Final = 4
 _AROUND: Final = " \t\r\n\0\ufeff\u00a0"
+_AROUND_IN_ARRAYS: Final = _AROUND + "["
 _STRING: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"?', re.DOTALL)
 _ESCAPED_OBJECT: Final = re.compile(r"\{\s*+\\[\"nrt]")
-_ENTITIES: Final = re.compile(r"\{\s*+&(?:quot|#34|#x22);", re.IGNORECASE)
-_PERCENT: Final = re.compile(r"%7b", re.IGNORECASE)
+# Entities and percent codes may be written twice: `&amp;quot;`, `%257B`.
+_ENTITIES: Final = re.compile(r"\{\s*+&(?:amp;)*+(?:quot|#34|#x22);", re.IGNORECASE)
+_BRACE_ENTITY: Final = re.compile(r"&(?:amp;)*+(?:lbrace|lcub|#123|#x7b);", re.IGNORECASE)
+_PERCENT: Final = re.compile(r"%(?:25)*+7b|\{\s*+%(?:25)*+22", re.IGNORECASE)
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/\r\n]++={0,2}")
+_DATA_URL: Final = re.compile(r"data:[\w/+.;=\-]{0,99}+,")
+_TAG: Final = re.compile(r"<!\[CDATA\[|<[^<>{}\[\]]{0,999}+>")
 _BLANK: Final = " \t\r\n"
 _ANOTHER: Final = re.compile(r"[{\[\"]")
 _MULTIPART: Final = re.compile(r"\s*+(--[^\s\"]{1,128}+)\r?\n")
@@ -72,21 +77,19 @@ class Unwrapped(NamedTuple):
 def unwrap(body: bytes, max_bytes: int) -> Unwrapped | None:
     """Return the text of the object in a body; None when there is none, or it takes more bytes or work than it may."""
     repairs: set[Repair] = set()
-    inflated = _inflated(body, max_bytes)
-    if inflated is None:
+    read = _read(body, max_bytes, repairs)
+    if read is None:
         return None
-    if inflated is not body:
-        repairs.add(Repair.COMPRESSION)
-    text, codec = _decoded(inflated, repairs)
+    text, codec = read
     layers = [text]
     if _is_laborious(text):
         return None
-    while len(layers) <= _MOST_COVERS and (inner := _uncovered(text, repairs)) is not None:
+    while len(layers) <= _MOST_COVERS and (inner := _uncovered(text, max_bytes, repairs)) is not None:
         repairs.add(Repair.WRAPPING)
         text = inner
         layers.append(text)
     begin = text.find("{")
-    if begin < 0 or _is_laborious(text) or (_ANOTHER.search(text, 0, begin) and text[:begin].strip(_AROUND) != "["):
+    if begin < 0 or _is_laborious(text) or _ANOTHER.search(_TAG.sub("", text[:begin]).strip(_AROUND_IN_ARRAYS)):
         return None
     _note_surroundings(text[:begin], repairs)
     return Unwrapped(text, begin, layers, codec, repairs)
@@ -97,7 +100,7 @@ def is_alone(behind: str, repairs: set[Repair]) -> bool:
     if _ANOTHER.search(behind):
         return False
     behind = behind.strip(_BLANK)
-    if behind and not (behind == "]" and Repair.WRAPPING in repairs):
+    if behind.strip("]" + _BLANK) or (behind and Repair.WRAPPING not in repairs):
         repairs.add(Repair.SURROUNDINGS)
     return True
 
@@ -110,10 +113,23 @@ def _note_surroundings(before: str, repairs: set[Repair]) -> None:
     if "\ufeff" in before:
         repairs.add(Repair.BYTE_ORDER_MARK)
     before = before.replace("\ufeff", "").strip(_BLANK)
-    if before == "[":
+    if before and not before.strip("[" + _BLANK):
         repairs.add(Repair.WRAPPING)
     elif before:
         repairs.add(Repair.SURROUNDINGS)
+
+
+def _read(body: bytes, max_bytes: int, repairs: set[Repair]) -> tuple[str, str] | None:
+    """Return the text of bytes that may be compressed, and the encoding; None when it is longer than `max_bytes`."""
+    for _ in range(_MOST_COVERS):
+        inflated = _inflated(body, max_bytes)
+        if inflated is None:
+            return None
+        if inflated is body:
+            break
+        repairs.add(Repair.COMPRESSION)
+        body = inflated
+    return _decoded(body, repairs)
 
 
 def _inflated(body: bytes, max_bytes: int) -> bytes | None:
@@ -171,24 +187,24 @@ def _replaced(body: bytes, codec: str, repairs: set[Repair]) -> str:
         return body.decode(codec, errors="replace")
 
 
-def _uncovered(text: str, repairs: set[Repair]) -> str | None:
+def _uncovered(text: str, max_bytes: int, repairs: set[Repair]) -> str | None:
     """Return the text within the cover of a text, None when it has none."""
     part = _part(text)
     if part is not None:
         return part
     stripped = text.strip(_AROUND)
-    string = _STRING.match(stripped)
-    if string is not None and not _ANOTHER.search(stripped, string.end()):
+    string = _STRING.match(stripped.lstrip(_AROUND_IN_ARRAYS))
+    if string is not None and not _ANOTHER.search(string.string, string.end()):
         return _unescaped(string[1], repairs)
     begin = text.find("{")
-    if begin >= 0:
-        if _ESCAPED_OBJECT.match(text, begin):
-            return _unescaped(text, repairs)
-        return html.unescape(text) if _ENTITIES.match(text, begin) else None
-    if _PERCENT.search(text):
+    if begin >= 0 and _ESCAPED_OBJECT.match(text, begin):
+        return _unescaped(text, repairs)
+    if _ENTITIES.match(text, begin) if begin >= 0 else _BRACE_ENTITY.search(text):
+        return html.unescape(text)
+    if _PERCENT.match(text, begin) if begin >= 0 else _PERCENT.search(text):
         # A form writes a space as a plus sign, and a plus sign as %2B.
         return unquote(text) if "%20" in text else unquote_plus(text)
-    return _from_base64(stripped, repairs)
+    return _from_base64(stripped, max_bytes, repairs) if begin < 0 else None
 
 
 def _unescaped(content: str, repairs: set[Repair]) -> str:
@@ -209,7 +225,8 @@ def _part(text: str) -> str | None:
     return content if blank else None
 
 
-def _from_base64(text: str, repairs: set[Repair]) -> str | None:
+def _from_base64(text: str, max_bytes: int, repairs: set[Repair]) -> str | None:
+    text = _DATA_URL.sub("", text, count=1).strip('"' + _AROUND)
     text = text.replace("-", "+").replace("_", "/")
     if not _BASE64.fullmatch(text):
         return None
@@ -217,4 +234,9 @@ def _from_base64(text: str, repairs: set[Repair]) -> str | None:
         content = b64decode(text + "=" * (-len(text.rstrip("=")) % 4))
     except Base64Error:
         return None
-    return _decoded(content, repairs)[0] if b"{" in content else None
+    found: set[Repair] = set()
+    read = _read(content, max_bytes, found)
+    if read is None or not (Repair.COMPRESSION in found or b"{" in content):
+        return None
+    repairs |= found
+    return read[0]

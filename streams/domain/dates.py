@@ -7,13 +7,16 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
+from streams.domain.visible import visible
+
 NO_DATE: Final = 0
 """Stands for a date that Routee did not give."""
 
-_NUMBER: Final = re.compile(r"\d{1,16}(\.\d{1,9})?", re.ASCII)
+_NUMBER: Final = re.compile(r"\d{1,16}(?:\.\d{1,15})?(?:[eE]\+?\d{1,2})?", re.ASCII)
 _EPOCH_YEAR: Final = 1970
-# Epoch seconds reach this number in the year 5138, epoch milliseconds passed it in 1973.
-_FIRST_MS: Final = 100_000_000_000
+# Both are 2001-09-09. Smaller numbers are dates in digits (`20261129`, `202611291000`), which name no moment.
+_FIRST_SECOND: Final = 1_000_000_000
+_FIRST_MS: Final = 1_000_000_000_000
 _BEGIN: Final = 86_400_000
 """The first moment that is a date: 1970-01-02. 0 stands for no date, and in tables for a column that was left out."""
 _END: Final = 2**32 * 1000
@@ -23,11 +26,13 @@ ClickHouse, to which views round; its tables hold dates up to 2299, files any da
 """
 
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_TIME: Final = r"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9})\d*+)?)?"
+_FRACTION: Final = r"(?:[.,](?P<fraction>\d{1,9})\d*+)?"
+_TIME: Final = rf"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d){_FRACTION})?"
 # A plus sign that went through a form unencoded is a space now. Names of other zones mean several offsets each.
 _ZONE: Final = (
-    r"\s*(?:z|utc?|gmt)?(?:(?P<sign>[+-]|(?<=[\d,.])\s|\s+[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?|(?<=[zct]))"
+    r"\s*(?:(?:utc?|gmt)?(?P<sign>[+-]|(?<=[\d,.])\s|\s+[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?|z|utc?|gmt)"
 )
+_COMMENT: Final = r"(?:\s+\([\w ]+\))?"
 _MONTH: Final = rf"(?P<month>{'|'.join(_MONTHS)})"
 _WEEKDAY: Final = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*+,?\s+)?"
 _FORMS: Final = tuple(
@@ -35,13 +40,17 @@ _FORMS: Final = tuple(
     for form in (
         # ISO 8601, with the region as Java writes it, or the name as Go does
         rf"(?P<year>\d{{4}})([-/])(?P<month>\d\d)\2(?P<day>\d\d)(?:t|\s+){_TIME}{_ZONE}(?:\[[\w/+-]+\]|(?<=0000)\s+utc)?",
+        # The same in digits alone
+        rf"(?P<year>\d{{4}})(?P<month>\d\d)(?P<day>\d\d)t?(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d){_FRACTION}{_ZONE}",
         # HTTP and mail: RFC 1123, 850, 5322
-        rf"{_WEEKDAY}(?P<day>\d{{1,2}})[ -]{_MONTH}[ -](?P<year>\d{{4}}|\d\d)\s+{_TIME}{_ZONE}",
+        rf"{_WEEKDAY}(?P<day>\d{{1,2}})[ -]{_MONTH}[ -](?P<year>\d{{4}}|\d\d)\s+{_TIME}{_ZONE}{_COMMENT}",
         # Java's Date and JavaScript's Date as text
         rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d{{1,2}})\s+{_TIME}{_ZONE}\s+(?P<year>\d{{4}})",
-        rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d{{1,2}})\s+(?P<year>\d{{4}})\s+{_TIME}{_ZONE}(?:\s+\([\w ]+\))?",
+        rf"{_WEEKDAY}{_MONTH}\s+(?P<day>\d{{1,2}})\s+(?P<year>\d{{4}})\s+{_TIME}{_ZONE}{_COMMENT}",
     )
 )
+# `fromisoformat` takes any character between day and time, also a digit of the time, and offsets that no zone has.
+_QUICK: Final = re.compile(r".{10}[ T]\d\d(?::\d\d){0,2}(?:[.,]\d*)?(?:Z|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)", re.ASCII)
 _DOT_NET: Final = re.compile(r"/Date\((\d{1,15})(?:[+-]\d{4})?\)/", re.ASCII)
 _TEXT_MAX_CHARS: Final = 128
 """No date is longer; the texts that were read last are kept in memory."""
@@ -72,21 +81,22 @@ def read_date(value: object) -> int | None:
 @lru_cache(maxsize=16_384)
 def _read_text(text: str) -> int | None:
     text = text.strip()
-    if not text:
-        return NO_DATE
-    if _NUMBER.fullmatch(text):
-        return _within_range(_from_epoch(float(text)))
+    upper = text.upper()
+    if not _QUICK.fullmatch(upper):
+        return _read_other(visible(text))
     try:
-        moment = datetime.fromisoformat(text.upper())
+        moment = datetime.fromisoformat(upper)
     except ValueError:
         return _read_other(text)
-    if moment.tzinfo is None:
-        return None
     return _within_range(int(moment.replace(microsecond=0).timestamp()) * 1000 + moment.microsecond // 1000)
 
 
 def _read_other(text: str) -> int | None:
     """Read a date in a form that is not quite ISO 8601."""
+    if not text:
+        return NO_DATE
+    if _NUMBER.fullmatch(text):
+        return _within_range(_from_epoch(float(text)))
     if dot_net := _DOT_NET.fullmatch(text):
         return _within_range(int(dot_net[1]))
     for form in _FORMS:
@@ -143,7 +153,10 @@ def read_receipt(value: object) -> int | None:
 
 
 def _from_epoch(number: float) -> int:
-    return int(number) if abs(number) >= _FIRST_MS else round(number * 1000)
+    """Return ms for seconds or milliseconds since 1970, NO_DATE for a number that is neither."""
+    if _FIRST_SECOND <= number < _END // 1000:
+        return round(number * 1000)
+    return int(number) if _FIRST_MS <= number < _END else NO_DATE
 
 
 def _within_range(ms: int) -> int | None:

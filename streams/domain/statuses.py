@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Final, Literal
 
+from streams.domain.visible import visible
+
 QUEUED: Final = "Queued"
 SENT: Final = "Sent"
 DELIVERED: Final = "Delivered"
@@ -62,8 +64,7 @@ def spelled(word: str, vocabulary: Mapping[str, str] = _STATUSES) -> str:
     White space and invisible characters around a word are no part of it, and a run of them within is one space. An
     unknown word is returned so.
     """
-    visible = "".join(char if char.isprintable() else " " for char in word)
-    tidied = " ".join(visible.split())
+    tidied = visible(word)
     return vocabulary.get(tidied.lower(), tidied)
 
 

@@ -32,6 +32,7 @@ A negative one would be a status before its message.
 """
 
 _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_WHOLE: Final = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 
 
 def text(value: Any, name: str, notes: list[str]) -> str | None:  # noqa: ANN401 - JSON is any
@@ -51,6 +52,8 @@ def number(value: Any, name: str, notes: list[str]) -> float | None:  # noqa: AN
     """Return a finite number, a whole one as an integer in any form; text counts as one, without unit or separators."""
     if value.__class__ is int or value is None or value == "":
         return None if value == "" else value
+    if value.__class__ is str and _WHOLE.fullmatch(value.strip()):
+        return int(value)  # a float would lose digits of a long one
     read = float(value) if value.__class__ is float or _is_numeric(value) else math.nan
     if math.isfinite(read):
         # 3 and 3.0 are equal: as received, an SMS would have the one that came first.
@@ -101,7 +104,8 @@ def price(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN40
 @lru_cache(maxsize=4096)
 def _price(value: float | str) -> int | None:
     amount = read_money(value)
-    return amount if amount is not None and amount >= 0 else None
+    # A tiny negative amount is rounded to 0, and is negative all the same.
+    return None if amount is None or float(value) < 0 else amount
 
 
 def _is_numeric(value: Any) -> bool:  # noqa: ANN401 - JSON is any

@@ -37,10 +37,19 @@ def test_the_echoed_url_loses_its_secret(secret: str, spelling: str, stored: str
 
 
 @pytest.mark.parametrize("secret", [LONG, SHORT])
-def test_escapes_and_percent_codes_hide_no_secret(secret: str) -> None:
+def test_no_escapes_codes_and_entities_hide_a_secret(secret: str) -> None:
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in secret)
     encoded = "".join(f"%{ord(letter):02x}" for letter in secret)
-    for spelling in (escaped, encoded, encoded.replace("%", "\\u0025")):
+    entities = "".join(f"&#x{ord(letter):x};" for letter in secret)
+    twice = encoded.replace("%", "%25")
+    for spelling in (
+        escaped,
+        encoded,
+        encoded.replace("%", "\\u0025"),
+        twice,
+        entities,
+        entities.replace("&", "&amp;"),
+    ):
         assert redact(report(f'"https://x.example/callbacks/{spelling}"')) == report(
             '"https://x.example/callbacks/***"'
         )

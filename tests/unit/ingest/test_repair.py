@@ -94,6 +94,18 @@ WHOLE: dict[str, tuple[bytes | str, set[str]]] = {
     "base64": (base64.b64encode(UTF8), {"wrapping"}),
     "base64 for URLs": (base64.urlsafe_b64encode(UTF8).rstrip(b"="), {"wrapping"}),
     "HTML": (html.escape(BODY), {"wrapping"}),
+    "HTML twice": (html.escape(html.escape(BODY)), {"wrapping"}),
+    "HTML with its brackets": (html.escape(BODY).replace("{", "&#123;").replace("}", "&#x7D;"), {"wrapping"}),
+    "XML": (f'<?xml version="1.0"?>\n<string xmlns="http://a/b">{BODY}</string>', {"surroundings"}),
+    "XML with CDATA": (f'<a b="c"><![CDATA[{BODY}]]></a>', {"surroundings"}),
+    "percent-encoded twice": (urllib.parse.quote(urllib.parse.quote(BODY)), {"wrapping"}),
+    "percent-encoded without its bracket": (f"{{{urllib.parse.quote(BODY[1:])}", {"wrapping"}),
+    "gzip twice": (gzip.compress(gzip.compress(UTF8)), {"compression"}),
+    "gzip in base64": (base64.b64encode(gzip.compress(UTF8)), {"compression", "wrapping"}),
+    "base64 in gzip": (gzip.compress(base64.b64encode(UTF8)), {"compression", "wrapping"}),
+    "data URL": (b"data:application/json;base64," + base64.b64encode(UTF8), {"wrapping"}),
+    "array in an array": (f"[ [{BODY}]\n]", {"wrapping"}),
+    "array of a JSON text": (dumped([BODY]), {"wrapping"}),
     **{f"behind it {tail!r}": (BODY + tail, {"surroundings"}) for tail in ("\0", "\0\0\0", "\u00a0", "\x1a", "\n\x04")},
     **{f"then {tail!r}": (BODY + tail, {"surroundings"}) for tail in (";", ",", "}", "]", "\ufeff", " OK", "&a=b")},
     **{f"first {head!r}": (head + BODY, {"surroundings"}) for head in ("\0", "\u00a0", "\x1e", ")]}',\n", "data: ")},
@@ -270,6 +282,18 @@ REFUSED: dict[str, tuple[bytes | str, Reason]] = {
     "status twice": (f'{{"messageId":"a",{STATUS},"status":{{"name":"Failed"}},}}', Reason.NOT_JSON),
     "name twice": ('{"messageId":"a","status":{"name":"Sent","name":"Failed"},}', Reason.NOT_JSON),
     "a status within a text without quotes": (text_with('x","status":{"name":"Failed"},"y":"z\n'), Reason.NOT_JSON),
+    "the part within a text": (f'{{"messageId":"a","x":"b\\","part":2,"to":"c",{STATUS}}}', Reason.NOT_JSON),
+    "messageId within a nested text": (f'{{"messageId":"a","x":["b\\","messageId":"c"],{STATUS}}}', Reason.NOT_JSON),
+    "numbers within a text": ('{"trackingId":"a","name":"\\","totalRecipients":5,"x":"y","z":{}}', Reason.NOT_JSON),
+    "another messageId before": (f"messageId=b&payload={BODY}", Reason.NOT_JSON),
+    "a status behind a text that ends early": (text_with('a"}, "status":{}', "message"), Reason.NOT_JSON),
+    "a status that seems to end": ('{"messageId":"a","status":"Sent"} b","x":"y"}', Reason.NOT_JSON),
+    "another status behind, in a form": (f"payload={urllib.parse.quote_plus(BODY)}&status=Failed", Reason.NOT_JSON),
+    "the part behind a bracket too many": (f'{{"messageId":"a",{STATUS}}}, part:2}}', Reason.NOT_JSON),
+    "an inner object, and the end of the outer": (f'x, y:{{"messageId":"a",{STATUS}}},messageId:1}}', Reason.NOT_JSON),
+    "a text in the status that ends early": (f'{{"messageId":"a",{STATUS} x","y":1}},"to":1}}', Reason.NOT_JSON),
+    "several JSON texts in an array": (dumped([BODY, BODY]), Reason.NOT_OBJECT),
+    "an id in a tag": (f'<a messageId="b">{BODY}</a>', Reason.NOT_JSON),
     "half an emoji in messageId": (text_with(r"m\ud83d", "messageId"), Reason.NO_KEY),
     "bytes in messageId": (text_with("@", "messageId").encode().replace(b"@", b"\xe9"), Reason.NO_KEY),
     "line end in messageId": (text_with("m\n", "messageId"), Reason.NO_KEY),
@@ -279,6 +303,16 @@ REFUSED: dict[str, tuple[bytes | str, Reason]] = {
     "a number with a point as messageId": (dumped(with_(messageId=1.5)), Reason.NO_KEY),
     "a negative messageId": (dumped(with_(messageId=-1)), Reason.NO_KEY),
     "another case": (BODY.replace("messageId", "MessageId"), Reason.NO_KEY),
+    "half an emoji in campaignStatus": (dumped(campaign_report() | {"campaignStatus": "Fin\ud83d"}), Reason.NOT_JSON),
+    "half an emoji in a word of a report": (dumped(campaign_report(counts={"Se\ud83dnt": 1})), Reason.NOT_JSON),
+    "a number of a report twice": ('{"trackingId":"a","messageStatuses":{"Sent":1,"Sent":2},"x":NaN}', Reason.NOT_JSON),
+    "totalRecipients twice": ('{"trackingId":"a","totalRecipients":1,"totalRecipients":2,"x":NaN}', Reason.NOT_JSON),
+    "the part half read": (f'{{"messageId":"a","part":"2\\ud83d",{STATUS}}}', Reason.NOT_JSON),
+    "the part and parts in one text": (f'{{"messageId":"a","part":" 2, "parts":3,"x":"y",{STATUS}}}', Reason.NOT_JSON),
+    "the part within the status": ('{"messageId":"a","status":{"name":"Sent","part":2,"parts":2}', Reason.NOT_JSON),
+    "several parts, a line end in a name": (f'{{"messageId":"a","pa\nrt":2,"parts":2,{STATUS}}}', Reason.NOT_JSON),
+    "several parts, a name half read": (f'{{"messageId":"a","p\\ud83dart":2,"parts":2,{STATUS}}}', Reason.NOT_JSON),
+    "several parts, the part half read": (f'{{"messageId":"a","part":"2\\ud83d","parts":2,{STATUS}}}', Reason.NOT_JSON),
     "a report that is cut": (dumped(campaign_report(counts={"Sent": 1}))[:-30], Reason.NOT_JSON),
     "several parts, cut before the part": (f'{{"messageId":"a","parts":2,{STATUS},"smsI', Reason.NOT_JSON),
     "several parts, smsId not readable": (dumped(with_(smsId="\ud83d", part=None, parts=2)), Reason.NOT_JSON),
@@ -318,6 +352,22 @@ def test_damage_behind_the_status_costs_the_fields_behind_it() -> None:
     assert [repair.value for repair in note(found).repairs] == ["damaged"]
 
 
+@pytest.mark.parametrize("inside", ['{"a":"b"}', 'a"} b', 'a"}', '"}"}', 'a"}, b'])
+def test_a_text_that_seems_to_end_the_object_costs_itself_and_the_fields_behind_it(inside: str) -> None:
+    found = mended(text_with(inside, "message"))
+    assert isinstance(found, Repaired)
+    names = [*GOOD]
+    assert orjson.loads(found.body) == {name: GOOD[name] for name in names[: names.index("message")]}
+    assert "damaged" in {repair.value for repair in note(found).repairs}
+
+
+def test_a_missing_comma_behind_the_status_costs_the_fields_behind_it() -> None:
+    for field in ('"to"', "'to'", "to"):
+        found = mended(f'{{"messageId":"a",{STATUS} {field}:1}}')
+        assert isinstance(found, Repaired)
+        assert orjson.loads(found.body) == {"messageId": "a", "status": {"name": "Sent"}}
+
+
 def test_a_header_that_says_gzip_of_plain_bytes_is_not_believed() -> None:
     found = repair(UTF8, NOT_GZIP, OPEN, MAX_BYTES)
     assert isinstance(found, Repaired)
@@ -342,6 +392,7 @@ REPORT = dumped(campaign_report(callbackInfo={"url": f"https://x.example/callbac
         ("\ufeff" + REPORT.replace(SECRET, "".join(f"\\u{ord(letter):04x}" for letter in SECRET)), "\ufeff" + REPORT),
         ("\ufeff" + REPORT.replace(SECRET, "".join(f"%{ord(letter):02x}" for letter in SECRET)), "\ufeff" + REPORT),
         (urllib.parse.quote(REPORT), urllib.parse.quote(REPORT).replace(SECRET, "***")),
+        ("\ufeff" + REPORT.replace(SECRET, "".join(f"&#{ord(letter)};" for letter in SECRET)), "\ufeff" + REPORT),
         (gzip.compress(REPORT.encode()), None),
         (base64.b64encode(REPORT.encode()), None),
         (dumped(dumped(REPORT.replace(SECRET, "".join(f"\\u{ord(letter):04x}" for letter in SECRET)))), None),

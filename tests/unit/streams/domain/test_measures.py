@@ -218,3 +218,17 @@ def test_an_id_of_more_digits_than_a_number_keeps_is_left_out_and_noted() -> Non
     callback = read(body("smsId", "123456789012345678901234567890"))
     assert (callback.details.sms_id, callback.notes) == (None, ["smsId"])
     assert read(body("smsId", "1234567890123456789")).details.sms_id == "1234567890123456789"
+
+
+@pytest.mark.parametrize("literal", ["-1e-9", '"-1e-9"', '"-0.000000001"', "-5e-324"])
+def test_a_negative_price_is_none_however_small(literal: str) -> None:
+    found = read(body("price", literal))
+    assert (found.details.price, found.notes) == (None, ["price"])
+
+
+@pytest.mark.parametrize("literal", [2**53 + 1, 2**53 + 3, 10**39])
+def test_a_count_in_text_loses_no_digits(literal: int) -> None:
+    for value in (literal, str(literal), f" +{literal} "):
+        notes: list[str] = []
+        assert (coercion.count(value, "Sent", notes), notes) == (None, ["Sent"])
+    assert coercion.count(str(2**53), "Sent", []) == 2**53
