@@ -83,6 +83,12 @@ def finals_of(counts: dict[str, int] | None) -> int:
     return sum(number for word, number in counts.items() if word in FINALS) if counts else 0
 
 
+def lacks_last_numbers(reports: Reports) -> bool:
+    """Tell whether a campaign has ended, and its counts are those of a report from before the end."""
+    ended, *_ = _source(reports, "counts")
+    return reports["campaign_status"] in ENDED and bool(reports["counts"]) and not ended
+
+
 def join(known: Reports | None, report: Report) -> Joined:
     """Return the known reports (None: no report yet) and a further one together."""
     before = NO_REPORTS if known is None else filled(NO_REPORTS, known)

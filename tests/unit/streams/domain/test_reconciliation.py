@@ -242,8 +242,32 @@ def test_a_campaign_that_passes_its_recipients_counts_parts_for_good() -> None:
     ],
 )
 def test_a_unit_is_kept_once_it_is_decided(further: dict[str, Any]) -> None:
-    campaign = after(*delivered(4, parts=2), campaign_report("Running", {"Sent": 20}, total=10), further)
-    assert campaign["reconciliation_unit"] == "parts"
+    pipeline = Pipeline()
+    pipeline.send(*delivered(4, parts=2), campaign_report("Running", {"Sent": 20}, total=10), further)
+    assert pipeline.campaign()["reconciliation_unit"] in {"parts", None}
+    (row,) = pipeline.campaign_rows.with_prefix(b"t:").values()
+    assert row["unit"] == "parts"
+
+
+@pytest.mark.parametrize("end", ["Finished", "Failed"])
+@pytest.mark.parametrize(
+    "counts", [ABSENT, {}, {"Delivered": 0}, {"Delivered": "1O"}, {"Delivered": 4, "Failed": "6 of 10"}]
+)
+def test_numbers_from_before_the_end_are_no_verdict_on_the_end(counts: object, end: str) -> None:
+    running = [
+        campaign_report("Running", {"Queued": 10}, total=10),
+        campaign_report("Running", {"Queued": 6, "Delivered": 4}, total=10),
+    ]
+    bare = campaign_report(end, counts, total=10)
+    assert verdict_after(*delivered(4), *running) == ("consistent", "messages", {})
+    for order in itertools.permutations([*running, bare]):
+        campaign = after(*delivered(4), *order)
+        assert campaign["reported_by_status"] == {"Queued": 6, "Delivered": 4}
+        assert (campaign["reconciliation"], campaign["reconciliation_unit"]) == ("undecided", None)
+    whole = campaign_report("Finished", {"Delivered": 10}, total=10)
+    if end == "Finished":
+        assert verdict_after(*delivered(4), *running, bare, whole) == ("behind", "messages", {"Delivered": -6})
+        assert verdict_after(*delivered(4), whole, bare, *running) == ("behind", "messages", {"Delivered": -6})
 
 
 @pytest.mark.parametrize(
