@@ -46,6 +46,7 @@ class Workers:
         self._heartbeats = Heartbeats(settings.ingest_workers)
         self._running: dict[int, int] = {}
         self._killed: set[int] = set()
+        self._due: dict[int, float] = {}
         self._hangup_is_for_tls = settings.ingest_tls_cert is not None
         self._hung_up = False
         self._stopping = False
@@ -71,15 +72,21 @@ class Workers:
                     return 1
                 logger.error("a worker died and is started again", extra={"worker": worker, "signal": -code})
                 self._heartbeats.lost(worker)
-                self._metrics.missing_workers(self._heartbeats.missing)
-                time.sleep(_RESTART_SECONDS)
-                self._start(worker)
+                self._due[worker] = self._clock.monotonic() + _RESTART_SECONDS
+            self._start_due()
             self._replace_frozen()
             if self._hung_up:
                 self._hung_up = False
                 self._signal(signal.SIGHUP)
             time.sleep(_POLL_SECONDS)
         return 0
+
+    def _start_due(self) -> None:
+        """Start the workers that died a second ago. The wait keeps neither a frozen worker nor a second dead one."""
+        now = self._clock.monotonic()
+        for worker in [worker for worker, due in self._due.items() if due <= now]:
+            del self._due[worker]
+            self._start(worker)
 
     def _replace_frozen(self) -> None:
         """Kill and replace the workers that no longer respond; not one that a debugger holds."""

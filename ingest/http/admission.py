@@ -200,6 +200,6 @@ def _refuse_callback(head: RequestHead, rules: Rules) -> Refused | None:
         return BODY_TOO_LARGE
     if head.encodings not in _IDENTITY and head.encodings not in _GZIP:
         return ENCODING_UNKNOWN
-    if head.expect and head.expect != _CONTINUE:
+    if head.expect and set(head.expect.split(b",")) != {_CONTINUE}:
         return EXPECTATION_UNKNOWN
     return None

@@ -25,6 +25,8 @@ NO_REQUEST: Final = Refused(400, Cause.MALFORMED)
 _HEAD_END: Final = b"\r\n\r\n"
 _DIGITS: Final = 11
 _NOT_COUNTING: Final = -1
+_TAB: Final = 9
+"""As a number: bytes look for one many times faster than for bytes."""
 _WHITE: Final = b" \t"
 """The white space around a field's value, which is no part of it (RFC 9110, 5.5)."""
 
@@ -97,7 +99,7 @@ class RequestReader:
     def feed(self, data: bytes) -> Refused | None:
         """Read on; returns why the connection must end, None while all is well."""
         self.repeatable = False
-        if (b"\t" in data or self._in_pieces) and not self._cutting:
+        if (_TAB in data or self._in_pieces) and not self._cutting:
             return self._feed_in_pieces(data)
         try:
             self._parser.feed_data(data)
@@ -196,7 +198,7 @@ class RequestReader:
             self._refuse(HEAD_TOO_LARGE)
         note = _NOTED.get(name.lower())
         if note is not None and not self._in_body:
-            refused = note(self.head, value.strip(_WHITE))
+            refused = note(self.head, value)
             if refused is not None:
                 self._refuse(refused)
 
@@ -263,7 +265,7 @@ def _note_host(head: RequestHead, _value: bytes) -> None:
 
 
 def _note_content_length(head: RequestHead, value: bytes) -> Refused | None:
-    if not value.isdigit():
+    if not value.isdigit() and not (value := value.strip(_WHITE)).isdigit():
         return MALFORMED
     # More digits than any limit has: int() of a long string costs, and its value does not matter.
     head.content_length = int(value) if len(value) <= _DIGITS else 10**_DIGITS
@@ -271,7 +273,7 @@ def _note_content_length(head: RequestHead, value: bytes) -> Refused | None:
 
 
 def _note_transfer_encoding(head: RequestHead, value: bytes) -> Refused | None:
-    if value.lower() != b"chunked" or head.chunked:
+    if value.strip(_WHITE).lower() != b"chunked" or head.chunked:
         return TRANSFER_CODING_UNKNOWN
     head.chunked = True
     return None
@@ -291,6 +293,7 @@ def _with_words(words: bytes, value: bytes) -> bytes:
 
 
 def _note_forwarded_for(head: RequestHead, value: bytes) -> None:
+    value = value.strip(_WHITE)
     head.forwarded_for += b"," + value if head.forwarded_for else value
 
 

@@ -199,7 +199,9 @@ class CampaignProgress(Record):
     price_total: Money = Field(description="once per part")
     reconciliation: Reconciliation
     reconciliation_unit: Unit | None = Field(description="of the reported counts; null where nothing is compared")
-    drift: dict[str, int] = Field(description="derived less reported per final status, zeros left out")
+    drift: dict[str, int] = Field(
+        description="derived less reported per final status (Finished: and per unknown word), zeros left out"
+    )
     is_final: bool
     conflicts: int = Field(ge=0)
     stale_reports: int = Field(ge=0)

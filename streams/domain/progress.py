@@ -10,7 +10,7 @@ from streams.contract.records import Unit
 from streams.domain.counts import Counts
 from streams.domain.money import MOST_UNITS, money_text
 from streams.domain.reconciliation import Numbers, Told, reconcile, tell
-from streams.domain.report import ENDED, NO_REPORTS, Report, Reports, finals_of
+from streams.domain.report import ENDED, NO_REPORTS, Report, Reports, finals_of, lacks_last_numbers
 from streams.domain.row_forms import filled
 from streams.domain.statuses import DELIVERED
 
@@ -156,7 +156,9 @@ def progress_record(campaign: Campaign) -> dict[str, Any]:
     report = campaign["report"]
     derived = totals(campaign["sources"].values())
     reported = report["counts"] if report else None
-    verdict = reconcile(derived.messages, derived.parts, report, campaign["unit"])
+    # Numbers from before the end of a campaign would hide the loss of all that came after them.
+    unit = None if report and lacks_last_numbers(report) else campaign["unit"]
+    verdict = reconcile(derived.messages, derived.parts, report, unit)
     return {
         "campaign_tracking_id": campaign["id"],
         "name": (report and report["name"]) or derived.name,

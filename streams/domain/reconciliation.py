@@ -5,12 +5,12 @@ Routee does not name the unit of its counts. It follows from the reports alone, 
 fits better would hide the loss that the comparison exists to show.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from streams.contract.records import Reconciliation, Unit
 from streams.domain.report import ENDED, FINISHED, Report
-from streams.domain.statuses import FINALS
+from streams.domain.statuses import FINALS, WORDS
 
 Numbers = Mapping[str, int]
 
@@ -61,7 +61,8 @@ def reconcile(messages: Numbers, parts: Numbers, report: Report | None, unit: Un
     """
     Compare the finals among derived counts (of messages, of parts) with those of the newest report, in its unit.
 
-    A report without numbers is as good as none once an SMS callback came.
+    A report without numbers is as good as none once an SMS callback came. Unknown words of a finished campaign are
+    compared, too: no message of it is under way, and passed over they would hide the loss of theirs.
     """
     if report is not None and not messages:
         return Verdict(Reconciliation.UNDERIVED, None, {})
@@ -70,12 +71,13 @@ def reconcile(messages: Numbers, parts: Numbers, report: Report | None, unit: Un
         return Verdict(Reconciliation.UNREPORTED, None, {})
     if unit is None:
         return Verdict(Reconciliation.UNDECIDED, None, {})
-    drift = _drift(parts if unit == Unit.PARTS else messages, reported)
+    others = reported.keys() - WORDS if report and report["campaign_status"] == FINISHED else ()
+    drift = _drift(parts if unit == Unit.PARTS else messages, reported, [*FINALS, *sorted(others)])
     return Verdict(_judged(drift), unit, drift)
 
 
-def _drift(derived: Numbers, reported: Numbers) -> dict[str, int]:
-    drift = {word: derived.get(word, 0) - reported.get(word, 0) for word in FINALS}
+def _drift(derived: Numbers, reported: Numbers, words: Iterable[str]) -> dict[str, int]:
+    drift = {word: derived.get(word, 0) - reported.get(word, 0) for word in words}
     return {word: difference for word, difference in drift.items() if difference}
 
 

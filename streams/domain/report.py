@@ -5,7 +5,8 @@ A report is a snapshot: its counts replace the known ones and are never added. I
 place among the others follows from its values, because some of them only ever grow:
 
 1. A campaign that ended stays ended. Messages that are final stay final, and messages that were sent stay sent: the
-   number of finals never falls, nor does the number of finals, `Sent` and unknown words together.
+   number of finals never falls, nor does the number of finals, `Sent` and unknown words together. The latter says
+   nothing about a report of the end beside another one: at the end Routee may drop messages that never became final.
 2. Between equals of these, the later campaign status is the newer: `Scheduled`, `Queued`, `Running`, `Sent`.
 3. Between equals of these, too, the greater sum is the newer: the queue is being filled. Before that the sum says
    nothing, because it falls when Routee leaves out recipients.
@@ -52,6 +53,8 @@ An unknown campaign status tells that the campaign has not ended, and no stage.
 
 _RULES: Final = ((0, 1, 2), (3,), (4,))
 """Which numbers of a standing go before which."""
+_RULES_AT_THE_END: Final = ((0, 1),)
+"""The same when only one of the two reports is of the end."""
 
 
 class Reports(Report):
@@ -78,6 +81,12 @@ NO_REPORTS: Final = Reports(**NO_REPORT, standings={})
 def finals_of(counts: dict[str, int] | None) -> int:
     """Return how many have a final status."""
     return sum(number for word, number in counts.items() if word in FINALS) if counts else 0
+
+
+def lacks_last_numbers(reports: Reports) -> bool:
+    """Tell whether a campaign has ended, and its counts are those of a report from before the end."""
+    ended, *_ = _source(reports, "counts")
+    return reports["campaign_status"] in ENDED and bool(reports["counts"]) and not ended
 
 
 def join(known: Reports | None, report: Report) -> Joined:
@@ -114,7 +123,8 @@ def _source(reports: Reports, name: str) -> Standing:
 
 def _age(report: Standing, other: Standing) -> int:
     """Return 1 when a report is newer than another one, -1 when it is older, 0 when neither is certain."""
-    for rule in _RULES:
+    one_ended = (report[0] is True) != (other[0] is True)
+    for rule in _RULES_AT_THE_END if one_ended else _RULES:
         moves = _moves((report[number], other[number]) for number in rule)
         if moves:
             return moves.pop() if len(moves) == 1 else 0

@@ -2,7 +2,7 @@
 Reading a campaign report (Case 1 in Routee's documents).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from streams.contract.records import Reason
@@ -10,7 +10,7 @@ from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
 from streams.domain.report import CAMPAIGN_STATUSES, Report
 from streams.domain.routee import coercion
 from streams.domain.routee.shapes import Body
-from streams.domain.statuses import is_known, spelled, spellings
+from streams.domain.statuses import WORDS, is_final, is_known, spelled, spellings
 
 _CAMPAIGN_STATUSES: Final = spellings(CAMPAIGN_STATUSES)
 _STRATEGIES: Final = spellings(("OnChange", "OnCompletion"))
@@ -53,7 +53,8 @@ def _read_counts(body: Body, notes: list[str]) -> dict[str, int] | None:
     """
     Return the counts of `messageStatuses`, and of statuses beside it, as in the example on Routee's own page.
 
-    None when there is neither. A status in the map, in any spelling, goes before the same status beside it.
+    None when there is neither. A status in the map, in any spelling, goes before the same status beside it. None, too,
+    when the map's number of a final status cannot be read: taken for 0, it would hide that all of these are lost.
     """
     given = body.get("messageStatuses")
     if given is not None and not isinstance(given, dict):
@@ -63,15 +64,27 @@ def _read_counts(body: Body, notes: list[str]) -> dict[str, int] | None:
     beside = {name: number for name, number in body.items() if is_known(name) and spelled(name) not in mapped}
     if given is None and not beside:
         return None
-    return _added([*(given or {}).items(), *beside.items()], notes)
+    numbers = [(spelled(name), _read_number(value, notes)) for name, value in (given or beside).items()]
+    if any(number is None and is_final(word) for word, number in numbers):
+        return None
+    if given:
+        numbers += [(spelled(name), _read_number(value, notes)) for name, value in beside.items()]
+    return _added((word, number) for word, number in numbers if number)
 
 
-def _added(given: list[tuple[str, Any]], notes: list[str]) -> dict[str, int]:
-    """Return word → number without zeros; the numbers of two spellings of one status are added."""
+def _read_number(value: Any, notes: list[str]) -> int | None:  # noqa: ANN401 - JSON is any
+    """Return 0 for null and empty text, None for a value that cannot be read."""
+    mine: list[str] = []
+    read = coercion.count(value, "messageStatuses", mine)
+    notes += mine
+    return None if mine else read or 0
+
+
+def _added(numbers: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return word → number; those of two spellings of one status are added. Routee's statuses always have room."""
     counts: dict[str, int] = {}
-    for name, value in given:
-        number = coercion.count(value, "messageStatuses", notes)
-        word = spelled(name)
-        if number and 0 < len(word) <= _WORD_MAX_CHARS and (word in counts or len(counts) < _WORDS_KEPT):
+    for word, number in numbers:
+        has_room = word in counts or word in WORDS or len(counts) < _WORDS_KEPT
+        if has_room and 0 < len(word) <= _WORD_MAX_CHARS:
             counts[word] = min(counts.get(word, 0) + number, coercion.MAX_COUNT)
     return counts

@@ -180,6 +180,36 @@ def test_workers_that_freeze_together_are_replaced_together(start: Start) -> Non
     assert parent.stop() == 0
 
 
+def test_a_worker_that_dies_over_and_over_does_not_save_a_frozen_one(start: Start) -> None:
+    parent = start("beating")
+    seen = parent.workers()
+    frozen, dying = seen
+    os.kill(frozen, signal.SIGSTOP)
+    lives = 0
+    while Path(f"/proc/{frozen}").exists():
+        os.kill(dying, signal.SIGKILL)
+        while (dying := int(parent.line())) in seen:
+            pass
+        seen.add(dying)
+        lives += 1
+    # A life takes the second before it.
+    assert lives <= 6
+    assert parent.stop() == 0
+
+
+def test_workers_that_die_together_are_started_together(start: Start) -> None:
+    parent = start("beating")
+    dead = parent.workers()
+    for worker in dead:
+        os.kill(worker, signal.SIGKILL)
+    lines: list[int] = []
+    while len({*lines} - dead) < 2:
+        lines.append(int(parent.line()))
+    # Ten a second; the second one would come a second later.
+    assert sum(line not in dead for line in lines) < 7
+    assert parent.stop() == 0
+
+
 def test_a_busy_worker_is_not_replaced(start: Start) -> None:
     parent = start("busy")
     workers = parent.workers()

@@ -182,6 +182,7 @@ def test_bodies_are_plain_or_gzip(encodings: bytes, expected: int) -> None:
 
 def test_the_only_expectation_is_100_continue() -> None:
     assert status(head(expect=b"100-continue")) == 200
+    assert status(head(expect=b"100-continue,100-continue")) == 200
     assert status(head(expect=b"tea")) == 417
     assert status(head(expect=b"100-continue,tea")) == 417
 

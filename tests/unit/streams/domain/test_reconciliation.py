@@ -55,6 +55,18 @@ def test_nothing_final_on_either_side_is_consistent() -> None:
     assert reconcile({"Sent": 3}, {"Sent": 3}, report({"Queued": 3}), Unit.MESSAGES) == ("consistent", "messages", {})
 
 
+def test_unknown_words_are_compared_once_a_campaign_is_finished() -> None:
+    heard, lost = {"Delivered": 8, "Expired": 2}, {"Delivered": 8}
+    finished = report({"Delivered": 8, "Expired": 2}, "Finished")
+    assert reconcile(heard, heard, finished, Unit.MESSAGES) == ("consistent", "messages", {})
+    assert reconcile(lost, lost, finished, Unit.MESSAGES) == ("behind", "messages", {"Expired": -2})
+    for status in ("Running", "Failed", None):
+        running = report({"Delivered": 8, "Expired": 2}, status)
+        assert reconcile(lost, lost, running, Unit.MESSAGES) == ("consistent", "messages", {})
+    without = report({"Delivered": 8, "Sent": 2}, "Finished")
+    assert reconcile(heard, heard, without, Unit.MESSAGES) == ("consistent", "messages", {})
+
+
 @pytest.mark.parametrize("counts", [{"Delivered": 5}, {}, None])
 def test_reports_alone_are_underived_with_numbers_and_without(counts: dict[str, int] | None) -> None:
     assert reconcile({}, {}, report(counts), Unit.MESSAGES) == ("underived", None, {})
@@ -230,8 +242,32 @@ def test_a_campaign_that_passes_its_recipients_counts_parts_for_good() -> None:
     ],
 )
 def test_a_unit_is_kept_once_it_is_decided(further: dict[str, Any]) -> None:
-    campaign = after(*delivered(4, parts=2), campaign_report("Running", {"Sent": 20}, total=10), further)
-    assert campaign["reconciliation_unit"] == "parts"
+    pipeline = Pipeline()
+    pipeline.send(*delivered(4, parts=2), campaign_report("Running", {"Sent": 20}, total=10), further)
+    assert pipeline.campaign()["reconciliation_unit"] in {"parts", None}
+    (row,) = pipeline.campaign_rows.with_prefix(b"t:").values()
+    assert row["unit"] == "parts"
+
+
+@pytest.mark.parametrize("end", ["Finished", "Failed"])
+@pytest.mark.parametrize(
+    "counts", [ABSENT, {}, {"Delivered": 0}, {"Delivered": "1O"}, {"Delivered": 4, "Failed": "6 of 10"}]
+)
+def test_numbers_from_before_the_end_are_no_verdict_on_the_end(counts: object, end: str) -> None:
+    running = [
+        campaign_report("Running", {"Queued": 10}, total=10),
+        campaign_report("Running", {"Queued": 6, "Delivered": 4}, total=10),
+    ]
+    bare = campaign_report(end, counts, total=10)
+    assert verdict_after(*delivered(4), *running) == ("consistent", "messages", {})
+    for order in itertools.permutations([*running, bare]):
+        campaign = after(*delivered(4), *order)
+        assert campaign["reported_by_status"] == {"Queued": 6, "Delivered": 4}
+        assert (campaign["reconciliation"], campaign["reconciliation_unit"]) == ("undecided", None)
+    whole = campaign_report("Finished", {"Delivered": 10}, total=10)
+    if end == "Finished":
+        assert verdict_after(*delivered(4), *running, bare, whole) == ("behind", "messages", {"Delivered": -6})
+        assert verdict_after(*delivered(4), whole, bare, *running) == ("behind", "messages", {"Delivered": -6})
 
 
 @pytest.mark.parametrize(
@@ -255,7 +291,9 @@ def test_the_unit_does_not_depend_on_the_derived_counts() -> None:
         assert verdict_after(*callbacks, reports[1]) == ("undecided", None, {})
 
 
-@pytest.mark.parametrize("counts", [ABSENT, None, {}, {"Delivered": 0, "Queued": "0"}, [1], "many"])
+@pytest.mark.parametrize(
+    "counts", [ABSENT, None, {}, {"Delivered": 0, "Queued": "0"}, [1], "many", {"Delivered": 1, "Failed": "9 of 10"}]
+)
 def test_a_report_without_numbers(counts: object) -> None:
     bare = campaign_report("Finished", counts, total=10)
     assert verdict_after(bare) == ("underived", None, {})
@@ -280,7 +318,7 @@ def test_a_row_of_an_older_version_is_decided_by_its_report_at_once() -> None:
     assert pipeline.campaign()["reconciliation_unit"] == "messages"
 
 
-ENDS = ("Delivered", "Undelivered", "Failed", "Unsent")
+ENDS = ("Delivered", "Undelivered", "Failed", "Unsent", "Expired")
 
 
 @st.composite

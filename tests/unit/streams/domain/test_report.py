@@ -66,9 +66,35 @@ def test_counts_in_the_map_go_before_counts_beside_it() -> None:
     assert counts_of(campaign_report(counts={"Delivered": 5}, Delivered=9, Sent=1)) == {"Delivered": 5, "Sent": 1}
 
 
-@pytest.mark.parametrize("number", [-1, 1.5, "many", None, True, [], 1e300])
-def test_a_number_that_is_none_is_left_out(number: object) -> None:
-    assert counts_of(campaign_report(counts={"Delivered": number, "Sent": 1})) == {"Sent": 1}
+NO_NUMBERS = [-1, 1.5, "many", "1,000", "5 of 100", True, [], {"count": 5}, 1e300]
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
+@pytest.mark.parametrize("word", ["Queued", "Sent", "Buffered"])
+def test_a_number_that_is_none_is_left_out(word: str, number: object) -> None:
+    body = read(campaign_report(counts={word: number, "Delivered": 1}))
+    assert (body.report["counts"], body.notes) == ({"Delivered": 1}, ["messageStatuses"])
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
+@pytest.mark.parametrize("word", ["Delivered", "failed ", "UNDELIVERED", "Unsent"])
+def test_a_number_of_finals_that_cannot_be_read_costs_all_numbers_of_the_report(word: str, number: object) -> None:
+    for body in (
+        campaign_report(counts={word: number, "Sent": 1}),
+        campaign_report(counts={}, Sent=1) | {word: number},
+    ):
+        found = read(body)
+        assert (found.report["counts"], found.notes) == (None, ["messageStatuses"])
+
+
+@pytest.mark.parametrize("number", [None, "", 0, "0"])
+def test_no_number_at_all_is_none_of_that_status(number: object) -> None:
+    found = read(campaign_report(counts={"Delivered": number, "Sent": 1}))
+    assert (found.report["counts"], found.notes) == ({"Sent": 1}, [])
+
+
+def test_a_field_beside_the_map_that_only_looks_like_a_status_costs_nothing_of_the_map() -> None:
+    assert counts_of(campaign_report(counts={"Delivered": 5}, failed=False, Sent="2026-11-29")) == {"Delivered": 5}
 
 
 @pytest.mark.parametrize(
@@ -79,9 +105,10 @@ def test_a_field_that_is_not_understood_is_left_out_and_noted(field: str, value:
 
 
 def test_the_words_of_a_report_are_bounded() -> None:
-    counts = counts_of(campaign_report(counts={f"w{n}": 1 for n in range(500)} | {"x" * 65: 1, "Sent": 4}))
+    counts = counts_of(campaign_report(counts={f"w{n}": 1 for n in range(500)} | {"x" * 65: 1, "Sent": 4, "Failed": 5}))
     assert counts is not None
-    assert len(counts) == 64
+    assert len(counts) == 66
+    assert (counts["Sent"], counts["Failed"]) == (4, 5)
 
 
 @pytest.mark.parametrize(("given", "read_as"), [("finished", "Finished"), ("Paused", "Paused"), (None, None)])
