@@ -43,15 +43,11 @@ async def topic_settings(cluster: Cluster, settings: IngestSettings) -> Findings
         described = await cluster.settings_of([*present])
     except KafkaError as error:
         return Findings(warned=[f"no broker tells the settings of {', '.join(present)}: {error}"])
-    return topic_findings(
-        {
-            topic: Found(cluster.partitions(name), cluster.replicas(name), described[name])
-            if described.get(name)
-            else None
-            for name, topic in present.items()
-        },
-        settings,
-    )
+    found = {
+        topic: Found(cluster.partitions(name), cluster.replicas(name), described.get(name, {}))
+        for name, topic in present.items()
+    }
+    return topic_findings(found, settings)
 
 
 def _names(settings: IngestSettings) -> list[str]:

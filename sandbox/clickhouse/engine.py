@@ -160,7 +160,7 @@ def _insert(connection: Any, sql: str, input_format: str, data: bytes) -> Result
             raise ClickHouseError(str(error).replace(f": (in file/uri {spool.name})", "")) from error
     return Result(
         b"",
-        # The rows of the body, and those that materialized views have read on the way: a server counts both.
+        # A server counts the rows of the body, and the rows that materialized views read on the way.
         done.rows_read() + done.storage_rows_read(),
         done.bytes_read() + done.storage_bytes_read(),
         done.rows_written(),

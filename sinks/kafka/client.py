@@ -53,7 +53,7 @@ def open_consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: 
     except UnusableFilesError as error:
         raise ConnectError(str(error)) from error
     try:
-        with _silent("kafka"):
+        with silent("kafka"):
             consumer = KafkaConsumer(group_id=group, **CONSUMER_OPTIONS, **options, bootstrap_timeout_ms=_BOOTSTRAP_MS)
     except (KafkaError, OSError) as error:
         raise ConnectError(why_unreachable(settings, error)) from error
@@ -62,7 +62,7 @@ def open_consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: 
 
 
 @contextmanager
-def _silent(library: str) -> Iterator[None]:
+def silent(library: str) -> Iterator[None]:
     """Keep a library from logging the error that it is about to raise."""
     found = logging.getLogger(library)
     level = found.level

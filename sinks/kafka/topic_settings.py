@@ -2,11 +2,10 @@
 The settings of the topics that the sinks read and write.
 """
 
-import logging
-
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from sinks.kafka.client import silent
 from sinks.tables import TABLE_OF
 from streams.contract.topics import SINKS_REJECTED
 from streams.program.brokers import UnusableFilesError, client_options
@@ -20,17 +19,12 @@ _REQUEST_MS = 5_000
 
 def topic_settings(settings: CommonSettings) -> Findings:
     """Return the findings about the settings of the topics that exist; none when Kafka does not answer."""
-    client_log = logging.getLogger("kafka")
-    level = client_log.level
-    client_log.setLevel(logging.CRITICAL)  # it would log a dozen lines about an unreachable broker
     try:
-        admin = KafkaAdminClient(
-            bootstrap_timeout_ms=_BOOTSTRAP_MS, request_timeout_ms=_REQUEST_MS, **client_options(settings)
-        )
+        options = client_options(settings)
+        with silent("kafka"):
+            admin = KafkaAdminClient(bootstrap_timeout_ms=_BOOTSTRAP_MS, request_timeout_ms=_REQUEST_MS, **options)
     except (KafkaError, OSError, UnusableFilesError):
         return Findings()
-    finally:
-        client_log.setLevel(level)
     try:
         return _findings(admin, settings)
     except KafkaError as error:
@@ -43,4 +37,4 @@ def _findings(admin: KafkaAdminClient, settings: CommonSettings) -> Findings:
     named = {topic.name(settings.kafka_topic_prefix): topic for topic in (*TABLE_OF, SINKS_REJECTED)}
     existing = set(admin.list_topics())
     found = found_topics(admin, [name for name in named if name in existing])
-    return topic_findings({named[name]: topic if topic.config else None for name, topic in found.items()}, settings)
+    return topic_findings({named[name]: topic for name, topic in found.items()}, settings)

@@ -175,9 +175,7 @@ class Topics:
         for topic, found in described.items():
             if found.partitions != self._settings.kafka_partitions:
                 lines.append(another_partition_count(self._name(topic), found.partitions, self._settings))
-        findings = topic_findings(
-            {topic: found if found.config else None for topic, found in described.items()}, self._settings
-        )
+        findings = topic_findings(described, self._settings)
         return Findings(lines + findings.refused, findings.warned)
 
     def _describe(self, topics: Sequence[Topic]) -> dict[Topic, Found]:

@@ -40,7 +40,8 @@ class Found:
     A topic as Kafka describes it.
 
     `replication` is that of its least replicated partition. `config` has the settings in force, whether the topic has
-    them itself or by default of its brokers; servers that are not Apache Kafka leave out some that they do not have.
+    them itself or by default of its brokers; servers that are not Apache Kafka leave out some that they do not have. It
+    is empty when this user may not see the settings.
     """
 
     partitions: int

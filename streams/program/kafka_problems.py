@@ -32,18 +32,18 @@ def topic_problem(name: str, partitions: int, settings: CommonSettings) -> str |
     return None
 
 
-def topic_findings(topics: Mapping[Topic, Found | None], settings: CommonSettings) -> Findings:
+def topic_findings(topics: Mapping[Topic, Found], settings: CommonSettings) -> Findings:
     """
     Say which settings of topics are not as they should be, and how to change them, a line for each topic and severity.
 
-    Of a topic without Found only the name is known: this user may not have its settings described.
+    A topic without `config` is one whose settings this user may not have described.
     """
     findings = Findings()
     hidden = []
     untold: dict[str, list[str]] = {}
     for topic, found in topics.items():
         name = topic.name(settings.kafka_topic_prefix)
-        if found is None:
+        if not found.config:
             hidden.append(name)
             continue
         faults = topic.faults(found)
@@ -80,9 +80,9 @@ def _lines(name: str, faults: Iterable[Fault], settings: CommonSettings) -> list
     return [f"topic {name} has {now} ({harm}): `routee-streams topics --alter`, or `{command}`"]
 
 
-def _few_copies(topics: Mapping[Topic, Found | None], settings: CommonSettings) -> list[str]:
+def _few_copies(topics: Mapping[Topic, Found], settings: CommonSettings) -> list[str]:
     """Return one line for all topics of which a single replica may have a record that was acknowledged."""
-    few = {topic: found for topic, found in topics.items() if found is not None and _is_one_copy(found)}
+    few = {topic: found for topic, found in topics.items() if found.config and _is_one_copy(found)}
     if not few:
         return []
     names = ", ".join(topic.name(settings.kafka_topic_prefix) for topic in few)

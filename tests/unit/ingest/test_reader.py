@@ -27,7 +27,7 @@ WHITE = st.text(" \t", max_size=3)
 
 
 class Taken:
-    """Admits requests as the connection does, and keeps the facts and the bodies of those that are whole."""
+    """Admits requests as the connection does, and keeps the facts and the bodies of whole ones."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[object, ...]] = []

@@ -90,7 +90,7 @@ def test_a_single_copy_is_told_once_for_all_topics(replication: int, in_sync: st
 
 
 def test_settings_that_may_not_be_seen_are_one_warning_for_all_topics() -> None:
-    findings = topic_findings({CALLBACKS_RAW: None, SMS_STATUS: None}, SETTINGS)
+    findings = topic_findings(dict.fromkeys((CALLBACKS_RAW, SMS_STATUS), Found(8, 1, {})), SETTINGS)
     assert findings.refused == []
     (line,) = findings.warned
     assert line.startswith("this user may not see the settings of routee.callbacks.raw, routee.sms.status: ")
