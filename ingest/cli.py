@@ -73,7 +73,7 @@ def _start_problems(settings: IngestSettings) -> list[str]:
     Differences that are only worth a warning are logged here: once, however many workers there are.
     """
     from ingest.check import start_problems  # noqa: PLC0415 - `--help` and wrong settings need none of this
-    from ingest.server import bind  # noqa: PLC0415
+    from ingest.listener import bind  # noqa: PLC0415
 
     problems = list(file_problems(vars(settings)))
     try:
@@ -87,8 +87,9 @@ def _start_problems(settings: IngestSettings) -> list[str]:
 
 
 def _serve_here(settings: IngestSettings) -> int:
+    from ingest.listener import bind  # noqa: PLC0415
     from ingest.metrics import Metrics  # noqa: PLC0415 - `--help` and wrong settings need none of this
-    from ingest.server import bind, run  # noqa: PLC0415
+    from ingest.server import run  # noqa: PLC0415
 
     run(settings, bind(settings), Metrics())
     return DONE

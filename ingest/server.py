@@ -18,10 +18,10 @@ import uvloop
 from ingest.clock import Clock, SystemClock
 from ingest.commit.log import CommitLog
 from ingest.commit.publisher import Publisher, Terms
-from ingest.errors import CannotListenError
 from ingest.http.connection import Connection
 from ingest.http.service import Service
 from ingest.kafka.log import KafkaCommitLog
+from ingest.listener import BACKLOG, address_of, open_to_connections, take_last_connections
 from ingest.metrics import Metrics
 from ingest.settings import IngestSettings
 from ingest.tls import Certificate, tls_context
@@ -29,30 +29,7 @@ from streams.program.signals import ending_signals
 
 logger = logging.getLogger(__name__)
 
-_BACKLOG: Final = 2048
 _LAST_ANSWERS_SECONDS: Final = 5.0
-
-
-def bind(settings: IngestSettings, *, shared: bool = False) -> socket.socket:
-    """
-    Return a socket bound to the configured address; `shared` lets more of our sockets be bound to it.
-
-    Raises CannotListenError, in one line for people.
-    """
-    host, port = settings.ingest_host, settings.ingest_port
-    try:
-        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with contextlib.ExitStack() as unless_bound:
-            bound = unless_bound.enter_context(socket.socket(family, kind))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if shared:
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            bound.bind(address)
-            bound.listen(_BACKLOG)
-            unless_bound.pop_all()
-    except OSError as error:
-        raise CannotListenError(f"cannot listen on INGEST_HOST={host} INGEST_PORT={port}: {error.strerror}") from error
-    return bound
 
 
 def run(settings: IngestSettings, listener: socket.socket, metrics: Metrics, parent: int | None = None) -> None:
@@ -90,8 +67,9 @@ async def _serve(
         if certificate is not None:
             background.append(asyncio.create_task(certificate.run()))
         stop = _stopped_by_signals(certificate)
+        open_to_connections(listener)
         server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(service), sock=listener, backlog=_BACKLOG, ssl=context
+            lambda: Connection(service), sock=listener, backlog=BACKLOG, ssl=context
         )
         logger.info("listening on %s", address_of(listener, tls=context is not None))
         _settle_memory()
@@ -99,6 +77,7 @@ async def _serve(
             await _until_stopped(stop, background, parent)
             logger.info("stopping: answering what is under way", extra={"connections": len(service.connections)})
         finally:
+            await take_last_connections(listener)
             service.drain()
             server.close()
             await service.connections.wait_until_empty(_LAST_ANSWERS_SECONDS)
@@ -115,12 +94,6 @@ def publisher_to(log: CommitLog, settings: IngestSettings, metrics: Metrics, clo
         max_pending_bytes=settings.ingest_max_pending_bytes,
     )
     return Publisher(log, metrics, terms, clock)
-
-
-def address_of(listener: socket.socket, *, tls: bool) -> str:
-    """Return where a socket listens, as a URL without the secret."""
-    host, port = listener.getsockname()[:2]
-    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/callbacks"
 
 
 def _stopped_by_signals(certificate: Certificate | None) -> asyncio.Event:

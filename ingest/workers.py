@@ -13,8 +13,8 @@ from typing import Final
 
 from ingest.clock import Clock
 from ingest.heartbeats import Heartbeats
+from ingest.listener import bind
 from ingest.metrics import Metrics, Pages
-from ingest.server import bind
 from ingest.settings import IngestSettings
 from streams.program.signals import ending_signals
 

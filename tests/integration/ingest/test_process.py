@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
@@ -16,7 +17,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from sandbox.kafka import KafkaCluster
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
 from tests.integration.ingest.process import COMMAND, Ingest, Load, environment, ingest
-from tests.integration.ingest.topics import PARTITIONS, callbacks_in, create_topics, records_in
+from tests.integration.ingest.topics import PARTITIONS, body_of, callbacks_in, create_topics, records_in
 from tests.support.wait import eventually, eventually_async
 
 pytestmark = pytest.mark.kafka
@@ -140,6 +141,53 @@ async def test_a_closed_terminal_loses_no_callback(
         await load.stop()
     assert (load.cut, load.refused) == (0, 0)
     assert set(load.stored) == await asyncio.to_thread(stored_keys, servers, topic_prefix)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_connection_that_waits_while_the_server_ends_is_answered(
+    servers: str, topic_prefix: str, tmp_path: Path, workers: int
+) -> None:
+    with ingest(tmp_path, environment(servers, topic_prefix, ingest_workers=workers)) as server:
+        eventually(lambda: server.metric("ready") == workers)
+        processes = [server.process.pid, *children(server.process.pid)]
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        keys = [str(uuid4()) for _ in range(200)]
+        waiting = [posted(server.port, key) for key in keys]
+        for pid in processes:
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)
+        for client in waiting:
+            with client:
+                assert client.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
+        assert server.process.wait(10) == 0
+    assert set(keys) == stored_keys(servers, topic_prefix)
+
+
+def posted(port: int, key: str) -> socket.socket:
+    """Return a connection on which a callback was sent and no answer was read."""
+    client = socket.create_connection(("127.0.0.1", port), timeout=20)
+    body = body_of(key)
+    client.sendall(f"POST /callbacks HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    return client
+
+
+async def test_a_worker_that_was_told_to_end_is_followed_by_one_on_the_same_port(
+    servers: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    with ingest(tmp_path, environment(servers, topic_prefix, ingest_workers=2)) as server:
+        await eventually_async(lambda: server.metric("ready") == 2)
+        told, _ = children(server.process.pid)
+        load = Load(server.port)
+        load.start(16)
+        os.kill(told, signal.SIGTERM)
+        await eventually_async(lambda: told not in (now := children(server.process.pid)) and len(now) == 2)
+        await load.stop()
+        assert (load.cut, load.refused) == (0, 0)
+        await eventually_async(lambda: server.metric("ready") == 2)
+        connections = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(20)]
+        for _, writer in connections:
+            writer.close()
 
 
 def test_workers_do_not_outlive_the_process_that_started_them(servers: str, topic_prefix: str, tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""
+The listening socket: bound once, and closed without resetting a connection that the kernel has already taken.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import select
+import socket
+import struct
+import sys
+from typing import Final
+
+from ingest.errors import CannotListenError
+from ingest.settings import IngestSettings
+
+BACKLOG: Final = 2048
+
+# Linux: <asm-generic/socket.h>, and a `struct sock_fprog` of one `struct sock_filter` that returns 0 bytes of a packet.
+_SO_ATTACH_FILTER: Final = 26
+_SO_DETACH_FILTER: Final = 27
+_RETURN_NOTHING: Final = struct.pack("=HBBI", 0x06, 0, 0, 0)
+
+_WAITING_SECONDS: Final = 1.0
+
+
+def bind(settings: IngestSettings, *, shared: bool = False) -> socket.socket:
+    """
+    Return a socket bound to the configured address; `shared` lets more of our sockets be bound to it.
+
+    Raises CannotListenError, in one line for people.
+    """
+    host, port = settings.ingest_host, settings.ingest_port
+    try:
+        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with contextlib.ExitStack() as unless_bound:
+            bound = unless_bound.enter_context(socket.socket(family, kind))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind(address)
+            bound.listen(BACKLOG)
+            unless_bound.pop_all()
+    except OSError as error:
+        raise CannotListenError(f"cannot listen on INGEST_HOST={host} INGEST_PORT={port}: {error.strerror}") from error
+    return bound
+
+
+def address_of(listener: socket.socket, *, tls: bool) -> str:
+    """Return where a socket listens, as a URL without the secret."""
+    host, port = listener.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/callbacks"
+
+
+def open_to_connections(listener: socket.socket) -> None:
+    """Let connections come, also to a socket that a worker before left by `take_last_connections`."""
+    with contextlib.suppress(FileNotFoundError):
+        if sys.platform == "linux":
+            listener.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+
+
+async def take_last_connections(listener: socket.socket) -> None:
+    """
+    Return when the event loop has taken every connection that waits, and no more of them come; then it may be closed.
+
+    To close a listening socket resets the connections that wait in it, and their requests with them. So Linux is told
+    first to drop what arrives: a client that begins now tries again after a second, and finds another worker or none.
+    Elsewhere a connection that comes in the last moment is reset; its client got no answer, and Routee posts again.
+    """
+    if sys.platform == "linux":
+        _drop_packets(listener)
+    waiting = select.poll()
+    waiting.register(listener.fileno(), select.POLLIN)
+    # Without a descriptor left, nothing more can be taken.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_WAITING_SECONDS):
+            while waiting.poll(0):  # noqa: ASYNC110 - that the loop has taken the last one has no event
+                await asyncio.sleep(0)
+    # uvloop tells the protocol of a connection one turn later.
+    await asyncio.sleep(0)
+
+
+def _drop_packets(listener: socket.socket) -> None:
+    program = ctypes.create_string_buffer(_RETURN_NOTHING)
+    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(program)))
