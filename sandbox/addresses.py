@@ -4,9 +4,13 @@ Pure: where everything of a sandbox is found.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sandbox.ports import LOOPBACK
 from sandbox.settings import SandboxSettings
+
+FILES_SINK: Final = 2
+"""The port of the files sink, behind the one of the ClickHouse sink: the port between them is that of streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,8 @@ def addresses_of(settings: SandboxSettings) -> Addresses:
         clickhouse=f"http://{LOOPBACK}:{settings.sandbox_clickhouse_port}",
         streams=f"http://{LOOPBACK}:{settings.streams_web_port}",
         sinks={
-            "sinks-clickhouse": f"http://{LOOPBACK}:{settings.sinks_metrics_port}",
-            "sinks-files": f"http://{LOOPBACK}:{settings.sinks_metrics_port + 1}",
+            "sinks-clickhouse": f"http://{LOOPBACK}:{settings.sinks_admin_port}",
+            "sinks-files": f"http://{LOOPBACK}:{settings.sinks_admin_port + FILES_SINK}",
         },
         files=settings.sandbox_dir / "files",
     )

@@ -12,6 +12,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from sandbox.addresses import Addresses
+from sandbox.ports import LOOPBACK
 from sandbox.probes import answers_ok
 from sandbox.process import Process
 from sandbox.settings import SandboxSettings
@@ -38,7 +39,7 @@ def programs(addresses: Addresses) -> list[Program]:
         Program("streams", ("routee-streams", "worker"), addresses.streams),
     ]
     for name, url in addresses.sinks.items():
-        port = {"SINKS_METRICS_PORT": url.rpartition(":")[2]}  # each sink is a program with a port of its own
+        port = {"SINKS_ADMIN_PORT": url.rpartition(":")[2]}  # each sink is a program with a port of its own
         listed.append(Program(name, ("routee-sinks", name.removeprefix("sinks-")), url, port))
     return listed
 
@@ -59,6 +60,7 @@ class Launcher:
             "KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
             "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",  # `.env` may name another Kafka
             "CLICKHOUSE_URL": addresses.clickhouse,
+            "SINKS_ADMIN_HOST": LOOPBACK,
             "STREAMS_DATA_DIR": str(settings.sandbox_dir.absolute() / "streams"),
             "SINKS_FILES_ROOT": str(addresses.files.absolute()),
         }

@@ -34,8 +34,8 @@ class SandboxSettings(CommonSettings):
     ingest_tls_cert: str | None = Field(None, description="PEM file; with it, ingest is found at https.")
     ingest_tls_key: str | None = Field(None, description="PEM file with its private key.")
     streams_web_port: int = Field(6066, ge=1, le=65535, description="Port of streams' health and metrics.")
-    sinks_metrics_port: int = Field(
-        9102, ge=1, le=65534, description="Port of the ClickHouse sink's health; the files sink takes the next."
+    sinks_admin_port: int = Field(
+        9102, ge=1, le=65533, description="Port of the ClickHouse sink's pages; the files sink takes the second next."
     )
     clickhouse_user: str = Field("default", description="The one user of the sandbox's ClickHouse.")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="That user's password.")

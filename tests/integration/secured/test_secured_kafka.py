@@ -69,7 +69,7 @@ class Pipeline:
             "KAFKA_PARTITIONS": "2",
             "STREAMS_DATA_DIR": str(folder / "state"),
             "STREAMS_WEB_PORT": str(free_port()),
-            "SINKS_METRICS_PORT": "0",
+            "SINKS_ADMIN_PORT": "0",
             "SINKS_FILES_ROOT": str(self._files),
             "SINKS_FILES_FORMAT": "ndjson",
             "SINKS_BATCH_SECONDS": "0.1",

@@ -155,7 +155,11 @@ def test_a_worker_says_at_its_start_what_files_folder_and_port_it_cannot_use(
 def test_a_sink_says_at_its_start_what_files_folder_and_port_it_cannot_use(
     tmp_path: Path, taken: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in (KAFKA | FILES | {"SINKS_METRICS_PORT": taken}).items():
+    for name, value in (KAFKA | FILES | {"SINKS_ADMIN_PORT": taken}).items():
         monkeypatch.setenv(name, value)
     assert sinks(["files"]) == 1
-    assert told(capsys) == [*OF_KAFKA, *of_files(tmp_path), f"SINKS_METRICS_PORT={taken}: Address already in use"]
+    assert told(capsys) == [
+        *OF_KAFKA,
+        *of_files(tmp_path),
+        f"SINKS_ADMIN_HOST=127.0.0.1 SINKS_ADMIN_PORT={taken}: Address already in use",
+    ]

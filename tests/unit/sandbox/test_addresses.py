@@ -17,7 +17,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert addresses.kafka == "127.0.0.1:9092"
     assert addresses.clickhouse == "http://127.0.0.1:8123"
     assert addresses.streams == "http://127.0.0.1:6066"
-    assert addresses.sinks == {"sinks-clickhouse": "http://127.0.0.1:9102", "sinks-files": "http://127.0.0.1:9103"}
+    assert addresses.sinks == {"sinks-clickhouse": "http://127.0.0.1:9102", "sinks-files": "http://127.0.0.1:9104"}
     assert addresses.files == Path(".sandbox/files")
 
 
@@ -46,6 +46,6 @@ def test_an_ingest_bound_to_one_address_is_called_there() -> None:
 def test_each_sink_has_a_metrics_port_of_its_own() -> None:
     ports = {one.name: one.environment for one in programs(addresses_of(settings())) if one.environment}
     assert ports == {
-        "sinks-clickhouse": {"SINKS_METRICS_PORT": "9102"},
-        "sinks-files": {"SINKS_METRICS_PORT": "9103"},
+        "sinks-clickhouse": {"SINKS_ADMIN_PORT": "9102"},
+        "sinks-files": {"SINKS_ADMIN_PORT": "9104"},
     }
