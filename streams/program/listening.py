@@ -61,6 +61,12 @@ def port_problems(*endpoints: Endpoint) -> Iterator[str]:
         bound.close()
 
 
+def url_of(bound: socket.socket) -> str:
+    """Return where a socket listens."""
+    host, port = bound.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine reaches a host; a name other than `localhost` may be any address."""
     try:

@@ -69,6 +69,7 @@ class Pipeline:
             "KAFKA_PARTITIONS": "2",
             "STREAMS_DATA_DIR": str(folder / "state"),
             "STREAMS_WEB_PORT": str(free_port()),
+            "STREAMS_ADMIN_PORT": str(free_port()),
             "SINKS_ADMIN_PORT": "0",
             "SINKS_FILES_ROOT": str(self._files),
             "SINKS_FILES_FORMAT": "ndjson",
