@@ -151,8 +151,8 @@ def test_with_tokens_both_workers_answer_readers_alone_and_each_reader_what_it_m
         page = get(workers[0], "/metrics")[1].decode()
         counted = dict(re.findall(r'^routee_streams_reads_total{reader="(\w+)"} (\S+)$', page, re.MULTILINE))
         assert counted.keys() == {"desk", "board"}
-        assert float(counted["desk"]) == 1 + 20 * 4
-        assert float(counted["board"]) == 1 + 20 * 13
+        assert float(counted["desk"]) == 20 * 4 + 4
+        assert float(counted["board"]) == 20 * 16 + 1
         assert "routee_streams_refused_reads_total 241.0" in page
         secrets = (FULL, MASKED, OLD, WORKERS)
         assert not [token for token in secrets for worker in workers if token in worker.log + page]
