@@ -50,7 +50,7 @@ bench: $(INSTALLED)         ## speed and cost; see tests/bench
 	$(BIN)/python -m tests.bench
 
 faults: $(INSTALLED)        ## long fault and soak runs, and tests that fetch tools of other languages
-	$(BIN)/pytest tests/faults tests/e2e/test_demo.py tests/integration/sandbox/test_full_disk.py tests/integration/contract --full
+	$(BIN)/pytest tests/faults tests/e2e/test_demo.py tests/integration/sandbox/test_full_disk.py tests/integration/contract tests/e2e/test_examples.py --full
 
 sandbox: $(PROGRAMS)        ## Kafka, ClickHouse and the three programs, until Ctrl-C
 	$(BIN)/routee-sandbox up
