@@ -14,6 +14,7 @@ import ingest.cli
 import sinks.cli
 import streams.cli
 from ingest.settings import IngestSettings
+from sandbox.jars import KAFKA_VERSION
 from sinks.settings import SinksSettings
 from streams.settings import StreamsSettings
 from tests.containers.engine import DOCKER, ROOT
@@ -91,6 +92,10 @@ def test_the_official_images_are_named_with_their_version() -> None:
     for name, service in services().items():
         if name not in program_services():
             assert re.search(r":-(apache/kafka|clickhouse/clickhouse-server):\d[\d.]+\}$", service["image"]), name
+
+
+def test_the_broker_is_the_one_that_the_sandbox_tests() -> None:
+    assert services()["kafka"]["image"].endswith(f":{KAFKA_VERSION}}}")
 
 
 def test_every_service_has_limits_health_and_a_restart_policy() -> None:
