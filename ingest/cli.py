@@ -14,7 +14,7 @@ from ingest.settings import IngestSettings
 from streams.program.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
-from streams.program.settings import SettingsError, load_settings
+from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
 from streams.program.version import add_version
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="routee-ingest",
         description="Takes Routee's callbacks over HTTP and answers 200 once Kafka has them.",
-        epilog="Settings are environment variables: see ingest/README.md.",
+        epilog=f"{ABOUT_SETTINGS} See ingest/README.md.",
     )
     add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True)

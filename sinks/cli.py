@@ -33,7 +33,7 @@ from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
-from streams.program.settings import Look, SettingsError, load_settings
+from streams.program.settings import ABOUT_SETTINGS, Look, SettingsError, load_settings
 from streams.program.signals import ending_signals
 from streams.program.version import add_version
 
@@ -193,7 +193,7 @@ def _stop_on_signals() -> threading.Event:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="routee-sinks",
-        description="Routee's statuses from Kafka to ClickHouse or files. Settings are environment variables.",
+        description=f"Routee's statuses from Kafka to ClickHouse or files. {ABOUT_SETTINGS}",
     )
     add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

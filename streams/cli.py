@@ -16,7 +16,7 @@ from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
-from streams.program.settings import SettingsError, load_settings
+from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
 from streams.program.version import add_version
 from streams.settings import StreamsSettings
 
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="routee-streams",
         description="Turns Routee's callbacks in Kafka into the latest status of each SMS and the progress of each "
-        "campaign. Settings are environment variables, or lines of .env.",
+        f"campaign. {ABOUT_SETTINGS}",
     )
     add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="command")

@@ -16,8 +16,9 @@ from sinks.settings import SinksSettings
 from streams.contract.records import PUBLIC_RECORDS, Record
 from streams.contract.schemas import FOLDER, schema_json
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, PUBLIC_TOPICS, RULES, Topic
-from streams.program.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS
-from streams.program.settings import CommonSettings
+from streams.program.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS, SECRET_SETTINGS
+from streams.program.secret_files import file_setting
+from streams.program.settings import CommonSettings, secret_settings
 from streams.settings import StreamsSettings
 from tests.bench import ingest as ingest_bench
 from tests.bench import streams as streams_bench
@@ -76,7 +77,14 @@ def test_no_settings_table_names_a_variable_that_nothing_reads() -> None:
 
 
 def test_every_program_knows_the_settings_of_all() -> None:
-    assert set(FIELDS) == KNOWN_SETTINGS
+    secret = {name for model in PROGRAMS.values() for name in secret_settings(model)}
+    assert secret == SECRET_SETTINGS
+    assert set(FIELDS) | {file_setting(name) for name in secret} == KNOWN_SETTINGS
+
+
+def test_the_readme_names_the_variable_of_the_file_of_each_secret() -> None:
+    rows = {row[0]: row[2] for file, table in settings_tables() if file == ROOT / "README.md" for row in table.rows}
+    assert [name for name in SECRET_SETTINGS if f"`{file_setting(name)}`" not in rows[f"`{name}`"]] == []
 
 
 def test_what_compose_reads_from_dot_env_is_taken_for_no_misspelt_setting() -> None:

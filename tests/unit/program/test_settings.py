@@ -4,7 +4,7 @@ import pytest
 from pydantic import Field, SecretStr
 
 from streams.program.brokers import client_options
-from streams.program.settings import CommonSettings, SettingsError, load_settings, without_effect
+from streams.program.settings import CommonSettings, SettingsError, load_settings, setting_warnings
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def test_a_wrong_form_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_credentials_that_no_broker_is_told_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_SASL_USERNAME", "routee")
     monkeypatch.setenv("KAFKA_SASL_PASSWORD", "hunter2")
-    (line,) = without_effect(load_settings(CommonSettings))
+    (line,) = setting_warnings(load_settings(CommonSettings))
     assert line.startswith(
         "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD: not used with KAFKA_SECURITY_PROTOCOL=PLAINTEXT"
     )
