@@ -13,7 +13,7 @@ from ingest.errors import KafkaFilesError
 from ingest.files import file_problems
 from ingest.kafka.log import cluster_of, no_answer
 from ingest.kafka.topics import differing_topics, topic_settings, unusable_topics
-from ingest.settings import IngestSettings, is_network
+from ingest.settings import IngestSettings, is_network, warnings
 from streams.program.kafka_problems import Findings
 
 _CHECK_SECONDS = 5.0
@@ -25,7 +25,7 @@ def problems(settings: IngestSettings) -> Findings:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     away, found = asyncio.run(_kafka(settings, _CHECK_SECONDS))
     others = [*file_problems(vars(settings)), *_host_names(settings)]
-    return Findings([*others, *away, *found.refused], found.warned)
+    return Findings([*others, *away, *found.refused], [*warnings(settings), *found.warned])
 
 
 def start_problems(settings: IngestSettings) -> Findings:

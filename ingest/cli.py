@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ingest.errors import IngestError
 from ingest.files import file_problems
-from ingest.settings import IngestSettings
+from ingest.settings import IngestSettings, warnings
 from streams.program.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
@@ -81,7 +81,7 @@ def _start_problems(settings: IngestSettings) -> list[str]:
     except IngestError as error:
         problems.append(str(error))
     topics = start_problems(settings)
-    for line in topics.warned:
+    for line in [*warnings(settings), *topics.warned]:
         logger.warning("%s", line)
     return problems + topics.refused
 

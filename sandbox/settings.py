@@ -28,7 +28,7 @@ class SandboxSettings(CommonSettings):
     sandbox_kafka_brokers: int = Field(
         1, description="1, or 3: replicated topics with min.insync.replicas 2, as production has them."
     )
-    ingest_host: str = Field("0.0.0.0", description="Address ingest listens on.")  # noqa: S104 - as ingest's default
+    ingest_host: str = Field("127.0.0.1", description="Address ingest listens on.")
     ingest_port: int = Field(8080, ge=1, le=65535, description="Port ingest listens on.")
     ingest_secrets: SecretStr = Field(SecretStr(""), description="Path secrets; the first is used to send callbacks.")
     ingest_tls_cert: str | None = Field(None, description="PEM file; with it, ingest is found at https.")

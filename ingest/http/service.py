@@ -14,6 +14,7 @@ from ingest.http.answers import Answers
 from ingest.http.connections import Connections
 from ingest.http.known_heads import KnownHeads
 from ingest.http.limits import Limits
+from ingest.http.networks import Networks
 from ingest.http.wrong_paths import WrongPaths
 from ingest.metrics import Metrics
 from ingest.settings import IngestSettings
@@ -48,8 +49,9 @@ class Service:
         self.redactor = Redactor(settings.secrets)
         self.answers = Answers(clock)
         self.connections = Connections(settings.ingest_max_connections)
+        self.proxies = Networks(settings.trusted_proxies)
         self.allowlist = (
-            AllowList(settings.allowed_networks, settings.trusted_proxies, self.connections.distrust)
+            AllowList(settings.allowed_networks, self.proxies, clock, self.connections.distrust)
             if settings.allowed_networks
             else None
         )
@@ -92,7 +94,9 @@ class Service:
         )
 
     def _own_trouble(self) -> str | None:
-        return "shutting down" if self.stopping else self.publisher.trouble()
+        if self.stopping:
+            return "shutting down"
+        return (self.allowlist.trouble() if self.allowlist is not None else None) or self.publisher.trouble()
 
     def _trouble_of_others(self) -> str | None:
         missing = self.metrics.total("workers_missing")

@@ -88,6 +88,7 @@ def environment(kafka: KafkaCluster, clickhouse: ClickHouseServer, topic_prefix:
         "CLICKHOUSE_URL": clickhouse.url,
         "CLICKHOUSE_PASSWORD": clickhouse.password,
         "CLICKHOUSE_DATABASE": database,
+        "INGEST_HOST": "127.0.0.1",
     }
 
 

@@ -29,7 +29,10 @@ RECORDS = [RawRecord(None, b"x" * 500)]
 
 def settings_for(broker: FakeBroker) -> IngestSettings:
     return IngestSettings(
-        kafka_bootstrap_servers=f"127.0.0.1:{broker.port}", kafka_topic_prefix="r.", kafka_partitions=PARTITIONS
+        kafka_bootstrap_servers=f"127.0.0.1:{broker.port}",
+        kafka_topic_prefix="r.",
+        kafka_partitions=PARTITIONS,
+        ingest_host="127.0.0.1",
     )
 
 

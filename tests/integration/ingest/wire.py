@@ -166,7 +166,12 @@ async def serving(
     **settings: Any,  # noqa: ANN401 - as pydantic takes them
 ) -> AsyncIterator[Server]:
     """Serve on a free port; settings as keywords, TLS contexts for server and client."""
-    given = {"ingest_secrets": f"{'f' * 32},{SECRET}", "ingest_max_body_bytes": MAX_BODY, **settings}
+    given = {
+        "ingest_host": "127.0.0.1",
+        "ingest_secrets": f"{'f' * 32},{SECRET}",
+        "ingest_max_body_bytes": MAX_BODY,
+        **settings,
+    }
     told = IngestSettings(**given)
     log, metrics = MemoryCommitLog(), Metrics()
     clock = clock or SystemClock()

@@ -130,7 +130,11 @@ def topics(secured: SecuredKafka) -> str:
 def check(program: str, kafka: Mapping[str, str], prefix: str, folder: Path) -> str:
     """Return a program's problem with Kafka; its other problems do not matter here."""
     folders = {"STREAMS_DATA_DIR": str(folder / "state"), "SINKS_FILES_ROOT": str(folder / "files")}
-    said = run(program, "check", {**kafka, **folders, "KAFKA_TOPIC_PREFIX": prefix, "LOG_FORMAT": "text"})
+    said = run(
+        program,
+        "check",
+        {**kafka, **folders, "INGEST_HOST": "127.0.0.1", "KAFKA_TOPIC_PREFIX": prefix, "LOG_FORMAT": "text"},
+    )
     assert said.returncode in {0, 1}, said.stderr
     return "\n".join(line for line in (said.stdout + said.stderr).splitlines() if "KAFKA_" in line)
 
