@@ -63,7 +63,7 @@ lock: $(INSTALLED)          ## after a change of pyproject.toml's dependencies
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-package routee-callbacks -o requirements.lock
 
-sbom: $(PROGRAMS)           ## what is locked, as bills of materials (CycloneDX) in dist/: Python packages, Kafka's jars
+sbom: $(PROGRAMS)           ## bills of materials (CycloneDX) of the locked packages and of Kafka's jars, in dist/
 	@mkdir -p dist
 	$(CYCLONEDX) python -W ignore -m cyclonedx_py requirements --output-reproducible --sv 1.6 --pyproject pyproject.toml -o dist/python.cdx.json requirements.lock
 	$(CYCLONEDX) python -m sandbox.sbom > dist/kafka.cdx.json
