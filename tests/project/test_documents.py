@@ -36,6 +36,7 @@ FIELDS: dict[str, FieldInfo] = {
     name.upper(): field for model in reversed(PROGRAMS.values()) for name, field in model.model_fields.items()
 }
 SETTINGS_HEADER = ("variable", "default", "meaning")
+_TEST = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
 LEFT_OUT = {"callbacks.raw": {"repaired"}}
 """Fields that a writer leaves out when there is nothing to say."""
 SECTIONS = {
@@ -233,6 +234,23 @@ def test_every_path_that_a_document_of_the_whole_project_names_exists(name: str)
     named = set(re.findall(r"`(\w[\w./-]*/[\w.-]*)`", file.read_text()))
     assert named
     assert [path for path in named if not (ROOT / path).exists() and not (file.parent / path).exists()] == []
+
+
+def test_every_test_that_the_security_document_names_exists_and_every_door_has_one() -> None:
+    named = {row[0]: code(row[3]) for row in doors()}
+    assert [door for door, tests in named.items() if not tests] == []
+    written = {name for file in (ROOT / "tests").rglob("test_*.py") for name in _TEST.findall(file.read_text())}
+    assert [name for tests in named.values() for name in tests if name not in written] == []
+
+
+def test_every_setting_that_defends_a_door_is_one() -> None:
+    assert {name for row in doors() for name in code(row[2])} <= KNOWN_SETTINGS
+
+
+def doors() -> tuple[tuple[str, ...], ...]:
+    """Return the rows of the security document: door, defence, settings, tests."""
+    (table,) = [table for table in tables(ROOT / "SECURITY.md") if table.header[0] == "door"]
+    return table.rows
 
 
 def test_the_architecture_has_a_rule_for_every_folder_of_the_programs() -> None:
