@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
+from ingest.descriptors import most_connections, raise_limit
 from ingest.errors import IngestError
 from ingest.files import file_problems
 from ingest.settings import IngestSettings, warnings
@@ -54,7 +55,9 @@ def _serve(settings: IngestSettings) -> int:
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if not settings.secrets:
         logger.warning("INGEST_SECRETS is empty: every client that reaches the port can post callbacks")
-    _allow_many_connections()
+    raise_limit()
+    if (most := most_connections(settings.ingest_max_connections)) < settings.ingest_max_connections:
+        logger.warning("INGEST_MAX_CONNECTIONS: only %d fit into the limit of open files (ulimit -n)", most)
     if problems := _start_problems(settings):
         for problem in problems:
             logger.error("%s", problem)
@@ -110,15 +113,6 @@ def _serve_in_workers(settings: IngestSettings) -> int:
         return DONE
 
     return Workers(settings, work, SystemClock()).run()
-
-
-def _allow_many_connections() -> None:
-    """Raise the soft limit of open files to the hard one: each connection is one."""
-    import resource  # noqa: PLC0415
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _check(settings: IngestSettings) -> int:

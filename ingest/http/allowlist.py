@@ -41,6 +41,10 @@ class AllowList:
             return False
         return address in self._networks or any(address in known for known in self._resolved.values())
 
+    def admits(self, peer: Address | None) -> bool:
+        """Return whether a connection of this peer may ever post callbacks: a proxy's may, for an allowed client."""
+        return self.is_proxy(peer) or self.allows(peer, b"")
+
     def trouble(self) -> str | None:
         """Return why addresses that may post are refused; None when every name was looked up."""
         if len(self._resolved) == len(self._names):

@@ -5,6 +5,7 @@ A server in this process over the log in memory, and a client that speaks in byt
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ import orjson
 
 from ingest.clock import Clock, SystemClock
 from ingest.commit.log import MemoryCommitLog
-from ingest.http.connection import Connection
+from ingest.http.door import Door
 from ingest.http.limits import Limits
 from ingest.http.service import Service
+from ingest.listener import bind
 from ingest.metrics import Metrics
 from ingest.server import publisher_to
 from ingest.settings import IngestSettings
@@ -103,8 +105,11 @@ class Wire:
 class Server:
     """A served port, the records it has stored, and its clients."""
 
-    def __init__(self, service: Service, log: MemoryCommitLog, port: int, tls: ssl.SSLContext | None) -> None:
-        self.service, self.log, self.port = service, log, port
+    def __init__(
+        self, service: Service, log: MemoryCommitLog, listener: socket.socket, tls: ssl.SSLContext | None
+    ) -> None:
+        self.service, self.log, self.listener = service, log, listener
+        self.port = listener.getsockname()[1]
         self._tls = tls
         self._wires: list[Wire] = []
         self._probe: Wire | None = None
@@ -168,6 +173,7 @@ async def serving(
     """Serve on a free port; settings as keywords, TLS contexts for server and client."""
     given = {
         "ingest_host": "127.0.0.1",
+        "ingest_port": 0,
         "ingest_secrets": f"{'f' * 32},{SECRET}",
         "ingest_max_body_bytes": MAX_BODY,
         **settings,
@@ -177,15 +183,15 @@ async def serving(
     clock = clock or SystemClock()
     service = Service(told, publisher_to(log, told, metrics, clock), metrics, clock, limits)
     service.start()
-    listener = await asyncio.get_running_loop().create_server(
-        lambda: Connection(service), "127.0.0.1", 0, ssl=tls[0] if tls else None
-    )
-    server = Server(service, log, listener.sockets[0].getsockname()[1], tls[1] if tls else None)
+    listener = bind(told)
+    door = Door(service, listener, tls[0] if tls else None)
+    door.open()
+    server = Server(service, log, listener, tls[1] if tls else None)
     try:
         yield server
     finally:
         log.release()
-        listener.close()
+        door.close()
         await server.hang_up()
         service.drain()
         await service.connections.wait_until_empty(3.0)
