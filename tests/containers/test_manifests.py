@@ -144,7 +144,7 @@ def test_the_cut_of_the_wire_cuts_ingest_off() -> None:
     assert faults["services"]["ingest"]["networks"] == ["wire"]
 
 
-def test_each_secret_is_a_file_of_the_services_that_need_it() -> None:
+def test_a_secret_reaches_only_who_needs_it() -> None:
     plain, secure = compose("compose.yaml"), compose("compose.secure.yaml")
     given: dict[str, set[str]] = {}
     for name, service in [*plain["services"].items(), *secure["services"].items()]:
