@@ -12,7 +12,7 @@ BUILD_TOOLS := uv hatchling editables packaging pathspec pluggy trove-classifier
 CYCLONEDX := $(BIN)/uv run --quiet --isolated --no-project --python $(BIN)/python --with cyclonedx-bom==7.5.0
 STARTED_OFTEN := aiohttp aiokafka attr clickhouse_connect dateutil faust hypothesis kafka mode prometheus_client pydantic _pytest rich yarl
 
-.PHONY: demo test test-quick test-sinks test-faults test-programs test-containers test-fresh check format bench faults sandbox lock sbom clean
+.PHONY: demo test test-quick test-sinks test-faults test-programs test-containers test-fresh check format contract bench faults sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
@@ -40,17 +40,18 @@ test-containers: $(INSTALLED)  ## the image and the whole pipeline as containers
 test-fresh:                 ## the demo and test-quick in bare Debian systems, one per Python; as root, see tests/fresh
 	$(PYTHON) -m tests.fresh
 
-check: $(INSTALLED)         ## format, lint, types, import rules
+check: $(INSTALLED)         ## format, lint, types, import rules, and no change of the contract that breaks a reader
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.support.compatibility
 
 bench: $(INSTALLED)         ## speed and cost; see tests/bench
 	$(BIN)/python -m tests.bench
 
-faults: $(INSTALLED)        ## long fault and soak runs
-	$(BIN)/pytest tests/faults tests/e2e/test_demo.py tests/integration/sandbox/test_full_disk.py --full
+faults: $(INSTALLED)        ## long fault and soak runs, and tests that fetch tools of other languages
+	$(BIN)/pytest tests/faults tests/e2e/test_demo.py tests/integration/sandbox/test_full_disk.py tests/integration/contract tests/e2e/test_examples.py --full
 
 sandbox: $(PROGRAMS)        ## Kafka, ClickHouse and the three programs, until Ctrl-C
 	$(BIN)/routee-sandbox up
@@ -58,6 +59,10 @@ sandbox: $(PROGRAMS)        ## Kafka, ClickHouse and the three programs, until C
 format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+contract: $(INSTALLED)      ## the documents of the contract anew, after a change of streams/contract
+	$(BIN)/python -m tests.unit.contract.example_records
+	$(BIN)/python -m streams.contract.documents
 
 lock: $(INSTALLED)          ## after a change of pyproject.toml's dependencies
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -1,5 +1,5 @@
 """
-`routee-streams`: worker, topics, check, rebuild.
+`routee-streams`: worker, topics, check, rebuild, contract.
 """
 
 import argparse
@@ -24,6 +24,9 @@ from streams.settings import StreamsSettings
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Return 0 when done, 1 when it failed, 2 for wrong usage or settings, 130 when interrupted."""
     given = _parser().parse_args(arguments)
+    without_settings: Callable[[argparse.Namespace], int] | None = given.without_settings
+    if without_settings:
+        return without_settings(given)
     command: Callable[[StreamsSettings, argparse.Namespace], None] = given.command
     try:
         settings = load_settings(StreamsSettings, look=given.look)
@@ -48,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         f"campaign. {ABOUT_SETTINGS}",
     )
     add_version(parser)
+    parser.set_defaults(without_settings=None)
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, command, look, about in (
         ("worker", _worker, _files_and_folder, "work until SIGTERM"),
@@ -67,7 +71,29 @@ def _parser() -> argparse.ArgumentParser:
     rebuilding = commands.add_parser("rebuild", help=about, description=f"{about}; see streams/README.md first")
     rebuilding.add_argument("--campaigns", action="store_true", help="the state of the campaigns, too")
     rebuilding.set_defaults(command=_rebuild, look=kafka_file_problems)
+    about = "print the contract for machines: AsyncAPI, OpenAPI and JSON Schemas; reads no settings"
+    contract = commands.add_parser("contract", help=about, description=about)
+    contract.add_argument("--write", type=Path, metavar="FOLDER", help="write each document to a file of its own")
+    contract.set_defaults(without_settings=_contract)
     return parser
+
+
+def _contract(given: argparse.Namespace) -> int:
+    """Print or write the documents; return the exit code."""
+    from streams.contract.documents import checked_in, write  # noqa: PLC0415
+
+    documents, folder = checked_in(), given.write
+    if folder is None:
+        # JSON is YAML, too: the whole is one stream of YAML documents.
+        print("".join(f"--- # {name}\n{text.decode()}" for name, text in documents.items()), end="")
+        return exit_codes.DONE
+    try:
+        write(documents, folder)
+    except OSError as error:
+        print(printable_lines(f"--write {folder}: {error.filename}: {error.strerror}"), file=sys.stderr)
+        return exit_codes.FAILED
+    print(printable_lines("".join(f"{folder / name}\n" for name in documents)), end="")
+    return exit_codes.DONE
 
 
 def _files_and_folder(named: Mapping[str, Any]) -> Iterator[str]:

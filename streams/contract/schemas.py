@@ -1,30 +1,49 @@
 """
 JSON Schemas of the public records, checked in beside this file for readers in any language.
 
-`python -m streams.contract.schemas` writes them; a test fails when they differ from the models.
+`python -m streams.contract.documents` writes them; a test fails when they differ from the models.
 """
 
 from pathlib import Path
+from typing import Any, Final
 
 import orjson
+from pydantic import BaseModel
 
-from streams.contract.records import PUBLIC_RECORDS, Record
+from streams.contract.records import PUBLIC_RECORDS
 
 FOLDER = Path(__file__).parent / "schemas"
+EXAMPLES = Path(__file__).parent / "examples" / "records"
+
+MAJOR: Final = 1
+"""Within a major version no record, topic, key or answer changes so that a reader breaks."""
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
-def schema_json(record: type[Record]) -> bytes:
-    """Return the JSON Schema of one record as written, with its keys in a stable order."""
-    schema = record.model_json_schema(mode="serialization")
-    return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
+def schema_name(topic: str) -> str:
+    """Return the name and version of a record's schema, for example `sms.status/1`."""
+    return f"{topic}/{MAJOR}"
 
 
-def write_schemas() -> None:
-    """Write one file per public topic: `schemas/sms.status.json` and so on."""
-    FOLDER.mkdir(exist_ok=True)
-    for topic, record in PUBLIC_RECORDS.items():
-        (FOLDER / f"{topic}.json").write_bytes(schema_json(record))
+def urn(name: str) -> str:
+    """Return the identifier of a published document. It is a name, and leads to no server."""
+    return f"urn:routee-callbacks:{name}"
 
 
-if __name__ == "__main__":
-    write_schemas()
+def examples_of(topic: str) -> list[dict[str, Any]]:
+    """Return records as the programs wrote them, for readers to look at."""
+    records: list[dict[str, Any]] = orjson.loads((EXAMPLES / f"{topic}.json").read_bytes())
+    return records
+
+
+def schema_of(model: type[BaseModel], definitions: str = "#/$defs/{model}") -> dict[str, Any]:
+    """Return the JSON Schema of a model as it is written; `definitions` is where references to others lead."""
+    return model.model_json_schema(mode="serialization", ref_template=definitions)
+
+
+def schema_json(topic: str) -> bytes:
+    """Return the JSON Schema of the records of a topic as written, with its keys in a stable order."""
+    schema = schema_of(PUBLIC_RECORDS[topic])
+    named = {"$schema": _DIALECT, "$id": urn(schema_name(topic)), "examples": examples_of(topic)}
+    return orjson.dumps(schema | named, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"

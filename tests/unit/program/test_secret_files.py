@@ -56,6 +56,7 @@ def problems() -> list[str]:
 def test_each_secret_of_each_program_may_stand_in_a_file(
     program: type[CommonSettings], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("INGEST_HOST", "127.0.0.1")
     monkeypatch.setenv(f"{name}_FILE", str(written(f"{SECRET}\n".encode())))
     assert getattr(load_settings(program), name.lower()).get_secret_value() == SECRET
 

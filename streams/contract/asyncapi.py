@@ -1,0 +1,103 @@
+"""
+The AsyncAPI document: every public topic with its key, partitions, settings and the schema of its values.
+"""
+
+from typing import Any, Final
+
+from streams.contract.records import PUBLIC_RECORDS
+from streams.contract.schemas import MAJOR, examples_of, schema_name, schema_of, urn
+from streams.contract.topics import PUBLIC_TOPICS, Topic
+
+_PREFIX: Final = "routee."
+_BINDING: Final = "0.5.0"
+_LISTS: Final = ("cleanup.policy",)
+_ABOUT: Final = (
+    "The topics on which SMS callbacks of Routee become the latest status of every SMS and the progress of every "
+    "campaign. Names have the default KAFKA_TOPIC_PREFIX. Delivery is at least once, and a reader must ignore unknown "
+    "fields; README.md beside this file says how records change."
+)
+
+
+def asyncapi(partitions: int) -> dict[str, Any]:
+    """Return the document; `partitions` is the default of KAFKA_PARTITIONS."""
+    return {
+        "asyncapi": "3.1.0",
+        "id": urn(f"asyncapi/{MAJOR}"),
+        "info": {
+            "title": "routee-callbacks",
+            "version": f"{MAJOR}",
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {topic.suffix: _channel(topic, partitions) for topic in PUBLIC_TOPICS},
+        "operations": {f"write.{topic.suffix}": _operation(topic) for topic in PUBLIC_TOPICS},
+        "components": {
+            "messages": {topic.suffix: _message(topic) for topic in PUBLIC_TOPICS},
+            "schemas": _schemas(),
+        },
+    }
+
+
+def _channel(topic: Topic, partitions: int) -> dict[str, Any]:
+    about, _, parties = topic.about.partition("; ")
+    return {
+        "address": topic.name(_PREFIX),
+        "title": topic.suffix,
+        "summary": about,
+        "description": f"{parties}. Key: {topic.key}. Partition: {topic.spread}.",
+        "messages": {topic.suffix: {"$ref": f"#/components/messages/{topic.suffix}"}},
+        "bindings": {
+            "kafka": {
+                "topic": topic.name(_PREFIX),
+                "partitions": partitions,
+                "topicConfiguration": {name: _value(name, value) for name, value in topic.config.items()},
+                "x-partition": topic.spread,
+                "bindingVersion": _BINDING,
+            }
+        },
+    }
+
+
+def _value(setting: str, value: str) -> Any:  # noqa: ANN401 - as the binding has each setting
+    """Return the value of a setting in the type that the binding asks for."""
+    if setting in _LISTS:
+        return value.split(",")
+    if value in ("true", "false"):
+        return value == "true"
+    return int(value) if value.lstrip("-").isdecimal() else value
+
+
+def _operation(topic: Topic) -> dict[str, Any]:
+    return {
+        "action": "send",
+        "channel": {"$ref": f"#/channels/{topic.suffix}"},
+        "summary": f"write {topic.about.partition('; ')[0]}",
+        "messages": [{"$ref": f"#/channels/{topic.suffix}/messages/{topic.suffix}"}],
+    }
+
+
+def _message(topic: Topic) -> dict[str, Any]:
+    name = PUBLIC_RECORDS[topic.suffix].__name__
+    return {
+        "name": topic.suffix,
+        "title": name,
+        "contentType": "application/json",
+        "payload": {"$ref": f"#/components/schemas/{name}"},
+        "bindings": {"kafka": {"key": _key(topic), "bindingVersion": _BINDING}},
+        "examples": [{"payload": record} for record in examples_of(topic.suffix)],
+        "x-schema": schema_name(topic.suffix),
+    }
+
+
+def _key(topic: Topic) -> dict[str, Any]:
+    return {"type": "null" if topic.key == "none" else "string", "description": topic.key}
+
+
+def _schemas() -> dict[str, Any]:
+    """Return the schemas of all records and of the types in them, each by its name."""
+    schemas: dict[str, Any] = {}
+    for record in PUBLIC_RECORDS.values():
+        schema = schema_of(record, "#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {}) | {record.__name__: schema}
+    return schemas
