@@ -20,7 +20,7 @@ _SCRAM: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 class SecuredKafka(KafkaCluster):
     """One broker; its plain listener is for itself and for adding its users."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, properties: Mapping[str, str] | None = None) -> None:
         folder.mkdir()
         self._passwords, self._certificates = free_port(), free_port()
         pem = folder / "broker.pem"
@@ -31,7 +31,7 @@ class SecuredKafka(KafkaCluster):
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": str(TLS / "cert.pem"),
         }
-        super().__init__(folder / "data", free_port())
+        super().__init__(folder / "data", free_port(), properties=properties)
 
     def settings(self, protocol: str) -> dict[str, str]:
         """Return the settings for a listener, without credentials."""
@@ -40,6 +40,14 @@ class SecuredKafka(KafkaCluster):
             "KAFKA_BOOTSTRAP_SERVERS": f"{LOOPBACK}:{port}",
             "KAFKA_SECURITY_PROTOCOL": protocol,
             "KAFKA_SSL_CAFILE": str(TLS / "cert.pem"),
+        }
+
+    def by_password(self, user: str, password: str) -> dict[str, str]:
+        """Return the settings of one user, who is let in by SCRAM."""
+        return self.settings("SASL_SSL") | {
+            "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+            "KAFKA_SASL_USERNAME": user,
+            "KAFKA_SASL_PASSWORD": password,
         }
 
     def add_user(self) -> None:

@@ -57,9 +57,12 @@ def run(program: str, argument: str, settings: Mapping[str, str]) -> "subprocess
 
 
 class Pipeline:
-    """Ingest, streams and the sink of files with one way to reach Kafka."""
+    """Ingest, streams and the sink of files with one way to reach Kafka; `users` are further settings, by user."""
 
-    def __init__(self, folder: Path, kafka: Mapping[str, str], prefix: str) -> None:
+    def __init__(
+        self, folder: Path, kafka: Mapping[str, str], prefix: str, users: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
+        self._users = users or {}
         self._files = folder / "files"
         self._folder = folder
         self._settings = {
@@ -75,19 +78,22 @@ class Pipeline:
             "SINKS_FILES_FORMAT": "ndjson",
             "SINKS_BATCH_SECONDS": "0.1",
         }
-        made = run("routee-streams", "topics", self._settings)
+        made = run("routee-streams", "topics", self._of("topics"))
         assert made.returncode == 0, made.stderr
         self._stack = ExitStack()
         self._ingest = self._stack.enter_context(ingest(folder, environment("", prefix) | self._ours()))
-        for program, argument in (("routee-streams", "worker"), ("routee-sinks", "files")):
+        for program, argument in (("streams", "worker"), ("sinks", "files")):
             self._start(program, argument)
 
+    def _of(self, user: str) -> dict[str, str]:
+        return {**self._settings, **self._users.get(user, {})}
+
     def _ours(self) -> dict[str, str]:
-        return {name: value for name, value in self._settings.items() if name.startswith("KAFKA_")}
+        return {name: value for name, value in self._of("ingest").items() if name.startswith("KAFKA_")}
 
     def _start(self, program: str, argument: str) -> None:
-        path = str(Path(sys.executable).with_name(program))
-        process = Process(program, (path, argument), self._folder / f"{program}.log", self._settings)
+        path = str(Path(sys.executable).with_name(f"routee-{program}"))
+        process = Process(program, (path, argument), self._folder / f"{program}.log", self._of(program))
         process.start()
         self._stack.callback(process.stop, 20)
 
