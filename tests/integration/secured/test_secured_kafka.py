@@ -57,16 +57,24 @@ def run(program: str, argument: str, settings: Mapping[str, str]) -> "subprocess
 
 
 class Pipeline:
-    """Ingest, streams and the sink of files with one way to reach Kafka."""
+    """Ingest, streams and the sink of files with one way to reach Kafka; `users` has other ways of some programs."""
 
-    def __init__(self, folder: Path, kafka: Mapping[str, str], prefix: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kafka: Mapping[str, str],
+        prefix: str,
+        users: Mapping[str, dict[str, str]] | None = None,
+        partitions: int = 2,
+    ) -> None:
+        self._users = users or {}
         self._files = folder / "files"
         self._folder = folder
         self._settings = {
             **os.environ,
             **kafka,
             "KAFKA_TOPIC_PREFIX": prefix,
-            "KAFKA_PARTITIONS": "2",
+            "KAFKA_PARTITIONS": str(partitions),
             "STREAMS_DATA_DIR": str(folder / "state"),
             "STREAMS_WEB_PORT": str(free_port()),
             "SINKS_METRICS_PORT": "0",
@@ -77,7 +85,8 @@ class Pipeline:
         made = run("routee-streams", "topics", self._settings)
         assert made.returncode == 0, made.stderr
         self._stack = ExitStack()
-        self._ingest = self._stack.enter_context(ingest(folder, environment("", prefix) | self._ours()))
+        ours = self._ours() | self._users.get("routee-ingest", {})
+        self._ingest = self._stack.enter_context(ingest(folder, environment("", prefix) | ours))
         for program, argument in (("routee-streams", "worker"), ("routee-sinks", "files")):
             self._start(program, argument)
 
@@ -86,7 +95,8 @@ class Pipeline:
 
     def _start(self, program: str, argument: str) -> None:
         path = str(Path(sys.executable).with_name(program))
-        process = Process(program, (path, argument), self._folder / f"{program}.log", self._settings)
+        settings = self._settings | self._users.get(program, {})
+        process = Process(program, (path, argument), self._folder / f"{program}.log", settings)
         process.start()
         self._stack.callback(process.stop, 20)
 
