@@ -253,7 +253,8 @@ async def test_a_partition_count_that_changes_ends_no_worker_and_readyz_says_why
     """A start is refused meanwhile. Ingest is ready again when the topic is as before."""
     name = CALLBACKS_RAW.name(topic_prefix)
     reason = (
-        f"topic {name} has {PARTITIONS + 2} partitions, not {PARTITIONS}: set KAFKA_PARTITIONS={PARTITIONS + 2}, or"
+        f"topic {name} has {PARTITIONS + 2} partitions, not {PARTITIONS}: set KAFKA_PARTITIONS={PARTITIONS + 2}, or "
+        "delete the topic while it is empty, and run `routee-streams topics`"
     )
     env = environment(servers, topic_prefix, ingest_workers=2)
     with ingest(tmp_path, env) as server:
@@ -295,7 +296,7 @@ def test_a_topic_that_may_lose_callbacks_is_refused_at_the_start(
     for command in ("check", "serve"):
         ended = run(command, env, tmp_path)
         assert ended.returncode == 1
-        assert "--add-config retention.bytes=-1,retention.ms=604800000`" in ended.stderr
+        assert "or set retention.bytes=-1, retention.ms=604800000" in ended.stderr
         assert "Traceback" not in ended.stderr
 
 
