@@ -126,8 +126,8 @@ def _check(settings: IngestSettings) -> int:
     found = problems(settings)
     for line in found.warned:
         sys.stdout.write(f"warning: {printable_lines(line)}\n")
-    for problem in found.refused:
+    for problem in found.problems:
         sys.stderr.write(f"{printable_lines(problem)}\n")
-    if not found.refused:
+    if not found.problems:
         sys.stdout.write("settings are valid and Kafka has the topics\n")
-    return FAILED if found.refused else DONE
+    return FAILED if found.problems else DONE

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from ingest.settings import IngestSettings
 from sandbox.settings import SandboxSettings
 from sinks.settings import SinksSettings
+from streams.contract.permissions import PERMISSIONS, Kind, Need, Resource
 from streams.contract.records import PUBLIC_RECORDS, Record
 from streams.contract.schemas import FOLDER
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, PUBLIC_TOPICS, RULES, Topic
@@ -165,6 +166,41 @@ def test_the_table_of_the_settings_of_topics_is_that_of_the_code() -> None:
     assert [tuple(row) for row in table.rows if row not in replicas] == rows_of_settings()
     ((_, value, *_),) = replicas
     assert value == f"`{CALLBACKS_RAW.config_with(3)['min.insync.replicas']}`"
+
+
+def rows_of_permissions() -> list[tuple[str, ...]]:
+    """Return a row for each program, kind of resource, operations and harm, as the document has them."""
+    rows: list[tuple[str, ...]] = []
+    prefix = CommonSettings.model_fields["kafka_topic_prefix"].default
+    for program, of in PERMISSIONS.items():
+        operations_on: dict[tuple[Resource, Need], list[str]] = {}
+        for operation, resource, need in of(prefix):
+            operations_on.setdefault((resource, need), []).append(f"`{operation.word}`")
+        alike: dict[tuple[str, Kind, Need], list[Resource]] = {}
+        for (resource, need), operations in operations_on.items():
+            alike.setdefault((", ".join(operations), resource.kind, need), []).append(resource)
+        rows += [
+            (f"`{program}`" if program.startswith("routee-") else program, operations, named(resources), need.value)
+            for (operations, _, need), resources in alike.items()
+        ]
+    return rows
+
+
+def named(resources: list[Resource]) -> str:
+    """Return the document's words for resources of one kind."""
+    (kind,) = {resource.kind for resource in resources}
+    if kind is Kind.CLUSTER:
+        return "the cluster"
+    if kind is Kind.TOPIC and len(resources) == len(ALL_TOPICS):
+        return "all topics"
+    names = ", ".join(f"`{resource.name}`" for resource in resources)
+    plural = "s" if len(resources) > 1 or resources[0].is_prefix else ""
+    return f"{kind.value}{plural}{' that begin with' if resources[0].is_prefix else ''} {names}"
+
+
+def test_the_table_of_permissions_is_that_of_the_code() -> None:
+    (table,) = [table for table in tables(CONTRACT) if table.heading == "Permissions"]
+    assert [tuple(row) for row in table.rows] == rows_of_permissions()
 
 
 def word(schema: dict[str, Any], definitions: dict[str, Any]) -> str:

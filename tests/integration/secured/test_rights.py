@@ -32,7 +32,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS",
     }
-    with SecuredKafka(tmp_path_factory.mktemp("rights") / "kafka", properties) as kafka:
+    with SecuredKafka(tmp_path_factory.mktemp("rights") / "kafka", properties=properties) as kafka:
         admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
         admin.alter_user_scram_credentials(credentials({name: f"password-of-{name}" for name in NAMES}))
         assert admin.create_acls(acls(PREFIX))["failed"] == []

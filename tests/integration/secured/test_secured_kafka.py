@@ -60,7 +60,12 @@ class Pipeline:
     """Ingest, streams and the sink of files with one way to reach Kafka; `users` are further settings, by user."""
 
     def __init__(
-        self, folder: Path, kafka: Mapping[str, str], prefix: str, users: Mapping[str, Mapping[str, str]] | None = None
+        self,
+        folder: Path,
+        kafka: Mapping[str, str],
+        prefix: str,
+        users: Mapping[str, Mapping[str, str]] | None = None,
+        partitions: int = 2,
     ) -> None:
         self._users = users or {}
         self._files = folder / "files"
@@ -69,7 +74,7 @@ class Pipeline:
             **os.environ,
             **kafka,
             "KAFKA_TOPIC_PREFIX": prefix,
-            "KAFKA_PARTITIONS": "2",
+            "KAFKA_PARTITIONS": str(partitions),
             "STREAMS_DATA_DIR": str(folder / "state"),
             "STREAMS_WEB_PORT": str(free_port()),
             "STREAMS_ADMIN_PORT": str(free_port()),
