@@ -5,7 +5,7 @@ The AsyncAPI document: every public topic with its key, partitions, settings and
 from typing import Any, Final
 
 from streams.contract.records import PUBLIC_RECORDS
-from streams.contract.schemas import MAJOR, examples_of, schema_name, schema_of, urn
+from streams.contract.schemas import MAJOR, components_of, examples_of, reference, schema_name, urn
 from streams.contract.topics import PUBLIC_TOPICS, Topic
 
 _PREFIX: Final = "routee."
@@ -34,7 +34,7 @@ def asyncapi(partitions: int) -> dict[str, Any]:
         "operations": {f"write.{topic.suffix}": _operation(topic) for topic in PUBLIC_TOPICS},
         "components": {
             "messages": {topic.suffix: _message(topic) for topic in PUBLIC_TOPICS},
-            "schemas": _schemas(),
+            "schemas": components_of(PUBLIC_RECORDS.values()),
         },
     }
 
@@ -78,12 +78,12 @@ def _operation(topic: Topic) -> dict[str, Any]:
 
 
 def _message(topic: Topic) -> dict[str, Any]:
-    name = PUBLIC_RECORDS[topic.suffix].__name__
+    record = PUBLIC_RECORDS[topic.suffix]
     return {
         "name": topic.suffix,
-        "title": name,
+        "title": record.__name__,
         "contentType": "application/json",
-        "payload": {"$ref": f"#/components/schemas/{name}"},
+        "payload": reference(record),
         "bindings": {"kafka": {"key": _key(topic), "bindingVersion": _BINDING}},
         "examples": [{"payload": record} for record in examples_of(topic.suffix)],
         "x-schema": schema_name(topic.suffix),
@@ -92,12 +92,3 @@ def _message(topic: Topic) -> dict[str, Any]:
 
 def _key(topic: Topic) -> dict[str, Any]:
     return {"type": "null" if topic.key == "none" else "string", "description": topic.key}
-
-
-def _schemas() -> dict[str, Any]:
-    """Return the schemas of all records and of the types in them, each by its name."""
-    schemas: dict[str, Any] = {}
-    for record in PUBLIC_RECORDS.values():
-        schema = schema_of(record, "#/components/schemas/{model}")
-        schemas |= schema.pop("$defs", {}) | {record.__name__: schema}
-    return schemas

@@ -237,11 +237,14 @@ def _message_changes(name: str, old: Document, new: Document, of: tuple[Document
 
 # --- HTTP ---
 
+_METHODS: Final = {"get", "head", "post", "put", "patch", "delete", "options"}
+
 
 def http_changes(old: Document, new: Document) -> Iterator[Change]:
     """Yield the changes of an OpenAPI document that break a client of the old one."""
     for path, operations in old["paths"].items():
-        for method, operation in operations.items():
+        for method in sorted(_METHODS & operations.keys()):
+            operation = operations[method]
             place = f"{method.upper()} {path}"
             now = new["paths"].get(path, {}).get(method)
             if now is None:
