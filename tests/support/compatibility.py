@@ -217,7 +217,6 @@ _SETTINGS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "retention.ms": _at_least,
     "retention.bytes": _at_least,
     "min.compaction.lag.ms": _at_least,
-    "delete.retention.ms": _at_least,
 }
 """The settings with which records reach a reader, and the values that will do beside the old one."""
 

@@ -80,6 +80,7 @@ BREAKING: Mapping[str, Edit] = {
     "counts may be negative": lambda d: fields(d, "CampaignProgress")["messages_by_status"].update(
         additionalProperties={"type": "integer"}
     ),
+    "counts are anything": lambda d: fields(d, "CampaignProgress")["drift"].pop("additionalProperties"),
     "a list may be empty": lambda d: fields(d, "Envelope")["callbacks"].pop("minItems"),
     "a number may be lower": lambda d: fields(d)["revision"].update(minimum=0),
     "a number may be negative": lambda d: fields(d)["conflicts"].pop("minimum"),
@@ -93,7 +94,9 @@ BREAKING: Mapping[str, Edit] = {
     "a word may be any": lambda d: schema(d, "Reconciliation").pop("enum"),
     "a topic is gone": lambda d: d["channels"].pop("callbacks.rejected"),
     "a topic has another name": lambda d: d["channels"]["sms.status"].update(address="routee.sms.states"),
+    "a topic has other records": lambda d: rename(d["channels"]["sms.status"]["messages"], "sms.status", "sms.state"),
     "the key is another field": lambda d: message(d)["bindings"]["kafka"]["key"].update(description="`message_id`"),
+    "the key is a number": lambda d: message(d)["bindings"]["kafka"]["key"].update(type="integer"),
     "the key is gone": lambda d: message(d)["bindings"]["kafka"].update(key={"type": "null", "description": "none"}),
     "records lie in another partition": lambda d: kafka(d).update({"x-partition": "murmur2 of the key"}),
     "there are more partitions": lambda d: kafka(d).update(partitions=16),

@@ -105,6 +105,7 @@ BREAKING: Mapping[str, Edit] = {
         {"name": "part", "in": "query", "required": True, "schema": {"type": "integer"}}
     ),
     "a parameter takes less": lambda d: get(d)["parameters"][0].update(schema={"type": "string", "pattern": "^[a-f]"}),
+    "a parameter is not read": lambda d: get(d)["parameters"].clear(),
     "a parameter has another name": lambda d: get(d)["parameters"][0].update(name="id"),
 }
 HARMLESS: Mapping[str, Edit] = {
