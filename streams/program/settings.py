@@ -20,6 +20,9 @@ ValueT = TypeVar("ValueT")
 
 _ENV_FILE: Final = Path(".env")
 
+RENAMED_SETTINGS: Final = {"SINKS_METRICS_PORT": "SINKS_ADMIN_PORT"}
+"""Old names that are still taken, with a warning, and the new ones."""
+
 # All before the last `@`: a password may have any character, and the URL no scheme.
 _USER_IN_URL: Final = re.compile(r"((?<=://)|^(?!\w+://)).*@", re.DOTALL)
 _NOT_A_NUMBER: Final = {
@@ -109,8 +112,10 @@ def load_settings(
 
 
 def without_effect(settings: CommonSettings) -> Iterator[str]:
-    """Yield a line for each setting that does nothing: a misspelt name, a password that no broker is told."""
+    """Yield a line for each setting that does nothing, as a misspelt name, and for each old name of one."""
     yield from unknown_settings(_variables(_ENV_FILE))
+    for old in RENAMED_SETTINGS.keys() & _told(_ENV_FILE):
+        yield f"{old} is now {RENAMED_SETTINGS[old]}: the old name is taken while the new one is not set"
     unused = [name for name in ("kafka_sasl_username", "kafka_sasl_password") if getattr(settings, name) is not None]
     if unused and not settings.kafka_security_protocol.startswith("SASL"):
         named = " and ".join(name.upper() for name in unused)
@@ -118,6 +123,16 @@ def without_effect(settings: CommonSettings) -> Iterator[str]:
 
 
 def _variables(env_file: Path | None) -> dict[str, str | None]:
+    """Return all variables by their names in upper case, an old name under the new one if that is not set."""
+    told = _told(env_file)
+    for old, new in RENAMED_SETTINGS.items():
+        value = told.pop(old, None)
+        if value and not told.get(new):
+            told[new] = value
+    return told
+
+
+def _told(env_file: Path | None) -> dict[str, str | None]:
     """Return all variables by their names in upper case."""
     try:
         written = read_env_file(env_file) if env_file else {}

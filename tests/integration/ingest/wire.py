@@ -22,11 +22,12 @@ from ingest.metrics import Metrics
 from ingest.server import publisher_to
 from ingest.settings import IngestSettings
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
+from tests.support.wait import eventually_async
 
 SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of the tests
 PATH = f"/callbacks/{SECRET}"
 MAX_BODY = 65_536
-LIVEZ = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+NO_CALLBACK = b"GET /no-callback HTTP/1.1\r\nHost: a\r\n\r\n"
 DEADLINE_SECONDS = 30.0
 
 
@@ -60,8 +61,10 @@ class Reply:
 class Wire:
     """One connection of a client."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: "Server | None" = None
+    ) -> None:
+        self.reader, self.writer, self._server = reader, writer, server
 
     async def send(self, *parts: bytes) -> None:
         """Send the parts, each in a segment of its own as far as the kernel plays along."""
@@ -89,9 +92,10 @@ class Wire:
             return await self.reader.read(1) == b""
 
     async def is_open(self) -> bool:
-        """Return whether another request is answered."""
-        await self.send(LIVEZ)
-        return (await self.reply()).body == b"ok\n"
+        """Return whether the server, which has read all that was sent, goes on with this connection."""
+        assert self._server is not None
+        await self._server.has_read()
+        return self.writer.get_extra_info("sockname") in self._server.peers()
 
     async def close(self) -> None:
         """Hang up."""
@@ -107,11 +111,10 @@ class Server:
         self.service, self.log, self.port = service, log, port
         self._tls = tls
         self._wires: list[Wire] = []
-        self._probe: Wire | None = None
 
     async def connect(self) -> Wire:
         """Return a connection of its own."""
-        wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port, ssl=self._tls, server_hostname=None))
+        wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port, ssl=self._tls, server_hostname=None), self)
         self._wires.append(wire)
         return wire
 
@@ -137,16 +140,25 @@ class Server:
         return b"".join(record.value for records in self.log.records.values() for record in records)
 
     async def has_read(self) -> None:
-        """Return when the server has read every byte that was sent before."""
-        if self._probe is None:
-            self._probe = await self.connect()
-        await self._probe.send(LIVEZ)
-        await self._probe.reply()
+        """Return when the server has read every byte that was sent before: it has answered a later client."""
+        before = len(self.service.connections)
+        wire = await self.talk(NO_CALLBACK)
+        assert (await wire.reply()).status in (404, 503)
+        self._wires.remove(wire)
+        await wire.close()
+        if self._tls is None:  # over TLS, the refused connection lingers
+            await eventually_async(lambda: len(self.service.connections) <= before)
 
     @property
     def open_connections(self) -> int:
-        """How many connections the server has, without the one of `has_read`."""
-        return len(self.service.connections) - (self._probe is not None)
+        """How many connections the server has."""
+        return len(self.service.connections)
+
+    def peers(self) -> list[Any]:
+        """Return the addresses of the clients whose connections go on."""
+        lines = [member._line for member in self.service.connections._open if isinstance(member, Connection)]
+        going_on = [line.transport for line in lines if line.transport is not None and not line.ended]
+        return [transport.get_extra_info("peername") for transport in going_on if not transport.is_closing()]
 
     async def hang_up(self) -> None:
         """Close every connection."""
