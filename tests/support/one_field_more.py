@@ -29,11 +29,11 @@ _EDITS: Final = {
         (r"(        price=coercion\.price\(.*\n)", r'\1        cost_center=text("costCenter"),\n'),
     ],
     "streams/contract/records.py": [
-        (r"(class SmsStatus.*?    index: int = Field\(ge=0\)\n)", r"\1    cost_center: str | None = None\n"),
+        (r"(class SmsStatus.*?\n)(\n\nclass )", r"\1    cost_center: str | None = None\n\2"),
     ],
     "streams/domain/sms_record.py": [
-        (r"(class SmsRecord.*?    index: int\n)", r"\1    cost_center: str | None\n"),
-        (r"(        index,\n    \))", "        index,\n        details.cost_center,\n    )"),
+        (r"(class SmsRecord.*?    message_revision: int\n)", r"\1    cost_center: str | None\n"),
+        (r"(        revision,\n    \))", "        revision,\n        details.cost_center,\n    )"),
     ],
 }
 
