@@ -9,6 +9,7 @@ from kafka.errors import KafkaError
 
 from sinks.errors import RetryableError
 from streams.contract.codec import encode
+from streams.contract.headers import headers
 from streams.contract.records import SinkRejection
 from streams.contract.topics import SINKS_REJECTED
 from streams.program.brokers import UnusableFilesError, client_options
@@ -31,7 +32,8 @@ class KafkaRejections:
         try:
             if self._producer is None:
                 self._producer = self._connect()
-            self._producer.send(self._topic, encode(rejection)).get(timeout=_ACK_SECONDS)
+            sent = self._producer.send(self._topic, encode(rejection), headers=headers(SINKS_REJECTED))
+            sent.get(timeout=_ACK_SECONDS)
         except KafkaError as error:
             raise RetryableError(f"{self._topic}: {type(error).__name__}") from error
         except UnusableFilesError as error:

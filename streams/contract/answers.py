@@ -22,6 +22,9 @@ class MessageAnswer(Record):
     latency_seconds: float | None = Field(description="of its slowest part")
     price: Money | None = Field(description="the sum over the parts seen; null when none has a price")
     sms: list[SmsStatus] = Field(description="its parts, each as of its latest change")
+    previous_status: str | None = Field(description="the status before the last change of the message")
+    revision: int = Field(ge=1, description="1, 2, 3 … per message: how many changes were applied to its parts")
+    generation: int = Field(ge=0, description="grows when revisions begin again: newest is (generation, revision)")
 
 
 class ErrorAnswer(Record):

@@ -4,8 +4,9 @@ The AsyncAPI document: every public topic with its key, partitions, settings and
 
 from typing import Any, Final
 
+from streams.contract.headers import CAMPAIGN, FINAL, SCHEMA, TYPE, VERSION, schema_name
 from streams.contract.records import PUBLIC_RECORDS
-from streams.contract.schemas import MAJOR, components_of, examples_of, reference, schema_name, urn
+from streams.contract.schemas import components_of, examples_of, reference, urn
 from streams.contract.topics import PUBLIC_TOPICS, Topic
 
 _PREFIX: Final = "routee."
@@ -22,10 +23,10 @@ def asyncapi(partitions: int) -> dict[str, Any]:
     """Return the document; `partitions` is the default of KAFKA_PARTITIONS."""
     return {
         "asyncapi": "3.1.0",
-        "id": urn(f"asyncapi/{MAJOR}"),
+        "id": urn(f"asyncapi/{VERSION}"),
         "info": {
             "title": "routee-callbacks",
-            "version": f"{MAJOR}",
+            "version": f"{VERSION}",
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
@@ -83,11 +84,30 @@ def _message(topic: Topic) -> dict[str, Any]:
         "name": topic.suffix,
         "title": record.__name__,
         "contentType": "application/json",
+        "headers": _headers(topic),
         "payload": reference(record),
         "bindings": {"kafka": {"key": _key(topic), "bindingVersion": _BINDING}},
         "examples": [{"payload": record} for record in examples_of(topic.suffix)],
         "x-schema": schema_name(topic.suffix),
     }
+
+
+def _headers(topic: Topic) -> dict[str, Any]:
+    """Return the schema of the headers; their values are text in UTF-8."""
+    fields = PUBLIC_RECORDS[topic.suffix].model_fields
+    headers: dict[str, Any] = {
+        TYPE: {"const": topic.suffix, "description": "the topic without its prefix"},
+        SCHEMA: {"const": schema_name(topic.suffix), "description": "the form of the value, and its version"},
+    }
+    needed = [TYPE, SCHEMA]
+    if "is_final" in fields:
+        headers[FINAL] = {"enum": ["0", "1"], "description": "1 when the SMS or campaign is final, else 0"}
+        needed.append(FINAL)
+    if campaign := fields.get("campaign_tracking_id"):
+        headers[CAMPAIGN] = {"description": "campaign_tracking_id; missing when there is no campaign"}
+        needed += [CAMPAIGN] if campaign.annotation is str else []
+    properties = {name: {"type": "string", **header} for name, header in headers.items()}
+    return {"type": "object", "properties": properties, "required": needed}
 
 
 def _key(topic: Topic) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from streams.contract.answers import ErrorAnswer, MessageAnswer
+from streams.contract.headers import VERSION
 from streams.contract.records import CampaignProgress, SmsStatus
-from streams.contract.schemas import MAJOR, components_of, examples_of, reference
+from streams.contract.schemas import components_of, examples_of, reference
 
 _ABOUT: Final = (
     "Three programs, each on addresses of its own: Routee posts callbacks to ingest, readers ask streams, operators "
@@ -48,7 +49,7 @@ def openapi() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "routee-callbacks",
-            "version": f"{MAJOR}",
+            "version": f"{VERSION}",
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },

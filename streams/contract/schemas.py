@@ -11,21 +11,14 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel
 
+from streams.contract.headers import schema_name
 from streams.contract.records import PUBLIC_RECORDS
 
 FOLDER = Path(__file__).parent / "schemas"
 EXAMPLES = Path(__file__).parent / "examples" / "records"
 
-MAJOR: Final = 1
-"""Within a major version no record, topic, key or answer changes so that a reader breaks."""
-
 COMPONENTS: Final = "#/components/schemas/"
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-
-
-def schema_name(topic: str) -> str:
-    """Return the name and version of a record's schema, for example `sms.status/1`."""
-    return f"{topic}/{MAJOR}"
 
 
 def urn(name: str) -> str:

@@ -35,8 +35,15 @@ FIELDS: dict[str, FieldInfo] = {
     name.upper(): field for model in reversed(PROGRAMS.values()) for name, field in model.model_fields.items()
 }
 SETTINGS_HEADER = ("variable", "default", "meaning")
-LEFT_OUT = {"callbacks.raw": {"repaired"}}
-"""Fields that a writer leaves out when there is nothing to say."""
+LATER_FIELDS = (
+    *("status", "previous_status", "is_final", "parts", "parts_seen", "latency_seconds", "price", "revision"),
+)
+LEFT_OUT = {
+    "callbacks.raw": {"repaired"},
+    "campaign.progress": {"generation"},
+    "sms.status": {"generation", *(f"message_{name}" for name in LATER_FIELDS)},
+}
+"""Fields that a writer leaves out when there is nothing to say, and those that records of 0.1.0 lack."""
 SECTIONS = {
     "callbacks.raw": "Envelope",
     "callbacks.rejected": "Rejection",

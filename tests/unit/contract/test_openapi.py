@@ -111,7 +111,7 @@ BREAKING: Mapping[str, Edit] = {
 HARMLESS: Mapping[str, Edit] = {
     "nothing": lambda d: d,
     "a path more": lambda d: d["paths"].update({"/more": d["paths"]["/metrics"]}),
-    "a field more": lambda d: model(d, "MessageAnswer")["properties"].update(revision={"type": "integer"}),
+    "a field more": lambda d: model(d, "MessageAnswer")["properties"].update(cost={"type": "integer"}),
     "a parameter more": lambda d: get(d)["parameters"].append(
         {"name": "fields", "in": "query", "schema": {"type": "string"}}
     ),
