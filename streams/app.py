@@ -126,7 +126,8 @@ def _specs(settings: StreamsSettings, ids: Mapping[Topic, str], stages: tuple[St
         exclusive=frozenset({SMS_STATUS}),
         bundled=frozenset({CAMPAIGN_PARTIALS}),
         summary_seconds=min(_PARTIAL_SECONDS, progress_seconds),
-        counted_by=CAMPAIGN_PARTIALS,
+        # SMS give out a number with each record of a new message, and none of its callbacks may be left.
+        counted_by=(CAMPAIGN_PARTIALS, SMS_STATUS),
         skip_expired=skip_expired,
     )
     campaigns = Spec(
@@ -136,6 +137,7 @@ def _specs(settings: StreamsSettings, ids: Mapping[Topic, str], stages: tuple[St
         source_id=ids[CAMPAIGN_PARTIALS],
         exclusive=frozenset({CAMPAIGN_PROGRESS}),
         summary_seconds=progress_seconds,
+        counted_by=(CAMPAIGN_PROGRESS,),
         skip_expired=skip_expired,
     )
     return sms, campaigns

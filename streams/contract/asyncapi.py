@@ -4,8 +4,9 @@ The AsyncAPI document: every public topic with its key, partitions, settings and
 
 from typing import Any, Final
 
+from streams.contract.headers import CAMPAIGN, FINAL, SCHEMA, TYPE, VERSION, schema_name
 from streams.contract.records import PUBLIC_RECORDS
-from streams.contract.schemas import MAJOR, examples_of, schema_name, schema_of, urn
+from streams.contract.schemas import components_of, examples_of, reference, urn
 from streams.contract.topics import PUBLIC_TOPICS, Topic
 
 _PREFIX: Final = "routee."
@@ -22,10 +23,10 @@ def asyncapi(partitions: int) -> dict[str, Any]:
     """Return the document; `partitions` is the default of KAFKA_PARTITIONS."""
     return {
         "asyncapi": "3.1.0",
-        "id": urn(f"asyncapi/{MAJOR}"),
+        "id": urn(f"asyncapi/{VERSION}"),
         "info": {
             "title": "routee-callbacks",
-            "version": f"{MAJOR}",
+            "version": f"{VERSION}",
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
@@ -34,7 +35,7 @@ def asyncapi(partitions: int) -> dict[str, Any]:
         "operations": {f"write.{topic.suffix}": _operation(topic) for topic in PUBLIC_TOPICS},
         "components": {
             "messages": {topic.suffix: _message(topic) for topic in PUBLIC_TOPICS},
-            "schemas": _schemas(),
+            "schemas": components_of(PUBLIC_RECORDS.values()),
         },
     }
 
@@ -78,26 +79,36 @@ def _operation(topic: Topic) -> dict[str, Any]:
 
 
 def _message(topic: Topic) -> dict[str, Any]:
-    name = PUBLIC_RECORDS[topic.suffix].__name__
+    record = PUBLIC_RECORDS[topic.suffix]
     return {
         "name": topic.suffix,
-        "title": name,
+        "title": record.__name__,
         "contentType": "application/json",
-        "payload": {"$ref": f"#/components/schemas/{name}"},
+        "headers": _headers(topic),
+        "payload": reference(record),
         "bindings": {"kafka": {"key": _key(topic), "bindingVersion": _BINDING}},
         "examples": [{"payload": record} for record in examples_of(topic.suffix)],
         "x-schema": schema_name(topic.suffix),
     }
 
 
+def _headers(topic: Topic) -> dict[str, Any]:
+    """Return the schema of the headers; their values are text in UTF-8."""
+    fields = PUBLIC_RECORDS[topic.suffix].model_fields
+    headers: dict[str, Any] = {
+        TYPE: {"const": topic.suffix, "description": "the topic without its prefix"},
+        SCHEMA: {"const": schema_name(topic.suffix), "description": "the form of the value, and its version"},
+    }
+    needed = [TYPE, SCHEMA]
+    if "is_final" in fields:
+        headers[FINAL] = {"enum": ["0", "1"], "description": "1 when the SMS or campaign is final, else 0"}
+        needed.append(FINAL)
+    if campaign := fields.get("campaign_tracking_id"):
+        headers[CAMPAIGN] = {"description": "campaign_tracking_id; missing when there is no campaign"}
+        needed += [CAMPAIGN] if campaign.annotation is str else []
+    properties = {name: {"type": "string", **header} for name, header in headers.items()}
+    return {"type": "object", "properties": properties, "required": needed}
+
+
 def _key(topic: Topic) -> dict[str, Any]:
     return {"type": "null" if topic.key == "none" else "string", "description": topic.key}
-
-
-def _schemas() -> dict[str, Any]:
-    """Return the schemas of all records and of the types in them, each by its name."""
-    schemas: dict[str, Any] = {}
-    for record in PUBLIC_RECORDS.values():
-        schema = schema_of(record, "#/components/schemas/{model}")
-        schemas |= schema.pop("$defs", {}) | {record.__name__: schema}
-    return schemas

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.contract.asyncapi import asyncapi
+from streams.contract.openapi import openapi
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.schemas import schema_json
 
@@ -23,7 +24,7 @@ def checked_in() -> dict[str, bytes]:
 def made() -> dict[str, bytes]:
     """Return the documents as the models have them; needs the extra `dev`."""
     schemas = {f"schemas/{topic}.json": schema_json(topic) for topic in PUBLIC_RECORDS}
-    return {"asyncapi.yaml": _yaml(asyncapi(_PARTITIONS)), **schemas}
+    return {"asyncapi.yaml": _yaml(asyncapi(_PARTITIONS)), "openapi.yaml": _yaml(openapi()), **schemas}
 
 
 def write(documents: dict[str, bytes], folder: Path) -> None:
@@ -35,7 +36,7 @@ def write(documents: dict[str, bytes], folder: Path) -> None:
 
 
 def _names() -> list[str]:
-    return ["asyncapi.yaml", *(f"schemas/{topic}.json" for topic in PUBLIC_RECORDS)]
+    return ["asyncapi.yaml", "openapi.yaml", *(f"schemas/{topic}.json" for topic in PUBLIC_RECORDS)]
 
 
 def _yaml(document: dict[str, Any]) -> bytes:

@@ -28,6 +28,9 @@ Money = Annotated[
 ]
 """An amount in the account's currency (Routee names none), with up to 8 decimals, as text."""
 
+_EXACT = 2**53 - 1
+"""The greatest whole number that every reader of JSON keeps exactly."""
+
 Counts = dict[str, Annotated[int, Field(ge=0)]]
 """Status → number of messages or parts in it; a status with none is left out."""
 
@@ -183,6 +186,30 @@ class SmsStatus(Record):
     partition: int = Field(ge=0, description="where that callback lies in routee.callbacks.raw")
     offset: int = Field(ge=0, description="offset of the record that has that callback")
     index: int = Field(ge=0, description="its place in that envelope, from 0")
+    generation: int = Field(
+        default=0,
+        ge=0,
+        le=_EXACT,
+        description="grows when revisions begin again: the highest (generation, revision) is the newest; 0 if missing",
+    )
+    message_status: str | None = Field(
+        default=None, description="of the whole message after this change, as all message_ fields"
+    )
+    message_previous_status: str | None = Field(
+        default=None, description="before this change; null for the first of the message"
+    )
+    message_is_final: bool | None = Field(default=None, description="true when all its parts are final")
+    message_parts: int | None = Field(
+        default=None, ge=1, description="how many SMS the message has, as far as is known"
+    )
+    message_parts_seen: int | None = Field(default=None, ge=1, description="how many of them a callback came for")
+    message_latency_seconds: float | None = Field(default=None, description="of its slowest SMS")
+    message_price: Money | None = Field(default=None, description="the sum over its SMS")
+    message_revision: int | None = Field(
+        default=None,
+        ge=1,
+        description="1, 2, 3 … per message; its newest state has the highest (generation, message_revision)",
+    )
 
 
 class CampaignProgress(Record):
@@ -223,6 +250,12 @@ class CampaignProgress(Record):
     revision: int = Field(ge=1, description="grows with every record of this campaign")
     unordered_reports: int | None = Field(
         ge=0, description="reports that replaced values of another one, neither of them certainly newer"
+    )
+    generation: int = Field(
+        default=0,
+        ge=0,
+        le=_EXACT,
+        description="grows when revisions begin again: the highest (generation, revision) is the newest; 0 if missing",
     )
 
 

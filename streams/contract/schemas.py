@@ -4,26 +4,21 @@ JSON Schemas of the public records, checked in beside this file for readers in a
 `python -m streams.contract.documents` writes them; a test fails when they differ from the models.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 from pydantic import BaseModel
 
+from streams.contract.headers import schema_name
 from streams.contract.records import PUBLIC_RECORDS
 
 FOLDER = Path(__file__).parent / "schemas"
 EXAMPLES = Path(__file__).parent / "examples" / "records"
 
-MAJOR: Final = 1
-"""Within a major version no record, topic, key or answer changes so that a reader breaks."""
-
+COMPONENTS: Final = "#/components/schemas/"
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-
-
-def schema_name(topic: str) -> str:
-    """Return the name and version of a record's schema, for example `sms.status/1`."""
-    return f"{topic}/{MAJOR}"
 
 
 def urn(name: str) -> str:
@@ -37,13 +32,22 @@ def examples_of(topic: str) -> list[dict[str, Any]]:
     return records
 
 
-def schema_of(model: type[BaseModel], definitions: str = "#/$defs/{model}") -> dict[str, Any]:
-    """Return the JSON Schema of a model as it is written; `definitions` is where references to others lead."""
-    return model.model_json_schema(mode="serialization", ref_template=definitions)
+def components_of(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
+    """Return the schemas of models as they are written, and of the types in them, by their names in a document."""
+    schemas: dict[str, Any] = {}
+    for model in models:
+        schema = model.model_json_schema(mode="serialization", ref_template=f"{COMPONENTS}{{model}}")
+        schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
+    return schemas
+
+
+def reference(model: type[BaseModel]) -> dict[str, str]:
+    """Return a reference to the schema of a model in a document."""
+    return {"$ref": COMPONENTS + model.__name__}
 
 
 def schema_json(topic: str) -> bytes:
     """Return the JSON Schema of the records of a topic as written, with its keys in a stable order."""
-    schema = schema_of(PUBLIC_RECORDS[topic])
+    schema = PUBLIC_RECORDS[topic].model_json_schema(mode="serialization")
     named = {"$schema": _DIALECT, "$id": urn(schema_name(topic)), "examples": examples_of(topic)}
     return orjson.dumps(schema | named, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"

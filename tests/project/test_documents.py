@@ -38,8 +38,15 @@ FIELDS: dict[str, FieldInfo] = {
 }
 SETTINGS_HEADER = ("variable", "default", "meaning")
 _TEST = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
-LEFT_OUT = {"callbacks.raw": {"repaired"}}
-"""Fields that a writer leaves out when there is nothing to say."""
+LATER_FIELDS = (
+    *("status", "previous_status", "is_final", "parts", "parts_seen", "latency_seconds", "price", "revision"),
+)
+LEFT_OUT = {
+    "callbacks.raw": {"repaired"},
+    "campaign.progress": {"generation"},
+    "sms.status": {"generation", *(f"message_{name}" for name in LATER_FIELDS)},
+}
+"""Fields that a writer leaves out when there is nothing to say, and those that records of 0.1.0 lack."""
 SECTIONS = {
     "callbacks.raw": "Envelope",
     "callbacks.rejected": "Rejection",

@@ -217,7 +217,6 @@ _SETTINGS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "retention.ms": _at_least,
     "retention.bytes": _at_least,
     "min.compaction.lag.ms": _at_least,
-    "delete.retention.ms": _at_least,
 }
 """The settings with which records reach a reader, and the values that will do beside the old one."""
 
@@ -237,11 +236,14 @@ def _message_changes(name: str, old: Document, new: Document, of: tuple[Document
 
 # --- HTTP ---
 
+_METHODS: Final = {"get", "head", "post", "put", "patch", "delete", "options"}
+
 
 def http_changes(old: Document, new: Document) -> Iterator[Change]:
     """Yield the changes of an OpenAPI document that break a client of the old one."""
     for path, operations in old["paths"].items():
-        for method, operation in operations.items():
+        for method in sorted(_METHODS & operations.keys()):
+            operation = operations[method]
             place = f"{method.upper()} {path}"
             now = new["paths"].get(path, {}).get(method)
             if now is None:

@@ -200,6 +200,16 @@ async def test_rejections_are_one_record_each(bench: Bench) -> None:
     assert bench.publisher.metrics.total("rejected", "not-json") == 5
 
 
+async def test_a_flood_of_small_rejections_fits_into_batches_with_its_headers(bench: Bench) -> None:
+    """The headers of a record are longer than its share of a batch of 900,000 bytes would allow."""
+    clients = [Client(bench.said) for _ in range(9_000)]
+    lane = bench.publisher.lane_for_rejections()
+    assert isinstance(lane, Lane)
+    for client in clients:
+        lane.add(b"x" * 150, "not-json", client, monotonic())
+    assert set(await bench.settled(clients)) == {Outcome.STORED}
+
+
 async def test_nothing_is_pending_when_all_callbacks_were_answered(bench: Bench) -> None:
     clients = [bench.post(f"m{number}") for number in range(20)]
     assert bench.publisher.pending.size == sum(len(client.body) + 1 for client in clients)

@@ -47,10 +47,9 @@ def rename(of: Tree, old: str, new: str) -> Tree:
     return of
 
 
-def with_headers(document: Tree) -> None:
-    """Give the records of `sms.status` headers: `type` always, `campaign` for some."""
-    properties = {"type": {"const": "sms.status", "type": "string"}, "campaign": {"type": "string"}}
-    message(document)["headers"] = {"type": "object", "properties": properties, "required": ["type"]}
+def headers(document: Tree) -> Tree:
+    found: Tree = message(document)["headers"]
+    return found
 
 
 BREAKING: Mapping[str, Edit] = {
@@ -80,6 +79,7 @@ BREAKING: Mapping[str, Edit] = {
     "counts may be negative": lambda d: fields(d, "CampaignProgress")["messages_by_status"].update(
         additionalProperties={"type": "integer"}
     ),
+    "counts are anything": lambda d: fields(d, "CampaignProgress")["drift"].pop("additionalProperties"),
     "a list may be empty": lambda d: fields(d, "Envelope")["callbacks"].pop("minItems"),
     "a number may be lower": lambda d: fields(d)["revision"].update(minimum=0),
     "a number may be negative": lambda d: fields(d)["conflicts"].pop("minimum"),
@@ -93,7 +93,9 @@ BREAKING: Mapping[str, Edit] = {
     "a word may be any": lambda d: schema(d, "Reconciliation").pop("enum"),
     "a topic is gone": lambda d: d["channels"].pop("callbacks.rejected"),
     "a topic has another name": lambda d: d["channels"]["sms.status"].update(address="routee.sms.states"),
+    "a topic has other records": lambda d: rename(d["channels"]["sms.status"]["messages"], "sms.status", "sms.state"),
     "the key is another field": lambda d: message(d)["bindings"]["kafka"]["key"].update(description="`message_id`"),
+    "the key is a number": lambda d: message(d)["bindings"]["kafka"]["key"].update(type="integer"),
     "the key is gone": lambda d: message(d)["bindings"]["kafka"].update(key={"type": "null", "description": "none"}),
     "records lie in another partition": lambda d: kafka(d).update({"x-partition": "murmur2 of the key"}),
     "there are more partitions": lambda d: kafka(d).update(partitions=16),
@@ -106,21 +108,19 @@ BREAKING: Mapping[str, Edit] = {
     "the writer's clock dates records": lambda d: settings(d).update({"message.timestamp.type": "CreateTime"}),
     "values are in another encoding": lambda d: message(d).update(contentType="application/avro"),
     "the schema has another version": lambda d: message(d).update({"x-schema": "sms.status/2"}),
-}
-OF_HEADERS: Mapping[str, Edit] = {
-    "a header is gone": lambda d: message(d)["headers"]["properties"].pop("campaign"),
+    "a header is gone": lambda d: headers(d)["properties"].pop("campaign"),
     "all headers are gone": lambda d: message(d).pop("headers"),
-    "a header may be missing": lambda d: message(d)["headers"].update(required=[]),
-    "a header is a number": lambda d: message(d)["headers"]["properties"]["campaign"].update(type="integer"),
-    "a header has another word": lambda d: message(d)["headers"]["properties"]["type"].update(const="sms"),
+    "a header may be missing": lambda d: headers(d).update(required=[]),
+    "a header is a number": lambda d: headers(d)["properties"]["campaign"].update(type="integer"),
+    "a header has another word": lambda d: headers(d)["properties"]["type"].update(const="sms"),
 }
 HARMLESS: Mapping[str, Edit] = {
     "nothing": lambda d: d,
     "a field more": lambda d: fields(d).update(cost_center={"type": "string"}),
     "a field more that may be null": lambda d: fields(d).update(x={"anyOf": [{"type": "string"}, {"type": "null"}]}),
     "a field more that is always there": lambda d: (
-        fields(d).update(generation={"type": "integer"}),
-        schema(d)["required"].append("generation"),
+        fields(d).update(cost_center={"type": "integer"}),
+        schema(d)["required"].append("cost_center"),
     ),
     "a field more within a list": lambda d: fields(d, "RepairedCallback").update(size={"type": "integer"}),
     "a field that may be missing is always there": lambda d: schema(d, "Envelope")["required"].append("repaired"),
@@ -143,7 +143,7 @@ HARMLESS: Mapping[str, Edit] = {
     ),
     "the types of a field are listed": lambda d: fields(d).update(country={"type": ["string", "null"]}),
     "a topic more": lambda d: d["channels"].update(more=d["channels"]["sms.status"]),
-    "headers": with_headers,
+    "a header more": lambda d: headers(d)["properties"].update(source={"type": "string"}),
     "records are kept for longer": lambda d: settings(d, "callbacks.raw").update({"retention.ms": -1}),
     "all changes of a key are kept for longer": lambda d: settings(d).update({"min.compaction.lag.ms": 172_800_000}),
     "segments are closed more often": lambda d: settings(d, "callbacks.raw").update({"segment.ms": 3_600_000}),
@@ -159,7 +159,7 @@ def edited(edit: Edit, document: Tree = ASYNCAPI) -> Tree:
 
 
 def test_the_gate_is_tried_with_forty_breaks_and_twenty_harmless_changes() -> None:
-    assert len(BREAKING) + len(OF_HEADERS) >= 40
+    assert len(BREAKING) >= 40
     assert len(HARMLESS) >= 20
 
 
@@ -172,13 +172,6 @@ def test_a_change_that_breaks_a_reader_is_refused(name: str) -> None:
         assert topic in ASYNCAPI["channels"]
         assert rest
         assert change.advice
-
-
-@pytest.mark.parametrize("name", OF_HEADERS)
-def test_a_change_of_headers_that_breaks_a_reader_is_refused(name: str) -> None:
-    before = edited(with_headers)
-    assert list(topic_changes(before, before)) == []
-    assert list(topic_changes(before, edited(OF_HEADERS[name], before))) != []
 
 
 @pytest.mark.parametrize("name", HARMLESS)

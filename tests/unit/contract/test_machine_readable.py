@@ -10,12 +10,13 @@ from jsonschema import Draft7Validator, Draft202012Validator
 
 from streams.cli import main
 from streams.contract import documents
+from streams.contract.headers import headers, headers_of
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.schemas import EXAMPLES, examples_of, schema_json
-from streams.contract.topics import PUBLIC_TOPICS
+from streams.contract.topics import PUBLIC_TOPICS, Topic
 from streams.program.settings import CommonSettings
 from tests.support.markdown import ROOT
-from tests.unit.contract.example_records import example_records, written
+from tests.unit.contract import example_records
 
 MADE = documents.made()
 ASYNCAPI: dict[str, Any] = yaml.safe_load(MADE["asyncapi.yaml"])
@@ -35,7 +36,9 @@ def test_all_documents_that_are_made_are_checked_in() -> None:
 @pytest.mark.parametrize("topic", PUBLIC_RECORDS)
 def test_the_examples_are_records_as_the_programs_write_them(topic: str) -> None:
     """`make contract` writes them anew."""
-    assert (EXAMPLES / f"{topic}.json").read_bytes() == written(example_records()[topic])
+    assert (EXAMPLES / f"{topic}.json").read_bytes() == example_records.written(
+        example_records.example_records()[topic]
+    )
 
 
 @pytest.mark.parametrize("topic", PUBLIC_RECORDS)
@@ -96,6 +99,19 @@ def test_the_examples_of_the_asyncapi_document_fit_its_own_schemas(topic: str) -
     assert message["examples"]
     for example in message["examples"]:
         Draft7Validator(schema).validate(example["payload"])
+
+
+@pytest.mark.parametrize("topic", PUBLIC_TOPICS, ids=lambda topic: topic.suffix)
+def test_the_headers_of_records_are_those_of_the_asyncapi_document(topic: Topic) -> None:
+    schema = ASYNCAPI["components"]["messages"][topic.suffix]["headers"]
+    campaigns: dict[str, list[str | None]] = {"sms.status": ["c-1", None], "campaign.progress": ["c-1"]}
+    known = campaigns.get(topic.suffix, [])
+    written = [headers_of(topic.suffix, final, campaign) for final in (True, False) for campaign in known]
+    for one in written or [headers(topic)]:
+        told = {name: value.decode() for name, value in one}
+        Draft7Validator(schema).validate(told)
+        assert told.keys() <= schema["properties"].keys()
+        assert not Draft7Validator(schema).is_valid({**told, "schema": "sms.status/0"})
 
 
 def test_contract_prints_all_documents_as_one_stream(capsys: pytest.CaptureFixture[str]) -> None:
