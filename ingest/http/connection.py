@@ -10,6 +10,7 @@ from typing import Any, cast
 from ingest.callback import body as bodies
 from ingest.callback.body import Rejected
 from ingest.callback.envelope import reject
+from ingest.callback.masking import masked
 from ingest.callback.repair import Repaired, repair
 from ingest.causes import Cause
 from ingest.commit.lane import Lane, Waiter
@@ -305,8 +306,10 @@ class Connection(asyncio.Protocol):
 
     def _take_rejected(self, body: bytes, rejected: Rejected) -> None:
         service = self._service
-        body = service.redactor.redact_anything(body)
-        record = reject(body, rejected.reason, rejected.detail, int(service.clock.wall() * 1000))
+        kept, detail = masked(body, service.redactor, service.rules.max_body_bytes), rejected.detail
+        if kept is None:
+            kept, detail = b"", f"{detail}; its bytes are not kept, since a secret in them cannot be masked for sure"
+        record = reject(kept, rejected.reason, detail, int(service.clock.wall() * 1000))
         self._add_doubted(service.publisher.lane_for_rejections(), record, rejected.reason)
 
     def _add_doubted(self, lane: Lane | Cause, body: bytes, key: str) -> Lane | None:

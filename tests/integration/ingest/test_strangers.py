@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gzip
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +13,7 @@ import pytest
 from ingest.http.limits import Limits
 from ingest.listener import take_last_connections
 from tests.integration.ingest.test_tls import CERT, contexts
-from tests.integration.ingest.wire import NO_CALLBACK, Server, Wire, post, serving
+from tests.integration.ingest.wire import NO_CALLBACK, SECRET, Server, Wire, post, serving
 from tests.support.clock import FakeClock
 from tests.support.wait import eventually_async
 
@@ -295,3 +296,13 @@ async def test_the_last_connections_are_taken_before_the_socket_is_closed() -> N
         for wire in wires:
             assert (await wire.reply()).status == 200
             await wire.close()
+
+
+async def test_a_rejection_whose_bytes_may_hold_a_secret_is_stored_without_them() -> None:
+    async with serving() as server:
+        hidden = gzip.compress(f'["https://x.example/callbacks/{SECRET}"'.encode())[:-9]
+        wire = await server.talk(post(hidden), post(b"[1]"))
+        assert await wire.statuses(2) == [200, 200]
+        first, second = server.rejections
+        assert (first["body"], second["body"]) == ("", "[1]")
+        assert first["detail"].endswith("; its bytes are not kept, since a secret in them cannot be masked for sure")
