@@ -20,7 +20,7 @@ PAGES = ["/livez", "/readyz", "/metrics"]
 
 
 def test_the_pages_are_on_loopback_and_not_where_callbacks_are_posted(tmp_path: Path) -> None:
-    everywhere = {"ingest_host": "0.0.0.0", "ingest_open": "yes"}  # noqa: S104 - what is tried
+    everywhere = {"ingest_host": "0.0.0.0", "ingest_open": "yes"}  # noqa: S104 - no address of the machine is left out
     with ingest(tmp_path, environment("127.0.0.1:1", "t.", **everywhere)) as server:
         listening = listens_on(server.process.pid)
         assert listening == {server.port: "00000000", server.admin_port: LOOPBACK}
