@@ -9,7 +9,7 @@ OF_A_MESSAGE = {"latency_seconds", "price", "parts_seen", "sms"}
 
 
 def test_every_field_of_an_answer_has_a_rule() -> None:
-    """A new field is left out for masked readers until somebody has said that it tells of no person."""
+    """A new field is left out for masked readers until it has a rule: it may tell of a person."""
     fields = SmsStatus.model_fields.keys() | CampaignProgress.model_fields.keys() | OF_A_MESSAGE
     assert fields == RULES.keys()
 
