@@ -25,6 +25,8 @@ class IngestSettings(CommonSettings):
 
     ingest_host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - callbacks come from outside
     ingest_port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    ingest_admin_host: str = Field("127.0.0.1", description="address of /livez, /readyz and /metrics")
+    ingest_admin_port: int = Field(9101, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
     ingest_open: Literal["yes", "no"] = Field(
         "no", description="yes lets every client post: a host that is not loopback then needs no secret"
     )

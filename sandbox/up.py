@@ -88,7 +88,7 @@ def _run(settings: SandboxSettings) -> None:
 
 def _watch(sandbox: Sandbox, disk: Place) -> NoReturn:
     """Show the warnings and errors of the programs, until a signal ends it."""
-    follower = Follower(sandbox.logs / f"{name}.log" for name in ("ingest", "streams", *sandbox.addresses.sinks))
+    follower = Follower(sandbox.logs / f"{name}.log" for name in sandbox.addresses.pages)
     while True:
         for line in follower.serious_lines():
             logger.warning("%s", line)
@@ -132,13 +132,14 @@ class _Progress:
 
 def _places(addresses: Addresses, settings: SandboxSettings) -> list[tuple[str, str]]:
     """Return what can be done now, and where."""
-    health = [addresses.ingest, addresses.streams, *addresses.sinks.values()]
+    pages = addresses.pages.values()
     return [
         ("post callbacks to", addresses.shown_callback_url),
         ("ask ClickHouse at", f"{addresses.clickhouse} (database {settings.clickhouse_database})"),
         ("read Kafka at", addresses.kafka),
         ("read files in", str(addresses.files)),
-        ("see health at", "  ".join(f"{url}/readyz" for url in health)),
-        ("and metrics at", "  ".join(f"{url}/metrics" for url in health)),
+        ("ask streams at", f"{addresses.streams}/sms/…, /messages/…, /campaigns/…"),
+        ("see health at", "  ".join(f"{url}/readyz" for url in pages)),
+        ("and metrics at", "  ".join(f"{url}/metrics" for url in pages)),
         ("send traffic with", f"routee-sandbox emulate --url {addresses.shown_callback_url}"),
     ]

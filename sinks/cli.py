@@ -5,6 +5,7 @@ The command `routee-sinks`, and how its parts are put together.
 import argparse
 import logging
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -26,11 +27,12 @@ from sinks.rejections import Flood
 from sinks.settings import SinksSettings
 from sinks.sink import Sink
 from sinks.tables import tables_by_topic
-from sinks.web import StatusServer, port_problems
+from sinks.web import StatusServer, endpoint
 from sinks.worker import Worker
 from sinks.writer import Writer
 from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
+from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
 from streams.program.settings import ABOUT_SETTINGS, Look, SettingsError, load_settings
@@ -141,7 +143,7 @@ def run_check(settings: SinksSettings) -> int:
 
 def _require_of_machine(settings: SinksSettings, look: Look) -> None:
     """Raise FatalError with a line for each file or folder that cannot be used, and for a port that is taken."""
-    if problems := [*look(vars(settings)), *port_problems(settings.sinks_metrics_port)]:
+    if problems := [*look(vars(settings)), *port_problems(endpoint(settings))]:
         raise FatalError("\n".join(problems))
 
 
@@ -157,13 +159,13 @@ def _consume(
     rejections = KafkaRejections(settings)
     flood = Flood(settings.sinks_max_rejected_per_minute)
     writer = Writer(sink, rejections, tables, flood=flood, metrics=metrics, readiness=readiness)
-    status = StatusServer(settings.sinks_metrics_port, metrics.registry, readiness)
+    status = StatusServer(_bind(settings), metrics.registry, readiness)
     source = KafkaSource(settings, list(tables), _group(settings, sink.name))
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
     _tell_topic_settings(settings)
     try:
         before_reading(source)
-        logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
+        logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "admin_port": status.port})
         worker.run(stop, DRAIN_SECONDS)
     except FatalError:
         # Only written records are committed: the next run reads the others again.
@@ -174,6 +176,13 @@ def _consume(
         rejections.close()
     logger.info("stopped")
     return exit_codes.DONE
+
+
+def _bind(settings: SinksSettings) -> socket.socket:
+    try:
+        return endpoint(settings).bind()
+    except CannotListenError as error:
+        raise FatalError(str(error)) from error
 
 
 def _tell_topic_settings(settings: SinksSettings) -> None:

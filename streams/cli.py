@@ -3,8 +3,6 @@
 """
 
 import argparse
-import os
-import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,10 +12,12 @@ from streams.contract.topics import ALL_TOPICS
 from streams.errors import CertificatesError, StreamsError, TopicsDifferError
 from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
+from streams.program.listening import port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
 from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
 from streams.program.version import add_version
+from streams.readers import access_problems
 from streams.settings import StreamsSettings
 
 
@@ -54,11 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(without_settings=None)
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, command, look, about in (
-        ("worker", _worker, _files_and_folder, "work until SIGTERM"),
+        ("worker", _worker, _tokens_files_and_folder, "work until SIGTERM"),
         (
             "check",
             _check,
-            _files_and_folder,
+            _tokens_files_and_folder,
             "validate the settings, try the folder, reach Kafka, verify the topics; say every problem",
         ),
     ):
@@ -96,10 +96,11 @@ def _contract(given: argparse.Namespace) -> int:
     return exit_codes.DONE
 
 
-def _files_and_folder(named: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the faults of the files and the folder that settings name; `named` has the valid settings."""
+def _tokens_files_and_folder(named: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the faults of tokens, and of the files and the folder that are named; `named` has the valid settings."""
     from streams.folder import require_usable  # noqa: PLC0415
 
+    yield from access_problems(named)
     yield from kafka_file_problems(named)
     if "streams_data_dir" in named:
         try:
@@ -108,16 +109,9 @@ def _files_and_folder(named: Mapping[str, Any]) -> Iterator[str]:
             yield str(error)
 
 
-def _port(port: int) -> Iterator[str]:
-    """Yield a line when a worker could not listen."""
-    try:
-        socket.create_server(("", port)).close()
-    except OSError as error:
-        yield f"STREAMS_WEB_PORT={port}: {os.strerror(error.errno or 0)}"
-
-
 def _worker(settings: StreamsSettings, _given: argparse.Namespace) -> None:
-    if problems := [*_files_and_folder(vars(settings)), *_port(settings.streams_web_port)]:
+    ports = port_problems(settings.admin_endpoint, settings.web_endpoint)
+    if problems := [*_tokens_files_and_folder(vars(settings)), *ports]:
         raise StreamsError("\n".join(problems))
     # Importing Faust is slow, and the other commands do not need it.
     from streams.process import run_worker  # noqa: PLC0415
@@ -148,7 +142,7 @@ def _topics(settings: StreamsSettings, given: argparse.Namespace) -> None:
 def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
     from streams.admin.topics import verify  # noqa: PLC0415
 
-    problems = list(_files_and_folder(vars(settings)))
+    problems = list(_tokens_files_and_folder(vars(settings)))
     try:
         verify(settings, warn=lambda line: print(f"warning: {line}"))
     except CertificatesError:  # told with the other files

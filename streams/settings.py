@@ -9,7 +9,9 @@ from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from streams.program.listening import Endpoint
 from streams.program.settings import CommonSettings
+from streams.readers import TOKEN, Readers, parse_readers
 
 # Phone numbers are few: with a key that can be guessed, every number can be found from its hash.
 _KEY_CHARACTERS: Final = 16
@@ -22,11 +24,27 @@ _HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]+")
 class StreamsSettings(CommonSettings):
     """The settings that `routee-streams` reads from its environment, besides the common ones."""
 
-    streams_web_port: int = Field(6066, ge=1, le=65535, description="Health, metrics and read API listen here.")
+    streams_admin_host: str = Field(
+        "127.0.0.1", description="Address of /livez, /readyz and /metrics, which need no token."
+    )
+    streams_admin_port: int = Field(9103, ge=1, le=65535, description="Port of /livez, /readyz and /metrics.")
+    streams_web_bind: str = Field(
+        "127.0.0.1", description="Address of the read API; another one than loopback needs the tokens."
+    )
+    streams_web_port: int = Field(6066, ge=1, le=65535, description="The read API listens here.")
+    streams_read_tokens: SecretStr = Field(
+        SecretStr(""),
+        description="Comma-separated `name:token:full` or `name:token:masked`: the readers, with numbers and texts or "
+        "without; several for rotation. Empty: every client that reaches the address reads all.",
+    )
+    streams_worker_token: SecretStr | None = Field(
+        None, description="Workers ask each other with it, for answers from their partitions; the same for all workers."
+    )
     streams_web_host: str | None = Field(
         None,
         min_length=1,
-        description="The name by which other workers reach this one, to answer for its partitions; the host's name.",
+        description="The name by which other workers reach this one, to answer for its partitions; the host's name, "
+        "or with STREAMS_WEB_BIND on loopback that address.",
     )
     streams_instance_id: str | None = Field(
         None,
@@ -84,6 +102,37 @@ class StreamsSettings(CommonSettings):
         if key and len(key.get_secret_value()) < _KEY_CHARACTERS:
             raise ValueError(f"at least {_KEY_CHARACTERS} characters are needed")
         return key
+
+    @field_validator("streams_read_tokens")
+    @classmethod
+    def _readers_have_their_form(cls, tokens: SecretStr) -> SecretStr:
+        parse_readers(tokens.get_secret_value())
+        return tokens
+
+    @field_validator("streams_worker_token")
+    @classmethod
+    def _worker_token_has_its_form(cls, token: SecretStr | None) -> SecretStr | None:
+        if token and not TOKEN.fullmatch(token.get_secret_value()):
+            raise ValueError("16 to 128 letters, digits and . _ ~ - are expected")
+        return token
+
+    @property
+    def readers(self) -> Readers:
+        """Return the readers."""
+        worker = self.streams_worker_token
+        return Readers(
+            parse_readers(self.streams_read_tokens.get_secret_value()), worker.get_secret_value() if worker else ""
+        )
+
+    @property
+    def admin_endpoint(self) -> Endpoint:
+        """Return where the pages are."""
+        return Endpoint("STREAMS_ADMIN", self.streams_admin_host, self.streams_admin_port)
+
+    @property
+    def web_endpoint(self) -> Endpoint:
+        """Return where the read API is."""
+        return Endpoint("STREAMS_WEB", self.streams_web_bind, self.streams_web_port, host_name="STREAMS_WEB_BIND")
 
     def warnings(self) -> Iterator[str]:
         """Yield a line for a key that may be guessed, too: pseudonyms rest on it, so it is not refused."""

@@ -22,11 +22,10 @@ from ingest.http.admission import (
     TOO_SLOW,
     Refused,
     RequestHead,
-    Route,
     admit,
 )
 from ingest.http.answer_line import AnswerLine, Turn
-from ingest.http.answers import CONTINUE, Answer
+from ingest.http.answers import CONTINUE
 from ingest.http.networks import Address, client_address, share_of
 from ingest.http.reader import NO_REQUEST, RequestReader
 from ingest.http.service import Service
@@ -51,7 +50,6 @@ class Connection(asyncio.Protocol):
         "_line",
         "_peer",
         "_reader",
-        "_route",
         "_seen",
         "_service",
         "_surplus",
@@ -66,7 +64,6 @@ class Connection(asyncio.Protocol):
         self._reader = RequestReader(self, service.limits, service.rules.max_body_bytes)
         self._line = AnswerLine(service.answers, service.limits, self._reader, service.clock, last=service.stopping)
         self._doubted: Turn | None = None
-        self._route = Route.CALLBACK
         self._peer = peer
         self._trusted = service.allowlist is None
         self._used = False
@@ -205,7 +202,7 @@ class Connection(asyncio.Protocol):
         if refused is not None:
             self._stop_reading(refused)
             return b""
-        if self._reader.repeatable and self._trusted and not self._line.last and self._route is Route.CALLBACK:
+        if self._reader.repeatable and self._trusted and not self._line.last:
             self._service.known_heads.learn(head, self._reader.head.content_length or 0)
         return rest
 
@@ -249,16 +246,15 @@ class Connection(asyncio.Protocol):
         """Have a head judged."""
         service, allowlist = self._service, self._service.allowlist
         allowed = allowlist is None or allowlist.allows(self._peer, head.forwarded_for)
-        admitted = admit(head, service.rules, address_allowed=allowed)
-        if isinstance(admitted, Refused):
-            return self._missed(head) if admitted is NOT_FOUND else admitted
-        self._route = admitted
+        refused = admit(head, service.rules, address_allowed=allowed)
+        if refused is not None:
+            return self._missed(head) if refused is NOT_FOUND else refused
         if self._reader.closing:
             self._line.last = True
         if allowlist is not None:
             self._trusted = allowed and not allowlist.is_proxy(self._peer)
         # A client of HTTP/1.0 knows no interim answer (RFC 9110, 10.1.1).
-        if head.expect and head.minor == 1 and admitted is Route.CALLBACK:
+        if head.expect and head.minor == 1:
             self._line.reply(CONTINUE, final=False)
         return None
 
@@ -272,9 +268,6 @@ class Connection(asyncio.Protocol):
     def request_received(self, head: RequestHead, body: bytes) -> Refused | None:
         """Carry a whole request out."""
         self._begun = None
-        if self._route is not Route.CALLBACK:
-            self._line.reply(self._page(head=head.method == b"HEAD"))
-            return None
         if head.gzipped:
             inflated = bodies.inflate(body, self._service.rules.max_body_bytes)
             if inflated is None:
@@ -348,15 +341,6 @@ class Connection(asyncio.Protocol):
     def _reply_unavailable(self, cause: Cause) -> None:
         self._service.metrics.refused(cause)
         self._line.reply(self._service.answers.unavailable)
-
-    def _page(self, *, head: bool) -> Answer:
-        service = self._service
-        self._use()
-        if self._route is Route.METRICS:
-            service.tell_state()
-            return service.answers.metrics(service.metrics.render(), head=head)
-        trouble = service.trouble() if self._route is Route.READYZ else None
-        return service.answers.not_ready(trouble, head=head) if trouble else service.answers.page(b"ok\n", head=head)
 
     def _refuse(self, refused: Refused, turn: Turn | None = None) -> None:
         """

@@ -22,6 +22,9 @@ ValueT = TypeVar("ValueT")
 
 _ENV_FILE: Final = Path(".env")
 
+RENAMED_SETTINGS: Final = {"SINKS_METRICS_PORT": "SINKS_ADMIN_PORT"}
+"""Old names that are still taken, with a warning, and the new ones."""
+
 # All before the last `@`: a password may have any character, and the URL no scheme.
 _USER_IN_URL: Final = re.compile(r"((?<=://)|^(?!\w+://)).*@", re.DOTALL)
 _NOT_A_NUMBER: Final = {
@@ -129,12 +132,24 @@ def secret_settings(model: type[CommonSettings]) -> list[str]:
 
 
 def setting_warnings(settings: CommonSettings) -> Iterator[str]:
-    """Yield a line for each misspelt name, and for each valid setting that deserves one."""
+    """Yield a line for each misspelt or old name, and for each valid setting that deserves one."""
     yield from unknown_settings(_variables(_ENV_FILE))
+    for old in RENAMED_SETTINGS.keys() & _written(_ENV_FILE):
+        yield f"{old} is now {RENAMED_SETTINGS[old]}: the old name is taken while the new one is not set"
     yield from settings.warnings()
 
 
 def _variables(env_file: Path | None) -> dict[str, str | None]:
+    """Return all variables by their names in upper case, an old name under the new one if that is not set."""
+    told = _written(env_file)
+    for old, new in RENAMED_SETTINGS.items():
+        value = told.pop(old, None)
+        if value and not told.get(new):
+            told[new] = value
+    return told
+
+
+def _written(env_file: Path | None) -> dict[str, str | None]:
     """Return all variables by their names in upper case."""
     try:
         written = read_env_file(env_file) if env_file else {}

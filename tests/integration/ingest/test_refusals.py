@@ -11,6 +11,8 @@ import pytest
 
 from tests.integration.ingest.wire import MAX_BODY, PATH, SECRET, Server, callback, chunked, post, serving
 
+PAGES = (b"/livez", b"/readyz", b"/metrics")
+
 BODY = callback()
 REQUEST = post(BODY)
 CHUNKED = "Transfer-Encoding: chunked\r\n"
@@ -47,7 +49,8 @@ async def assert_refused(server: Server, request: bytes, *statuses: int) -> None
         pytest.param(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 404, id="options"),
         pytest.param(f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n".encode(), 405, id="get"),
         pytest.param(REQUEST.replace(b"POST", b"PUT"), 405, id="put"),
-        pytest.param(post(path="/livez"), 405, id="post to a page"),
+        pytest.param(post(path="/livez"), 404, id="post to a page"),
+        *[pytest.param(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % page, 404, id=f"{page!r}") for page in PAGES],
         pytest.param(post(path=f"/{SECRET}/callbacks"), 404, id="secret before the path"),
         pytest.param(post(path=f"{PATH}/more"), 404, id="more than the secret"),
         pytest.param(post(path=f"{PATH}%2F"), 404, id="encoded slash at the end"),

@@ -13,7 +13,7 @@ import pytest
 from ingest.http.limits import Limits
 from ingest.listener import take_last_connections
 from tests.integration.ingest.test_tls import CERT, contexts
-from tests.integration.ingest.wire import LIVEZ, SECRET, Server, Wire, post, serving
+from tests.integration.ingest.wire import NO_CALLBACK, SECRET, Server, Wire, post, serving
 from tests.support.clock import FakeClock
 from tests.support.wait import eventually_async
 
@@ -222,7 +222,7 @@ async def tls_server() -> AsyncIterator[Server]:
 
 async def test_what_is_no_tls_ends_and_is_counted(tls_server: Server) -> None:
     with connected(tls_server, 1) as clients:
-        clients[0].sendall(LIVEZ)
+        clients[0].sendall(NO_CALLBACK)
         await eventually_async(lambda: tls_server.service.metrics.total("refused", "handshake") == 1)
         await eventually_async(lambda: len(tls_server.service.connections) == 0)
 

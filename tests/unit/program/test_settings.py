@@ -111,3 +111,21 @@ def test_a_password_within_a_url_is_not_repeated(scheme: str, password: str, mon
     with pytest.raises(SettingsError, match=rf"CLICKHOUSE_URL={scheme}\*\*\*@clickhouse\.example") as error:
         load_settings(Settings)
     assert "hunter2" not in str(error.value)
+
+
+def test_an_old_name_is_taken_with_a_warning_that_says_the_new_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Settings(CommonSettings):
+        sinks_admin_port: int = Field(9102, description="A port.")
+
+    monkeypatch.chdir(tmp_path)
+    assert list(setting_warnings(load_settings(Settings))) == []
+    (tmp_path / ".env").write_text("SINKS_METRICS_PORT=1\n")
+    settings = load_settings(Settings)
+    assert settings.sinks_admin_port == 1
+    assert list(setting_warnings(settings)) == [
+        "SINKS_METRICS_PORT is now SINKS_ADMIN_PORT: the old name is taken while the new one is not set"
+    ]
+    monkeypatch.setenv("SINKS_ADMIN_PORT", "2")
+    assert load_settings(Settings).sinks_admin_port == 2
