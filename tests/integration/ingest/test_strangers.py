@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
+from unittest.mock import Mock
 
 import pytest
 
@@ -288,7 +289,13 @@ async def test_without_descriptors_silent_connections_make_room_and_the_loop_res
             await routee.close()
 
 
-async def test_the_last_connections_are_taken_before_the_socket_is_closed() -> None:
+@pytest.mark.parametrize("refused", [False, True])
+async def test_the_last_connections_are_taken_before_the_socket_is_closed(
+    monkeypatch: pytest.MonkeyPatch, *, refused: bool
+) -> None:
+    """Also where the kernel refuses the filter to a user who is not root, as that of the image."""
+    if refused:
+        monkeypatch.setattr("ingest.listener._drop_packets", Mock(side_effect=PermissionError))
     async with serving() as server:
         wires = [await from_address(server, ROUTEE, post()) for _ in range(20)]
         await take_last_connections(server.listener)
