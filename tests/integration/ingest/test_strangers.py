@@ -168,6 +168,17 @@ async def test_guesses_are_answered_late_and_the_right_secret_of_the_same_addres
         await wire.close()
 
 
+async def test_at_the_end_a_refusal_is_held_back_no_longer(clock: FakeClock) -> None:
+    async with serving(clock=clock) as server:
+        guesses = [await from_address(server, STRANGER, WRONG) for _ in range(101)]
+        await eventually_async(lambda: server.service.metrics.total("refused", "guess") == 1)
+        server.service.drain()
+        clock.advance(0.2)
+        for wire in guesses:
+            assert (await wire.reply()).status == 404
+            await wire.close()
+
+
 async def test_behind_a_proxy_the_client_guesses_and_not_the_proxy() -> None:
     def guess(client: str) -> bytes:
         return post(path="/callbacks/wrong", fields=f"X-Forwarded-For: {client}\r\n")
