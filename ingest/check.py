@@ -12,8 +12,8 @@ from ingest.clock import SystemClock
 from ingest.errors import KafkaFilesError
 from ingest.files import file_problems
 from ingest.kafka.log import cluster_of, no_answer
-from ingest.kafka.topics import differing_topics, topic_settings, unusable_topics
-from ingest.settings import IngestSettings, is_network
+from ingest.kafka.topics import differing_topics, topic_permissions, topic_settings, unusable_topics
+from ingest.settings import IngestSettings, is_network, warnings
 from streams.program.kafka_problems import Findings
 
 _CHECK_SECONDS = 5.0
@@ -23,19 +23,17 @@ _START_SECONDS = 1.5
 def problems(settings: IngestSettings) -> Findings:
     """Return a line per problem; none refused means that callbacks can be stored, and stay."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    away, found = asyncio.run(_kafka(settings, _CHECK_SECONDS))
-    others = [*file_problems(vars(settings)), *_host_names(settings)]
-    return Findings([*others, *away, *found.refused], found.warned)
+    others = Findings([*file_problems(vars(settings)), *_host_names(settings)], warned=warnings(settings))
+    return others + asyncio.run(_kafka(settings, _CHECK_SECONDS))
 
 
 def start_problems(settings: IngestSettings) -> Findings:
     """
     Return a line per problem of the topics, as far as Kafka tells them within moments.
 
-    A running program waits for a Kafka that does not answer, and for topics that do not exist.
+    A running program waits for the unusable ones: a Kafka that does not answer, topics that do not exist, permissions.
     """
-    _, found = asyncio.run(_kafka(settings, _START_SECONDS))
-    return found
+    return asyncio.run(_kafka(settings, _START_SECONDS))
 
 
 def _host_names(settings: IngestSettings) -> list[str]:
@@ -48,19 +46,18 @@ def _host_names(settings: IngestSettings) -> list[str]:
     return found
 
 
-async def _kafka(settings: IngestSettings, patience_seconds: float) -> tuple[list[str], Findings]:
-    """Return why topics cannot be reached, and the findings about the others."""
+async def _kafka(settings: IngestSettings, patience_seconds: float) -> Findings:
+    """Return the findings about Kafka; that it does not answer is one."""
     try:
         cluster = cluster_of(settings, patience_seconds, SystemClock())
     except KafkaFilesError:  # told with the other files
-        return [], Findings()
+        return Findings()
     try:
         async with asyncio.timeout(2 * patience_seconds):
             await cluster.refresh()
-            found = await topic_settings(cluster, settings)
+            found = await topic_permissions(cluster, settings) + await topic_settings(cluster, settings)
     except (KafkaError, TimeoutError) as error:
-        return [str(no_answer(settings, error))], Findings()
+        return Findings([str(no_answer(settings, error))])
     finally:
         await cluster.close()
-    refused = [*differing_topics(cluster, settings), *found.refused]
-    return unusable_topics(cluster, settings), Findings(refused, found.warned)
+    return Findings(unusable_topics(cluster, settings), differing_topics(cluster, settings)) + found

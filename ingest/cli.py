@@ -8,14 +8,15 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from ingest.descriptors import most_connections, raise_limit
 from ingest.errors import IngestError
 from ingest.files import file_problems
-from ingest.settings import IngestSettings
+from ingest.settings import IngestSettings, warnings
 from streams.program.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
-from streams.program.settings import SettingsError, load_settings
+from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
 from streams.program.version import add_version
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="routee-ingest",
         description="Takes Routee's callbacks over HTTP and answers 200 once Kafka has them.",
-        epilog="Settings are environment variables: see ingest/README.md.",
+        epilog=f"{ABOUT_SETTINGS} See ingest/README.md.",
     )
     add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -55,7 +56,9 @@ def _serve(settings: IngestSettings) -> int:
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if not settings.secrets:
         logger.warning("INGEST_SECRETS is empty: every client that reaches the port can post callbacks")
-    _allow_many_connections()
+    raise_limit()
+    if (most := most_connections(settings.ingest_max_connections)) < settings.ingest_max_connections:
+        logger.warning("INGEST_MAX_CONNECTIONS: only %d fit into the limit of open files (ulimit -n)", most)
     if problems := _start_problems(settings):
         for problem in problems:
             logger.error("%s", problem)
@@ -85,7 +88,7 @@ def _start_problems(settings: IngestSettings) -> list[str]:
             problems.append(str(error))
         problems.extend(port_problems(endpoint(settings)))
     topics = start_problems(settings)
-    for line in topics.warned:
+    for line in [*warnings(settings), *topics.warned]:
         logger.warning("%s", line)
     return problems + topics.refused
 
@@ -117,23 +120,14 @@ def _serve_in_workers(settings: IngestSettings) -> int:
     return Workers(settings, work, SystemClock()).run()
 
 
-def _allow_many_connections() -> None:
-    """Raise the soft limit of open files to the hard one: each connection is one."""
-    import resource  # noqa: PLC0415
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _check(settings: IngestSettings) -> int:
     from ingest.check import problems  # noqa: PLC0415
 
     found = problems(settings)
     for line in found.warned:
         sys.stdout.write(f"warning: {printable_lines(line)}\n")
-    for problem in found.refused:
+    for problem in found.problems:
         sys.stderr.write(f"{printable_lines(problem)}\n")
-    if not found.refused:
+    if not found.problems:
         sys.stdout.write("settings are valid and Kafka has the topics\n")
-    return FAILED if found.refused else DONE
+    return FAILED if found.problems else DONE

@@ -18,10 +18,10 @@ import uvloop
 from ingest.clock import Clock, SystemClock
 from ingest.commit.log import CommitLog
 from ingest.commit.publisher import Publisher, Terms
-from ingest.http.connection import Connection
+from ingest.http.door import Door
 from ingest.http.service import Service
 from ingest.kafka.log import KafkaCommitLog
-from ingest.listener import BACKLOG, address_of, open_to_connections, take_last_connections
+from ingest.listener import address_of, open_to_connections, take_last_connections
 from ingest.metrics import Metrics
 from ingest.pages import pages
 from ingest.settings import IngestSettings
@@ -83,9 +83,8 @@ async def _serve(
             background.append(asyncio.create_task(certificate.run()))
         stop = _stopped_by_signals(certificate)
         open_to_connections(listener)
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(service), sock=listener, backlog=BACKLOG, ssl=context
-        )
+        door = Door(service, listener, context)
+        door.open()
         logger.info("listening on %s", address_of(listener, tls=context is not None))
         logger.info("pages at %s", url_of(sockets.pages))
         _settle_memory()
@@ -95,7 +94,7 @@ async def _serve(
         finally:
             await take_last_connections(listener)
             service.drain()
-            server.close()
+            door.close()
             await service.connections.wait_until_empty(_LAST_ANSWERS_SECONDS)
             await _cancel(background)
     logger.info("stopped")

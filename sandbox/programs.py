@@ -16,6 +16,8 @@ from sandbox.ports import LOOPBACK
 from sandbox.probes import answers_ok
 from sandbox.process import Process
 from sandbox.settings import SandboxSettings
+from streams.program.secret_files import without_files
+from streams.program.settings import secret_settings
 
 # A start takes seconds on an idle machine; the limits are for a busy one.
 _READY_SECONDS: Final = 120.0
@@ -91,11 +93,12 @@ class Launcher:
 def _as_environment(settings: SandboxSettings) -> dict[str, str]:
     """Return settings as the variables they are read from: they need not come from our own environment."""
     given = {name.upper(): getattr(settings, name) for name in SandboxSettings.model_fields}
-    return {
+    told = {
         name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in given.items()
         if value is not None
     }
+    return {**told, **without_files(secret_settings(SandboxSettings))}
 
 
 def wait_ready(program: Program, process: Process) -> None:

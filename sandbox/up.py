@@ -20,7 +20,7 @@ from sandbox.stack import Sandbox
 from streams.program import exit_codes
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
-from streams.program.settings import SettingsError, load_settings
+from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
 from streams.program.signals import ending_signals
 
 logger = logging.getLogger(__name__)
@@ -33,8 +33,8 @@ _STARTS_WITH_BYTES: Final = 100_000_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take no options: everything is said by settings."""
     parser.epilog = (
-        "Settings are environment variables, or lines of .env: SANDBOX_DIR, SANDBOX_KAFKA_PORT, "
-        "SANDBOX_CLICKHOUSE_PORT, SANDBOX_KAFKA_BROKERS, and those of the programs."
+        f"{ABOUT_SETTINGS} They are SANDBOX_DIR, SANDBOX_KAFKA_PORT, SANDBOX_CLICKHOUSE_PORT, SANDBOX_KAFKA_BROKERS, "
+        "and those of the programs."
     )
 
 

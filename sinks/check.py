@@ -11,34 +11,33 @@ from typing import Any
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import verify
 from sinks.errors import SinksError
-from sinks.kafka.topic_settings import topic_settings
-from sinks.kafka.topics import KafkaLookup, check_topics
+from sinks.kafka.findings import kafka_findings
+from sinks.kafka.topics import KafkaLookup
 from sinks.settings import SinksSettings
 from sinks.tables import tables_by_topic
-from streams.contract.topics import SINKS_REJECTED
 from streams.program.brokers import kafka_file_problems
+from streams.program.kafka_problems import Findings
 
 
 def problems(settings: SinksSettings, warn: Callable[[str], object]) -> Iterator[str]:
     """Yield the problems of both sinks; tells `warn` a line for each thing that is only unusual."""
-    prefix = settings.kafka_topic_prefix
     unusable = list(kafka_file_problems(vars(settings)))
-    with_kafka = unusable or check_topics(settings, [*tables_by_topic(prefix), SINKS_REJECTED.name(prefix)])
-    yield from with_kafka
-    if not unusable:
-        yield from _topic_settings(settings, warn)
+    with_kafka = Findings(unusable) if unusable else _kafka(settings)
+    yield from with_kafka.problems
+    for line in with_kafka.warned:
+        warn(line)
     yield from _clickhouse(settings)
     with_folder = list(folder_problems(settings.sinks_files_root))
     yield from with_folder
-    if not with_kafka and not with_folder:
+    if not with_kafka.unusable and not with_folder:
         yield from _foreign_files(settings)
 
 
-def _topic_settings(settings: SinksSettings, warn: Callable[[str], object]) -> Iterator[str]:
-    found = topic_settings(settings)
-    yield from found.refused
-    for line in found.warned:
-        warn(line)
+def _kafka(settings: SinksSettings) -> Findings:
+    try:
+        return kafka_findings(settings)
+    except SinksError as error:
+        return Findings([str(error)])
 
 
 def _clickhouse(settings: SinksSettings) -> Iterator[str]:

@@ -17,10 +17,10 @@ from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import create_database, mend, migrate, verify, verify_way_of_rows
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.clickhouse.watch import SchemaWatch, WatchedSink
-from sinks.errors import FatalError, SinksError
+from sinks.errors import FatalError, SinksError, TopicError
+from sinks.kafka.findings import kafka_findings
 from sinks.kafka.rejections import KafkaRejections
 from sinks.kafka.source import KafkaSource
-from sinks.kafka.topic_settings import topic_settings
 from sinks.kafka.topics import KafkaLookup
 from sinks.metrics import Metrics, Readiness
 from sinks.rejections import Flood
@@ -32,10 +32,11 @@ from sinks.worker import Worker
 from sinks.writer import Writer
 from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
+from streams.program.kafka_problems import Findings
 from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
-from streams.program.settings import Look, SettingsError, load_settings
+from streams.program.settings import ABOUT_SETTINGS, Look, SettingsError, load_settings
 from streams.program.signals import ending_signals
 from streams.program.version import add_version
 
@@ -109,8 +110,8 @@ def run_schema(settings: SinksSettings) -> int:
     if poorer:
         logger.warning(
             "these tables may lack rows. To bring back all that Kafka still has, stop the sinks of ClickHouse, delete "
-            "their group (see A lost database in sinks/README.md), and start them",
-            extra={"tables": ", ".join(sorted(set(poorer))), "command": _forget_group(settings)},
+            "their group in Kafka (see A lost database in sinks/README.md), and start them",
+            extra={"tables": ", ".join(sorted(set(poorer))), "group": _group(settings, ClickHouseSink.name)},
         )
     verify(clickhouse)
     clickhouse.close()
@@ -119,12 +120,6 @@ def run_schema(settings: SinksSettings) -> int:
         extra={"database": settings.clickhouse_database, "applied": ", ".join(applied) or "nothing"},
     )
     return exit_codes.DONE
-
-
-def _forget_group(settings: SinksSettings) -> str:
-    """Return the command after which a sink of ClickHouse reads its topics from the beginning."""
-    servers = f"--bootstrap-server {settings.kafka_bootstrap_servers}"
-    return f"kafka-consumer-groups.sh {servers} --delete --group {_group(settings, ClickHouseSink.name)}"
 
 
 def _group(settings: SinksSettings, sink: str) -> str:
@@ -156,13 +151,17 @@ def _consume(
 ) -> int:
     stop = _stop_on_signals()
     tables = tables_by_topic(settings.kafka_topic_prefix)
+    group = _group(settings, sink.name)
+    found = _require_usable_topics(settings, group)
     rejections = KafkaRejections(settings)
     flood = Flood(settings.sinks_max_rejected_per_minute)
     writer = Writer(sink, rejections, tables, flood=flood, metrics=metrics, readiness=readiness)
     status = StatusServer(_bind(settings), metrics.registry, readiness)
-    source = KafkaSource(settings, list(tables), _group(settings, sink.name))
+    source = KafkaSource(settings, list(tables), group)
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
-    _tell_topic_settings(settings)
+    # A reader that stays away because records may be lost loses more.
+    for line in (*found.refused, *found.warned):
+        logger.warning("%s", line)
     try:
         before_reading(source)
         logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "admin_port": status.port})
@@ -185,11 +184,12 @@ def _bind(settings: SinksSettings) -> socket.socket:
         raise FatalError(str(error)) from error
 
 
-def _tell_topic_settings(settings: SinksSettings) -> None:
-    """Log which topics may lose records. The sink goes on: a reader that stays away loses more."""
-    found = topic_settings(settings)
-    for line in (*found.refused, *found.warned):
-        logger.warning("%s", line)
+def _require_usable_topics(settings: SinksSettings, group: str) -> Findings:
+    """Return the findings about Kafka. TopicError for topics and permissions without which a sink cannot work."""
+    found = kafka_findings(settings, group)
+    if found.unusable:
+        raise TopicError("\n".join(found.unusable))
+    return found
 
 
 def _stop_on_signals() -> threading.Event:
@@ -202,7 +202,7 @@ def _stop_on_signals() -> threading.Event:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="routee-sinks",
-        description="Routee's statuses from Kafka to ClickHouse or files. Settings are environment variables.",
+        description=f"Routee's statuses from Kafka to ClickHouse or files. {ABOUT_SETTINGS}",
     )
     add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

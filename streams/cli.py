@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from streams.contract import permissions
 from streams.contract.topics import ALL_TOPICS
 from streams.errors import CertificatesError, StreamsError, TopicsDifferError
 from streams.program import exit_codes
@@ -15,7 +16,7 @@ from streams.program.brokers import kafka_file_problems
 from streams.program.listening import port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
-from streams.program.settings import SettingsError, load_settings
+from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
 from streams.program.version import add_version
 from streams.readers import access_problems
 from streams.settings import StreamsSettings
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="routee-streams",
         description="Turns Routee's callbacks in Kafka into the latest status of each SMS and the progress of each "
-        "campaign. Settings are environment variables, or lines of .env.",
+        f"campaign. {ABOUT_SETTINGS}",
     )
     add_version(parser)
     parser.set_defaults(without_settings=None)
@@ -122,21 +123,22 @@ def _worker(settings: StreamsSettings, _given: argparse.Namespace) -> None:
 def _topics(settings: StreamsSettings, given: argparse.Namespace) -> None:
     from streams.admin.topics import Alterations, connect  # noqa: PLC0415
 
+    prefix = settings.kafka_topic_prefix
     with connect(settings) as topics:
-        missing = topics.missing()
-        topics.create(missing)
+        created = topics.create(topics.missing())
         altered = topics.alter() if given.alter else Alterations()
-        findings = topics.findings()
-    for topic in ALL_TOPICS:
-        name = topic.name(settings.kafka_topic_prefix)
-        print(f"{name}: {'created' if topic in missing else 'exists'}")
+        tried = [topic for topic in ALL_TOPICS if topic not in created.refused]
+        findings = topics.findings(tried, (permissions.alter if given.alter else permissions.topics)(prefix))
+        there = topics.ids(tried)
+    for topic in there:
+        name = topic.name(prefix)
+        print(f"{name}: {'created' if topic in created.made else 'exists'}")
         for fault in altered.made.get(topic, ()):
             print(f"{name}: {fault.setting}={fault.found} is now {fault.wanted}")
     for line in findings.warned:
         print(f"warning: {line}")
-    refused = [f"topic {topic.name(settings.kafka_topic_prefix)}: {why}" for topic, why in altered.refused.items()]
-    if problems := refused + findings.refused:
-        raise TopicsDifferError(problems)
+    if problems := [*created.refused.values(), *altered.refused.values(), *findings.problems]:
+        raise TopicsDifferError([*dict.fromkeys(problems)])
 
 
 def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
@@ -152,8 +154,8 @@ def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
     if problems:
         raise StreamsError("\n".join(problems))
     print(
-        f"settings, {settings.streams_data_dir} and {len(ALL_TOPICS)} topics on {settings.kafka_bootstrap_servers} "
-        "are as they should be"
+        f"settings, {settings.streams_data_dir}, and the topics and permissions of a worker on "
+        f"{settings.kafka_bootstrap_servers} are as they should be"
     )
 
 

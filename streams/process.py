@@ -18,14 +18,6 @@ from prometheus_client import CollectorRegistry
 from streams.admin.topics import verify
 from streams.allocator import keep_large_buffers
 from streams.app import Hooks, StreamsApp, build_app
-from streams.contract.topics import (
-    CALLBACKS_RAW,
-    CALLBACKS_REJECTED,
-    CAMPAIGN_PARTIALS,
-    CAMPAIGN_PROGRESS,
-    SMS_STATUS,
-    changelog,
-)
 from streams.domain.campaign_stage import CampaignStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
@@ -40,17 +32,6 @@ from streams.settings import StreamsSettings
 from streams.web import Sockets, WebServer
 
 logger = logging.getLogger(__name__)
-
-USED_TOPICS: Final = (
-    CALLBACKS_RAW,
-    CALLBACKS_REJECTED,
-    SMS_STATUS,
-    CAMPAIGN_PROGRESS,
-    CAMPAIGN_PARTIALS,
-    changelog("sms"),
-    changelog("campaigns"),
-)
-
 
 STOP_SECONDS: Final = 8.0
 """A worker ends at most this long after the signal to stop."""
@@ -100,7 +81,7 @@ def run_worker(
     `die` when nothing more may be written.
     """
     keep_large_buffers()
-    ids = verify(settings, USED_TOPICS)
+    ids = verify(settings)
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
     gc.freeze()  # imported modules stay for good
     with worker_folder(settings.streams_data_dir) as folder, _sockets(settings) as sockets:

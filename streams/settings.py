@@ -2,6 +2,8 @@
 Settings of `routee-streams`. Every one is an environment variable with the field's name in upper case.
 """
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,6 +15,10 @@ from streams.readers import TOKEN, Readers, parse_readers
 
 # Phone numbers are few: with a key that can be guessed, every number can be found from its hash.
 _KEY_CHARACTERS: Final = 16
+_KEY_BYTES: Final = 32
+# Of 64 random hexadecimal digits at least 10 differ, but for one key in a trillion.
+_KEY_DIFFERENT: Final = 10
+_HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]+")
 
 
 class StreamsSettings(CommonSettings):
@@ -81,7 +87,8 @@ class StreamsSettings(CommonSettings):
     streams_hmac_key: SecretStr | None = Field(
         None,
         validate_default=True,
-        description="The key of `hmac`, 16 characters or more; with another key the same number gets another hash.",
+        description="The key of `hmac`, as secret as the numbers: 32 random bytes (`openssl rand -hex 32`). With "
+        "another key the same number gets another hash.",
     )
     streams_conflicting_finals: Literal["latest", "first"] = Field(
         "latest", description="Which of two different final statuses of one SMS stays, by Routee's own times."
@@ -127,7 +134,27 @@ class StreamsSettings(CommonSettings):
         """Return where the read API is."""
         return Endpoint("STREAMS_WEB", self.streams_web_bind, self.streams_web_port, host_name="STREAMS_WEB_BIND")
 
+    def warnings(self) -> Iterator[str]:
+        """Yield a line for a key that may be guessed, too: pseudonyms rest on it, so it is not refused."""
+        yield from super().warnings()
+        if self.streams_hmac_key and (reason := _weakness(self.streams_hmac_key.get_secret_value())):
+            yield (
+                f"STREAMS_HMAC_KEY: {reason}. A guessed key gives every number away. Before the first use take "
+                "the output of `openssl rand -hex 32`; a key in use stays, or the same number gets another hash"
+            )
+
     @property
     def group_id(self) -> str:
         """Return the consumer group, which is also the beginning of the changelogs' names."""
         return f"{self.kafka_topic_prefix}streams"
+
+
+def _weakness(key: str) -> str | None:
+    """Return why a key may be guessed, as far as its form tells."""
+    text = key.rstrip("=")
+    room = len(text) // 2 if _HEXADECIMAL.fullmatch(text) else len(text) * 3 // 4  # as base64 has
+    if room < _KEY_BYTES:
+        return f"a key of its form has {room} random bytes at most, {_KEY_BYTES} are needed"
+    if len(set(key)) < _KEY_DIFFERENT:
+        return f"it has only {len(set(key))} different characters"
+    return None

@@ -25,6 +25,8 @@ class Refused:
 
 
 NOT_FOUND: Final = Refused(404, Cause.NOT_FOUND)
+GUESSED: Final = Refused(404, Cause.GUESS)
+"""As NOT_FOUND, of an address that guesses secrets: its answer is held back."""
 ADDRESS_NOT_ALLOWED: Final = Refused(403, Cause.ADDRESS)
 ONLY_POST: Final = Refused(405, Cause.METHOD, b"allow: POST\r\n")
 LENGTH_REQUIRED: Final = Refused(411, Cause.NO_LENGTH)
@@ -36,7 +38,6 @@ EXPECTATION_UNKNOWN: Final = Refused(417, Cause.EXPECTATION)
 MALFORMED: Final = Refused(400, Cause.MALFORMED)
 TRANSFER_CODING_UNKNOWN: Final = Refused(501, Cause.MALFORMED)
 TOO_SLOW: Final = Refused(408, Cause.SLOW)
-TOO_MANY_CONNECTIONS: Final = Refused(503, Cause.CONNECTIONS, b"retry-after: 2\r\n")
 TOO_MUCH_PENDING: Final = Refused(503, Cause.OVERLOAD, b"retry-after: 2\r\n")
 
 

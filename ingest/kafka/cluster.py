@@ -10,6 +10,7 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final
 
@@ -27,7 +28,10 @@ from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from ingest.clock import Clock
+from ingest.kafka import private_names
 from ingest.kafka.broker import BrokerConnection
+from ingest.kafka.metadata_request import OperationsRequest, operations_in
+from streams.contract.permissions import Operation
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +106,28 @@ class Cluster:
                 topic: {setting: value for setting, value, *_ in settings if value is not None}
                 for code, _, _, topic, settings in response.resources
                 if for_code(code) is NoError
+            }
+        raise trouble
+
+    async def operations_on(self, topics: Sequence[str]) -> dict[str, AbstractSet[Operation] | None]:
+        """
+        Return the operations that this user may do on each topic: none on one that it may not see.
+
+        None where the broker does not tell them. Raises KafkaError when no broker answers.
+        """
+        trouble: KafkaError = KafkaConnectionError("no broker is known")
+        for address in self._known_addresses():
+            try:
+                async with self._lend(address) as connection:
+                    if private_names.versions_of(connection, OperationsRequest.API_KEY)[1] < OperationsRequest.VERSION:
+                        return dict.fromkeys(topics)
+                    response = await connection.send(OperationsRequest([*topics]))
+            except KafkaError as error:
+                trouble = error
+                continue
+            return {
+                topic: frozenset() if for_code(code) is TopicAuthorizationFailedError else operations_in(bits)
+                for code, topic, _, _, bits in response.topics
             }
         raise trouble
 

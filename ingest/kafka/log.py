@@ -28,12 +28,12 @@ from ingest.clock import Clock
 from ingest.errors import KafkaFilesError, NotStoredError, TooLargeError
 from ingest.kafka.cluster import Cluster
 from ingest.kafka.producer import PATIENCE_SECONDS, Producer
-from ingest.kafka.topics import TOPICS, differing_topics, topic_settings, unusable_topics
+from ingest.kafka.topics import TOPICS, differing_topics, topic_permissions, topic_settings, unusable_topics
 from ingest.settings import IngestSettings
 from streams.contract.headers import headers
 from streams.contract.topics import Topic
 from streams.program.brokers import UnusableFilesError, client_options
-from streams.program.kafka_problems import refused_user
+from streams.program.kafka_problems import refused_user, unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ _CAUSES: Final = {
     NotEnoughReplicasAfterAppendError: "fewer replicas are in sync than min.insync.replicas",
     NotEnoughReplicasError: "fewer replicas are in sync than min.insync.replicas",
     RecordListTooLargeError: "segment.bytes of the topic is too small",
-    TopicAuthorizationFailedError: "this user may not write: grant Write",
+    TopicAuthorizationFailedError: "this user needs Write on the topic: grant it",
 }
 """The causes of some refusals, for people."""
 
@@ -138,7 +138,16 @@ class KafkaCommitLog:
             return Trouble(problems, problems)
         if self._clock.monotonic() < self._settings_due:
             return None
-        return await self._look_at_settings()
+        return await self._look_at_permissions() or await self._look_at_settings()
+
+    async def _look_at_permissions(self) -> Trouble | None:
+        """Return the trouble of a user who may see the topics and not write to them."""
+        self._settings_due = self._clock.monotonic() + _SETTINGS_SECONDS
+        lacking = "; ".join((await topic_permissions(self._cluster, self._settings)).unusable)
+        if not lacking:
+            return None
+        self._settings_due = self._clock.monotonic()
+        return Trouble(lacking, lacking)
 
     async def _look_at_settings(self) -> Trouble | None:
         """
@@ -192,5 +201,4 @@ def no_answer(settings: IngestSettings, error: Exception) -> Trouble:
     why = error.args[0] if error.args and isinstance(error.args[0], str) else type(error).__name__
     if isinstance(error, _REFUSES_USER):
         return Trouble("Kafka refuses the user", refused_user(settings, why))
-    servers = f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}"
-    return Trouble("Kafka does not answer", f"Kafka does not answer at {servers} ({why})")
+    return Trouble("Kafka does not answer", unreachable(settings, why))

@@ -8,29 +8,39 @@ from aiokafka.errors import KafkaError
 
 from ingest.kafka.cluster import Cluster
 from ingest.settings import IngestSettings
+from streams.contract import permissions
+from streams.contract.permissions import Kind, Resource
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Found
-from streams.program.kafka_problems import Findings, topic_findings
+from streams.program.kafka_problems import (
+    Findings,
+    another_partition_count,
+    missing_topic,
+    permission_findings,
+    topic_findings,
+    unseen_topic,
+)
 
 TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED)
 """The topics that ingest writes to."""
 
 
 def unusable_topics(cluster: Cluster, settings: IngestSettings) -> list[str]:
-    """Return a phrase per topic that this user cannot see, or that does not exist: the next moment may bring it."""
+    """Return a line per topic that this user cannot see, or that does not exist: the next moment may bring it."""
     problems = []
     for name in _names(settings):
         if cluster.may_not_see(name):
-            problems.append(f"topic {name} may not be seen by this user: grant Describe and Write")
+            needed = permissions.ingest(settings.kafka_topic_prefix)
+            problems.append(unseen_topic(name, permissions.operations_on(Resource(Kind.TOPIC, name), needed)))
         elif not cluster.partitions(name):
-            problems.append(f"topic {name} does not exist (routee-streams topics creates it)")
+            problems.append(missing_topic(name))
     return problems
 
 
 def differing_topics(cluster: Cluster, settings: IngestSettings) -> list[str]:
-    """Return a phrase per topic with another partition count than the settings say: keys would change partitions."""
+    """Return a line per topic with another partition count than the settings say: keys would change partitions."""
     counts = {name: cluster.partitions(name) for name in _names(settings)}
     return [
-        f"topic {name} has {count} partitions, KAFKA_PARTITIONS says {settings.kafka_partitions}"
+        another_partition_count(name, count, settings)
         for name, count in counts.items()
         if count and count != settings.kafka_partitions
     ]
@@ -48,6 +58,17 @@ async def topic_settings(cluster: Cluster, settings: IngestSettings) -> Findings
         for name, topic in present.items()
     }
     return topic_findings(found, settings)
+
+
+async def topic_permissions(cluster: Cluster, settings: IngestSettings) -> Findings:
+    """Return the findings about the permissions on the topics that may be seen; silence of the brokers is a warning."""
+    seen = [name for name in _names(settings) if not cluster.may_not_see(name)]
+    try:
+        told = await cluster.operations_on(seen)
+    except KafkaError as error:
+        return Findings(warned=[f"no broker tells what this user may do with {', '.join(seen)}: {error}"])
+    by_topic = {Resource(Kind.TOPIC, name): allowed for name, allowed in told.items()}
+    return permission_findings(permissions.ingest(settings.kafka_topic_prefix), by_topic)
 
 
 def _names(settings: IngestSettings) -> list[str]:

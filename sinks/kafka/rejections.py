@@ -5,14 +5,16 @@ Rejections to Kafka.
 from typing import Final
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import AuthorizationError, KafkaError
 
 from sinks.errors import RetryableError
 from streams.contract.codec import encode
 from streams.contract.headers import headers
+from streams.contract.permissions import Kind, Operation, Resource
 from streams.contract.records import SinkRejection
 from streams.contract.topics import SINKS_REJECTED
 from streams.program.brokers import UnusableFilesError, client_options
+from streams.program.kafka_problems import missing_permission
 from streams.program.settings import CommonSettings
 
 _ACK_SECONDS: Final = 10.0
@@ -34,6 +36,9 @@ class KafkaRejections:
                 self._producer = self._connect()
             sent = self._producer.send(self._topic, encode(rejection), headers=headers(SINKS_REJECTED))
             sent.get(timeout=_ACK_SECONDS)
+        except AuthorizationError as error:
+            line = missing_permission(Resource(Kind.TOPIC, self._topic), [Operation.WRITE])
+            raise RetryableError(line) from error
         except KafkaError as error:
             raise RetryableError(f"{self._topic}: {type(error).__name__}") from error
         except UnusableFilesError as error:

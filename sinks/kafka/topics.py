@@ -33,18 +33,6 @@ def origins_of(consumer: Any, topics: Sequence[str]) -> dict[str, Origin]:  # no
     return {topic: Origin(topic, private_names.topic_id(consumer, topic), cluster) for topic in topics}
 
 
-def check_topics(settings: CommonSettings, topics: Sequence[str]) -> list[str]:
-    """Return every problem with Kafka and these topics, one line each."""
-    try:
-        consumer = open_consumer(settings, group=None)
-    except ConnectError as error:
-        return [str(error)]
-    try:
-        return topic_problems(consumer, topics, settings)
-    finally:
-        consumer.close(timeout_ms=CLOSE_MS)
-
-
 class KafkaLookup:
     """
     Implements `Lookup`: asks Kafka, outside of the group.

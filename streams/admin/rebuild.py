@@ -6,8 +6,9 @@ from kafka import KafkaAdminClient
 from kafka.errors import NoError
 
 from streams.admin.topics import connect
+from streams.contract import permissions
 from streams.contract.topics import CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic, changelog
-from streams.errors import WorkersRunningError
+from streams.errors import TopicsDifferError, WorkersRunningError
 from streams.settings import StreamsSettings
 
 
@@ -15,13 +16,16 @@ def rebuild(settings: StreamsSettings, *, campaigns: bool) -> list[Topic]:
     """
     Delete the state of the SMS, and with `campaigns` also theirs; return the changelogs that were created anew.
 
-    Workers then read their sources from the first record left. Raises WorkersRunningError while a worker runs, and
-    the errors of `connect`. After a crash in between, call it again.
+    Workers then read their sources from the first record left. Raises WorkersRunningError while a worker runs,
+    TopicsDifferError before anything is deleted when this user lacks a permission, and the errors of `connect`. After a
+    crash in between, call it again.
     """
     sources = {CALLBACKS_RAW: changelog("sms")}
     if campaigns:
         sources[CAMPAIGN_PARTIALS] = changelog("campaigns")
     with connect(settings) as topics:
+        if lines := topics.lacking([*sources, *sources.values()], permissions.rebuild(settings.kafka_topic_prefix)):
+            raise TopicsDifferError(lines)
         # Offsets first: rows without their committed offsets do no harm, committed offsets without their rows do.
         _forget_offsets(topics.admin, settings, [*sources])
         topics.remake([*sources.values()])

@@ -5,6 +5,7 @@ Topics as the contract defines them and as Kafka has them: creates missing topic
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import (
+    AuthorizationError,
     InvalidConfigurationError,
     InvalidReplicationFactorError,
     KafkaError,
@@ -19,7 +21,18 @@ from kafka.errors import (
     TopicAlreadyExistsError,
 )
 
-from streams.contract.topics import ALL_TOPICS, Fault, Found, Topic
+from streams.contract.permissions import Kind, Operation, Permission, Resource, worker
+from streams.contract.topics import (
+    ALL_TOPICS,
+    CALLBACKS_RAW,
+    CALLBACKS_REJECTED,
+    CAMPAIGN_PARTIALS,
+    CAMPAIGN_PROGRESS,
+    SMS_STATUS,
+    Fault,
+    Topic,
+    changelog,
+)
 from streams.errors import (
     CertificatesError,
     KafkaUnreachableError,
@@ -28,11 +41,29 @@ from streams.errors import (
     TopicsDifferError,
 )
 from streams.program.brokers import UnusableFilesError, client_options, why_unreachable
-from streams.program.found_topics import found_topics
-from streams.program.kafka_problems import Findings, missing_topic, topic_findings
+from streams.program.found_topics import ToldTopics, told_topics
+from streams.program.kafka_look import look
+from streams.program.kafka_problems import (
+    Findings,
+    failed_request,
+    missing_permission,
+    permission_findings,
+)
 from streams.program.settings import CommonSettings
+from streams.program.told_permissions import told_permissions
 
 logger = logging.getLogger(__name__)
+
+WORKER_TOPICS: Final = (
+    CALLBACKS_RAW,
+    CALLBACKS_REJECTED,
+    SMS_STATUS,
+    CAMPAIGN_PROGRESS,
+    CAMPAIGN_PARTIALS,
+    changelog("sms"),
+    changelog("campaigns"),
+)
+"""The topics that a worker reads or writes."""
 
 _BOOTSTRAP_MS: Final = 5_000
 _REQUEST_MS: Final = 15_000
@@ -42,12 +73,21 @@ _SETTLED_SECONDS: Final = 10.0
 _SETTLED_ANSWERS: Final = 5
 _ASK_AGAIN_SECONDS: Final = 0.1
 _CHANGED: Final = "OK"
+_NOT_ALLOWED: Final = "TopicAuthorizationFailedError"
 _TOO_STRICT: Final = (InvalidConfigurationError, PolicyViolationError)
 
 
 @dataclass(slots=True)
+class Creations:
+    """The topics that were created, and a line for each that this user may not create."""
+
+    made: list[Topic] = field(default_factory=list)
+    refused: dict[Topic, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Alterations:
-    """The changes of topics that were made, and for each topic that was not changed the reason."""
+    """The changes of topics that were made, and a line for each topic that was not changed."""
 
     made: dict[Topic, list[Fault]] = field(default_factory=dict)
     refused: dict[Topic, str] = field(default_factory=dict)
@@ -66,25 +106,31 @@ class Topics:
         self._settings = settings
 
     def missing(self, topics: Iterable[Topic] = ALL_TOPICS) -> list[Topic]:
-        """Return the topics among `topics` that do not exist."""
-        existing = set(self.admin.list_topics())
-        return [topic for topic in topics if self._name(topic) not in existing]
+        """Return the topics among `topics` that do not exist; one that may not be seen is none of them."""
+        missing = self._told(topics := tuple(topics)).missing
+        return [topic for topic in topics if self._name(topic) in missing]
 
     def ids(self, topics: Iterable[Topic]) -> dict[Topic, str]:
-        """Return the id that Kafka gave each topic at its creation; a recreated topic has another id."""
-        by_name = {self._name(topic): topic for topic in topics}
-        return {by_name[found["name"]]: str(found["topic_id"]) for found in self.admin.describe_topics([*by_name])}
+        """Return the id that Kafka gave each topic that is there at its creation; a recreated topic has another id."""
+        ids = self._told(topics := tuple(topics)).ids
+        return {topic: ids[self._name(topic)] for topic in topics if self._name(topic) in ids}
 
-    def create(self, topics: Sequence[Topic]) -> None:
+    def create(self, topics: Sequence[Topic]) -> Creations:
         """
         Create topics; a topic that exists already, or appears meanwhile, is left unchanged.
 
         Only a topic that is there tells how many replicas it got when that was left to the brokers: then the settings
         that depend on it follow.
         """
-        created = [topic for topic in topics if self._create(topic)]
-        for topic, refusal in self._alter(created).refused.items():
-            raise SettingsRefusedError(f"topic {self._name(topic)} was created, but {refusal}")
+        done = Creations()
+        for topic in topics:
+            try:
+                done.made += [topic] if self._create(topic) else []
+            except AuthorizationError:
+                done.refused[topic] = missing_permission(self._resource(topic), [Operation.CREATE])
+        for refusal in self._alter(done.made).refused.values():
+            raise SettingsRefusedError(f"{refusal}; it was created")
+        return done
 
     def _create(self, topic: Topic) -> bool:
         """Create one topic; return whether it was missing."""
@@ -108,10 +154,11 @@ class Topics:
         return True
 
     def remake(self, topics: Sequence[Topic]) -> None:
-        """Delete the topics that exist, with all their records, and create all anew."""
+        """Delete the topics that exist, with all their records, and create all anew; TopicsDifferError."""
         gone = self.missing(topics)
         self.admin.delete_topics([self._name(topic) for topic in topics if topic not in gone])
-        self.create(topics)
+        if refused := self.create(topics).refused:
+            raise TopicsDifferError([*refused.values()])
 
     def alter(self, topics: Iterable[Topic] = ALL_TOPICS) -> "Alterations":
         """
@@ -119,8 +166,8 @@ class Topics:
 
         Returns when the brokers know, or after 10 s.
         """
-        missing = self.missing(topics := tuple(topics))
-        return self._alter([topic for topic in topics if topic not in missing])
+        there = self._told(topics := tuple(topics)).there
+        return self._alter([topic for topic in topics if self._name(topic) in there])
 
     def _alter(self, topics: Sequence[Topic]) -> "Alterations":
         """
@@ -137,13 +184,15 @@ class Topics:
         return done
 
     def _is_mended(self, topics: Sequence[Topic], done: "Alterations") -> bool:
-        """Return whether all settings may be seen and nothing is left to change; else change it."""
-        described = self._describe(topics)
-        faults = {topic: topic.faults(found) for topic, found in described.items() if found.config}
+        """Return whether nothing is left to change in the settings that this user may see; else change it."""
+        told = self._told(topics)
+        seen = [topic for topic in topics if _may_compare(told.allowed[self._name(topic)])]
+        there = {topic: told.there[self._name(topic)] for topic in topics if self._name(topic) in told.there}
+        faults = {topic: topic.faults(found) for topic, found in there.items() if found.config}
         wrong = {topic: found for topic, found in faults.items() if found and topic not in done.refused}
         for topic, found in wrong.items():
             self._mend(topic, found, done)
-        return len(faults) == len(topics) and not wrong
+        return faults.keys() >= {*seen} and not wrong
 
     def _mend(self, topic: Topic, faults: Sequence[Fault], done: "Alterations") -> None:
         """Change the settings; if that is refused, the dangerous ones alone: Kafka takes all or none."""
@@ -151,7 +200,10 @@ class Topics:
         if outcome == _CHANGED:
             done.made.setdefault(topic, [*faults])
             return
-        done.refused[topic] = f"Kafka refuses to change its settings ({outcome})"
+        if _NOT_ALLOWED in outcome:
+            done.refused[topic] = missing_permission(self._resource(topic), [Operation.ALTER_CONFIGS])
+            return
+        done.refused[topic] = f"topic {self._name(topic)}: Kafka refuses to change its settings ({outcome})"
         urgent = [fault for fault in faults if fault.refused]
         if 0 < len(urgent) < len(faults) and self._change(topic, urgent) == _CHANGED:
             done.made[topic] = urgent
@@ -164,24 +216,26 @@ class Topics:
 
     def problems(self, topics: Iterable[Topic] = ALL_TOPICS) -> list[str]:
         """Return one line per missing topic or refused difference, each with the command or setting that mends it."""
-        return self.findings(topics).refused
+        return self.findings(topics).problems
 
-    def findings(self, topics: Iterable[Topic] = ALL_TOPICS) -> Findings:
-        """Return the problems, and the lines that are worth a warning."""
-        topics = tuple(topics)
-        missing = self.missing(topics)
-        described = self._describe([topic for topic in topics if topic not in missing])
-        lines = [missing_topic(self._name(topic)) for topic in missing]
-        for topic, found in described.items():
-            if found.partitions != self._settings.kafka_partitions:
-                lines.append(another_partition_count(self._name(topic), found.partitions, self._settings))
-        findings = topic_findings(described, self._settings)
-        return Findings(lines + findings.refused, findings.warned)
+    def findings(self, topics: Iterable[Topic] = ALL_TOPICS, permissions: Iterable[Permission] = ()) -> Findings:
+        """
+        Return the problems, and the lines that are worth a warning.
 
-    def _describe(self, topics: Sequence[Topic]) -> dict[Topic, Found]:
-        """Return each topic as Kafka describes it; without settings, when this user may not see them."""
-        found = found_topics(self.admin, [self._name(topic) for topic in topics])
-        return dict(zip(topics, found.values(), strict=True))
+        Among them are the permissions that this user lacks.
+        """
+        return look(self.admin, tuple(topics), permissions, self._settings)
+
+    def lacking(self, topics: Iterable[Topic], permissions: Iterable[Permission]) -> list[str]:
+        """Return a line for each of the topics, and other resources, on which this user lacks a permission."""
+        told = told_permissions(self.admin, permissions := tuple(permissions), self._told(tuple(topics)))
+        return permission_findings(permissions, told).unusable
+
+    def _told(self, topics: Sequence[Topic]) -> ToldTopics:
+        return told_topics(self.admin, [self._name(topic) for topic in topics])
+
+    def _resource(self, topic: Topic) -> Resource:
+        return Resource(Kind.TOPIC, self._name(topic))
 
     def _name(self, topic: Topic) -> str:
         return topic.name(self._settings.kafka_topic_prefix)
@@ -205,7 +259,7 @@ def connect(settings: CommonSettings) -> Iterator[Topics]:
     try:
         yield Topics(admin, settings)
     except KafkaError as error:
-        raise KafkaUnreachableError(_unreachable(settings, error)) from error
+        raise KafkaUnreachableError(failed_request(settings, error)) from error
     finally:
         admin.close()
 
@@ -218,31 +272,23 @@ def _options(settings: CommonSettings) -> dict[str, Any]:
 
 
 def verify(
-    settings: CommonSettings, topics: Sequence[Topic] = ALL_TOPICS, warn: Callable[[str], object] = logger.warning
+    settings: CommonSettings, topics: Sequence[Topic] = WORKER_TOPICS, warn: Callable[[str], object] = logger.warning
 ) -> dict[Topic, str]:
     """
     Return the topics' ids; tells `warn` a line for each difference that is only worth a warning.
 
-    Raises TopicsDifferError with all problems, or the errors of `connect`.
+    The topics, and this user's permissions, must be as a worker needs them. Raises TopicsDifferError with all problems,
+    or the errors of `connect`.
     """
     with connect(settings) as kafka:
-        findings = kafka.findings(topics)
+        findings = kafka.findings(topics, worker(settings.kafka_topic_prefix))
         for line in findings.warned:
             warn(line)
-        if findings.refused:
-            raise TopicsDifferError(findings.refused)
+        if findings.problems:
+            raise TopicsDifferError(findings.problems)
         return kafka.ids(topics)
 
 
-def another_partition_count(name: str, partitions: int, settings: CommonSettings) -> str:
-    """Return the problem of a topic with another number of partitions than the settings say, and both ways out."""
-    return (
-        f"topic {name} has {partitions} partitions, not {settings.kafka_partitions}: set KAFKA_PARTITIONS="
-        f"{partitions}, or, while nothing is in it, `kafka-topics.sh --bootstrap-server "
-        f"{settings.kafka_bootstrap_servers} --delete --topic {name}` and run `routee-streams topics`"
-    )
-
-
-def _unreachable(settings: CommonSettings, error: Exception) -> str:
-    reason = str(error) or type(error).__name__
-    return f"KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap_servers}: {reason}"
+def _may_compare(allowed: AbstractSet[Operation] | None) -> bool:
+    """Return whether this user may see the settings of a topic, as far as Kafka tells."""
+    return allowed is None or Operation.DESCRIBE_CONFIGS in allowed

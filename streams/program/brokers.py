@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any, Final
 
 from streams.program.certificates import NO_PASSWORD, certificates_problems, pair_problems
+from streams.program.kafka_problems import unreachable
 from streams.program.settings import CommonSettings
 
 _ASK_SECONDS: Final = 3.0
@@ -72,7 +73,7 @@ def why_unreachable(settings: CommonSettings, error: Exception) -> str:
             reasons.append(f"{server}: {_reason(refused)}")
             continue
         return f"{_what_may_be_wrong(settings, servers)} {told}"
-    return f"Kafka does not answer at {servers} ({'; '.join(reasons)})"
+    return unreachable(settings, "; ".join(reasons))
 
 
 def _what_may_be_wrong(settings: CommonSettings, servers: str) -> str:

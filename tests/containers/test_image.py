@@ -118,10 +118,10 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(image: str) -> None:
 def test_ingest_starts_at_once(image: str, figures: dict[str, str]) -> None:
     """It listens without waiting for Kafka, and says that it is alive and not ready."""
     probe = (
-        "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8080); c.request('GET', '/livez'); c.getresponse()"
+        "import http.client as h; c = h.HTTPConnection('127.0.0.1', 9101); c.request('GET', '/livez'); c.getresponse()"
     )
     container = locked_down(DockerContainer(image)).with_command(["routee-ingest", "serve"])
-    container.with_envs(INGEST_SECRETS="one", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9")
+    container.with_envs(INGEST_SECRETS="one-of-sixteen-or-more", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9")
     began = time.monotonic()
     with container:
         eventually(lambda: said(container, "python", "-c", probe)[0] == 0, deadline=30)
@@ -143,7 +143,17 @@ def test_nothing_secret_reaches_a_layer(
     """With `.env`, keys and history beside the sources, the build gives the very same image: they never enter it."""
     everything = tmp_path / "everything"
     shutil.copytree(sources, everything)
-    for name in (".env", "docker/.env", "ingest/.env", ".git/config", "key.pem", "data/x", ".sandbox/x", "tests/x"):
+    for name in (
+        ".env",
+        "docker/.env",
+        "docker/secrets/x",
+        "ingest/.env",
+        ".git/config",
+        "key.pem",
+        "data/x",
+        ".sandbox/x",
+        "tests/x",
+    ):
         (everything / name).parent.mkdir(parents=True, exist_ok=True)
         (everything / name).write_text("INGEST_SECRETS=do-not-show\n", encoding="utf-8")
     again = DockerImage(

@@ -23,7 +23,7 @@ from tests.support.markdown import ROOT
 
 PROGRAMS = ("routee-ingest", "routee-streams", "routee-sinks", "routee-sandbox")
 PACKAGES = ("ingest", "streams", "sinks", "sandbox")
-READ = {".sql", ".json", ".lock", ".yaml"}
+READ = {".sql", ".json", ".lock", ".yaml", ".xml"}
 """Endings of files that the programs read, beside their code."""
 UV = Path(sys.executable).with_name("uv")
 
@@ -90,6 +90,7 @@ def environment(kafka: KafkaCluster, clickhouse: ClickHouseServer, topic_prefix:
         "CLICKHOUSE_URL": clickhouse.url,
         "CLICKHOUSE_PASSWORD": clickhouse.password,
         "CLICKHOUSE_DATABASE": database,
+        "INGEST_HOST": "127.0.0.1",
     }
 
 

@@ -13,11 +13,13 @@ from pydantic.fields import FieldInfo
 from ingest.settings import IngestSettings
 from sandbox.settings import SandboxSettings
 from sinks.settings import SinksSettings
+from streams.contract.permissions import PERMISSIONS, Kind, Need, Resource
 from streams.contract.records import PUBLIC_RECORDS, Record
 from streams.contract.schemas import FOLDER
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, PUBLIC_TOPICS, RULES, Topic
-from streams.program.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS
-from streams.program.settings import CommonSettings
+from streams.program.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS, SECRET_SETTINGS
+from streams.program.secret_files import file_setting
+from streams.program.settings import CommonSettings, secret_settings
 from streams.settings import StreamsSettings
 from tests.bench import ingest as ingest_bench
 from tests.bench import streams as streams_bench
@@ -35,6 +37,7 @@ FIELDS: dict[str, FieldInfo] = {
     name.upper(): field for model in reversed(PROGRAMS.values()) for name, field in model.model_fields.items()
 }
 SETTINGS_HEADER = ("variable", "default", "meaning")
+_TEST = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
 LATER_FIELDS = (
     *("status", "previous_status", "is_final", "parts", "parts_seen", "latency_seconds", "price", "revision"),
 )
@@ -83,7 +86,14 @@ def test_no_settings_table_names_a_variable_that_nothing_reads() -> None:
 
 
 def test_every_program_knows_the_settings_of_all() -> None:
-    assert set(FIELDS) == KNOWN_SETTINGS
+    secret = {name for model in PROGRAMS.values() for name in secret_settings(model)}
+    assert secret == SECRET_SETTINGS
+    assert set(FIELDS) | {file_setting(name) for name in secret} == KNOWN_SETTINGS
+
+
+def test_the_readme_names_the_variable_of_the_file_of_each_secret() -> None:
+    rows = {row[0]: row[2] for file, table in settings_tables() if file == ROOT / "README.md" for row in table.rows}
+    assert [name for name in SECRET_SETTINGS if f"`{file_setting(name)}`" not in rows[f"`{name}`"]] == []
 
 
 def test_what_compose_reads_from_dot_env_is_taken_for_no_misspelt_setting() -> None:
@@ -115,7 +125,7 @@ def test_each_setting_of_a_program_says_what_changing_it_does(program: str) -> N
 def test_the_sandbox_and_a_program_mean_the_same_default(program: str) -> None:
     shared = PROGRAMS[program].model_fields.keys() & SandboxSettings.model_fields.keys()
     assert shared > set(CommonSettings.model_fields)
-    for name in shared:
+    for name in shared - {"ingest_host"}:  # a sandbox is for its own machine
         assert default_of(PROGRAMS[program].model_fields[name]) == default_of(SandboxSettings.model_fields[name])
 
 
@@ -163,6 +173,41 @@ def test_the_table_of_the_settings_of_topics_is_that_of_the_code() -> None:
     assert [tuple(row) for row in table.rows if row not in replicas] == rows_of_settings()
     ((_, value, *_),) = replicas
     assert value == f"`{CALLBACKS_RAW.config_with(3)['min.insync.replicas']}`"
+
+
+def rows_of_permissions() -> list[tuple[str, ...]]:
+    """Return a row for each program, kind of resource, operations and harm, as the document has them."""
+    rows: list[tuple[str, ...]] = []
+    prefix = CommonSettings.model_fields["kafka_topic_prefix"].default
+    for program, of in PERMISSIONS.items():
+        operations_on: dict[tuple[Resource, Need], list[str]] = {}
+        for operation, resource, need in of(prefix):
+            operations_on.setdefault((resource, need), []).append(f"`{operation.word}`")
+        alike: dict[tuple[str, Kind, Need], list[Resource]] = {}
+        for (resource, need), operations in operations_on.items():
+            alike.setdefault((", ".join(operations), resource.kind, need), []).append(resource)
+        rows += [
+            (f"`{program}`" if program.startswith("routee-") else program, operations, named(resources), need.value)
+            for (operations, _, need), resources in alike.items()
+        ]
+    return rows
+
+
+def named(resources: list[Resource]) -> str:
+    """Return the document's words for resources of one kind."""
+    (kind,) = {resource.kind for resource in resources}
+    if kind is Kind.CLUSTER:
+        return "the cluster"
+    if kind is Kind.TOPIC and len(resources) == len(ALL_TOPICS):
+        return "all topics"
+    names = ", ".join(f"`{resource.name}`" for resource in resources)
+    plural = "s" if len(resources) > 1 or resources[0].is_prefix else ""
+    return f"{kind.value}{plural}{' that begin with' if resources[0].is_prefix else ''} {names}"
+
+
+def test_the_table_of_permissions_is_that_of_the_code() -> None:
+    (table,) = [table for table in tables(CONTRACT) if table.heading == "Permissions"]
+    assert [tuple(row) for row in table.rows] == rows_of_permissions()
 
 
 def word(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
@@ -227,6 +272,23 @@ def test_every_path_that_a_document_of_the_whole_project_names_exists(name: str)
     named = set(re.findall(r"`(\w[\w./-]*/[\w.-]*)`", file.read_text()))
     assert named
     assert [path for path in named if not (ROOT / path).exists() and not (file.parent / path).exists()] == []
+
+
+def test_every_test_that_the_security_document_names_exists_and_every_door_has_one() -> None:
+    named = {row[0]: code(row[3]) for row in doors()}
+    assert [door for door, tests in named.items() if not tests] == []
+    written = {name for file in (ROOT / "tests").rglob("test_*.py") for name in _TEST.findall(file.read_text())}
+    assert [name for tests in named.values() for name in tests if name not in written] == []
+
+
+def test_every_setting_that_defends_a_door_is_one() -> None:
+    assert {name for row in doors() for name in code(row[2])} <= KNOWN_SETTINGS
+
+
+def doors() -> tuple[tuple[str, ...], ...]:
+    """Return the rows of the security document: door, defence, settings, tests."""
+    (table,) = [table for table in tables(ROOT / "SECURITY.md") if table.header[0] == "door"]
+    return table.rows
 
 
 def test_the_architecture_has_a_rule_for_every_folder_of_the_programs() -> None:

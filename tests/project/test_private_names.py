@@ -51,7 +51,7 @@ def test_a_name_that_is_gone_is_noticed() -> None:
 
 
 def test_every_client_library_has_its_list() -> None:
-    users = ("ingest.kafka", "sinks.kafka", "streams.runtime", "streams.state.changelog")
+    users = ("ingest.kafka", "sinks.kafka", "streams.program", "streams.runtime", "streams.state.changelog")
     assert {f"{user}.private_names" for user in users} == set(LISTS)
     assert {module.split(".")[0] for module, _, _ in NAMES} <= set(LIBRARIES)
 

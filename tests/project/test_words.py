@@ -73,6 +73,13 @@ def test_documents_name_their_subject(file: Path) -> None:
     assert len(found) * 1000 <= LIMIT * lines, f"{len(found)} in {lines} lines:\n" + "\n".join(found)
 
 
+def test_no_advice_names_a_script_of_kafka() -> None:
+    """Its scripts are not there: our commands are, or the change is told in Kafka's words. In a container they are."""
+    programs = [file for folder in FOLDERS[:-1] for file in modules(folder)]
+    advice = [*programs, *(file for file in documents() if file.parent.name != "docker")]
+    assert [file for file in advice if re.search(r"\bkafka-[a-z-]+\.sh\b", file.read_text())] == []
+
+
 @pytest.mark.parametrize(
     ("source", "found"),
     [

@@ -7,14 +7,17 @@ Like a real one, it handles the requests of one connection one after the other. 
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from io import BytesIO
 from typing import Any, Final
 
 from aiokafka.protocol.admin import ApiVersionResponse_v0, DescribeConfigsRequest_v1, DescribeConfigsResponse_v1
-from aiokafka.protocol.metadata import MetadataResponse_v1
+from aiokafka.protocol.metadata import MetadataResponse_v5
 from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
+
+from ingest.kafka.metadata_request import OperationsResponse
+from streams.contract.permissions import Operation
 
 TOPIC: Final = "callbacks"
 _NODE: Final = 1
@@ -34,6 +37,7 @@ class FakeBroker:
     answer waited for it. Connections of a number in `silent` stay and are never answered again; the first one has
     number 1. `topic_error` is the error code of its topics, 0 for none; `advertised` the port that clients are sent to;
     `knows_brokers` whether it names any broker; `produces` the version of the produce request that it takes.
+    `allowed` are the operations on each topic; None when it is too old to tell them.
     `settings` has those of each topic; without an entry a client may not see them. A batch of more than `most_bytes` is
     too large; `refuses` is the error code that all others get, 0 for none. `batches` are all that came.
     """
@@ -52,6 +56,7 @@ class FakeBroker:
         self.produces = 7
         self.asked = 0
         self.partitions = partitions
+        self.allowed: Collection[Operation] | None = [*Operation]
         self.settings: dict[str, Mapping[str, str | None]] = {}
         self.most_bytes: float = float("inf")
         self.refuses = 0
@@ -81,26 +86,34 @@ class FakeBroker:
             writer.transport.abort()
 
     async def _answer(self, request: bytes) -> bytes:
-        key, _, correlation, client = struct.unpack(">hhih", request[:10])
-        response = await self._handle(key, request[10 + client :])
+        key, version, correlation, client = struct.unpack(">hhih", request[:10])
+        response = await self._handle(key, version, request[10 + client :])
         return struct.pack(">i", correlation) + bytes(response.encode())
 
-    async def _handle(self, key: int, body: bytes) -> Any:  # noqa: ANN401 - aiokafka has no types
+    async def _handle(self, key: int, version: int, body: bytes) -> Any:  # noqa: ANN401 - aiokafka has no types
         if key == _API_VERSIONS:
             produce = (_PRODUCE, self.produces, self.produces)
-            others = [(_METADATA, 1, 1), (_API_VERSIONS, 0, 0), (_DESCRIBE_CONFIGS, 1, 1)]
+            newest = OperationsResponse.API_VERSION if self.allowed is not None else MetadataResponse_v5.API_VERSION
+            others = [(_METADATA, 1, newest), (_API_VERSIONS, 0, 0), (_DESCRIBE_CONFIGS, 1, 1)]
             return ApiVersionResponse_v0(0, [produce, *others])
         if key == _DESCRIBE_CONFIGS:
             return self._described(DescribeConfigsRequest_v1.decode(BytesIO(body)))
-        return self._metadata() if key == _METADATA else await self._produce(ProduceRequest_v7.decode(BytesIO(body)))
+        if key == _METADATA:
+            return self._metadata() if version < OperationsResponse.API_VERSION else self._operations()
+        return await self._produce(ProduceRequest_v7.decode(BytesIO(body)))
+
+    def _operations(self) -> Any:  # noqa: ANN401 - as above
+        bits = sum(1 << operation for operation in self.allowed or ())
+        topics: list[Any] = [(self.topic_error, topic, False, [], bits) for topic in self._topics]
+        return OperationsResponse(0, [], None, _NODE, topics, 0)
 
     def _metadata(self) -> Any:  # noqa: ANN401 - as above
         self.asked += 1
         brokers = [(_NODE, "127.0.0.1", self.advertised or self.port, None)] if self.knows_brokers else []
         count = 0 if self.topic_error else self.partitions
-        partitions = [(0, partition, _NODE, [_NODE], [_NODE]) for partition in range(count)]
+        partitions: list[Any] = [(0, partition, _NODE, [_NODE], [_NODE], []) for partition in range(count)]
         topics = [(self.topic_error, topic, False, partitions) for topic in self._topics]
-        return MetadataResponse_v1(brokers, _NODE, topics)
+        return MetadataResponse_v5(0, brokers, None, _NODE, topics)
 
     def _described(self, request: Any) -> Any:  # noqa: ANN401 - as above
         resources = []

@@ -17,7 +17,9 @@ from ingest.kafka import log as kafka_log
 from ingest.kafka.log import KafkaCommitLog
 from ingest.kafka.topics import TOPICS
 from ingest.settings import IngestSettings
+from streams.contract.permissions import Operation
 from streams.contract.topics import CALLBACKS_RAW
+from streams.program.kafka_problems import another_partition_count, missing_topic
 from tests.behaviour.ingest.fake_broker import FakeBroker, fake_broker
 from tests.support.wait import eventually_async
 
@@ -30,7 +32,10 @@ RECORDS = [RawRecord(None, b"x" * 500)]
 
 def settings_for(broker: FakeBroker) -> IngestSettings:
     return IngestSettings(
-        kafka_bootstrap_servers=f"127.0.0.1:{broker.port}", kafka_topic_prefix="r.", kafka_partitions=PARTITIONS
+        kafka_bootstrap_servers=f"127.0.0.1:{broker.port}",
+        kafka_topic_prefix="r.",
+        kafka_partitions=PARTITIONS,
+        ingest_host="127.0.0.1",
     )
 
 
@@ -76,7 +81,7 @@ async def test_a_partition_count_that_changes_is_a_trouble_with_its_reason_and_n
     async with well_set_broker() as broker, watching(broker) as log:
         await is_ready(log)
         broker.partitions = count
-        reason = f"topic {RAW} has {count} partitions, KAFKA_PARTITIONS says 8"
+        reason = another_partition_count(RAW, count, settings_for(broker))
         await eventually_async(lambda: (log.trouble or "").startswith(reason))
         asked = broker.asked
         await eventually_async(lambda: broker.asked > asked + 3)
@@ -152,7 +157,7 @@ async def test_settings_that_may_not_be_seen_keep_no_callback_out() -> None:
         (TOO_LARGE, TooLargeError, "max.message.bytes of the topic is too small"),
         (LIST_TOO_LARGE, TooLargeError, "segment.bytes of the topic is too small"),
         (INVALID_TIMESTAMP, NotStoredError, "it refuses the time of this machine: mend the clock, or"),
-        (NO_RIGHT, NotStoredError, "this user may not write: grant Write"),
+        (NO_RIGHT, NotStoredError, "this user needs Write on the topic: grant it"),
     ],
 )
 async def test_a_refusal_of_a_known_kind_says_the_cause(code: int, error: type[NotStoredError], cause: str) -> None:
@@ -190,15 +195,42 @@ async def test_a_check_and_a_start_tell_refused_and_unusual_settings_apart() -> 
             assert "single copy" in copies
 
 
-async def test_a_start_waits_for_a_missing_topic_and_a_check_does_not() -> None:
+async def test_a_missing_topic_is_unusable_and_no_difference_that_refuses_a_start() -> None:
     async with well_set_broker() as broker:
         broker.topic_error = UNKNOWN_TOPIC
-        assert (await asyncio.to_thread(start_problems, settings_for(broker))).refused == []
-        assert len((await asyncio.to_thread(problems, settings_for(broker))).refused) == len(NAMES)
+        for look in (start_problems, problems):
+            found = await asyncio.to_thread(look, settings_for(broker))
+            assert (found.unusable, found.refused) == ([missing_topic(name) for name in NAMES], [])
+
+
+async def test_a_user_who_may_not_write_is_a_trouble_until_the_permission_is_granted() -> None:
+    line = f"this user needs Write on topic {RAW}: grant it; this user needs Write on topic {REJECTED}: grant it"
+    async with well_set_broker() as broker, watching(broker) as log:
+        await is_ready(log)
+        broker.allowed = [Operation.DESCRIBE]
+        await eventually_async(lambda: log.trouble == line)
+        for look in (start_problems, problems):
+            found = await asyncio.to_thread(look, settings_for(broker))
+            assert ("; ".join(found.unusable), found.refused) == (line, [])
+        broker.allowed = [Operation.WRITE, Operation.DESCRIBE]
+        await is_ready(log)
+
+
+async def test_a_broker_too_old_to_tell_the_permissions_is_a_warning() -> None:
+    async with well_set_broker() as broker:
+        broker.allowed = None
+        async with watching(broker) as log:
+            await is_ready(log)
+        found = await asyncio.to_thread(problems, settings_for(broker))
+        assert found.problems == []
+        line = (
+            f"Kafka does not tell what this user may do: whether it may use topic {RAW}, topic {REJECTED} shows in use"
+        )
+        assert line in found.warned
 
 
 async def test_a_start_is_refused_with_another_partition_count() -> None:
     async with well_set_broker() as broker:
         broker.partitions = 12
         found = await asyncio.to_thread(start_problems, settings_for(broker))
-        assert found.refused == [f"topic {name} has 12 partitions, KAFKA_PARTITIONS says 8" for name in NAMES]
+        assert found.refused == [another_partition_count(name, 12, settings_for(broker)) for name in NAMES]

@@ -83,7 +83,10 @@ async def bench(request: pytest.FixtureRequest, topic_prefix: str) -> AsyncItera
     servers = request.getfixturevalue("kafka").bootstrap_servers
     await asyncio.to_thread(create_topics, servers, topic_prefix)
     settings = IngestSettings(
-        kafka_bootstrap_servers=servers, kafka_topic_prefix=topic_prefix, kafka_partitions=PARTITIONS
+        kafka_bootstrap_servers=servers,
+        kafka_topic_prefix=topic_prefix,
+        kafka_partitions=PARTITIONS,
+        ingest_host="127.0.0.1",
     )
     log = kafka_log = KafkaCommitLog(settings, SystemClock())
     connection = asyncio.create_task(kafka_log.run())

@@ -219,7 +219,7 @@ async def test_a_topic_that_is_missing_is_waited_for(kafka: KafkaCluster, topic_
 
 def test_another_partition_count_is_one_clear_line(servers: str, topic_prefix: str, tmp_path: Path) -> None:
     env = environment(servers, topic_prefix, kafka_partitions=PARTITIONS + 1)
-    line = f"topic {topic_prefix}callbacks.raw has 4 partitions, KAFKA_PARTITIONS says 5"
+    line = f"topic {topic_prefix}callbacks.raw has 4 partitions, not 5: set KAFKA_PARTITIONS=4, or delete the topic "
     for command in ("serve", "check"):
         ended = run(command, env, tmp_path)
         assert ended.returncode == 1
@@ -248,7 +248,10 @@ async def test_a_partition_count_that_changes_ends_no_worker_and_readyz_says_why
 ) -> None:
     """A start is refused meanwhile. Ingest is ready again when the topic is as before."""
     name = CALLBACKS_RAW.name(topic_prefix)
-    reason = f"topic {name} has {PARTITIONS + 2} partitions, KAFKA_PARTITIONS says {PARTITIONS}"
+    reason = (
+        f"topic {name} has {PARTITIONS + 2} partitions, not {PARTITIONS}: set KAFKA_PARTITIONS={PARTITIONS + 2}, or "
+        "delete the topic while it is empty, and run `routee-streams topics`"
+    )
     env = environment(servers, topic_prefix, ingest_workers=2)
     with ingest(tmp_path, env) as server:
         await eventually_async(lambda: server.metric("ready") == 2)
@@ -289,7 +292,7 @@ def test_a_topic_that_may_lose_callbacks_is_refused_at_the_start(
     for command in ("check", "serve"):
         ended = run(command, env, tmp_path)
         assert ended.returncode == 1
-        assert "--add-config retention.bytes=-1,retention.ms=604800000`" in ended.stderr
+        assert "or set retention.bytes=-1, retention.ms=604800000" in ended.stderr
         assert "Traceback" not in ended.stderr
 
 

@@ -67,16 +67,19 @@ async def test_a_request_that_does_not_become_whole_is_cut_off(
 async def test_idle_connections_are_closed_without_a_word(server: Server, clock: FakeClock) -> None:
     silent, used = await server.connect(), await server.talk(REQUEST)
     assert (await used.reply()).status == 200
-    await after(server, clock, LIMITS.idle_seconds - 1)
+    await after(server, clock, LIMITS.request_seconds - 1)
     assert server.open_connections == 2
     await after(server, clock, 3)
     assert await silent.is_closed()
+    await after(server, clock, LIMITS.idle_seconds - LIMITS.request_seconds - 3)
+    assert server.open_connections == 1
+    await after(server, clock, 3)
     assert await used.is_closed()
 
 
 async def test_a_drip_of_empty_lines_is_no_request(server: Server, clock: FakeClock) -> None:
     wire = await server.connect()
-    await after(server, clock, LIMITS.idle_seconds - 1, wire, b"\r\n")
+    await after(server, clock, LIMITS.request_seconds - 1, wire, b"\r\n")
     assert server.open_connections == 1
     await after(server, clock, 3, wire, b"\r\n")
     await eventually_async(lambda: server.open_connections == 0)

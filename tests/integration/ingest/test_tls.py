@@ -25,7 +25,7 @@ RENEWED, RSA, RSA_KEY = (str(FOLDER / name) for name in ("renewed.pem", "rsa.pem
 
 
 def settings(cert: str = CERT, key: str = KEY) -> IngestSettings:
-    return IngestSettings(ingest_tls_cert=cert, ingest_tls_key=key)
+    return IngestSettings(ingest_host="127.0.0.1", ingest_tls_cert=cert, ingest_tls_key=key)
 
 
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -80,7 +80,7 @@ def test_a_key_of_another_certificate_is_one_line() -> None:
 
 
 def test_without_a_certificate_there_is_no_tls() -> None:
-    assert tls_context(IngestSettings()) is None
+    assert tls_context(IngestSettings(ingest_host="127.0.0.1")) is None
 
 
 def der(file: str) -> bytes:

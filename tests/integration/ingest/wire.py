@@ -5,6 +5,7 @@ A server in this process over the log in memory, and a client that speaks in byt
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ import orjson
 
 from ingest.clock import Clock, SystemClock
 from ingest.commit.log import MemoryCommitLog
+from ingest.http.answer_line import AnswerLine
 from ingest.http.connection import Connection
+from ingest.http.door import Door
 from ingest.http.limits import Limits
 from ingest.http.service import Service
+from ingest.listener import bind
 from ingest.metrics import Metrics
 from ingest.server import publisher_to
 from ingest.settings import IngestSettings
@@ -27,7 +31,8 @@ from tests.support.wait import eventually_async
 SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of the tests
 PATH = f"/callbacks/{SECRET}"
 MAX_BODY = 65_536
-NO_CALLBACK = b"GET /no-callback HTTP/1.1\r\nHost: a\r\n\r\n"
+NO_CALLBACK = f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+"""A request that is refused, and is no guess of a secret."""
 DEADLINE_SECONDS = 30.0
 
 
@@ -107,8 +112,11 @@ class Wire:
 class Server:
     """A served port, the records it has stored, and its clients."""
 
-    def __init__(self, service: Service, log: MemoryCommitLog, port: int, tls: ssl.SSLContext | None) -> None:
-        self.service, self.log, self.port = service, log, port
+    def __init__(
+        self, service: Service, log: MemoryCommitLog, listener: socket.socket, tls: ssl.SSLContext | None
+    ) -> None:
+        self.service, self.log, self.listener = service, log, listener
+        self.port = listener.getsockname()[1]
         self._tls = tls
         self._wires: list[Wire] = []
 
@@ -141,13 +149,13 @@ class Server:
 
     async def has_read(self) -> None:
         """Return when the server has read every byte that was sent before: it has answered a later client."""
-        before = len(self.service.connections)
         wire = await self.talk(NO_CALLBACK)
-        assert (await wire.reply()).status in (404, 503)
+        own = wire.writer.get_extra_info("sockname")
+        assert (await wire.reply()).status == 405
         self._wires.remove(wire)
         await wire.close()
         if self._tls is None:  # over TLS, the refused connection lingers
-            await eventually_async(lambda: len(self.service.connections) <= before)
+            await eventually_async(lambda: own not in [_peer(line.transport) for line in self._lines()])
 
     @property
     def open_connections(self) -> int:
@@ -156,9 +164,11 @@ class Server:
 
     def peers(self) -> list[Any]:
         """Return the addresses of the clients whose connections go on."""
-        lines = [member._line for member in self.service.connections._open if isinstance(member, Connection)]
-        going_on = [line.transport for line in lines if line.transport is not None and not line.ended]
-        return [transport.get_extra_info("peername") for transport in going_on if not transport.is_closing()]
+        going_on = [line.transport for line in self._lines() if line.transport is not None and not line.ended]
+        return [_peer(transport) for transport in going_on if not transport.is_closing()]
+
+    def _lines(self) -> list[AnswerLine]:
+        return [member._line for member in self.service.connections._all() if isinstance(member, Connection)]
 
     async def hang_up(self) -> None:
         """Close every connection."""
@@ -170,6 +180,10 @@ class Server:
         return [orjson.loads(record.value) for records in stored for record in records]
 
 
+def _peer(transport: asyncio.Transport | None) -> object:
+    return None if transport is None else transport.get_extra_info("peername")
+
+
 @contextlib.asynccontextmanager
 async def serving(
     limits: Limits | None = None,
@@ -178,21 +192,27 @@ async def serving(
     **settings: Any,  # noqa: ANN401 - as pydantic takes them
 ) -> AsyncIterator[Server]:
     """Serve on a free port; settings as keywords, TLS contexts for server and client."""
-    given = {"ingest_secrets": f"{'f' * 32},{SECRET}", "ingest_max_body_bytes": MAX_BODY, **settings}
+    given = {
+        "ingest_host": "127.0.0.1",
+        "ingest_port": 0,
+        "ingest_secrets": f"{'f' * 32},{SECRET}",
+        "ingest_max_body_bytes": MAX_BODY,
+        **settings,
+    }
     told = IngestSettings(**given)
     log, metrics = MemoryCommitLog(), Metrics()
     clock = clock or SystemClock()
     service = Service(told, publisher_to(log, told, metrics, clock), metrics, clock, limits)
     service.start()
-    listener = await asyncio.get_running_loop().create_server(
-        lambda: Connection(service), "127.0.0.1", 0, ssl=tls[0] if tls else None
-    )
-    server = Server(service, log, listener.sockets[0].getsockname()[1], tls[1] if tls else None)
+    listener = bind(told)
+    door = Door(service, listener, tls[0] if tls else None)
+    door.open()
+    server = Server(service, log, listener, tls[1] if tls else None)
     try:
         yield server
     finally:
         log.release()
-        listener.close()
+        door.close()
         await server.hang_up()
         service.drain()
         await service.connections.wait_until_empty(3.0)

@@ -25,6 +25,7 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     monkeypatch.setenv("LOG_FORMAT", "text")
+    monkeypatch.setenv("INGEST_HOST", "127.0.0.1")  # another one needs a secret
 
 
 @pytest.fixture(autouse=True)
@@ -133,9 +134,8 @@ def test_ingest_says_at_its_start_what_files_and_port_it_cannot_use(
     monkeypatch.setattr(
         "socket.getaddrinfo", lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("", int(taken)))]
     )
-    for name, value in (
-        KAFKA | TLS | {"INGEST_PORT": taken, "INGEST_ADMIN_PORT": taken, "INGEST_SECRETS": "abc"}
-    ).items():
+    given = {"INGEST_PORT": taken, "INGEST_ADMIN_PORT": taken, "INGEST_HOST": "", "INGEST_SECRETS": "a" * 16}
+    for name, value in (KAFKA | TLS | given).items():
         monkeypatch.setenv(name, value)
     assert ingest(["serve"]) == 1
     assert told(capsys) == [

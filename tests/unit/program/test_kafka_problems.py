@@ -3,11 +3,21 @@ A problem with Kafka is the same line in every program.
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 import pytest
 
+from streams.contract.permissions import CLUSTER, Kind, Need, Operation, Permission, Resource
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, SMS_STATUS, Found, Topic
-from streams.program.kafka_problems import refused_user, topic_findings, topic_problem
+from streams.program.kafka_problems import (
+    Findings,
+    failed_request,
+    permission_findings,
+    refused_user,
+    topic_findings,
+    topic_problem,
+    unreachable,
+)
 from streams.program.settings import CommonSettings
 
 SETTINGS = CommonSettings(kafka_bootstrap_servers="kafka:9092", kafka_partitions=8)
@@ -25,7 +35,8 @@ def test_a_topic_that_does_not_exist_is_said_to_be_created_by_streams() -> None:
 
 def test_another_number_of_partitions_names_the_setting() -> None:
     assert topic_problem("routee.sms.status", 4, SETTINGS) == (
-        "topic routee.sms.status has 4 partitions, not 8: set KAFKA_PARTITIONS=4"
+        "topic routee.sms.status has 4 partitions, not 8: set KAFKA_PARTITIONS=4, or delete the topic while it is "
+        "empty, and run `routee-streams topics`"
     )
 
 
@@ -36,18 +47,80 @@ def test_a_refused_user_is_told_which_settings_may_be_wrong() -> None:
     )
 
 
+def test_brokers_that_do_not_answer_and_a_request_that_fails_name_the_setting() -> None:
+    assert unreachable(SETTINGS, "refused") == ("Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS=kafka:9092 (refused)")
+    assert failed_request(SETTINGS, TimeoutError()) == (
+        "Kafka at KAFKA_BOOTSTRAP_SERVERS=kafka:9092 does not do what it was asked for (TimeoutError)"
+    )
+
+
+RAW = Resource(Kind.TOPIC, "r.raw")
+PARTIALS = Resource(Kind.TOPIC, "r.partials")
+GROUP = Resource(Kind.GROUP, "r.streams")
+IDS = Resource(Kind.TRANSACTIONAL_ID, "r.streams:", is_prefix=True)
+NEEDED = (
+    Permission(Operation.READ, RAW),
+    Permission(Operation.READ, PARTIALS),
+    Permission(Operation.WRITE, PARTIALS),
+    Permission(Operation.DESCRIBE_CONFIGS, RAW, Need.SETTINGS),
+    Permission(Operation.READ, GROUP),
+    Permission(Operation.WRITE, IDS),
+    Permission(Operation.IDEMPOTENT_WRITE, CLUSTER, Need.OLD_BROKERS),
+)
+ENOUGH: dict[Resource, AbstractSet[Operation] | None] = {
+    RAW: {Operation.READ, Operation.DESCRIBE},
+    PARTIALS: {Operation.READ, Operation.WRITE, Operation.DESCRIBE},
+    GROUP: {Operation.READ, Operation.DESCRIBE},
+    IDS: {Operation.WRITE},
+}
+
+
+def test_a_user_with_all_permissions_has_no_problem() -> None:
+    assert permission_findings(NEEDED, ENOUGH) == Findings()
+
+
+@pytest.mark.parametrize(
+    ("resource", "allowed", "line"),
+    [
+        (RAW, {Operation.DESCRIBE}, "this user needs Read on topic r.raw: grant it"),
+        (PARTIALS, {Operation.DESCRIBE}, "this user needs Read and Write on topic r.partials: grant it"),
+        (PARTIALS, {Operation.READ, Operation.DESCRIBE}, "this user needs Write on topic r.partials: grant it"),
+        (PARTIALS, set(), "topic r.partials may not be seen by this user: grant Read and Write"),
+        (GROUP, {Operation.DESCRIBE}, "this user needs Read on group r.streams: grant it"),
+        (GROUP, set(), "this user needs Read on group r.streams: grant it"),
+        (IDS, set(), "this user needs Write on the transactional ids that begin with `r.streams:`: grant it"),
+        (CLUSTER, {Operation.DESCRIBE}, "this user needs IdempotentWrite on the cluster: grant it"),
+    ],
+)
+def test_a_missing_permission_is_one_line_with_the_operations(
+    resource: Resource, allowed: set[Operation], line: str
+) -> None:
+    assert permission_findings(NEEDED, ENOUGH | {resource: allowed}) == Findings([line])
+
+
+def test_operations_that_kafka_does_not_tell_are_one_warning_and_refuse_nothing() -> None:
+    assert permission_findings(NEEDED, ENOUGH | {RAW: None, GROUP: None}) == Findings(
+        warned=[
+            "Kafka does not tell what this user may do: whether it may use topic r.raw, group r.streams shows in use"
+        ]
+    )
+
+
+def test_a_resource_that_was_not_asked_for_is_no_problem() -> None:
+    assert permission_findings(NEEDED, {}) == Findings()
+
+
 def found(topic: Topic, changes: Mapping[str, str], replication: int = 1) -> Found:
     """Return a topic in its created form, but for some settings."""
     return Found(8, replication, {"min.insync.replicas": "1", **topic.config_with(replication), **changes})
 
 
-def test_a_difference_is_refused_with_its_harm_and_the_exact_command() -> None:
+def test_a_difference_is_refused_with_its_harm_and_the_exact_change() -> None:
     findings = topic_findings({CALLBACKS_RAW: found(CALLBACKS_RAW, {"cleanup.policy": "compact"})}, SETTINGS)
     (line,) = findings.refused
     assert line == (
         "topic routee.callbacks.raw has cleanup.policy=compact (records are deleted, or kept, by another rule): "
-        "`routee-streams topics --alter`, or `kafka-configs.sh --bootstrap-server kafka:9092 --alter --entity-type "
-        "topics --entity-name routee.callbacks.raw --add-config cleanup.policy=delete`"
+        "run `routee-streams topics --alter`, or set cleanup.policy=delete"
     )
 
 
@@ -61,9 +134,9 @@ def test_all_differences_of_a_topic_are_one_line_of_each_severity() -> None:
     findings = topic_findings({CALLBACKS_RAW: found(CALLBACKS_RAW, changes)}, SETTINGS)
     (refused,) = findings.refused
     assert "has retention.bytes=5, retention.ms=1 (records are deleted before they were read): " in refused
-    assert refused.endswith("--add-config retention.bytes=-1,retention.ms=604800000`")
+    assert refused.endswith("or set retention.bytes=-1, retention.ms=604800000")
     unusual, copies = findings.warned
-    assert unusual.endswith("--add-config message.timestamp.type=LogAppendTime,segment.ms=86400000`")
+    assert unusual.endswith("or set message.timestamp.type=LogAppendTime, segment.ms=86400000")
     assert copies.startswith(
         "what Kafka acknowledges is a single copy, and is lost with its disk: routee.callbacks.raw."
     )

@@ -4,12 +4,22 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from kafka.errors import InvalidConfigurationError, PolicyViolationError, TopicAlreadyExistsError
+from kafka.errors import (
+    InvalidConfigurationError,
+    NoError,
+    PolicyViolationError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+from kafka.protocol.api_key import ApiKey
 
 from streams.admin import topics as admin_topics
-from streams.admin.topics import Topics, another_partition_count, verify
+from streams.admin.topics import Topics, verify
+from streams.contract.permissions import Kind, Operation, Permission, Resource
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, SMS_STATUS
 from streams.errors import SettingsRefusedError, TopicsDifferError
+from streams.program import private_names
 from streams.program.settings import CommonSettings, load_settings
 
 SETTINGS = load_settings(CommonSettings, env_file=None, kafka_partitions=8, kafka_topic_prefix="r.")
@@ -36,21 +46,35 @@ class Admin:
         self.altered: list[tuple[str, dict[str, str]]] = []
         self.hidden = False
         self.fixed: set[str] = set()
+        self.unseen: set[str] = set()
+        self.allowed = [operation.name for operation in Operation]
 
-    def list_topics(self) -> list[str]:
-        return [*self.configs]
+    def api_versions(self) -> dict[ApiKey, tuple[int, int]]:
+        return {ApiKey.DescribeCluster: (0, 2)}
 
     def create_topics(self, wanted: dict[str, Any], **_: object) -> None:
         if self.refuses:
             raise self.refuses
+        if "CREATE" not in self.allowed:
+            raise TopicAuthorizationFailedError
         for name, options in wanted.items():
             if name in self.configs:
                 raise TopicAlreadyExistsError
             self.configs[name] = OF_BROKERS | options["configs"]
 
     def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
+        return [self._described(name) for name in names]
+
+    def _described(self, name: str) -> dict[str, Any]:
         partitions = [{"replica_nodes": range(self.replicas)}] * SETTINGS.kafka_partitions
-        return [{"name": name, "partitions": partitions, "topic_id": f"id of {name}"} for name in names]
+        error = UnknownTopicOrPartitionError if name not in self.configs else NoError
+        return {
+            "name": name,
+            "partitions": partitions,
+            "topic_id": f"id of {name}",
+            "error_code": TopicAuthorizationFailedError.errno if name in self.unseen else error.errno,
+            "authorized_operations": None if name in self.unseen else self.allowed,
+        }
 
     def describe_configs(self, resources: list[Any], **_: object) -> dict[str, Any]:
         return {
@@ -69,6 +93,12 @@ class Admin:
         if outcome == "OK":
             self.configs[one.name] |= one.configs
         return {"topic": {one.name: outcome}}
+
+
+@pytest.fixture(autouse=True)
+def _all_permissions_on_groups_and_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private_names, "group_operations", lambda *_: {*Operation})
+    monkeypatch.setattr(private_names, "begin_producer", lambda *_: None)
 
 
 def over(admin: Admin) -> Topics:
@@ -122,10 +152,48 @@ def test_an_alteration_that_kafka_refuses_is_told_and_leaves_the_problem() -> No
     admin.configs["r.sms.status"]["cleanup.policy"] = "delete"
     admin.outcome = "[Error 29] TopicAuthorizationFailedError"
     done = kafka.alter([SMS_STATUS])
+    assert done.refused == {SMS_STATUS: "this user needs AlterConfigs on topic r.sms.status: grant it"}
+    admin.outcome = "[Error 44] PolicyViolationError"
+    done = kafka.alter([SMS_STATUS])
     assert done.refused == {
-        SMS_STATUS: "Kafka refuses to change its settings ([Error 29] TopicAuthorizationFailedError)"
+        SMS_STATUS: "topic r.sms.status: Kafka refuses to change its settings ([Error 44] PolicyViolationError)"
     }
     assert len(kafka.problems([SMS_STATUS])) == 1
+
+
+def test_a_topic_that_may_not_be_created_is_told_and_keeps_no_other_from_it() -> None:
+    kafka = over(admin := Admin())
+    admin.allowed.remove("CREATE")
+    done = kafka.create([CALLBACKS_RAW, SMS_STATUS])
+    assert (done.made, [*done.refused.values()]) == (
+        [],
+        [
+            "this user needs Create on topic r.callbacks.raw: grant it",
+            "this user needs Create on topic r.sms.status: grant it",
+        ],
+    )
+
+
+def test_a_topic_that_may_not_be_seen_is_not_taken_for_a_missing_one() -> None:
+    kafka = over(admin := Admin())
+    kafka.create(ALL_TOPICS)
+    admin.unseen.add("r.sms.status")
+    assert kafka.missing() == []
+    assert SMS_STATUS not in kafka.ids(ALL_TOPICS)
+    assert kafka.problems() == ["topic r.sms.status may not be seen by this user: grant Describe"]
+
+
+def test_permissions_are_told_with_the_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = over(admin := Admin())
+    kafka.create(ALL_TOPICS)
+    admin.allowed = ["READ", "DESCRIBE", "DESCRIBE_CONFIGS"]
+    group = Resource(Kind.GROUP, "r.streams")
+    monkeypatch.setattr(private_names, "group_operations", lambda *_: {Operation.DESCRIBE})
+    needed = [Permission(Operation.WRITE, Resource(Kind.TOPIC, "r.sms.status")), Permission(Operation.READ, group)]
+    assert kafka.findings([SMS_STATUS], needed).unusable == [
+        "this user needs Write on topic r.sms.status: grant it",
+        "this user needs Read on group r.streams: grant it",
+    ]
 
 
 @pytest.mark.parametrize("fixed", ["segment.ms", "message.timestamp.type"])
@@ -201,9 +269,3 @@ def test_a_worker_does_not_start_with_settings_that_endanger_records(monkeypatch
         verify(SETTINGS, warn=told.append)
     assert len(refused.value.problems) == 2
     assert len(told) == 1
-
-
-def test_another_number_of_partitions_is_refused_with_both_ways_out() -> None:
-    line = another_partition_count("r.callbacks.raw", 4, SETTINGS)
-    assert line.startswith("topic r.callbacks.raw has 4 partitions, not 8: set KAFKA_PARTITIONS=4, or")
-    assert "kafka-topics.sh --bootstrap-server 127.0.0.1:9092 --delete --topic r.callbacks.raw" in line

@@ -1,0 +1,50 @@
+"""
+The topics that the sinks read and write, their settings, and the permissions of their user.
+"""
+
+from typing import Final
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from sinks.errors import ConnectError
+from sinks.kafka.client import silent
+from sinks.tables import TABLE_OF
+from streams.contract.permissions import Kind, Permission, sinks
+from streams.contract.topics import SINKS_REJECTED
+from streams.program.brokers import UnusableFilesError, client_options, why_unreachable
+from streams.program.kafka_look import look
+from streams.program.kafka_problems import Findings, failed_request
+from streams.program.settings import CommonSettings
+
+_BOOTSTRAP_MS: Final = 5_000
+_REQUEST_MS: Final = 5_000
+
+
+def kafka_findings(settings: CommonSettings, group: str | None = None) -> Findings:
+    """
+    Return the findings about the topics of the sinks, and the permissions of a user with this group, or with all.
+
+    ConnectError when no broker answers.
+    """
+    try:
+        options = client_options(settings)
+    except UnusableFilesError as error:
+        raise ConnectError(str(error)) from error
+    try:
+        with silent("kafka"):
+            admin = KafkaAdminClient(bootstrap_timeout_ms=_BOOTSTRAP_MS, request_timeout_ms=_REQUEST_MS, **options)
+    except (KafkaError, OSError) as error:
+        raise ConnectError(why_unreachable(settings, error)) from error
+    try:
+        with silent("kafka"):
+            return look(admin, (*TABLE_OF, SINKS_REJECTED), _permissions(settings, group), settings)
+    except KafkaError as error:
+        return Findings(warned=[failed_request(settings, error)])
+    finally:
+        admin.close()
+
+
+def _permissions(settings: CommonSettings, group: str | None) -> list[Permission]:
+    needed = sinks(settings.kafka_topic_prefix)
+    return [one for one in needed if one.resource.kind is not Kind.GROUP or group in {None, one.resource.name}]

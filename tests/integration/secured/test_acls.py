@@ -1,0 +1,282 @@
+"""
+Each program with exactly the permissions of the table, and with each single one taken away, on a real authorizer.
+
+Every case has a user of its own, who lacks one permission from the start: no test waits for a change to be known.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
+
+import ingest.cli
+import sinks.cli
+import streams.cli
+from streams.contract import permissions
+from streams.contract.codec import format_time
+from streams.contract.permissions import PERMISSIONS, Kind, Need, Operation, Permission, Resource
+from streams.contract.topics import ALL_TOPICS, SMS_STATUS
+from streams.program.brokers import client_options
+from streams.program.kafka_problems import missing_permission, unseen_topic
+from streams.program.settings import CommonSettings
+from tests.builders import sms_callback
+from tests.integration.secured.brokers import GuardedKafka
+from tests.integration.secured.test_secured_kafka import Pipeline, run
+from tests.support.wait import eventually
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+
+PREFIX = "acls."
+COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
+    "routee-ingest": (ingest.cli.main, ["check"]),
+    "routee-streams worker": (streams.cli.main, ["check"]),
+    "routee-streams topics": (streams.cli.main, ["topics"]),
+    "routee-streams topics --alter": (streams.cli.main, ["topics", "--alter"]),
+    "routee-streams rebuild --campaigns": (streams.cli.main, ["rebuild", "--campaigns"]),
+    "routee-sinks": (sinks.cli.main, ["check"]),
+}
+"""The commands that tell each program's missing permissions; those of a consumer are told by its client."""
+
+
+class Case(NamedTuple):
+    """A user who has the permissions of a program but for one, on topics under a prefix of its own or of all."""
+
+    user: str
+    program: str
+    without: Permission
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"{self.program}-{self.without.operation.word}-{self.without.resource.name}"
+
+    @property
+    def granted(self) -> list[Permission]:
+        return [one for one in PERMISSIONS[self.program](self.prefix) if one != self.without]
+
+
+def cases() -> Iterator[Case]:
+    numbers = itertools.count()
+    for program, of in PERMISSIONS.items():
+        for place, one in enumerate(of(PREFIX)):
+            number = next(numbers)
+            # Only a topic that is not there has to be created. Nothing is remade without the permission.
+            alone = one.operation is Operation.CREATE and "topics" in program
+            prefix = f"of{number}." if alone else PREFIX
+            yield Case(f"lacks{number}", program, of(prefix)[place], prefix)
+
+
+CASES = list(cases())
+COMPLETE = {program: f"has{number}" for number, program in enumerate(PERMISSIONS)}
+NOBODY = "nobody"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedKafka]:
+    """Give a broker with the topics of `PREFIX`, and users with their permissions."""
+    users = [NOBODY, *COMPLETE.values(), *(case.user for case in CASES)]
+    folder = tmp_path_factory.mktemp("acls") / "kafka"
+    with GuardedKafka(folder, {user: f"password-of-{user}" for user in users}) as kafka:
+        kafka.grant(
+            {COMPLETE[program]: of(PREFIX) for program, of in PERMISSIONS.items()}
+            | {case.user: case.granted for case in CASES}
+        )
+        made = run("routee-streams", "topics", kafka_at(kafka, COMPLETE["routee-streams topics"], PREFIX))
+        assert made.returncode == 0, made.stderr
+        yield kafka
+
+
+def kafka_at(kafka: GuardedKafka, user: str, prefix: str) -> dict[str, str]:
+    return kafka.as_user(user) | {"KAFKA_TOPIC_PREFIX": prefix, "KAFKA_PARTITIONS": "1"}
+
+
+class Said(NamedTuple):
+    """A command's answer: its lines about Kafka."""
+
+    code: int
+    warnings: list[str]
+    problems: list[str]
+    out: list[str]
+
+
+class Shell:
+    """Runs commands in this process."""
+
+    def __init__(
+        self, kafka: GuardedKafka, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self._kafka, self._monkeypatch, self._capsys = kafka, monkeypatch, capsys
+        for cli in (ingest.cli, streams.cli, sinks.cli):
+            monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("CLICKHOUSE_URL", "http://127.0.0.1:1")
+
+    def run(self, program: str, user: str, prefix: str = PREFIX) -> Said:
+        main, arguments = COMMANDS[program]
+        for name, value in kafka_at(self._kafka, user, prefix).items():
+            self._monkeypatch.setenv(name, value)
+        self._capsys.readouterr()
+        code = main(arguments)
+        said = self._capsys.readouterr()
+        out = said.out.splitlines()
+        warnings = [line for line in out if line.startswith("warning: ") and "single copy" not in line]
+        problems = [line for line in said.err.splitlines() if not line.startswith("CLICKHOUSE_")]
+        return Said(code, warnings, problems, [line for line in out if not line.startswith("warning: ")])
+
+
+@pytest.fixture
+def shell(
+    guarded: GuardedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    return Shell(guarded, tmp_path, monkeypatch, capsys)
+
+
+def test_every_program_of_the_table_has_a_command_that_tells_its_permissions() -> None:
+    assert PERMISSIONS.keys() - COMMANDS.keys() == {"a consumer"}
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_a_program_with_exactly_its_permissions_has_no_problem(shell: Shell, program: str) -> None:
+    said = shell.run(program, COMPLETE[program])
+    assert (said.warnings, said.problems) == ([], [])
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.program in COMMANDS], ids=str)
+def test_each_permission_that_is_missing_is_told_and_no_other(shell: Shell, case: Case) -> None:
+    said = shell.run(case.program, case.user, case.prefix)
+    assert said.problems == problems_without(case)
+    hidden = f"warning: this user may not see the settings of {case.without.resource.name}: "
+    begins = [line[: len(hidden)] for line in said.warnings]
+    assert begins == [hidden] * (case.without.operation in {Operation.DESCRIBE_CONFIGS, Operation.ALTER_CONFIGS})
+    assert said.code == (1 if said.problems or case.program == "routee-sinks" else 0), "ClickHouse is away"
+
+
+def problems_without(case: Case) -> list[str]:
+    """Return the lines for the missing permission."""
+    operation, resource, need = case.without
+    if need is not Need.ALWAYS:
+        return []
+    left = {one.operation for one in case.granted if one.resource == resource and one.need is Need.ALWAYS}
+    if resource.kind is Kind.TOPIC and not left & {
+        Operation.READ,
+        Operation.WRITE,
+        Operation.DELETE,
+        Operation.DESCRIBE,
+    }:
+        needed = PERMISSIONS[case.program](case.prefix)
+        return [unseen_topic(resource.name, permissions.operations_on(resource, needed))]
+    return [missing_permission(resource, [operation])]
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_a_user_who_may_do_nothing_is_told_every_topic_and_group(shell: Shell, program: str) -> None:
+    said = shell.run(program, NOBODY)
+    needed = PERMISSIONS[program](PREFIX)
+    assert said.code == 1
+    for resource in dict.fromkeys(one.resource for one in needed if one.need is Need.ALWAYS):
+        operations = permissions.operations_on(resource, needed)
+        if resource.kind is Kind.TOPIC:
+            assert unseen_topic(resource.name, operations) in said.problems
+        else:
+            assert missing_permission(resource, operations) in said.problems
+    assert not any("created" in line or "exists" in line for line in said.out)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.without.operation is Operation.CREATE and "topics" in case.program], ids=str
+)
+def test_a_topic_that_may_not_be_created_is_not_said_to_be(shell: Shell, case: Case) -> None:
+    """Run again: the others are there since the test of the missing permission, or are created now."""
+    said = shell.run(case.program, case.user, case.prefix)
+    told = {line.partition(": ")[0] for line in said.out}
+    assert told == {topic.name(case.prefix) for topic in ALL_TOPICS} - {case.without.resource.name}
+
+
+def test_the_permission_to_create_on_the_cluster_does_as_well(guarded: GuardedKafka, shell: Shell) -> None:
+    user = next(case.user for case in CASES if case.program == "routee-streams topics")
+    prefix = "cluster."
+    create = Permission(Operation.CREATE, permissions.CLUSTER)
+    guarded.grant(
+        {user: [create, *(one for one in permissions.topics(prefix) if one.operation is not create.operation)]}
+    )
+    said = shell.run("routee-streams topics", user, prefix)
+    assert (said.code, said.problems) == (0, [])
+    assert said.out == [f"{topic.name(prefix)}: created" for topic in ALL_TOPICS]
+    assert shell.run("routee-streams topics", user, prefix).problems == []
+
+
+def test_the_pipeline_works_with_exactly_the_permissions_of_the_table(guarded: GuardedKafka, tmp_path: Path) -> None:
+    users = {
+        "ingest": guarded.as_user(COMPLETE["routee-ingest"]),
+        "streams": guarded.as_user(COMPLETE["routee-streams worker"]),
+        "sinks": guarded.as_user(COMPLETE["routee-sinks"]),
+    }
+    admin = kafka_at(guarded, COMPLETE["routee-streams topics"], PREFIX)
+    pipeline = Pipeline(tmp_path, admin, PREFIX, users, partitions=1)
+    try:
+        body = sms_callback(at=format_time(datetime.now(UTC)), message_id=str(uuid4()))
+        assert pipeline.post(orjson.dumps(body)) == 200
+        eventually(pipeline.has_row, 60)
+        asyncio.run(read(guarded, COMPLETE["a consumer"]))
+    finally:
+        pipeline.close()
+
+
+async def read(kafka: GuardedKafka, user: str) -> None:
+    """Read a record of each topic of a consumer in its group, from the beginning, and commit."""
+    known = kafka_at(kafka, user, PREFIX)
+    settings = CommonSettings.model_validate({name.lower(): value for name, value in known.items()})
+    topics = {one.resource.name for one in permissions.consumer(PREFIX) if one.resource.kind is Kind.TOPIC}
+    consumer = AIOKafkaConsumer(
+        *topics,
+        group_id=permissions.YOUR_GROUP,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        max_poll_records=1,
+        **client_options(settings),
+    )
+    try:
+        await consumer.start()
+        async with asyncio.timeout(60):
+            while topics:
+                topics -= {tp.topic for tp in await consumer.getmany(timeout_ms=500)}
+        await consumer.commit()
+    finally:
+        await consumer.stop()
+
+
+ERRORS: Mapping[Kind, type[KafkaError]] = {
+    Kind.TOPIC: TopicAuthorizationFailedError,
+    Kind.GROUP: GroupAuthorizationFailedError,
+}
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.program == "a consumer"], ids=str)
+async def test_a_consumer_needs_each_of_its_permissions(guarded: GuardedKafka, case: Case) -> None:
+    with pytest.raises(ERRORS[case.without.resource.kind]):
+        await read(guarded, case.user)
+
+
+def test_a_start_tells_the_missing_permissions_and_does_not_loop(guarded: GuardedKafka, tmp_path: Path) -> None:
+    ids = Resource(Kind.TRANSACTIONAL_ID, f"{PREFIX}streams:", is_prefix=True)
+    lacks_ids = next(case for case in CASES if case.without.resource == ids)
+    settings = kafka_at(guarded, lacks_ids.user, PREFIX) | {"STREAMS_DATA_DIR": str(tmp_path / "state")}
+    said = run("routee-streams", "worker", settings)
+    assert said.returncode == 1
+    assert said.stderr.splitlines()[-1] == missing_permission(ids, [Operation.WRITE])
+    read_status = Permission(Operation.READ, Resource(Kind.TOPIC, SMS_STATUS.name(PREFIX)))
+    lacks_status = next(case for case in CASES if case.program == "routee-sinks" and case.without == read_status)
+    settings = kafka_at(guarded, lacks_status.user, PREFIX) | {
+        "SINKS_FILES_ROOT": str(tmp_path / "files"),
+        "SINKS_METRICS_PORT": "0",
+    }
+    said = run("routee-sinks", "files", settings)
+    assert said.returncode == 1
+    assert unseen_topic(read_status.resource.name, [Operation.READ]) in said.stderr
