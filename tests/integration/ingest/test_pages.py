@@ -20,7 +20,8 @@ PAGES = ["/livez", "/readyz", "/metrics"]
 
 
 def test_the_pages_are_on_loopback_and_not_where_callbacks_are_posted(tmp_path: Path) -> None:
-    with ingest(tmp_path, environment("127.0.0.1:1", "t.", ingest_host="0.0.0.0")) as server:  # noqa: S104
+    everywhere = {"ingest_host": "0.0.0.0", "ingest_open": "yes"}  # noqa: S104 - no address of the machine is left out
+    with ingest(tmp_path, environment("127.0.0.1:1", "t.", **everywhere)) as server:
         listening = listens_on(server.process.pid)
         assert listening == {server.port: "00000000", server.admin_port: LOOPBACK}
         assert [server.get(page, server.port)[0] for page in PAGES] == [404] * 3

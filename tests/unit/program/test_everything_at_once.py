@@ -160,7 +160,7 @@ def test_a_worker_says_at_its_start_what_files_folder_and_port_it_cannot_use(
     ]
 
 
-OPEN = {"STREAMS_WEB_BIND": "0.0.0.0"}  # noqa: S104 - what is refused
+OPEN = {"STREAMS_WEB_BIND": "0.0.0.0"}  # noqa: S104 - refused here
 OF_OPEN = [
     "STREAMS_READ_TOKENS: it is needed with STREAMS_WEB_BIND=0.0.0.0: strangers would read numbers and texts",
     "STREAMS_WORKER_TOKEN: it is needed with STREAMS_WEB_BIND=0.0.0.0: workers ask each other with it",

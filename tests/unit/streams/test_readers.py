@@ -89,7 +89,7 @@ def test_wrong_tokens_are_told_and_not_repeated(text: str, why: str, monkeypatch
     assert ONE[:14] not in str(error.value)
 
 
-@pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.0.2.1", "streams"])  # noqa: S104 - what is refused
+@pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.0.2.1", "streams"])  # noqa: S104 - refused here
 def test_an_address_that_others_reach_needs_both_tokens(bind: str) -> None:
     def missing(**given: str) -> list[str]:
         named = {**vars(load_settings(StreamsSettings)), "streams_web_bind": bind, **given}

@@ -10,7 +10,7 @@ ANSWERS = (SmsStatus, CampaignProgress, MessageAnswer)
 
 
 def test_every_field_of_an_answer_has_a_rule() -> None:
-    """A new field is left out for masked readers until somebody has said that it tells of no person."""
+    """A new field is left out for masked readers until it has a rule: it may tell of a person."""
     assert {field for answer in ANSWERS for field in answer.model_fields} == RULES.keys()
 
 
