@@ -58,8 +58,8 @@ _KEPT: Final = """
     sms_key message_id sms_id campaign_tracking_id part parts country is_final
     status_updated_at queued_at sent_at final_at latency_seconds price direction originating_service
     revision conflicts first_received_at received_at partition offset index
-    parts_seen generation
-    message_is_final message_parts message_parts_seen message_latency_seconds message_price message_revision
+    generation message_is_final message_parts message_parts_seen message_latency_seconds message_price message_revision
+    parts_seen
     strategy total_recipients messages messages_final messages_delivered messages_by_status parts_by_status
     reported_by_status progress delivery_rate price_total reconciliation reconciliation_unit drift stale_reports
     last_received_at finished_at unordered_reports
@@ -67,7 +67,7 @@ _KEPT: Final = """
 
 _WORDS: Final = """
     sender campaign_name name operator application_name status previous_status detailed_status status_description
-    campaign_status message_status message_previous_status
+    message_status message_previous_status campaign_status
 """.split()  # noqa: SIM905 - the same
 
 RULES: Final[Mapping[str, Callable[[Any], Any]]] = {
