@@ -1,5 +1,5 @@
 """
-What NetworkPolicies let through, as Kubernetes reads them: a pod that a policy selects may do what some policy allows.
+The connections that NetworkPolicies let through, as Kubernetes reads them: a pod that a policy selects may do what some policy allows.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,5 +1,5 @@
 """
-Who may connect to whom in the cluster: everything that the pipeline needs, and nothing else.
+The connections within the cluster: all that the pipeline needs, and no other.
 """
 
 from itertools import product

@@ -232,7 +232,7 @@ async def tls_server() -> AsyncIterator[Server]:
         yield running
 
 
-async def test_what_is_no_tls_ends_and_is_counted(tls_server: Server) -> None:
+async def test_a_client_without_tls_is_ended_and_counted(tls_server: Server) -> None:
     with connected(tls_server, 1) as clients:
         clients[0].sendall(NO_CALLBACK)
         await eventually_async(lambda: tls_server.service.metrics.total("refused", "handshake") == 1)
