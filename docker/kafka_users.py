@@ -1,14 +1,14 @@
 """
-The users of Kafka for compose.secure.yaml: one for each program, with its password and with the rights that it needs.
+The users of Kafka for compose.secure.yaml: one for each program, with its password and the permissions that it needs.
 
-Can be run any time: passwords and rights are set anew, and nothing is taken away. Rights are for names that begin with
-the prefix of the project, so further topics and groups need no further rule.
+Can be run any time: passwords and permissions are set anew, and nothing is taken away. Run it at each upgrade: a new
+version may have a new topic.
 """
 
 # ruff: noqa: INP001 - a file of the image, in no package
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,21 +24,16 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-# User: kind of resource, beginning of its name after the project's prefix, operations.
-RIGHTS: Final = {
-    "topics": [("TOPIC", "", "CREATE ALTER_CONFIGS DESCRIBE DESCRIBE_CONFIGS")],
-    "ingest": [("TOPIC", "callbacks.", "WRITE DESCRIBE DESCRIBE_CONFIGS")],
-    "streams": [
-        ("TOPIC", "", "READ WRITE DESCRIBE DESCRIBE_CONFIGS"),
-        ("GROUP", "streams", "READ DESCRIBE"),
-        ("TRANSACTIONAL_ID", "streams:", "WRITE DESCRIBE"),
-    ],
-    "sinks": [
-        ("TOPIC", "", "READ DESCRIBE DESCRIBE_CONFIGS"),
-        ("TOPIC", "sinks.", "WRITE"),
-        ("GROUP", "sinks", "READ DESCRIBE"),
-    ],
+from streams.contract.permissions import Permission, alter, ingest, sinks, worker
+
+RIGHTS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
+    "topics": alter,
+    "ingest": ingest,
+    "streams": worker,
+    "sinks": sinks,
 }
+"""The permissions of each user, given the prefix of names."""
+
 _PASSWORDS: Final = "/run/secrets/kafka_password_{}"
 
 
@@ -52,18 +47,19 @@ def credentials(passwords: Mapping[str, str]) -> list[UserScramCredentialUpserti
 
 def acls(prefix: str) -> list[ACL]:
     """Return every right of every user."""
-    return [
-        ACL(
-            principal=f"User:{user}",
-            host="*",
-            operation=ACLOperation[operation],
-            permission_type=ACLPermissionType.ALLOW,
-            resource_pattern=ResourcePattern(ResourceType[kind], prefix + name, ACLResourcePatternType.PREFIXED),
-        )
-        for user, rights in RIGHTS.items()
-        for kind, name, operations in rights
-        for operation in operations.split()
-    ]
+    return [_acl(user, right) for user, rights_of in RIGHTS.items() for right in rights_of(prefix)]
+
+
+def _acl(user: str, right: Permission) -> ACL:
+    operation, resource, _ = right
+    form = ACLResourcePatternType.PREFIXED if resource.is_prefix else ACLResourcePatternType.LITERAL
+    return ACL(
+        principal=f"User:{user}",
+        host="*",
+        operation=ACLOperation[operation.name],
+        permission_type=ACLPermissionType.ALLOW,
+        resource_pattern=ResourcePattern(ResourceType[resource.kind.name], resource.name, form),
+    )
 
 
 def main() -> int:

@@ -1,5 +1,7 @@
 """
-The connections that NetworkPolicies let through, as Kubernetes reads them: a pod that a policy selects may do what some policy allows.
+The connections that NetworkPolicies let through, as Kubernetes reads them.
+
+A pod that a policy selects may do all that any policy allows it, and nothing else.
 """
 
 from collections.abc import Iterable, Mapping
