@@ -101,7 +101,13 @@ class Redactor:
         kinds = body.translate(_KINDS)
         if _RUN in kinds and any(map(self._shows_in_base64, _runs(body.decode("latin-1"), kinds))):
             return True
-        if _COVER in kinds and (_ESCAPED.search(body) or _PERCENT.search(body) or _ENTITY.search(body)):
+        # Each pattern only where its first byte is: to look for one byte takes a tenth of the time.
+        if _COVER in kinds and (
+            (b"\\u" in body and _ESCAPED.search(body))
+            or (b"\\x" in body and _ESCAPED.search(body))
+            or (b"%" in body and _PERCENT.search(body))
+            or (b"&" in body and _ENTITY.search(body))
+        ):
             return self.shows(body.decode(errors="replace"))
         return False
 
