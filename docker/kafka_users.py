@@ -1,14 +1,13 @@
 """
 The users of Kafka for compose.secure.yaml: one for each program, with its password and the permissions that it needs.
 
-Can be run any time: passwords and permissions are set anew, and nothing is taken away. Run it at each upgrade: a new
-version may have a new topic.
+Can be run any time: passwords and permissions are set anew, and nothing is taken away.
 """
 
 # ruff: noqa: INP001 - a file of the image, in no package
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,15 +23,15 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from streams.contract.permissions import Permission, alter, ingest, sinks, worker
+from streams.contract import permissions
 
-RIGHTS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
-    "topics": alter,
-    "ingest": ingest,
-    "streams": worker,
-    "sinks": sinks,
+USERS: Final = {
+    "topics": permissions.alter,
+    "ingest": permissions.ingest,
+    "streams": permissions.worker,
+    "sinks": permissions.sinks,
 }
-"""The permissions of each user, given the prefix of names."""
+"""Each user by name, and the permissions of its program, given the prefix of names."""
 
 _PASSWORDS: Final = "/run/secrets/kafka_password_{}"
 
@@ -46,24 +45,22 @@ def credentials(passwords: Mapping[str, str]) -> list[UserScramCredentialUpserti
 
 
 def acls(prefix: str) -> list[ACL]:
-    """Return every right of every user."""
-    return [_acl(user, right) for user, rights_of in RIGHTS.items() for right in rights_of(prefix)]
+    """Return the permissions of every user as Kafka takes them."""
+    return [
+        ACL(f"User:{user}", "*", ACLOperation(needed.operation), ACLPermissionType.ALLOW, _pattern(needed.resource))
+        for user, permissions_of in USERS.items()
+        for needed in permissions_of(prefix)
+        if needed.need is not permissions.Need.OLD_BROKERS
+    ]
 
 
-def _acl(user: str, right: Permission) -> ACL:
-    operation, resource, _ = right
-    form = ACLResourcePatternType.PREFIXED if resource.is_prefix else ACLResourcePatternType.LITERAL
-    return ACL(
-        principal=f"User:{user}",
-        host="*",
-        operation=ACLOperation[operation.name],
-        permission_type=ACLPermissionType.ALLOW,
-        resource_pattern=ResourcePattern(ResourceType[resource.kind.name], resource.name, form),
-    )
+def _pattern(resource: permissions.Resource) -> ResourcePattern:
+    kind = ACLResourcePatternType.PREFIXED if resource.is_prefix else ACLResourcePatternType.LITERAL
+    return ResourcePattern(ResourceType[resource.kind.name], resource.name, kind)
 
 
 def main() -> int:
-    """Set passwords and rights."""
+    """Set passwords and permissions."""
     admin: Any = KafkaAdminClient(
         bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"].split(","),
         security_protocol="SSL",
@@ -71,13 +68,13 @@ def main() -> int:
         ssl_certfile=os.environ["KAFKA_SSL_CERTFILE"],
         ssl_keyfile=os.environ["KAFKA_SSL_KEYFILE"],
     )
-    passwords = {user: Path(_PASSWORDS.format(user)).read_text(encoding="ascii").strip() for user in RIGHTS}
+    passwords = {user: Path(_PASSWORDS.format(user)).read_text(encoding="ascii").strip() for user in USERS}
     answers = admin.alter_user_scram_credentials(credentials(passwords))
     refused = [f"user {user}: {error}" for user, error in answers.items() if error]
     made = admin.create_acls(acls(os.environ.get("KAFKA_TOPIC_PREFIX") or "routee."))
-    refused += [str(right) for right in made["failed"]]
+    refused += [str(acl) for acl in made["failed"]]
     admin.close()
-    sys.stdout.write("\n".join(refused or [f"users of Kafka: {', '.join(RIGHTS)}"]) + "\n")
+    sys.stdout.write("\n".join(refused or [f"users of Kafka: {', '.join(USERS)}"]) + "\n")
     return int(bool(refused))
 
 

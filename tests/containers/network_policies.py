@@ -1,7 +1,5 @@
 """
-The connections that NetworkPolicies let through, as Kubernetes reads them.
-
-A pod that a policy selects may do all that any policy allows it, and nothing else.
+NetworkPolicies as Kubernetes reads them: a pod that any of them selects may do only things that one of them allows.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,5 +1,5 @@
 """
-The connections within the cluster: all that the pipeline needs, and no other.
+The connections in the cluster: those of the pipeline are allowed, and no others.
 """
 
 from itertools import product
