@@ -223,11 +223,12 @@ def test_hostile_covers_cost_no_time() -> None:
 
 
 @pytest.mark.parametrize("cover", COVERS)
-def test_base64_of_a_covered_secret_hides_it_no_better(cover: str) -> None:
+def test_base64_of_a_covered_secret_hides_it_no_better_in_a_refused_body(cover: str) -> None:
+    """In a callback it is not looked for: that would cost a tenth of all that ingest does."""
     hidden = b64encode(COVERS[cover](LONG).encode()).decode()
-    body = f'{{"messageId":"m","label":"see {hidden} there"}}'.encode()
-    assert REDACTOR.finds(body)
-    assert not REDACTOR.shows(REDACTOR.redact(body).decode())
+    body = f'{{"label":"see {hidden} there"}}'.encode()
+    assert REDACTOR.shows(body.decode())
+    assert not REDACTOR.shows(REDACTOR.redact_anything(body).decode())
 
 
 def test_ids_and_words_are_no_base64(monkeypatch: pytest.MonkeyPatch) -> None:
