@@ -9,9 +9,10 @@ SINKS := tests/behaviour/sinks tests/integration/sinks
 # Make 3.81, as macOS has it, mixes the output of two suites.
 SUITE_BY_SUITE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=line)
 BUILD_TOOLS := uv hatchling editables packaging pathspec pluggy trove-classifiers
+CYCLONEDX := $(BIN)/uv run --quiet --isolated --no-project --python $(BIN)/python --with cyclonedx-bom==7.5.0
 STARTED_OFTEN := aiohttp aiokafka attr clickhouse_connect dateutil faust hypothesis kafka mode prometheus_client pydantic _pytest rich yarl
 
-.PHONY: demo test test-quick test-sinks test-faults test-programs test-containers test-fresh check format bench faults sandbox lock clean
+.PHONY: demo test test-quick test-sinks test-faults test-programs test-containers test-fresh check format contract bench faults sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
@@ -39,17 +40,18 @@ test-containers: $(INSTALLED)  ## the image and the whole pipeline as containers
 test-fresh:                 ## the demo and test-quick in bare Debian systems, one per Python; as root, see tests/fresh
 	$(PYTHON) -m tests.fresh
 
-check: $(INSTALLED)         ## format, lint, types, import rules
+check: $(INSTALLED)         ## format, lint, types, import rules, and no change of the contract that breaks a reader
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.support.compatibility
 
 bench: $(INSTALLED)         ## speed and cost; see tests/bench
 	$(BIN)/python -m tests.bench
 
-faults: $(INSTALLED)        ## long fault and soak runs
-	$(BIN)/pytest tests/faults tests/e2e/test_demo.py tests/integration/sandbox/test_full_disk.py --full
+faults: $(INSTALLED)        ## long fault and soak runs, and tests that fetch tools of other languages
+	$(BIN)/pytest tests/faults tests/e2e/test_demo.py tests/integration/sandbox/test_full_disk.py tests/integration/contract tests/e2e/test_examples.py --full
 
 sandbox: $(PROGRAMS)        ## Kafka, ClickHouse and the three programs, until Ctrl-C
 	$(BIN)/routee-sandbox up
@@ -58,9 +60,19 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+contract: $(INSTALLED)      ## the documents of the contract anew, after a change of streams/contract
+	$(BIN)/python -m tests.unit.contract.example_records
+	$(BIN)/python -m streams.contract.documents
+
 lock: $(INSTALLED)          ## after a change of pyproject.toml's dependencies
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-package routee-callbacks -o requirements.lock
+
+sbom: $(PROGRAMS)           ## bills of materials (CycloneDX) of the locked packages and of Kafka's jars, in dist/
+	@mkdir -p dist
+	$(CYCLONEDX) python -W ignore -m cyclonedx_py requirements --output-reproducible --sv 1.6 --pyproject pyproject.toml -o dist/python.cdx.json requirements.lock
+	$(CYCLONEDX) python -m sandbox.sbom > dist/kafka.cdx.json
+	@$(CYCLONEDX) python -c "$$SBOM_CHECK" dist/python.cdx.json dist/kafka.cdx.json
 
 clean:                      ## what was installed and cached here; uv's cache, Kafka's jars and the sandbox's state stay
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -84,6 +96,17 @@ Where python3 is older than 3.11, name a newer one to make:
   RHEL 8 and 9     dnf install python3.12, then make PYTHON=python3.12 ...
 endef
 export PYTHON_CHECK PYTHON_WANTED
+
+define SBOM_CHECK
+import pathlib, sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+for name in sys.argv[1:]:
+    fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(pathlib.Path(name).read_text())
+    fault and sys.exit(f"{name}: {fault}")
+    print(f"{name}: valid")
+endef
+export SBOM_CHECK
 
 # What the demo and the sandbox need. The mark is set last, so that an interrupted installation begins anew.
 $(PROGRAMS): requirements.lock pyproject.toml

@@ -7,18 +7,17 @@ Exit 0 when `/readyz` of the program answers 200, or when the command is one tha
 # ruff: noqa: INP001 - a file of the image, in no package
 import http.client
 import os
-import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
-# Program and command of each server: the setting with its port, and the port when that is not set.
+# Program and command of each server: the setting with the port of its pages, and the port when that is not set.
 SERVERS: Final = {
-    ("routee-ingest", "serve"): ("INGEST_PORT", 8080),
-    ("routee-streams", "worker"): ("STREAMS_WEB_PORT", 6066),
-    ("routee-sinks", "clickhouse"): ("SINKS_METRICS_PORT", 9102),
-    ("routee-sinks", "files"): ("SINKS_METRICS_PORT", 9102),
+    ("routee-ingest", "serve"): ("INGEST_ADMIN_PORT", 9101),
+    ("routee-sinks", "clickhouse"): ("SINKS_ADMIN_PORT", 9102),
+    ("routee-sinks", "files"): ("SINKS_ADMIN_PORT", 9102),
+    ("routee-streams", "worker"): ("STREAMS_ADMIN_PORT", 9103),
 }
 # Less than the health check's own time limit, so that the reason is seen.
 _SECONDS: Final = 3.0
@@ -30,9 +29,8 @@ def main() -> int:
     port = port_of(command, os.environ)
     if port is None:
         return 0
-    tls = "routee-ingest" in map(_name, command) and bool(os.environ.get("INGEST_TLS_CERT"))
     try:
-        status, reason = _ask(port, tls=tls)
+        status, reason = _ask(port)
     except (OSError, http.client.HTTPException) as error:
         status, reason = 0, f"port {port}: {error}"
     if status != http.HTTPStatus.OK:
@@ -53,13 +51,8 @@ def _name(word: str) -> str:
     return PurePath(word).name
 
 
-def _ask(port: int, *, tls: bool) -> tuple[int, str]:
-    # The certificate is for the name the world uses, not for the loopback address asked here.
-    connection = (
-        http.client.HTTPSConnection("127.0.0.1", port, timeout=_SECONDS, context=ssl._create_unverified_context())  # noqa: S323, SLF001
-        if tls
-        else http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
-    )
+def _ask(port: int) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()

@@ -9,13 +9,16 @@ readonly EACH=20
 DELIVERED=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 # Of these a 503 is what Routee understands: it hangs up after 2 s and tries again later.
 readonly ROUTEE_WAITS=2
-export CLICKHOUSE_PASSWORD=verify INGEST_SECRETS=verify SETTINGS_FILE=/dev/null
+SECRETS_FOLDER=$(mktemp -d)
+export SECRETS_FOLDER SETTINGS_FILE=/dev/null
 export INGEST_PUBLISHED=127.0.0.1:0 CLICKHOUSE_PUBLISHED_PORT=0
 
 # The project is named here: the volumes go at the end, and a COMPOSE_PROJECT_NAME from outside could name other ones.
 compose() {
     docker compose --progress quiet --project-name routee-faults --file compose.yaml --file compose.faults.yaml "$@"
 }
+
+secret() { cat "$SECRETS_FOLDER/$1"; }
 
 say() { printf '%3d s  %s\n' "$SECONDS" "$*"; }
 
@@ -36,13 +39,13 @@ post() { # first last wanted: posts these callbacks; each must be answered with 
     local number answer
     for number in $(seq "$1" "$2"); do
         answer=$(callback "$number" | curl --silent --output /dev/null --write-out '%{http_code}' \
-            --max-time "$ROUTEE_WAITS" --data-binary @- "$INGEST/callbacks/$INGEST_SECRETS") || true
+            --max-time "$ROUTEE_WAITS" --data-binary @- "$INGEST/callbacks/$(secret ingest_secrets)") || true
         [ "$answer" = "$3" ] || fail "callback $number was answered with $answer, not $3"
     done
 }
 
 query() {
-    curl --silent --fail --max-time 5 --user "routee:$CLICKHOUSE_PASSWORD" --data-binary "$1" "$CLICKHOUSE/" | tr '\t' ' '
+    curl --silent --fail --max-time 5 --user "routee:$(secret clickhouse_password)" --data-binary "$1" "$CLICKHOUSE/" | tr '\t' ' '
 }
 
 eventually() { # seconds wanted command…: until the command prints the wanted text
@@ -54,12 +57,14 @@ eventually() { # seconds wanted command…: until the command prints the wanted 
     done
 }
 
-readyz() { curl --silent --output /dev/null --write-out '%{http_code}' --max-time 2 "$INGEST/readyz"; }
+# Its pages are for the containers only.
+readiness() { compose exec --no-TTY ingest python /opt/routee/probe.py >/dev/null 2>&1 && echo ready || echo waiting; }
 
 # SMS, changes applied to them, and refused bytes
 rows() { query 'SELECT (SELECT count() FROM routee.sms), (SELECT sum(revision) FROM routee.sms), (SELECT count() FROM routee.rejected_callbacks)'; }
 
-trap 'compose down --volumes --timeout 15 >/dev/null 2>&1' EXIT
+trap 'compose down --volumes --timeout 15 >/dev/null 2>&1; rm -r "$SECRETS_FOLDER"' EXIT
+./secrets.sh
 compose up --detach --wait "$@" || fail "not everything came up"
 INGEST=http://$(compose port ingest 8080)
 CLICKHOUSE=http://$(compose port clickhouse 8123)
@@ -73,11 +78,11 @@ wire=$(compose config --format json | sed -n 's/.*"name": "\(.*_wire\)".*/\1/p')
 ingest=$(compose ps --quiet ingest)
 docker network disconnect "$wire" "$ingest"
 post $((EACH + 1)) $((2 * EACH)) 503
-eventually 10 503 readyz
+eventually 10 waiting readiness
 say "wire to Kafka cut: $EACH more answered with 503, each within $ROUTEE_WAITS s"
 
 docker network connect "$wire" "$ingest"
-eventually 30 200 readyz
+eventually 30 ready readiness
 say "wire restored: ready again"
 
 post $((EACH + 1)) $((2 * EACH)) 200

@@ -1,12 +1,12 @@
 """
-The causes for which a request is refused; `http` and `commit` both refuse some.
+The causes for which a request is refused, or a connection before it had one; `http` and `commit` both refuse some.
 """
 
 from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """Why a request was refused: the label of the metric, one word per cause."""
+    """Why a request or a connection was refused: the label of the metric, one word per cause."""
 
     NOT_FOUND = "not-found"
     ADDRESS = "address"
@@ -18,6 +18,8 @@ class Cause(StrEnum):
     EXPECTATION = "expectation"
     MALFORMED = "malformed"
     SLOW = "slow"
+    GUESS = "guess"
+    HANDSHAKE = "handshake"
     CONNECTIONS = "connections"
     OVERLOAD = "overload"
     KAFKA = "kafka"

@@ -3,18 +3,20 @@ The command `routee-ingest`: serve, check.
 """
 
 import argparse
+import contextlib
 import logging
-import socket
 import sys
 from collections.abc import Sequence
 
+from ingest.descriptors import most_connections, raise_limit
 from ingest.errors import IngestError
 from ingest.files import file_problems
 from ingest.settings import IngestSettings
 from streams.program.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
+from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
-from streams.program.settings import SettingsError, load_settings
+from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
 from streams.program.version import add_version
 
 logger = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="routee-ingest",
         description="Takes Routee's callbacks over HTTP and answers 200 once Kafka has them.",
-        epilog="Settings are environment variables: see ingest/README.md.",
+        epilog=f"{ABOUT_SETTINGS} See ingest/README.md.",
     )
     add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -54,14 +56,16 @@ def _serve(settings: IngestSettings) -> int:
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if not settings.secrets:
         logger.warning("INGEST_SECRETS is empty: every client that reaches the port can post callbacks")
-    _allow_many_connections()
+    raise_limit()
+    if (most := most_connections(settings.ingest_max_connections)) < settings.ingest_max_connections:
+        logger.warning("INGEST_MAX_CONNECTIONS: only %d fit into the limit of open files (ulimit -n)", most)
     if problems := _start_problems(settings):
         for problem in problems:
             logger.error("%s", problem)
         return FAILED
     try:
         return _serve_in_workers(settings) if settings.ingest_workers > 1 else _serve_here(settings)
-    except IngestError as error:
+    except (IngestError, CannotListenError) as error:
         logger.error("%s", error)  # noqa: TRY400 - one line for people, the traceback says nothing more
         return FAILED
 
@@ -74,12 +78,15 @@ def _start_problems(settings: IngestSettings) -> list[str]:
     """
     from ingest.check import start_problems  # noqa: PLC0415 - `--help` and wrong settings need none of this
     from ingest.listener import bind  # noqa: PLC0415
+    from ingest.pages import endpoint  # noqa: PLC0415
 
     problems = list(file_problems(vars(settings)))
-    try:
-        bind(settings).close()
-    except IngestError as error:
-        problems.append(str(error))
+    with contextlib.ExitStack() as held:  # both at once: the two may be one
+        try:
+            held.enter_context(bind(settings))
+        except IngestError as error:
+            problems.append(str(error))
+        problems.extend(port_problems(endpoint(settings)))
     topics = start_problems(settings)
     for line in topics.warned:
         logger.warning("%s", line)
@@ -89,36 +96,28 @@ def _start_problems(settings: IngestSettings) -> list[str]:
 def _serve_here(settings: IngestSettings) -> int:
     from ingest.listener import bind  # noqa: PLC0415
     from ingest.metrics import Metrics  # noqa: PLC0415 - `--help` and wrong settings need none of this
-    from ingest.server import run  # noqa: PLC0415
+    from ingest.pages import endpoint  # noqa: PLC0415
+    from ingest.server import Sockets, run  # noqa: PLC0415
 
-    run(settings, bind(settings), Metrics())
+    run(settings, Sockets(bind(settings), endpoint(settings).bind()), Metrics())
     return DONE
 
 
 def _serve_in_workers(settings: IngestSettings) -> int:
     from ingest.clock import SystemClock  # noqa: PLC0415
     from ingest.metrics import Metrics  # noqa: PLC0415
-    from ingest.server import run  # noqa: PLC0415
+    from ingest.server import Sockets, run  # noqa: PLC0415
     from ingest.workers import Workers  # noqa: PLC0415
 
-    def work(listener: socket.socket, metrics: Metrics, parent: int) -> int:
+    def work(sockets: Sockets, metrics: Metrics, parent: int) -> int:
         try:
-            run(settings, listener, metrics, parent)
+            run(settings, sockets, metrics, parent)
         except IngestError as error:
             logger.error("%s", error)  # noqa: TRY400 - as above
             return FAILED
         return DONE
 
     return Workers(settings, work, SystemClock()).run()
-
-
-def _allow_many_connections() -> None:
-    """Raise the soft limit of open files to the hard one: each connection is one."""
-    import resource  # noqa: PLC0415
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _check(settings: IngestSettings) -> int:

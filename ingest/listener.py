@@ -14,7 +14,7 @@ from typing import Final
 from ingest.errors import CannotListenError
 from ingest.settings import IngestSettings
 
-BACKLOG: Final = 2048
+_BACKLOG: Final = 2048
 
 # Linux: <asm-generic/socket.h>, and a `struct sock_fprog` of one `struct sock_filter` that returns 0 bytes of a packet.
 _SO_ATTACH_FILTER: Final = 26
@@ -39,7 +39,7 @@ def bind(settings: IngestSettings, *, shared: bool = False) -> socket.socket:
             if shared:
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             bound.bind(address)
-            bound.listen(BACKLOG)
+            bound.listen(_BACKLOG)
             unless_bound.pop_all()
     except OSError as error:
         raise CannotListenError(f"cannot listen on INGEST_HOST={host} INGEST_PORT={port}: {error.strerror}") from error
@@ -61,23 +61,23 @@ def open_to_connections(listener: socket.socket) -> None:
 
 async def take_last_connections(listener: socket.socket) -> None:
     """
-    Return when the event loop has taken every connection that waits, and no more of them come; then it may be closed.
+    Return when the door has taken every connection that waits, and no more of them come; then it may be closed.
 
     To close a listening socket resets the connections that wait in it, and their requests with them. So Linux is told
     first to drop what arrives: a client that begins now tries again after a second, and finds another worker or none.
-    Elsewhere a connection that comes in the last moment is reset; its client got no answer, and Routee posts again.
+    Elsewhere, and where the kernel takes such a filter from root only, a connection that comes in the last moment is
+    reset; its client got no answer, and Routee posts again.
     """
     if sys.platform == "linux":
-        _drop_packets(listener)
+        with contextlib.suppress(PermissionError):
+            _drop_packets(listener)
     waiting = select.poll()
     waiting.register(listener.fileno(), select.POLLIN)
     # Without a descriptor left, nothing more can be taken.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_WAITING_SECONDS):
-            while waiting.poll(0):  # noqa: ASYNC110 - that the loop has taken the last one has no event
+            while waiting.poll(0):  # noqa: ASYNC110 - that the door has taken the last one has no event
                 await asyncio.sleep(0)
-    # uvloop tells the protocol of a connection one turn later.
-    await asyncio.sleep(0)
 
 
 def _drop_packets(listener: socket.socket) -> None:

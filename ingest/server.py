@@ -11,20 +11,23 @@ import signal
 import socket
 import ssl
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import uvloop
 
 from ingest.clock import Clock, SystemClock
 from ingest.commit.log import CommitLog
 from ingest.commit.publisher import Publisher, Terms
-from ingest.http.connection import Connection
+from ingest.http.door import Door
 from ingest.http.service import Service
 from ingest.kafka.log import KafkaCommitLog
-from ingest.listener import BACKLOG, address_of, open_to_connections, take_last_connections
+from ingest.listener import address_of, open_to_connections, take_last_connections
 from ingest.metrics import Metrics
+from ingest.pages import pages
 from ingest.settings import IngestSettings
 from ingest.tls import Certificate, tls_context
+from streams.program.listening import url_of
+from streams.program.pages import page_server
 from streams.program.signals import ending_signals
 
 logger = logging.getLogger(__name__)
@@ -32,7 +35,14 @@ logger = logging.getLogger(__name__)
 _LAST_ANSWERS_SECONDS: Final = 5.0
 
 
-def run(settings: IngestSettings, listener: socket.socket, metrics: Metrics, parent: int | None = None) -> None:
+class Sockets(NamedTuple):
+    """The listening sockets of a process: for callbacks, and for the pages."""
+
+    callbacks: socket.socket
+    pages: socket.socket
+
+
+def run(settings: IngestSettings, sockets: Sockets, metrics: Metrics, parent: int | None = None) -> None:
     """
     Serve until SIGTERM or SIGINT, or until the process `parent` is gone; then return.
 
@@ -42,12 +52,12 @@ def run(settings: IngestSettings, listener: socket.socket, metrics: Metrics, par
     """
     context = tls_context(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, listener, metrics, context, parent))
+        runner.run(_serve(settings, sockets, metrics, context, parent))
 
 
 async def _serve(
     settings: IngestSettings,
-    listener: socket.socket,
+    sockets: Sockets,
     metrics: Metrics,
     context: ssl.SSLContext | None,
     parent: int | None,
@@ -57,7 +67,12 @@ async def _serve(
     service = Service(settings, publisher_to(log, settings, metrics, clock), metrics, clock)
     certificate = Certificate(context, settings, clock) if context is not None else None
     service.start()
+    pages_server, listener = page_server(pages(service)), sockets.callbacks
     async with contextlib.AsyncExitStack() as stack:
+        # Begun first and closed last: the pages tell of the start, and of callbacks that wait for their answers.
+        stack.callback(sockets.pages.close)
+        stack.push_async_callback(pages_server.close)
+        await pages_server.start(sockets.pages)
         stack.push_async_callback(log.close)
         stack.push_async_callback(service.stop)
         background = [asyncio.create_task(log.run())]
@@ -68,10 +83,10 @@ async def _serve(
             background.append(asyncio.create_task(certificate.run()))
         stop = _stopped_by_signals(certificate)
         open_to_connections(listener)
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(service), sock=listener, backlog=BACKLOG, ssl=context
-        )
+        door = Door(service, listener, context)
+        door.open()
         logger.info("listening on %s", address_of(listener, tls=context is not None))
+        logger.info("pages at %s", url_of(sockets.pages))
         _settle_memory()
         try:
             await _until_stopped(stop, background, parent)
@@ -79,7 +94,7 @@ async def _serve(
         finally:
             await take_last_connections(listener)
             service.drain()
-            server.close()
+            door.close()
             await service.connections.wait_until_empty(_LAST_ANSWERS_SECONDS)
             await _cancel(background)
     logger.info("stopped")

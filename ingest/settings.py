@@ -3,15 +3,21 @@ The settings of ingest: each field is the environment variable of its name in up
 """
 
 import re
+from collections.abc import Iterator
 from ipaddress import ip_network
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from ingest.breadth import wide_networks
+from streams.program.listening import is_loopback
 from streams.program.settings import CommonSettings
 
 # Unreserved in RFC 3986: such a secret has one spelling in a URL, so it is compared without decoding.
 _SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+_SHORTEST_SECRET: Final = 16
+"""A shorter secret can be guessed, and occurs in texts by chance."""
+
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
 
 
@@ -20,8 +26,14 @@ class IngestSettings(CommonSettings):
 
     ingest_host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - callbacks come from outside
     ingest_port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    ingest_admin_host: str = Field("127.0.0.1", description="address of /livez, /readyz and /metrics")
+    ingest_admin_port: int = Field(9101, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
+    ingest_open: Literal["yes", "no"] = Field(
+        "no", description="yes lets every client post: a host that is not loopback then needs no secret"
+    )
     ingest_secrets: SecretStr = Field(
         SecretStr(""),
+        validate_default=True,
         description="comma-separated secrets, one of which must end the callback URL; two at once for rotation",
     )
     ingest_allowed_networks: str = Field(
@@ -43,7 +55,10 @@ class IngestSettings(CommonSettings):
         67_108_864, ge=1, description="bytes taken and not yet acknowledged; beyond it 503 at once. Bounds memory"
     )
     ingest_max_connections: int = Field(
-        8192, ge=1, le=1_000_000, description="connections of one worker; beyond it 503 and closed"
+        8192, ge=1, le=1_000_000, description="connections of one worker; beyond it the most silent one is closed"
+    )
+    ingest_max_connections_per_address: int = Field(
+        2048, ge=1, le=1_000_000, description="connections of one worker with one address that is no trusted proxy"
     )
     ingest_workers: int = Field(1, ge=1, le=64, description="server processes that share the port: one per core")
     ingest_tls_cert: str | None = Field(None, description="PEM file with the certificate chain; needs INGEST_TLS_KEY")
@@ -60,6 +75,18 @@ class IngestSettings(CommonSettings):
                 raise ValueError("a secret has 1 to 128 characters, each a letter, a digit or one of . _ ~ -")
         return value
 
+    @field_validator("ingest_secrets")
+    @classmethod
+    def _secrets_keep_strangers_out(cls, value: SecretStr, others: ValidationInfo) -> SecretStr:
+        fault = _fault_of(_split(value.get_secret_value()))
+        host, is_open = others.data.get("ingest_host"), others.data.get("ingest_open")
+        if fault is None or is_open != "no" or host is None or is_loopback(host):
+            return value
+        raise ValueError(
+            f"{fault}, and INGEST_HOST={host} is not loopback: set one made by `openssl rand -hex 24`, "
+            "or INGEST_OPEN=yes to do without"
+        )
+
     @field_validator("ingest_allowed_networks")
     @classmethod
     def _allowed_are_networks_or_names(cls, value: str) -> str:
@@ -74,6 +101,11 @@ class IngestSettings(CommonSettings):
         for entry in _split(value):
             if not is_network(entry):
                 raise ValueError(f"{entry!r} is not a network such as 192.0.2.0/24")
+        if wide := wide_networks(_split(value)):
+            raise ValueError(
+                f"{', '.join(wide)} is as wide as the internet: everyone there could forge X-Forwarded-For. "
+                "Name the addresses of the proxies"
+            )
         return value
 
     @field_validator("ingest_tls_key")
@@ -82,6 +114,12 @@ class IngestSettings(CommonSettings):
         if (others.data.get("ingest_tls_cert") is None) != (key is None):
             raise ValueError("set both: INGEST_TLS_CERT and INGEST_TLS_KEY are needed together")
         return key
+
+    def warnings(self) -> Iterator[str]:
+        """Yield a line for allowed networks that keep no stranger out, too."""
+        yield from super().warnings()
+        if wide := wide_networks(entry for entry in self.allowed_networks if is_network(entry)):
+            yield f"INGEST_ALLOWED_NETWORKS: {', '.join(wide)} is as wide as the internet, so it keeps no stranger out"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -106,6 +144,14 @@ def is_network(entry: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _fault_of(secrets: list[str]) -> str | None:
+    """Return why the secrets keep no stranger out, None when they do."""
+    if not secrets:
+        return "no secret is set"
+    shortest = min(map(len, secrets))
+    return f"a secret has fewer than {_SHORTEST_SECRET} characters" if shortest < _SHORTEST_SECRET else None
 
 
 def _split(text: str) -> list[str]:

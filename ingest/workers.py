@@ -15,6 +15,8 @@ from ingest.clock import Clock
 from ingest.heartbeats import Heartbeats
 from ingest.listener import bind
 from ingest.metrics import Metrics, Pages
+from ingest.pages import endpoint
+from ingest.server import Sockets
 from ingest.settings import IngestSettings
 from streams.program.signals import ending_signals
 
@@ -26,15 +28,16 @@ _POLL_SECONDS: Final = 0.05
 # An exit of its own, or the end by a signal before the worker handles signals; Ctrl-C reaches workers, too.
 _STOPPED: Final = (0, -int(signal.SIGTERM), -int(signal.SIGINT), -int(signal.SIGHUP))
 
-Work = Callable[[socket.socket, Metrics, int], int]
-"""The work of a worker, given its socket, its metrics and its parent's process id; returns the exit code."""
+Work = Callable[[Sockets, Metrics, int], int]
+"""The work of a worker, given its sockets, its metrics and its parent's process id; returns the exit code."""
 
 
 class Workers:
     """
-    Forks one process per socket, and forks again for one that dies or no longer responds.
+    Forks one process per socket of callbacks, and forks again for one that dies or no longer responds.
 
-    Every socket stays open here, so the next worker takes the connections that wait in the socket of a dead one.
+    Every socket stays open here, so the next worker takes the connections that wait in the socket of a dead one. The
+    socket of the pages is shared by all: one that responds takes the connection.
     """
 
     def __init__(self, settings: IngestSettings, work: Work, clock: Clock) -> None:
@@ -42,6 +45,7 @@ class Workers:
         self._clock = clock
         self._pages = Pages(settings.ingest_workers)
         self._listeners = _bind_all(settings)
+        self._page_listener = endpoint(settings).bind()
         self._metrics = Metrics(self._pages, self._pages.of_parent)
         self._heartbeats = Heartbeats(settings.ingest_workers)
         self._running: dict[int, int] = {}
@@ -60,7 +64,7 @@ class Workers:
         for worker in range(len(self._listeners)):
             self._start(worker)
         code = self._watch()
-        for listener in self._listeners:
+        for listener in (*self._listeners, self._page_listener):
             listener.close()
         return self._end() or code
 
@@ -140,7 +144,8 @@ class Workers:
             for other, listener in enumerate(self._listeners):
                 if other != worker:
                     listener.close()
-            return self._work(self._listeners[worker], Metrics(self._pages, worker), parent)
+            sockets = Sockets(self._listeners[worker], self._page_listener)
+            return self._work(sockets, Metrics(self._pages, worker), parent)
         except BaseException:
             logger.exception("a worker failed")
             return 1

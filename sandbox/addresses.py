@@ -4,21 +4,29 @@ Pure: where everything of a sandbox is found.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sandbox.ports import LOOPBACK
 from sandbox.settings import SandboxSettings
 
+FILES_SINK: Final = 2
+"""The port of the files sink, behind the one of the ClickHouse sink: the port between them is that of streams."""
+
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Addresses for clients, the demo and tests. `callback_url` holds a secret when one is set."""
+    """
+    Addresses for clients, the demo and tests. `callback_url` holds a secret when one is set.
+
+    `pages` are those of each program by its name: `/livez`, `/readyz`, `/metrics`. `streams` is the read API.
+    """
 
     callback_url: str
     ingest: str
     kafka: str
     clickhouse: str
     streams: str
-    sinks: dict[str, str]
+    pages: dict[str, str]
     files: Path
 
     @property
@@ -35,7 +43,7 @@ class Addresses:
             "kafka": self.kafka,
             "clickhouse": self.clickhouse,
             "streams": self.streams,
-            **self.sinks,
+            **{f"{name}-pages": url for name, url in self.pages.items()},
             "files": str(self.files),
         }
         return " ".join(f"{name}={address}" for name, address in parts.items())
@@ -43,9 +51,8 @@ class Addresses:
 
 def addresses_of(settings: SandboxSettings) -> Addresses:
     """Return where the programs will be found under these settings."""
-    everywhere = settings.ingest_host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
     scheme = "https" if settings.ingest_tls_cert else "http"
-    ingest = f"{scheme}://{LOOPBACK if everywhere else settings.ingest_host}:{settings.ingest_port}"
+    ingest = f"{scheme}://{LOOPBACK}:{settings.ingest_port}"
     secret = settings.ingest_secrets.get_secret_value().split(",")[0].strip()
     brokers = range(settings.sandbox_kafka_brokers)
     return Addresses(
@@ -54,9 +61,11 @@ def addresses_of(settings: SandboxSettings) -> Addresses:
         kafka=",".join(f"{LOOPBACK}:{settings.sandbox_kafka_port + broker}" for broker in brokers),
         clickhouse=f"http://{LOOPBACK}:{settings.sandbox_clickhouse_port}",
         streams=f"http://{LOOPBACK}:{settings.streams_web_port}",
-        sinks={
-            "sinks-clickhouse": f"http://{LOOPBACK}:{settings.sinks_metrics_port}",
-            "sinks-files": f"http://{LOOPBACK}:{settings.sinks_metrics_port + 1}",
+        pages={
+            "ingest": f"http://{LOOPBACK}:{settings.ingest_admin_port}",
+            "streams": f"http://{LOOPBACK}:{settings.streams_admin_port}",
+            "sinks-clickhouse": f"http://{LOOPBACK}:{settings.sinks_admin_port}",
+            "sinks-files": f"http://{LOOPBACK}:{settings.sinks_admin_port + FILES_SINK}",
         },
         files=settings.sandbox_dir / "files",
     )

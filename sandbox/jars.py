@@ -18,11 +18,11 @@ from typing import Any, Final
 from sandbox.disk import Place
 from sandbox.errors import JarsError
 
-KAFKA_VERSION: Final = "4.1.1"
+KAFKA_VERSION: Final = "4.2.2"
 # The roots of the lock: the broker, and the plainest logger for it.
 _ROOTS: Final = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-simple:1.7.36")
 _LOCK: Final = Path(__file__).with_name("kafka-jars.lock")
-JARS_MB: Final = 43
+JARS_MB: Final = 45
 """Size of the fetched jars, in megabytes."""
 
 _ATTEMPTS: Final = 3

@@ -12,18 +12,23 @@ from typing import Final
 from pydantic import SecretStr
 
 from sandbox.addresses import Addresses
+from sandbox.ports import LOOPBACK
 from sandbox.probes import answers_ok
 from sandbox.process import Process
 from sandbox.settings import SandboxSettings
+from streams.program.secret_files import without_files
+from streams.program.settings import secret_settings
 
 # A start takes seconds on an idle machine; the limits are for a busy one.
 _READY_SECONDS: Final = 120.0
 _PREPARED_SECONDS: Final = 60.0
+# The sandbox is for the people of this machine, also when `.env` is that of another place.
+_ADDRESSES: Final = ("INGEST_HOST", "INGEST_ADMIN_HOST", "STREAMS_ADMIN_HOST", "SINKS_ADMIN_HOST", "STREAMS_WEB_BIND")
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A long-running command, known to people by `name`; `url` answers `/readyz`."""
+    """A long-running command, known to people by `name`; `url` has its pages."""
 
     name: str
     command: tuple[str, ...]
@@ -33,14 +38,17 @@ class Program:
 
 def programs(addresses: Addresses) -> list[Program]:
     """Return the programs in the order of the data, which is the order in which they are stopped."""
-    listed = [
-        Program("ingest", ("routee-ingest", "serve"), addresses.ingest),
-        Program("streams", ("routee-streams", "worker"), addresses.streams),
+    commands = {"ingest": ("routee-ingest", "serve"), "streams": ("routee-streams", "worker")}
+    return [
+        Program(name, commands[name], url) if name in commands else _sink(name, url)
+        for name, url in addresses.pages.items()
     ]
-    for name, url in addresses.sinks.items():
-        port = {"SINKS_METRICS_PORT": url.rpartition(":")[2]}  # each sink is a program with a port of its own
-        listed.append(Program(name, ("routee-sinks", name.removeprefix("sinks-")), url, port))
-    return listed
+
+
+def _sink(name: str, url: str) -> Program:
+    # Each sink is a program with a port of its own.
+    port = {"SINKS_ADMIN_PORT": url.rpartition(":")[2]}
+    return Program(name, ("routee-sinks", name.removeprefix("sinks-")), url, port)
 
 
 def preparations() -> dict[str, tuple[str, ...]]:
@@ -59,6 +67,7 @@ class Launcher:
             "KAFKA_BOOTSTRAP_SERVERS": addresses.kafka,
             "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",  # `.env` may name another Kafka
             "CLICKHOUSE_URL": addresses.clickhouse,
+            **dict.fromkeys(_ADDRESSES, LOOPBACK),
             "STREAMS_DATA_DIR": str(settings.sandbox_dir.absolute() / "streams"),
             "SINKS_FILES_ROOT": str(addresses.files.absolute()),
         }
@@ -84,11 +93,12 @@ class Launcher:
 def _as_environment(settings: SandboxSettings) -> dict[str, str]:
     """Return settings as the variables they are read from: they need not come from our own environment."""
     given = {name.upper(): getattr(settings, name) for name in SandboxSettings.model_fields}
-    return {
+    told = {
         name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in given.items()
         if value is not None
     }
+    return {**told, **without_files(secret_settings(SandboxSettings))}
 
 
 def wait_ready(program: Program, process: Process) -> None:

@@ -17,7 +17,7 @@ class SandboxSettings(CommonSettings):
     The settings of `routee-sandbox`.
 
     Every other variable reaches the programs unchanged; the sandbox itself sets where they find Kafka, ClickHouse and
-    their folders (`sandbox.programs`).
+    their folders, and that they listen on the loopback interface alone (`sandbox.programs`).
     """
 
     sandbox_dir: Path = Field(Path(".sandbox"), description="All state and logs; found again at the next start.")
@@ -28,14 +28,15 @@ class SandboxSettings(CommonSettings):
     sandbox_kafka_brokers: int = Field(
         1, description="1, or 3: replicated topics with min.insync.replicas 2, as production has them."
     )
-    ingest_host: str = Field("0.0.0.0", description="Address ingest listens on.")  # noqa: S104 - as ingest's default
     ingest_port: int = Field(8080, ge=1, le=65535, description="Port ingest listens on.")
+    ingest_admin_port: int = Field(9101, ge=1, le=65535, description="Port of ingest's pages.")
     ingest_secrets: SecretStr = Field(SecretStr(""), description="Path secrets; the first is used to send callbacks.")
     ingest_tls_cert: str | None = Field(None, description="PEM file; with it, ingest is found at https.")
     ingest_tls_key: str | None = Field(None, description="PEM file with its private key.")
-    streams_web_port: int = Field(6066, ge=1, le=65535, description="Port of streams' health and metrics.")
-    sinks_metrics_port: int = Field(
-        9102, ge=1, le=65534, description="Port of the ClickHouse sink's health; the files sink takes the next."
+    streams_admin_port: int = Field(9103, ge=1, le=65535, description="Port of streams' pages.")
+    streams_web_port: int = Field(6066, ge=1, le=65535, description="Port of streams' read API.")
+    sinks_admin_port: int = Field(
+        9102, ge=1, le=65533, description="Port of the ClickHouse sink's pages; the files sink takes the second next."
     )
     clickhouse_user: str = Field("default", description="The one user of the sandbox's ClickHouse.")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="That user's password.")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Final, Self
 
-from sandbox.addresses import addresses_of
+from sandbox.addresses import FILES_SINK, addresses_of
 from sandbox.clickhouse.process import ClickHouseServer
 from sandbox.errors import FolderInUseError, PortTakenError, StartError
 from sandbox.jars import JARS_MB, default_cache, jars_are_there, jars_folder
@@ -166,13 +166,15 @@ class Sandbox:
             **self._kafka.ports,
             "SANDBOX_CLICKHOUSE_PORT": settings.sandbox_clickhouse_port,
             "INGEST_PORT": settings.ingest_port,
+            "INGEST_ADMIN_PORT": settings.ingest_admin_port,
+            "STREAMS_ADMIN_PORT": settings.streams_admin_port,
             "STREAMS_WEB_PORT": settings.streams_web_port,
-            "SINKS_METRICS_PORT": settings.sinks_metrics_port,
-            "SINKS_METRICS_PORT (+1)": settings.sinks_metrics_port + 1,
+            "SINKS_ADMIN_PORT": settings.sinks_admin_port,
+            f"SINKS_ADMIN_PORT (+{FILES_SINK})": settings.sinks_admin_port + FILES_SINK,
         }
         files = list(file_problems(vars(settings)))
         try:
-            require_free(ports, host="")
+            require_free(ports)
         except PortTakenError as error:
             raise PortTakenError("\n".join([*files, str(error)])) from error
         if files:

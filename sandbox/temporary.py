@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from sandbox.addresses import FILES_SINK
 from sandbox.errors import PortTakenError
 from sandbox.ports import free_port, require_free
 from sandbox.settings import SandboxSettings
@@ -31,11 +32,12 @@ def temporary_settings(folder: Path) -> SandboxSettings:
         sandbox_kafka_port=free_port(),
         sandbox_clickhouse_port=free_port(),
         sandbox_kafka_brokers=1,
-        ingest_host="127.0.0.1",
         ingest_port=free_port(),
+        ingest_admin_port=free_port(),
+        streams_admin_port=free_port(),
         ingest_secrets=secrets.token_urlsafe(12),
         streams_web_port=free_port(),
-        sinks_metrics_port=_two_free_ports(),
+        sinks_admin_port=_two_free_ports(),
         clickhouse_user="default",
         clickhouse_password="",
         clickhouse_database="routee",
@@ -46,10 +48,10 @@ def temporary_settings(folder: Path) -> SandboxSettings:
 
 
 def _two_free_ports() -> int:
-    """Return a port that is free together with the one after it."""
+    """Return a port that is free together with the one of the files sink."""
     for _ in range(_TRIES):
         port = free_port()
         with suppress(PortTakenError, OverflowError):
-            require_free({"SINKS_METRICS_PORT": port, "SINKS_METRICS_PORT (+1)": port + 1})
+            require_free({"SINKS_ADMIN_PORT": port, f"SINKS_ADMIN_PORT (+{FILES_SINK})": port + FILES_SINK})
             return port
-    raise PortTakenError("no two free ports beside each other were found on this machine")
+    raise PortTakenError("no two free ports for the sinks were found on this machine")

@@ -20,7 +20,7 @@ from sandbox.stack import Sandbox
 from streams.program import exit_codes
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
-from streams.program.settings import SettingsError, load_settings
+from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
 from streams.program.signals import ending_signals
 
 logger = logging.getLogger(__name__)
@@ -33,8 +33,8 @@ _STARTS_WITH_BYTES: Final = 100_000_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take no options: everything is said by settings."""
     parser.epilog = (
-        "Settings are environment variables, or lines of .env: SANDBOX_DIR, SANDBOX_KAFKA_PORT, "
-        "SANDBOX_CLICKHOUSE_PORT, SANDBOX_KAFKA_BROKERS, and those of the programs."
+        f"{ABOUT_SETTINGS} They are SANDBOX_DIR, SANDBOX_KAFKA_PORT, SANDBOX_CLICKHOUSE_PORT, SANDBOX_KAFKA_BROKERS, "
+        "and those of the programs."
     )
 
 
@@ -88,7 +88,7 @@ def _run(settings: SandboxSettings) -> None:
 
 def _watch(sandbox: Sandbox, disk: Place) -> NoReturn:
     """Show the warnings and errors of the programs, until a signal ends it."""
-    follower = Follower(sandbox.logs / f"{name}.log" for name in ("ingest", "streams", *sandbox.addresses.sinks))
+    follower = Follower(sandbox.logs / f"{name}.log" for name in sandbox.addresses.pages)
     while True:
         for line in follower.serious_lines():
             logger.warning("%s", line)
@@ -132,13 +132,14 @@ class _Progress:
 
 def _places(addresses: Addresses, settings: SandboxSettings) -> list[tuple[str, str]]:
     """Return what can be done now, and where."""
-    health = [addresses.ingest, addresses.streams, *addresses.sinks.values()]
+    pages = addresses.pages.values()
     return [
         ("post callbacks to", addresses.shown_callback_url),
         ("ask ClickHouse at", f"{addresses.clickhouse} (database {settings.clickhouse_database})"),
         ("read Kafka at", addresses.kafka),
         ("read files in", str(addresses.files)),
-        ("see health at", "  ".join(f"{url}/readyz" for url in health)),
-        ("and metrics at", "  ".join(f"{url}/metrics" for url in health)),
+        ("ask streams at", f"{addresses.streams}/sms/…, /messages/…, /campaigns/…"),
+        ("see health at", "  ".join(f"{url}/readyz" for url in pages)),
+        ("and metrics at", "  ".join(f"{url}/metrics" for url in pages)),
         ("send traffic with", f"routee-sandbox emulate --url {addresses.shown_callback_url}"),
     ]

@@ -5,6 +5,7 @@ The command `routee-sinks`, and how its parts are put together.
 import argparse
 import logging
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -26,15 +27,16 @@ from sinks.rejections import Flood
 from sinks.settings import SinksSettings
 from sinks.sink import Sink
 from sinks.tables import tables_by_topic
-from sinks.web import StatusServer, port_problems
+from sinks.web import StatusServer, endpoint
 from sinks.worker import Worker
 from sinks.writer import Writer
 from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
 from streams.program.kafka_problems import Findings
+from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
-from streams.program.settings import Look, SettingsError, load_settings
+from streams.program.settings import ABOUT_SETTINGS, Look, SettingsError, load_settings
 from streams.program.signals import ending_signals
 from streams.program.version import add_version
 
@@ -136,7 +138,7 @@ def run_check(settings: SinksSettings) -> int:
 
 def _require_of_machine(settings: SinksSettings, look: Look) -> None:
     """Raise FatalError with a line for each file or folder that cannot be used, and for a port that is taken."""
-    if problems := [*look(vars(settings)), *port_problems(settings.sinks_metrics_port)]:
+    if problems := [*look(vars(settings)), *port_problems(endpoint(settings))]:
         raise FatalError("\n".join(problems))
 
 
@@ -154,7 +156,7 @@ def _consume(
     rejections = KafkaRejections(settings)
     flood = Flood(settings.sinks_max_rejected_per_minute)
     writer = Writer(sink, rejections, tables, flood=flood, metrics=metrics, readiness=readiness)
-    status = StatusServer(settings.sinks_metrics_port, metrics.registry, readiness)
+    status = StatusServer(_bind(settings), metrics.registry, readiness)
     source = KafkaSource(settings, list(tables), group)
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
     # A reader that stays away because records may be lost loses more.
@@ -162,7 +164,7 @@ def _consume(
         logger.warning("%s", line)
     try:
         before_reading(source)
-        logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "metrics_port": status.port})
+        logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "admin_port": status.port})
         worker.run(stop, DRAIN_SECONDS)
     except FatalError:
         # Only written records are committed: the next run reads the others again.
@@ -173,6 +175,13 @@ def _consume(
         rejections.close()
     logger.info("stopped")
     return exit_codes.DONE
+
+
+def _bind(settings: SinksSettings) -> socket.socket:
+    try:
+        return endpoint(settings).bind()
+    except CannotListenError as error:
+        raise FatalError(str(error)) from error
 
 
 def _require_usable_topics(settings: SinksSettings, group: str) -> Findings:
@@ -193,7 +202,7 @@ def _stop_on_signals() -> threading.Event:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="routee-sinks",
-        description="Routee's statuses from Kafka to ClickHouse or files. Settings are environment variables.",
+        description=f"Routee's statuses from Kafka to ClickHouse or files. {ABOUT_SETTINGS}",
     )
     add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -17,7 +17,10 @@ _BATCH_BYTES: Final = {"clickhouse": 64 << 20, "files": 32 << 20}
 class SinksSettings(CommonSettings):
     """The environment variables of `routee-sinks`, besides the common ones of Kafka and logging."""
 
-    sinks_metrics_port: int = Field(
+    sinks_admin_host: str = Field(
+        "127.0.0.1", description="Address of /livez, /readyz and /metrics; another one than loopback is open to all."
+    )
+    sinks_admin_port: int = Field(
         9102, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0 takes a free one and logs it."
     )
     sinks_batch_rows: int = Field(

@@ -28,6 +28,7 @@ from streams.contract.topics import (
 from streams.domain.stage import Output, Stage
 from streams.errors import Die, die
 from streams.program.brokers import client_options, ssl_context
+from streams.program.listening import is_loopback
 from streams.runtime import private_names
 from streams.runtime.app import CheckpointedApp
 from streams.runtime.table import CheckpointedTable
@@ -125,7 +126,8 @@ def _specs(settings: StreamsSettings, ids: Mapping[Topic, str], stages: tuple[St
         exclusive=frozenset({SMS_STATUS}),
         bundled=frozenset({CAMPAIGN_PARTIALS}),
         summary_seconds=min(_PARTIAL_SECONDS, progress_seconds),
-        counted_by=CAMPAIGN_PARTIALS,
+        # SMS give out a number with each record of a new message, and none of its callbacks may be left.
+        counted_by=(CAMPAIGN_PARTIALS, SMS_STATUS),
         skip_expired=skip_expired,
     )
     campaigns = Spec(
@@ -135,6 +137,7 @@ def _specs(settings: StreamsSettings, ids: Mapping[Topic, str], stages: tuple[St
         source_id=ids[CAMPAIGN_PARTIALS],
         exclusive=frozenset({CAMPAIGN_PROGRESS}),
         summary_seconds=progress_seconds,
+        counted_by=(CAMPAIGN_PROGRESS,),
         skip_expired=skip_expired,
     )
     return sms, campaigns
@@ -158,14 +161,16 @@ def _checkpointer(app: StreamsApp, spec: Spec, store: Store, hooks: Hooks) -> Ch
 
 
 def _faust_options(settings: StreamsSettings) -> dict[str, Any]:
-    host = settings.streams_web_host or socket.gethostname()
+    bind = settings.streams_web_bind
+    # The host's name need not lead to a loopback address.
+    host = settings.streams_web_host or (bind if is_loopback(bind) else socket.gethostname())
     return {
         "broker": [URL(f"kafka://{server}") for server in settings.bootstrap_servers],
         "broker_client_id": f"routee-streams-{socket.gethostname()}-{os.getpid()}",
         "broker_credentials": _credentials(settings),
         "broker_commit_interval": _COMMIT_SECONDS,
         "consumer_group_instance_id": settings.streams_instance_id,
-        "canonical_url": URL(f"http://{host}:{settings.streams_web_port}"),
+        "canonical_url": URL.build(scheme="http", host=host, port=settings.streams_web_port),
         "topic_partitions": settings.kafka_partitions,
         "store": "memory://",  # the tables bring their own stores
         "web_enabled": False,

@@ -1,10 +1,8 @@
 """
-`routee-streams`: worker, topics, check, rebuild.
+`routee-streams`: worker, topics, check, rebuild, contract.
 """
 
 import argparse
-import os
-import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,16 +13,21 @@ from streams.contract.topics import ALL_TOPICS
 from streams.errors import CertificatesError, StreamsError, TopicsDifferError
 from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
+from streams.program.listening import port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
-from streams.program.settings import SettingsError, load_settings
+from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
 from streams.program.version import add_version
+from streams.readers import access_problems
 from streams.settings import StreamsSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Return 0 when done, 1 when it failed, 2 for wrong usage or settings, 130 when interrupted."""
     given = _parser().parse_args(arguments)
+    without_settings: Callable[[argparse.Namespace], int] | None = given.without_settings
+    if without_settings:
+        return without_settings(given)
     command: Callable[[StreamsSettings, argparse.Namespace], None] = given.command
     try:
         settings = load_settings(StreamsSettings, look=given.look)
@@ -46,16 +49,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="routee-streams",
         description="Turns Routee's callbacks in Kafka into the latest status of each SMS and the progress of each "
-        "campaign. Settings are environment variables, or lines of .env.",
+        f"campaign. {ABOUT_SETTINGS}",
     )
     add_version(parser)
+    parser.set_defaults(without_settings=None)
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, command, look, about in (
-        ("worker", _worker, _files_and_folder, "work until SIGTERM"),
+        ("worker", _worker, _tokens_files_and_folder, "work until SIGTERM"),
         (
             "check",
             _check,
-            _files_and_folder,
+            _tokens_files_and_folder,
             "validate the settings, try the folder, reach Kafka, verify the topics; say every problem",
         ),
     ):
@@ -68,13 +72,36 @@ def _parser() -> argparse.ArgumentParser:
     rebuilding = commands.add_parser("rebuild", help=about, description=f"{about}; see streams/README.md first")
     rebuilding.add_argument("--campaigns", action="store_true", help="the state of the campaigns, too")
     rebuilding.set_defaults(command=_rebuild, look=kafka_file_problems)
+    about = "print the contract for machines: AsyncAPI, OpenAPI and JSON Schemas; reads no settings"
+    contract = commands.add_parser("contract", help=about, description=about)
+    contract.add_argument("--write", type=Path, metavar="FOLDER", help="write each document to a file of its own")
+    contract.set_defaults(without_settings=_contract)
     return parser
 
 
-def _files_and_folder(named: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the faults of the files and the folder that settings name; `named` has the valid settings."""
+def _contract(given: argparse.Namespace) -> int:
+    """Print or write the documents; return the exit code."""
+    from streams.contract.documents import checked_in, write  # noqa: PLC0415
+
+    documents, folder = checked_in(), given.write
+    if folder is None:
+        # JSON is YAML, too: the whole is one stream of YAML documents.
+        print("".join(f"--- # {name}\n{text.decode()}" for name, text in documents.items()), end="")
+        return exit_codes.DONE
+    try:
+        write(documents, folder)
+    except OSError as error:
+        print(printable_lines(f"--write {folder}: {error.filename}: {error.strerror}"), file=sys.stderr)
+        return exit_codes.FAILED
+    print(printable_lines("".join(f"{folder / name}\n" for name in documents)), end="")
+    return exit_codes.DONE
+
+
+def _tokens_files_and_folder(named: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the faults of tokens, and of the files and the folder that are named; `named` has the valid settings."""
     from streams.folder import require_usable  # noqa: PLC0415
 
+    yield from access_problems(named)
     yield from kafka_file_problems(named)
     if "streams_data_dir" in named:
         try:
@@ -83,16 +110,9 @@ def _files_and_folder(named: Mapping[str, Any]) -> Iterator[str]:
             yield str(error)
 
 
-def _port(port: int) -> Iterator[str]:
-    """Yield a line when a worker could not listen."""
-    try:
-        socket.create_server(("", port)).close()
-    except OSError as error:
-        yield f"STREAMS_WEB_PORT={port}: {os.strerror(error.errno or 0)}"
-
-
 def _worker(settings: StreamsSettings, _given: argparse.Namespace) -> None:
-    if problems := [*_files_and_folder(vars(settings)), *_port(settings.streams_web_port)]:
+    ports = port_problems(settings.admin_endpoint, settings.web_endpoint)
+    if problems := [*_tokens_files_and_folder(vars(settings)), *ports]:
         raise StreamsError("\n".join(problems))
     # Importing Faust is slow, and the other commands do not need it.
     from streams.process import run_worker  # noqa: PLC0415
@@ -124,7 +144,7 @@ def _topics(settings: StreamsSettings, given: argparse.Namespace) -> None:
 def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
     from streams.admin.topics import verify  # noqa: PLC0415
 
-    problems = list(_files_and_folder(vars(settings)))
+    problems = list(_tokens_files_and_folder(vars(settings)))
     try:
         verify(settings, warn=lambda line: print(f"warning: {line}"))
     except CertificatesError:  # told with the other files

@@ -9,7 +9,7 @@ How a worker of streams fails.
     ├── CertificatesError            the files of KAFKA_SSL_… cannot be used
     ├── WorkersRunningError          the command needs all workers to be stopped
     ├── DataFolderError              the folder of local state cannot be used
-    └── PortInUseError               the web port is taken
+    └── PortInUseError               an address cannot be listened on
 
 A running worker is crash-only: when it can no longer prove that its writes are durable and its own, it calls `die`
 with an `Exit`, and its supervisor starts it again. Nothing is lost: it continues from the last checkpoint.

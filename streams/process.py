@@ -4,9 +4,8 @@ One worker process, from its first check to its exit code.
 
 import gc
 import logging
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from signal import SIGHUP, Signals
 from threading import Timer
@@ -26,10 +25,11 @@ from streams.domain.stage import Stage
 from streams.errors import Exit, PortInUseError, die
 from streams.folder import worker_folder
 from streams.metrics import FlushMetrics, StateMetrics
+from streams.program.listening import CannotListenError
 from streams.program.signals import ending_signals
 from streams.runtime.private_names import FAUST_LOGGER
 from streams.settings import StreamsSettings
-from streams.web import WebServer
+from streams.web import Sockets, WebServer
 
 logger = logging.getLogger(__name__)
 
@@ -84,13 +84,13 @@ def run_worker(
     ids = verify(settings)
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
     gc.freeze()  # imported modules stay for good
-    with worker_folder(settings.streams_data_dir) as folder, _web_socket(settings.streams_web_port) as bound:
+    with worker_folder(settings.streams_data_dir) as folder, _sockets(settings) as sockets:
         registry = CollectorRegistry()
         hooks = replace(hooks or Hooks(), on_flush=FlushMetrics(registry))
         app = build_app(settings, folder, ids, stages or default_stages(settings), hooks)
         registry.register(StateMetrics(app))
         logger.info("starting", extra={"group": settings.group_id, "folder": str(folder)})
-        _execute(Worker(app, WebServer(app, registry, bound)))
+        _execute(Worker(app, WebServer(app, registry, settings.readers, sockets)))
         logger.info("stopped")
 
 
@@ -105,14 +105,16 @@ def _execute(worker: Worker) -> None:
 
 
 @contextmanager
-def _web_socket(port: int) -> Iterator[socket.socket]:
-    """Yield a listening socket, bound before anything else starts. Raises PortInUseError when the port is taken."""
-    try:
-        bound = socket.create_server(("", port))
-    except OSError as error:
-        raise PortInUseError(f"STREAMS_WEB_PORT={port}: {error.strerror}") from error
-    with bound:
-        yield bound
+def _sockets(settings: StreamsSettings) -> Iterator[Sockets]:
+    """Yield the listening sockets, bound before anything else starts. Raises PortInUseError when one cannot be had."""
+    with ExitStack() as stack:
+        try:
+            pages, answers = (
+                stack.enter_context(endpoint.bind()) for endpoint in (settings.admin_endpoint, settings.web_endpoint)
+            )
+        except CannotListenError as error:
+            raise PortInUseError(str(error)) from error
+        yield Sockets(pages, answers)
 
 
 def default_stages(settings: StreamsSettings) -> tuple[Stage, Stage]:

@@ -2,25 +2,49 @@
 Settings of `routee-streams`. Every one is an environment variable with the field's name in upper case.
 """
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from streams.program.listening import Endpoint
 from streams.program.settings import CommonSettings
+from streams.readers import TOKEN, Readers, parse_readers
 
 # Phone numbers are few: with a key that can be guessed, every number can be found from its hash.
 _KEY_CHARACTERS: Final = 16
+_KEY_BYTES: Final = 32
+# Of 64 random hexadecimal digits at least 10 differ, but for one key in a trillion.
+_KEY_DIFFERENT: Final = 10
+_HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]+")
 
 
 class StreamsSettings(CommonSettings):
     """The settings that `routee-streams` reads from its environment, besides the common ones."""
 
-    streams_web_port: int = Field(6066, ge=1, le=65535, description="Health, metrics and read API listen here.")
+    streams_admin_host: str = Field(
+        "127.0.0.1", description="Address of /livez, /readyz and /metrics, which need no token."
+    )
+    streams_admin_port: int = Field(9103, ge=1, le=65535, description="Port of /livez, /readyz and /metrics.")
+    streams_web_bind: str = Field(
+        "127.0.0.1", description="Address of the read API; another one than loopback needs the tokens."
+    )
+    streams_web_port: int = Field(6066, ge=1, le=65535, description="The read API listens here.")
+    streams_read_tokens: SecretStr = Field(
+        SecretStr(""),
+        description="Comma-separated `name:token:full` or `name:token:masked`: the readers, with numbers and texts or "
+        "without; several for rotation. Empty: every client that reaches the address reads all.",
+    )
+    streams_worker_token: SecretStr | None = Field(
+        None, description="Workers ask each other with it, for answers from their partitions; the same for all workers."
+    )
     streams_web_host: str | None = Field(
         None,
         min_length=1,
-        description="The name by which other workers reach this one, to answer for its partitions; the host's name.",
+        description="The name by which other workers reach this one, to answer for its partitions; the host's name, "
+        "or with STREAMS_WEB_BIND on loopback that address.",
     )
     streams_instance_id: str | None = Field(
         None,
@@ -63,7 +87,8 @@ class StreamsSettings(CommonSettings):
     streams_hmac_key: SecretStr | None = Field(
         None,
         validate_default=True,
-        description="The key of `hmac`, 16 characters or more; with another key the same number gets another hash.",
+        description="The key of `hmac`, as secret as the numbers: 32 random bytes (`openssl rand -hex 32`). With "
+        "another key the same number gets another hash.",
     )
     streams_conflicting_finals: Literal["latest", "first"] = Field(
         "latest", description="Which of two different final statuses of one SMS stays, by Routee's own times."
@@ -78,7 +103,58 @@ class StreamsSettings(CommonSettings):
             raise ValueError(f"at least {_KEY_CHARACTERS} characters are needed")
         return key
 
+    @field_validator("streams_read_tokens")
+    @classmethod
+    def _readers_have_their_form(cls, tokens: SecretStr) -> SecretStr:
+        parse_readers(tokens.get_secret_value())
+        return tokens
+
+    @field_validator("streams_worker_token")
+    @classmethod
+    def _worker_token_has_its_form(cls, token: SecretStr | None) -> SecretStr | None:
+        if token and not TOKEN.fullmatch(token.get_secret_value()):
+            raise ValueError("16 to 128 letters, digits and . _ ~ - are expected")
+        return token
+
+    @property
+    def readers(self) -> Readers:
+        """Return the readers."""
+        worker = self.streams_worker_token
+        return Readers(
+            parse_readers(self.streams_read_tokens.get_secret_value()), worker.get_secret_value() if worker else ""
+        )
+
+    @property
+    def admin_endpoint(self) -> Endpoint:
+        """Return where the pages are."""
+        return Endpoint("STREAMS_ADMIN", self.streams_admin_host, self.streams_admin_port)
+
+    @property
+    def web_endpoint(self) -> Endpoint:
+        """Return where the read API is."""
+        return Endpoint("STREAMS_WEB", self.streams_web_bind, self.streams_web_port, host_name="STREAMS_WEB_BIND")
+
+    def warnings(self) -> Iterator[str]:
+        """Yield a line for a key that may be guessed, too: pseudonyms rest on it, so it is not refused."""
+        yield from super().warnings()
+        if self.streams_hmac_key and (reason := _weakness(self.streams_hmac_key.get_secret_value())):
+            yield (
+                f"STREAMS_HMAC_KEY: {reason}. A guessed key gives every number away. Before the first use take "
+                "the output of `openssl rand -hex 32`; a key in use stays, or the same number gets another hash"
+            )
+
     @property
     def group_id(self) -> str:
         """Return the consumer group, which is also the beginning of the changelogs' names."""
         return f"{self.kafka_topic_prefix}streams"
+
+
+def _weakness(key: str) -> str | None:
+    """Return why a key may be guessed, as far as its form tells."""
+    text = key.rstrip("=")
+    room = len(text) // 2 if _HEXADECIMAL.fullmatch(text) else len(text) * 3 // 4  # as base64 has
+    if room < _KEY_BYTES:
+        return f"a key of its form has {room} random bytes at most, {_KEY_BYTES} are needed"
+    if len(set(key)) < _KEY_DIFFERENT:
+        return f"it has only {len(set(key))} different characters"
+    return None

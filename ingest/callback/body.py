@@ -57,12 +57,11 @@ def examine(body: bytes, redactor: Redactor) -> tuple[str, bytes] | Rejected:
         return Rejected(Reason.NOT_OBJECT, f"{kind} instead of an object")
     if len(body) > _SHORTEST_TOO_DEEP and _is_too_deep(body):
         return TOO_DEEP
-    key = callback_key(document)
-    if key is None:
-        return NO_KEY
-    if redactor.finds(body, document):
+    if redactor.finds(body):
         body = redactor.redact(body)
-    return key, body
+        document = loads(body)
+    key = callback_key(document)
+    return NO_KEY if key is None else (key, body)
 
 
 def inflate(body: bytes, max_bytes: int) -> bytes | Rejected | None:

@@ -15,6 +15,7 @@ from orjson import dumps, loads
 
 from ingest.callback.body import MAX_DEPTH, NOT_GZIP, Rejected, examine
 from ingest.callback.envelope import RECORD_BYTES
+from ingest.callback.masking import masked
 from ingest.callback.redaction import Redactor
 from ingest.callback.scanner import UNREADABLE, Member, scan, unescaped
 from ingest.callback.unwrapping import Unwrapped, is_alone, unwrap
@@ -84,7 +85,7 @@ def repair(body: bytes, refused: Rejected, redactor: Redactor, max_bytes: int) -
     if isinstance(examined, Rejected):
         return refused
     key, stored = examined
-    original = _masked(body, unwrapped, redactor, max_bytes)
+    original = masked(body, redactor, max_bytes)
     note = {"repairs": sorted(repairs), "original": None if original is None else b64encode(original).decode()}
     repaired = Repaired(key, redactor.redact(stored), dumps(note))
     size = len(repaired.body) + len(repaired.note) + _ENVELOPE_BYTES
@@ -190,20 +191,3 @@ def _tells_which_sms(members: Iterable[Member], repairs: set[Repair]) -> bool:
     # Where no number of parts is told, there is one; but not where a part was told and cannot be read.
     one = (1, "1") if "part" in nothing and Repair.UNREADABLE_ID in repairs else (None, 1, "1")
     return values.get("parts") in one or bool(values.get("smsId") or values.get("part"))
-
-
-def _masked(body: bytes, unwrapped: Unwrapped, redactor: Redactor, max_bytes: int) -> bytes | None:
-    """Return the bytes that came, without secrets; None when a secret in them cannot be masked for sure."""
-    if not _shows(body, unwrapped, redactor):
-        return body
-    if unwrapped.codec == "utf-8":
-        masked = redactor.redact_anything(body)
-    else:
-        text = redactor.redact_anything(unwrapped.layers[0].encode()).decode()
-        masked = text.encode(unwrapped.codec)
-    again = unwrap(masked, max_bytes)
-    return masked if again is not None and not _shows(masked, again, redactor) else None
-
-
-def _shows(body: bytes, unwrapped: Unwrapped, redactor: Redactor) -> bool:
-    return any(redactor.shows(text) for text in (body.decode("latin-1"), *unwrapped.layers))

@@ -62,16 +62,28 @@ _MULTIPART: Final = re.compile(r"\s*+(--[^\s\"]{1,128}+)\r?\n")
 
 class Unwrapped(NamedTuple):
     """
-    The text in which an object begins at `begin`.
-
-    `layers` are all texts on the way to it, the last one included; the first was written in `codec`.
+    The text in which an object begins at `begin`, and the names of the repairs that led to it.
     """
 
     text: str
     begin: int
+    repairs: set[Repair]
+
+
+class Readings(NamedTuple):
+    """All texts that a body can be read as, cover by cover; the first was written in `codec`."""
+
     layers: list[str]
     codec: str
-    repairs: set[Repair]
+
+
+def readings(body: bytes, max_bytes: int) -> Readings | None:
+    """Return the texts of a body, also when there is no object in them; None when it inflates to more than it may."""
+    read = _read(body, max_bytes, set())
+    if read is None:
+        return None
+    text, codec = read
+    return Readings(_layers(text, max_bytes, set()), codec)
 
 
 def unwrap(body: bytes, max_bytes: int) -> Unwrapped | None:
@@ -80,19 +92,25 @@ def unwrap(body: bytes, max_bytes: int) -> Unwrapped | None:
     read = _read(body, max_bytes, repairs)
     if read is None:
         return None
-    text, codec = read
-    layers = [text]
+    text, _ = read
     if _is_laborious(text):
         return None
-    while len(layers) <= _MOST_COVERS and (inner := _uncovered(text, max_bytes, repairs)) is not None:
-        repairs.add(Repair.WRAPPING)
-        text = inner
-        layers.append(text)
+    layers = _layers(text, max_bytes, repairs)
+    text = layers[-1]
     begin = text.find("{")
     if begin < 0 or _is_laborious(text) or _ANOTHER.search(_TAG.sub("", text[:begin]).strip(_AROUND_IN_ARRAYS)):
         return None
     _note_surroundings(text[:begin], repairs)
-    return Unwrapped(text, begin, layers, codec, repairs)
+    return Unwrapped(text, begin, repairs)
+
+
+def _layers(text: str, max_bytes: int, repairs: set[Repair]) -> list[str]:
+    """Return a text, and the text under each of its covers."""
+    layers = [text]
+    while len(layers) <= _MOST_COVERS and (inner := _uncovered(layers[-1], max_bytes, repairs)) is not None:
+        repairs.add(Repair.WRAPPING)
+        layers.append(inner)
+    return layers
 
 
 def is_alone(behind: str, repairs: set[Repair]) -> bool:

@@ -105,6 +105,8 @@ class Kind:
     partition: int | None
     to_records: Callable[[Group], list[RawRecord]]
     count_stored: Callable[[Group], None]
+    most_bytes: int = RECORD_BYTES
+    """The most bytes of bodies in one group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ class Lane:
         self._sent_at = 0.0
         self._idle: asyncio.Future[None] | None = None
         self._room = room_at(_USUAL_ACK_SECONDS)
-        self._most_bytes = RECORD_BYTES
+        self._most_bytes = kind.most_bytes
         self._full_again_at = 0.0
         self._tell_too_large_at = [float("-inf")] * 2
         self.failed_at: float | None = None
@@ -216,8 +218,8 @@ class Lane:
 
     def _rest_of(self, group: Group) -> Group:
         """Take from a group what does not fit, and return it."""
-        if self._most_bytes < RECORD_BYTES and self._clock.monotonic() >= self._full_again_at:
-            self._most_bytes = RECORD_BYTES
+        if self._most_bytes < self._kind.most_bytes and self._clock.monotonic() >= self._full_again_at:
+            self._most_bytes = self._kind.most_bytes
         return group.split(fitting(group.bodies, self._most_bytes, group.notes))
 
     async def _store(self, group: Group) -> None:

@@ -21,6 +21,8 @@ from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
 logger = logging.getLogger(__name__)
 
 _RESTART_SECONDS: Final = 1.0
+# Each is a record of its own: the headers of thousands of small ones must fit into their batch, too.
+_MOST_BYTES_OF_REJECTIONS: Final = 600_000
 _FAILED_LATELY_SECONDS: Final = 5.0
 
 
@@ -55,7 +57,9 @@ class Publisher:
             Lane(Kind(CALLBACKS_RAW, partition, self._envelope, self._count_callbacks), shared)
             for partition in range(terms.partitions)
         ]
-        self._rejected = Lane(Kind(CALLBACKS_REJECTED, None, _rejections, self._count_rejections), shared)
+        self._rejected = Lane(
+            Kind(CALLBACKS_REJECTED, None, _rejections, self._count_rejections, _MOST_BYTES_OF_REJECTIONS), shared
+        )
         self._lanes = [*self._raw, self._rejected]
         self._tasks: list[asyncio.Task[None]] = []
 

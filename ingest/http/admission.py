@@ -1,5 +1,5 @@
 """
-Admits requests: facts of a request's head and the rules → a route, or a refusal. Pure.
+Admits requests: facts of a request's head and the rules → admitted, or a refusal. Pure.
 
 Nothing here decodes a path: a secret is compared in the one spelling that it has in a URL, so an encoded
 path is simply another path. Only slashes are forgiven: a doubled one, and one at the end.
@@ -7,14 +7,12 @@ path is simply another path. Only slashes are forgiven: a doubled one, and one a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from hmac import compare_digest
 from typing import Final
 
 from ingest.causes import Cause
 
 _CALLBACKS: Final = b"/callbacks"
-_PAGE_METHODS: Final = (b"GET", b"HEAD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +25,10 @@ class Refused:
 
 
 NOT_FOUND: Final = Refused(404, Cause.NOT_FOUND)
+GUESSED: Final = Refused(404, Cause.GUESS)
+"""As NOT_FOUND, of an address that guesses secrets: its answer is held back."""
 ADDRESS_NOT_ALLOWED: Final = Refused(403, Cause.ADDRESS)
 ONLY_POST: Final = Refused(405, Cause.METHOD, b"allow: POST\r\n")
-ONLY_GET: Final = Refused(405, Cause.METHOD, b"allow: GET, HEAD\r\n")
 LENGTH_REQUIRED: Final = Refused(411, Cause.NO_LENGTH)
 BODY_TOO_LARGE: Final = Refused(413, Cause.TOO_LARGE)
 TARGET_TOO_LONG: Final = Refused(414, Cause.HEAD_TOO_LARGE)
@@ -39,20 +38,7 @@ EXPECTATION_UNKNOWN: Final = Refused(417, Cause.EXPECTATION)
 MALFORMED: Final = Refused(400, Cause.MALFORMED)
 TRANSFER_CODING_UNKNOWN: Final = Refused(501, Cause.MALFORMED)
 TOO_SLOW: Final = Refused(408, Cause.SLOW)
-TOO_MANY_CONNECTIONS: Final = Refused(503, Cause.CONNECTIONS, b"retry-after: 2\r\n")
 TOO_MUCH_PENDING: Final = Refused(503, Cause.OVERLOAD, b"retry-after: 2\r\n")
-
-
-class Route(StrEnum):
-    """The thing that an admitted request asks for."""
-
-    CALLBACK = "callback"
-    LIVEZ = "/livez"
-    READYZ = "/readyz"
-    METRICS = "/metrics"
-
-
-_PAGES: Final = {route.value.encode(): route for route in (Route.LIVEZ, Route.READYZ, Route.METRICS)}
 
 
 class RequestHead:
@@ -112,26 +98,22 @@ class Rules:
         self.callback_paths = [b"%s/%s" % (_CALLBACKS, secret.encode()) for secret in secrets] or [_CALLBACKS]
 
 
-def admit(head: RequestHead, rules: Rules, *, address_allowed: bool) -> Route | Refused:
+def admit(head: RequestHead, rules: Rules, *, address_allowed: bool) -> Refused | None:
     """
-    Decide about one request from its head alone.
+    Decide about one request from its head alone; None admits it.
 
-    The address is judged before the secret, so that an address that is not allowed learns nothing about it;
-    pages for operators are open to every address.
+    The address is judged before the secret, so that an address that is not allowed learns nothing about it.
     """
     if not _well_formed(head):
         return MALFORMED
     path = path_of(head.target)
-    page = _PAGES.get(path)
-    if page is not None:
-        return _admit_page(head, page)
     if b"//" in path or path[-1:] == b"/":
         path = _with_single_slashes(path)
     if not address_allowed and path.startswith(_CALLBACKS):
         return ADDRESS_NOT_ALLOWED
     if not _is_callback_path(path, rules.callback_paths):
         return NOT_FOUND
-    return _refuse_callback(head, rules) or Route.CALLBACK
+    return _refuse_callback(head, rules)
 
 
 def path_of(target: bytes) -> bytes:
@@ -167,18 +149,8 @@ def _well_formed(head: RequestHead) -> bool:
     return not (head.chunked and (head.content_length is not None or head.minor == 0))
 
 
-def _admit_page(head: RequestHead, page: Route) -> Route | Refused:
-    if head.method not in _PAGE_METHODS:
-        return ONLY_GET
-    return BODY_TOO_LARGE if head.content_length or head.chunked else page
-
-
 def _with_single_slashes(path: bytes) -> bytes:
-    """
-    Return a path without doubled slashes and without one at its end. URLs that were put together by hand have them.
-
-    Pages keep their one spelling: a proxy that hides `/metrics` does not hide `//metrics`.
-    """
+    """Return a path without doubled slashes and without one at its end: URLs put together by hand have them."""
     return b"/" + b"/".join(filter(None, path.split(b"/")))
 
 

@@ -8,12 +8,14 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from ingest.clock import Clock
 from ingest.http.networks import Address, Networks, client_address, parse_address
 from ingest.settings import is_network
 
 logger = logging.getLogger(__name__)
 
 _REFRESH_SECONDS: Final = 60.0
+_FIRST_SECONDS: Final = 1.0
 _TIMEOUT_SECONDS: Final = 5.0
 
 
@@ -24,10 +26,11 @@ class AllowList:
     `on_change` is called when the judgement of an address may have changed.
     """
 
-    def __init__(self, allowed: Sequence[str], trusted_proxies: Sequence[str], on_change: Callable[[], None]) -> None:
+    def __init__(self, allowed: Sequence[str], proxies: Networks, clock: Clock, on_change: Callable[[], None]) -> None:
         self._networks = Networks(entry for entry in allowed if is_network(entry))
-        self._names = [entry for entry in allowed if not is_network(entry)]
-        self._proxies = Networks(trusted_proxies)
+        self._names = [*dict.fromkeys(entry for entry in allowed if not is_network(entry))]
+        self._proxies = proxies
+        self._clock = clock
         self._resolved: dict[str, frozenset[Address]] = {}
         self._on_change = on_change
 
@@ -38,14 +41,26 @@ class AllowList:
             return False
         return address in self._networks or any(address in known for known in self._resolved.values())
 
+    def admits(self, peer: Address | None) -> bool:
+        """Return whether a connection of this peer may ever post callbacks: a proxy's may, for an allowed client."""
+        return self.is_proxy(peer) or self.allows(peer, b"")
+
+    def trouble(self) -> str | None:
+        """Return why addresses that may post are refused; None when every name was looked up."""
+        if len(self._resolved) == len(self._names):
+            return None
+        return "a host name of INGEST_ALLOWED_NETWORKS cannot be looked up"
+
     def is_proxy(self, peer: Address | None) -> bool:
         """Return whether this peer may pass on the requests of others."""
         return peer is not None and peer in self._proxies
 
     async def run(self) -> None:
-        """Look the names up every minute, until cancelled."""
+        """Look the names up every minute, sooner while one never was looked up with success; until cancelled."""
+        soon = _FIRST_SECONDS
         while True:
-            await asyncio.sleep(_REFRESH_SECONDS)
+            await self._clock.sleep(min(soon, _REFRESH_SECONDS) if self.trouble() else _REFRESH_SECONDS)
+            soon *= 2
             await self.refresh()
 
     async def refresh(self) -> None:

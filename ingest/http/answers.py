@@ -10,7 +10,6 @@ from ingest.clock import Clock
 from ingest.http.admission import Refused
 
 _TEXT: Final = b"text/plain; charset=utf-8"
-_PROMETHEUS: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _RETRY: Final = b"retry-after: 2\r\n"
 
 
@@ -42,24 +41,10 @@ class Answers:
         """Return the answer to a refused request."""
         return self.make(refused.status, HTTPStatus(refused.status).phrase.lower().encode() + b"\n", refused.fields)
 
-    def page(self, text: bytes, *, head: bool) -> Answer:
-        """Return a page; `head` leaves its body out."""
-        return self.make(200, text, head=head)
-
-    def metrics(self, text: bytes, *, head: bool) -> Answer:
-        """Return Prometheus text."""
-        return self.make(200, text, content_type=_PROMETHEUS, head=head)
-
-    def not_ready(self, why: str, *, head: bool) -> Answer:
-        """Return 503 and the reason."""
-        return self.make(503, f"{why}\n".encode(), _RETRY, head=head)
-
-    def make(
-        self, status: int, body: bytes = b"", fields: bytes = b"", *, content_type: bytes = _TEXT, head: bool = False
-    ) -> Answer:
+    def make(self, status: int, body: bytes = b"", fields: bytes = b"") -> Answer:
         """Return any answer; `fields` are further header lines, each with its line end."""
         if body:
-            fields = b"content-type: %s\r\n%s" % (content_type, fields)
+            fields = b"content-type: %s\r\n%s" % (_TEXT, fields)
         start = b"HTTP/1.1 %d %s\r\ndate: %s\r\n%scontent-length: %d\r\n" % (
             status,
             HTTPStatus(status).phrase.encode(),
@@ -67,5 +52,4 @@ class Answers:
             fields,
             len(body),
         )
-        content = b"" if head else body
-        return Answer(start + b"\r\n" + content, start + b"connection: close\r\n\r\n" + content)
+        return Answer(start + b"\r\n" + body, start + b"connection: close\r\n\r\n" + body)

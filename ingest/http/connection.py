@@ -5,28 +5,28 @@ A callback costs no task, no future and no timer: the answer line of its connect
 """
 
 import asyncio
-from typing import cast
+from typing import Any, cast
 
 from ingest.callback import body as bodies
 from ingest.callback.body import Rejected
 from ingest.callback.envelope import reject
+from ingest.callback.masking import masked
 from ingest.callback.repair import Repaired, repair
 from ingest.causes import Cause
 from ingest.commit.lane import Lane, Waiter
 from ingest.http.admission import (
     BODY_TOO_LARGE,
+    GUESSED,
     NOT_FOUND,
-    TOO_MANY_CONNECTIONS,
     TOO_MUCH_PENDING,
     TOO_SLOW,
     Refused,
     RequestHead,
-    Route,
     admit,
 )
 from ingest.http.answer_line import AnswerLine, Turn
-from ingest.http.answers import CONTINUE, Answer
-from ingest.http.networks import Address, parse_address
+from ingest.http.answers import CONTINUE
+from ingest.http.networks import Address, client_address, share_of
 from ingest.http.reader import NO_REQUEST, RequestReader
 from ingest.http.service import Service
 
@@ -35,33 +35,41 @@ class Connection(asyncio.Protocol):
     """
     The protocol of one client: the event loop calls it, and so does its reader.
 
-    `_trusted` says that a head which was admitted once may be admitted again without asking; `_doubted` is the turn of
-    the last body that was no callback as it came; `_held` counts the bytes of an unfinished body that are pending;
-    `_surplus` counts the bytes that came after the end.
+    `arriving` is the task that makes the connection, handshake of TLS included; `share` is what the connection counts
+    for (`Connections`). `_trusted` says that a head which was admitted once may be admitted again without asking;
+    `_doubted` is the turn of the last body that was no callback as it came; `_held` counts the bytes of an unfinished
+    body that are pending; `_surplus` counts the bytes that came after the end; `_held_until` is set while a refusal is
+    held back; `_seen` is when the connection was made or last used, `_used` whether it was.
     """
 
     __slots__ = (
         "_begun",
         "_doubted",
         "_held",
+        "_held_until",
         "_line",
         "_peer",
         "_reader",
-        "_route",
         "_seen",
         "_service",
         "_surplus",
         "_trusted",
+        "_used",
+        "arriving",
+        "share",
     )
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, peer: Address | None) -> None:
         self._service = service
         self._reader = RequestReader(self, service.limits, service.rules.max_body_bytes)
         self._line = AnswerLine(service.answers, service.limits, self._reader, service.clock, last=service.stopping)
         self._doubted: Turn | None = None
-        self._route = Route.CALLBACK
-        self._peer: Address | None = None
+        self._peer = peer
         self._trusted = service.allowlist is None
+        self._used = False
+        self._held_until: float | None = None
+        self.arriving: asyncio.Task[Any] | None = None
+        self.share = None if peer is None or peer in service.proxies else share_of(peer)
         self._seen = service.now
         self._begun: float | None = None
         self._held = self._surplus = 0
@@ -69,12 +77,9 @@ class Connection(asyncio.Protocol):
     # The connection's life.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; a connection too many is refused at once."""
+        """Begin, at the end of the handshake if there is one."""
         self._line.transport = cast("asyncio.Transport", transport)
-        if self._service.allowlist is not None:
-            self._peer = parse_address(self._peer_name())
-        if not self._service.connections.add(self):
-            self._refuse(TOO_MANY_CONNECTIONS)
+        self._seen = self._service.now
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """End. Callbacks that the client has sent completely are stored all the same."""
@@ -101,37 +106,72 @@ class Connection(asyncio.Protocol):
     def drain(self) -> None:
         """End with the next answer, or soon without one."""
         self._line.last = True
+        self._seen = self._service.clock.monotonic()
+        if self._held_until is not None:
+            self._held_until = self._seen
 
     def distrust(self) -> None:
         """Have the address judged again with the next request."""
         self._trusted = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a callback is under way: an answer is due, or the body of an admitted request is coming."""
+        return self._line.is_due or self._reader.in_body
+
     def cut(self) -> None:
         """End at once."""
         if self._line.transport is not None:
             self._line.transport.abort()
+        elif self.arriving is not None:
+            self.arriving.cancel()
+
+    def shed(self) -> None:
+        """End at once, in favour of another connection."""
+        self._service.metrics.refused(Cause.CONNECTIONS)
+        self.cut()
 
     def sweep(self, now: float) -> None:
         """Enforce the limits in time."""
-        limits, line, transport = self._service.limits, self._line, self._line.transport
+        line, transport = self._line, self._line.transport
         if transport is None:
-            return
-        if line.end_by is not None:
+            # How long a handshake may take, the event loop knows.
+            if line.last and now - self._seen > self._patience():
+                self.cut()
+        elif self._held_until is not None:
+            if now > self._held_until:
+                self._held_until = None
+                line.end_with(self._service.answers.refusal(GUESSED))
+        elif line.end_by is not None:
             if now > line.end_by:
                 # close() would wait for ever for a peer that does not read.
                 transport.abort()
-        elif line.stalled_at is not None:
+        else:
+            self._sweep_open(now, transport)
+
+    def _sweep_open(self, now: float, transport: asyncio.Transport) -> None:
+        limits, line = self._service.limits, self._line
+        if line.stalled_at is not None:
             if now - line.stalled_at > limits.write_seconds:
                 self._service.metrics.refused(Cause.SLOW)
                 transport.abort()
         elif self._begun is not None and not self._reader.between_requests:
             if now - self._begun > limits.request_seconds:
                 self._refuse(TOO_SLOW)
-        elif not line.is_due and (self._is_idle(now) or (line.last and now > self._service.goodbye_at)):
+        elif not line.is_due and now - self._seen > self._patience():
             transport.close()
 
-    def _is_idle(self, now: float) -> bool:
-        return now - self._seen > self._service.limits.idle_seconds
+    def _patience(self) -> float:
+        """Return for how many seconds the connection may be silent."""
+        limits = self._service.limits
+        if self._line.last:
+            return limits.goodbye_seconds
+        return limits.idle_seconds if self._used else limits.request_seconds
+
+    def _use(self) -> None:
+        """Note that a request came."""
+        self._seen, self._used = self._service.now, True
+        self._service.connections.use(self)
 
     # Reading.
 
@@ -164,7 +204,7 @@ class Connection(asyncio.Protocol):
         if refused is not None:
             self._stop_reading(refused)
             return b""
-        if self._reader.repeatable and self._trusted and not self._line.last and self._route is Route.CALLBACK:
+        if self._reader.repeatable and self._trusted and not self._line.last:
             self._service.known_heads.learn(head, self._reader.head.content_length or 0)
         return rest
 
@@ -208,27 +248,28 @@ class Connection(asyncio.Protocol):
         """Have a head judged."""
         service, allowlist = self._service, self._service.allowlist
         allowed = allowlist is None or allowlist.allows(self._peer, head.forwarded_for)
-        admitted = admit(head, service.rules, address_allowed=allowed)
-        if isinstance(admitted, Refused):
-            if admitted is NOT_FOUND:
-                service.wrong_paths.note(head)
-            return admitted
-        self._route = admitted
+        refused = admit(head, service.rules, address_allowed=allowed)
+        if refused is not None:
+            return self._missed(head) if refused is NOT_FOUND else refused
         if self._reader.closing:
             self._line.last = True
         if allowlist is not None:
             self._trusted = allowed and not allowlist.is_proxy(self._peer)
         # A client of HTTP/1.0 knows no interim answer (RFC 9110, 10.1.1).
-        if head.expect and head.minor == 1 and admitted is Route.CALLBACK:
+        if head.expect and head.minor == 1:
             self._line.reply(CONTINUE, final=False)
         return None
+
+    def _missed(self, head: RequestHead) -> Refused:
+        """Return how a request is refused that has no right path."""
+        service = self._service
+        service.wrong_paths.note(head)
+        address = share_of(client_address(self._peer, head.forwarded_for, service.proxies))
+        return GUESSED if address is not None and service.guesses.note(address) else NOT_FOUND
 
     def request_received(self, head: RequestHead, body: bytes) -> Refused | None:
         """Carry a whole request out."""
         self._begun = None
-        if self._route is not Route.CALLBACK:
-            self._line.reply(self._page(head=head.method == b"HEAD"))
-            return None
         if head.gzipped:
             inflated = bodies.inflate(body, self._service.rules.max_body_bytes)
             if inflated is None:
@@ -242,7 +283,8 @@ class Connection(asyncio.Protocol):
 
     def _take_callback(self, body: bytes) -> None:
         service = self._service
-        self._seen = service.now
+        if self._seen != service.now or not self._used:  # once in a tick is enough: it is told to a tenth of a second
+            self._use()
         found = bodies.examine(body, service.redactor)
         if isinstance(found, Rejected):
             self._take_unreadable(body, found)
@@ -266,8 +308,10 @@ class Connection(asyncio.Protocol):
 
     def _take_rejected(self, body: bytes, rejected: Rejected) -> None:
         service = self._service
-        body = service.redactor.redact_anything(body)
-        record = reject(body, rejected.reason, rejected.detail, int(service.clock.wall() * 1000))
+        kept, detail = masked(body, service.redactor, service.rules.max_body_bytes), rejected.detail
+        if kept is None:
+            kept, detail = b"", f"{detail}; its bytes are not kept, since a secret in them cannot be masked for sure"
+        record = reject(kept, rejected.reason, detail, int(service.clock.wall() * 1000))
         self._add_doubted(service.publisher.lane_for_rejections(), record, rejected.reason)
 
     def _add_doubted(self, lane: Lane | Cause, body: bytes, key: str) -> Lane | None:
@@ -300,15 +344,6 @@ class Connection(asyncio.Protocol):
         self._service.metrics.refused(cause)
         self._line.reply(self._service.answers.unavailable)
 
-    def _page(self, *, head: bool) -> Answer:
-        service = self._service
-        self._seen = service.now
-        if self._route is Route.METRICS:
-            service.tell_state()
-            return service.answers.metrics(service.metrics.render(), head=head)
-        trouble = service.trouble() if self._route is Route.READYZ else None
-        return service.answers.not_ready(trouble, head=head) if trouble else service.answers.page(b"ok\n", head=head)
-
     def _refuse(self, refused: Refused, turn: Turn | None = None) -> None:
         """
         Answer a request that ends the connection; the requests before it get their answers first.
@@ -321,11 +356,20 @@ class Connection(asyncio.Protocol):
         self._hold(0)
         # The connection lingers, and its body is no longer counted as pending.
         self._reader.abandon()
+        if refused is GUESSED:
+            self._hold_back()
+            return
         answer = self._service.answers.refusal(refused)
         if turn is None:
             self._line.end_with(answer)
         else:
             self._line.end_in_turn(turn, answer)
+
+    def _hold_back(self) -> None:
+        """Read no more, and answer later: the client learns slowly that its guess was wrong."""
+        self._line.ended = True
+        self._held_until = self._service.clock.monotonic() + self._service.limits.guess_seconds
+        self._service.connections.hold_back(self)
 
     def _peer_name(self) -> str:
         transport = self._line.transport

@@ -40,6 +40,11 @@ def parse_address(text: str) -> Address | None:
     return address
 
 
+def share_of(address: Address | None) -> bytes | None:
+    """Return what counts as one client: an IPv4 address, or the /64 of an IPv6 one, which belongs to one customer."""
+    return None if address is None else address.packed[:8]
+
+
 def client_address(peer: Address | None, forwarded_for: bytes, proxies: Networks) -> Address | None:
     """
     Return the address a request comes from: the rightmost one that is not a trusted proxy.

@@ -92,6 +92,11 @@ class RequestReader:
         self.repeatable = False
 
     @property
+    def in_body(self) -> bool:
+        """Whether the head of a request was admitted, and its body is not whole yet."""
+        return self._in_body and not self.between_requests
+
+    @property
     def held(self) -> int:
         """Bytes of a body that is not whole yet."""
         return 0 if self.between_requests else self._body_bytes

@@ -7,13 +7,16 @@ from typing import Final
 from ingest.callback.redaction import Redactor
 from ingest.clock import Clock, Timer
 from ingest.commit.publisher import Publisher
+from ingest.descriptors import most_connections
 from ingest.http.access_log import AccessLog
 from ingest.http.admission import Rules
 from ingest.http.allowlist import AllowList
 from ingest.http.answers import Answers
 from ingest.http.connections import Connections
+from ingest.http.guesses import Guesses
 from ingest.http.known_heads import KnownHeads
 from ingest.http.limits import Limits
+from ingest.http.networks import Networks
 from ingest.http.wrong_paths import WrongPaths
 from ingest.metrics import Metrics
 from ingest.settings import IngestSettings
@@ -45,11 +48,15 @@ class Service:
         self.limits = limits or Limits()
         self.rules = Rules(settings.secrets, settings.ingest_max_body_bytes)
         self.wrong_paths = WrongPaths(self.rules, clock)
+        self.guesses = Guesses(clock)
         self.redactor = Redactor(settings.secrets)
         self.answers = Answers(clock)
-        self.connections = Connections(settings.ingest_max_connections)
+        self.connections = Connections(
+            most_connections(settings.ingest_max_connections), settings.ingest_max_connections_per_address
+        )
+        self.proxies = Networks(settings.trusted_proxies)
         self.allowlist = (
-            AllowList(settings.allowed_networks, settings.trusted_proxies, self.connections.distrust)
+            AllowList(settings.allowed_networks, self.proxies, clock, self.connections.distrust)
             if settings.allowed_networks
             else None
         )
@@ -57,7 +64,6 @@ class Service:
         self.known_heads = KnownHeads()
         self.now = clock.monotonic()
         self.stopping = False
-        self.goodbye_at = float("inf")
         self._ticks = 0
         self._timer: Timer | None = None
 
@@ -69,7 +75,6 @@ class Service:
     def drain(self) -> None:
         """Answer the requests under way, and let every connection end with its next answer, or soon without one."""
         self.stopping = True
-        self.goodbye_at = self.clock.monotonic() + self.limits.goodbye_seconds
         self.known_heads.clear()
         self.connections.drain()
 
@@ -92,7 +97,9 @@ class Service:
         )
 
     def _own_trouble(self) -> str | None:
-        return "shutting down" if self.stopping else self.publisher.trouble()
+        if self.stopping:
+            return "shutting down"
+        return (self.allowlist.trouble() if self.allowlist is not None else None) or self.publisher.trouble()
 
     def _trouble_of_others(self) -> str | None:
         missing = self.metrics.total("workers_missing")

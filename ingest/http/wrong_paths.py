@@ -3,14 +3,12 @@ A log line for callbacks that are posted to a wrong path: the likeliest fault of
 """
 
 import logging
-from typing import Final
 
 from ingest.clock import Clock
 from ingest.http.admission import RequestHead, Rules, fault_of, right_path
+from ingest.http.seldom import Seldom
 
 logger = logging.getLogger(__name__)
-
-_QUIET_SECONDS: Final = 60.0
 
 
 class WrongPaths:
@@ -18,23 +16,18 @@ class WrongPaths:
 
     def __init__(self, rules: Rules, clock: Clock) -> None:
         self._rules = rules
-        self._clock = clock
-        self._posts = 0
-        self._quiet_until = float("-inf")
+        self._posts = Seldom(clock)
 
     def note(self, head: RequestHead) -> None:
         """Take a request that was answered 404; only a post is one of a callback."""
         if head.method != b"POST":
             return
-        self._posts += 1
-        now = self._clock.monotonic()
-        if now < self._quiet_until:
+        posts = self._posts.note()
+        if not posts:
             return
-        self._quiet_until = now + _QUIET_SECONDS
         logger.warning(
             "a POST was answered 404: its path %s. Callbacks are taken at %s",
             fault_of(head.target, self._rules),
             right_path(self._rules),
-            extra={"posts": self._posts},
+            extra={"posts": posts},
         )
-        self._posts = 0

@@ -30,6 +30,7 @@ from ingest.kafka.cluster import Cluster
 from ingest.kafka.producer import PATIENCE_SECONDS, Producer
 from ingest.kafka.topics import TOPICS, differing_topics, topic_permissions, topic_settings, unusable_topics
 from ingest.settings import IngestSettings
+from streams.contract.headers import headers
 from streams.contract.topics import Topic
 from streams.program.brokers import UnusableFilesError, client_options
 from streams.program.kafka_problems import refused_user, unreachable
@@ -102,7 +103,8 @@ class KafkaCommitLog:
         if partition is None:
             partition = random.randrange(self._settings.kafka_partitions)  # noqa: S311 - spreads load, guards nothing
         try:
-            await self._producer.append(topic.name(self._settings.kafka_topic_prefix), partition, records)
+            name = topic.name(self._settings.kafka_topic_prefix)
+            await self._producer.append(name, partition, records, headers(topic))
         except KafkaError as error:
             raise _not_stored(error) from error
 

@@ -22,6 +22,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from ingest.callback.envelope import RawRecord
 from ingest.kafka.cluster import Cluster
 from ingest.kafka.produce_request import ProduceRequest, ProduceResponse
+from streams.contract.headers import NO_HEADERS, Headers
 
 _MAGIC: Final = 2
 PATIENCE_SECONDS: Final = 1.5
@@ -59,13 +60,17 @@ class Producer:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def append(self, topic: str, partition: int, records: Sequence[RawRecord]) -> None:
+    async def append(
+        self, topic: str, partition: int, records: Sequence[RawRecord], headers: Headers = NO_HEADERS
+    ) -> None:
         """
         Return when all in-sync replicas have the records, which together must fit into one batch.
 
+        Each record has the same headers.
+
         Raises KafkaError when that is not so after 1.5 s, or cannot become so. To one partition, one append at a time.
         """
-        batch = _batch(records)
+        batch = _batch(records, headers)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_SECONDS
         trouble: KafkaError = RequestTimedOutError()
@@ -175,7 +180,7 @@ def _give_up(acknowledged: asyncio.Future[None]) -> None:
         acknowledged.set_exception(TimeoutError())
 
 
-def _batch(records: Sequence[RawRecord]) -> bytes:
+def _batch(records: Sequence[RawRecord], headers: Headers) -> bytes:
     builder = DefaultRecordBatchBuilder(
         magic=_MAGIC,
         compression_type=0,
@@ -186,6 +191,6 @@ def _batch(records: Sequence[RawRecord]) -> bytes:
         batch_size=_BATCH_BYTES,
     )
     for offset, record in enumerate(records):
-        if builder.append(offset, None, record.key, record.value, []) is None:
+        if builder.append(offset, None, record.key, record.value, headers) is None:
             raise UnknownError("more records than fit into one batch")
     return bytes(builder.build())

@@ -13,6 +13,8 @@ from sandbox.audit.differences import (
     Difference,
     campaign_differences,
     message_differences,
+    messages_of,
+    newest,
     rejection_differences,
     revision_differences,
     sms_differences,
@@ -160,8 +162,9 @@ def _in_topics(oracle: Oracle, kafka: Kafka) -> Iterator[Difference]:
     records = list(topics.values(kafka.bootstrap_servers, f"{kafka.prefix}sms.status"))
     progress = topics.values(kafka.bootstrap_servers, f"{kafka.prefix}campaign.progress")
     yield from revision_differences(records)
-    yield from sms_differences(oracle, {record["sms_key"]: record for record in records})
-    yield from campaign_differences(oracle, {record["campaign_tracking_id"]: record for record in progress})
+    yield from sms_differences(oracle, newest(records, "sms_key", "revision"))
+    yield from message_differences(oracle, messages_of(records))
+    yield from campaign_differences(oracle, newest(progress, "campaign_tracking_id", "revision"))
 
 
 def _equation(oracle: Oracle, verdicts: dict[str, int], ingest_metrics: str) -> Iterator[Difference]:

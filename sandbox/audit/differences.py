@@ -104,27 +104,54 @@ def _time(text: str | None) -> str | None:
     return text.replace("Z", ".000Z") if text else None
 
 
+def newest(records: Iterable[Row], key: str, revision: str) -> dict[str, Row]:
+    """Return the record of each key with the highest (generation, revision): its newest state."""
+    found: dict[str, Row] = {}
+    for record in records:
+        known = found.get(record[key])
+        if known is None or _age(record, revision) > _age(known, revision):
+            found[record[key]] = record
+    return found
+
+
+def _age(record: Row, revision: str) -> tuple[int, int]:
+    return record["generation"], record[revision]
+
+
+def messages_of(records: Iterable[Row]) -> dict[str, Row]:
+    """Return the newest state of each message from records of its SMS, under the names of the view `messages`."""
+    names = [name for name in MessageState.__slots__ if name not in {"message_id", "campaign_tracking_id"}]
+    return {
+        message: {
+            "campaign_tracking_id": record["campaign_tracking_id"],
+            **{name: record[f"message_{name}"] for name in names},
+        }
+        for message, record in newest(records, "message_id", "message_revision").items()
+    }
+
+
 def revision_differences(records: Iterable[Row]) -> Iterator[Difference]:
     """
     Yield SMS whose records on the topic, in the order of their revisions, have a gap or contradict each other.
 
-    The same revision may be there more than once, always with the same content.
+    The same revision of a generation may be there more than once, always with the same content.
     """
-    seen: dict[str, dict[int, Row]] = {}
+    seen: dict[tuple[str, int], dict[int, Row]] = {}
     for record in records:
-        known = seen.setdefault(record["sms_key"], {}).setdefault(record["revision"], record)
+        place = record["sms_key"], record["generation"]
+        known = seen.setdefault(place, {}).setdefault(record["revision"], record)
         if known != record:
             thing = f"SMS {record['sms_key']}, revision {record['revision']}"
             yield from (
                 Difference(thing, name, record[name], known[name]) for name in known if known[name] != record[name]
             )
-    for key, revisions in seen.items():
+    for (key, _), revisions in seen.items():
         if max(revisions) != len(revisions):
             yield Difference(f"SMS {key}", "revisions on the topic", sorted(revisions), f"1 to {max(revisions)}")
 
 
 def message_differences(oracle: Oracle, rows: Mapping[str, Row]) -> Iterator[Difference]:
-    """Yield the differences in the rows of the view `messages`, by message id."""
+    """Yield the differences in the rows of the view `messages`, or in the states on the topic, by message id."""
     unsure = {sms.facts["message_id"] for sms in oracle.sms.values() if sms.maybe}
     for message in oracle.messages():
         if message.message_id in unsure:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Final
+from xml.sax.saxutils import escape
 
 import chdb
 from chdb import ChdbError
@@ -18,8 +19,7 @@ from chdb import ChdbError
 from sandbox.clickhouse.errors import ClickHouseError, refusal
 from sandbox.clickhouse.protocol import Query, Session
 
-# In memory, where the machine has that.
-_SPOOL: Final = Path("/dev/shm")  # noqa: S108 - the file is made there by tempfile, under a name of its own
+_USERS: Final = Path(__file__).with_name("users.xml")
 _SETTINGS: Final = re.compile(r"\bSETTINGS\s+\w+\s*=.*$", re.IGNORECASE | re.DOTALL)
 
 
@@ -53,6 +53,9 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = str(folder)
+        # The engine looks for a relative path in the working directory, so the file cannot be checked in.
+        self._config = folder / "engine.xml"
+        self._config.write_text(f"<clickhouse><users_config>{escape(str(_USERS))}</users_config></clickhouse>\n")
         # Kept open: the engine lives as long as one connection does.
         self._root = self._connect()
         self._sessions: dict[str, _OpenSession] = {}
@@ -65,11 +68,11 @@ class Engine:
         try:
             with self._connection(query.session) as connection, _surrounded(connection, query):
                 return _execute(connection, query)
-        except (ChdbError, RuntimeError, ValueError) as error:
+        except (ChdbError, RuntimeError, ValueError, OSError) as error:
             raise ClickHouseError(str(error)) from error
 
     def _connect(self) -> Any:  # noqa: ANN401 - chDB is not typed
-        return chdb.connect(self._path)
+        return chdb.connect(f"{self._path}?config-file={self._config}")
 
     def _ask(self, sql: str) -> str:
         return bytes(self._root.query(sql, "TSVRaw").bytes()).decode().strip()
@@ -149,7 +152,7 @@ def _insert(connection: Any, sql: str, input_format: str, data: bytes) -> Result
     chDB's own streaming insert reports errors of parsing but hides errors of writing (a violated constraint, too many
     parts): the client would be told that its rows are stored, and they would be lost.
     """
-    with NamedTemporaryFile(dir=_SPOOL if _SPOOL.is_dir() else None) as spool:
+    with NamedTemporaryFile() as spool:
         spool.write(data)
         spool.flush()
         head, settings = _without_settings(sql)

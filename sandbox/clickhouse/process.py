@@ -11,6 +11,7 @@ from typing import Final, Self
 from sandbox.ports import LOOPBACK, require_free
 from sandbox.probes import answers_ok
 from sandbox.process import Process
+from streams.program.secret_files import without_files
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 4.0
@@ -76,4 +77,5 @@ class ClickHouseServer:
 
 
 def _environment(user: str, password: str) -> Mapping[str, str]:
-    return {**os.environ, "CLICKHOUSE_USER": user, "CLICKHOUSE_PASSWORD": password}
+    told = {"CLICKHOUSE_USER": user, "CLICKHOUSE_PASSWORD": password}
+    return {**os.environ, **told, **without_files(["CLICKHOUSE_PASSWORD"])}

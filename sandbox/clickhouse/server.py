@@ -22,6 +22,7 @@ import uvicorn
 from sandbox.clickhouse.compression import encode_blocks, encode_body
 from sandbox.clickhouse.engine import Engine, Result
 from sandbox.clickhouse.errors import ClickHouseError, refusal
+from sandbox.clickhouse.origin import Origin
 from sandbox.clickhouse.protocol import Query, Request, credentials, read_query
 from streams.program.signals import ending_signals
 
@@ -57,22 +58,24 @@ class Response:
 
 
 class Front:
-    """ClickHouse's HTTP interface for one user of one engine; an ASGI application."""
+    """ClickHouse's HTTP interface for one user of one engine, and for no web page; an ASGI application."""
 
-    def __init__(self, engine: Engine, user: str, password: str) -> None:
+    def __init__(self, engine: Engine, user: str, password: str, origin: Origin) -> None:
         self._engine = engine
+        self._origin = origin
         self._user = user
         self._password = password
         self._threads = ThreadPoolExecutor(_QUERIES_AT_ONCE, "query")
 
     async def __call__(self, scope: Mapping[str, Any], receive: _Receive, send: _Send) -> None:
         """Answer one request, as ASGI hands it over."""
+        headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+        if foreign := self._origin.refusal(headers):
+            await _send(scope["method"], _foreign(foreign), send)
+            return
         request = await _receive_request(scope, receive)
         answer = await asyncio.get_running_loop().run_in_executor(self._threads, self.answer, request)
-        headers = {**answer.headers, "Content-Length": str(len(answer.body))}
-        pairs = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
-        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
+        await _send(request.method, answer, send)
 
     def answer(self, request: Request) -> Response:
         """Return the answer to a request; it blocks while the query runs, and a refusal is an answer too."""
@@ -125,6 +128,19 @@ class Front:
         return Response(200, body, headers)
 
 
+def _foreign(header: str) -> Response:
+    """Return the answer to a request that a web page may have made; its body was not read."""
+    text = f"{header}: refused, a web page may have sent this. Programs are answered at the address of this server\n"
+    return Response(403, text.encode("latin-1", "replace"), {"Content-Type": _TEXT, "Connection": "close"})
+
+
+async def _send(method: str, answer: Response, send: _Send) -> None:
+    headers = {**answer.headers, "Content-Length": str(len(answer.body))}
+    pairs = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
+
+
 async def _receive_request(scope: Mapping[str, Any], receive: _Receive) -> Request:
     body = []
     more = True
@@ -172,10 +188,11 @@ def serve(engine: Engine, user: str, password: str, host: str, port: int) -> Non
     for number in ending_signals():
         signal.signal(number, _leave)
     uvicorn.run(
-        Front(engine, user, password),
+        Front(engine, user, password, Origin(host, port)),
         host=host,
         port=port,
         lifespan="off",
+        ws="none",
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=_CLOSING_SECONDS,

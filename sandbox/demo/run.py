@@ -72,8 +72,8 @@ class Run:
         self.campaigns = campaigns(traffic, start)
         self._sources = replace(
             sources_of(sandbox.settings),
-            ingest_metrics=f"{sandbox.addresses.ingest}/metrics",
-            streams_metrics=f"{sandbox.addresses.streams}/metrics",
+            ingest_metrics=f"{sandbox.addresses.pages['ingest']}/metrics",
+            streams_metrics=f"{sandbox.addresses.pages['streams']}/metrics",
         )
         self.clickhouse = self._sources.clickhouse
         self._ledger = sandbox.settings.sandbox_dir / "ledger.ndjson"

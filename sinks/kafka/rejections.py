@@ -9,6 +9,7 @@ from kafka.errors import AuthorizationError, KafkaError
 
 from sinks.errors import RetryableError
 from streams.contract.codec import encode
+from streams.contract.headers import headers
 from streams.contract.permissions import Kind, Operation, Resource
 from streams.contract.records import SinkRejection
 from streams.contract.topics import SINKS_REJECTED
@@ -33,7 +34,8 @@ class KafkaRejections:
         try:
             if self._producer is None:
                 self._producer = self._connect()
-            self._producer.send(self._topic, encode(rejection)).get(timeout=_ACK_SECONDS)
+            sent = self._producer.send(self._topic, encode(rejection), headers=headers(SINKS_REJECTED))
+            sent.get(timeout=_ACK_SECONDS)
         except AuthorizationError as error:
             line = missing_permission(Resource(Kind.TOPIC, self._topic), [Operation.WRITE])
             raise RetryableError(line) from error

@@ -28,6 +28,9 @@ Money = Annotated[
 ]
 """An amount in the account's currency (Routee names none), with up to 8 decimals, as text."""
 
+_EXACT = 2**53 - 1
+"""The greatest whole number that every reader of JSON keeps exactly."""
+
 Counts = dict[str, Annotated[int, Field(ge=0)]]
 """Status → number of messages or parts in it; a status with none is left out."""
 
@@ -119,7 +122,7 @@ class RepairedCallback(Record):
     """A callback that ingest repaired, as its envelope notes it."""
 
     index: int = Field(ge=0, description="its place in `callbacks`, from 0")
-    repairs: list[Repair]
+    repairs: list[Repair] = Field(description="the repairs that were made")
     original: str | None = Field(
         description="the bytes as Routee sent them, in base64; null when a secret in them could not be masked"
     )
@@ -132,8 +135,10 @@ class Envelope(Record):
     Each is byte for byte as Routee sent it, but for the repaired ones, whose own bytes stand beside them.
     """
 
-    received_at: Time
-    callbacks: list[dict[str, Any]] = Field(min_length=1)
+    received_at: Time = Field(description="time of receipt of the first callback in it")
+    callbacks: list[dict[str, Any]] = Field(
+        min_length=1, description="bodies in order of arrival, all of this partition"
+    )
     repaired: list[RepairedCallback] = Field(
         default=[], description="the callbacks that were repaired; missing when none was"
     )
@@ -143,103 +148,143 @@ class SmsStatus(Record):
     """`routee.sms.status`: one SMS (a part of a message) after one applied change."""
 
     sms_key: str = Field(description="smsId; when absent, {messageId}#{part or 1}. Never changes once given")
-    message_id: str
-    sms_id: str | None
+    message_id: str = Field(
+        description="Routee's id of the message; all its parts share it, in the case of the first callback"
+    )
+    sms_id: str | None = Field(description="Routee's id of this part")
     campaign_tracking_id: str | None = Field(description="null for the Single API")
-    campaign_name: str | None
-    part: int | None
-    parts: int | None
-    label: str | None
-    recipient: str | None
-    sender: str | None
-    country: str | None
-    operator: str | None
-    groups: list[str]
+    campaign_name: str | None = Field(description="name of the campaign")
+    part: int | None = Field(description="place of this part in the message, from 1 to 255")
+    parts: int | None = Field(description="how many parts the message has, from 1 to 255")
+    label: str | None = Field(description="the sender's own label of the message")
+    recipient: str | None = Field(description="phone number, as STREAMS_RECIPIENT leaves it")
+    sender: str | None = Field(description="number or name that the message came from")
+    country: str | None = Field(description="Routee's code of the recipient's country")
+    operator: str | None = Field(description="name of the recipient's operator")
+    groups: list[str] = Field(description="groups of contacts that the recipient is in")
     status: str = Field(description="Routee's word in Routee's spelling; unknown words as they came")
-    previous_status: str | None
-    is_final: bool
-    detailed_status: str | None
-    status_description: str | None
+    previous_status: str | None = Field(description="the status before this change; null for the first")
+    is_final: bool = Field(description="true when status is Delivered, Undelivered, Failed or Unsent")
+    detailed_status: str | None = Field(description="Routee's reason; a later callback without one does not erase it")
+    status_description: str | None = Field(description="the same in a sentence")
     status_updated_at: Time = Field(description="Routee's time; the time of receipt when it gave none")
-    queued_at: Time | None
-    sent_at: Time | None
-    final_at: Time | None
-    latency_seconds: float | None
+    queued_at: Time | None = Field(description="Routee's time of Queued, when it was seen")
+    sent_at: Time | None = Field(description="Routee's time of Sent, when it was seen")
+    final_at: Time | None = Field(description="Routee's time of the final status; null without one")
+    latency_seconds: float | None = Field(description="seconds from sending to the handset, from 0 to 30 days")
     price: Money | None = Field(description="of this part, as of the latest applied callback")
-    application_name: str | None
-    direction: str | None
-    originating_service: str | None
-    message: str | None
+    application_name: str | None = Field(description="name of the application at Routee")
+    direction: str | None = Field(description="Routee's word, for example Outbound")
+    originating_service: str | None = Field(description="Routee's word, for example Sms")
+    message: str | None = Field(
+        description="the text; null with STREAMS_MESSAGE_TEXT=drop, and always null for TwoStep"
+    )
     revision: int = Field(ge=1, description="1, 2, 3 … per SMS: how many changes were applied")
     conflicts: int = Field(ge=0, description="how often a different final status came after a final one")
-    first_received_at: Time
+    first_received_at: Time = Field(description="time of receipt of the first callback about this SMS")
     received_at: Time = Field(description="of the callback that made this revision")
     partition: int = Field(ge=0, description="where that callback lies in routee.callbacks.raw")
-    offset: int = Field(ge=0)
-    index: int = Field(ge=0)
+    offset: int = Field(ge=0, description="offset of the record that has that callback")
+    index: int = Field(ge=0, description="its place in that envelope, from 0")
+    generation: int = Field(
+        default=0,
+        ge=0,
+        le=_EXACT,
+        description="grows when revisions begin again: the highest (generation, revision) is the newest; 0 if missing",
+    )
+    message_status: str | None = Field(
+        default=None, description="of the whole message after this change, as all message_ fields"
+    )
+    message_previous_status: str | None = Field(
+        default=None, description="before this change; null for the first of the message"
+    )
+    message_is_final: bool | None = Field(default=None, description="true when all its parts are final")
+    message_parts: int | None = Field(
+        default=None, ge=1, description="how many SMS the message has, as far as is known"
+    )
+    message_parts_seen: int | None = Field(default=None, ge=1, description="how many of them a callback came for")
+    message_latency_seconds: float | None = Field(default=None, description="of its slowest SMS")
+    message_price: Money | None = Field(default=None, description="the sum over its SMS")
+    message_revision: int | None = Field(
+        default=None,
+        ge=1,
+        description="1, 2, 3 … per message; its newest state has the highest (generation, message_revision)",
+    )
 
 
 class CampaignProgress(Record):
     """`routee.campaign.progress`: one campaign, Routee's own numbers beside the derived ones."""
 
-    campaign_tracking_id: str
-    name: str | None
+    campaign_tracking_id: str = Field(description="Routee's id of the campaign")
+    name: str | None = Field(description="name of the campaign; null until it is known")
     campaign_status: str | None = Field(description="Routee's own; null until a report came")
-    strategy: str | None
-    total_recipients: int | None
+    strategy: str | None = Field(description="callbackInfo.strategy of the reports")
+    total_recipients: int | None = Field(description="from the reports")
     messages: int = Field(ge=0, description="distinct messageIds seen through SMS callbacks")
-    messages_final: int = Field(ge=0)
-    messages_delivered: int = Field(ge=0)
-    messages_by_status: Counts
-    parts: int = Field(ge=0)
-    parts_by_status: Counts
+    messages_final: int = Field(ge=0, description="of these, how many are final")
+    messages_delivered: int = Field(ge=0, description="of these, how many are delivered")
+    messages_by_status: Counts = Field(
+        description="a message has the status of its least advanced part, and the worst when all are final"
+    )
+    parts: int = Field(ge=0, description="distinct SMS seen through SMS callbacks")
+    parts_by_status: Counts = Field(description="status → number of parts in it; a status with none is left out")
     reported_by_status: Counts | None = Field(description="the newest report's messageStatuses")
-    progress: float | None = Field(ge=0, le=1)
+    progress: float | None = Field(
+        ge=0, le=1, description="final messages over all, from 0 to 1; null while nothing tells how many there are"
+    )
     delivery_rate: float | None = Field(ge=0, le=1, description="delivered over final")
     price_total: Money = Field(description="once per part")
-    reconciliation: Reconciliation
+    reconciliation: Reconciliation = Field(description="derived final statuses held against the reported ones")
     reconciliation_unit: Unit | None = Field(description="of the reported counts; null where nothing is compared")
     drift: dict[str, int] = Field(
         description="derived less reported per final status (Finished: and per unknown word), zeros left out"
     )
-    is_final: bool
-    conflicts: int = Field(ge=0)
-    stale_reports: int = Field(ge=0)
-    first_received_at: Time
-    last_received_at: Time
-    finished_at: Time | None
+    is_final: bool = Field(description="true when reported as finished or failed, or when all recipients are final")
+    conflicts: int = Field(
+        ge=0, description="of all its SMS: how often a different final status came after a final one"
+    )
+    stale_reports: int = Field(ge=0, description="reports that came after a newer one")
+    first_received_at: Time = Field(description="time of receipt of the first callback or report about it")
+    last_received_at: Time = Field(description="time of receipt of the last one")
+    finished_at: Time | None = Field(description="time of receipt of the callback or report that made it final")
     revision: int = Field(ge=1, description="grows with every record of this campaign")
     unordered_reports: int | None = Field(
         ge=0, description="reports that replaced values of another one, neither of them certainly newer"
+    )
+    generation: int = Field(
+        default=0,
+        ge=0,
+        le=_EXACT,
+        description="grows when revisions begin again: the highest (generation, revision) is the newest; 0 if missing",
     )
 
 
 class Rejection(Record):
     """`routee.callbacks.rejected`: bytes that were refused, why, and where they came from."""
 
-    received_at: Time
-    stage: RefusedBy
-    reason: Reason
+    received_at: Time = Field(description="time of receipt of the bytes")
+    stage: RefusedBy = Field(description="the program that refused them")
+    reason: Reason = Field(description="why they were refused")
     detail: str = Field(description="the field and the expected form; never a message text or a full phone number")
     body: str | None = Field(description="the bytes as text; null when body_base64 has them")
     body_base64: str | None = Field(description="the bytes when they are not UTF-8, or too long as JSON text")
     partition: int | None = Field(description="where it lies in routee.callbacks.raw; null at stage ingest")
-    offset: int | None
-    index: int | None
+    offset: int | None = Field(description="offset of its record there; null at stage ingest")
+    index: int | None = Field(description="its place in that envelope, from 0; null at stage ingest")
 
 
 class SinkRejection(Record):
     """`routee.sinks.rejected`: a record that a sink could not write, with the store's own words."""
 
-    rejected_at: Time
-    sink: str
-    table: str
-    error: str
-    topic: str
-    partition: int
-    offset: int
-    value: str | None
-    value_base64: str | None
+    rejected_at: Time = Field(description="time of the refusal")
+    sink: str = Field(description="clickhouse or files")
+    table: str = Field(description="table that the row was meant for")
+    error: str = Field(description="the store's own words")
+    topic: str = Field(description="topic of the record")
+    partition: int = Field(description="partition of the record")
+    offset: int = Field(description="offset of the record")
+    value: str | None = Field(description="the record's value as text; null when value_base64 has it")
+    value_base64: str | None = Field(description="the value when it is not UTF-8, or too long as JSON text")
 
 
 PUBLIC_RECORDS: dict[str, type[Record]] = {

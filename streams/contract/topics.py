@@ -104,12 +104,15 @@ class Topic:
     One topic: its name without the prefix, and the settings it is created with.
 
     `public` topics follow the contract, and any program may read them; the others are internal and may change.
+    `key` is the key of its records, `spread` the rule that gives a record its partition; both in words, for readers.
     Settings in `tolerated` may differ with a warning; any other difference is refused.
     """
 
     suffix: str
     about: str
     config: dict[str, str] = field(hash=False)
+    key: str = "none"
+    spread: str = "any partition"
     public: bool = True
     tolerated: frozenset[str] = _UNUSUAL
 
@@ -171,6 +174,8 @@ CALLBACKS_RAW: Final = Topic(
     "callbacks.raw",
     "envelopes of callbacks as Routee sent them; ingest → streams, replay",
     _DELETE_AFTER_7_DAYS,
+    key="the callback's key when it is alone in its record, else none",
+    spread="CRC-32 of the callback's key (`messageId`, else `trackingId`) in lower case, modulo the partitions",
     tolerated=_OF_INGEST,
 )
 CALLBACKS_REJECTED: Final = Topic(
@@ -180,10 +185,18 @@ CALLBACKS_REJECTED: Final = Topic(
     tolerated=_OF_INGEST,
 )
 SMS_STATUS: Final = Topic(
-    "sms.status", "one record per applied change of an SMS; streams → sinks, your readers", _COMPACT_AFTER_A_DAY
+    "sms.status",
+    "one record per applied change of an SMS; streams → sinks, your readers",
+    _COMPACT_AFTER_A_DAY,
+    key="`sms_key`",
+    spread="CRC-32 of `message_id` in lower case, modulo the partitions: the partition of its callback",
 )
 CAMPAIGN_PROGRESS: Final = Topic(
-    "campaign.progress", "the progress of each campaign; streams → sinks, your readers", _COMPACT_AFTER_A_DAY
+    "campaign.progress",
+    "the progress of each campaign; streams → sinks, your readers",
+    _COMPACT_AFTER_A_DAY,
+    key="`campaign_tracking_id`",
+    spread="murmur2 of the key in lower case, modulo the partitions, as by Kafka's Java client",
 )
 SINKS_REJECTED: Final = Topic(
     "sinks.rejected",

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
+from streams.contract.headers import headers_of
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS
 from streams.domain.counts import no_counts
@@ -27,7 +28,7 @@ from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
 from streams.domain.report import NO_REPORT, join
 from streams.domain.row_forms import filled
-from streams.domain.stage import PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
+from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
 
 CAMPAIGN_PREFIX: Final = b"t:"
 
@@ -64,7 +65,8 @@ class CampaignStage:
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
         """Return one progress record per changed campaign."""
         found = (rows.get(key) for key in sorted(changed) if key.startswith(CAMPAIGN_PREFIX))
-        return [_output(read_campaign(row)) for row in found if row is not None]
+        generation = rows.get(GENERATION_KEY) or 0
+        return [_output(read_campaign(row), generation) for row in found if row is not None]
 
 
 class _Gatherer:
@@ -127,8 +129,10 @@ class _Gatherer:
         self._clock = max(self._clock, campaign["last"])
 
 
-def _output(campaign: Campaign) -> Output:
-    return Output(CAMPAIGN_PROGRESS, campaign["id"].encode(), orjson.dumps(progress_record(campaign)))
+def _output(campaign: Campaign, generation: int) -> Output:
+    record, key = progress_record(campaign, generation), campaign["id"]
+    headers = headers_of(CAMPAIGN_PROGRESS.suffix, record["is_final"], key)
+    return Output(CAMPAIGN_PROGRESS, key.encode(), orjson.dumps(record), headers)
 
 
 def _place_in(value: bytes) -> tuple[int, int, int] | None:

@@ -6,13 +6,18 @@ from typing import Final, NamedTuple
 
 from msgspec.json import Encoder
 
+from streams.contract.headers import headers_of
 from streams.contract.records import Reason
+from streams.contract.topics import SMS_STATUS
 from streams.domain.callback import Callback
 from streams.domain.expiry import is_forgotten, is_touched_ahead
+from streams.domain.lifecycle import Sms
 from streams.domain.message import Contribution, Message, contribution, join_message, sms_index_key, withheld
+from streams.domain.message_state import MessageState, message_state
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.sms_record import sms_record
+from streams.domain.stage import Output
 
 _ENCODER: Final = Encoder()
 
@@ -28,11 +33,14 @@ class Moment(NamedTuple):
     """The bucket of stream time in which the callback touches its message."""
     place: list[int]
     """[partition, offset, index] in the raw topic."""
+    generation: int
+    """The generation of a message that begins with the callback."""
 
 
 # A NamedTuple's own constructor takes three times as long, and every callback makes one of each.
 as_moment: Final = tuple.__new__
 _as_taken: Final = tuple.__new__
+_as_output: Final = tuple.__new__
 
 
 class Taken(NamedTuple):
@@ -41,9 +49,8 @@ class Taken(NamedTuple):
     verdict: str
     row: Message | None
     """The message to write, None when the row does not change."""
-    sms_key: str
-    record: bytes | None
-    """The public record of the new revision as JSON, None when there is no new revision."""
+    output: Output | None
+    """The public record of the new revision, None when there is no new revision."""
     before: Contribution | None
     """Contributions of the message to the counts, before and after the callback; equal when no count moves."""
     after: Contribution | None
@@ -55,27 +62,34 @@ class Taken(NamedTuple):
 
 def take(callback: Callback, found: Message | None, moment: Moment, policy: Policy) -> Taken | Refusal:
     """Return the effect of a callback on `found`, its message (None: unknown); a refusal when it is not taken in."""
-    received, clock, bucket, place = moment
+    received, clock, bucket, place, generation = moment
     before = withheld(found, policy) if found is not None and policy.withholds else found
     if before is None:
         if callback.date and is_forgotten(callback.date, clock, policy.retention_ms):
             hours = policy.retention_hours
             return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
-        touched = Message(callback.message_id, bucket, [])
+        touched = Message(callback.message_id, bucket, [], generation)
     else:
         touched = before
         if before.touched != bucket and not is_touched_ahead(before.touched, bucket, policy.retention_ms):
-            touched = Message(before.message_id, bucket, before.parts)
+            touched = Message(before.message_id, bucket, before.parts, before.generation, before.previous)
     joined = join_message(touched, callback, received, place, policy.conflicting_finals)
     if isinstance(joined, Refusal):
         return joined
     message, (sms, verdict, is_visible) = joined
-    record = was = is_now = index_key = None
+    output = was = is_now = index_key = None
     if is_visible:
-        record = _ENCODER.encode(sms_record(message.message_id, sms))
-        was = None if before is None else contribution(before)
-        is_now = contribution(message)
+        state = message_state(message)
+        output = _output(message, state, sms)
+        was = None if before is None or message.previous is None else contribution(before, message.previous)
+        is_now = contribution(message, state.status)
     if before is None or len(message.parts) > len(before.parts):
         index_key = sms_index_key(message.message_id, sms.key)
     row = None if message is found else message
-    return _as_taken(Taken, (verdict, row, sms.key, record, was, is_now, before is None, index_key))
+    return _as_taken(Taken, (verdict, row, output, was, is_now, before is None, index_key))
+
+
+def _output(message: Message, state: MessageState, sms: Sms) -> Output:
+    record = sms_record(message, state, sms)
+    headers = headers_of(SMS_STATUS.suffix, record.is_final, record.campaign_tracking_id)
+    return _as_output(Output, (SMS_STATUS, sms.key.encode(), _ENCODER.encode(record), headers))

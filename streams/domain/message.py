@@ -25,7 +25,8 @@ ROW_MAX_BYTES: Final = 256 * 1024
 SMS_PREFIX: Final = b"s:"
 """Key prefix of the index rows, each of which names the message of an SMS."""
 
-_WHOLE: Final = (None, 1)  # values of `parts` for a message of one SMS
+WHOLE: Final = (None, 1)
+"""The values of `parts` for a message of one SMS."""
 
 
 class Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
@@ -35,14 +36,19 @@ class Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, froze
     touched: int
     """The bucket of stream time in which its last callback came; see `expiry`."""
     parts: list[Sms]
+    generation: int = 0
+    """Grows whenever a message begins in its partition, forgotten ones included; 0 for one that 0.1.0 began."""
+    previous: str | None = None
+    """Its status before the last revision; None with the first one."""
 
     @property
     def status(self) -> str:
         """Return the status of the whole message; a part not seen yet counts as `Sent`."""
-        words = [sms.status for sms in self.parts]
-        if len(words) == 1 and self.parts[0].details.parts in _WHOLE:
-            return words[0]
-        if expected_parts(self.parts) > len(words):
+        parts = self.parts
+        if len(parts) == 1 and parts[0].details.parts in WHOLE:
+            return parts[0].status
+        words = [sms.status for sms in parts]
+        if expected_parts(parts) > len(words):
             words.append(SENT)
         return rolled_up(words)
 
@@ -97,7 +103,7 @@ def expected_parts(parts: list[Sms]) -> int:
 def withheld(message: Message, policy: Policy) -> Message:
     """Return the message without the data that the policy withholds; it may have been taken in under another policy."""
     parts = [msgspec.structs.replace(sms, details=_withheld(sms.details, policy)) for sms in message.parts]
-    return message if parts == message.parts else Message(message.message_id, message.touched, parts)
+    return message if parts == message.parts else msgspec.structs.replace(message, parts=parts)
 
 
 def _withheld(details: Details, policy: Policy) -> Details:
@@ -115,14 +121,18 @@ def join_message(
         if len(message.parts) >= MAX_PARTS:
             return Refusal(Reason.INVALID_FIELD, f"smsId: expected at most {MAX_PARTS} SMS of one message")
         sms = begin(_new_key(message.message_id, callback), callback, received, place)
-        parts = [*message.parts, sms]
-        return _fitting(Message(message.message_id, message.touched, parts), (sms, APPLIED, True))
+        return _fitting(_with_parts(message, [*message.parts, sms], is_revision=True), (sms, APPLIED, True))
     joined = join(message.parts[at], callback, received, place, rule)
     if joined[0] is message.parts[at]:
         return message, joined
     parts = [*message.parts]
     parts[at] = joined[0]
-    return _fitting(Message(message.message_id, message.touched, parts), joined)
+    return _fitting(_with_parts(message, parts, is_revision=joined[2]), joined)
+
+
+def _with_parts(message: Message, parts: list[Sms], *, is_revision: bool) -> Message:
+    previous = (message.status if message.parts else None) if is_revision else message.previous
+    return Message(message.message_id, message.touched, parts, message.generation, previous)
 
 
 def _fitting(message: Message, joined: Joined) -> tuple[Message, Joined] | Refusal:
@@ -155,9 +165,9 @@ def _same_part(sms: Sms, part: int | None) -> bool:
     return (sms.details.part or 1) == (part or 1)
 
 
-def contribution(message: Message) -> Contribution | None:
+def contribution(message: Message, status: str) -> Contribution | None:
     """
-    Return the message's contribution to its campaign, None when it belongs to none.
+    Return the contribution of a message with this status to its campaign, None when it belongs to none.
 
     All parts count in the campaign of the message. Parts that name different campaigns have never been seen: there
     the greatest id decides, which does not depend on the order of arrival.
@@ -168,7 +178,6 @@ def contribution(message: Message) -> Contribution | None:
         details = sms.details
         if details.campaign_tracking_id is None:
             return None
-        status = sms.status if details.parts in _WHOLE else message.status
         price = details.price or 0
         conflicts = changes_of_mind(sms.finals)
         return details.campaign_tracking_id, details.campaign_name, status, [sms.status], price, conflicts
@@ -181,7 +190,7 @@ def contribution(message: Message) -> Contribution | None:
     return (
         campaign,
         name,
-        message.status,
+        status,
         [sms.status for sms in parts],
         sum(sms.details.price or 0 for sms in parts),
         sum(changes_of_mind(sms.finals) for sms in parts),

@@ -151,8 +151,8 @@ def delivery_rate(report: Report | None, derived: Totals) -> float | None:
     return counts.get(DELIVERED, 0) / finals if finals else None
 
 
-def progress_record(campaign: Campaign) -> dict[str, Any]:
-    """Return the public record of a campaign: the fields of CampaignProgress, ready for JSON."""
+def progress_record(campaign: Campaign, generation: int) -> dict[str, Any]:
+    """Return the public record of a campaign, and of the generation of its row: the fields of CampaignProgress."""
     report = campaign["report"]
     derived = totals(campaign["sources"].values())
     reported = report["counts"] if report else None
@@ -186,4 +186,5 @@ def progress_record(campaign: Campaign) -> dict[str, Any]:
         "finished_at": format_time_ms(campaign["finished"]) if campaign["finished"] else None,
         "revision": campaign["revision"],
         "unordered_reports": campaign["unordered_reports"],
+        "generation": generation,
     }

@@ -6,6 +6,7 @@ from typing import Final
 
 import orjson
 
+from streams.contract.headers import headers
 from streams.contract.records import RefusedBy
 from streams.contract.refused import Place, rejection_record
 from streams.contract.topics import CALLBACKS_REJECTED
@@ -45,4 +46,4 @@ def rejection(refusal: Refusal, body: bytes, received: int, place: Place | None)
         most_json_bytes=_JSON_MAX_BYTES,
         place=place,
     )
-    return Output(CALLBACKS_REJECTED, None, orjson.dumps(record))
+    return Output(CALLBACKS_REJECTED, None, orjson.dumps(record), headers(CALLBACKS_REJECTED))

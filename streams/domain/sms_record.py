@@ -6,7 +6,9 @@ import msgspec
 
 from streams.contract.codec import format_time_ms
 from streams.domain.lifecycle import Sms
-from streams.domain.money import money_text
+from streams.domain.message import Message
+from streams.domain.message_state import MessageState
+from streams.domain.money import money_text, money_text_or_none
 from streams.domain.statuses import changes_of_mind, is_final
 
 
@@ -48,18 +50,29 @@ class SmsRecord(msgspec.Struct, gc=False):
     partition: int
     offset: int
     index: int
+    generation: int
+    message_status: str
+    message_previous_status: str | None
+    message_is_final: bool
+    message_parts: int
+    message_parts_seen: int
+    message_latency_seconds: float | None
+    message_price: str | None
+    message_revision: int
 
 
-def sms_record(message_id: str, sms: Sms) -> SmsRecord:
-    """Return the public record of an SMS."""
+def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
+    """Return the public record of an SMS, with the state of its message."""
     details, price = sms.details, sms.details.price
+    price_text = None if price is None else money_text(price)
     status, date, queued, sent = sms.status, sms.date, sms.queued, sms.sent
     final = is_final(status)
     partition, offset, index = sms.place
+    whole, whole_is_final, parts, parts_seen, latency, total, revision = state
     # By position: every status of every SMS makes one, and keywords cost time.
     return SmsRecord(
         sms.key,
-        message_id,
+        message.message_id,
         details.sms_id,
         details.campaign_tracking_id,
         details.campaign_name,
@@ -81,7 +94,7 @@ def sms_record(message_id: str, sms: Sms) -> SmsRecord:
         format_time_ms(sent) if sent else None,
         format_time_ms(date) if final and date else None,
         details.latency_seconds,
-        None if price is None else money_text(price),
+        price_text,
         details.application_name,
         details.direction,
         details.originating_service,
@@ -93,4 +106,13 @@ def sms_record(message_id: str, sms: Sms) -> SmsRecord:
         partition,
         offset,
         index,
+        message.generation,
+        whole,
+        message.previous,
+        whole_is_final,
+        parts,
+        parts_seen,
+        latency,
+        price_text if total == price else money_text_or_none(total),
+        revision,
     )

@@ -13,7 +13,7 @@ import orjson
 from msgspec import Raw
 
 from streams.contract.records import Reason
-from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
+from streams.contract.topics import CAMPAIGN_PARTIALS
 from streams.domain.callback import Callback
 from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, counts_of
 from streams.domain.envelope import Opened, Repaired, open_envelope
@@ -214,16 +214,19 @@ class _Gatherer:
         if touched < date <= touched + self._policy.retention_ms:
             touched = date
         bucket = touched // BUCKET_MS
-        return as_moment(Moment, (self._received, clock, bucket, [self._partition, self._offset, index]))
+        place = [self._partition, self._offset, index]
+        return as_moment(Moment, (self._received, clock, bucket, place, self._tally["generation"] + 1))
 
     def _put(self, key: bytes, taken: Taken, later: LaterFields | None) -> None:
-        _, row, sms_key, record, before, after, is_new, index_key = taken
-        if record is not None:
+        _, row, output, before, after, is_new, index_key = taken
+        if output is not None:
             self._move(before, after)
-            self.outputs.append(Output(SMS_STATUS, sms_key.encode(), record))
+            self.outputs.append(output)
         if row is not None:
             self._rows.put(key, row if later is None else later.added_to(row))
-            if is_new:  # a message that is not listed would never be forgotten
+            if is_new:
+                self._tally["generation"] = row.generation
+                # A message that is not listed would never be forgotten.
                 self._new_keys.setdefault(row.touched, []).append(key.decode())
             if index_key is not None:
                 self._rows.put(index_key, row.message_id)

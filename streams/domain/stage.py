@@ -7,6 +7,7 @@ A stage depends only on the source records and their order, so a replay after a 
 from collections.abc import Collection, Iterator
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
+from streams.contract.headers import NO_HEADERS, Headers
 from streams.contract.topics import Topic
 
 
@@ -16,6 +17,7 @@ class Output(NamedTuple):
     topic: Topic
     key: bytes | None
     value: bytes
+    headers: Headers = NO_HEADERS
 
 
 class UnfinishedError(Exception):

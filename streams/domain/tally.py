@@ -8,7 +8,7 @@ accepted = applied + duplicate + stale + conflict + report + rejected.
 from typing import Any, Final, NotRequired, TypedDict
 
 from streams.domain.row_forms import filled
-from streams.domain.stage import Rows
+from streams.domain.stage import GENERATION_KEY, Rows
 
 TALLY_KEY: Final = b"v:"
 
@@ -24,6 +24,8 @@ class Tally(TypedDict):
     """First and last bucket of the makeshift time whose messages are still listed ahead of stream time."""
     oldest: int
     """The first bucket of the expiry index that may still have keys."""
+    generation: int
+    """That of the message that began last: it begins with the generation of the rows, and grows with every message."""
     accepted: int
     verdicts: dict[str, int]
     """applied, duplicate, stale, conflict, report, rejected."""
@@ -35,9 +37,11 @@ class Tally(TypedDict):
 
 def read_tally(rows: Rows) -> Tally:
     """Return the totals of one partition, all zero before its first record."""
-    row: Any = rows.get(TALLY_KEY)
-    new = Tally(clock=0, oldest=0, accepted=0, verdicts={}, rejected={}, notes={})
-    return new if row is None else filled(new, row)
+    row: Any = rows.get(TALLY_KEY) or {}
+    generation = row["generation"] if "generation" in row else rows.get(GENERATION_KEY) or 0
+    new = Tally(clock=0, oldest=0, generation=generation, accepted=0, verdicts={}, rejected={}, notes={})
+    tally: Tally = filled(new, row)
+    return tally
 
 
 def keep_tally(rows: Rows) -> Tally:

@@ -14,28 +14,41 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from streams.program.misspelt import meant
+from streams.program.secret_files import file_setting
 
 # UTF-8; some editors put a mark before it, which would become part of the first name.
 _ENCODING: Final = "utf-8-sig"
 
-KNOWN_SETTINGS: Final = frozenset(
+SECRET_SETTINGS: Final = frozenset(
     """
-    KAFKA_BOOTSTRAP_SERVERS KAFKA_SECURITY_PROTOCOL KAFKA_SASL_MECHANISM KAFKA_SASL_USERNAME KAFKA_SASL_PASSWORD
+    KAFKA_SASL_PASSWORD INGEST_SECRETS STREAMS_HMAC_KEY STREAMS_READ_TOKENS STREAMS_WORKER_TOKEN CLICKHOUSE_PASSWORD
+    """.split()  # noqa: SIM905 - as below
+)
+"""The secret settings of every program; each may stand in a file."""
+
+_OTHER_SETTINGS: Final = frozenset(
+    """
+    KAFKA_BOOTSTRAP_SERVERS KAFKA_SECURITY_PROTOCOL KAFKA_SASL_MECHANISM KAFKA_SASL_USERNAME
     KAFKA_SSL_CAFILE KAFKA_SSL_CERTFILE KAFKA_SSL_KEYFILE KAFKA_TOPIC_PREFIX KAFKA_PARTITIONS KAFKA_REPLICATION_FACTOR
     LOG_LEVEL LOG_FORMAT
-    INGEST_HOST INGEST_PORT INGEST_SECRETS INGEST_ALLOWED_NETWORKS INGEST_TRUSTED_PROXIES INGEST_MAX_BODY_BYTES
+    INGEST_HOST INGEST_PORT INGEST_ADMIN_HOST INGEST_ADMIN_PORT
+    INGEST_ALLOWED_NETWORKS INGEST_TRUSTED_PROXIES INGEST_MAX_BODY_BYTES
     INGEST_FLUSH_MS INGEST_ACK_TIMEOUT_MS INGEST_MAX_PENDING_BYTES INGEST_MAX_CONNECTIONS INGEST_WORKERS
     INGEST_TLS_CERT INGEST_TLS_KEY INGEST_ACCESS_LOG
-    STREAMS_WEB_PORT STREAMS_WEB_HOST STREAMS_INSTANCE_ID STREAMS_DATA_DIR STREAMS_STORE STREAMS_STANDBY
+    INGEST_OPEN INGEST_MAX_CONNECTIONS_PER_ADDRESS
+    STREAMS_ADMIN_HOST STREAMS_ADMIN_PORT STREAMS_WEB_BIND STREAMS_WEB_PORT STREAMS_WEB_HOST
+    STREAMS_INSTANCE_ID STREAMS_DATA_DIR STREAMS_STORE STREAMS_STANDBY
     STREAMS_FLUSH_MS STREAMS_STATE_RETENTION_HOURS STREAMS_EXPIRED_SOURCE STREAMS_PROGRESS_MS STREAMS_RECIPIENT
-    STREAMS_HMAC_KEY STREAMS_MESSAGE_TEXT STREAMS_CONFLICTING_FINALS
-    SINKS_METRICS_PORT SINKS_BATCH_ROWS SINKS_BATCH_SECONDS SINKS_BATCH_BYTES SINKS_MAX_REJECTED_PER_MINUTE
-    SINKS_FILES_ROOT SINKS_FILES_FORMAT
-    CLICKHOUSE_URL CLICKHOUSE_USER CLICKHOUSE_PASSWORD CLICKHOUSE_DATABASE CLICKHOUSE_CLUSTER
+    STREAMS_MESSAGE_TEXT STREAMS_CONFLICTING_FINALS
+    SINKS_ADMIN_HOST SINKS_ADMIN_PORT SINKS_BATCH_ROWS SINKS_BATCH_SECONDS SINKS_BATCH_BYTES
+    SINKS_MAX_REJECTED_PER_MINUTE SINKS_FILES_ROOT SINKS_FILES_FORMAT
+    CLICKHOUSE_URL CLICKHOUSE_USER CLICKHOUSE_DATABASE CLICKHOUSE_CLUSTER
     SANDBOX_DIR SANDBOX_KAFKA_PORT SANDBOX_CLICKHOUSE_PORT SANDBOX_KAFKA_BROKERS
     """.split()  # noqa: SIM905 - sixty quoted lines would hide that it is a list of words
 )
-"""Every setting of every program."""
+
+KNOWN_SETTINGS: Final = _OTHER_SETTINGS | SECRET_SETTINGS | {file_setting(name) for name in SECRET_SETTINGS}
+"""Every variable that a program reads as a setting, or as the name of a secret's file."""
 
 COMPOSE_VARIABLES: Final = frozenset(
     {"INGEST_PUBLISHED", "CLICKHOUSE_PUBLISHED_PORT", "KAFKA_IMAGE", "CLICKHOUSE_IMAGE"}
@@ -72,10 +85,20 @@ def unknown_settings(variables: Mapping[str, str | None]) -> Iterator[str]:
     for name in sorted({name.upper() for name in variables} - KNOWN_SETTINGS - COMPOSE_VARIABLES):
         if _is_foreign(name, variables.get(name)):
             continue
-        if settings := meant(name, KNOWN_SETTINGS - _TOO_COMMON):
+        if settings := _meant(name):
             yield f"{name} is no setting: did you mean {' or '.join(settings)}?"
         elif _OURS.fullmatch(name):
             yield f"{name} is no setting of any program"
+
+
+def _meant(name: str) -> list[str]:
+    settings = KNOWN_SETTINGS - _TOO_COMMON
+    stem = name.removesuffix(file_setting(""))
+    if stem == name:
+        return meant(name, settings)
+    # Only the settings are near each other: INGEST_PORT_FILE and INGEST_SECRETS_FILE end alike.
+    found = [stem] if stem in settings else meant(stem, settings)
+    return [file_setting(one) if one in SECRET_SETTINGS else one for one in found]
 
 
 def _is_foreign(name: str, value: str | None) -> bool:

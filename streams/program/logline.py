@@ -14,7 +14,7 @@ import orjson
 
 from streams.contract.codec import format_time
 from streams.program.printable import printable, printable_json, printable_lines
-from streams.program.settings import CommonSettings, without_effect
+from streams.program.settings import CommonSettings, setting_warnings
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
@@ -107,7 +107,7 @@ def configure_logging(program: str, settings: CommonSettings) -> None:
 
     Libraries speak from WARNING on: their chatter costs time on hot paths and may quote secrets, texts and numbers. A
     line that they repeat is written once in a while.
-    The first lines are warnings of settings that have no effect.
+    The first lines are the warnings of the settings.
     """
     text = settings.log_format == "text" or (settings.log_format is None and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
@@ -118,5 +118,5 @@ def configure_logging(program: str, settings: CommonSettings) -> None:
     root.setLevel(logging.WARNING)
     for name in _OURS:
         logging.getLogger(name).setLevel(settings.log_level.upper())
-    for line in without_effect(settings):
+    for line in setting_warnings(settings):
         logging.getLogger(__name__).warning(line)

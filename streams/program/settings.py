@@ -1,7 +1,8 @@
 """
 Settings that mean the same in every program, and the one way in which all of them are read.
 
-Every setting is an environment variable with the name of the field in upper case; `.env` is read when present.
+Every setting is an environment variable with the name of the field in upper case; `.env` is read when present. A secret
+may stand in a file instead, which the variable of its name and `_FILE` names (`secret_files`).
 """
 
 import os
@@ -14,11 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, V
 from pydantic.fields import FieldInfo
 
 from streams.program.environment import read_env_file, unknown_settings
+from streams.program.secret_files import UnusableSecret, secrets_from_files
 
 SettingsT = TypeVar("SettingsT", bound="CommonSettings")
 ValueT = TypeVar("ValueT")
 
 _ENV_FILE: Final = Path(".env")
+
+RENAMED_SETTINGS: Final = {"SINKS_METRICS_PORT": "SINKS_ADMIN_PORT"}
+"""Old names that are still taken, with a warning, and the new ones."""
 
 # All before the last `@`: a password may have any character, and the URL no scheme.
 _USER_IN_URL: Final = re.compile(r"((?<=://)|^(?!\w+://)).*@", re.DOTALL)
@@ -27,6 +32,12 @@ _NOT_A_NUMBER: Final = {
     "int_from_float": "a whole number is needed",
     "float_parsing": "a number is needed",
 }
+
+
+ABOUT_SETTINGS: Final = (
+    "Settings are environment variables, or lines of .env; NAME_FILE names a file that has the secret setting NAME."
+)
+"""The sentence on settings in the help of every command."""
 
 
 class SettingsError(Exception):
@@ -78,6 +89,13 @@ class CommonSettings(BaseModel):
             raise ValueError(f"it is needed with KAFKA_SECURITY_PROTOCOL={protocol}")
         return value
 
+    def warnings(self) -> Iterator[str]:
+        """Yield a line for each valid setting that does nothing, or protects less than it seems to."""
+        named = [name for name in ("kafka_sasl_username", "kafka_sasl_password") if getattr(self, name) is not None]
+        if named and not self.kafka_security_protocol.startswith("SASL"):
+            unused = " and ".join(name.upper() for name in named)
+            yield f"{unused}: not used with KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}, no broker is told"
+
     @property
     def bootstrap_servers(self) -> list[str]:
         """Return the brokers as `host:port` strings."""
@@ -99,31 +117,59 @@ def load_settings(
     not repeated.
     """
     variables = _variables(env_file)
-    told = {name: value for name in model.model_fields if (value := variables.get(name.upper()))}
+    told = {**_told(model, variables), **given}
     try:
-        return model.model_validate({**told, **given})
+        return model.model_validate(told)
     except ValidationError as error:
-        named = _valid(model, error, {**told, **given})
+        named = _valid(model, error, told)
         found = look(named) if look else ()
         raise SettingsError("\n".join([*_problems(model, error), *found, *unknown_settings(variables)])) from None
 
 
-def without_effect(settings: CommonSettings) -> Iterator[str]:
-    """Yield a line for each setting that does nothing: a misspelt name, a password that no broker is told."""
+def secret_settings(model: type[CommonSettings]) -> list[str]:
+    """Return the variables of a model that are secrets; each may be read from a file."""
+    return [name.upper() for name, field in model.model_fields.items() if _is_secret(field)]
+
+
+def setting_warnings(settings: CommonSettings) -> Iterator[str]:
+    """Yield a line for each misspelt or old name, and for each valid setting that deserves one."""
     yield from unknown_settings(_variables(_ENV_FILE))
-    unused = [name for name in ("kafka_sasl_username", "kafka_sasl_password") if getattr(settings, name) is not None]
-    if unused and not settings.kafka_security_protocol.startswith("SASL"):
-        named = " and ".join(name.upper() for name in unused)
-        yield f"{named}: not used with KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol}, no broker is told"
+    for old in RENAMED_SETTINGS.keys() & _written(_ENV_FILE):
+        yield f"{old} is now {RENAMED_SETTINGS[old]}: the old name is taken while the new one is not set"
+    yield from settings.warnings()
 
 
 def _variables(env_file: Path | None) -> dict[str, str | None]:
+    """Return all variables by their names in upper case, an old name under the new one if that is not set."""
+    told = _written(env_file)
+    for old, new in RENAMED_SETTINGS.items():
+        value = told.pop(old, None)
+        if value and not told.get(new):
+            told[new] = value
+    return told
+
+
+def _written(env_file: Path | None) -> dict[str, str | None]:
     """Return all variables by their names in upper case."""
     try:
         written = read_env_file(env_file) if env_file else {}
     except ValueError as error:
         raise SettingsError(str(error)) from None
     return {name.upper(): value for variables in (written, os.environ) for name, value in variables.items()}
+
+
+def _told(model: type[CommonSettings], variables: Mapping[str, str | None]) -> dict[str, str | UnusableSecret]:
+    """Return the settings that variables and files tell, by the names of their fields."""
+    told: dict[str, str | UnusableSecret] = {
+        name: value for name in model.model_fields if (value := variables.get(name.upper()))
+    }
+    for name, secret in secrets_from_files(secret_settings(model), variables):
+        told[name.lower()] = secret
+    return told
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return "SecretStr" in str(field.annotation)
 
 
 def _valid(model: type[CommonSettings], error: ValidationError, told: Mapping[str, object]) -> dict[str, Any]:
@@ -138,10 +184,13 @@ def _problems(model: type[CommonSettings], error: ValidationError) -> Iterator[s
         if not problem["loc"]:
             yield problem["msg"].removeprefix("Value error, ")
             continue
+        if isinstance(problem["input"], UnusableSecret):
+            yield problem["input"].line
+            continue
         name = str(problem["loc"][0])
         field = model.model_fields.get(name)
         message = _message(problem["type"], problem["msg"], field)
-        secret = field is not None and ("Secret" in str(field.annotation) or "secret" in name)
+        secret = field is not None and (_is_secret(field) or "secret" in name)
         told = not secret and problem["type"] != "missing" and problem["input"] is not None
         value = f"={_USER_IN_URL.sub('***@', str(problem['input']))}" if told else ""
         yield f"{name.upper()}{value}: {message[:1].lower()}{message[1:]}"

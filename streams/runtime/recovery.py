@@ -176,11 +176,11 @@ class BulkRecovery(Recovery):
                 del self._holdings.far[0]
                 consumer.resume_partitions({source})
 
-    async def _length(self, reader: AIOKafkaConsumer, topic: str | None) -> int:
-        """Return how many records were ever written to a topic: it grows with each generation of rows."""
-        if topic is None:
+    async def _length(self, reader: AIOKafkaConsumer, topics: list[str]) -> int:
+        """Return how many records were ever written to these topics: it grows with each generation of rows."""
+        if not topics:
             return 0
-        tps = [TopicPartition(topic, number) for number in range(self.app.conf.topic_partitions)]
+        tps = [TopicPartition(topic, number) for topic in topics for number in range(self.app.conf.topic_partitions)]
         return sum((await reader.end_offsets(tps)).values())
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:

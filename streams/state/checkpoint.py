@@ -24,7 +24,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from streams.contract.topics import Topic
 from streams.domain.stage import Ending, Output, Stage
 from streams.errors import Die, Exit, die, place_of
-from streams.state.changelog.batches import Batches, BatchTooLargeError, KeyValue, bundled
+from streams.state.changelog.batches import Batches, BatchTooLargeError, Record, bundled
 from streams.state.changelog.fence import ProducerEpoch
 from streams.state.guards import ALL_GUARDS, Guards
 from streams.state.rows import endings
@@ -79,8 +79,11 @@ class Spec:
     """Topics whose records of one flush and partition are joined as lines of one record: reading costs per record."""
     summary_seconds: float = 0.0
     """A changed key is summarized at most once per interval; 0 summarizes at every flush."""
-    counted_by: Topic | None = None
-    """The topic whose length numbers the generations of this table's rows; None: generations are not needed."""
+    counted_by: tuple[Topic, ...] = ()
+    """
+    The topics whose lengths, added up, number the generations of this table's rows. A number that rows of an older
+    generation gave out is smaller: with each further one they wrote a record to one of these topics.
+    """
     skip_expired: bool = False
     """Go on when source records expired unread; otherwise their partition cannot be taken over."""
 
@@ -161,9 +164,9 @@ class Checkpointer:
         return self._routing.name(self.spec.source)
 
     @property
-    def counted_by(self) -> str | None:
-        """Return the full name of the topic that numbers generations."""
-        return self._routing.name(self.spec.counted_by) if self.spec.counted_by else None
+    def counted_by(self) -> list[str]:
+        """Return the full names of the topics that number generations."""
+        return [*map(self._routing.name, self.spec.counted_by)]
 
     def step(self, name: str) -> None:
         """Report that a step is done."""
@@ -270,17 +273,17 @@ class Checkpointer:
             )
         )
 
-    async def _group(self, checkpoints: Iterable[Checkpoint]) -> Iterable[tuple[Topic, int, list[KeyValue]]]:
-        groups: dict[tuple[str, int], tuple[Topic, int, list[KeyValue]]] = {}
+    async def _group(self, checkpoints: Iterable[Checkpoint]) -> Iterable[tuple[Topic, int, list[Record]]]:
+        groups: dict[tuple[str, int], tuple[Topic, int, list[Record]]] = {}
         partition_of = self._routing.partition
         for checkpoint in checkpoints:
             for output in checkpoint.outputs:
-                topic, key, value = output
+                topic, key, value, headers = output
                 partition = partition_of(output, checkpoint.partition)
                 group = groups.get((topic.suffix, partition))
                 if group is None:
                     group = groups[topic.suffix, partition] = (topic, partition, [])
-                group[2].append((key, value))
+                group[2].append((key, value, headers))
             await self._turns.offer()
         return groups.values()
 

@@ -22,6 +22,7 @@ from streams.contract.keys import partition_of
 from streams.contract.topics import CALLBACKS_RAW
 from tests.bench import callbacks, measuring
 from tests.bench.callbacks import CAMPAIGNS, PARTITIONS
+from tests.bench.workers import pages_of
 
 KNOWN: Final = 3_000
 """Messages that are asked for, in the state before anything is measured."""
@@ -71,7 +72,7 @@ def _plan(ports: list[int]) -> Iterator[tuple[str, str]]:
 
 
 def _not_owned(port: int, *, alone: bool) -> Iterable[int]:
-    with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as page:
+    with urlopen(f"http://127.0.0.1:{pages_of(port)}/readyz", timeout=5) as page:
         mine = json.load(page)["partitions"]["sms"]
     return mine if alone else set(range(PARTITIONS)) - set(mine)
 

@@ -93,7 +93,7 @@ class Bench:
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "KAFKA_PARTITIONS": str(statuses.PARTITIONS),
             "CLICKHOUSE_URL": clickhouse.url,
-            "SINKS_METRICS_PORT": str(self._port),
+            "SINKS_ADMIN_PORT": str(self._port),
             "SINKS_FILES_ROOT": str(folder / "files"),
         }
 

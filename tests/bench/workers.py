@@ -43,7 +43,7 @@ class Job:
             "STREAMS_STORE": store,
             **settings,
         }
-        self._port = free_port()
+        self._port = free_port(together=2)
         topics = self._program("topics")
         topics.start()
         topics.require_success(60)
@@ -54,8 +54,8 @@ class Job:
         return Process("streams", (path, argument), self._folder / f"{argument}.log", environment)
 
     def start(self, port: int, **settings: str) -> Process:
-        """Start a worker that listens on a port; the caller stops it."""
-        process = self._program("worker", STREAMS_WEB_PORT=str(port), **settings)
+        """Start a worker with its read API on a port and its pages on the next; the caller stops it."""
+        process = self._program("worker", STREAMS_WEB_PORT=str(port), STREAMS_ADMIN_PORT=str(port + 1), **settings)
         process.start()
         measuring.pin(measuring.PROGRAM_CORE, process.pid)
         return process
@@ -123,7 +123,7 @@ class Team:
 
     def join(self, port: int = 0) -> None:
         """Start one more worker."""
-        port = port or free_port()
+        port = port or free_port(together=2)
         self._running[port] = self._job.start(port)
 
     def leave(self) -> None:
@@ -202,13 +202,18 @@ def at_hand(port: int) -> int:
 
 
 def _metric(port: int, name: str) -> int:
-    return int(measuring.metric(f"http://127.0.0.1:{port}/metrics", name))
+    return int(measuring.metric(f"http://127.0.0.1:{pages_of(port)}/metrics", name))
+
+
+def pages_of(port: int) -> int:
+    """Return the port of the pages of the worker whose read API is on a port."""
+    return port + 1
 
 
 def owned(port: int) -> int:
     """Return how many partitions of the SMS a worker owns, none during a takeover."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as page:
+        with urlopen(f"http://127.0.0.1:{pages_of(port)}/readyz", timeout=5) as page:
             return len(json.load(page)["partitions"]["sms"])
     except OSError:
         return 0

@@ -59,7 +59,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     copy = tmp_path_factory.mktemp("sources")
     for name in ("docker", "ingest", "sandbox", "sinks", "streams"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".env"))
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".env", "secrets"))
     for name in (".dockerignore", "LICENSE", "README.md", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, copy / name)
     for file in (*copy.rglob("*.py"), *copy.rglob("*.sql")):

@@ -11,7 +11,7 @@ import yaml
 from tests.containers.engine import DOCKER
 
 KUBERNETES: Final = DOCKER / "kubernetes"
-COMPOSE_FILES: Final = ("compose.yaml", "compose.scale.yaml", "compose.faults.yaml")
+COMPOSE_FILES: Final = ("compose.yaml", "compose.scale.yaml", "compose.faults.yaml", "compose.secure.yaml")
 _COMPOSE_TAG: Final = re.compile(r"!(override|reset) ")
 
 
@@ -41,3 +41,8 @@ def containers(workload: dict[str, Any]) -> list[dict[str, Any]]:
     """Return all containers of a workload's pods, init containers included."""
     pod = workload["spec"]["template"]["spec"]
     return [*pod.get("initContainers", ()), *pod["containers"]]
+
+
+def variables(container: dict[str, Any]) -> dict[str, str]:
+    """Return the variables that a container sets to a fixed value."""
+    return {each["name"]: each["value"] for each in container.get("env", ()) if "value" in each}

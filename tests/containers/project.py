@@ -46,7 +46,21 @@ class Project:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.run("docker compose down --volumes --timeout 20 --remove-orphans")
+        self.run("[ -e .env ] || ./secrets.sh; docker compose down --volumes --timeout 20 --remove-orphans")
+
+    def secret(self, name: str) -> str:
+        """Return one of the secrets that `secrets.sh` made."""
+        return (self._folder / "secrets" / name).read_text(encoding="ascii")
+
+    def reaches(self, service: str, address: str, port: int) -> bool:
+        """Return whether a container of one service can open a connection to an address."""
+        probe = f"import socket; socket.create_connection(('{address}', {port}), 3)"
+        return not self._bash(f'docker compose exec --no-TTY {service} python -c "{probe}"').returncode
+
+    def addresses(self, service: str) -> list[str]:
+        """Return the addresses of a service's container on all its networks."""
+        each = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+        return self.run(f"docker inspect --format '{each}' $(docker compose ps --quiet {service})").split()
 
     def set(self, **settings: str) -> None:
         """Set variables for all that is run from now on."""
@@ -63,6 +77,12 @@ class Project:
             state = self._bash("docker compose ps --all; docker compose logs --no-color --tail 15")
             raise AssertionError(f"{script}\n{done.stdout}{done.stderr}\n{state.stdout}")
         return done.stdout
+
+    def fails(self, script: str) -> str:
+        """Run a script, which has to fail, and return what it said about that."""
+        done = self._bash(script)
+        assert done.returncode, f"{script}\n{done.stdout}"
+        return done.stderr
 
     def _bash(self, script: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -18,11 +18,12 @@ from sandbox.audit.clickhouse import ClickHouse
 from sandbox.ports import free_port
 from tests.containers.engine import Images
 
-_SECRET: Final = "a-path-secret"  # noqa: S105 - the test's own
+_SECRET: Final = "a-path-secret-of-the-tests"  # noqa: S105 - the test's own
 _UP_SECONDS: Final = 120
 _DATABASE: Final = "routee"
-# Published ports by program: the port inside the container.
-_PORTS: Final = {"ingest": 8080, "streams": 6066, "sinks-clickhouse": 9102, "sinks-files": 9102}
+# Ports inside the containers that are published: of the pages, by program, and of callbacks.
+_PAGES: Final = {"ingest": 9101, "streams": 9103, "sinks-clickhouse": 9102, "sinks-files": 9102}
+_CALLBACKS: Final = 8080
 _COMMANDS: Final = {
     "ingest": ["routee-ingest", "serve"],
     "streams": ["routee-streams", "worker"],
@@ -52,7 +53,8 @@ class Stack:
         self._images = images
         self._network = Network()
         self._kafka_port = free_port()
-        self._ports = {name: free_port() for name in _PORTS}
+        self._callbacks_port = free_port()
+        self._ports = {name: free_port() for name in _PAGES}
         self._volume_prefix = f"routee-test-{secrets.token_hex(4)}"
         self._password = secrets.token_hex(8)
         self._clickhouse = ClickHouseContainer(
@@ -86,10 +88,10 @@ class Stack:
     @property
     def callback_url(self) -> str:
         """Return the address that Routee would be given."""
-        return f"{self.url('ingest')}/callbacks/{_SECRET}"
+        return f"http://127.0.0.1:{self._callbacks_port}/callbacks/{_SECRET}"
 
     def url(self, name: str) -> str:
-        """Return where a program answers, seen from this machine."""
+        """Return where the pages of a program are, seen from this machine."""
         return f"http://127.0.0.1:{self._ports[name]}"
 
     def sources(self, *, counted_whole: bool = True) -> Sources:
@@ -122,7 +124,9 @@ class Stack:
         return code
 
     def _start(self, name: str) -> None:
-        container = self._program().with_command(_COMMANDS[name]).with_bind_ports(_PORTS[name], self._ports[name])
+        container = self._program().with_command(_COMMANDS[name]).with_bind_ports(_PAGES[name], self._ports[name])
+        if name == "ingest":
+            container.with_bind_ports(_CALLBACKS, self._callbacks_port)
         if name in _VOLUMES:
             self._mount(container, name)
         self.programs[name] = container
@@ -151,6 +155,8 @@ class Stack:
             CLICKHOUSE_USER="routee",
             CLICKHOUSE_PASSWORD=self._password,
             INGEST_SECRETS=_SECRET,
+            STREAMS_READ_TOKENS=f"tests:{secrets.token_hex(16)}:full",
+            STREAMS_WORKER_TOKEN=secrets.token_hex(16),
         )
 
     def _kafka(self) -> DockerContainer:

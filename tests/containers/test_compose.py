@@ -4,6 +4,7 @@ The compose files as Docker Compose reads and merges them.
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,31 +18,44 @@ def merged(command: str, *files: str, **environment: str) -> dict[str, Any]:
     arguments = [argument for file in files for argument in ("--file", str(DOCKER / file))]
     made = subprocess.run(
         [*command.split(), *arguments, "config", "--format", "json"],
-        env={**os.environ, "CLICKHOUSE_PASSWORD": "x", **environment},
+        env={**os.environ, "SECRETS_FOLDER": "x", **environment},
         capture_output=True,
         check=True,
     )
     return dict(json.loads(made.stdout))
 
 
-def test_a_password_has_to_be_chosen(compose: str) -> None:
+def test_secrets_have_to_be_made(compose: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as error:
-        merged(compose, "compose.yaml", CLICKHOUSE_PASSWORD="", SETTINGS_FILE="/dev/null")
-    assert b"CLICKHOUSE_PASSWORD" in error.value.stderr
+        merged(compose, "compose.yaml", SECRETS_FOLDER="")
+    assert b"run ./secrets.sh once" in error.value.stderr
 
 
-def test_a_secret_reaches_only_who_needs_it(compose: str, tmp_path: Path) -> None:
-    """Every program reads the file that holds them: each service blanks the secrets it does not need."""
+def test_a_secret_of_dot_env_reaches_no_program(compose: str, tmp_path: Path) -> None:
+    """A file `.env` of an earlier version holds them; every program reads it, and they come as files now."""
     settings = tmp_path / "settings"
-    settings.write_text("CLICKHOUSE_PASSWORD=of-clickhouse\nINGEST_SECRETS=of-the-url\n")
-    secrets = {"CLICKHOUSE_PASSWORD": "of-clickhouse", "INGEST_SECRETS": "of-the-url", "SETTINGS_FILE": str(settings)}
-    services = merged(compose, "compose.yaml", "compose.scale.yaml", **secrets)["services"]
+    settings.write_text("CLICKHOUSE_PASSWORD=of-clickhouse\nINGEST_SECRETS=of-the-url\nSTREAMS_HMAC_KEY=of-the-hash\n")
+    services = merged(compose, "compose.yaml", "compose.scale.yaml", SETTINGS_FILE=str(settings))["services"]
+    for name, service in services.items():
+        for secret in ("CLICKHOUSE_PASSWORD", "INGEST_SECRETS", "STREAMS_HMAC_KEY"):
+            assert not service.get("environment", {}).get(secret), (name, secret)
 
-    def having(name: str) -> set[str]:
-        return {service for service, what in services.items() if what.get("environment", {}).get(name)}
 
-    assert having("CLICKHOUSE_PASSWORD") == {"clickhouse", "clickhouse-2", "schema", "sinks-clickhouse"}
-    assert having("INGEST_SECRETS") == {"ingest"}
+@pytest.mark.parametrize("variant", ["compose.scale.yaml", "compose.faults.yaml", "compose.secure.yaml"])
+def test_ingest_is_beside_kafka_and_nothing_else_in_every_variant(compose: str, variant: str) -> None:
+    services = merged(compose, "compose.yaml", variant)["services"]
+    networks = {name: set(service["networks"]) for name, service in services.items()}
+    beside = {name for name in networks if networks[name] & networks["ingest"]}
+    assert beside - {"ingest"} == {name for name in services if re.fullmatch(r"kafka(-\d)?", name)}
+
+
+@pytest.mark.parametrize("variant", ["compose.scale.yaml", "compose.faults.yaml", "compose.secure.yaml"])
+def test_every_service_runs_with_no_rights_in_every_variant(compose: str, variant: str) -> None:
+    for name, service in merged(compose, "compose.yaml", variant)["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["pids_limit"] > 0, name
 
 
 def test_three_brokers_differ_in_nothing_but_their_names(compose: str) -> None:
@@ -81,8 +95,8 @@ def test_either_replica_answers_to_the_name_that_the_programs_have(compose: str)
     """Each replica has its service's name, the common alias, and the name in replicas.xml."""
     services = merged(compose, "compose.yaml", "compose.scale.yaml")["services"]
     assert services["sinks-clickhouse"]["environment"]["CLICKHOUSE_URL"] == "http://clickhouse:8123"
-    assert services["clickhouse-2"]["networks"]["default"]["aliases"] == ["clickhouse"]
-    assert services["clickhouse"]["networks"]["default"]["aliases"] == ["clickhouse-1"]
+    assert services["clickhouse-2"]["networks"]["back"]["aliases"] == ["clickhouse"]
+    assert services["clickhouse"]["networks"]["back"]["aliases"] == ["clickhouse-1"]
 
 
 def test_every_service_added_for_scale_has_limits_health_and_a_restart_policy(compose: str) -> None:

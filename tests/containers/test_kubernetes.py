@@ -4,16 +4,19 @@ The manifests are what Kubernetes takes, and ask for nothing that a restricted n
 
 import shutil
 import subprocess
+from pathlib import PurePath
 from typing import Any, Final
 
 import kubernetes_validate
 import pytest
 import yaml
 
-from tests.containers.manifests import KUBERNETES, containers, kustomization, resources, workloads
+from tests.containers.manifests import KUBERNETES, containers, kustomization, resources, variables, workloads
 
 # The oldest release that is likely to be met, and the newest whose schemas are known.
 _RELEASES: Final = ("1.31", kubernetes_validate.latest_version())
+# Mounted in every container, for clusters whose Kafka asks for a password.
+_KAFKA_SECRET: Final = "/run/secrets/kafka"  # noqa: S105 - a folder
 _WORKLOADS: Final = workloads()
 _EACH: Final = pytest.mark.parametrize("workload", _WORKLOADS, ids=[each["metadata"]["name"] for each in _WORKLOADS])
 
@@ -74,9 +77,9 @@ def test_pods_have_probes_limits_and_a_disruption_budget(workload: dict[str, Any
     labels = workload["spec"]["template"]["metadata"]["labels"]
     assert workload["spec"]["selector"]["matchLabels"] == labels
     (container,) = workload["spec"]["template"]["spec"]["containers"]
-    port = container["ports"][0]["name"]
+    assert "admin" in {port["name"] for port in container["ports"]}
     for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
-        assert container[probe]["httpGet"] == {"path": path, "port": port}
+        assert container[probe]["httpGet"] == {"path": path, "port": "admin"}
     for each in containers(workload):
         assert set(each["resources"]["requests"]) == {"cpu", "memory"}
         assert each["resources"]["limits"]["memory"]
@@ -91,3 +94,43 @@ def test_all_that_is_mounted_is_there(workload: dict[str, Any]) -> None:
     volumes = {volume["name"] for volume in pod["volumes"]} | {claim["metadata"]["name"] for claim in claims}
     for container in containers(workload):
         assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+
+
+@_EACH
+def test_no_secret_is_a_variable_of_a_container(workload: dict[str, Any]) -> None:
+    """A variable is seen by each who may look at the pod or its processes: secrets come as files for the user alone."""
+    pod = workload["spec"]["template"]["spec"]
+    folders = {volume["name"]: volume["secret"] for volume in pod["volumes"] if "secret" in volume}
+    assert all(secret["defaultMode"] == 0o440 for secret in folders.values())
+    for container in containers(workload):
+        assert [source for source in container["envFrom"] if "secretRef" in source] == []
+        mounted = {mount["mountPath"]: mount for mount in container["volumeMounts"] if mount["name"] in folders}
+        assert all(mount["readOnly"] for mount in mounted.values())
+        files = [value for name, value in variables(container).items() if name.endswith("_FILE")]
+        assert {str(PurePath(file).parent) for file in files} == mounted.keys() - {_KAFKA_SECRET}
+
+
+def test_a_secret_is_mounted_only_where_it_is_needed() -> None:
+    """Init containers that prepare topics see the password of Kafka and no other."""
+    needed = {
+        (workload["metadata"]["name"], container["name"]): {name for name in variables(container) if "_FILE" in name}
+        for workload in _WORKLOADS
+        for container in containers(workload)
+    }
+    assert {where: names for where, names in needed.items() if names} == {
+        ("ingest", "ingest"): {"INGEST_SECRETS_FILE"},
+        ("streams", "streams"): {"STREAMS_READ_TOKENS_FILE", "STREAMS_WORKER_TOKEN_FILE"},
+        ("sinks-clickhouse", "schema"): {"CLICKHOUSE_PASSWORD_FILE"},
+        ("sinks-clickhouse", "sinks-clickhouse"): {"CLICKHOUSE_PASSWORD_FILE"},
+    }
+    for workload in _WORKLOADS:
+        for container in containers(workload):
+            assert _KAFKA_SECRET in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_a_worker_keeps_its_name_and_has_a_standby() -> None:
+    (streams,) = [each for each in _WORKLOADS if each["kind"] == "StatefulSet"]
+    (container,) = streams["spec"]["template"]["spec"]["containers"]
+    settings = variables(container)
+    assert (settings["STREAMS_INSTANCE_ID"], settings["STREAMS_STANDBY"]) == ("$(POD_NAME)", "on")
+    assert streams["spec"]["replicas"] >= 2

@@ -6,6 +6,7 @@ import re
 import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Any
 
 import pytest
@@ -14,12 +15,15 @@ import ingest.cli
 import sinks.cli
 import streams.cli
 from ingest.settings import IngestSettings
+from sandbox.jars import KAFKA_VERSION
 from sinks.settings import SinksSettings
+from streams.program.environment import SECRET_SETTINGS
 from streams.settings import StreamsSettings
 from tests.containers.engine import DOCKER, ROOT
 from tests.containers.manifests import COMPOSE_FILES, compose, containers, kustomization, workloads
 
 _PROGRAMS = {"routee-ingest": ingest.cli.main, "routee-streams": streams.cli.main, "routee-sinks": sinks.cli.main}
+_OF_KAFKA = compose("compose.secure.yaml")["services"]["kafka"]["environment"].keys()
 _SETTINGS = {name.upper() for model in (IngestSettings, StreamsSettings, SinksSettings) for name in model.model_fields}
 _DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
 _VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -47,6 +51,8 @@ def named_settings() -> Iterator[str]:
         yield from (compose(name).get("x-program") or {}).get("environment", ())
     for service in program_services().values():
         yield from service["environment"]
+    for service in compose("compose.secure.yaml")["services"].values():
+        yield from (name for name in service.get("environment", ()) if name not in _OF_KAFKA)
     for workload in workloads():
         for container in containers(workload):
             yield from (variable["name"] for variable in container.get("env", ()))
@@ -58,6 +64,9 @@ def named_settings() -> Iterator[str]:
 @pytest.mark.parametrize("command", [pytest.param(command, id=" ".join(command)) for command in commands()])
 def test_every_command_exists(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     program, verb, *options = command
+    if program == "python":
+        assert (DOCKER / PurePath(verb).name).is_file()
+        return
     with pytest.raises(SystemExit) as exit_:
         _PROGRAMS[program]([verb, *options, "--help"])
     assert exit_.value.code == 0
@@ -65,7 +74,9 @@ def test_every_command_exists(command: list[str], capsys: pytest.CaptureFixture[
 
 
 def test_every_variable_is_a_setting_of_a_program() -> None:
-    assert set(named_settings()) - {"POD_NAME"} <= _SETTINGS
+    """Or the file of a secret one; or what Kubernetes and OpenSSL call it."""
+    others = set(named_settings()) - _SETTINGS - {"POD_NAME", "SSL_CERT_FILE"}
+    assert {name.removesuffix("_FILE") for name in others} <= SECRET_SETTINGS
 
 
 def test_the_ports_are_the_programs_defaults() -> None:
@@ -74,7 +85,9 @@ def test_the_ports_are_the_programs_defaults() -> None:
     defaults = {
         "INGEST_PORT": IngestSettings.model_fields["ingest_port"].default,
         "STREAMS_WEB_PORT": StreamsSettings.model_fields["streams_web_port"].default,
-        "SINKS_METRICS_PORT": SinksSettings.model_fields["sinks_metrics_port"].default,
+        "INGEST_ADMIN_PORT": IngestSettings.model_fields["ingest_admin_port"].default,
+        "SINKS_ADMIN_PORT": SinksSettings.model_fields["sinks_admin_port"].default,
+        "STREAMS_ADMIN_PORT": StreamsSettings.model_fields["streams_admin_port"].default,
     }
     assert exposed[1].split() == [str(port) for port in defaults.values()]
     for service in program_services().values():
@@ -93,6 +106,10 @@ def test_the_official_images_are_named_with_their_version() -> None:
             assert re.search(r":-(apache/kafka|clickhouse/clickhouse-server):\d[\d.]+\}$", service["image"]), name
 
 
+def test_the_broker_is_the_one_that_the_sandbox_tests() -> None:
+    assert services()["kafka"]["image"].endswith(f":{KAFKA_VERSION}}}")
+
+
 def test_every_service_has_limits_health_and_a_restart_policy() -> None:
     """The programs' health check is the image's."""
     for name, service in services().items():
@@ -102,11 +119,94 @@ def test_every_service_has_limits_health_and_a_restart_policy() -> None:
         assert "healthcheck" in service or "routee-callbacks" in service["image"], name
 
 
-def test_every_program_runs_with_no_rights() -> None:
-    for name, service in program_services().items():
+def test_every_service_runs_with_no_rights() -> None:
+    """Kafka and ClickHouse, too: what they write to is a volume or memory."""
+    for name, service in (services() | {"keeper": compose("compose.scale.yaml")["services"]["keeper"]}).items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["pids_limit"] > 0, name
+        assert "cap_add" not in service, name
+        assert "privileged" not in service, name
+
+
+def test_ingest_shares_a_network_with_kafka_and_with_nothing_else() -> None:
+    """It faces the internet: a program that was taken over there reaches neither ClickHouse nor the read API."""
+    networks = {name: set(service["networks"]) for name, service in services().items()}
+    beside = {name for name in networks if networks[name] & networks["ingest"]}
+    assert beside == {"ingest", "kafka"}
+    assert set.union(*networks.values()) == set(compose("compose.yaml")["networks"]) == {"front", "back"}
+
+
+def test_the_cut_of_the_wire_cuts_ingest_off() -> None:
+    faults = compose("compose.faults.yaml")
+    assert set(faults["services"]["kafka"]["networks"]) & set(services()["ingest"]["networks"]) == set()
+    assert faults["services"]["ingest"]["networks"] == ["wire"]
+
+
+def test_a_secret_reaches_only_who_needs_it() -> None:
+    plain, secure = compose("compose.yaml"), compose("compose.secure.yaml")
+    given: dict[str, set[str]] = {}
+    for name, service in [*plain["services"].items(), *secure["services"].items()]:
+        for secret in service.get("secrets", ()):
+            given.setdefault(secret if isinstance(secret, str) else secret["source"], set()).add(name)
+    assert given == {
+        "ingest_secrets": {"ingest"},
+        "streams_read_tokens": {"streams"},
+        "streams_worker_token": {"streams"},
+        "streams_hmac_key": {"streams"},
+        "clickhouse_password": {"schema", "sinks-clickhouse"},
+        "clickhouse_user": {"clickhouse"},
+        "tls_ca": {"kafka", "kafka-users", "topics", "schema", "ingest", "streams", "sinks-clickhouse", "sinks-files"},
+        "tls_kafka": {"kafka"},
+        "tls_admin": {"kafka-users"},
+        "tls_clickhouse": {"clickhouse"},
+        "tls_ingest": {"ingest"},
+        "kafka_password_topics": {"topics", "kafka-users"},
+        "kafka_password_ingest": {"ingest", "kafka-users"},
+        "kafka_password_streams": {"streams", "kafka-users"},
+        "kafka_password_sinks": {"sinks-clickhouse", "sinks-files", "kafka-users"},
+    }
+    assert given.keys() == plain["secrets"].keys() | secure["secrets"].keys()
+
+
+def test_no_secret_is_the_value_of_a_variable() -> None:
+    for file in COMPOSE_FILES:
+        for name, service in compose(file)["services"].items():
+            set_ = {variable for variable, value in service.get("environment", {}).items() if value}
+            assert set_ & SECRET_SETTINGS == set(), (file, name)
+
+
+def test_every_program_has_a_user_of_kafka_with_tls() -> None:
+    users = {}
+    for name, service in compose("compose.secure.yaml")["services"].items():
+        settings = service["environment"] if name in {*program_services()} - {"schema"} else None
+        if settings:
+            assert settings["KAFKA_SECURITY_PROTOCOL"] == "SASL_SSL", name
+            assert (
+                settings["KAFKA_SASL_PASSWORD_FILE"] == f"/run/secrets/kafka_password_{settings['KAFKA_SASL_USERNAME']}"
+            )
+            users[name] = settings["KAFKA_SASL_USERNAME"]
+    assert users == {
+        "topics": "topics",
+        "ingest": "ingest",
+        "streams": "streams",
+        "sinks-clickhouse": "sinks",
+        "sinks-files": "sinks",
+    }
+
+
+def test_nothing_of_the_secure_variant_listens_without_tls() -> None:
+    kafka = compose("compose.secure.yaml")["services"]["kafka"]["environment"]
+    protocols = dict(pair.split(":") for pair in kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(","))
+    assert {listener.split("://")[0] for listener in kafka["KAFKA_LISTENERS"].split(",")} == protocols.keys()
+    assert set(protocols.values()) == {"SASL_SSL", "SSL"}
+    for listener in (name for name, protocol in protocols.items() if protocol == "SSL"):
+        assert kafka[f"KAFKA_LISTENER_NAME_{listener}_SSL_CLIENT_AUTH"] == "required"
+
+    clickhouse = ET.parse(DOCKER / "clickhouse" / "tls.xml").getroot()  # noqa: S314 - our own file
+    open_ = {port.tag for port in clickhouse if port.tag.endswith("_port") and port.get("remove") is None}
+    assert open_ == {"https_port"}
 
 
 def test_each_service_that_waits_names_a_condition() -> None:
@@ -149,7 +249,7 @@ def test_the_replicas_are_where_their_configuration_says() -> None:
     assert scale["x-program"]["environment"]["CLICKHOUSE_CLUSTER"] == f"${{CLICKHOUSE_CLUSTER-{cluster.tag}}}"
     hosts = {host.text for host in cluster.iter("host")}
     assert hosts == {services[name]["environment"]["REPLICA"] for name in ("clickhouse", "clickhouse-2")}
-    assert hosts <= {*services, *services["clickhouse"]["networks"]["default"]["aliases"]}
+    assert hosts <= {*services, *services["clickhouse"]["networks"]["back"]["aliases"]}
 
     assert replicas.findtext("zookeeper/node/host") == "keeper"
     assert keeper.findtext(".//raft_configuration/server/hostname") == "keeper"

@@ -17,9 +17,9 @@ port_of: Final[Callable[[Sequence[str], Mapping[str, str]], int | None]] = _PROB
 @pytest.mark.parametrize(
     ("command", "port"),
     [
-        ("routee-ingest serve", 8080),
-        ("/opt/routee/bin/python /opt/routee/bin/routee-ingest serve", 8080),
-        ("/sbin/docker-init -- routee-streams worker", 6066),
+        ("routee-ingest serve", 9101),
+        ("/opt/routee/bin/python /opt/routee/bin/routee-ingest serve", 9101),
+        ("/sbin/docker-init -- routee-streams worker", 9103),
         ("/opt/routee/bin/python /opt/routee/bin/routee-sinks clickhouse", 9102),
         ("/opt/routee/bin/python /opt/routee/bin/routee-sinks files", 9102),
     ],
@@ -29,8 +29,8 @@ def test_a_server_is_asked_on_its_port(command: str, port: int) -> None:
 
 
 def test_the_port_is_the_one_that_is_set() -> None:
-    assert port_of(["routee-streams", "worker"], {"STREAMS_WEB_PORT": "7077", "INGEST_PORT": "1"}) == 7077
-    assert port_of(["routee-streams", "worker"], {"STREAMS_WEB_PORT": ""}) == 6066
+    assert port_of(["routee-streams", "worker"], {"STREAMS_ADMIN_PORT": "7077", "INGEST_ADMIN_PORT": "1"}) == 7077
+    assert port_of(["routee-streams", "worker"], {"STREAMS_ADMIN_PORT": ""}) == 9103
 
 
 @pytest.mark.parametrize("command", ["routee-streams topics", "routee-sinks schema", "routee-ingest check", "sh", ""])

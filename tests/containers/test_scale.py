@@ -44,9 +44,6 @@ def test_one_of_each_may_be_killed(project: Project, official: Images, tmp_path:
     """
     project.set(
         COMPOSE_FILE="compose.yaml:compose.scale.yaml",
-        CLICKHOUSE_PASSWORD="scale",  # noqa: S106 - the test's own
-        INGEST_SECRETS="scale",
-        SETTINGS_FILE="/dev/null",
         INGEST_PUBLISHED=project.both_ingests(),
     )
     up = _UP
@@ -55,11 +52,11 @@ def test_one_of_each_may_be_killed(project: Project, official: Images, tmp_path:
         project.set(CLICKHOUSE_CLUSTER="", KEEPER_IMAGE=official.clickhouse)
         up += " --scale clickhouse-2=0 --scale keeper=0"
         figures["second ClickHouse replica"] = "not run: the image of ClickHouse Keeper is not here"
-    project.run(up)
-    clickhouse = ClickHouse(f"http://{project.clickhouse}", "routee", "routee", "scale")
+    project.run(f"./secrets.sh && {up}")
+    clickhouse = ClickHouse(f"http://{project.clickhouse}", "routee", "routee", project.secret("clickhouse_password"))
     ledger = tmp_path / "ledger.ndjson"
     options = shlex.split("--seed 3 --campaigns 2 --recipients 300 --singles 0 --rate 60 --retry-scale 0.02")
-    with routee(f"http://{project.ingest}/callbacks/scale", ledger, *options):
+    with routee(f"http://{project.ingest}/callbacks/{project.secret('ingest_secrets')}", ledger, *options):
         # In the middle of the traffic.
         eventually(
             lambda: next(clickhouse.rows("SELECT count() AS sms FROM sms"))["sms"] > _SEEN_BEFORE,

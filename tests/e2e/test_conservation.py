@@ -30,7 +30,7 @@ class Books:
     """The counters of the programs until now."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        ingest, streams = f"{sandbox.addresses.ingest}/metrics", f"{sandbox.addresses.streams}/metrics"
+        ingest, streams = (f"{sandbox.addresses.pages[name]}/metrics" for name in ("ingest", "streams"))
         self.stored = counter(ingest, "routee_ingest_accepted_total").get("", 0)
         self.rejected = sum(counter(ingest, "routee_ingest_rejected_total", "reason").values())
         self.verdicts = Counter(counter(streams, "routee_streams_callbacks_total", "verdict"))

@@ -63,12 +63,14 @@ def kill_when(sandbox: Sandbox, name: str, is_time: Callable[[], bool]) -> None:
 
 def verdicts(sandbox: Sandbox) -> int:
     """Return how many callbacks have a verdict of streams."""
-    return sum(counter(f"{sandbox.addresses.streams}/metrics", "routee_streams_callbacks_total", "verdict").values())
+    return sum(
+        counter(f"{sandbox.addresses.pages['streams']}/metrics", "routee_streams_callbacks_total", "verdict").values()
+    )
 
 
 def lag(sandbox: Sandbox) -> int:
     """Return the lag of streams in records; not 0 while the lag is unknown."""
-    found = counter(f"{sandbox.addresses.streams}/metrics", "routee_streams_lag_records", "partition")
+    found = counter(f"{sandbox.addresses.pages['streams']}/metrics", "routee_streams_lag_records", "partition")
     return sum(found.values()) if found else 1
 
 

@@ -32,7 +32,7 @@ def readiness(worker: ToyWorker) -> tuple[int, list[int]]:
     if not worker.is_listening():
         return 0, []
     try:
-        with urlopen(f"http://127.0.0.1:{worker.port}/readyz", timeout=30) as answer:
+        with urlopen(f"http://127.0.0.1:{worker.admin_port}/readyz", timeout=30) as answer:
             return answer.status, orjson.loads(answer.read())["partitions"]["sms"]
     except HTTPError as error:
         return error.code, orjson.loads(error.read())["partitions"]["sms"]

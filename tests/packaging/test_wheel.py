@@ -23,6 +23,8 @@ from tests.support.markdown import ROOT
 
 PROGRAMS = ("routee-ingest", "routee-streams", "routee-sinks", "routee-sandbox")
 PACKAGES = ("ingest", "streams", "sinks", "sandbox")
+READ = {".sql", ".json", ".lock", ".yaml", ".xml"}
+"""Endings of files that the programs read, beside their code."""
 UV = Path(sys.executable).with_name("uv")
 
 
@@ -88,6 +90,7 @@ def environment(kafka: KafkaCluster, clickhouse: ClickHouseServer, topic_prefix:
         "CLICKHOUSE_URL": clickhouse.url,
         "CLICKHOUSE_PASSWORD": clickhouse.password,
         "CLICKHOUSE_DATABASE": database,
+        "INGEST_HOST": "127.0.0.1",
     }
 
 
@@ -95,14 +98,14 @@ def files_beside_the_code() -> set[str]:
     """Return what the programs read that is no code, as git knows it."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *PACKAGES]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return {name for name in names if (ROOT / name).is_file() and Path(name).suffix in {".sql", ".json", ".lock"}}
+    return {name for name in names if (ROOT / name).is_file() and Path(name).suffix in READ}
 
 
 def test_the_wheel_has_what_the_programs_read(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     wanted = files_beside_the_code()
-    assert {Path(name).suffix for name in wanted} == {".sql", ".json", ".lock"}
+    assert {Path(name).suffix for name in wanted} == READ
     assert wanted - names == set()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")] != []

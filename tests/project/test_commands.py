@@ -23,7 +23,7 @@ from tests.support.markdown import ROOT
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], tuple[str, ...]]] = {
     "routee-ingest": (ingest, ("serve", "check")),
-    "routee-streams": (streams, ("worker", "topics", "check", "rebuild")),
+    "routee-streams": (streams, ("worker", "topics", "check", "rebuild", "contract")),
     "routee-sinks": (sinks, ("clickhouse", "files", "schema", "check")),
     "routee-sandbox": (sandbox, ("up", "demo", "emulate", "verify")),
 }
@@ -95,6 +95,7 @@ def test_an_interrupted_command_ends_with_130_and_says_nothing(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setenv("INGEST_HOST", "127.0.0.1")  # another one needs a secret
     monkeypatch.setattr(begins, interrupt)
     monkeypatch.setattr(f"{program.removeprefix('routee-')}.cli.configure_logging", lambda *_: None, raising=False)
     assert COMMANDS[program][0]([command]) == 130

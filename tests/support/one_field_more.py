@@ -15,7 +15,9 @@ from typing import Final
 from tests.support.markdown import ROOT
 
 _TREES: Final = ("ingest", "streams", "sinks", "sandbox", "tests")
-_SCHEMA_COMMAND: Final = ("-m", "streams.contract.schemas")
+_DOCUMENTS_COMMAND: Final = ("-m", "streams.contract.documents")
+_DOCUMENTS: Final = ("streams/contract/asyncapi.yaml", "streams/contract/openapi.yaml", "streams/contract/schemas/")
+_FIELD: Final = '    cost_center: str | None = Field(default=None, description="the cost centre that pays")\n'
 
 _EDITS: Final = {
     "streams/domain/routee/wire.py": [
@@ -29,11 +31,11 @@ _EDITS: Final = {
         (r"(        price=coercion\.price\(.*\n)", r'\1        cost_center=text("costCenter"),\n'),
     ],
     "streams/contract/records.py": [
-        (r"(class SmsStatus.*?    index: int = Field\(ge=0\)\n)", r"\1    cost_center: str | None = None\n"),
+        (r"(class SmsStatus.*?\n)(\n\nclass CampaignProgress)", rf"\1{_FIELD}\2"),
     ],
     "streams/domain/sms_record.py": [
-        (r"(class SmsRecord.*?    index: int\n)", r"\1    cost_center: str | None\n"),
-        (r"(        index,\n    \))", "        index,\n        details.cost_center,\n    )"),
+        (r"(class SmsRecord.*?    message_revision: int\n)", r"\1    cost_center: str | None\n"),
+        (r"(        revision,\n    \))", "        revision,\n        details.cost_center,\n    )"),
     ],
 }
 
@@ -68,13 +70,18 @@ def copy_with_one_field_more(folder: Path) -> list[str]:
         shutil.copytree(ROOT / tree, folder / tree, ignore=shutil.ignore_patterns("__pycache__"))
     for name, edits in _EDITS.items():
         _edit(folder / name, edits)
-    run(folder, *_SCHEMA_COMMAND)
+    run(folder, *_DOCUMENTS_COMMAND)
     migrations = folder / "sinks" / "clickhouse" / "schema"
     newest = max(int(file.name[:4]) for file in migrations.glob("*.sql"))
     (migrations / f"{newest + 1:04d}_cost_center.sql").write_text(_SQL)
-    changed = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*")) if _is_changed(file, folder)]
+    changed = {_place(str(file.relative_to(folder))) for file in folder.rglob("*") if _is_changed(file, folder)}
     order = places()
     return sorted(changed, key=lambda name: next((at for at, place in enumerate(order) if name.startswith(place)), -1))
+
+
+def _place(name: str) -> str:
+    """Return a file, and for each of the documents that one command writes the first of them."""
+    return _DOCUMENTS[0] if name.startswith(_DOCUMENTS) else name
 
 
 def _edit(file: Path, edits: list[tuple[str, str]]) -> None:

@@ -53,9 +53,9 @@ class Takeover:
         return TopicPartition(self._table.source, self.partition)
 
     @property
-    def counted_by(self) -> str | None:
-        """Return the topic whose length numbers generations; None unless the rows begin anew."""
-        return None if self.store.read(self.partition, POSITION) else self._table.counted_by
+    def counted_by(self) -> list[str]:
+        """Return the topics whose lengths number generations; none unless the rows begin anew."""
+        return [] if self.store.read(self.partition, POSITION) else self._table.counted_by
 
     @property
     def store(self) -> Store:

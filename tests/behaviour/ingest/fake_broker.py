@@ -39,7 +39,7 @@ class FakeBroker:
     `knows_brokers` whether it names any broker; `produces` the version of the produce request that it takes.
     `allowed` are the operations on each topic; None when it is too old to tell them.
     `settings` has those of each topic; without an entry a client may not see them. A batch of more than `most_bytes` is
-    too large; `refuses` is the error code that all others get, 0 for none.
+    too large; `refuses` is the error code that all others get, 0 for none. `batches` are all that came.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class FakeBroker:
         self.settings: dict[str, Mapping[str, str | None]] = {}
         self.most_bytes: float = float("inf")
         self.refuses = 0
+        self.batches: list[bytes] = []
         self._topics = topics
         self._resets = resets
 
@@ -129,6 +130,7 @@ class FakeBroker:
             self.held_up += len(numbers - self.stuck)
         await asyncio.sleep(request.timeout / 1000 if numbers & self.stuck else self.ack_seconds)
         self.waiting -= 1
+        self.batches += [bytes(batch) for _, partitions in request.topics for _, batch in partitions]
         answers = [
             (name, [(partition, self._code(partition, batch), 1, -1, 0) for partition, batch in partitions])
             for name, partitions in request.topics

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from aiokafka.record.memory_records import MemoryRecords
 
 from ingest.callback.envelope import RawRecord
 from ingest.check import problems, start_problems
@@ -31,7 +32,10 @@ RECORDS = [RawRecord(None, b"x" * 500)]
 
 def settings_for(broker: FakeBroker) -> IngestSettings:
     return IngestSettings(
-        kafka_bootstrap_servers=f"127.0.0.1:{broker.port}", kafka_topic_prefix="r.", kafka_partitions=PARTITIONS
+        kafka_bootstrap_servers=f"127.0.0.1:{broker.port}",
+        kafka_topic_prefix="r.",
+        kafka_partitions=PARTITIONS,
+        ingest_host="127.0.0.1",
     )
 
 
@@ -85,6 +89,16 @@ async def test_a_partition_count_that_changes_is_a_trouble_with_its_reason_and_n
         broker.partitions = PARTITIONS
         await is_ready(log)
         await log.append(CALLBACKS_RAW, RECORDS, 0)
+
+
+async def test_each_record_has_the_headers_of_its_topic() -> None:
+    async with well_set_broker() as broker, watching(broker) as log:
+        await is_ready(log)
+        for topic in TOPICS:
+            await log.append(topic, RECORDS * 2, 0)
+            records = MemoryRecords(broker.batches[-1]).next_batch()
+            name = topic.suffix.encode()
+            assert [[*one.headers] for one in records] == [[("type", name), ("schema", name + b"/1")]] * 2
 
 
 async def test_a_topic_that_is_deleted_and_made_anew_with_other_partitions_and_then_as_before() -> None:

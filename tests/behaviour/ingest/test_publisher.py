@@ -83,7 +83,10 @@ async def bench(request: pytest.FixtureRequest, topic_prefix: str) -> AsyncItera
     servers = request.getfixturevalue("kafka").bootstrap_servers
     await asyncio.to_thread(create_topics, servers, topic_prefix)
     settings = IngestSettings(
-        kafka_bootstrap_servers=servers, kafka_topic_prefix=topic_prefix, kafka_partitions=PARTITIONS
+        kafka_bootstrap_servers=servers,
+        kafka_topic_prefix=topic_prefix,
+        kafka_partitions=PARTITIONS,
+        ingest_host="127.0.0.1",
     )
     log = kafka_log = KafkaCommitLog(settings, SystemClock())
     connection = asyncio.create_task(kafka_log.run())
@@ -195,6 +198,16 @@ async def test_rejections_are_one_record_each(bench: Bench) -> None:
     stored = [record for records in (await bench.read(CALLBACKS_REJECTED)).values() for record in records]
     assert stored == [RawRecord(None, b"rejection %d" % number) for number in range(5)]
     assert bench.publisher.metrics.total("rejected", "not-json") == 5
+
+
+async def test_a_flood_of_small_rejections_fits_into_batches_with_its_headers(bench: Bench) -> None:
+    """The headers of a record are longer than its share of a batch of 900,000 bytes would allow."""
+    clients = [Client(bench.said) for _ in range(9_000)]
+    lane = bench.publisher.lane_for_rejections()
+    assert isinstance(lane, Lane)
+    for client in clients:
+        lane.add(b"x" * 150, "not-json", client, monotonic())
+    assert set(await bench.settled(clients)) == {Outcome.STORED}
 
 
 async def test_nothing_is_pending_when_all_callbacks_were_answered(bench: Bench) -> None:

@@ -31,6 +31,7 @@ def environment(servers: str, prefix: str, **settings: object) -> dict[str, str]
         "KAFKA_PARTITIONS": PARTITIONS,
         "INGEST_HOST": "127.0.0.1",
         "INGEST_PORT": 0,
+        "INGEST_ADMIN_PORT": 0,
         "LOG_FORMAT": "json",
         **{name.upper(): value for name, value in settings.items()},
     }
@@ -45,17 +46,18 @@ class Ingest:
         self._log = folder / "ingest.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen([*COMMAND, "serve"], env=settings, stderr=log, cwd=folder)
-        self.port = eventually(self._port)
+        self.port = eventually(lambda: self._port("listening on"))
+        self.admin_port = eventually(lambda: self._port("pages at"))
 
     @property
     def log(self) -> str:
         """Its log so far."""
         return self._log.read_text()
 
-    def get(self, path: str) -> tuple[int, str]:
-        """Return the status and the text of a page."""
+    def get(self, path: str, port: int | None = None) -> tuple[int, str]:
+        """Return the status and the text of a page, or of another port."""
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as page:
+            with urlopen(f"http://127.0.0.1:{port or self.admin_port}{path}", timeout=30) as page:
                 return page.status, page.read().decode()
         except HTTPError as refused:
             return refused.code, refused.read().decode()
@@ -63,7 +65,7 @@ class Ingest:
     def readyz(self, patience_seconds: float) -> tuple[int, str]:
         """Return status and text of `/readyz`; 0 when no answer came in time: a worker that is frozen gives none."""
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=patience_seconds) as page:
+            with urlopen(f"http://127.0.0.1:{self.admin_port}/readyz", timeout=patience_seconds) as page:
                 return page.status, page.read().decode()
         except HTTPError as refused:
             return refused.code, refused.read().decode()
@@ -89,12 +91,17 @@ class Ingest:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(10)
 
-    def _port(self) -> int:
-        found = re.search(r"listening on https?://[^:]+:(\d+)", self.log)
+    def _port(self, of: str) -> int:
+        found = re.search(rf"{of} https?://[^:]+:(\d+)", self.log)
         if found is None:
             assert self.process.poll() is None, self.log
             return 0
         return int(found[1])
+
+
+def children(pid: int) -> list[int]:
+    """Return the process ids of the workers."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @contextmanager

@@ -77,8 +77,8 @@ def test_the_secret_is_in_no_line(tmp_path: Path) -> None:
     with ingest(
         tmp_path, environment("127.0.0.1:1", "t.", ingest_secrets="very-secret-one", log_level="debug")
     ) as server:
-        server.get("/callbacks/very-secret-one")
-        server.get("/callbacks/very-secret-on")
+        assert server.get("/callbacks/very-secret-one", server.port)[0] == 405
+        assert server.get("/callbacks/very-secret-on", server.port)[0] == 404
         assert server.stop() == 0
         assert "very-secret" not in server.log
         assert "INGEST_SECRETS is empty" not in server.log

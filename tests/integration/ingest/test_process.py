@@ -16,7 +16,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from sandbox.kafka import KafkaCluster
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
-from tests.integration.ingest.process import COMMAND, Ingest, Load, environment, ingest
+from tests.integration.ingest.process import COMMAND, Ingest, Load, children, environment, ingest
 from tests.integration.ingest.topics import PARTITIONS, body_of, callbacks_in, create_topics, records_in
 from tests.support.wait import eventually, eventually_async
 
@@ -80,10 +80,6 @@ async def test_workers_share_the_port_and_their_metrics(servers: str, topic_pref
         assert {server.metric("accepted_total") for _ in range(10)} == {len(load.stored)}
         assert await asyncio.to_thread(server.stop) == 0
     assert set(load.stored) == await asyncio.to_thread(stored_keys, servers, topic_prefix)
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_worker_that_dies_is_started_again(servers: str, topic_prefix: str, tmp_path: Path) -> None:

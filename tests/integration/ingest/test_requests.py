@@ -10,7 +10,7 @@ import pytest
 from ingest.callback.envelope import RawRecord
 from ingest.errors import NotStoredError
 from streams.contract.topics import Topic
-from tests.integration.ingest.wire import LIVEZ, MAX_BODY, PATH, Server, Wire, callback, chunked, post, serving
+from tests.integration.ingest.wire import MAX_BODY, PATH, Server, Wire, callback, chunked, post, serving
 from tests.support.clock import FakeClock
 from tests.support.wait import eventually_async
 
@@ -109,12 +109,10 @@ async def test_pipelined_requests_are_answered_in_their_order(server: Server, co
 
 async def test_answers_known_at_once_wait_for_the_ones_before_them(server: Server) -> None:
     server.log.hold()
-    wire = await server.talk(post() + LIVEZ + post(b"{") + LIVEZ + post())
+    wire = await server.talk(post() + post(b"{") + post() + post(path="/wrong"))
     await eventually_async(lambda: server.service.publisher.pending.size > 1_000)
     server.log.release()
-    replies = [await wire.reply() for _ in range(5)]
-    assert [reply.body for reply in replies] == [b"", b"ok\n", b"", b"ok\n", b""]
-    assert {reply.status for reply in replies} == {200}
+    assert await wire.statuses(4) == [200, 200, 200, 404]
 
 
 class SlowLog:
@@ -134,8 +132,7 @@ class SlowLog:
 
     async def assert_nothing_came(self, wire: Wire) -> None:
         """Assert that the client has no answer, though the server has answered another client since."""
-        sentinel = await self._server.talk(LIVEZ)
-        assert (await sentinel.reply()).status == 200
+        await self._server.has_read()
         assert not vars(wire.reader)["_buffer"]
 
 
@@ -148,11 +145,11 @@ def slow_log(server: Server, monkeypatch: pytest.MonkeyPatch) -> SlowLog:
 
 async def test_an_outcome_that_comes_early_waits_for_the_ones_before_it(server: Server, slow_log: SlowLog) -> None:
     slow, quick = post(slow_log.SLOW), post(slow_log.QUICK)
-    wire = await server.talk(slow + quick + LIVEZ + quick + post(path="/wrong"))
+    wire = await server.talk(slow + quick + quick + post(path="/wrong"))
     await eventually_async(lambda: len(server.callbacks) == 2)
     await slow_log.assert_nothing_came(wire)
     slow_log.released.set()
-    assert await wire.statuses(5) == [503, 200, 200, 200, 404]
+    assert await wire.statuses(4) == [503, 200, 200, 404]
 
 
 async def test_a_request_that_comes_late_waits_for_the_ones_before_it(server: Server, slow_log: SlowLog) -> None:
@@ -243,56 +240,12 @@ async def test_the_same_head_again_takes_the_same_way(server: Server, white: byt
         post(b""),
         post(path="/callbacks/wrong"),
         post().replace(b"HTTP/1.1", b"HTTP/1.0"),
-        LIVEZ,
     ],
 )
 async def test_only_plain_heads_are_remembered(server: Server, request_: bytes) -> None:
     wire = await server.talk(request_)
     await wire.reply()
     assert not server.service.known_heads
-
-
-@pytest.mark.parametrize("path", [b"/livez", b"/readyz"])
-async def test_pages_answer_get_and_head(server: Server, path: bytes) -> None:
-    wire = await server.talk(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path)
-    reply = await wire.reply()
-    assert (reply.status, reply.body) == (200, b"ok\n")
-    await wire.send(b"HEAD %s HTTP/1.1\r\nHost: a\r\n\r\n" % path)
-    reply = await wire.reply(head=True)
-    assert (reply.status, reply.fields["content-length"]) == (200, "3")
-    assert await wire.is_open()
-
-
-async def test_metrics_are_prometheus_text(server: Server) -> None:
-    wire = await server.talk(post() + post(b"[]") + b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert await wire.statuses(2) == [200, 200]
-    page = await wire.reply()
-    assert page.fields["content-type"].startswith("text/plain; version=0.0.4")
-    await wire.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-    lines = (await wire.reply()).body.decode().splitlines()
-    assert "routee_ingest_accepted_total 1.0" in lines
-    assert 'routee_ingest_rejected_total{reason="not-object"} 1.0' in lines
-    assert "routee_ingest_pending_bytes 0.0" in lines
-
-
-async def test_readyz_names_the_trouble(server: Server) -> None:
-    server.log.trouble = "the topic is missing"
-    wire = await server.talk(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
-    reply = await wire.reply()
-    assert (reply.status, reply.body) == (503, b"the topic is missing\n")
-    assert await wire.is_open()
-
-
-async def test_readyz_tells_of_other_workers_that_do_not_respond(server: Server) -> None:
-    server.service.metrics.missing_workers(1)
-    wire = await server.talk(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
-    reply = await wire.reply()
-    assert (reply.status, reply.body) == (503, b"1 of the worker processes died or do not respond\n")
-    server.service.tell_state()
-    assert server.service.metrics.total("ready") == 1, "this one can store"
-    assert server.service.trouble() is not None
-    server.service.metrics.missing_workers(0)
-    assert server.service.trouble() is None
 
 
 async def test_callbacks_that_cannot_be_stored_are_to_be_sent_again(server: Server) -> None:

@@ -14,7 +14,6 @@ import pytest
 from ingest.errors import CannotListenError
 from ingest.settings import IngestSettings
 from ingest.tls import Certificate, tls_context
-from sandbox.probes import answers_ok
 from tests.integration.ingest.process import environment, ingest
 from tests.integration.ingest.wire import Server, post, serving
 from tests.support.clock import FakeClock
@@ -26,7 +25,7 @@ RENEWED, RSA, RSA_KEY = (str(FOLDER / name) for name in ("renewed.pem", "rsa.pem
 
 
 def settings(cert: str = CERT, key: str = KEY) -> IngestSettings:
-    return IngestSettings(ingest_tls_cert=cert, ingest_tls_key=key)
+    return IngestSettings(ingest_host="127.0.0.1", ingest_tls_cert=cert, ingest_tls_key=key)
 
 
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -81,14 +80,7 @@ def test_a_key_of_another_certificate_is_one_line() -> None:
 
 
 def test_without_a_certificate_there_is_no_tls() -> None:
-    assert tls_context(IngestSettings()) is None
-
-
-async def test_the_sandbox_finds_out_over_tls_whether_it_is_ready() -> None:
-    async with serving(tls=contexts()) as server:
-        assert await asyncio.to_thread(answers_ok, f"https://127.0.0.1:{server.port}/readyz")
-        server.log.trouble = "the topic is missing"
-        assert not await asyncio.to_thread(answers_ok, f"https://127.0.0.1:{server.port}/readyz")
+    assert tls_context(IngestSettings(ingest_host="127.0.0.1")) is None
 
 
 def der(file: str) -> bytes:

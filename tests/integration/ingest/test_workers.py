@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ingest.metrics import Metrics
+from ingest.server import Sockets
 from ingest.settings import IngestSettings
 from ingest.workers import Workers
 from tests.integration.ingest.process import environment, ingest
@@ -35,12 +35,12 @@ def test_a_worker_whose_parent_dies_at_once_knows_its_parent(monkeypatch: pytest
     """Asked of the kernel in the worker, the parent would be its new one, and the worker would never end."""
     read, write = os.pipe()
 
-    def work(_listener: socket.socket, _metrics: Metrics, parent: int) -> int:
+    def work(_sockets: Sockets, _metrics: Metrics, parent: int) -> int:
         os.write(write, b"%d" % parent)
         return 1
 
     monkeypatch.setattr("ingest.workers.os.getppid", lambda: 1)
-    settings = IngestSettings(ingest_host="127.0.0.1", ingest_port=0)
+    settings = IngestSettings(ingest_host="127.0.0.1", ingest_port=0, ingest_admin_port=0)
     assert Workers(settings, work, FakeClock()).run() == 1, "a worker that gives up ends them all"
     assert int(os.read(read, 20)) == os.getpid()
     for end in (read, write):
@@ -76,7 +76,7 @@ def busy(_, metrics, parent):
         say(os.getpid())
     return 0
 
-settings = IngestSettings(ingest_host="127.0.0.1", ingest_port=0, ingest_workers=2)
+settings = IngestSettings(ingest_host="127.0.0.1", ingest_port=0, ingest_admin_port=0, ingest_workers=2)
 sys.exit(Workers(settings, globals()[sys.argv[1]], SystemClock()).run())
 """
 

@@ -5,6 +5,7 @@ A server in this process over the log in memory, and a client that speaks in byt
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,18 +16,23 @@ import orjson
 
 from ingest.clock import Clock, SystemClock
 from ingest.commit.log import MemoryCommitLog
+from ingest.http.answer_line import AnswerLine
 from ingest.http.connection import Connection
+from ingest.http.door import Door
 from ingest.http.limits import Limits
 from ingest.http.service import Service
+from ingest.listener import bind
 from ingest.metrics import Metrics
 from ingest.server import publisher_to
 from ingest.settings import IngestSettings
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
+from tests.support.wait import eventually_async
 
 SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of the tests
 PATH = f"/callbacks/{SECRET}"
 MAX_BODY = 65_536
-LIVEZ = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+NO_CALLBACK = f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+"""A request that is refused, and is no guess of a secret."""
 DEADLINE_SECONDS = 30.0
 
 
@@ -60,8 +66,10 @@ class Reply:
 class Wire:
     """One connection of a client."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: "Server | None" = None
+    ) -> None:
+        self.reader, self.writer, self._server = reader, writer, server
 
     async def send(self, *parts: bytes) -> None:
         """Send the parts, each in a segment of its own as far as the kernel plays along."""
@@ -89,9 +97,10 @@ class Wire:
             return await self.reader.read(1) == b""
 
     async def is_open(self) -> bool:
-        """Return whether another request is answered."""
-        await self.send(LIVEZ)
-        return (await self.reply()).body == b"ok\n"
+        """Return whether the server, which has read all that was sent, goes on with this connection."""
+        assert self._server is not None
+        await self._server.has_read()
+        return self.writer.get_extra_info("sockname") in self._server.peers()
 
     async def close(self) -> None:
         """Hang up."""
@@ -103,15 +112,17 @@ class Wire:
 class Server:
     """A served port, the records it has stored, and its clients."""
 
-    def __init__(self, service: Service, log: MemoryCommitLog, port: int, tls: ssl.SSLContext | None) -> None:
-        self.service, self.log, self.port = service, log, port
+    def __init__(
+        self, service: Service, log: MemoryCommitLog, listener: socket.socket, tls: ssl.SSLContext | None
+    ) -> None:
+        self.service, self.log, self.listener = service, log, listener
+        self.port = listener.getsockname()[1]
         self._tls = tls
         self._wires: list[Wire] = []
-        self._probe: Wire | None = None
 
     async def connect(self) -> Wire:
         """Return a connection of its own."""
-        wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port, ssl=self._tls, server_hostname=None))
+        wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port, ssl=self._tls, server_hostname=None), self)
         self._wires.append(wire)
         return wire
 
@@ -137,16 +148,27 @@ class Server:
         return b"".join(record.value for records in self.log.records.values() for record in records)
 
     async def has_read(self) -> None:
-        """Return when the server has read every byte that was sent before."""
-        if self._probe is None:
-            self._probe = await self.connect()
-        await self._probe.send(LIVEZ)
-        await self._probe.reply()
+        """Return when the server has read every byte that was sent before: it has answered a later client."""
+        wire = await self.talk(NO_CALLBACK)
+        own = wire.writer.get_extra_info("sockname")
+        assert (await wire.reply()).status == 405
+        self._wires.remove(wire)
+        await wire.close()
+        if self._tls is None:  # over TLS, the refused connection lingers
+            await eventually_async(lambda: own not in [_peer(line.transport) for line in self._lines()])
 
     @property
     def open_connections(self) -> int:
-        """How many connections the server has, without the one of `has_read`."""
-        return len(self.service.connections) - (self._probe is not None)
+        """How many connections the server has."""
+        return len(self.service.connections)
+
+    def peers(self) -> list[Any]:
+        """Return the addresses of the clients whose connections go on."""
+        going_on = [line.transport for line in self._lines() if line.transport is not None and not line.ended]
+        return [_peer(transport) for transport in going_on if not transport.is_closing()]
+
+    def _lines(self) -> list[AnswerLine]:
+        return [member._line for member in self.service.connections._all() if isinstance(member, Connection)]
 
     async def hang_up(self) -> None:
         """Close every connection."""
@@ -158,6 +180,10 @@ class Server:
         return [orjson.loads(record.value) for records in stored for record in records]
 
 
+def _peer(transport: asyncio.Transport | None) -> object:
+    return None if transport is None else transport.get_extra_info("peername")
+
+
 @contextlib.asynccontextmanager
 async def serving(
     limits: Limits | None = None,
@@ -166,21 +192,27 @@ async def serving(
     **settings: Any,  # noqa: ANN401 - as pydantic takes them
 ) -> AsyncIterator[Server]:
     """Serve on a free port; settings as keywords, TLS contexts for server and client."""
-    given = {"ingest_secrets": f"{'f' * 32},{SECRET}", "ingest_max_body_bytes": MAX_BODY, **settings}
+    given = {
+        "ingest_host": "127.0.0.1",
+        "ingest_port": 0,
+        "ingest_secrets": f"{'f' * 32},{SECRET}",
+        "ingest_max_body_bytes": MAX_BODY,
+        **settings,
+    }
     told = IngestSettings(**given)
     log, metrics = MemoryCommitLog(), Metrics()
     clock = clock or SystemClock()
     service = Service(told, publisher_to(log, told, metrics, clock), metrics, clock, limits)
     service.start()
-    listener = await asyncio.get_running_loop().create_server(
-        lambda: Connection(service), "127.0.0.1", 0, ssl=tls[0] if tls else None
-    )
-    server = Server(service, log, listener.sockets[0].getsockname()[1], tls[1] if tls else None)
+    listener = bind(told)
+    door = Door(service, listener, tls[0] if tls else None)
+    door.open()
+    server = Server(service, log, listener, tls[1] if tls else None)
     try:
         yield server
     finally:
         log.release()
-        listener.close()
+        door.close()
         await server.hang_up()
         service.drain()
         await service.connections.wait_until_empty(3.0)

@@ -101,8 +101,16 @@ def large_enough(tmp_path: Path) -> Iterator[OnSmallDisk]:
 
 
 def up_on(disk: Path) -> Mapping[str, str]:
-    first = free_port(together=6)
-    names = ("SANDBOX_KAFKA_PORT", "SANDBOX_CLICKHOUSE_PORT", "INGEST_PORT", "STREAMS_WEB_PORT", "SINKS_METRICS_PORT")
+    first = free_port(together=9)
+    names = (
+        "SANDBOX_KAFKA_PORT",
+        "SANDBOX_CLICKHOUSE_PORT",
+        "INGEST_PORT",
+        "INGEST_ADMIN_PORT",
+        "STREAMS_WEB_PORT",
+        "STREAMS_ADMIN_PORT",
+        "SINKS_ADMIN_PORT",
+    )
     return {"SANDBOX_DIR": str(disk / "state")} | {name: str(first + place) for place, name in enumerate(names)}
 
 

@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
+from kafka import KafkaConsumer, KafkaProducer
 
 from sandbox.errors import PortTakenError, StartError
 from sandbox.kafka import KafkaCluster
@@ -27,9 +28,10 @@ async def admin(cluster: KafkaCluster) -> AsyncIterator[AIOKafkaAdminClient]:
         await client.close()
 
 
-async def create_topic(cluster: KafkaCluster, name: str, replicas: int = 1) -> None:
+async def create_topic(cluster: KafkaCluster, name: str, replicas: int = 1, compression: str = "producer") -> None:
+    topic = NewTopic(name, 1, replicas, topic_configs={"compression.type": compression})
     async with admin(cluster) as client:
-        await client.create_topics([NewTopic(name, num_partitions=1, replication_factor=replicas)])
+        await client.create_topics([topic])
 
 
 async def produce(cluster: KafkaCluster, topic: str, value: bytes, patience_ms: int = 30_000) -> None:
@@ -54,6 +56,21 @@ async def test_it_is_a_real_kafka_that_makes_no_topic_unasked(kafka: KafkaCluste
     assert await everything(kafka, f"{topic_prefix}asked") == [b"1"]
     async with admin(kafka) as client:
         assert f"{topic_prefix}unasked" not in await client.list_topics()
+
+
+@pytest.mark.parametrize(("sent", "stored"), [("lz4", "gzip"), (None, "lz4")])
+async def test_the_broker_reads_and_writes_lz4(
+    kafka: KafkaCluster, topic_prefix: str, sent: str | None, stored: str
+) -> None:
+    """A topic with a compression of its own has the broker compress each record anew, with the codec of its jars."""
+    topic = f"{topic_prefix}{stored}"
+    await create_topic(kafka, topic, compression=stored)
+    value = os.urandom(1000) + bytes(99_000)
+    # aiokafka knows no lz4 without one more package.
+    with KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, compression_type=sent) as producer:
+        producer.send(topic, value).get(30)
+    with KafkaConsumer(topic, bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest") as consumer:
+        assert next(consumer).value == value
 
 
 async def test_topics_and_records_survive_a_stop_and_a_kill(tmp_path: Path) -> None:

@@ -28,13 +28,15 @@ class Up:
     """`routee-sandbox up` as a person runs it."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        first = free_port(together=6)
+        first = free_port(together=9)
         names = (
             "SANDBOX_KAFKA_PORT",
             "SANDBOX_CLICKHOUSE_PORT",
             "INGEST_PORT",
+            "INGEST_ADMIN_PORT",
+            "STREAMS_ADMIN_PORT",
             "STREAMS_WEB_PORT",
-            "SINKS_METRICS_PORT",
+            "SINKS_ADMIN_PORT",
         )
         self.settings = {name: str(first + number) for number, name in enumerate(names)}
         self.settings |= {"SANDBOX_DIR": str(folder / "state"), "LOG_FORMAT": "text"} | settings
@@ -187,7 +189,7 @@ def test_a_signal_during_the_start_stops_every_started_process(up: Up, number: s
     assert "Traceback" not in up.output
 
 
-@pytest.mark.parametrize("variable", ["SANDBOX_KAFKA_PORT", "INGEST_PORT", "SINKS_METRICS_PORT"])
+@pytest.mark.parametrize("variable", ["SANDBOX_KAFKA_PORT", "INGEST_PORT", "INGEST_ADMIN_PORT", "SINKS_ADMIN_PORT"])
 def test_a_port_in_use_is_one_line_before_anything_is_started(tmp_path: Path, variable: str) -> None:
     with socket.socket() as other:
         other.bind((LOOPBACK, 0))

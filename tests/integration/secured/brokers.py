@@ -34,7 +34,9 @@ _SCRAM: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 class SecuredKafka(KafkaCluster):
     """One broker; its plain listener is for itself and for adding its users. PLAIN knows `users` from the start."""
 
-    def __init__(self, folder: Path, users: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, users: Mapping[str, str] | None = None, properties: Mapping[str, str] | None = None
+    ) -> None:
         folder.mkdir()
         self._users = users or {USER: PASSWORD}
         self._passwords, self._certificates = free_port(), free_port()
@@ -46,7 +48,7 @@ class SecuredKafka(KafkaCluster):
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": str(TLS / "cert.pem"),
         }
-        super().__init__(folder / "data", free_port())
+        super().__init__(folder / "data", free_port(), properties=properties)
 
     def settings(self, protocol: str) -> dict[str, str]:
         """Return the settings for a listener, without credentials."""
@@ -55,6 +57,14 @@ class SecuredKafka(KafkaCluster):
             "KAFKA_BOOTSTRAP_SERVERS": f"{LOOPBACK}:{port}",
             "KAFKA_SECURITY_PROTOCOL": protocol,
             "KAFKA_SSL_CAFILE": str(TLS / "cert.pem"),
+        }
+
+    def by_password(self, user: str, password: str) -> dict[str, str]:
+        """Return the settings of one user, who is let in by SCRAM."""
+        return self.settings("SASL_SSL") | {
+            "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+            "KAFKA_SASL_USERNAME": user,
+            "KAFKA_SASL_PASSWORD": password,
         }
 
     def add_user(self) -> None:

@@ -234,9 +234,9 @@ def test_the_permission_to_create_on_the_cluster_does_as_well(guarded: GuardedKa
 
 def test_the_pipeline_works_with_exactly_the_permissions_of_the_table(guarded: GuardedKafka, tmp_path: Path) -> None:
     users = {
-        "routee-ingest": guarded.as_user(COMPLETE["routee-ingest"]),
-        "routee-streams": guarded.as_user(COMPLETE["routee-streams worker"]),
-        "routee-sinks": guarded.as_user(COMPLETE["routee-sinks"]),
+        "ingest": guarded.as_user(COMPLETE["routee-ingest"]),
+        "streams": guarded.as_user(COMPLETE["routee-streams worker"]),
+        "sinks": guarded.as_user(COMPLETE["routee-sinks"]),
     }
     admin = kafka_at(guarded, COMPLETE["routee-streams topics"], PREFIX)
     pipeline = Pipeline(tmp_path, admin, PREFIX, users, partitions=1)

@@ -57,14 +57,14 @@ def run(program: str, argument: str, settings: Mapping[str, str]) -> "subprocess
 
 
 class Pipeline:
-    """Ingest, streams and the sink of files with one way to reach Kafka; `users` has other ways of some programs."""
+    """Ingest, streams and the sink of files with one way to reach Kafka; `users` are further settings, by user."""
 
     def __init__(
         self,
         folder: Path,
         kafka: Mapping[str, str],
         prefix: str,
-        users: Mapping[str, dict[str, str]] | None = None,
+        users: Mapping[str, Mapping[str, str]] | None = None,
         partitions: int = 2,
     ) -> None:
         self._users = users or {}
@@ -77,26 +77,28 @@ class Pipeline:
             "KAFKA_PARTITIONS": str(partitions),
             "STREAMS_DATA_DIR": str(folder / "state"),
             "STREAMS_WEB_PORT": str(free_port()),
-            "SINKS_METRICS_PORT": "0",
+            "STREAMS_ADMIN_PORT": str(free_port()),
+            "SINKS_ADMIN_PORT": "0",
             "SINKS_FILES_ROOT": str(self._files),
             "SINKS_FILES_FORMAT": "ndjson",
             "SINKS_BATCH_SECONDS": "0.1",
         }
-        made = run("routee-streams", "topics", self._settings)
+        made = run("routee-streams", "topics", self._of("topics"))
         assert made.returncode == 0, made.stderr
         self._stack = ExitStack()
-        ours = self._ours() | self._users.get("routee-ingest", {})
-        self._ingest = self._stack.enter_context(ingest(folder, environment("", prefix) | ours))
-        for program, argument in (("routee-streams", "worker"), ("routee-sinks", "files")):
+        self._ingest = self._stack.enter_context(ingest(folder, environment("", prefix) | self._ours()))
+        for program, argument in (("streams", "worker"), ("sinks", "files")):
             self._start(program, argument)
 
+    def _of(self, user: str) -> dict[str, str]:
+        return {**self._settings, **self._users.get(user, {})}
+
     def _ours(self) -> dict[str, str]:
-        return {name: value for name, value in self._settings.items() if name.startswith("KAFKA_")}
+        return {name: value for name, value in self._of("ingest").items() if name.startswith("KAFKA_")}
 
     def _start(self, program: str, argument: str) -> None:
-        path = str(Path(sys.executable).with_name(program))
-        settings = self._settings | self._users.get(program, {})
-        process = Process(program, (path, argument), self._folder / f"{program}.log", settings)
+        path = str(Path(sys.executable).with_name(f"routee-{program}"))
+        process = Process(program, (path, argument), self._folder / f"{program}.log", self._of(program))
         process.start()
         self._stack.callback(process.stop, 20)
 
@@ -140,7 +142,11 @@ def topics(secured: SecuredKafka) -> str:
 def check(program: str, kafka: Mapping[str, str], prefix: str, folder: Path) -> str:
     """Return a program's problem with Kafka; its other problems do not matter here."""
     folders = {"STREAMS_DATA_DIR": str(folder / "state"), "SINKS_FILES_ROOT": str(folder / "files")}
-    said = run(program, "check", {**kafka, **folders, "KAFKA_TOPIC_PREFIX": prefix, "LOG_FORMAT": "text"})
+    said = run(
+        program,
+        "check",
+        {**kafka, **folders, "INGEST_HOST": "127.0.0.1", "KAFKA_TOPIC_PREFIX": prefix, "LOG_FORMAT": "text"},
+    )
     assert said.returncode in {0, 1}, said.stderr
     return "\n".join(line for line in (said.stdout + said.stderr).splitlines() if "KAFKA_" in line)
 

@@ -56,7 +56,7 @@ def running(kafka: KafkaCluster, topic_prefix: str, settings: SinksSettings, tmp
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "KAFKA_TOPIC_PREFIX": topic_prefix,
             "KAFKA_PARTITIONS": str(PARTITIONS),
-            "SINKS_METRICS_PORT": "0",
+            "SINKS_ADMIN_PORT": "0",
             "SINKS_BATCH_SECONDS": "0.2",
             "SINKS_FILES_ROOT": str(tmp_path / "files"),
             "CLICKHOUSE_URL": settings.clickhouse_url,

@@ -52,9 +52,7 @@ class Sink:
 
     @property
     def port(self) -> int:
-        return int(
-            str(eventually(lambda: [line for line in self.lines if "metrics_port" in line], 60)[-1]["metrics_port"])
-        )
+        return int(str(eventually(lambda: [line for line in self.lines if "admin_port" in line], 60)[-1]["admin_port"]))
 
     def get(self, path: str) -> tuple[int, str]:
         try:

@@ -3,6 +3,8 @@
 """
 
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +14,6 @@ import orjson
 import pyarrow.dataset
 import pytest
 
-from sandbox.audit.clickhouse import ClickHouse
-from sinks.settings import SinksSettings
 from streams.contract.codec import encode
 from tests.behaviour.sinks.kafka_topics import Topics
 from tests.behaviour.sinks.records import START, campaign, rejection, sms
@@ -128,20 +128,19 @@ def test_every_table_has_its_folder_and_typed_columns(tmp_path: Path, topics: To
     ]
 
 
-@pytest.mark.clickhouse
 def test_clickhouse_and_arrow_read_all_files_as_one_table(
-    folder: Folder, file_format: str, topics: Topics, running: Running, settings: SinksSettings
+    folder: Folder, file_format: str, topics: Topics, running: Running
 ) -> None:
     topics.produce("sms.status", statuses(90))
     running.start("files", SINKS_FILES_FORMAT=file_format)
     expect_topic(folder, topics)
-    password = settings.clickhouse_password.get_secret_value()
-    clickhouse = ClickHouse(settings.clickhouse_url, settings.clickhouse_user, "default", password)
     kind = {"parquet": "Parquet", "ndjson": "JSONEachRow"}[file_format]
     files = f"file('{folder.files()[0].parents[1]}/date=*/*', {kind})"
     figures = "count(), uniqExact(topic_partition, topic_offset), sum(toDecimal64(toString(price), 8))"
-    sql = f"SELECT {figures} FROM {files} FORMAT TSV"  # noqa: S608 - words of ours
-    assert clickhouse.text(sql).split() == [b"90", b"90", b"0.54"]
+    sql = f"SELECT {figures} FROM {files}"  # noqa: S608 - words of ours
+    # The sandbox's ClickHouse reads no files, the engine in a process of its own does.
+    command = [sys.executable, "-c", "import chdb, sys; print(chdb.query(sys.argv[1], 'TSV'))", sql]
+    assert subprocess.check_output(command).split() == [b"90", b"90", b"0.54"]
     if file_format == "parquet":
         table = pyarrow.dataset.dataset(folder.files()[0].parents[1], format="parquet").to_table()
         assert (table.num_rows, str(table.schema.field("price").type)) == (90, "decimal128(18, 8)")

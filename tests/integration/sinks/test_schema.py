@@ -138,7 +138,7 @@ def test_a_field_more_is_one_file_more_of_the_schema(untouched: ClickHouse) -> N
     untouched.insert_json("sms_inbox", (line for line in [old]))
     text = re.search(r"```sql\n-- 0\d{3}_\w+\.sql\n(.*?)```", (ROOT / "sinks" / "README.md").read_text(), re.DOTALL)
     assert text
-    for statement in Migration(9, "0009_added.sql", text[1]).statements(None):
+    for statement in Migration(10, "0010_added.sql", text[1]).statements(None):
         untouched.execute(statement)
     new = encode(sms("new", revision=1))[:-1] + b',"network":"5G"}'
     untouched.insert_json("sms_inbox", (line for line in [new]))

@@ -107,7 +107,7 @@ def _has_makeshift(golden: Golden) -> bool:
 
 
 _STATUSES: Final = frozenset({"Queued", "Sent", "Delivered", "Undelivered", "Failed", "Unsent", "Buffered"})
-_ALWAYS_THERE: Final = frozenset({"previous_status", "queued_at", "sent_at", "final_at"})
+_ALWAYS_THERE: Final = frozenset({"previous_status", "message_previous_status", "queued_at", "sent_at", "final_at"})
 
 FORMS: Final[dict[str, Callable[[Golden], bool]]] = {
     "an SMS in every status, and with an unknown word": lambda golden: (

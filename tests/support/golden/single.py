@@ -130,7 +130,7 @@ def sms_state(partitions: dict[int, MemoryRows]) -> dict[str, Any]:
     """
     state: dict[str, Any] = {}
     for number, rows in partitions.items():
-        state[f"tally {number}"] = dict(read_tally(rows))
+        state[f"tally {number}"] = {**read_tally(rows), "generation": None}
         state[f"listed {number}"] = sorted(_listed(rows))
         for key in rows.written:
             if key.startswith(MESSAGE_PREFIX):
@@ -141,10 +141,22 @@ def sms_state(partitions: dict[int, MemoryRows]) -> dict[str, Any]:
 
 
 def comparable(view: dict[str, Any]) -> dict[str, Any]:
-    """Return the view of a message without the times that only a version tells that keeps a date in the future."""
+    """
+    Return the view of a message without values that the rows of some versions do not tell.
+
+    These are the generation, the status before the last change, and times in the future.
+    """
+    view = {name: value for name, value in view.items() if name not in {"generation", "previous_status"}}
+    unlike = {"generation": None, "message_previous_status": None}
     if view["message_id"] == FUTURE:
-        view["sms"] = [{**sms, "status_updated_at": None, "sent_at": None} for sms in view["sms"]]
+        unlike |= {"status_updated_at": None, "sent_at": None}
+    view["sms"] = [{**sms, **unlike} for sms in view["sms"]]
     return view
+
+
+def without_generation(told: list[KeyValue]) -> list[tuple[bytes | None, dict[str, Any]]]:
+    """Return records of sms.status as they would be in any generation; rows of 0.1.0 have none."""
+    return [(key, {**orjson.loads(value or b""), "generation": None}) for key, value in told]
 
 
 def _listed(rows: MemoryRows) -> Iterator[str]:

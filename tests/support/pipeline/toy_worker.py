@@ -29,8 +29,10 @@ class ToyWorker:
     """
 
     def __init__(self, log: Path, environment: dict[str, str], faults: dict[str, Any]) -> None:
-        environment = {"STREAMS_WEB_PORT": str(free_port()), **environment}
+        ports = {"STREAMS_WEB_PORT": str(free_port()), "STREAMS_ADMIN_PORT": str(free_port())}
+        environment = {**ports, **environment}
         self.port = int(environment["STREAMS_WEB_PORT"])
+        self.admin_port = int(environment["STREAMS_ADMIN_PORT"])
         self._log = log
         self._process = self._started(environment, faults)
 
@@ -92,7 +94,7 @@ class ToyWorker:
 
     def metric(self, name: str) -> float | None:
         """Return what its metrics say under a name with its labels, None when they do not say it."""
-        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+        with urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=30) as answer:
             lines = answer.read().decode().splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), None)
 
@@ -107,7 +109,7 @@ class ToyWorker:
 
     def is_listening(self) -> bool:
         """Tell whether its web port answers."""
-        return accepts_connections(self.port)
+        return accepts_connections(self.admin_port)
 
     def is_frozen(self) -> bool:
         """Tell whether the process is stopped by SIGSTOP."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.http.admission import Refused, RequestHead, Route, Rules, admit
+from ingest.http.admission import Refused, RequestHead, Rules, admit
 from ingest.http.limits import Limits
 from ingest.http.reader import NO_REQUEST, RequestReader
 
@@ -178,9 +178,3 @@ def test_a_request_behind_the_last_one_is_not_read(fields: str) -> None:
     requests, refused = read(last + last)
     assert len(requests) == 1
     assert refused is NO_REQUEST
-
-
-def test_a_page_is_admitted_without_a_length() -> None:
-    taken = Taken()
-    assert RequestReader(taken, Limits(), 10).feed(b"GET /livez HTTP/1.1\r\nHost:\ta\t\r\n\r\n") is None
-    assert taken.requests[0][0] == Route.LIVEZ.encode()

@@ -25,6 +25,7 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     monkeypatch.setenv("LOG_FORMAT", "text")
+    monkeypatch.setenv("INGEST_HOST", "127.0.0.1")  # another one needs a secret
 
 
 @pytest.fixture(autouse=True)
@@ -133,29 +134,59 @@ def test_ingest_says_at_its_start_what_files_and_port_it_cannot_use(
     monkeypatch.setattr(
         "socket.getaddrinfo", lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("", int(taken)))]
     )
-    for name, value in (KAFKA | TLS | {"INGEST_PORT": taken, "INGEST_SECRETS": "abc"}).items():
+    given = {"INGEST_PORT": taken, "INGEST_ADMIN_PORT": taken, "INGEST_HOST": "", "INGEST_SECRETS": "a" * 16}
+    for name, value in (KAFKA | TLS | given).items():
         monkeypatch.setenv(name, value)
     assert ingest(["serve"]) == 1
     assert told(capsys) == [
         *OF_TLS,
         *OF_KAFKA,
         f"cannot listen on INGEST_HOST=0.0.0.0 INGEST_PORT={taken}: Address already in use",
+        f"INGEST_ADMIN_HOST=127.0.0.1 INGEST_ADMIN_PORT={taken}: Address already in use",
     ]
 
 
 def test_a_worker_says_at_its_start_what_files_folder_and_port_it_cannot_use(
     taken: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in (KAFKA | STATE | {"STREAMS_WEB_PORT": taken}).items():
+    for name, value in (KAFKA | STATE | {"STREAMS_WEB_PORT": taken, "STREAMS_ADMIN_PORT": taken}).items():
         monkeypatch.setenv(name, value)
     assert streams(["worker"]) == 1
-    assert told(capsys) == [*OF_KAFKA, *OF_STATE, f"STREAMS_WEB_PORT={taken}: Address already in use"]
+    assert told(capsys) == [
+        *OF_KAFKA,
+        *OF_STATE,
+        f"STREAMS_ADMIN_HOST=127.0.0.1 STREAMS_ADMIN_PORT={taken}: Address already in use",
+        f"STREAMS_WEB_BIND=127.0.0.1 STREAMS_WEB_PORT={taken}: Address already in use",
+    ]
+
+
+OPEN = {"STREAMS_WEB_BIND": "0.0.0.0"}  # noqa: S104 - refused here
+OF_OPEN = [
+    "STREAMS_READ_TOKENS: it is needed with STREAMS_WEB_BIND=0.0.0.0: strangers would read numbers and texts",
+    "STREAMS_WORKER_TOKEN: it is needed with STREAMS_WEB_BIND=0.0.0.0: workers ask each other with it",
+]
+
+
+@pytest.mark.parametrize("wrong", [{}, {"KAFKA_PARTITIONS": "many"}])
+@pytest.mark.parametrize("command", ["check", "worker"])
+def test_streams_does_not_open_its_answers_to_strangers_and_says_so_with_all_else(
+    command: str, wrong: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (KAFKA | STATE | OPEN | wrong).items():
+        monkeypatch.setenv(name, value)
+    assert streams([command]) == (2 if wrong else 1)
+    first = ["KAFKA_PARTITIONS=many: a whole number is needed"] if wrong else []
+    assert told(capsys) == [*first, *OF_OPEN, *OF_KAFKA, *OF_STATE]
 
 
 def test_a_sink_says_at_its_start_what_files_folder_and_port_it_cannot_use(
     tmp_path: Path, taken: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in (KAFKA | FILES | {"SINKS_METRICS_PORT": taken}).items():
+    for name, value in (KAFKA | FILES | {"SINKS_ADMIN_PORT": taken}).items():
         monkeypatch.setenv(name, value)
     assert sinks(["files"]) == 1
-    assert told(capsys) == [*OF_KAFKA, *of_files(tmp_path), f"SINKS_METRICS_PORT={taken}: Address already in use"]
+    assert told(capsys) == [
+        *OF_KAFKA,
+        *of_files(tmp_path),
+        f"SINKS_ADMIN_HOST=127.0.0.1 SINKS_ADMIN_PORT={taken}: Address already in use",
+    ]

@@ -4,7 +4,7 @@ import pytest
 from pydantic import Field, SecretStr
 
 from streams.program.brokers import client_options
-from streams.program.settings import CommonSettings, SettingsError, load_settings, without_effect
+from streams.program.settings import CommonSettings, SettingsError, load_settings, setting_warnings
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def test_a_wrong_form_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_credentials_that_no_broker_is_told_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_SASL_USERNAME", "routee")
     monkeypatch.setenv("KAFKA_SASL_PASSWORD", "hunter2")
-    (line,) = without_effect(load_settings(CommonSettings))
+    (line,) = setting_warnings(load_settings(CommonSettings))
     assert line.startswith(
         "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD: not used with KAFKA_SECURITY_PROTOCOL=PLAINTEXT"
     )
@@ -111,3 +111,21 @@ def test_a_password_within_a_url_is_not_repeated(scheme: str, password: str, mon
     with pytest.raises(SettingsError, match=rf"CLICKHOUSE_URL={scheme}\*\*\*@clickhouse\.example") as error:
         load_settings(Settings)
     assert "hunter2" not in str(error.value)
+
+
+def test_an_old_name_is_taken_with_a_warning_that_says_the_new_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Settings(CommonSettings):
+        sinks_admin_port: int = Field(9102, description="A port.")
+
+    monkeypatch.chdir(tmp_path)
+    assert list(setting_warnings(load_settings(Settings))) == []
+    (tmp_path / ".env").write_text("SINKS_METRICS_PORT=1\n")
+    settings = load_settings(Settings)
+    assert settings.sinks_admin_port == 1
+    assert list(setting_warnings(settings)) == [
+        "SINKS_METRICS_PORT is now SINKS_ADMIN_PORT: the old name is taken while the new one is not set"
+    ]
+    monkeypatch.setenv("SINKS_ADMIN_PORT", "2")
+    assert load_settings(Settings).sinks_admin_port == 2

@@ -1,10 +1,14 @@
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 
+from ingest.settings import IngestSettings
 from sandbox.addresses import addresses_of
-from sandbox.programs import programs
+from sandbox.programs import Launcher, programs
 from sandbox.settings import SandboxSettings
+from sinks.settings import SinksSettings
+from streams.settings import StreamsSettings
 
 
 def settings(**given: object) -> SandboxSettings:
@@ -17,7 +21,12 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert addresses.kafka == "127.0.0.1:9092"
     assert addresses.clickhouse == "http://127.0.0.1:8123"
     assert addresses.streams == "http://127.0.0.1:6066"
-    assert addresses.sinks == {"sinks-clickhouse": "http://127.0.0.1:9102", "sinks-files": "http://127.0.0.1:9103"}
+    assert addresses.pages == {
+        "ingest": "http://127.0.0.1:9101",
+        "streams": "http://127.0.0.1:9103",
+        "sinks-clickhouse": "http://127.0.0.1:9102",
+        "sinks-files": "http://127.0.0.1:9104",
+    }
     assert addresses.files == Path(".sandbox/files")
 
 
@@ -39,13 +48,23 @@ def test_an_ingest_with_a_certificate_is_called_over_tls() -> None:
     assert addresses.callback_url == "https://127.0.0.1:8080/callbacks"
 
 
-def test_an_ingest_bound_to_one_address_is_called_there() -> None:
-    assert addresses_of(settings(ingest_host="192.0.2.7", ingest_port=80)).ingest == "http://192.0.2.7:80"
-
-
-def test_each_sink_has_a_metrics_port_of_its_own() -> None:
+def test_each_sink_has_a_port_of_its_own() -> None:
     ports = {one.name: one.environment for one in programs(addresses_of(settings())) if one.environment}
     assert ports == {
-        "sinks-clickhouse": {"SINKS_METRICS_PORT": "9102"},
-        "sinks-files": {"SINKS_METRICS_PORT": "9103"},
+        "sinks-clickhouse": {"SINKS_ADMIN_PORT": "9102"},
+        "sinks-files": {"SINKS_ADMIN_PORT": "9104"},
     }
+
+
+def test_every_program_listens_on_this_machine_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    addresses = {
+        name
+        for model in (IngestSettings, StreamsSettings, SinksSettings)
+        for name in model.model_fields
+        if name.endswith(("_host", "_bind")) and name != "streams_web_host"
+    }
+    for name in addresses:
+        monkeypatch.setenv(name.upper(), "0.0.0.0")  # noqa: S104 - as the settings of another place may say
+    told = settings()
+    environment = Launcher(told, addresses_of(told), tmp_path)._environment
+    assert {name: environment[name.upper()] for name in addresses} == dict.fromkeys(addresses, "127.0.0.1")

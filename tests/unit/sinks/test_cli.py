@@ -33,11 +33,11 @@ def test_wrong_settings_are_a_line_each_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SINKS_METRICS_PORT", "http")
+    monkeypatch.setenv("SINKS_ADMIN_PORT", "http")
     monkeypatch.setenv("SINKS_FILES_FORMAT", "csv")
     assert main(["files"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert [line.partition("=")[0] for line in lines] == ["SINKS_METRICS_PORT", "SINKS_FILES_FORMAT"]
+    assert [line.partition("=")[0] for line in lines] == ["SINKS_ADMIN_PORT", "SINKS_FILES_FORMAT"]
 
 
 def test_a_folder_need_not_be_there_but_must_be_possible(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_wrong_files_for_tls_are_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SSL")
-    monkeypatch.setenv("SINKS_METRICS_PORT", "0")
+    monkeypatch.setenv("SINKS_ADMIN_PORT", "0")
     monkeypatch.setenv("LOG_FORMAT", "json")
     monkeypatch.setenv(wrong, str(tmp_path / "file.pem"))
     if content:

@@ -151,7 +151,7 @@ def clickhouse_columns(table: str) -> dict[str, str]:
     created = re.search(rf"^CREATE TABLE IF NOT EXISTS {table} [^(]*\n\((.*?)\n\)\n", SQL, re.DOTALL | re.MULTILINE)
     assert created
     added = re.findall(rf"^ALTER TABLE {table} .*?;", SQL, re.DOTALL | re.MULTILINE)
-    lines = [*created[1].splitlines(), *re.findall(r"ADD COLUMN (?:IF NOT EXISTS )?(.+?)[,;\n]", "".join(added))]
+    lines = [*created[1].splitlines(), *re.findall(r"ADD COLUMN (?:IF NOT EXISTS )?(.+?),?[;\n]", "".join(added))]
     columns = (
         re.match(r"\s*`?([a-z_0-9]+)`?\s+([A-Z]\w+(?:\([^ ]*(?:, ?[^ ]+)*\))?)(?: (.*))?", line) for line in lines
     )

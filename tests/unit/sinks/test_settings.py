@@ -18,7 +18,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
 
 def test_the_defaults_are_those_of_the_contract() -> None:
     settings = load_settings(SinksSettings)
-    assert settings.sinks_metrics_port == 9102
+    assert (settings.sinks_admin_host, settings.sinks_admin_port) == ("127.0.0.1", 9102)
     assert settings.limits_of("clickhouse") == Limits(rows=20_000, nbytes=67_108_864, seconds=1.0)
     assert settings.limits_of("files") == Limits(rows=20_000, nbytes=33_554_432, seconds=1.0)
     assert (str(settings.sinks_files_root), settings.sinks_files_format) == ("data/files", "parquet")
@@ -35,8 +35,8 @@ def test_the_bytes_of_a_batch_can_be_set(sink: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("SINKS_METRICS_PORT", "http"),
-        ("SINKS_METRICS_PORT", "70000"),
+        ("SINKS_ADMIN_PORT", "http"),
+        ("SINKS_ADMIN_PORT", "70000"),
         ("SINKS_BATCH_ROWS", "0"),
         ("SINKS_BATCH_SECONDS", "-1"),
         ("SINKS_BATCH_SECONDS", "nan"),

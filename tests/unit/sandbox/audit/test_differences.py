@@ -15,6 +15,9 @@ import pytest
 from sandbox.audit.differences import (
     Difference,
     campaign_differences,
+    message_differences,
+    messages_of,
+    newest,
     rejection_differences,
     revision_differences,
     sms_differences,
@@ -42,10 +45,12 @@ TRAFFIC = TrafficOptions(
 )
 UNCHECKED_SMS = {
     "previous_status", "revision", "first_received_at", "received_at", "partition", "offset", "index", "sms_key",
+    "generation", "message_status", "message_previous_status", "message_is_final", "message_parts",
+    "message_parts_seen", "message_latency_seconds", "message_price", "message_revision",
 }  # fmt: skip
 UNCHECKED_CAMPAIGN = {
     "campaign_tracking_id", "is_final", "conflicts", "stale_reports", "first_received_at", "last_received_at",
-    "finished_at", "revision", "unordered_reports",
+    "finished_at", "revision", "unordered_reports", "generation",
 }  # fmt: skip
 
 
@@ -135,6 +140,37 @@ def test_revisions_are_whole_and_never_contradict(traffic: tuple[Oracle, Shown])
     assert (gap.found, gap.expected) == ([1, 3], "1 to 3")
     (contradiction,) = revision_differences([first, second, {**second, "status": "Else"}])
     assert (contradiction.field, contradiction.found) == ("status", "Else")
+
+
+def test_revisions_may_begin_again_in_a_higher_generation_which_is_newer(traffic: tuple[Oracle, Shown]) -> None:
+    _, shown = traffic
+    row = next(iter(shown.sms.values()))
+    older = [{**row, "generation": 4, "revision": number} for number in (1, 2, 3)]
+    anew = {**row, "generation": 9, "revision": 1}
+    assert list(revision_differences([anew, *older])) == []
+    assert newest([anew, *older], "sms_key", "revision") == {row["sms_key"]: anew}
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("status", "Queued"),
+        ("is_final", None),
+        ("parts", 9),
+        ("parts_seen", 9),
+        ("price", "7"),
+        ("latency_seconds", 99),
+    ],
+)
+def test_a_wrong_state_of_a_message_on_the_topic_is_found(
+    traffic: tuple[Oracle, Shown], field: str, wrong: object
+) -> None:
+    oracle, shown = traffic
+    record = max(shown.sms.values(), key=lambda row: (row["message_id"], row["message_revision"]))
+    assert list(message_differences(oracle, messages_of(shown.sms.values()))) == []
+    records = [*shown.sms.values(), {**record, "message_revision": 1_000, f"message_{field}": wrong}]
+    found = [*message_differences(oracle, messages_of(records))]
+    assert [one.field for one in found] == [field]
 
 
 def test_a_rejection_too_many_or_with_another_reason_is_found(traffic: tuple[Oracle, Shown]) -> None:

@@ -2,6 +2,7 @@
 Both stages over rows in memory, as the runtime drives them; every output is checked against its model and schema.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -34,7 +35,31 @@ def checked(output: Output) -> dict[str, Any]:
         assert orjson.loads(model.model_validate(value).model_dump_json()).keys() == value.keys()
     key = {"sms.status": "sms_key", "campaign.progress": "campaign_tracking_id"}.get(output.topic.suffix)
     assert key is None or output.key == value[key].encode()
+    assert dict(output.headers) == expected_headers(output.topic.suffix, value)
     return value
+
+
+def expected_headers(suffix: str, value: dict[str, Any]) -> dict[str, bytes]:
+    """Return the headers that the contract names for a record."""
+    if suffix not in PUBLIC_RECORDS:
+        return {}
+    found = {"type": suffix.encode(), "schema": f"{suffix}/1".encode()}
+    if "is_final" in value:
+        found["final"] = b"1" if value["is_final"] else b"0"
+    campaign = value.get("campaign_tracking_id")
+    return found if campaign is None else found | {"campaign": campaign.encode()}
+
+
+def newest_of_message(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the state of a message as its newest record has it, of all its records on the topic."""
+    newest = max(records, key=lambda record: (record["generation"], record["message_revision"]))
+    return {name: value for name, value in newest.items() if name.startswith("message_")}
+
+
+def now(record: dict[str, Any], records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the last record of an SMS as HTTP answers it: with the state of its message as it is by now."""
+    same = [one for one in records if one["message_id"] == record["message_id"]]
+    return {**record, **newest_of_message(same)}
 
 
 class Pipeline:

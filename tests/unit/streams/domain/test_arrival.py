@@ -20,10 +20,12 @@ from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from tests.builders import ABSENT, NOW, without_absent
 from tests.support.memory_rows import MemoryRows, outputs_of
+from tests.unit.streams.domain.pipeline import now
 
 ARRIVAL: Final = {
     *("sms_key", "revision", "previous_status", "first_received_at", "received_at"),
-    *("partition", "offset", "index"),
+    *("partition", "offset", "index", "generation"),
+    *("message_previous_status", "message_revision"),
 }
 """The fields of a record that tell of its arrival; `status_updated_at` does, too, of a status without a date."""
 
@@ -120,7 +122,10 @@ def rows_after(bodies: Sequence[bytes], clocks: Sequence[str], policy: Policy) -
     message = find_message(rows, b"m:m")
     assert message is not None
     assert {sms.key.encode() for sms in message.parts} == published.keys()
-    found = [without_arrival(published[sms.key.encode()], is_dated=sms.date != NO_DATE) for sms in message.parts]
+    found = [
+        without_arrival(now(published[key], [*published.values()]), is_dated=is_dated)
+        for key, is_dated in ((sms.key.encode(), sms.date != NO_DATE) for sms in message.parts)
+    ]
     return b"".join(sorted(map(orjson.dumps, found)))
 
 

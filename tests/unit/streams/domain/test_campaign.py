@@ -56,6 +56,7 @@ def test_progress_has_every_field_of_the_contract() -> None:
         "finished_at": None,
         "revision": 4,
         "unordered_reports": 0,
+        "generation": 0,
     }
 
 

@@ -169,10 +169,10 @@ def test_an_envelope_without_callbacks_is_taken_in() -> None:
 
 
 def test_a_bug_leaves_out_one_callback_and_its_rows_and_tells_no_content(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(message: Any) -> Any:  # noqa: ANN401
+    def broken(message: Any, status: str) -> Any:  # noqa: ANN401
         if message.message_id == "bad":
             raise KeyError("Hello secret")
-        return contribution(message)
+        return contribution(message, status)
 
     monkeypatch.setattr("streams.domain.intake.contribution", broken)
     pipeline = Pipeline()
@@ -280,7 +280,7 @@ def test_a_worker_at_its_limits_is_no_fault_of_the_callback_that_it_reads(
 ) -> None:
     """The record is taken in again from the rows before it, and nothing is rejected."""
 
-    def broken(_: object) -> Any:  # noqa: ANN401
+    def broken(*_: object) -> Any:  # noqa: ANN401
         raise error
 
     pipeline = Pipeline()

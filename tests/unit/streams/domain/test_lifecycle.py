@@ -52,6 +52,15 @@ def test_a_first_callback_makes_revision_1_with_every_field_of_the_contract() ->
         "partition": 0,
         "offset": 0,
         "index": 0,
+        "generation": 1,
+        "message_status": "Sent",
+        "message_previous_status": None,
+        "message_is_final": False,
+        "message_parts": 2,
+        "message_parts_seen": 1,
+        "message_latency_seconds": 27,
+        "message_price": "0.04320000",
+        "message_revision": 1,
     }
 
 

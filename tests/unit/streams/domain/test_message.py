@@ -60,6 +60,9 @@ def test_a_message_of_two_parts_is_seen_whole() -> None:
         "parts_seen": 2,
         "latency_seconds": 27,
         "price": "0.03000000",
+        "previous_status": "Sent",
+        "revision": 2,
+        "generation": 1,
     }
 
 

@@ -17,7 +17,7 @@ from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from tests.builders import ABSENT, campaign_report, envelope, sms_callback
 from tests.support.memory_rows import MemoryRows, outputs_of
-from tests.unit.streams.domain.pipeline import Pipeline, checked
+from tests.unit.streams.domain.pipeline import Pipeline, checked, now
 
 QUICK = settings(max_examples=25, deadline=None)
 POLICIES = st.sampled_from([Policy(), Policy(conflicting_finals="first")])
@@ -123,7 +123,7 @@ def test_counts_always_equal_a_recount_of_the_rows(messages: list[list[dict[str,
     for key in rows.with_prefix(b"m:"):
         message = find_message(rows, key)
         assert message is not None
-        adds = contribution(message)
+        adds = contribution(message, message.status)
         if adds is not None:
             recounted.setdefault(adds[0].lower(), Tallying(no_counts("", 0))).move(None, adds)
     numbers = ("messages", "parts", "price", "conflicts")
@@ -141,14 +141,14 @@ def test_revisions_count_from_one_without_a_gap_and_each_tells_something(callbac
     by_key: dict[str, list[dict[str, Any]]] = {}
     for record in pipeline.revisions:
         by_key.setdefault(record["sms_key"], []).append(record)
-    provenance = ("revision", "previous_status", "received_at", "offset", "index")
+    provenance = ("revision", "previous_status", "received_at", "offset", "index", "message_revision")
     for records in by_key.values():
         assert [record["revision"] for record in records] == list(range(1, len(records) + 1))
         assert [record["previous_status"] for record in records[1:]] == [record["status"] for record in records[:-1]]
-        told = [{name: value for name, value in record.items() if name not in provenance} for record in records]
+        told = [{name: value for name, value in one.items() if name not in provenance} for one in records]
         assert all(earlier != later for earlier, later in itertools.pairwise(told))
     assert {sms["sms_key"]: sms for sms in pipeline.message("m")["sms"]} == {
-        key: records[-1] for key, records in by_key.items()
+        key: now(records[-1], pipeline.revisions) for key, records in by_key.items()
     }
 
 

@@ -74,7 +74,7 @@ def without_later_fields(key: bytes, row: Any) -> Any:  # noqa: ANN401
         return {name: value for name, value in row.items() if name != "later"}
     if key.startswith(b"m:"):
         parts = [[*sms[:DETAILS], sms[DETAILS][:DETAILS_SIZE], *sms[DETAILS + 1 : SMS_SIZE]] for sms in row[PARTS]]
-        return [*row[:PARTS], parts]
+        return [*row[:PARTS], parts, *row[PARTS + 1 : MESSAGE_SIZE]]
     return row[:2] if key.startswith(b"x:") and key.count(b":") == 1 else row
 
 

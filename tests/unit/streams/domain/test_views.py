@@ -4,7 +4,7 @@ from streams.contract.codec import format_time_ms
 from streams.domain.policy import Policy
 from streams.domain.views import campaign_key, campaign_view, find_sms, message_key, message_view
 from tests.builders import ABSENT, CAMPAIGN_ID, MESSAGE_ID, NOW, campaign_report, sms_callback
-from tests.unit.streams.domain.pipeline import Pipeline
+from tests.unit.streams.domain.pipeline import Pipeline, now
 
 
 def test_keys_are_the_same_in_any_case() -> None:
@@ -20,7 +20,7 @@ def test_the_view_of_a_message_has_the_last_record_of_each_sms() -> None:
     rows = pipeline.sms_rows[0].reloaded()
     view = message_view(rows, message_key(MESSAGE_ID))
     assert view is not None
-    assert view["sms"] == [pipeline.revisions[2], pipeline.revisions[1]]
+    assert view["sms"] == [now(pipeline.revisions[at], pipeline.revisions) for at in (2, 1)]
 
 
 def test_a_value_that_no_part_has_is_null() -> None:
@@ -62,7 +62,8 @@ def test_each_part_of_a_message_is_found_by_its_key() -> None:
     pipeline = Pipeline()
     for part in (1, 2, 3):
         pipeline.send(sms_callback(message_id="m-1", sms_id=f"s-{part}", part=part, parts=3))
-    assert [find_sms(pipeline.sms_rows[0], f"s-{part}") for part in (1, 2, 3)] == pipeline.revisions
+    expected = [now(record, pipeline.revisions) for record in pipeline.revisions]
+    assert [find_sms(pipeline.sms_rows[0], f"s-{part}") for part in (1, 2, 3)] == expected
 
 
 def test_an_sms_is_still_found_when_another_message_that_had_its_key_is_forgotten() -> None:

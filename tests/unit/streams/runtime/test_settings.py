@@ -1,10 +1,13 @@
 """Settings of streams."""
 
+from base64 import b64encode, urlsafe_b64encode
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streams.program.settings import SettingsError, load_settings
+from streams.program.settings import SettingsError, load_settings, setting_warnings
 from streams.settings import StreamsSettings
 
 
@@ -57,3 +60,45 @@ def test_every_setting_says_what_changing_it_does() -> None:
     own = [field for name, field in StreamsSettings.model_fields.items() if name.startswith("streams_")]
     assert own
     assert all(field.description for field in own)
+
+
+RANDOM = sha256(b"32 bytes that look random").digest()
+
+
+@pytest.mark.parametrize(
+    "key", [RANDOM.hex(), b64encode(RANDOM).decode(), urlsafe_b64encode(RANDOM).decode().strip("=")]
+)
+def test_a_key_of_32_random_bytes_is_taken_without_a_word(key: str) -> None:
+    assert list(settings(streams_recipient="hmac", streams_hmac_key=key).warnings()) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("a" * 16, "a key of its form has 8 random bytes at most, 32 are needed"),
+        ("correct horse battery staple", "a key of its form has 21 random bytes at most, 32 are needed"),
+        (bytes(range(16)).hex(), "a key of its form has 16 random bytes at most, 32 are needed"),
+        (bytes(range(31)).hex(), "a key of its form has 31 random bytes at most, 32 are needed"),
+        (b64encode(bytes(range(24))).decode(), "a key of its form has 24 random bytes at most, 32 are needed"),
+        ("a" * 64, "it has only 1 different characters"),
+        ("password" * 8, "it has only 7 different characters"),
+    ],
+)
+@pytest.mark.parametrize("recipient", ["keep", "hmac"])
+def test_a_key_that_may_be_guessed_is_a_warning_that_says_how_to_make_a_good_one(
+    key: str, reason: str, recipient: str
+) -> None:
+    (line,) = settings(streams_recipient=recipient, streams_hmac_key=key).warnings()
+    assert line.startswith(f"STREAMS_HMAC_KEY: {reason}. ")
+    assert "`openssl rand -hex 32`" in line
+    assert key not in line
+
+
+def test_the_warnings_of_all_programs_are_those_of_streams_too() -> None:
+    assert len([*settings(kafka_sasl_username="routee").warnings()]) == 1
+
+
+def test_a_weak_key_is_among_the_warnings_of_each_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = list(setting_warnings(settings(streams_hmac_key="k" * 16)))
+    assert any(line.startswith("STREAMS_HMAC_KEY: ") for line in lines)

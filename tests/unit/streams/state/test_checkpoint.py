@@ -47,7 +47,7 @@ class Kafka:
         if self.error is not None:
             raise self.error
         records = list(records)
-        self.events.append((topic, partition, [key for key, _ in records], writer is not None))
+        self.events.append((topic, partition, [key for key, *_ in records], writer is not None))
         first = self.ends.get((topic, partition), -1) + 1
         self.ends[topic, partition] = last = first + len(records) - 1
         return first, last

@@ -1,0 +1,34 @@
+"""
+The answers of streams over HTTP, as models; the OpenAPI document is generated from them.
+
+An SMS is answered as `records.SmsStatus`, a campaign as `records.CampaignProgress`. Fields may be added; none is
+renamed or removed.
+"""
+
+from pydantic import Field
+
+from streams.contract.records import Money, Record, SmsStatus
+
+
+class MessageAnswer(Record):
+    """A message, rolled up from its SMS."""
+
+    message_id: str = Field(description="Routee's id of the message")
+    campaign_tracking_id: str | None = Field(description="null for the Single API")
+    status: str = Field(description="of its least advanced part; when all are final, the worst")
+    is_final: bool = Field(description="true when all parts are final")
+    parts: int = Field(ge=1, description="how many parts the message has, as far as is known")
+    parts_seen: int = Field(ge=1, description="how many of them a callback came for")
+    latency_seconds: float | None = Field(description="of its slowest part")
+    price: Money | None = Field(description="the sum over the parts seen; null when none has a price")
+    sms: list[SmsStatus] = Field(description="its parts, each as of its latest change")
+    previous_status: str | None = Field(description="the status before the last change of the message")
+    revision: int = Field(ge=1, description="1, 2, 3 … per message: how many changes were applied to its parts")
+    generation: int = Field(ge=0, description="grows when revisions begin again: newest is (generation, revision)")
+
+
+class ErrorAnswer(Record):
+    """Why there is no answer."""
+
+    error: str = Field(description="the reason, for people")
+    searched: list[int] = Field(default=[], description="partitions that were searched without success")

@@ -1,0 +1,161 @@
+"""
+The OpenAPI document: the callbacks of ingest, the read API of streams, and the pages of all programs.
+
+Tests compare it with the routes and refusals of the programs.
+"""
+
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from streams.contract.answers import ErrorAnswer, MessageAnswer
+from streams.contract.headers import VERSION
+from streams.contract.records import CampaignProgress, SmsStatus
+from streams.contract.schemas import components_of, examples_of, reference
+
+_ABOUT: Final = (
+    "Three programs, each on addresses of its own: Routee posts callbacks to ingest, readers ask streams, operators "
+    "ask the pages of each."
+)
+_INGEST: Final = [{"url": "http://127.0.0.1:8080", "description": "INGEST_HOST, INGEST_PORT"}]
+_STREAMS: Final = [{"url": "http://127.0.0.1:6066", "description": "STREAMS_WEB_BIND, STREAMS_WEB_PORT"}]
+_PAGES: Final = [
+    {"url": f"http://127.0.0.1:{port}", "description": f"{name}_ADMIN_HOST, {name}_ADMIN_PORT"}
+    for name, port in (("INGEST", 9101), ("SINKS", 9102), ("STREAMS", 9103))
+]
+_RETRY: Final = {"Retry-After": {"description": "seconds to wait before the next try", "schema": {"type": "integer"}}}
+_LINES: Final = {"text/plain": {"schema": {"type": "string"}}}
+
+REFUSALS: Final = {
+    400: "the request has more than one reading, or bytes behind its body are no request",
+    403: "the address is not among INGEST_ALLOWED_NETWORKS",
+    404: "the path is not /callbacks with a secret of INGEST_SECRETS",
+    408: "the request came too slowly",
+    411: "the length of the body is not told",
+    413: "the body is longer than INGEST_MAX_BODY_BYTES",
+    414: "the path is too long",
+    415: "the body is in an encoding other than gzip",
+    417: "something other than 100-continue is expected",
+    431: "the head is too long",
+    501: "the body is transferred in a coding other than chunked",
+    503: "nothing is stored: Kafka does not acknowledge in time, or too much is pending",
+}
+"""The answers to a callback that was not taken, and why; Routee sends it again after each."""
+
+
+def openapi() -> dict[str, Any]:
+    """Return the document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "routee-callbacks",
+            "version": f"{VERSION}",
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "tags": [
+            {"name": "ingest", "description": "takes callbacks"},
+            {"name": "streams", "description": "answers readers, from any worker"},
+            {"name": "pages", "description": "of each program, for its operators; not for the internet"},
+        ],
+        "paths": _callbacks() | _answers() | _pages(),
+        "components": {
+            "schemas": components_of((SmsStatus, MessageAnswer, CampaignProgress, ErrorAnswer)),
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "one of STREAMS_READ_TOKENS"}
+            },
+        },
+    }
+
+
+def _callbacks() -> dict[str, Any]:
+    secret = _parameter("secret", "one of INGEST_SECRETS, as it is written: no character is encoded")
+    return {
+        "/callbacks/{secret}": {"servers": _INGEST, "post": _callback("post_callback", [secret])},
+        "/callbacks": {"servers": _INGEST, "post": _callback("post_open_callback", [])},
+    }
+
+
+def _callback(name: str, parameters: list[Any]) -> dict[str, Any]:
+    refused = {f"{status}": _response(why, _LINES) for status, why in REFUSALS.items()}
+    refused["503"]["headers"] = _RETRY
+    taken = "stored on all in-sync replicas of Kafka; a body that is no callback is stored in routee.callbacks.rejected"
+    body = {
+        "required": True,
+        "description": "one callback of Routee, of any content type; a body may be gzip",
+        "content": {"application/json": {"schema": {"type": "object"}}, "*/*": {"schema": {}}},
+    }
+    return {
+        "operationId": name,
+        "tags": ["ingest"],
+        "summary": "Take one callback" if parameters else "Take one callback, when INGEST_SECRETS is empty",
+        "parameters": parameters,
+        "requestBody": body,
+        "responses": {"200": {"description": taken}} | refused,
+    }
+
+
+def _answers() -> dict[str, Any]:
+    return {
+        "/sms/{key}": _answer("get_sms", SmsStatus, "sms_key, with # as %23, in any case", "sms.status"),
+        "/messages/{key}": _answer("get_message", MessageAnswer, "message_id, in any case"),
+        "/campaigns/{key}": _answer(
+            "get_campaign", CampaignProgress, "campaign_tracking_id, in any case", "campaign.progress"
+        ),
+    }
+
+
+def _answer(name: str, model: type[BaseModel], key: str, topic: str | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = {"schema": reference(model)}
+    if topic:
+        found["examples"] = {"record": {"value": examples_of(topic)[-1]}}
+    error = {"application/json": {"schema": reference(ErrorAnswer)}}
+    operation = {
+        "operationId": name,
+        "tags": ["streams"],
+        "summary": f"Get the latest state of one {name.removeprefix('get_')}",
+        "description": "Includes changes that become durable with the next flush. A `masked` token sees no phone "
+        "number and no text.",
+        "parameters": [_parameter("key", key)],
+        # Without STREAMS_READ_TOKENS, which only a loopback address allows, no token is asked for.
+        "security": [{"token": []}, {}],
+        "responses": {
+            "200": _response("the latest state", {"application/json": found}),
+            "401": _response("a token is needed", error)
+            | {"headers": {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}}},
+            "404": _response("not known, or forgotten", error),
+            "503": _response("a partition is being taken over: ask again", error) | {"headers": _RETRY},
+        },
+    }
+    return {"servers": _STREAMS, "get": operation}
+
+
+def _pages() -> dict[str, Any]:
+    metrics = {"text/plain; version=0.0.4": {"schema": {"type": "string"}}}
+    return {
+        "/livez": _page("get_livez", "Whether the program works", "it does not: a restart may help"),
+        "/readyz": _page("get_readyz", "Whether the program is ready for work", "it is not, and why"),
+        "/metrics": {
+            "servers": _PAGES,
+            "get": _page_operation("get_metrics", "Get the metrics in Prometheus' form")
+            | {"responses": {"200": _response("the metrics", metrics)}},
+        },
+    }
+
+
+def _page(name: str, summary: str, otherwise: str) -> dict[str, Any]:
+    said = _LINES | {"application/json": {"schema": {"type": "object"}}}  # streams answers in JSON
+    responses = {"200": _response("it does", said), "503": _response(otherwise, said)}
+    return {"servers": _PAGES, "get": _page_operation(name, summary) | {"responses": responses}}
+
+
+def _page_operation(name: str, summary: str) -> dict[str, Any]:
+    return {"operationId": name, "tags": ["pages"], "summary": summary}
+
+
+def _parameter(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
+
+
+def _response(description: str, content: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": content}

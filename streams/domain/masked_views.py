@@ -1,0 +1,82 @@
+"""
+Answers for readers who may not see numbers and texts.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from streams.domain.policy import Policy
+from streams.domain.privacy import kept_recipient
+
+_POLICY: Final = Policy(recipient="mask")
+# Seven digits or more, also written with gaps. A date looks like that, too.
+_NUMBER: Final = re.compile(r"\+?\d(?:[ ./()-]{0,2}\d){6,}")
+
+
+def masked(view: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return a view (`streams.domain.views`) without what tells of a person.
+
+    `recipient` is shown as STREAMS_RECIPIENT=mask does; `message`, `label` and `groups` are left out; names and words
+    that come from the customer or from Routee are shown without the numbers in them. A field that has no rule here is
+    left out, too.
+    """
+    return {field: rule(value) for field, value in view.items() if (rule := RULES.get(field))}
+
+
+def without_numbers(text: str | None) -> str | None:
+    """Return a text with `***` and the last three digits in place of each phone number."""
+    return None if text is None else _NUMBER.sub(lambda found: f"***{_digits(found[0])[-3:]}", text)
+
+
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdigit, text))
+
+
+def _recipient(number: str | None) -> str | None:
+    return None if number is None else kept_recipient(number, _POLICY)
+
+
+def _none(_: object) -> None:
+    return None
+
+
+def _no_groups(_: object) -> list[str]:
+    return []
+
+
+def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - a value of JSON
+    return value
+
+
+def _parts(sms: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [masked(one) for one in sms]
+
+
+_KEPT: Final = """
+    sms_key message_id sms_id campaign_tracking_id part parts country is_final
+    status_updated_at queued_at sent_at final_at latency_seconds price direction originating_service
+    revision conflicts first_received_at received_at partition offset index
+    generation message_is_final message_parts message_parts_seen message_latency_seconds message_price message_revision
+    parts_seen
+    strategy total_recipients messages messages_final messages_delivered messages_by_status parts_by_status
+    reported_by_status progress delivery_rate price_total reconciliation reconciliation_unit drift stale_reports
+    last_received_at finished_at unordered_reports
+""".split()  # noqa: SIM905 - a list of words
+
+_WORDS: Final = """
+    sender campaign_name name operator application_name status previous_status detailed_status status_description
+    message_status message_previous_status campaign_status
+""".split()  # noqa: SIM905 - the same
+
+RULES: Final[Mapping[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(_KEPT, _as_it_is),
+    **dict.fromkeys(_WORDS, without_numbers),
+    "recipient": _recipient,
+    "message": _none,
+    "label": _none,
+    "groups": _no_groups,
+    "sms": _parts,
+}
+"""How a masked answer shows each field."""

@@ -1,0 +1,66 @@
+"""Answers without numbers and texts."""
+
+import pytest
+
+from streams.contract.answers import MessageAnswer
+from streams.contract.records import CampaignProgress, SmsStatus
+from streams.domain.masked_views import RULES, masked, without_numbers
+
+ANSWERS = (SmsStatus, CampaignProgress, MessageAnswer)
+
+
+def test_every_field_of_an_answer_has_a_rule() -> None:
+    """A new field is left out for masked readers until it has a rule: it may tell of a person."""
+    assert {field for answer in ANSWERS for field in answer.model_fields} == RULES.keys()
+
+
+def test_numbers_texts_and_what_people_wrote_are_not_shown() -> None:
+    sms = {
+        "sms_key": "6900123789",
+        "recipient": "+306900123789",
+        "sender": "+30 690 0123-789",
+        "message": "Your code is 123456",
+        "label": "for Maria",
+        "groups": ["patients"],
+        "campaign_name": "Reminder of +306900123789",
+        "status": "Delivered",
+        "price": "0.0432",
+        "new_field": "anything",
+    }
+    assert masked(sms) == {
+        "sms_key": "6900123789",
+        "recipient": "***789",
+        "sender": "***789",
+        "message": None,
+        "label": None,
+        "groups": [],
+        "campaign_name": "Reminder of ***789",
+        "status": "Delivered",
+        "price": "0.0432",
+    }
+    assert masked({"parts": 1, "sms": [sms]}) == {"parts": 1, "sms": [masked(sms)]}
+
+
+@pytest.mark.parametrize("kept", [None, "***789", "a" * 64])
+def test_a_recipient_that_is_hidden_already_stays_as_it_is(kept: str | None) -> None:
+    assert masked({"recipient": kept}) == {"recipient": kept}
+
+
+def test_a_short_number_shows_no_digit() -> None:
+    assert masked({"recipient": "54321"}) == {"recipient": "***"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Shop", "Shop"),
+        ("Sale of 29 November, 20 % off", "Sale of 29 November, 20 % off"),
+        ("Sale 2026-11-29", "Sale ***129"),
+        ("54-321", "54-321"),
+        ("00306900123789", "***789"),
+        ("(690) 012 3789 or 6900123780", "(***789 or ***780"),
+        (None, None),
+    ],
+)
+def test_names_are_shown_without_the_numbers_in_them(text: str | None, shown: str | None) -> None:
+    assert without_numbers(text) == shown
