@@ -47,6 +47,7 @@ from streams.program.kafka_problems import (
     Findings,
     failed_request,
     missing_permission,
+    missing_topic,
     permission_findings,
 )
 from streams.program.settings import CommonSettings
@@ -286,7 +287,11 @@ def verify(
             warn(line)
         if findings.problems:
             raise TopicsDifferError(findings.problems)
-        return kafka.ids(topics)
+        ids = kafka.ids(topics)
+    # Another broker may have answered, which does not know of a new topic yet.
+    if unknown := [topic.name(settings.kafka_topic_prefix) for topic in topics if topic not in ids]:
+        raise TopicsDifferError([*map(missing_topic, unknown)])
+    return ids
 
 
 def _may_compare(allowed: AbstractSet[Operation] | None) -> bool:

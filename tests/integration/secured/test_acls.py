@@ -124,6 +124,7 @@ class Shell:
             monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
         monkeypatch.chdir(folder)
         monkeypatch.setenv("CLICKHOUSE_URL", "http://127.0.0.1:1")
+        monkeypatch.setenv("INGEST_HOST", "127.0.0.1")  # without a secret it listens nowhere else
 
     def run(self, program: str, user: str, prefix: str = PREFIX) -> Said:
         main, arguments = COMMANDS[program]
