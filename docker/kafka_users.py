@@ -1,8 +1,7 @@
 """
-The users of Kafka for compose.secure.yaml: one for each program, with its password and with the rights that it needs.
+The users of Kafka for compose.secure.yaml: one for each program, with its password and the permissions that it needs.
 
-Can be run any time: passwords and rights are set anew, and nothing is taken away. Rights are for names that begin with
-the prefix of the project, so further topics and groups need no further rule.
+Can be run any time: passwords and permissions are set anew, and nothing is taken away.
 """
 
 # ruff: noqa: INP001 - a file of the image, in no package
@@ -24,21 +23,16 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-# User: kind of resource, beginning of its name after the project's prefix, operations.
-RIGHTS: Final = {
-    "topics": [("TOPIC", "", "CREATE ALTER_CONFIGS DESCRIBE DESCRIBE_CONFIGS")],
-    "ingest": [("TOPIC", "callbacks.", "WRITE DESCRIBE DESCRIBE_CONFIGS")],
-    "streams": [
-        ("TOPIC", "", "READ WRITE DESCRIBE DESCRIBE_CONFIGS"),
-        ("GROUP", "streams", "READ DESCRIBE"),
-        ("TRANSACTIONAL_ID", "streams:", "WRITE DESCRIBE"),
-    ],
-    "sinks": [
-        ("TOPIC", "", "READ DESCRIBE DESCRIBE_CONFIGS"),
-        ("TOPIC", "sinks.", "WRITE"),
-        ("GROUP", "sinks", "READ DESCRIBE"),
-    ],
+from streams.contract import permissions
+
+USERS: Final = {
+    "topics": permissions.alter,
+    "ingest": permissions.ingest,
+    "streams": permissions.worker,
+    "sinks": permissions.sinks,
 }
+"""Each user by name, and the permissions of its program, given the prefix of names."""
+
 _PASSWORDS: Final = "/run/secrets/kafka_password_{}"
 
 
@@ -51,23 +45,22 @@ def credentials(passwords: Mapping[str, str]) -> list[UserScramCredentialUpserti
 
 
 def acls(prefix: str) -> list[ACL]:
-    """Return every right of every user."""
+    """Return the permissions of every user as Kafka takes them."""
     return [
-        ACL(
-            principal=f"User:{user}",
-            host="*",
-            operation=ACLOperation[operation],
-            permission_type=ACLPermissionType.ALLOW,
-            resource_pattern=ResourcePattern(ResourceType[kind], prefix + name, ACLResourcePatternType.PREFIXED),
-        )
-        for user, rights in RIGHTS.items()
-        for kind, name, operations in rights
-        for operation in operations.split()
+        ACL(f"User:{user}", "*", ACLOperation(needed.operation), ACLPermissionType.ALLOW, _pattern(needed.resource))
+        for user, permissions_of in USERS.items()
+        for needed in permissions_of(prefix)
+        if needed.need is not permissions.Need.OLD_BROKERS
     ]
 
 
+def _pattern(resource: permissions.Resource) -> ResourcePattern:
+    kind = ACLResourcePatternType.PREFIXED if resource.is_prefix else ACLResourcePatternType.LITERAL
+    return ResourcePattern(ResourceType[resource.kind.name], resource.name, kind)
+
+
 def main() -> int:
-    """Set passwords and rights."""
+    """Set passwords and permissions."""
     admin: Any = KafkaAdminClient(
         bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"].split(","),
         security_protocol="SSL",
@@ -75,13 +68,13 @@ def main() -> int:
         ssl_certfile=os.environ["KAFKA_SSL_CERTFILE"],
         ssl_keyfile=os.environ["KAFKA_SSL_KEYFILE"],
     )
-    passwords = {user: Path(_PASSWORDS.format(user)).read_text(encoding="ascii").strip() for user in RIGHTS}
+    passwords = {user: Path(_PASSWORDS.format(user)).read_text(encoding="ascii").strip() for user in USERS}
     answers = admin.alter_user_scram_credentials(credentials(passwords))
     refused = [f"user {user}: {error}" for user, error in answers.items() if error]
     made = admin.create_acls(acls(os.environ.get("KAFKA_TOPIC_PREFIX") or "routee."))
-    refused += [str(right) for right in made["failed"]]
+    refused += [str(acl) for acl in made["failed"]]
     admin.close()
-    sys.stdout.write("\n".join(refused or [f"users of Kafka: {', '.join(RIGHTS)}"]) + "\n")
+    sys.stdout.write("\n".join(refused or [f"users of Kafka: {', '.join(USERS)}"]) + "\n")
     return int(bool(refused))
 
 

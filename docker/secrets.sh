@@ -28,17 +28,22 @@ secret() { # file value
     [ -s "$FOLDER/$1" ] || printf '%s' "$2" > "$FOLDER/$1"
 }
 
+quietly() { # command…: what it says is of interest only when it fails
+    local said
+    said=$("$@" 2>&1) || { printf '%s\n' "$said" >&2 && return 1; }
+}
+
 # The key of the authority is not kept: for new certificates delete tls_* and run this again.
 certificates() {
     local made name names
     made=$(mktemp -d)
-    openssl req -x509 "${KEY[@]}" -keyout "$made/ca" -out "$made/tls_ca.pem" -days 825 -subj "/CN=routee-callbacks"
+    quietly openssl req -x509 "${KEY[@]}" -keyout "$made/ca" -out "$made/tls_ca.pem" -days 825 -subj /CN=routee-callbacks
     while read -r name names; do
-        openssl req -new "${KEY[@]}" -keyout "$made/tls_$name.pem" -out "$made/request" -subj "/CN=$name"
         printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth,clientAuth\n' "$names" > "$made/extensions"
-        # Key and certificate in one file.
-        openssl x509 -req -in "$made/request" -CA "$made/tls_ca.pem" -CAkey "$made/ca" -CAcreateserial -days 825 \
-            -extfile "$made/extensions" >> "$made/tls_$name.pem"
+        quietly openssl req -new "${KEY[@]}" -keyout "$made/key" -out "$made/request" -subj "/CN=$name"
+        quietly openssl x509 -req -in "$made/request" -CA "$made/tls_ca.pem" -CAkey "$made/ca" -CAcreateserial \
+            -extfile "$made/extensions" -days 825 -out "$made/certificate"
+        cat "$made/key" "$made/certificate" > "$made/tls_$name.pem"
     done <<< "$HOSTS"
     chmod 644 "$made"/tls_*.pem
     mv "$made"/tls_*.pem "$FOLDER"

@@ -64,7 +64,7 @@ readiness() { compose exec --no-TTY ingest python /opt/routee/probe.py >/dev/nul
 rows() { query 'SELECT (SELECT count() FROM routee.sms), (SELECT sum(revision) FROM routee.sms), (SELECT count() FROM routee.rejected_callbacks)'; }
 
 trap 'compose down --volumes --timeout 15 >/dev/null 2>&1; rm -r "$SECRETS_FOLDER"' EXIT
-./secrets.sh 2>/dev/null
+./secrets.sh
 compose up --detach --wait "$@" || fail "not everything came up"
 INGEST=http://$(compose port ingest 8080)
 CLICKHOUSE=http://$(compose port clickhouse 8123)

@@ -13,7 +13,7 @@ from ingest.errors import KafkaFilesError
 from ingest.files import file_problems
 from ingest.kafka.log import cluster_of, no_answer
 from ingest.kafka.topics import differing_topics, topic_permissions, topic_settings, unusable_topics
-from ingest.settings import IngestSettings, is_network, warnings
+from ingest.settings import IngestSettings, is_network
 from streams.program.kafka_problems import Findings
 
 _CHECK_SECONDS = 5.0
@@ -23,7 +23,7 @@ _START_SECONDS = 1.5
 def problems(settings: IngestSettings) -> Findings:
     """Return a line per problem; none refused means that callbacks can be stored, and stay."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    others = Findings([*file_problems(vars(settings)), *_host_names(settings)], warned=warnings(settings))
+    others = Findings([*file_problems(vars(settings)), *_host_names(settings)])
     return others + asyncio.run(_kafka(settings, _CHECK_SECONDS))
 
 

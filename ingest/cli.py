@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ingest.descriptors import most_connections, raise_limit
 from ingest.errors import IngestError
 from ingest.files import file_problems
-from ingest.settings import IngestSettings, warnings
+from ingest.settings import IngestSettings
 from streams.program.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging
@@ -88,7 +88,7 @@ def _start_problems(settings: IngestSettings) -> list[str]:
             problems.append(str(error))
         problems.extend(port_problems(endpoint(settings)))
     topics = start_problems(settings)
-    for line in [*warnings(settings), *topics.warned]:
+    for line in topics.warned:
         logger.warning("%s", line)
     return problems + topics.refused
 

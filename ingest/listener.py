@@ -65,10 +65,12 @@ async def take_last_connections(listener: socket.socket) -> None:
 
     To close a listening socket resets the connections that wait in it, and their requests with them. So Linux is told
     first to drop what arrives: a client that begins now tries again after a second, and finds another worker or none.
-    Elsewhere a connection that comes in the last moment is reset; its client got no answer, and Routee posts again.
+    Elsewhere, and where the kernel takes such a filter from root only, a connection that comes in the last moment is
+    reset; its client got no answer, and Routee posts again.
     """
     if sys.platform == "linux":
-        _drop_packets(listener)
+        with contextlib.suppress(PermissionError):
+            _drop_packets(listener)
     waiting = select.poll()
     waiting.register(listener.fileno(), select.POLLIN)
     # Without a descriptor left, nothing more can be taken.

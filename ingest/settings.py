@@ -3,13 +3,14 @@ The settings of ingest: each field is the environment variable of its name in up
 """
 
 import re
-import socket
-from ipaddress import ip_address, ip_network
+from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from ingest.breadth import wide_networks
+from streams.program.listening import is_loopback
 from streams.program.settings import CommonSettings
 
 # Unreserved in RFC 3986: such a secret has one spelling in a URL, so it is compared without decoding.
@@ -114,6 +115,12 @@ class IngestSettings(CommonSettings):
             raise ValueError("set both: INGEST_TLS_CERT and INGEST_TLS_KEY are needed together")
         return key
 
+    def warnings(self) -> Iterator[str]:
+        """Yield a line for allowed networks that keep no stranger out, too."""
+        yield from super().warnings()
+        if wide := wide_networks(entry for entry in self.allowed_networks if is_network(entry)):
+            yield f"INGEST_ALLOWED_NETWORKS: {', '.join(wide)} is as wide as the internet, so it keeps no stranger out"
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """Return the path secrets; none means that the URL is open."""
@@ -128,32 +135,6 @@ class IngestSettings(CommonSettings):
     def trusted_proxies(self) -> tuple[str, ...]:
         """Return the CIDRs whose X-Forwarded-For is believed."""
         return tuple(_split(self.ingest_trusted_proxies))
-
-
-def warnings(settings: IngestSettings) -> list[str]:
-    """Return a line for each setting that is valid and does not do what its name says."""
-    wide = wide_networks(entry for entry in settings.allowed_networks if is_network(entry))
-    told = f"INGEST_ALLOWED_NETWORKS: {', '.join(wide)} is as wide as the internet, so it keeps no stranger out"
-    return [told] if wide else []
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches a host; a name must have no other addresses than loopback."""
-    if not host:
-        return False
-    addresses = {host}
-    if not is_network(host):
-        try:
-            addresses = {str(place[0]) for *_, place in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-        except OSError:
-            return False
-    return all(map(_is_loopback_address, addresses))
-
-
-def _is_loopback_address(text: str) -> bool:
-    address = ip_address(text.partition("%")[0])
-    # Before Python 3.13, an IPv4 address within IPv6 (`::ffff:127.0.0.1`) is never loopback.
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def is_network(entry: str) -> bool:

@@ -105,7 +105,7 @@ def unwrap(body: bytes, max_bytes: int) -> Unwrapped | None:
 
 
 def _layers(text: str, max_bytes: int, repairs: set[Repair]) -> list[str]:
-    """Return a text, and what is in it under each of its covers."""
+    """Return a text, and the text under each of its covers."""
     layers = [text]
     while len(layers) <= _MOST_COVERS and (inner := _uncovered(layers[-1], max_bytes, repairs)) is not None:
         repairs.add(Repair.WRAPPING)

@@ -107,6 +107,8 @@ class Connection(asyncio.Protocol):
         """End with the next answer, or soon without one."""
         self._line.last = True
         self._seen = self._service.clock.monotonic()
+        if self._held_until is not None:
+            self._held_until = self._seen
 
     def distrust(self) -> None:
         """Have the address judged again with the next request."""

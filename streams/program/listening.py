@@ -2,6 +2,7 @@
 Listening sockets of the pages and of the read API: bound before anything else starts, told by the names of settings.
 """
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -68,8 +69,19 @@ def url_of(bound: socket.socket) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches a host; a name other than `localhost` may be any address."""
+    """Return whether only this machine reaches a host; a name must have no other addresses than loopback."""
+    if not host or host.lower() == "localhost":
+        return bool(host)
+    with contextlib.suppress(ValueError):  # a name
+        return _is_loopback_address(host)
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return all(_is_loopback_address(str(address[0])) for *_, address in found)
+
+
+def _is_loopback_address(text: str) -> bool:
+    address = ip_address(text.partition("%")[0])
+    # Before Python 3.13, an IPv4 address within IPv6 (`::ffff:127.0.0.1`) is never loopback.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

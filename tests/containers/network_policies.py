@@ -1,5 +1,5 @@
 """
-What NetworkPolicies let through, as Kubernetes reads them: a pod that a policy selects may do what some policy allows.
+NetworkPolicies as Kubernetes reads them: a pod that any of them selects may do only things that one of them allows.
 """
 
 from collections.abc import Iterable, Mapping

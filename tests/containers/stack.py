@@ -21,7 +21,7 @@ from tests.containers.engine import Images
 _SECRET: Final = "a-path-secret-of-the-tests"  # noqa: S105 - the test's own
 _UP_SECONDS: Final = 120
 _DATABASE: Final = "routee"
-# The port inside the container, by what is published: pages by program, and the port that takes callbacks.
+# Ports inside the containers that are published: of the pages, by program, and of callbacks.
 _PAGES: Final = {"ingest": 9101, "streams": 9103, "sinks-clickhouse": 9102, "sinks-files": 9102}
 _CALLBACKS: Final = 8080
 _COMMANDS: Final = {

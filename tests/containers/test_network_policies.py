@@ -1,5 +1,5 @@
 """
-Who may connect to whom in the cluster: everything that the pipeline needs, and nothing else.
+The connections in the cluster: those of the pipeline are allowed, and no others.
 """
 
 from itertools import product

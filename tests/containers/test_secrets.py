@@ -40,7 +40,7 @@ def test_it_makes_every_file_that_compose_mounts(tmp_path: Path) -> None:
     assert (tmp_path / ".env").read_text() == "SECRETS_FOLDER=./secrets\n"
 
 
-def test_what_is_there_stays(tmp_path: Path) -> None:
+def test_secrets_that_are_there_stay(tmp_path: Path) -> None:
     before = {file.name: file.read_bytes() for file in made(tmp_path).iterdir()}
     (tmp_path / "secrets" / "ingest_secrets").unlink()
     after = {file.name: file.read_bytes() for file in made(tmp_path).iterdir()}

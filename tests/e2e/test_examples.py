@@ -99,7 +99,7 @@ def replayed(sandbox: Sandbox, database: ClickHouse, tmp_path_factory: pytest.Te
 
 
 def copy(to: Replayed, suffix: str, wanted: Callable[[dict[str, Any]], bool]) -> None:
-    """Copy the wanted records of a topic, then the first half of them again, then those that mark the end."""
+    """Copy the wanted records of a topic, then the first half of them again, then the records that mark the end."""
     name = to.prefix + suffix
     admin = KafkaAdminClient(bootstrap_servers=to.servers)
     admin.create_topics([NewTopic(name, num_partitions=to.partitions, replication_factor=1)])

@@ -46,7 +46,7 @@ LEFT_OUT = {
     "campaign.progress": {"generation"},
     "sms.status": {"generation", *(f"message_{name}" for name in LATER_FIELDS)},
 }
-"""Fields that a writer leaves out when there is nothing to say, and those that records of 0.1.0 lack."""
+"""Fields that a writer leaves out when there is nothing to say, and the fields that records of 0.1.0 lack."""
 SECTIONS = {
     "callbacks.raw": "Envelope",
     "callbacks.rejected": "Rejection",

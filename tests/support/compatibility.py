@@ -1,5 +1,5 @@
 """
-The gate for changes of the contract: `python -m tests.support.compatibility` refuses those that break a reader.
+The gate for changes of the contract: `python -m tests.support.compatibility` refuses a change that breaks a reader.
 
 Today's documents are compared with those of the last release (`tests/data/contract/`). A reader of that release must
 find everything that it relies on: topics, keys, partitions, headers, fields, and no value that it was not told of.

@@ -39,7 +39,7 @@ def test_the_parser_has_nothing_to_say_about_the_asyncapi_document(parser: Path)
 @pytest.mark.parametrize(
     ("right", "wrong"), [(b"action: send", b"action: shout"), (b"/messages/sms.status'", b"/messages/nowhere'")]
 )
-def test_the_parser_says_what_is_wrong(parser: Path, right: bytes, wrong: bytes) -> None:
+def test_the_parser_names_the_fault(parser: Path, right: bytes, wrong: bytes) -> None:
     document = documents.checked_in()["asyncapi.yaml"]
     assert right in document
     assert parsed(parser, document.replace(right, wrong, 1)) != ["3.1.0"]

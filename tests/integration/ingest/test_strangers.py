@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
+from unittest.mock import Mock
 
 import pytest
 
@@ -167,6 +168,17 @@ async def test_guesses_are_answered_late_and_the_right_secret_of_the_same_addres
         await wire.close()
 
 
+async def test_at_the_end_a_refusal_is_held_back_no_longer(clock: FakeClock) -> None:
+    async with serving(clock=clock) as server:
+        guesses = [await from_address(server, STRANGER, WRONG) for _ in range(101)]
+        await eventually_async(lambda: server.service.metrics.total("refused", "guess") == 1)
+        server.service.drain()
+        clock.advance(0.2)
+        for wire in guesses:
+            assert (await wire.reply()).status == 404
+            await wire.close()
+
+
 async def test_behind_a_proxy_the_client_guesses_and_not_the_proxy() -> None:
     def guess(client: str) -> bytes:
         return post(path="/callbacks/wrong", fields=f"X-Forwarded-For: {client}\r\n")
@@ -220,7 +232,7 @@ async def tls_server() -> AsyncIterator[Server]:
         yield running
 
 
-async def test_what_is_no_tls_ends_and_is_counted(tls_server: Server) -> None:
+async def test_a_client_without_tls_is_ended_and_counted(tls_server: Server) -> None:
     with connected(tls_server, 1) as clients:
         clients[0].sendall(NO_CALLBACK)
         await eventually_async(lambda: tls_server.service.metrics.total("refused", "handshake") == 1)
@@ -288,7 +300,13 @@ async def test_without_descriptors_silent_connections_make_room_and_the_loop_res
             await routee.close()
 
 
-async def test_the_last_connections_are_taken_before_the_socket_is_closed() -> None:
+@pytest.mark.parametrize("refused", [False, True])
+async def test_the_last_connections_are_taken_before_the_socket_is_closed(
+    monkeypatch: pytest.MonkeyPatch, *, refused: bool
+) -> None:
+    """Also where the kernel refuses the filter to a user who is not root, as that of the image."""
+    if refused:
+        monkeypatch.setattr("ingest.listener._drop_packets", Mock(side_effect=PermissionError))
     async with serving() as server:
         wires = [await from_address(server, ROUTEE, post()) for _ in range(20)]
         await take_last_connections(server.listener)

@@ -76,17 +76,24 @@ def cases() -> Iterator[Case]:
 CASES = list(cases())
 COMPLETE = {program: f"has{number}" for number, program in enumerate(PERMISSIONS)}
 NOBODY = "nobody"
+VIEWER = "viewer"
+VIEWS = [
+    Permission(Operation.DESCRIBE, Resource(kind, PREFIX, is_prefix=True))
+    for kind in (Kind.TOPIC, Kind.GROUP, Kind.TRANSACTIONAL_ID)
+]
+"""Everything may be seen, and nothing used."""
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedKafka]:
     """Give a broker with the topics of `PREFIX`, and users with their permissions."""
-    users = [NOBODY, *COMPLETE.values(), *(case.user for case in CASES)]
+    users = [NOBODY, VIEWER, *COMPLETE.values(), *(case.user for case in CASES)]
     folder = tmp_path_factory.mktemp("acls") / "kafka"
     with GuardedKafka(folder, {user: f"password-of-{user}" for user in users}) as kafka:
         kafka.grant(
             {COMPLETE[program]: of(PREFIX) for program, of in PERMISSIONS.items()}
             | {case.user: case.granted for case in CASES}
+            | {VIEWER: VIEWS}
         )
         made = run("routee-streams", "topics", kafka_at(kafka, COMPLETE["routee-streams topics"], PREFIX))
         assert made.returncode == 0, made.stderr
@@ -187,6 +194,19 @@ def test_a_user_who_may_do_nothing_is_told_every_topic_and_group(shell: Shell, p
         else:
             assert missing_permission(resource, operations) in said.problems
     assert not any("created" in line or "exists" in line for line in said.out)
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_a_user_who_may_see_everything_is_told_the_other_operations(shell: Shell, program: str) -> None:
+    needed = PERMISSIONS[program](PREFIX)
+    # The topics are there.
+    unneeded = {Operation.DESCRIBE} | ({Operation.CREATE} if "topics" in program else set())
+    expected = []
+    for resource in dict.fromkeys(one.resource for one in needed):
+        operations = permissions.operations_on(resource, needed)
+        if lacking := [operation for operation in operations if operation not in unneeded]:
+            expected.append(missing_permission(resource, lacking))
+    assert shell.run(program, VIEWER).problems == expected
 
 
 @pytest.mark.parametrize(

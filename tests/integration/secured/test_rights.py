@@ -19,7 +19,7 @@ from tests.support.markdown import ROOT
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 _USERS: Final[dict[str, Any]] = runpy.run_path(str(ROOT / "docker" / "kafka_users.py"))
-NAMES: Final[list[str]] = list(_USERS["RIGHTS"])
+NAMES: Final[list[str]] = list(_USERS["USERS"])
 credentials: Final[Callable[[Mapping[str, str]], list[Any]]] = _USERS["credentials"]
 acls: Final[Callable[[str], list[ACL]]] = _USERS["acls"]
 PREFIX: Final = "rights."
@@ -64,7 +64,8 @@ def test_a_callback_goes_through_with_a_user_for_each_program(secured: SecuredKa
 
 @pytest.mark.parametrize("program", ["ingest", "streams"])
 def test_each_program_may_see_the_settings_of_its_topics(secured: SecuredKafka, tmp_path: Path, program: str) -> None:
-    said = run(f"routee-{program}", "check", of(secured, program) | TOPICS | {"STREAMS_DATA_DIR": str(tmp_path)})
+    settings = of(secured, program) | TOPICS | {"STREAMS_DATA_DIR": str(tmp_path), "INGEST_HOST": "127.0.0.1"}
+    said = run(f"routee-{program}", "check", settings)
     assert (said.returncode, said.stderr) == (0, "")
     assert "may not see" not in said.stdout
 

@@ -142,7 +142,7 @@ def test_the_newest_record_is_what_http_answers_through_kills_and_after_a_rebuil
         sent = [*records(lab, callbacks(1, messages=messages))]
         share = len(sent) // (kills + 1)
         for kill in range(kills):
-            worker = lab.start_ready(rules="product", crash=[*_STEPS[kill % len(_STEPS)], 1 + kill // len(_STEPS)])
+            worker = lab.start(rules="product", crash=[*_STEPS[kill % len(_STEPS)], 1 + kill // len(_STEPS)])
             lab.produce(sent[kill * share : (kill + 1) * share])
             worker.wait()
             lab.expel(worker)

@@ -220,3 +220,22 @@ def test_hostile_covers_cost_no_time() -> None:
         assert isinstance(REDACTOR.shows(text), bool)
         assert REDACTOR.redact_anything(f'"{text}"'.encode())
         assert REDACTOR.redact_anything(" ".join([b64encode(LONG.encode()).decode()] * 5_000).encode())
+
+
+@pytest.mark.parametrize("cover", COVERS)
+def test_base64_of_a_covered_secret_hides_it_no_better(cover: str) -> None:
+    hidden = b64encode(COVERS[cover](LONG).encode()).decode()
+    body = f'{{"messageId":"m","label":"see {hidden} there"}}'.encode()
+    assert REDACTOR.finds(body)
+    assert not REDACTOR.shows(REDACTOR.redact(body).decode())
+
+
+def test_ids_and_words_are_no_base64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Redactor, "shows", lambda *_: pytest.fail("it was looked at more closely"))
+    for text in (
+        "5b1c9f0a-0000-4000-8000-000000000001",
+        "x" * 500,
+        "fedcba9876543210" * 2,
+        "Donaudampfschifffahrtsgesellschaft",
+    ):
+        assert not REDACTOR.finds(f'{{"messageId":"{text}"}}'.encode())

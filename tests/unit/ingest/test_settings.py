@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from ingest.settings import IngestSettings, is_loopback, warnings
+from ingest.settings import IngestSettings
+from streams.program.listening import is_loopback
 from streams.program.settings import SettingsError, load_settings
 
 
@@ -138,8 +139,8 @@ def test_proxies_as_wide_as_the_internet_are_refused(monkeypatch: pytest.MonkeyP
 
 def test_allowed_networks_as_wide_as_the_internet_are_a_warning() -> None:
     told = IngestSettings(ingest_open="yes", ingest_allowed_networks="0.0.0.0/0,192.0.2.0/24,a.example")
-    assert warnings(told) == [
+    assert list(told.warnings()) == [
         "INGEST_ALLOWED_NETWORKS: 0.0.0.0/0 is as wide as the internet, so it keeps no stranger out"
     ]
-    assert not warnings(IngestSettings(ingest_open="yes", ingest_allowed_networks="192.0.2.0/24,a.example"))
-    assert not warnings(IngestSettings(ingest_open="yes"))
+    assert not list(IngestSettings(ingest_open="yes", ingest_allowed_networks="192.0.2.0/24,a.example").warnings())
+    assert not list(IngestSettings(ingest_open="yes").warnings())

@@ -69,7 +69,7 @@ def told(
     return told_permissions.told_permissions(admin or Admin(), needed, topics or ToldTopics())
 
 
-def test_operations_on_a_group_are_those_that_kafka_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kafka_tells_the_operations_on_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(monkeypatch, group=Asked({3, 8, 99}))[GROUP] == {Operation.READ, Operation.DESCRIBE}
     assert told(monkeypatch, group=Asked(None))[GROUP] is None
 

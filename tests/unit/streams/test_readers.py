@@ -1,6 +1,7 @@
 """Readers and their tokens."""
 
 import hmac
+import socket
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,10 @@ def test_wrong_tokens_are_told_and_not_repeated(text: str, why: str, monkeypatch
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.0.2.1", "streams"])  # noqa: S104 - refused here
-def test_an_address_that_others_reach_needs_both_tokens(bind: str) -> None:
+def test_an_address_that_others_reach_needs_both_tokens(bind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+
     def missing(**given: str) -> list[str]:
         named = {**vars(load_settings(StreamsSettings)), "streams_web_bind": bind, **given}
         return [line.partition(":")[0] for line in access_problems(named)]
