@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
+from aiokafka.partitioner import murmur2
+from jsonschema import Draft7Validator
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
@@ -29,7 +32,8 @@ from sandbox.emulator.ledger import read_ledger
 from sandbox.emulator.oracle import Oracle
 from sandbox.jars import jars_folder
 from sandbox.stack import Sandbox
-from streams.contract.documents import FOLDER
+from streams.contract.documents import FOLDER, checked_in
+from streams.contract.keys import callback_key, partition_of
 from tests.support.toolchain import fetch, need
 from tests.support.wait import eventually
 
@@ -39,7 +43,7 @@ EXAMPLES: Final = FOLDER / "examples"
 PROGRAM: Final = str(Path(sys.executable).with_name("routee-sandbox"))
 TRAFFIC: Final = (
     "--campaigns 2 --recipients 100 --singles 30 --strategy mixed --seed 34 --rate 600 "
-    "--duplicates 0.1 --reorder 0.2 --conflicts 0.05"
+    "--duplicates 0.1 --reorder 0.2 --conflicts 0.05 --malformed 0.03"
 )
 END: Final = "End"
 LANGUAGES: Final = {"python": ".py", "javascript": ".js", "go": ".go", "java": ".java"}
@@ -237,6 +241,47 @@ def test_the_java_consumer_agrees_with_the_ledger(replayed: Replayed, tmp_path: 
     need("java", "javac")
     command = ("java", "-cp", f"{jars_folder()}/*", str(EXAMPLES / "java" / "LatestStatus.java"))
     try_all(replayed, {"latest_status": command}, tmp_path, tmp_path)
+
+
+ASYNCAPI: Final = yaml.safe_load(checked_in()["asyncapi.yaml"])
+
+
+@pytest.mark.parametrize("topic", ["callbacks.raw", "callbacks.rejected", "sms.status", "campaign.progress"])
+def test_every_record_of_the_pipeline_is_as_the_asyncapi_document_says(replayed: Replayed, topic: str) -> None:
+    """Its value, headers, key and partition; records that other tests sent are looked at, too."""
+    message = ASYNCAPI["components"]["messages"][topic]
+    value_form = Draft7Validator({**message["payload"], "components": ASYNCAPI["components"]})
+    header_form = Draft7Validator(message["headers"])
+    records = everything(replayed.servers, f"routee.{topic}")
+    assert records
+    for record in records:
+        value = json.loads(record.value)
+        value_form.validate(value)
+        told = {name: header.decode() for name, header in record.headers}
+        header_form.validate(told)
+        assert told.get("campaign") == value.get("campaign_tracking_id")
+        assert (None if record.key is None else record.key.decode()) == key_of(topic, value)
+        assert partition(topic, value, replayed.partitions) in (None, record.partition)
+
+
+def key_of(topic: str, value: dict[str, Any]) -> str | None:
+    """Return the key of a record, by the words of the document."""
+    if topic == "callbacks.raw":
+        return callback_key(value["callbacks"][0]) if len(value["callbacks"]) == 1 else None
+    words: str = ASYNCAPI["components"]["messages"][topic]["bindings"]["kafka"]["key"]["description"]
+    return None if words == "none" else value[words.strip("`")]
+
+
+def partition(topic: str, value: dict[str, Any], partitions: int) -> int | None:
+    """Return the partition of a record, by the words of the document; None where any will do."""
+    if topic == "callbacks.raw":
+        (number,) = {partition_of(callback_key(one) or "", partitions) for one in value["callbacks"]}
+        return number
+    if topic == "sms.status":
+        return partition_of(value["message_id"], partitions)
+    if topic == "campaign.progress":
+        return int(murmur2(value["campaign_tracking_id"].lower().encode()) & 0x7FFFFFFF) % partitions
+    return None
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
