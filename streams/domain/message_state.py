@@ -1,5 +1,5 @@
 """
-The state of a message: its parts rolled up. The one rule for records, answers over HTTP and tables.
+The state of a message: its parts rolled up. The one rule for records, counts and answers over HTTP.
 """
 
 from typing import Final, NamedTuple
