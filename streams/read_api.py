@@ -28,6 +28,7 @@ from streams.domain.stage import Output, Rows
 from streams.domain.views import campaign_key, campaign_view, find_sms, message_key, message_view
 from streams.program.http_bounds import Bounds, Handler
 from streams.program.http_server import HttpServer
+from streams.program.origin import Origin
 from streams.readers import LOCAL, Reader, Readers
 from streams.runtime import private_names
 from streams.runtime.table import CheckpointedTable
@@ -48,8 +49,9 @@ View = Callable[[Rows, bytes], dict[str, Any] | None]
 class ReadApi:
     """Answers about SMS, messages and campaigns, to readers."""
 
-    def __init__(self, app: StreamsApp, readers: Readers, registry: CollectorRegistry) -> None:
+    def __init__(self, app: StreamsApp, readers: Readers, registry: CollectorRegistry, own: Origin) -> None:
         self._app = app
+        self._own = own
         self._readers = readers
         self._peers: ClientSession | None = None
         self._told: set[int] = set()
@@ -57,7 +59,9 @@ class ReadApi:
             "routee_streams_reads", "Requests of readers, by the name of their token.", ["reader"], registry=registry
         )
         self._refused = Counter(
-            "routee_streams_refused_reads", "Requests without a token that counts.", registry=registry
+            "routee_streams_refused_reads",
+            "Requests without a token that counts, or from a web page where none is needed.",
+            registry=registry,
         )
         for name in readers.names:
             self._reads.labels(name)
@@ -87,13 +91,18 @@ class ReadApi:
         return gate
 
     async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer 401 to a stranger, for every path."""
+        """Answer 401 to a stranger, for every path, and 403 to a web page that needs no token."""
         reader = self._readers.recognize(request.headers.get(AUTHORIZATION, ""))
         if reader is None:
             self._refused.inc()
             refused = _json({"error": "a token is needed"}, HTTPStatus.UNAUTHORIZED)
             refused.headers[WWW_AUTHENTICATE] = "Bearer"
             return refused
+        fields = ((name.lower(), value) for name, value in request.headers.items())
+        if self._readers.is_open and (foreign := self._own.refusal(fields)):
+            self._refused.inc()
+            told = f"{foreign}: refused, a web page may have sent this. Set STREAMS_READ_TOKENS, or ask for loopback"
+            return _json({"error": told}, HTTPStatus.FORBIDDEN)
         if reader.name in self._readers.names and not reader.is_worker:
             self._reads.labels(reader.name).inc()
         request[_READER] = reader

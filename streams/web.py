@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from streams.app import StreamsApp
 from streams.health import StuckWatch, durables, lags, stuck_partitions
+from streams.program.origin import Origin
 from streams.program.pages import Pages, page_server
 from streams.read_api import ReadApi
 from streams.readers import Readers
@@ -44,7 +45,9 @@ class WebServer(Service):
         self._sockets = sockets
         self._watch = StuckWatch()
         self._stuck: list[str] = []
-        self._api = ReadApi(app, readers, registry)
+        host, port = sockets.answers.getsockname()[:2]
+        own = Origin(port, host, str(app.conf.canonical_url.host))
+        self._api = ReadApi(app, readers, registry, own)
         self._pages = page_server(Pages(self.live, self.ready, lambda: generate_latest(registry)))
 
     async def on_start(self) -> None:

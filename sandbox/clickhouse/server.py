@@ -22,8 +22,8 @@ import uvicorn
 from sandbox.clickhouse.compression import encode_blocks, encode_body
 from sandbox.clickhouse.engine import Engine, Result
 from sandbox.clickhouse.errors import ClickHouseError, refusal
-from sandbox.clickhouse.origin import Origin
 from sandbox.clickhouse.protocol import Query, Request, credentials, read_query
+from streams.program.origin import Origin
 from streams.program.signals import ending_signals
 
 _QUERIES_AT_ONCE: Final = 8
@@ -188,7 +188,7 @@ def serve(engine: Engine, user: str, password: str, host: str, port: int) -> Non
     for number in ending_signals():
         signal.signal(number, _leave)
     uvicorn.run(
-        Front(engine, user, password, Origin(host, port)),
+        Front(engine, user, password, Origin(port, host)),
         host=host,
         port=port,
         lifespan="off",

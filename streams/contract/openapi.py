@@ -123,6 +123,7 @@ def _answer(name: str, model: type[BaseModel], key: str, topic: str | None = Non
             "200": _response("the latest state", {"application/json": found}),
             "401": _response("a token is needed", error)
             | {"headers": {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}}},
+            "403": _response("no token is needed here, so a request that a web page may have sent is refused", error),
             "404": _response("not known, or forgotten", error),
             "503": _response("a partition is being taken over: ask again", error) | {"headers": _RETRY},
         },

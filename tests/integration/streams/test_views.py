@@ -212,6 +212,29 @@ def test_the_ports_are_on_loopback_and_bear_strangers(kafka: KafkaCluster, topic
         assert b"aiohttp" not in told
 
 
+def test_without_tokens_a_web_page_on_this_machine_reads_nothing(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    """A page of any site can ask loopback, and one whose name was pointed at loopback can read the answer."""
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        port = lab.start_ready().port
+        for own in (f"127.0.0.1:{port}", f"localhost:{port}"):
+            assert first_line(port, f"Host: {own}") == b"HTTP/1.1 404 Not Found"
+        for foreign in (
+            f"Host: evil.example:{port}",
+            f"Host: 127.0.0.1:{port}\r\nOrigin: http://evil.example",
+            f"Host: 127.0.0.1:{port}\r\nReferer: http://evil.example/a",
+            f"Host: 127.0.0.1:{port}\r\nSec-Fetch-Site: cross-site",
+        ):
+            assert first_line(port, foreign) == b"HTTP/1.1 403 Forbidden"
+
+
+def first_line(port: int, fields: str) -> bytes:
+    request = f"GET /sms/none HTTP/1.1\r\n{fields}\r\nConnection: close\r\n\r\n"
+    return ask(port, request.encode()).partition(b"\r\n")[0]
+
+
 def test_rows_of_a_dead_worker_are_never_called_unknown(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
     """Until its partitions are taken over, the answer is "ask again"."""
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4, STREAMS_WEB_HOST="127.0.0.1") as lab:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 import streams
 from streams.errors import Exit
 from streams.metrics import FlushMetrics, StateMetrics
+from streams.program.origin import Origin
 from streams.read_api import ReadApi
 from streams.readers import Readers
 from streams.settings import StreamsSettings
@@ -42,7 +43,7 @@ def test_the_readme_lists_exactly_the_served_metrics() -> None:
         standby=SimpleNamespace(at_hand=frozenset(), records=0),
     )
     registry.register(StateMetrics(cast("StreamsApp", idle)))
-    ReadApi(cast("StreamsApp", idle), Readers([], ""), registry)
+    ReadApi(cast("StreamsApp", idle), Readers([], ""), registry, Origin(6066))
     rows = re.findall(r"^\| (`routee_streams_.*?) \|", README, re.MULTILINE)
     listed = [name.removesuffix("_total") for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert sorted(listed) == sorted(family.name for family in registry.collect())

@@ -1,5 +1,5 @@
 """
-Pure: which requests a web page may have made, in the browser of the developer whose machine this is.
+Tells the requests that a web page may have made, in a browser on the machine of a server that trusts loopback. Pure.
 
 A page of any site can send requests to loopback. The browser tells where they come from. A site that points its name at
 loopback (DNS rebinding) is told by that name, in `Host`.
@@ -15,10 +15,10 @@ _OWN_PAGE: Final = frozenset({"same-origin", "none"})
 
 
 class Origin:
-    """The addresses at which this server is known: loopback, and the one that it listens on."""
+    """The addresses at which a server is known: loopback, and the `hosts` that it is called by."""
 
-    def __init__(self, host: str, port: int) -> None:
-        names = ("localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host.lower())
+    def __init__(self, port: int, *hosts: str) -> None:
+        names = ("localhost", "127.0.0.1", "[::1]", *(f"[{host}]" if ":" in host else host.lower() for host in hosts))
         self._addresses = frozenset(f"{name}:{port}" for name in names)
 
     def refusal(self, headers: Iterable[tuple[str, str]]) -> str | None:

@@ -1,8 +1,8 @@
 import pytest
 
-from sandbox.clickhouse.origin import Origin
+from streams.program.origin import Origin
 
-OWN = Origin("127.0.0.1", 8123)
+OWN = Origin(8123, "127.0.0.1")
 HOST = ("host", "127.0.0.1:8123")
 
 
@@ -76,6 +76,6 @@ def test_a_query_typed_into_the_browser_is_answered(name: str, value: str) -> No
 
 
 def test_the_address_that_it_listens_on_is_its_own_and_80_needs_no_port() -> None:
-    assert Origin("192.0.2.7", 80).refusal([("host", "192.0.2.7"), ("origin", "http://192.0.2.7")]) is None
-    assert Origin("2001:db8::7", 8123).refusal([("host", "[2001:db8::7]:8123")]) is None
-    assert Origin("192.0.2.7", 80).refusal([("host", "192.0.2.8")]) == "host: 192.0.2.8"
+    assert Origin(80, "192.0.2.7").refusal([("host", "192.0.2.7"), ("origin", "http://192.0.2.7")]) is None
+    assert Origin(8123, "2001:db8::7").refusal([("host", "[2001:db8::7]:8123")]) is None
+    assert Origin(80, "192.0.2.7").refusal([("host", "192.0.2.8")]) == "host: 192.0.2.8"
