@@ -8,7 +8,7 @@ from ingest.callback.unwrapping import readings
 
 def masked(body: bytes, redactor: Redactor, max_bytes: int) -> bytes | None:
     """
-    Return bytes of any kind without the secrets; None when one in them cannot be masked for sure, or all is masked.
+    Return bytes of any kind without the secrets; None when one in them cannot be masked for sure.
 
     Compressed bytes are inflated for the look, to no more than `max_bytes`; longer ones are none of which one is sure.
     """
@@ -23,8 +23,6 @@ def masked(body: bytes, redactor: Redactor, max_bytes: int) -> bytes | None:
         again = redactor.redact_anything(body)
     else:
         again = redactor.redact_anything(texts.layers[0].encode()).decode().encode(texts.codec)
-    if not again.strip(b'"*'):
-        return None
     left = readings(again, max_bytes)
     return again if left is not None and not _shows(again, left.layers, redactor) else None
 

@@ -6,12 +6,13 @@ import os
 import re
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from sandbox.kafka import KafkaCluster
-from tests.integration.ingest.process import Load, children, environment, ingest
+from tests.integration.ingest.process import COMMAND, Load, children, environment, ingest
 from tests.integration.ingest.topics import create_topics
 from tests.support.silence import LOOPBACK, ask, assert_that_silence_keeps_nobody_out, listens_on
 from tests.support.wait import eventually, eventually_async
@@ -48,6 +49,8 @@ def test_a_frozen_worker_takes_no_page_away(kafka: KafkaCluster, topic_prefix: s
         told = set()
         while frozen in children(server.process.pid):
             told.add(server.readyz(2.0))
+        # The next worker may answer before it has found Kafka.
+        told.discard((503, "not connected to Kafka yet\n"))
         assert told == {(200, "ok\n"), (503, "1 of the worker processes died or do not respond\n")}
         assert other in children(server.process.pid)
         eventually(lambda: server.metric("ready") == 2 and server.metric("workers_replaced_total") == 1)
@@ -77,9 +80,11 @@ def test_both_ports_in_use_are_told_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         ports = [taken.getsockname()[1] for taken in (one, other)]
         given = environment("127.0.0.1:1", "t.", ingest_port=ports[0], ingest_admin_port=ports[1])
-        with pytest.raises(AssertionError) as ended, ingest(tmp_path, given):
-            pass
-    found = re.findall(r"(INGEST\w+=\S+ INGEST\w+PORT=\d+): Address already in use", str(ended.value))
+        ended = subprocess.run(
+            [*COMMAND, "serve"], env=given, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert ended.returncode == 1
+    found = re.findall(r"(INGEST\w+=\S+ INGEST\w+PORT=\d+): Address already in use", ended.stderr)
     assert found == [
         f"INGEST_HOST=127.0.0.1 INGEST_PORT={ports[0]}",
         f"INGEST_ADMIN_HOST=127.0.0.1 INGEST_ADMIN_PORT={ports[1]}",
