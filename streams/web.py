@@ -45,8 +45,7 @@ class WebServer(Service):
         self._sockets = sockets
         self._watch = StuckWatch()
         self._stuck: list[str] = []
-        host, port = sockets.answers.getsockname()[:2]
-        own = Origin(port, host, str(app.conf.canonical_url.host))
+        own = Origin(sockets.answers.getsockname()[0], str(app.conf.canonical_url.host))
         self._api = ReadApi(app, readers, registry, own)
         self._pages = page_server(Pages(self.live, self.ready, lambda: generate_latest(registry)))
 

@@ -188,7 +188,7 @@ def serve(engine: Engine, user: str, password: str, host: str, port: int) -> Non
     for number in ending_signals():
         signal.signal(number, _leave)
     uvicorn.run(
-        Front(engine, user, password, Origin(port, host)),
+        Front(engine, user, password, Origin(host)),
         host=host,
         port=port,
         lifespan="off",

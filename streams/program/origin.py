@@ -15,28 +15,31 @@ _OWN_PAGE: Final = frozenset({"same-origin", "none"})
 
 
 class Origin:
-    """The addresses at which a server is known: loopback, and the `hosts` that it is called by."""
+    """The names of a server: loopback, and the `hosts` that it is called by. A forwarder may give it any port."""
 
-    def __init__(self, port: int, *hosts: str) -> None:
-        names = ("localhost", "127.0.0.1", "[::1]", *(f"[{host}]" if ":" in host else host.lower() for host in hosts))
-        self._addresses = frozenset(f"{name}:{port}" for name in names)
+    def __init__(self, *hosts: str) -> None:
+        called = (f"[{host}]" if ":" in host else host.lower() for host in hosts)
+        self._names = frozenset({"localhost", "127.0.0.1", "[::1]", *called})
 
     def refusal(self, headers: Iterable[tuple[str, str]]) -> str | None:
         """Return why a request is refused, by its headers in lower case; None when it comes from a program of ours."""
-        hosts = 0
-        for name, value in headers:
-            if name == "host":
-                hosts += 1
-            if not self._is_own(name, value.strip().lower()):
-                return f"{name}: {value}"
-        return None if hosts == 1 else f"{hosts} Host headers"
+        told = [*headers]
+        hosts = [value for name, value in told if name == "host"]
+        if len(hosts) != 1:
+            return f"{len(hosts)} Host headers"
+        host = hosts[0].strip().lower()
+        if _PORT.sub("", host) not in self._names:
+            return f"host: {hosts[0]}"
+        return next(
+            (f"{name}: {value}" for name, value in told if not _is_own(name, value.strip().lower(), host)), None
+        )
 
-    def _is_own(self, name: str, value: str) -> bool:
-        if name == "host":
-            return _with_port(value) in self._addresses
-        if name in {"origin", "referer"}:
-            return value.startswith("http://") and _with_port(value.split("/")[2]) in self._addresses
-        return name != "sec-fetch-site" or value in _OWN_PAGE
+
+def _is_own(name: str, value: str, host: str) -> bool:
+    """Return whether a header tells of no page, or of one that this server itself has sent."""
+    if name in {"origin", "referer"}:
+        return value.startswith("http://") and _with_port(value.split("/")[2]) == _with_port(host)
+    return name != "sec-fetch-site" or value in _OWN_PAGE
 
 
 def _with_port(address: str) -> str:

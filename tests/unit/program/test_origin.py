@@ -2,12 +2,14 @@ import pytest
 
 from streams.program.origin import Origin
 
-OWN = Origin(8123, "127.0.0.1")
+OWN = Origin("127.0.0.1")
 HOST = ("host", "127.0.0.1:8123")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8123", "localhost:8123", "LocalHost:8123", "[::1]:8123"])
-def test_programs_on_this_machine_are_answered(host: str) -> None:
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8123", "localhost:8123", "LocalHost:8123", "[::1]:8123", "127.0.0.1:80", "localhost"]
+)
+def test_programs_on_this_machine_are_answered_at_the_port_of_a_forwarder_too(host: str) -> None:
     assert OWN.refusal([("host", host), ("user-agent", "curl"), ("content-type", "text/plain")]) is None
 
 
@@ -16,9 +18,6 @@ def test_programs_on_this_machine_are_answered(host: str) -> None:
     [
         "evil.example",
         "evil.example:8123",
-        "127.0.0.1",
-        "127.0.0.1:80",
-        "127.0.0.1:8124",
         "127.0.0.1.evil.example:8123",
         "localhost.evil.example:8123",
         "evil.example:8123@127.0.0.1:8123",
@@ -42,6 +41,7 @@ def test_there_is_one_host(headers: list[tuple[str, str]]) -> None:
         ("origin", "http://evil.example"),
         ("origin", "https://127.0.0.1:8123"),
         ("origin", "http://127.0.0.1:3000"),
+        ("origin", "http://localhost:8123"),
         ("origin", "http://127.0.0.1"),
         ("origin", "http://127.0.0.1:8123.evil.example"),
         ("origin", "http://evil.example/127.0.0.1:8123"),
@@ -62,20 +62,20 @@ def test_a_page_of_another_site_is_refused(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("host", "name", "value"),
     [
-        ("origin", "http://127.0.0.1:8123"),
-        ("origin", "http://LOCALHOST:8123"),
-        ("referer", "http://localhost:8123/?query=SELECT%201"),
-        ("sec-fetch-site", "none"),
-        ("sec-fetch-site", "same-origin"),
+        ("127.0.0.1:8123", "origin", "http://127.0.0.1:8123"),
+        ("localhost:8123", "origin", "http://LOCALHOST:8123"),
+        ("localhost:9000", "referer", "http://localhost:9000/?query=SELECT%201"),
+        ("127.0.0.1:8123", "sec-fetch-site", "none"),
+        ("127.0.0.1:8123", "sec-fetch-site", "same-origin"),
     ],
 )
-def test_a_query_typed_into_the_browser_is_answered(name: str, value: str) -> None:
-    assert OWN.refusal([HOST, (name, value)]) is None
+def test_a_query_typed_into_the_browser_is_answered(host: str, name: str, value: str) -> None:
+    assert OWN.refusal([("host", host), (name, value)]) is None
 
 
 def test_the_address_that_it_listens_on_is_its_own_and_80_needs_no_port() -> None:
-    assert Origin(80, "192.0.2.7").refusal([("host", "192.0.2.7"), ("origin", "http://192.0.2.7")]) is None
-    assert Origin(8123, "2001:db8::7").refusal([("host", "[2001:db8::7]:8123")]) is None
-    assert Origin(80, "192.0.2.7").refusal([("host", "192.0.2.8")]) == "host: 192.0.2.8"
+    assert Origin("192.0.2.7").refusal([("host", "192.0.2.7"), ("origin", "http://192.0.2.7")]) is None
+    assert Origin("2001:db8::7").refusal([("host", "[2001:db8::7]:8123")]) is None
+    assert Origin("192.0.2.7").refusal([("host", "192.0.2.8")]) == "host: 192.0.2.8"

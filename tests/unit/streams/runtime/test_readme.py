@@ -43,7 +43,7 @@ def test_the_readme_lists_exactly_the_served_metrics() -> None:
         standby=SimpleNamespace(at_hand=frozenset(), records=0),
     )
     registry.register(StateMetrics(cast("StreamsApp", idle)))
-    ReadApi(cast("StreamsApp", idle), Readers([], ""), registry, Origin(6066))
+    ReadApi(cast("StreamsApp", idle), Readers([], ""), registry, Origin())
     rows = re.findall(r"^\| (`routee_streams_.*?) \|", README, re.MULTILINE)
     listed = [name.removesuffix("_total") for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert sorted(listed) == sorted(family.name for family in registry.collect())
