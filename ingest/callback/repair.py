@@ -86,6 +86,8 @@ def repair(body: bytes, refused: Rejected, redactor: Redactor, max_bytes: int) -
         return refused
     key, stored = examined
     original = masked(body, redactor, max_bytes)
+    if original is not None and not original.strip(b'"*'):  # nothing but the mask is left of it
+        original = None
     note = {"repairs": sorted(repairs), "original": None if original is None else b64encode(original).decode()}
     repaired = Repaired(key, redactor.redact(stored), dumps(note))
     size = len(repaired.body) + len(repaired.note) + _ENVELOPE_BYTES
