@@ -78,7 +78,7 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 process_group=0,
-                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - it only makes two system calls
+                preexec_fn=_begin(os.getpid()),  # noqa: PLW1509 - it only makes system calls
             )
 
     def terminate(self) -> None:
@@ -154,19 +154,26 @@ def stop_all(processes: Iterable[Process], seconds: float) -> None:
 
 @functools.cache
 def _starter() -> ThreadPoolExecutor:
-    """Return the one thread that starts all processes: the kernel takes the *thread* that forked for the parent."""
-    return ThreadPoolExecutor(1, "starter")
+    """
+    Return the one thread that starts all processes: the kernel takes the *thread* that forked for the parent.
+
+    It takes no SIGINT. Until a child has a process group of its own, Ctrl-C reaches it, too, and Python in it would
+    print a traceback.
+    """
+    return ThreadPoolExecutor(1, "starter", signal.pthread_sigmask, (signal.SIG_BLOCK, {signal.SIGINT}))
 
 
-def _die_with(parent: int) -> Callable[[], None] | None:
-    """Return what a child calls between fork and exec, so that the kernel kills it when its parent dies."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
+def _begin(parent: int) -> Callable[[], None]:
+    """Return the calls of a child between fork and exec. On Linux the kernel then kills it when its parent dies."""
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
-    def bind() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    def begin() -> None:
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before we asked
             os._exit(1)
+        # The program takes SIGINT again; one that came meanwhile ends it at once.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
-    return bind
+    return begin

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import StartError
-from sandbox.process import Process, stop_all
+from sandbox.process import Process, _starter, stop_all
 from tests.support.wait import eventually
 
 _SLEEP = "import time; print('up', flush=True); time.sleep(60)"
@@ -165,3 +165,18 @@ def test_a_missing_program_is_a_start_error(tmp_path: Path) -> None:
     assert not process.is_running
     with pytest.raises(LookupError):
         assert process.pid
+
+
+def test_a_child_hears_ctrl_c_once_it_is_a_program_and_not_before(tmp_path: Path) -> None:
+    """Until it has a process group of its own, Ctrl-C reaches it, too, and Python in it would print a traceback."""
+    code = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, ()), 'up', flush=True); signal.pause()"
+    process = python(code, tmp_path)
+    process.start()
+    eventually(lambda: says_up(process))
+    os.kill(process.pid, signal.SIGINT)
+    eventually(lambda: not process.is_running)
+    said = process.log.read_text()
+    assert said.startswith("set() up")
+    assert "KeyboardInterrupt" in said
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "we hear it as before"
+    assert signal.SIGINT in _starter().submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result()
