@@ -52,6 +52,15 @@ class Heartbeats:
         pulse = self._pulses[worker]
         pulse.silent_seconds, pulse.has_begun, pulse.missing = 0.0, False, True
 
+    def excuse(self, worker: int) -> None:
+        """Note that a missing worker cannot beat, through no fault of its own: it has time again once it can."""
+        pulse = self._pulses[worker]
+        pulse.silent_seconds = min(pulse.silent_seconds, MISSING_SECONDS)
+
+    def is_missing(self, worker: int) -> bool:
+        """Return whether a worker does not respond, or has not responded since it was lost."""
+        return self._pulses[worker].missing
+
     @property
     def missing(self) -> int:
         """The number of workers that do not respond, or have not responded since they were lost."""

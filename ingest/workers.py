@@ -95,9 +95,12 @@ class Workers:
     def _replace_frozen(self) -> None:
         """Kill and replace the workers that no longer respond; not one that a debugger holds."""
         self._heartbeats.look(self._pages.beats, self._clock.monotonic())
+        for pid, worker in self._running.items():
+            if self._heartbeats.is_missing(worker) and _is_traced(pid):
+                self._heartbeats.excuse(worker)
         frozen = self._heartbeats.frozen()
         for pid, worker in list(self._running.items()):
-            if worker not in frozen or _is_traced(pid):
+            if worker not in frozen:
                 continue
             logger.error("a worker does not respond and is replaced", extra={"worker": worker, "pid": pid})
             os.kill(pid, signal.SIGKILL)

@@ -86,3 +86,18 @@ def test_workers_that_have_never_begun_are_not_missing() -> None:
     assert (watched.judge.missing, watched.judge.frozen()) == (0, [])
     watched.passes(2, 1)
     assert watched.judge.frozen() == [0]
+
+
+def test_a_worker_that_was_excused_has_time_again_and_is_told_of_all_the_while() -> None:
+    heartbeats = Heartbeats(1)
+    heartbeats.look([1.0], 0.0)
+    looks = [0.1 * number for number in range(1, 100)]
+    for now in looks:
+        heartbeats.look([1.0], now)
+        if heartbeats.is_missing(0):
+            heartbeats.excuse(0)
+        assert heartbeats.frozen() == []
+    assert heartbeats.missing == 1
+    for now in looks:
+        heartbeats.look([1.0], looks[-1] + now)
+    assert heartbeats.frozen() == [0]
