@@ -23,9 +23,9 @@ def wide_networks(entries: Iterable[str]) -> list[str]:
     The entries are addresses and CIDRs. Halves count as the whole that they make.
     """
     networks = [ip_network(entry, strict=False) for entry in entries]
-    fourth = [*collapse_addresses(one for one in networks if isinstance(one, IPv4Network))]
-    sixth = [*collapse_addresses(one for one in networks if isinstance(one, IPv6Network) and not one.subnet_of(_INNER))]
-    return [*_wide(fourth), *_wide(sixth)]
+    ipv4 = [*collapse_addresses(one for one in networks if isinstance(one, IPv4Network))]
+    ipv6 = [*collapse_addresses(one for one in networks if isinstance(one, IPv6Network) and not one.subnet_of(_INNER))]
+    return [*_wide(ipv4), *_wide(ipv6)]
 
 
 def _wide(networks: list[IPv4Network] | list[IPv6Network]) -> list[str]:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -94,20 +94,12 @@ class Cluster:
         A topic is left out when this user may not see its settings. Raises KafkaError when no broker answers.
         """
         resources = [(_TOPIC, topic, None) for topic in topics]
-        trouble: KafkaError = KafkaConnectionError("no broker is known")
-        for address in self._known_addresses():
-            try:
-                async with self._lend(address) as connection:
-                    response = await connection.send(DescribeConfigsRequest(resources))
-            except KafkaError as error:
-                trouble = error
-                continue
-            return {
-                topic: {setting: value for setting, value, *_ in settings if value is not None}
-                for code, _, _, topic, settings in response.resources
-                if for_code(code) is NoError
-            }
-        raise trouble
+        response = await self._answer_of_any(lambda connection: connection.send(DescribeConfigsRequest(resources)))
+        return {
+            topic: {setting: value for setting, value, *_ in settings if value is not None}
+            for code, _, _, topic, settings in response.resources
+            if for_code(code) is NoError
+        }
 
     async def operations_on(self, topics: Sequence[str]) -> dict[str, AbstractSet[Operation] | None]:
         """
@@ -115,21 +107,19 @@ class Cluster:
 
         None where the broker does not tell them. Raises KafkaError when no broker answers.
         """
-        trouble: KafkaError = KafkaConnectionError("no broker is known")
-        for address in self._known_addresses():
-            try:
-                async with self._lend(address) as connection:
-                    if private_names.versions_of(connection, OperationsRequest.API_KEY)[1] < OperationsRequest.VERSION:
-                        return dict.fromkeys(topics)
-                    response = await connection.send(OperationsRequest([*topics]))
-            except KafkaError as error:
-                trouble = error
-                continue
-            return {
-                topic: frozenset() if for_code(code) is TopicAuthorizationFailedError else operations_in(bits)
-                for code, topic, _, _, bits in response.topics
-            }
-        raise trouble
+
+        async def ask(connection: BrokerConnection) -> Any:  # noqa: ANN401 - aiokafka has no types
+            if private_names.versions_of(connection, OperationsRequest.API_KEY)[1] < OperationsRequest.VERSION:
+                return None
+            return await connection.send(OperationsRequest([*topics]))
+
+        response = await self._answer_of_any(ask)
+        if response is None:
+            return dict.fromkeys(topics)
+        return {
+            topic: frozenset() if for_code(code) is TopicAuthorizationFailedError else operations_in(bits)
+            for code, topic, _, _, bits in response.topics
+        }
 
     def may_not_see(self, topic: str) -> bool:
         """Return whether the brokers say that this user has no right to know about a topic."""
@@ -208,6 +198,17 @@ class Cluster:
             await self._ask_who_leads()
         finally:
             self._refreshed_at = self._clock.monotonic()
+
+    async def _answer_of_any(self, ask: Callable[[BrokerConnection], Awaitable[Any]]) -> Any:  # noqa: ANN401 - as above
+        """Return the answer of the first broker that gives one; raises KafkaError when none does."""
+        trouble: KafkaError = KafkaConnectionError("no broker is known")
+        for address in self._known_addresses():
+            try:
+                async with self._lend(address) as connection:
+                    return await ask(connection)
+            except KafkaError as error:
+                trouble = error
+        raise trouble
 
     async def _ask_who_leads(self) -> None:
         trouble: KafkaError = KafkaConnectionError("no broker says who leads what")

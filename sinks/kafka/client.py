@@ -3,7 +3,7 @@ kafka-python's consumer with the options of the sinks: in a group, or outside of
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -48,17 +48,24 @@ def open_consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: 
     """Return a consumer that knows the brokers. ConnectError when none answers."""
     # kafka-python's selector warns whenever the machine is busy.
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
+    consumer = connected(
+        KafkaConsumer, settings, group_id=group, **CONSUMER_OPTIONS, bootstrap_timeout_ms=_BOOTSTRAP_MS
+    )
+    private_names.read_with(consumer, QuickRecords)
+    return consumer
+
+
+def connected(client: Callable[..., Any], settings: CommonSettings, **options: object) -> Any:  # noqa: ANN401 - as above
+    """Return a client of kafka-python that knows the brokers. ConnectError when none answers, or for unusable files."""
     try:
-        options = client_options(settings)
+        told = client_options(settings)
     except UnusableFilesError as error:
         raise ConnectError(str(error)) from error
     try:
         with silent("kafka"):
-            consumer = KafkaConsumer(group_id=group, **CONSUMER_OPTIONS, **options, bootstrap_timeout_ms=_BOOTSTRAP_MS)
+            return client(**options, **told)
     except (KafkaError, OSError) as error:
         raise ConnectError(why_unreachable(settings, error)) from error
-    private_names.read_with(consumer, QuickRecords)
-    return consumer
 
 
 @contextmanager

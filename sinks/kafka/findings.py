@@ -7,12 +7,10 @@ from typing import Final
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from sinks.errors import ConnectError
-from sinks.kafka.client import silent
+from sinks.kafka.client import connected, silent
 from sinks.tables import TABLE_OF
 from streams.contract.permissions import Kind, Permission, sinks
 from streams.contract.topics import SINKS_REJECTED
-from streams.program.brokers import UnusableFilesError, client_options, why_unreachable
 from streams.program.kafka_look import look
 from streams.program.kafka_problems import Findings, failed_request
 from streams.program.settings import CommonSettings
@@ -27,15 +25,7 @@ def kafka_findings(settings: CommonSettings, group: str | None = None) -> Findin
 
     ConnectError when no broker answers.
     """
-    try:
-        options = client_options(settings)
-    except UnusableFilesError as error:
-        raise ConnectError(str(error)) from error
-    try:
-        with silent("kafka"):
-            admin = KafkaAdminClient(bootstrap_timeout_ms=_BOOTSTRAP_MS, request_timeout_ms=_REQUEST_MS, **options)
-    except (KafkaError, OSError) as error:
-        raise ConnectError(why_unreachable(settings, error)) from error
+    admin = connected(KafkaAdminClient, settings, bootstrap_timeout_ms=_BOOTSTRAP_MS, request_timeout_ms=_REQUEST_MS)
     try:
         with silent("kafka"):
             return look(admin, (*TABLE_OF, SINKS_REJECTED), _permissions(settings, group), settings)

@@ -28,12 +28,7 @@ def group_operations(admin: KafkaAdminClient, group: str) -> set[int] | None:
     request = DescribeGroupsRequest(
         groups=[group], include_authorized_operations=True, max_version=_TELLS_OF_NEW_GROUPS
     )
-
-    async def ask() -> Any:  # noqa: ANN401 - kafka-python has no types
-        coordinator = await admin._find_coordinator_id(group)  # noqa: SLF001
-        return await admin._manager.send(request, node_id=coordinator)  # noqa: SLF001
-
-    (found,) = admin._manager.run(ask).groups  # noqa: SLF001
+    (found,) = _told_by_coordinator(admin, request, group).groups
     _raise(found.error_code)
     numbers: set[int] | None = found.authorized_operations
     return numbers
@@ -47,12 +42,16 @@ def begin_producer(admin: KafkaAdminClient, transactional_id: str) -> None:
         producer_id=_NONE,
         producer_epoch=_NONE,
     )
+    _raise(_told_by_coordinator(admin, request, transactional_id, CoordinatorType.TRANSACTION).error_code)
+
+
+def _told_by_coordinator(admin: KafkaAdminClient, request: Any, *of: Any) -> Any:  # noqa: ANN401 - kafka-python has no types
+    """Return the response of the coordinator `of` a group, or of a transactional id with its kind."""
 
     async def ask() -> Any:  # noqa: ANN401 - as above
-        coordinator = await admin._find_coordinator_id(transactional_id, CoordinatorType.TRANSACTION)  # noqa: SLF001
-        return await admin._manager.send(request, node_id=coordinator)  # noqa: SLF001
+        return await admin._manager.send(request, node_id=await admin._find_coordinator_id(*of))  # noqa: SLF001
 
-    _raise(admin._manager.run(ask).error_code)  # noqa: SLF001
+    return admin._manager.run(ask)  # noqa: SLF001
 
 
 def _raise(code: int) -> None:

@@ -16,6 +16,7 @@ from ingest.listener import take_last_connections
 from tests.integration.ingest.test_tls import CERT, contexts
 from tests.integration.ingest.wire import NO_CALLBACK, SECRET, Server, Wire, post, serving
 from tests.support.clock import FakeClock
+from tests.support.silence import closed
 from tests.support.wait import eventually_async
 
 LIMITS = Limits()
@@ -49,20 +50,10 @@ async def from_address(server: Server, source: str, *parts: bytes, tls: ssl.SSLC
     return wire
 
 
-def is_closed(client: socket.socket) -> bool:
-    client.settimeout(0)
-    try:
-        return client.recv(1) == b""
-    except BlockingIOError:
-        return False
-    except ConnectionError:
-        return True
-
-
 async def test_strangers_are_closed_at_once_and_cost_no_connection(caplog: pytest.LogCaptureFixture) -> None:
     async with serving(ingest_allowed_networks=ROUTEE, ingest_max_connections=2) as server:
         with connected(server, 50) as strangers:
-            await eventually_async(lambda: all(map(is_closed, strangers)))
+            await eventually_async(lambda: all(map(closed, strangers)))
             assert len(server.service.connections) == 0
             wire = await from_address(server, ROUTEE, post())
             assert (await wire.reply()).status == 200
@@ -75,7 +66,7 @@ async def test_strangers_are_closed_at_once_and_cost_no_connection(caplog: pytes
 async def test_behind_a_proxy_the_other_peers_are_judged_when_they_connect() -> None:
     async with serving(ingest_allowed_networks="192.0.2.0/24", ingest_trusted_proxies=ROUTEE) as server:
         with connected(server, 1) as strangers:
-            await eventually_async(lambda: all(map(is_closed, strangers)))
+            await eventually_async(lambda: all(map(closed, strangers)))
         wire = await from_address(server, ROUTEE, post(fields="X-Forwarded-For: 192.0.2.1\r\n"))
         assert (await wire.reply()).status == 200
         await wire.close()
@@ -87,7 +78,7 @@ async def test_silent_connections_make_room_for_one_that_posts() -> None:
             wires = [await from_address(server, ROUTEE, post()) for _ in range(3)]
             for wire in wires:
                 assert (await wire.reply()).status == 200
-            await eventually_async(lambda: sum(map(is_closed, strangers)) == 33)
+            await eventually_async(lambda: sum(map(closed, strangers)) == 33)
             assert len(server.service.connections) == 20
             assert server.service.metrics.total("refused", "connections") == 33
             for wire in wires:
@@ -114,7 +105,7 @@ async def test_no_callback_under_way_is_given_up_for_a_new_connection() -> None:
         await eventually_async(lambda: len(server.service.connections) == 4)
         await eventually_async(lambda: server.service.pending.size > 2_000)
         with connected(server, 50) as strangers:
-            await eventually_async(lambda: all(map(is_closed, strangers)))
+            await eventually_async(lambda: all(map(closed, strangers)))
         server.log.release()
         for wire in sending:
             await wire.send(b"x" * 9)
@@ -126,8 +117,8 @@ async def test_no_callback_under_way_is_given_up_for_a_new_connection() -> None:
 async def test_an_address_has_a_bound_of_its_own_and_a_proxy_has_none() -> None:
     async with serving(ingest_max_connections_per_address=5, ingest_trusted_proxies=ROUTEE) as server:
         with connected(server, 20) as strangers, connected(server, 20, ROUTEE) as proxied:
-            await eventually_async(lambda: sum(map(is_closed, strangers)) == 15)
-            assert not any(map(is_closed, proxied))
+            await eventually_async(lambda: sum(map(closed, strangers)) == 15)
+            assert not any(map(closed, proxied))
             assert len(server.service.connections) == 25
             wire = await from_address(server, STRANGER, post())
             assert (await wire.reply()).status == 200, "its own silent connections make room"
@@ -201,18 +192,18 @@ async def test_handshakes_count_and_the_oldest_goes_first() -> None:
     server_side, client_side = contexts()
     async with serving(tls=(server_side, client_side), ingest_max_connections=20) as server:
         with connected(server, 50) as stalled:
-            await eventually_async(lambda: sum(map(is_closed, stalled)) >= 30)
+            await eventually_async(lambda: sum(map(closed, stalled)) >= 30)
             wire = await from_address(server, ROUTEE, post(), tls=client_side)
             assert (await wire.reply()).status == 200
             assert len(server.service.connections) == 20
-            assert sum(map(is_closed, stalled)) == 31
+            assert sum(map(closed, stalled)) == 31
             await wire.close()
 
 
 async def test_strangers_begin_no_handshake() -> None:
     async with serving(tls=contexts(), ingest_allowed_networks=ROUTEE) as server:
         with connected(server, 10) as strangers:
-            await eventually_async(lambda: all(map(is_closed, strangers)))
+            await eventually_async(lambda: all(map(closed, strangers)))
         assert server.service.metrics.total("refused", "address") == 10
         assert server.service.metrics.total("refused", "handshake") == 0
 
@@ -221,7 +212,7 @@ async def test_a_handshake_that_stalls_ends_in_time() -> None:
     limits = Limits(request_seconds=0.2)
     async with serving(limits, tls=contexts()) as server:
         with connected(server, 5) as stalled:
-            await eventually_async(lambda: all(map(is_closed, stalled)))
+            await eventually_async(lambda: all(map(closed, stalled)))
             await eventually_async(lambda: len(server.service.connections) == 0)
             assert server.service.metrics.total("refused", "handshake") == 5
 
@@ -271,9 +262,9 @@ async def test_at_the_end_a_stalled_handshake_is_not_waited_for(clock: FakeClock
             await eventually_async(lambda: len(server.service.connections) == 3)
             server.service.drain()
             clock.advance(LIMITS.goodbye_seconds - 0.2)
-            assert not any(map(is_closed, stalled))
+            assert not any(map(closed, stalled))
             clock.advance(0.5)
-            await eventually_async(lambda: all(map(is_closed, stalled)))
+            await eventually_async(lambda: all(map(closed, stalled)))
 
 
 async def test_without_descriptors_silent_connections_make_room_and_the_loop_rests(
@@ -291,7 +282,7 @@ async def test_without_descriptors_silent_connections_make_room_and_the_loop_res
 
             monkeypatch.setattr(socket.socket, "accept", fail)
             routee = await from_address(server, ROUTEE, post())
-            await eventually_async(lambda: all(map(is_closed, strangers)))
+            await eventually_async(lambda: all(map(closed, strangers)))
             assert tries == 1
             assert "no connection can be taken: Too many open files" in caplog.text
             monkeypatch.setattr(socket.socket, "accept", accept)

@@ -75,7 +75,7 @@ def cases() -> Iterator[Case]:
 
 CASES = list(cases())
 COMPLETE = {program: f"has{number}" for number, program in enumerate(PERMISSIONS)}
-NOBODY = "nobody"
+POWERLESS = "powerless"
 VIEWER = "viewer"
 VIEWS = [
     Permission(Operation.DESCRIBE, Resource(kind, PREFIX, is_prefix=True))
@@ -87,7 +87,7 @@ VIEWS = [
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedKafka]:
     """Give a broker with the topics of `PREFIX`, and users with their permissions."""
-    users = [NOBODY, VIEWER, *COMPLETE.values(), *(case.user for case in CASES)]
+    users = [POWERLESS, VIEWER, *COMPLETE.values(), *(case.user for case in CASES)]
     folder = tmp_path_factory.mktemp("acls") / "kafka"
     with GuardedKafka(folder, {user: f"password-of-{user}" for user in users}) as kafka:
         kafka.grant(
@@ -185,7 +185,7 @@ def problems_without(case: Case) -> list[str]:
 
 @pytest.mark.parametrize("program", COMMANDS)
 def test_a_user_who_may_do_nothing_is_told_every_topic_and_group(shell: Shell, program: str) -> None:
-    said = shell.run(program, NOBODY)
+    said = shell.run(program, POWERLESS)
     needed = PERMISSIONS[program](PREFIX)
     assert said.code == 1
     for resource in dict.fromkeys(one.resource for one in needed if one.need is Need.ALWAYS):

@@ -215,7 +215,7 @@ def test_an_accepted_break_that_is_none_is_told(
 ) -> None:
     file = compatibility.RELEASES / "accepted.yaml"
     accepted = yaml.safe_load(file.read_text())
-    accepted[compatibility.last_release().name]["sms.status: country: is gone"] = "nobody reads it"
+    accepted[compatibility.last_release().name]["sms.status: country: is gone"] = "no reader uses it"
     changed = tmp_path / "accepted.yaml"
     changed.write_text(yaml.safe_dump(accepted))
     monkeypatch.setattr(compatibility, "ACCEPTED", changed)

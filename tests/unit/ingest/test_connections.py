@@ -116,7 +116,7 @@ def test_a_place_is_not_looked_for_among_all() -> None:
     tries = 0
     while not register.add(Member(register)):
         tries += 1
-    assert tries < 5_000 / 16 + 1, "those that were busy are looked at again when all others were"
+    assert tries < 5_000 / 16 + 1, "a busy connection is looked at again after all others"
     assert idle.calls == ["shed"]
 
 
