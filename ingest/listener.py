@@ -13,6 +13,8 @@ from typing import Final
 
 from ingest.errors import CannotListenError
 from ingest.settings import IngestSettings
+from streams.program import listening
+from streams.program.listening import Endpoint
 
 _BACKLOG: Final = 2048
 
@@ -26,30 +28,14 @@ _WAITING_SECONDS: Final = 1.0
 
 def bind(settings: IngestSettings, *, shared: bool = False) -> socket.socket:
     """
-    Return a socket bound to the configured address; `shared` lets more of our sockets be bound to it.
+    Return a socket that listens for callbacks; `shared` lets more of our sockets be bound to its address.
 
     Raises CannotListenError, in one line for people.
     """
-    host, port = settings.ingest_host, settings.ingest_port
     try:
-        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with contextlib.ExitStack() as unless_bound:
-            bound = unless_bound.enter_context(socket.socket(family, kind))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if shared:
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            bound.bind(address)
-            bound.listen(_BACKLOG)
-            unless_bound.pop_all()
-    except OSError as error:
-        raise CannotListenError(f"cannot listen on INGEST_HOST={host} INGEST_PORT={port}: {error.strerror}") from error
-    return bound
-
-
-def address_of(listener: socket.socket, *, tls: bool) -> str:
-    """Return where a socket listens, as a URL without the secret."""
-    host, port = listener.getsockname()[:2]
-    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/callbacks"
+        return Endpoint("INGEST", settings.ingest_host, settings.ingest_port).bind(backlog=_BACKLOG, shared=shared)
+    except listening.CannotListenError as error:
+        raise CannotListenError(f"cannot listen on {error}") from error
 
 
 def open_to_connections(listener: socket.socket) -> None:

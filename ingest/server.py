@@ -21,7 +21,7 @@ from ingest.commit.publisher import Publisher, Terms
 from ingest.http.door import Door
 from ingest.http.service import Service
 from ingest.kafka.log import KafkaCommitLog
-from ingest.listener import address_of, open_to_connections, take_last_connections
+from ingest.listener import open_to_connections, take_last_connections
 from ingest.metrics import Metrics
 from ingest.pages import pages
 from ingest.settings import IngestSettings
@@ -85,7 +85,7 @@ async def _serve(
         open_to_connections(listener)
         door = Door(service, listener, context)
         door.open()
-        logger.info("listening on %s", address_of(listener, tls=context is not None))
+        logger.info("listening on %s/callbacks", url_of(listener, "http" if context is None else "https"))
         logger.info("pages at %s", url_of(sockets.pages))
         _settle_memory()
         try:

@@ -13,10 +13,10 @@ from streams.contract.permissions import Kind, Resource
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Found
 from streams.program.kafka_problems import (
     Findings,
-    another_partition_count,
     missing_topic,
     permission_findings,
     topic_findings,
+    topic_problem,
     unseen_topic,
 )
 
@@ -39,11 +39,8 @@ def unusable_topics(cluster: Cluster, settings: IngestSettings) -> list[str]:
 def differing_topics(cluster: Cluster, settings: IngestSettings) -> list[str]:
     """Return a line per topic with another partition count than the settings say: keys would change partitions."""
     counts = {name: cluster.partitions(name) for name in _names(settings)}
-    return [
-        another_partition_count(name, count, settings)
-        for name, count in counts.items()
-        if count and count != settings.kafka_partitions
-    ]
+    found = (topic_problem(name, count, settings) for name, count in counts.items() if count)
+    return [problem for problem in found if problem]
 
 
 async def topic_settings(cluster: Cluster, settings: IngestSettings) -> Findings:

@@ -28,8 +28,12 @@ class Endpoint:
     port: int
     host_name: str = ""
 
-    def bind(self) -> socket.socket:
-        """Return a listening socket; raises CannotListenError."""
+    def bind(self, *, backlog: int = _BACKLOG, shared: bool = False) -> socket.socket:
+        """
+        Return a listening socket; `shared` lets more sockets be bound to the address that are shared, too.
+
+        Raises CannotListenError.
+        """
         host_setting = f"{self.host_name or f'{self.name}_HOST'}={self.host}"
         try:
             family = _family(self.host)
@@ -37,7 +41,9 @@ class Endpoint:
             raise CannotListenError(f"{host_setting}: {error.strerror}") from error
         try:
             dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
-            return socket.create_server((self.host, self.port), family=family, backlog=_BACKLOG, dualstack_ipv6=dual)
+            return socket.create_server(
+                (self.host, self.port), family=family, backlog=backlog, reuse_port=shared, dualstack_ipv6=dual
+            )
         except OSError as error:
             reason = os.strerror(error.errno or 0)
             raise CannotListenError(f"{host_setting} {self.name}_PORT={self.port}: {reason}") from error
@@ -62,10 +68,10 @@ def port_problems(*endpoints: Endpoint) -> Iterator[str]:
         bound.close()
 
 
-def url_of(bound: socket.socket) -> str:
+def url_of(bound: socket.socket, scheme: str = "http") -> str:
     """Return where a socket listens."""
     host, port = bound.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def is_loopback(host: str) -> bool:
