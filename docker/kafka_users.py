@@ -47,16 +47,19 @@ def credentials(passwords: Mapping[str, str]) -> list[UserScramCredentialUpserti
 def acls(prefix: str) -> list[ACL]:
     """Return the permissions of every user as Kafka takes them."""
     return [
-        ACL(f"User:{user}", "*", ACLOperation(needed.operation), ACLPermissionType.ALLOW, _pattern(needed.resource))
+        acl_of(user, needed)
         for user, permissions_of in USERS.items()
         for needed in permissions_of(prefix)
         if needed.need is not permissions.Need.OLD_BROKERS
     ]
 
 
-def _pattern(resource: permissions.Resource) -> ResourcePattern:
+def acl_of(user: str, permission: permissions.Permission) -> ACL:
+    """Return a permission of a user as Kafka takes it."""
+    operation, resource, _ = permission
     kind = ACLResourcePatternType.PREFIXED if resource.is_prefix else ACLResourcePatternType.LITERAL
-    return ResourcePattern(ResourceType[resource.kind.name], resource.name, kind)
+    pattern = ResourcePattern(ResourceType[resource.kind.name], resource.name, kind)
+    return ACL(f"User:{user}", "*", ACLOperation(operation), ACLPermissionType.ALLOW, pattern)
 
 
 def main() -> int:

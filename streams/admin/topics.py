@@ -161,7 +161,7 @@ class Topics:
         if refused := self.create(topics).refused:
             raise TopicsDifferError([*refused.values()])
 
-    def alter(self, topics: Iterable[Topic] = ALL_TOPICS) -> "Alterations":
+    def alter(self, topics: Iterable[Topic] = ALL_TOPICS) -> Alterations:
         """
         Change the settings of existing topics that are not as they should be; the number of partitions stays.
 
@@ -170,7 +170,7 @@ class Topics:
         there = self._told(topics := tuple(topics)).there
         return self._alter([topic for topic in topics if self._name(topic) in there])
 
-    def _alter(self, topics: Sequence[Topic]) -> "Alterations":
+    def _alter(self, topics: Sequence[Topic]) -> Alterations:
         """
         Change settings until several answers in a row know of nothing to change, for at most 10 s.
 
@@ -184,7 +184,7 @@ class Topics:
             time.sleep(0 if settled else _ASK_AGAIN_SECONDS)
         return done
 
-    def _is_mended(self, topics: Sequence[Topic], done: "Alterations") -> bool:
+    def _is_mended(self, topics: Sequence[Topic], done: Alterations) -> bool:
         """Return whether nothing is left to change in the settings that this user may see; else change it."""
         told = self._told(topics)
         seen = [topic for topic in topics if _may_compare(told.allowed[self._name(topic)])]
@@ -195,7 +195,7 @@ class Topics:
             self._mend(topic, found, done)
         return faults.keys() >= {*seen} and not wrong
 
-    def _mend(self, topic: Topic, faults: Sequence[Fault], done: "Alterations") -> None:
+    def _mend(self, topic: Topic, faults: Sequence[Fault], done: Alterations) -> None:
         """Change the settings; if that is refused, the dangerous ones alone: Kafka takes all or none."""
         outcome = self._change(topic, faults)
         if outcome == _CHANGED:

@@ -2,7 +2,8 @@
 A real broker with authentication: by certificate on one listener, by password on another.
 """
 
-from collections.abc import Collection, Mapping
+import runpy
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,6 @@ from kafka.admin import (
     ACLPermissionType,
     ACLResourcePatternType,
     KafkaAdminClient,
-    ResourcePattern,
     ResourcePatternFilter,
     ResourceType,
     ScramMechanism,
@@ -23,8 +23,10 @@ from kafka.admin import (
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import LOOPBACK, free_port
 from streams.contract.permissions import Permission
+from tests.support.markdown import ROOT
 from tests.support.wait import eventually
 
+acl_of: Final[Callable[[str, Permission], ACL]] = runpy.run_path(str(ROOT / "docker" / "kafka_users.py"))["acl_of"]
 TLS: Final = Path(__file__).parents[1] / "ingest" / "tls"
 USER, PASSWORD = "routee", "a-password-of-the-tests"
 _PLAIN: Final = "org.apache.kafka.common.security.plain.PlainLoginModule"
@@ -99,7 +101,7 @@ class GuardedKafka(SecuredKafka):
 
     def grant(self, permissions_of: Mapping[str, Collection[Permission]]) -> None:
         """Grant permissions to each user; return when the broker knows."""
-        acls = [_acl(user, one) for user, granted in permissions_of.items() for one in granted]
+        acls = [acl_of(user, one) for user, granted in permissions_of.items() for one in granted]
         every = ACLFilter(
             None,
             None,
@@ -129,11 +131,3 @@ class GuardedKafka(SecuredKafka):
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
         }
-
-
-def _acl(user: str, permission: Permission) -> ACL:
-    """Return a permission as kafka-python has it."""
-    operation, resource, _ = permission
-    form = ACLResourcePatternType.PREFIXED if resource.is_prefix else ACLResourcePatternType.LITERAL
-    pattern = ResourcePattern(ResourceType[resource.kind.name], resource.name, form)
-    return ACL(f"User:{user}", "*", ACLOperation[operation.name], ACLPermissionType.ALLOW, pattern)
