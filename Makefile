@@ -12,7 +12,7 @@ BUILD_TOOLS := uv hatchling editables packaging pathspec pluggy trove-classifier
 CYCLONEDX := $(BIN)/uv run --quiet --isolated --no-project --python $(BIN)/python --with cyclonedx-bom==7.5.0
 STARTED_OFTEN := aiohttp aiokafka attr clickhouse_connect dateutil faust hypothesis kafka mode prometheus_client pydantic _pytest rich yarl
 
-.PHONY: demo test test-quick test-sinks test-faults test-programs test-containers test-fresh check format contract bench faults sandbox lock sbom clean
+.PHONY: demo test test-quick test-sinks test-faults test-programs test-containers test-fresh check format contract bench faults faults-streams faults-others sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
@@ -50,8 +50,16 @@ check: $(INSTALLED)         ## format, lint, types, import rules, and no change 
 bench: $(INSTALLED)         ## speed and cost; see tests/bench
 	$(BIN)/python -m tests.bench
 
+# Long tests wait more than they compute, too. The parts are about as long as each other.
 faults: $(INSTALLED)        ## long fault and soak runs, and tests that fetch tools of other languages
-	$(BIN)/pytest tests/faults tests/e2e/test_demo.py tests/integration/sandbox/test_full_disk.py tests/integration/contract tests/e2e/test_examples.py --full
+	@echo 'Two parts beside each other, about 45 minutes'
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(SUITE_BY_SUITE) faults-streams faults-others
+
+faults-streams: $(INSTALLED)
+	$(BIN)/pytest $(wildcard tests/faults/test_streams_*.py) --full --durations=10
+
+faults-others: $(INSTALLED)
+	$(BIN)/pytest tests/faults tests/e2e/test_demo.py tests/integration/sandbox/test_full_disk.py tests/integration/contract tests/e2e/test_examples.py $(addprefix --ignore=,$(wildcard tests/faults/test_streams_*.py)) --full --durations=10
 
 sandbox: $(PROGRAMS)        ## Kafka, ClickHouse and the three programs, until Ctrl-C
 	$(BIN)/routee-sandbox up

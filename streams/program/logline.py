@@ -2,6 +2,7 @@
 One form of log line for every program: text for people, JSON for machines; never a message text, phone or secret.
 """
 
+import faulthandler
 import json
 import logging
 import sys
@@ -107,8 +108,11 @@ def configure_logging(program: str, settings: CommonSettings) -> None:
 
     Libraries speak from WARNING on: their chatter costs time on hot paths and may quote secrets, texts and numbers. A
     line that they repeat is written once in a while.
-    The first lines are the warnings of the settings.
+    The first lines are the warnings of the settings. When a library in C crashes, the last lines say in plain text
+    which calls of Python led there: names of files and functions, no values.
     """
+    if not faulthandler.is_enabled():
+        faulthandler.enable(sys.stderr)
     text = settings.log_format == "text" or (settings.log_format is None and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextLine(program) if text else JsonLine(program))

@@ -40,14 +40,17 @@ def environment(servers: str, prefix: str, **settings: object) -> dict[str, str]
 
 
 class Ingest:
-    """A running `routee-ingest serve`."""
+    """A running `routee-ingest serve`, all workers of which listen."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self._log = folder / "ingest.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen([*COMMAND, "serve"], env=settings, stderr=log, cwd=folder)
-        self.port = eventually(lambda: self._port("listening on"))
-        self.admin_port = eventually(lambda: self._port("pages at"))
+        workers = int(settings.get("INGEST_WORKERS", "1"))
+        # One worker may listen while the others are not running yet.
+        eventually(lambda: self._ports("pages at")[workers - 1 :])
+        self.port = self._ports("listening on")[0]
+        self.admin_port = self._ports("pages at")[0]
 
     @property
     def log(self) -> str:
@@ -91,12 +94,10 @@ class Ingest:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(10)
 
-    def _port(self, of: str) -> int:
-        found = re.search(rf"{of} https?://[^:]+:(\d+)", self.log)
-        if found is None:
-            assert self.process.poll() is None, self.log
-            return 0
-        return int(found[1])
+    def _ports(self, of: str) -> list[int]:
+        """Return the port that each worker has told so far."""
+        assert self.process.poll() is None, self.log
+        return [int(port) for port in re.findall(rf"{of} https?://[^:]+:(\d+)", self.log)]
 
 
 def children(pid: int) -> list[int]:

@@ -1,6 +1,9 @@
 import io
 import json
 import logging
+import signal
+import subprocess
+import sys
 
 import orjson
 import pytest
@@ -96,3 +99,17 @@ def test_the_log_of_each_program_leaves_them_out(capsys: pytest.CaptureFixture[s
             logging.getLogger(name).warning("away: %s", name)
     told = capsys.readouterr().err
     assert [told.count(f"away: {name}") for name in ("aiokafka.conn", "streams.errors")] == [1, 3]
+
+
+def test_a_crash_in_c_says_where_python_was() -> None:
+    code = """
+import os, signal
+from streams.program.logline import configure_logging
+from streams.program.settings import CommonSettings
+def a_call_that_crashes(): os.kill(os.getpid(), signal.SIGSEGV)
+configure_logging("streams", CommonSettings())
+a_call_that_crashes()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == -signal.SIGSEGV
+    assert "in a_call_that_crashes" in ended.stderr
