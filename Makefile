@@ -72,7 +72,7 @@ contract: $(INSTALLED)      ## the documents of the contract anew, after a chang
 	$(BIN)/python -m tests.unit.contract.example_records
 	$(BIN)/python -m streams.contract.documents
 
-lock: $(INSTALLED)          ## after a change of pyproject.toml's dependencies
+lock: | $(BIN)/uv           ## after a change of pyproject.toml's dependencies
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-package routee-callbacks -o requirements.lock
 
@@ -131,6 +131,10 @@ $(PROGRAMS): requirements.lock pyproject.toml
 	@$(UV_INSTALL) --require-hashes --constraint requirements.lock --requirement pyproject.toml --extra sandbox
 	@$(UV_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(PROGRAMS)
+
+# A lock that lacks a new dependency cannot be installed, so `lock` takes the uv that is there.
+$(BIN)/uv:
+	@$(MAKE) --no-print-directory $(PROGRAMS)
 
 # What the tests need besides.
 $(INSTALLED): $(PROGRAMS)
