@@ -16,6 +16,8 @@ position in the changelog and skips them. No step is skipped: a failure ends the
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from time import monotonic
 from typing import Final
 
@@ -24,7 +26,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from streams.contract.topics import Topic
 from streams.domain.stage import Ending, Output, Stage
 from streams.errors import Die, Exit, die, place_of
-from streams.state.changelog.batches import Batches, BatchTooLargeError, Record, bundled
+from streams.state.changelog.batches import Batches, BatchTooLargeError, bundled
 from streams.state.changelog.fence import ProducerEpoch
 from streams.state.guards import ALL_GUARDS, Guards
 from streams.state.rows import endings
@@ -35,6 +37,8 @@ from streams.state.turns import Turns
 
 RENEW_SECONDS: Final = 24 * 60 * 60.0
 """An owner asks for the next epoch after this time, so that the coordinator does not forget its producer id."""
+
+_TOPIC_OF: Final = attrgetter("topic")
 
 OnStep = Callable[[str, str], None]
 """Called as `on_step(table, step)` after each step of a flush and of a takeover; tests inject crashes with it."""
@@ -203,8 +207,8 @@ class Checkpointer:
         owned.is_abandoned = True
         async with self._lock:
             self._check()
-            row = (ENDING, endings.written(ending))
-            await self.batches().send(self.changelog, owned.partition.number, [row], owned.writer)
+            row = {ENDING: endings.written(ending)}
+            await self.batches().send(self.changelog, owned.partition.number, row, owned.writer)
 
     async def _flush_or_die(self) -> None:
         async with self._lock:
@@ -266,31 +270,33 @@ class Checkpointer:
                 batches.send_all(
                     self._routing.name(topic),
                     partition,
-                    bundled(records) if topic in self.spec.bundled else records,
+                    bundled(outputs) if topic in self.spec.bundled else outputs,
                     self.owned[partition].writer if topic in self.spec.exclusive else None,
                 )
-                for topic, partition, records in await self._group(checkpoints)
+                for topic, partition, outputs in await self._group(checkpoints)
             )
         )
 
-    async def _group(self, checkpoints: Iterable[Checkpoint]) -> Iterable[tuple[Topic, int, list[Record]]]:
-        groups: dict[tuple[str, int], tuple[Topic, int, list[Record]]] = {}
+    async def _group(self, checkpoints: Iterable[Checkpoint]) -> Iterable[tuple[Topic, int, list[Output]]]:
+        groups: dict[tuple[str, int], tuple[Topic, int, list[Output]]] = {}
+
+        def group(topic: Topic, partition: int) -> list[Output]:
+            return groups.setdefault((topic.suffix, partition), (topic, partition, []))[2]
+
         partition_of = self._routing.partition
         for checkpoint in checkpoints:
-            for output in checkpoint.outputs:
-                topic, key, value, headers = output
-                partition = partition_of(output, checkpoint.partition)
-                group = groups.get((topic.suffix, partition))
-                if group is None:
-                    group = groups[topic.suffix, partition] = (topic, partition, [])
-                group[2].append((key, value, headers))
+            # Nearly all outputs are of one topic, whose partition is that of the rows.
+            for topic, run in groupby(checkpoint.outputs, _TOPIC_OF):
+                if topic in self.spec.exclusive:
+                    group(topic, checkpoint.partition).extend(run)
+                else:
+                    for output in run:
+                        group(topic, partition_of(output, checkpoint.partition)).append(output)
             await self._turns.offer()
         return groups.values()
 
     async def _send_rows(self, owned: Owned, checkpoint: Checkpoint) -> None:
-        first, last = await self.batches().send(
-            self.changelog, checkpoint.partition, checkpoint.rows.items(), owned.writer
-        )
+        first, last = await self.batches().send(self.changelog, checkpoint.partition, checkpoint.rows, owned.writer)
         if first != owned.changelog_end + 1 and self.guards.alarms:
             self.die(
                 Exit.FOREIGN_WRITE,

@@ -151,4 +151,4 @@ class Takeover:
 
     async def _append(self, key: bytes, value: bytes, writer: ProducerEpoch) -> int:
         batches = self._table.batches()
-        return (await batches.send(self._table.changelog, self.partition, [(key, value)], writer))[1]
+        return (await batches.send(self._table.changelog, self.partition, {key: value}, writer))[1]

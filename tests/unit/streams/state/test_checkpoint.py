@@ -40,22 +40,22 @@ class Kafka:
         return self.next_writer or ProducerEpoch(writer.producer_id, writer.epoch + 1)
 
     async def send(
-        self, topic: str, partition: int, records: Iterable[Any], writer: ProducerEpoch | None = None
+        self, topic: str, partition: int, rows: Iterable[bytes | None], writer: ProducerEpoch | None = None
     ) -> tuple[int, int]:
         if self.gate is not None:
             await self.gate.wait()
         if self.error is not None:
             raise self.error
-        records = list(records)
-        self.events.append((topic, partition, [key for key, *_ in records], writer is not None))
+        keys = [*rows]
+        self.events.append((topic, partition, keys, writer is not None))
         first = self.ends.get((topic, partition), -1) + 1
-        self.ends[topic, partition] = last = first + len(records) - 1
+        self.ends[topic, partition] = last = first + len(keys) - 1
         return first, last
 
     async def send_all(
-        self, topic: str, partition: int, records: Iterable[Any], writer: ProducerEpoch | None = None
+        self, topic: str, partition: int, outputs: Iterable[Output], writer: ProducerEpoch | None = None
     ) -> None:
-        await self.send(topic, partition, records, writer)
+        await self.send(topic, partition, [output.key for output in outputs], writer)
 
 
 class Bench:
