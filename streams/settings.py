@@ -2,7 +2,6 @@
 Settings of `routee-streams`. Every one is an environment variable with the field's name in upper case.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
@@ -11,14 +10,11 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from streams.program.listening import Endpoint
 from streams.program.settings import CommonSettings
+from streams.program.weak_keys import weakness
 from streams.readers import TOKEN, Readers, parse_readers
 
 # Phone numbers are few: with a key that can be guessed, every number can be found from its hash.
 _KEY_CHARACTERS: Final = 16
-_KEY_BYTES: Final = 32
-# Of 64 random hexadecimal digits at least 10 differ, but for one key in a trillion.
-_KEY_DIFFERENT: Final = 10
-_HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]+")
 
 
 class StreamsSettings(CommonSettings):
@@ -137,7 +133,7 @@ class StreamsSettings(CommonSettings):
     def warnings(self) -> Iterator[str]:
         """Yield a line for a key that may be guessed, too: pseudonyms rest on it, so it is not refused."""
         yield from super().warnings()
-        if self.streams_hmac_key and (reason := _weakness(self.streams_hmac_key.get_secret_value())):
+        if self.streams_hmac_key and (reason := weakness(self.streams_hmac_key.get_secret_value())):
             yield (
                 f"STREAMS_HMAC_KEY: {reason}. A guessed key gives every number away. Before the first use take "
                 "the output of `openssl rand -hex 32`; a key in use stays, or the same number gets another hash"
@@ -147,14 +143,3 @@ class StreamsSettings(CommonSettings):
     def group_id(self) -> str:
         """Return the consumer group, which is also the beginning of the changelogs' names."""
         return f"{self.kafka_topic_prefix}streams"
-
-
-def _weakness(key: str) -> str | None:
-    """Return why a key may be guessed, as far as its form tells."""
-    text = key.rstrip("=")
-    room = len(text) // 2 if _HEXADECIMAL.fullmatch(text) else len(text) * 3 // 4  # as base64 has
-    if room < _KEY_BYTES:
-        return f"a key of its form has {room} random bytes at most, {_KEY_BYTES} are needed"
-    if len(set(key)) < _KEY_DIFFERENT:
-        return f"it has only {len(set(key))} different characters"
-    return None

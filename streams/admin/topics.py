@@ -28,6 +28,7 @@ from streams.contract.topics import (
     CALLBACKS_REJECTED,
     CAMPAIGN_PARTIALS,
     CAMPAIGN_PROGRESS,
+    ERASURES,
     SMS_STATUS,
     Fault,
     Topic,
@@ -63,6 +64,7 @@ WORKER_TOPICS: Final = (
     CAMPAIGN_PARTIALS,
     changelog("sms"),
     changelog("campaigns"),
+    ERASURES,
 )
 """The topics that a worker reads or writes."""
 
@@ -137,7 +139,7 @@ class Topics:
         """Create one topic; return whether it was missing."""
         factor = self._settings.kafka_replication_factor
         wanted = {
-            "num_partitions": self._settings.kafka_partitions,
+            "num_partitions": topic.partitions or self._settings.kafka_partitions,
             "replication_factor": factor,
             "configs": topic.config_with(factor),
         }

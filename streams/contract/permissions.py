@@ -15,6 +15,7 @@ from streams.contract.topics import (
     CALLBACKS_REJECTED,
     CAMPAIGN_PARTIALS,
     CAMPAIGN_PROGRESS,
+    ERASURES,
     SINKS_REJECTED,
     SMS_STATUS,
     Topic,
@@ -90,7 +91,7 @@ def ingest(prefix: str) -> tuple[Permission, ...]:
 
 def worker(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-streams worker`, which `routee-streams check` looks for."""
-    read = (CALLBACKS_RAW, CAMPAIGN_PARTIALS, *_OF_STREAMS)
+    read = (CALLBACKS_RAW, CAMPAIGN_PARTIALS, *_OF_STREAMS, ERASURES)
     written = (CALLBACKS_REJECTED, SMS_STATUS, CAMPAIGN_PROGRESS, CAMPAIGN_PARTIALS, *_OF_STREAMS)
     group = f"{prefix}streams"
     return (
@@ -123,9 +124,14 @@ def rebuild(prefix: str) -> tuple[Permission, ...]:
     )
 
 
+def erase(prefix: str) -> tuple[Permission, ...]:
+    """Return the permissions of `routee-streams erase`."""
+    return (*_on([ERASURES], prefix, Operation.WRITE), *_settings_of([ERASURES], prefix), _IDEMPOTENT)
+
+
 def sinks(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-sinks`, with the groups of both sinks."""
-    read = (SMS_STATUS, CAMPAIGN_PROGRESS, CALLBACKS_REJECTED)
+    read = (SMS_STATUS, CAMPAIGN_PROGRESS, CALLBACKS_REJECTED, ERASURES)
     return (
         *_on(read, prefix, Operation.READ),
         *_on([SINKS_REJECTED], prefix, Operation.WRITE),
@@ -154,6 +160,7 @@ PERMISSIONS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
     "routee-streams topics": topics,
     "routee-streams topics --alter": alter,
     "routee-streams rebuild --campaigns": rebuild,
+    "routee-streams erase": erase,
     "routee-sinks": sinks,
     "a consumer": consumer,
 }

@@ -287,11 +287,24 @@ class SinkRejection(Record):
     value_base64: str | None = Field(description="the value when it is not UTF-8, or too long as JSON text")
 
 
+class Erasure(Record):
+    """`routee.erasures`: everything of one recipient from before a moment is erased. It has no number."""
+
+    mark: str = Field(
+        min_length=64, max_length=64, description="HMAC-SHA256 of the recipient under ERASURE_KEY, in hex"
+    )
+    at: Time = Field(description="an SMS that was first received, or dated by Routee, before this moment is covered")
+    key_id: str = Field(
+        min_length=16, max_length=16, description="tells one ERASURE_KEY from another, and gives none away"
+    )
+
+
 PUBLIC_RECORDS: dict[str, type[Record]] = {
     "callbacks.raw": Envelope,
     "callbacks.rejected": Rejection,
     "sms.status": SmsStatus,
     "campaign.progress": CampaignProgress,
     "sinks.rejected": SinkRejection,
+    "erasures": Erasure,
 }
 """Topic without its prefix → the model of its values."""

@@ -115,6 +115,8 @@ class Topic:
     spread: str = "any partition"
     public: bool = True
     tolerated: frozenset[str] = _UNUSUAL
+    partitions: int | None = None
+    """How many it always has; None: KAFKA_PARTITIONS."""
 
     def name(self, prefix: str) -> str:
         """Return the full name, for example `routee.sms.status` under the prefix `routee.`."""
@@ -204,6 +206,15 @@ SINKS_REJECTED: Final = Topic(
     # Room for a record of another topic plus the growth by JSON or base64.
     _DELETE_AFTER_30_DAYS | {"max.message.bytes": str(2 << 20)},
 )
+# Kept for ever: without an erasure, the numbers of older callbacks would come back. One partition has one order.
+ERASURES: Final = Topic(
+    "erasures",
+    "recipients to erase, as marks; `routee-streams erase` → streams, sinks",
+    _COMPACT,
+    key="`mark`",
+    spread="there is one partition",
+    partitions=1,
+)
 # Neither compacted nor transactional, because its reader checks that offsets are contiguous.
 CAMPAIGN_PARTIALS: Final = Topic(
     "campaign.partials",
@@ -212,7 +223,7 @@ CAMPAIGN_PARTIALS: Final = Topic(
     public=False,
 )
 
-PUBLIC_TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED, SMS_STATUS, CAMPAIGN_PROGRESS, SINKS_REJECTED)
+PUBLIC_TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED, SMS_STATUS, CAMPAIGN_PROGRESS, SINKS_REJECTED, ERASURES)
 
 
 def changelog(table: str) -> Topic:

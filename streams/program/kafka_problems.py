@@ -57,6 +57,12 @@ def another_partition_count(name: str, partitions: int, settings: CommonSettings
     )
 
 
+def wrong_partition_count(name: str, partitions: int, wanted: int) -> str:
+    """Return the problem of a topic that has another number of partitions than it always has."""
+    mended = "delete it while it is empty, and run `routee-streams topics`"
+    return f"topic {name} has {partitions} partitions, not {wanted}: {mended}"
+
+
 def topic_problem(name: str, partitions: int, settings: CommonSettings) -> str | None:
     """Return the problem of a topic with so many partitions, 0 when it does not exist; None when it is as it should."""
     if not partitions:

@@ -16,7 +16,7 @@ from sinks.settings import SinksSettings
 from streams.contract.permissions import PERMISSIONS, Kind, Need, Resource
 from streams.contract.records import PUBLIC_RECORDS, Record
 from streams.contract.schemas import FOLDER
-from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, PUBLIC_TOPICS, RULES, Topic
+from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, ERASURES, PUBLIC_TOPICS, RULES, Topic
 from streams.program.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS, SECRET_SETTINGS
 from streams.program.secret_files import file_setting
 from streams.program.settings import CommonSettings, secret_settings
@@ -53,6 +53,7 @@ SECTIONS = {
     "sms.status": "SMS status",
     "campaign.progress": "Campaign progress",
     "sinks.rejected": "Sink rejection",
+    "erasures": "Erasure",
 }
 
 
@@ -135,6 +136,9 @@ def test_there_is_a_schema_for_each_public_topic_and_for_nothing_else() -> None:
 
 def kept(topic: Topic) -> str:
     day = 24 * 60 * 60 * 1000
+    if topic is ERASURES:
+        assert topic.config["cleanup.policy"] == "compact"
+        return "the latest per key, for ever"
     if topic.config["cleanup.policy"] == "compact":
         assert topic.config["min.compaction.lag.ms"] == str(day)
         return "the latest per key, all for at least a day"

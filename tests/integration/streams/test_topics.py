@@ -177,7 +177,7 @@ def make_as_before(kafka: KafkaCluster, prefix: str) -> None:
         admin.create_topics(
             {
                 topic.name(prefix): {
-                    "num_partitions": 2,
+                    "num_partitions": topic.partitions or 2,
                     "replication_factor": 1,
                     "configs": {key: value for key, value in topic.config.items() if key not in since},
                 }

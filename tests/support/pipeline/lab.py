@@ -125,7 +125,7 @@ class Lab:
         self.admin.create_topics(
             {
                 topic.name(self.prefix): {
-                    "num_partitions": self.partitions,
+                    "num_partitions": topic.partitions or self.partitions,
                     "replication_factor": -1,
                     "configs": {**topic.config_with(1), **(more if "changelog" in topic.suffix else {})},
                 }

@@ -9,6 +9,7 @@ from streams.contract.topics import (
     CALLBACKS_RAW,
     CALLBACKS_REJECTED,
     CAMPAIGN_PARTIALS,
+    CAMPAIGN_PROGRESS,
     PUBLIC_TOPICS,
     RULES,
     SINKS_REJECTED,
@@ -51,7 +52,7 @@ def test_names_carry_the_prefix() -> None:
 
 def test_public_names_never_change() -> None:
     assert [topic.suffix for topic in PUBLIC_TOPICS] == [
-        "callbacks.raw", "callbacks.rejected", "sms.status", "campaign.progress", "sinks.rejected",
+        "callbacks.raw", "callbacks.rejected", "sms.status", "campaign.progress", "sinks.rejected", "erasures",
     ]  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def test_source_topics_have_no_holes(topic: Topic) -> None:
     assert topic.config["cleanup.policy"] == "delete"
 
 
-@pytest.mark.parametrize("topic", [t for t in PUBLIC_TOPICS if t.config["cleanup.policy"] == "compact"])
+@pytest.mark.parametrize("topic", [SMS_STATUS, CAMPAIGN_PROGRESS])
 def test_a_reader_less_than_a_day_behind_sees_every_change(topic: Topic) -> None:
     assert int(topic.config["min.compaction.lag.ms"]) == DAY_MS
 
