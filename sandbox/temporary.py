@@ -17,7 +17,7 @@ RULES: Final = {
     "STREAMS_CONFLICTING_FINALS": "latest",
     "STREAMS_MESSAGE_TEXT": "keep",
     "STREAMS_RECIPIENT": "keep",
-    "STREAMS_STATE_RETENTION_HOURS": "96",
+    "STREAMS_STATE_RETENTION_HOURS": "192",
 }
 """Variables that have to be set like this where the programs start: what a ledger expects rests on them."""
 

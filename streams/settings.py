@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from streams.domain.policy import LEAST_RETENTION_HOURS
 from streams.program.listening import Endpoint
 from streams.program.settings import CommonSettings
 from streams.program.weak_keys import weakness
@@ -65,7 +66,10 @@ class StreamsSettings(CommonSettings):
         100, ge=5, le=10_000, description="Checkpoint interval: shorter is fresher, longer is cheaper."
     )
     streams_state_retention_hours: int = Field(
-        96, ge=48, description="An SMS is forgotten this long after its last callback; Routee retries for up to 40 h."
+        192,
+        ge=LEAST_RETENTION_HOURS,
+        description="An SMS is forgotten this long after its last callback; Routee retries for up to 40 h. Raising it "
+        "counts nothing twice: callbacks from before stay refused.",
     )
     streams_expired_source: Literal["refuse", "skip"] = Field(
         "refuse",

@@ -27,6 +27,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from streams.domain.message import Message, read_message, sms_index_key
+from streams.domain.policy import HOUR_MS, LEAST_RETENTION_HOURS
 from streams.domain.stage import PIECE_BYTES, Rows
 from streams.domain.statuses import is_final
 from streams.domain.tally import Tally
@@ -40,7 +41,7 @@ PATIENCE: Final = 4
 _LEAPS_KEY: Final = b"l:"
 """A list of [first empty bucket, the bucket after them]."""
 
-_UNDATED_STEP_MS: Final = 3_600_000
+_UNDATED_STEP_MS: Final = HOUR_MS
 
 
 def advanced(clock: int, received: int) -> int:
@@ -66,16 +67,35 @@ def bucket_of(moment: int) -> int:
     return moment // BUCKET_MS
 
 
-def is_forgotten(date: int, clock: int, retention: int) -> bool:
+def is_forgotten(date: int, forgotten: int) -> bool:
     """
     Tell whether a callback of an unknown message is so old that its message may have been known and forgotten.
 
     This is the other half of forgetting. A message is forgotten when its last callback is older than the retention,
-    by the same stream time; so every old callback of it is refused here, and none is counted twice. `clock` is stream
-    time including this callback, in ms, 0 before the first date; a callback without a date (NO_DATE) is never refused,
-    nor is one dated ahead of stream time.
+    by the same stream time; so every old callback of it is refused here, and none is counted twice. `forgotten` is
+    that of the partition, this callback included; a callback without a date (NO_DATE) is never refused.
     """
-    return bool(date) and date + retention < clock
+    return bool(date) and date < forgotten
+
+
+def forgotten_before(tally: Tally) -> int:
+    """
+    Return the moment (ms) before which messages of the partition may have been forgotten, 0 before the first date.
+
+    It is stream time less the retention, at its highest: after the retention was raised it stays, until stream time
+    has come as far. An older version notes nothing: the bucket that it left off at tells how far it has come, and part
+    of that bucket may be forgotten, too. Nothing is yet when even the least retention does not reach that bucket.
+    """
+    noted = tally.get("forgotten", 0)
+    if tally.get("forgotten_at", -1) == tally["accepted"]:
+        return noted
+    left_off, latest = tally["oldest"], tally["clock"] - LEAST_RETENTION_HOURS * HOUR_MS
+    return noted if left_off * BUCKET_MS > latest else max(noted, min((left_off + 1) * BUCKET_MS, latest))
+
+
+def note_forgotten(tally: Tally, retention: int) -> None:
+    """Let `forgotten` rise to the moment (ms) that stream time and the retention give; 0 before the first date."""
+    tally["forgotten"] = max(tally["forgotten"], tally["clock"] - retention, 0)
 
 
 def is_touched_ahead(touched: int, bucket: int, retention: int) -> bool:
@@ -114,6 +134,7 @@ def pass_moment(rows: Rows, tally: Tally, moment: int, retention: int) -> None:
         if before > moment:
             tally["ahead"] = [tally["oldest"] or bucket_of(before), bucket_of(before)]
         tally["clock"] = moment
+        note_forgotten(tally, retention)
 
 
 def bring_back(rows: Rows, tally: Tally, retention: int, budget: int) -> int:

@@ -14,7 +14,7 @@ from streams.domain.expiry import is_forgotten, is_touched_ahead
 from streams.domain.lifecycle import Sms
 from streams.domain.message import Contribution, Message, contribution, join_message, sms_index_key, withheld
 from streams.domain.message_state import MessageState, message_state
-from streams.domain.policy import Policy
+from streams.domain.policy import HOUR_MS, Policy
 from streams.domain.refusal import Refusal
 from streams.domain.sms_record import sms_record
 from streams.domain.stage import Output
@@ -29,6 +29,8 @@ class Moment(NamedTuple):
     """Our time of receipt, in ms."""
     clock: int
     """Stream time including this callback, in ms; 0 before the first date."""
+    forgotten: int
+    """The moment in ms before which messages may have been forgotten."""
     bucket: int
     """The bucket of stream time in which the callback touches its message."""
     place: list[int]
@@ -62,11 +64,11 @@ class Taken(NamedTuple):
 
 def take(callback: Callback, found: Message | None, moment: Moment, policy: Policy) -> Taken | Refusal:
     """Return the effect of a callback on `found`, its message (None: unknown); a refusal when it is not taken in."""
-    received, clock, bucket, place, generation = moment
+    received, clock, forgotten, bucket, place, generation = moment
     before = withheld(found, policy) if found is not None and policy.withholds else found
     if before is None:
-        if callback.date and is_forgotten(callback.date, clock, policy.retention_ms):
-            hours = policy.retention_hours
+        if is_forgotten(callback.date, forgotten):
+            hours = (clock - forgotten) // HOUR_MS
             return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
         touched = Message(callback.message_id, bucket, [], generation)
     else:

@@ -4,7 +4,12 @@ The settings that decide about SMS callbacks, in the form that the pure core tak
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
+
+HOUR_MS: Final = 3_600_000
+
+LEAST_RETENTION_HOURS: Final = 48
+"""The least retention that can be set, in any version; Routee retries for up to 40 hours."""
 
 
 class Erased(Protocol):
@@ -26,7 +31,7 @@ class Policy:
     """
 
     conflicting_finals: Literal["latest", "first"] = "latest"
-    retention_hours: int = 96
+    retention_hours: int = 192
     recipient: Literal["keep", "mask", "hmac", "drop"] = "keep"
     hmac_key: str = field(default="", repr=False)
     message_text: Literal["keep", "drop"] = "keep"
@@ -44,4 +49,4 @@ class Policy:
             raise ValueError("recipient=hmac needs hmac_key")
         # Every callback reads these, so they are fields and not properties.
         object.__setattr__(self, "withholds", self.recipient != "keep" or self.message_text == "drop")
-        object.__setattr__(self, "retention_ms", self.retention_hours * 3_600_000)
+        object.__setattr__(self, "retention_ms", self.retention_hours * HOUR_MS)

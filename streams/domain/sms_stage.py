@@ -24,7 +24,9 @@ from streams.domain.expiry import (
     bring_back,
     bucket_of,
     forget_due,
+    forgotten_before,
     list_keys,
+    note_forgotten,
     pass_moment,
     receive,
     stream_time,
@@ -118,6 +120,7 @@ class _Gatherer:
         self._offset = offset
         self._ended = ended
         self._tally = keep_tally(rows)
+        self._tally["forgotten"] = forgotten_before(self._tally)
         self._received = 0
         self._touched_bytes = 0
         self._campaigns: dict[str, Tallying] = {}
@@ -127,7 +130,7 @@ class _Gatherer:
 
     def refuse(self, refusal: Refusal, value: bytes) -> list[Output]:
         """Reject a whole record, counted as one callback; return the outputs."""
-        self._tally["accepted"] += 1
+        self._accept(1)
         self._received = stream_time(self._tally)
         self._reject(refusal, value, 0)
         return self.outputs
@@ -138,7 +141,7 @@ class _Gatherer:
         end = self._take_callbacks(opened, begin)
         if opened.repaired:
             self._note_repairs(opened.repaired, range(begin, end))
-        self._tally["accepted"] += end - begin
+        self._accept(end - begin)
         self._list_new()
         # Time does not pass with a record that ended workers at no callback: that may be where it ended them.
         if end == len(opened.bodies) and (self._ended is None or self._ended.at is not None):
@@ -146,6 +149,10 @@ class _Gatherer:
         for counts in self._counts.values():
             counts.reach(self._received, self._offset, end)
         return end if end < len(opened.bodies) else None
+
+    def _accept(self, callbacks: int) -> None:
+        self._tally["accepted"] += callbacks
+        self._tally["forgotten_at"] = self._tally["accepted"]
 
     def _note_repairs(self, repaired: Mapping[int, Repaired], places: range) -> None:
         for index, note in repaired.items():
@@ -240,7 +247,8 @@ class _Gatherer:
             touched = date
         bucket = touched // BUCKET_MS
         place = [self._partition, self._offset, index]
-        return as_moment(Moment, (self._received, clock, bucket, place, self._tally["generation"] + 1))
+        forgotten, generation = self._tally["forgotten"], self._tally["generation"] + 1
+        return as_moment(Moment, (self._received, clock, forgotten, bucket, place, generation))
 
     def _put(self, key: bytes, taken: Taken, later: LaterFields | None) -> None:
         _, row, output, before, after, is_new, index_key = taken
@@ -310,6 +318,7 @@ class _Gatherer:
         tally = self._tally
         # After the callbacks, because a date among them confirms the time of receipt, or limits it.
         receive(tally, self._received)
+        note_forgotten(tally, self._policy.retention_ms)
         clock = stream_time(tally)
         budget = _EXPIRY_PER_CALLBACK * callbacks + _EXPIRY_PER_RECORD
         if "ahead" in tally:

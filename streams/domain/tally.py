@@ -22,6 +22,10 @@ class Tally(TypedDict):
     """Stands for stream time until the first date, in ms."""
     ahead: NotRequired[list[int]]
     """First and last bucket of the makeshift time whose messages are still listed ahead of stream time."""
+    forgotten: NotRequired[int]
+    """The moment in ms before which messages may have been forgotten; it only rises. See `expiry.forgotten_before`."""
+    forgotten_at: NotRequired[int]
+    """`accepted` when `forgotten` was noted last: another number now means that an older version worked since."""
     oldest: int
     """The first bucket of the expiry index that may still have keys."""
     generation: int

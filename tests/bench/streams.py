@@ -3,9 +3,9 @@ The cost of streams: one worker on one core, Kafka and the clock on the other.
 
 `python -m tests.bench.streams --help`. Parts: `cost` (envelopes of 1, 10 and 50, both stores, beside stock Faust),
 `skew` (half of all SMS in one campaign), `growth` (cost while the state grows), `recovery` (a worker starts with many
-rows, beside stock Faust), `latency` (from a callback in Kafka to the progress that contains it), `answers` (how long
-workers take to answer over HTTP meanwhile), `rebalance` (how long progress stands still while workers join, leave and
-die).
+rows, beside stock Faust), `retention` (disk, memory and recovery of messages that are remembered), `latency` (from a
+callback in Kafka to the progress that contains it), `answers` (how long workers take to answer over HTTP meanwhile),
+`rebalance` (how long progress stands still while workers join, leave and die).
 
 The processor's speed is not ours alone: each table ends with a yardstick, the time of a fixed piece of Python work
 before and after. Figures of runs with different yardsticks do not compare, their ratios to stock Faust do.
@@ -239,6 +239,21 @@ def _seconds_to_ready(job: Job) -> float:
         return time.monotonic() - started
 
 
+def retention(bench: Bench, given: argparse.Namespace) -> None:
+    """Show what remembering final messages costs: three callbacks of each SMS, then a start without local state."""
+    none = median(_seconds_to_ready(bench.job()) for _ in range(3))
+    job, steps = bench.job(), len(callbacks.STEPS)
+    written = callbacks.fill(bench.servers, job.prefix, callbacks.lives(given.messages * steps), 50)
+    with job.worker() as process:
+        figures = job.measure(process, written)
+    messages = written // steps
+    say(f"{messages:,} SMS: {figures.rss:.0f} MB of memory")
+    say(f"{job.local_state_bytes() / messages:,.0f} bytes of local state per SMS")
+    job.forget_local_state()
+    without = _seconds_to_ready(job) - none
+    say(f"restored from Kafka in {without:.1f} s, {without * 1e6 / messages:.1f} s per million SMS")
+
+
 def latency(bench: Bench, given: argparse.Namespace) -> None:
     """Show the time from a callback in Kafka to the progress that contains it, at a steady rate."""
     job = bench.job(STREAMS_PROGRESS_MS="100")
@@ -310,6 +325,7 @@ PARTS: Final[dict[str, Callable[[Bench, argparse.Namespace], None]]] = {
     "skew": skew,
     "growth": growth,
     "recovery": recovery,
+    "retention": retention,
     "latency": latency,
     "answers": live_answers,
     "rebalance": rebalance,

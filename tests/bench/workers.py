@@ -81,6 +81,10 @@ class Job:
         """Delete the worker's folder."""
         shutil.rmtree(self._folder / "state")
 
+    def local_state_bytes(self) -> int:
+        """Return how much disk the worker's folder takes."""
+        return sum(file.stat().st_size for file in (self._folder / "state").rglob("*") if file.is_file())
+
     def measure(self, process: Process, wanted: int) -> Figures:
         """Measure from the first callback to the last: starting Python and joining a group are not the job."""
         samples = self.watch(process, wanted)

@@ -51,20 +51,25 @@ def placed(golden: Golden, later: Iterable[Record]) -> Iterator[Stored]:
 
 BUCKET_PREFIX: Final = b"x:"
 
+RETENTION_HOURS_OF_THEN: Final = 96
+"""The default of 0.1.0, which its state was written with."""
+
 
 class Single:
     """Both stages over rows in memory: those of the SMS by partition, those of the campaigns together."""
 
     def __init__(self, golden: Golden) -> None:
-        """Begin without rows, with the generation of the stored ones."""
+        """Begin without rows, with the generation of the stored ones, whose records are taken in as they were then."""
         self._golden = golden
         self._stage, self._campaign_stage = SmsStage(Policy()), CampaignStage()
+        self._stage_of_then = SmsStage(Policy(retention_hours=RETENTION_HOURS_OF_THEN))
         self.sms = {number: MemoryRows() for number in range(golden.partitions)}
         self.campaigns = MemoryRows()
         self.told: dict[int, list[KeyValue]] = {number: [] for number in self.sms}
         """Partition → records of sms.status, in order."""
         self.rejected: list[dict[str, Any]] = []
         self._partials = 1_000
+        self._stored_until = {number: position_of(golden, "sms", number).offset for number in self.sms}
         for number, rows in golden.memory("sms").items():
             self.sms[number].put(GENERATION_KEY, rows.get(GENERATION_KEY) or 0)
 
@@ -93,7 +98,8 @@ class Single:
             if record.offset < position.offset:
                 continue
             begin = position.taken if record.offset == position.offset else 0
-            self._note(number, outputs_of(self._stage.apply(rows, number, record.offset, record.value or b"", begin)))
+            stage = self._stage_of_then if record.offset < self._stored_until[number] else self._stage
+            self._note(number, outputs_of(stage.apply(rows, number, record.offset, record.value or b"", begin)))
             self._summarize(number)
         return self
 
@@ -126,11 +132,12 @@ def sms_state(partitions: dict[int, MemoryRows]) -> dict[str, Any]:
     """
     Return all that can be seen of the rows of the SMS: messages, totals, which messages are listed, and other keys.
 
-    In which bucket a message is listed may differ by a moment between versions.
+    In which bucket a message is listed may differ by a moment between versions, and so may how far was forgotten.
     """
     state: dict[str, Any] = {}
     for number, rows in partitions.items():
-        state[f"tally {number}"] = {**read_tally(rows), "generation": None}
+        unlike = {"generation": None, "forgotten": None, "forgotten_at": None}
+        state[f"tally {number}"] = {**read_tally(rows), **unlike}
         state[f"listed {number}"] = sorted(_listed(rows))
         for key in rows.written:
             if key.startswith(MESSAGE_PREFIX):

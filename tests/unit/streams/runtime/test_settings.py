@@ -26,7 +26,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     mine = settings()
     assert (mine.streams_web_port, mine.streams_flush_ms, mine.streams_progress_ms) == (6066, 100, 1000)
     assert (mine.streams_store, str(mine.streams_data_dir)) == ("rocksdict", "data/streams")
-    assert mine.streams_state_retention_hours == 96
+    assert mine.streams_state_retention_hours == 192
     assert (mine.streams_recipient, mine.streams_message_text) == ("keep", "keep")
     assert mine.streams_conflicting_finals == "latest"
 
