@@ -88,6 +88,11 @@ class Overlay:
         return self._pending.keys()
 
     @property
+    def unstored(self) -> Collection[bytes]:
+        """The keys of all changes that the store may lack: those since the seal before the last one."""
+        return self._pending.keys() | self._sealed.keys()
+
+    @property
     def size(self) -> int:
         """The most bytes that all unsealed changes take in a batch; a kept row counts with its size when it was put."""
         return self._size

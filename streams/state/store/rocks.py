@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from streams.state.store.stores import MAX_AGE_SECONDS, StoreError
+from streams.state.store.stores import MAX_AGE_SECONDS, Portion, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -176,8 +177,16 @@ class RocksStore:
 
     def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys begin with `prefix`, in the order of the keys."""
+        return self._from(partition, prefix, prefix)
+
+    def portion(self, partition: int, prefix: bytes, after: bytes, count: int) -> Portion:
+        """Return the next rows. The cursor does not outlive the call: it would keep the database locked."""
+        behind = self._from(partition, prefix, max(prefix, after))
+        return Portion.cut(islice((row for row in behind if row[0] > after), count), count)
+
+    def _from(self, partition: int, prefix: bytes, begin: bytes) -> Iterator[tuple[bytes, bytes]]:
         cursor = self._open[partition].iter()
-        cursor.seek(prefix)
+        cursor.seek(begin)
         while cursor.valid() and (key := cursor.key()).startswith(prefix):
             if not key.startswith(_LOCAL):
                 yield key, cursor.value()
