@@ -50,8 +50,8 @@ def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - a value of JSON
     return value
 
 
-def _parts(sms: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [masked(one) for one in sms]
+def _each(views: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [masked(one) for one in views]
 
 
 _KEPT: Final = """
@@ -63,6 +63,7 @@ _KEPT: Final = """
     strategy total_recipients messages messages_final messages_delivered messages_by_status parts_by_status
     reported_by_status progress delivery_rate price_total reconciliation reconciliation_unit drift stale_reports
     last_received_at finished_at unordered_reports
+    next
 """.split()  # noqa: SIM905 - a list of words
 
 _WORDS: Final = """
@@ -77,6 +78,7 @@ RULES: Final[Mapping[str, Callable[[Any], Any]]] = {
     "message": _none,
     "label": _none,
     "groups": _no_groups,
-    "sms": _parts,
+    "sms": _each,
+    "campaigns": _each,
 }
 """How a masked answer shows each field."""

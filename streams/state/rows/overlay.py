@@ -94,7 +94,7 @@ class Overlay:
 
     @property
     def unstored(self) -> list[bytes]:
-        """The keys of the changes that the store may not have yet."""
+        """The keys of all changes that the store may lack: those since the seal before the last one."""
         return [*{**self._sealed, **self._pending}]
 
     @property

@@ -2,7 +2,7 @@
 One partition of a table between two flushes: changes that are not durable yet. Pure.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -70,6 +70,7 @@ class Partition:
         self._outputs: list[Output] = []
         self._output_bytes = 0
         self._sealed_position = self.position
+        self._watched: set[bytes] | None = None
         if position is None:
             self.rows.put(GENERATION_KEY, origin.generation)
         self._erasing = erasing
@@ -113,6 +114,19 @@ class Partition:
     def ending(self, offset: int, at: int | None) -> Ending:
         """Return the ending to write, alone, when the record at this offset ends the worker."""
         return endings.one_more(self._ending, offset, at)
+
+    def watch(self) -> Collection[bytes]:
+        """Note from now on which summarized keys change, and return the changed ones that the store may lack."""
+        self._watched = set()
+        return self._summarized(self.rows.unstored)
+
+    def take_changed(self) -> Collection[bytes]:
+        """Return the summarized keys that changed since the last call, or `watch`. Some may come again unchanged."""
+        watched, self._watched = self._watched, set()
+        return {*(watched or ()), *self._summarized(self.rows.changed)}
+
+    def _summarized(self, keys: Iterable[bytes]) -> list[bytes]:
+        return [key for key in keys if key.startswith(self._stage.summarized)]
 
     @property
     def unsealed(self) -> bool:
@@ -178,7 +192,9 @@ class Partition:
     def seal(self, now: float) -> Checkpoint:
         """Return the checkpoint of everything applied so far, and begin the next one."""
         held_before = frozenset(self._throttle.held)
-        changed = [key for key in self.rows.changed if key.startswith(self._stage.summarized)]
+        changed = self._summarized(self.rows.changed)
+        if self._watched is not None:
+            self._watched.update(changed)
         due = self._throttle.admit(changed, now)
         outputs = self._outputs + self._stage.summarize(self.rows, self.number, due)
         rows = self.rows.seal()

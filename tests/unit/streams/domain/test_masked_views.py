@@ -2,16 +2,21 @@
 
 import pytest
 
-from streams.contract.answers import MessageAnswer
+from streams.contract.answers import CampaignPage, MessageAnswer
 from streams.contract.records import CampaignProgress, SmsStatus
 from streams.domain.masked_views import RULES, masked, without_numbers
 
-ANSWERS = (SmsStatus, CampaignProgress, MessageAnswer)
+ANSWERS = (SmsStatus, CampaignProgress, CampaignPage, MessageAnswer)
 
 
 def test_every_field_of_an_answer_has_a_rule() -> None:
     """A new field is left out for masked readers until it has a rule: it may tell of a person."""
     assert {field for answer in ANSWERS for field in answer.model_fields} == RULES.keys()
+
+
+def test_a_list_shows_of_each_campaign_what_its_own_answer_shows() -> None:
+    campaign = {"campaign_tracking_id": "c-1", "name": "Call 6900123789", "later": "6900123789"}
+    assert masked({"campaigns": [campaign], "next": "x"}) == {"campaigns": [masked(campaign)], "next": "x"}
 
 
 def test_numbers_texts_and_what_people_wrote_are_not_shown() -> None:
