@@ -81,6 +81,7 @@ class Exit(IntEnum):
     SOURCE_REPLACED = 83
     SOURCE_EXPIRED = 84
     READ_FAILED = 85
+    PARTITIONS_CHANGED = 87
 
 
 def place_of(error: BaseException) -> str:
