@@ -82,6 +82,7 @@ class Exit(IntEnum):
     SOURCE_EXPIRED = 84
     READ_FAILED = 85
     ERASURES_UNKNOWN = 86
+    PARTITIONS_CHANGED = 87
 
 
 def place_of(error: BaseException) -> str:

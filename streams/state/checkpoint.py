@@ -79,6 +79,8 @@ class Spec:
     stage: Stage
     source: Topic
     source_id: str
+    partitions: int
+    """Of the source and of all other topics."""
     exclusive: frozenset[Topic]
     bundled: frozenset[Topic] = frozenset()
     """Topics whose records of one flush and partition are joined as lines of one record: reading costs per record."""

@@ -16,6 +16,9 @@ POSITION: Final = b"\0position"
 SOURCE: Final = b"\0source"
 """The id of the source topic that POSITION belongs to; written with the first position."""
 
+PARTITIONS: Final = b"\0partitions"
+"""How many partitions the topics had when the rows were made: a key's partition follows from it."""
+
 ENDING: Final = b"\0ending"
 """The record that last ended a worker, and how many in a row (`endings`); written alone, by the worker that ends."""
 

@@ -23,7 +23,7 @@ from streams.state.changelog.fence import LAST_EPOCH, ProducerEpoch, next_epoch
 from streams.state.checkpoint import Checkpointer, Owned
 from streams.state.rows.partition import Origin, Partition
 from streams.state.rows.position import Position
-from streams.state.rows.reserved_keys import CLAIM, HELD, OWNER, POSITION, SOURCE
+from streams.state.rows.reserved_keys import CLAIM, HELD, OWNER, PARTITIONS, POSITION, SOURCE
 from streams.state.rows.throttle import Throttle
 from streams.state.store.stores import Store
 from streams.state.succession.restore import missing
@@ -102,6 +102,7 @@ class Takeover:
         """
         table, partition = self._table, self.partition
         self._require_source()
+        self._require_partitions()
         self._require_unexpired(begin)
         if table.store.offset(partition) != self.end:
             table.die(
@@ -118,6 +119,8 @@ class Takeover:
             table.guards,
             table.spec.erasing,
         )
+        if table.store.read(partition, PARTITIONS) is None:
+            rows.rows.put(PARTITIONS, table.spec.partitions)
         durable = None if rows.position is None else rows.position.offset
         owned = table.owned[partition] = Owned(rows, self._claimed(), self.end, durable, begin)
         return owned
@@ -130,6 +133,17 @@ class Takeover:
                 Exit.SOURCE_REPLACED,
                 f"{self._table.spec.name}[{self.partition}] was made from topic {known.decode()}, and "
                 f"{self._table.spec.source.suffix} is {self._table.spec.source_id} now",
+            )
+
+    def _require_partitions(self) -> None:
+        """Die when the topics had another number of partitions: keys of these rows may belong elsewhere now."""
+        known = self.store.read(self.partition, PARTITIONS)
+        partitions = self._table.spec.partitions
+        if known is not None and int(known) != partitions:
+            self._table.die(
+                Exit.PARTITIONS_CHANGED,
+                f"{self._table.spec.name}[{self.partition}] was made with {int(known)} partitions, and the topics have "
+                f"{partitions} now: each SMS that moved would count twice. Begin anew under another KAFKA_TOPIC_PREFIX",
             )
 
     def _require_unexpired(self, begin: int) -> None:

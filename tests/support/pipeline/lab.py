@@ -31,6 +31,7 @@ _NEVER: Final = frozenset(
         Exit.STATE_LOST,
         Exit.SOURCE_REPLACED,
         Exit.SOURCE_EXPIRED,
+        Exit.PARTITIONS_CHANGED,
     }
 )
 """Ends for which the only explanation is that state was lost or falsified."""
@@ -133,6 +134,12 @@ class Lab:
             }
         )
         self.admin.wait_for_topics([topic.name(self.prefix) for topic in topics], timeout_ms=60_000)
+
+    def widen(self, partitions: int) -> None:
+        """Give all topics more partitions, as an operator may; workers started from now on are told of them."""
+        self.partitions = partitions
+        self.admin.create_partitions({topic.name(self.prefix): partitions for topic in ALL_TOPICS})
+        self.wait_for_leaders()
 
     def start(self, folder: str = "data", **faults: Any) -> ToyWorker:  # noqa: ANN401 - JSON
         """Start a worker; returns before it is ready. `rules="product"` starts the product's own."""

@@ -66,7 +66,7 @@ class Bench:
         self.deaths = Deaths()
         self.kafka = Kafka(self.events)
         self.store = MemoryStore()
-        spec = Spec("sms", ToySmsStage(), CALLBACKS_RAW, "topic-id", frozenset({SMS_STATUS}), bundled)
+        spec = Spec("sms", ToySmsStage(), CALLBACKS_RAW, "topic-id", 2, frozenset({SMS_STATUS}), bundled)
         self.table = Checkpointer(
             spec,
             changelog=CHANGELOG,
