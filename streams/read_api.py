@@ -183,10 +183,11 @@ class ReadApi:
         wanted, faults = read_query([*request.query.items()])
         if faults:
             return problem_answer(HTTPStatus.BAD_REQUEST, "; ".join(faults))
-        own = await self._lists.page(wanted)
         if _is_forwarded(request):
+            own = await self._lists.page(wanted)
             return _json(_page(own.records, wanted, has_more=own.has_more) | {"searched": own.searched})
-        answers = await self._ask_others(self._app.campaigns, "/campaigns", request.query.items())
+        asking = self._ask_others(self._app.campaigns, "/campaigns", request.query.items())
+        own, answers = await asyncio.gather(self._lists.page(wanted), asking)
         searched = set(own.searched).union(*(answer.searched for answer in answers))
         return self._ask_again_for_missing(searched) or _answer(request, _merged(own, answers, wanted))
 

@@ -1,7 +1,7 @@
 """
 The campaigns of one partition in the order of lists: running, finished and all, each newest first.
 
-A list is cut out of an order by its times and its cursor, so its cost does not grow with the number of campaigns. About
+A list is cut out of an order by its times and its cursor, so its cost does not grow with the number of campaigns. Half
 a kilobyte per campaign is kept in memory.
 """
 
