@@ -114,10 +114,6 @@ COMMENT 'One row per message after its latest change, once merged; read the view
 
 ALTER TABLE sms_status {{on_cluster}} ADD COLUMN IF NOT EXISTS is_superseded Bool DEFAULT false;
 
-CREATE OR REPLACE VIEW sms {{on_cluster}}
-AS SELECT * EXCEPT (is_superseded) FROM sms_status FINAL WHERE NOT is_superseded
-COMMENT 'A row per SMS part: its latest state';
-
 -- The changes of two generations may have the same revisions. A column enters the sort key only by the statement that
 -- adds it, so this one has the generation again.
 ALTER TABLE sms_status_history {{on_cluster}}
@@ -241,6 +237,10 @@ SELECT
 FROM sms_status;
 
 EXCHANGE TABLES sms_status AND sms_status_next {{on_cluster}};
+
+CREATE OR REPLACE VIEW sms {{on_cluster}}
+AS SELECT * EXCEPT (is_superseded) FROM sms_status FINAL WHERE NOT is_superseded
+COMMENT 'A row per SMS part: its latest state';
 
 -- Marks the rows of former lives: those with another beginning than the newest record of the key. The mark has the
 -- generation and revision of that record, so an old record that is inserted again does not undo it.
