@@ -2,7 +2,7 @@
 The tables and views that a database has once the files of the schema are applied, read from these files.
 
 Pure. The statements of the files are followed in order: CREATE makes an object, ALTER and DROP change it, EXCHANGE lets
-two change places, and INSERT is about rows alone. So a file more of the schema needs no second list.
+two change places; INSERT, DETACH and ATTACH leave them as they are. So a file more of the schema needs no second list.
 """
 
 import re
@@ -21,7 +21,7 @@ _CREATE: Final = re.compile(
 _ALTER: Final = re.compile(r"ALTER TABLE (\w+) (.*)", re.DOTALL)
 _DROP: Final = re.compile(r"DROP (?:TABLE|VIEW) (?:IF EXISTS )?(\w+)")
 _EXCHANGE: Final = re.compile(r"EXCHANGE TABLES (\w+) AND (\w+)")
-_INSERT: Final = re.compile(r"INSERT INTO \w+ ")
+_OF_NO_FORM: Final = re.compile(r"(?:INSERT INTO|DETACH TABLE IF EXISTS|ATTACH TABLE IF NOT EXISTS) \w+\b")
 _LIKE: Final = re.compile(r"AS (\w+) ENGINE\b")
 _ENGINE: Final = re.compile(r"\bENGINE = (?:\{\{replicated\}\})?(\w+)")
 _TO: Final = re.compile(r"TO (\w+) ")
@@ -114,7 +114,7 @@ def _follow(objects: dict[str, SchemaObject], gone: set[str], statement: str) ->
     elif exchanged := _EXCHANGE.match(text):
         one, other = (objects[name] for name in exchanged.groups())
         objects[one.name], objects[other.name] = _renamed(other, one.name), _renamed(one, other.name)
-    elif not _INSERT.match(text):
+    elif not _OF_NO_FORM.match(text):
         raise ValueError(f"not a statement of a schema: {text[:60]}")
 
 

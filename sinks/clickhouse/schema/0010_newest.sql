@@ -4,6 +4,8 @@
 -- sms_status is made anew beside the one that sinks insert into, and changes places with it when it has all rows; each
 -- insert goes to both meanwhile. What a run before this one has left is removed first. SYNC waits for the end of the
 -- inserts that use the table or view.
+ATTACH TABLE IF NOT EXISTS sms_inbox {{on_cluster}};
+
 DROP VIEW IF EXISTS sms_inbox_to_status_next {{on_cluster}} SYNC;
 
 DROP TABLE IF EXISTS sms_status_next {{on_cluster}} SYNC;
@@ -153,60 +155,9 @@ COMMENT 'Passes every row on to sms_status_next';
 
 -- When rows are copied, no insert may be under way that began before these views were there. While there is no inbox an
 -- insert fails, and its rows are inserted again.
-DROP TABLE IF EXISTS sms_inbox {{on_cluster}} SYNC;
+DETACH TABLE IF EXISTS sms_inbox {{on_cluster}} SYNC;
 
-CREATE TABLE IF NOT EXISTS sms_inbox {{on_cluster}}
-(
-    sms_key                 String,
-    message_id              String,
-    sms_id                  Nullable(String),
-    campaign_tracking_id    Nullable(String),
-    campaign_name           Nullable(String),
-    part                    Nullable(Int32),
-    parts                   Nullable(Int32),
-    label                   Nullable(String),
-    recipient               Nullable(String),
-    sender                  Nullable(String),
-    country                 Nullable(String),
-    operator                Nullable(String),
-    groups                  Array(String),
-    status                  String,
-    previous_status         Nullable(String),
-    is_final                Bool,
-    detailed_status         Nullable(String),
-    status_description      Nullable(String),
-    status_updated_at       DateTime64(3, 'UTC'),
-    queued_at               Nullable(DateTime64(3, 'UTC')),
-    sent_at                 Nullable(DateTime64(3, 'UTC')),
-    final_at                Nullable(DateTime64(3, 'UTC')),
-    latency_seconds         Nullable(Float64),
-    price                   Nullable(Decimal(18, 8)),
-    application_name        Nullable(String),
-    direction               Nullable(String),
-    originating_service     Nullable(String),
-    message                 Nullable(String),
-    revision                UInt64,
-    conflicts               UInt32,
-    first_received_at       DateTime64(3, 'UTC'),
-    received_at             DateTime64(3, 'UTC'),
-    `partition`             UInt32,
-    `offset`                UInt64,
-    `index`                 UInt32,
-    generation              UInt64,
-    message_status          Nullable(String),
-    message_previous_status Nullable(String),
-    message_is_final        Nullable(Bool),
-    message_parts           Nullable(Int32),
-    message_parts_seen      Nullable(Int32),
-    message_latency_seconds Nullable(Float64),
-    message_price           Nullable(Decimal(18, 8)),
-    message_revision        Nullable(UInt64),
-    -- A field that is missing from the JSON takes a default: that of a time is the beginning of 1970.
-    CONSTRAINT is_sms CHECK sms_key != '' AND status != '' AND revision > 0
-        AND toUnixTimestamp64Milli(first_received_at) != 0
-)
-ENGINE = Null
-COMMENT 'Where sinks insert; the tables of SMS parts and of messages are filled from here';
+ATTACH TABLE IF NOT EXISTS sms_inbox {{on_cluster}};
 
 INSERT INTO sms_lives
 SELECT sipHash128(sms_key), first_received_at, generation, revision FROM sms_status WHERE NOT is_superseded;
@@ -235,6 +186,10 @@ SELECT
     message_previous_status, message_is_final, message_parts, message_parts_seen, message_latency_seconds,
     message_price, message_revision, is_superseded
 FROM sms_status;
+
+-- By its comment a table is known as one of this schema, also after an interrupted run.
+ALTER TABLE sms_status {{on_cluster}} MODIFY
+COMMENT 'Changes places with sms_status_next, which has all its rows';
 
 EXCHANGE TABLES sms_status AND sms_status_next {{on_cluster}};
 
