@@ -79,7 +79,7 @@ Joined = tuple[Sms, str, bool]
 
 def begin(key: str, callback: Callback, received: int, place: list[int]) -> Sms:
     """Return the first state of an SMS."""
-    _, status, date, details, _ = callback
+    status, date, details = callback.status, callback.date, callback.details
     since = NO_DATE if date else received
     queued = date if status == QUEUED else NO_DATE
     sent = date if status == SENT else NO_DATE
@@ -137,7 +137,7 @@ def _unseen(sms: Sms, finals: list[list[int | str]], stamps: list[list[Any]]) ->
 
 def _stages(sms: Sms, callback: Callback) -> tuple[int, int]:
     """Return the earliest dates of Queued and Sent, this callback included."""
-    _, status, date, _, _ = callback
+    status, date = callback.status, callback.date
     if not date or status not in (QUEUED, SENT):
         return sms.queued, sms.sent
     if status == QUEUED:

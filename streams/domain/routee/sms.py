@@ -92,7 +92,8 @@ def _callback(  # noqa: PLR0913, PLR0917 - the values that both readers have rea
     if date > received + FUTURE_TOLERANCE_MS:
         # Noted and kept: a date that counted or not by our clock would give the same bytes two meanings.
         notes.append("future-date")
-    _withhold(details, policy)
+    if policy.withholds or holds_one_time_code(details.originating_service):
+        _withhold(details, policy)
     return Callback(message_id, word, date, details, notes)
 
 
