@@ -2,12 +2,12 @@
 One status of one SMS, in a form that is the same for every provider.
 """
 
-from typing import NamedTuple
+import msgspec
 
 from streams.domain.details import Details
 
 
-class Callback(NamedTuple):
+class Callback(msgspec.Struct, frozen=True, gc=False):
     """One status of one SMS, as read from one callback."""
 
     message_id: str

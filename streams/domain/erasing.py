@@ -170,9 +170,11 @@ def erase_before(
     is_covered = bool(moment) and (first_received < moment or NO_DATE < callback.date < moment)
     is_covered = is_covered or (sms is not None and (is_erased(sms) or (bool(moment) and _is_before(sms, moment))))
     if is_covered:
-        callback = callback._replace(details=msgspec.structs.replace(callback.details, **_BLANK), erased=moment)
+        callback = msgspec.structs.replace(
+            callback, details=msgspec.structs.replace(callback.details, **_BLANK), erased=moment
+        )
     elif callback.erased:
-        callback = callback._replace(erased=0)
+        callback = msgspec.structs.replace(callback, erased=0)
     if found is None:
         return callback, None, []
     places = _covered(found, erased)

@@ -90,11 +90,11 @@ Joined = tuple[Sms, str, bool]
 
 def begin(key: str, callback: Callback, received: int, place: list[int]) -> Sms:
     """Return the first state of an SMS."""
-    _, status, date, details, _, erased = callback
+    status, date, details = callback.status, callback.date, callback.details
     since = NO_DATE if date else received
     queued = date if status == QUEUED else NO_DATE
     sent = date if status == SENT else NO_DATE
-    stamps = [ERASED_STAMP] if erased else []
+    stamps = [ERASED_STAMP] if callback.erased else []
     return Sms(key, status, date, since, queued, sent, [], details, stamps, 1, None, received, received, place)
 
 
@@ -149,7 +149,7 @@ def _unseen(sms: Sms, finals: list[list[int | str]], stamps: list[list[Any]]) ->
 
 def _stages(sms: Sms, callback: Callback) -> tuple[int, int]:
     """Return the earliest dates of Queued and Sent, this callback included."""
-    _, status, date, _, _, _ = callback
+    status, date = callback.status, callback.date
     if not date or status not in (QUEUED, SENT):
         return sms.queued, sms.sent
     if status == QUEUED:

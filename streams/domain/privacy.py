@@ -6,6 +6,7 @@ A rejected body is the one exception: it stays whole, because it is the evidence
 
 import hmac
 import re
+from functools import lru_cache
 from typing import Final
 
 from streams.domain.policy import Policy
@@ -40,6 +41,7 @@ def kept_recipient(kept: str, policy: Policy) -> str | None:
     return shown_recipient(kept, policy)
 
 
+@lru_cache(maxsize=256)
 def holds_one_time_code(service: str | None) -> bool:
     """Tell whether messages of this `originatingService` carry one-time codes, whose text is never kept."""
     return service is not None and service.lower() == "twostep"

@@ -100,7 +100,7 @@ def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
         details.originating_service,
         details.message,
         sms.revision,
-        changes_of_mind(sms.finals),
+        changes_of_mind(sms.finals) if sms.finals else 0,
         format_time_ms(sms.first_received),
         format_time_ms(sms.received),
         partition,

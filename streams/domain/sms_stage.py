@@ -38,6 +38,7 @@ from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
 from streams.domain.routee.bodies import dates_in, read_body
 from streams.domain.routee.campaign_report import Read
+from streams.domain.routee.wire import PlainSms
 from streams.domain.row_forms import LaterFields
 from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
 from streams.domain.tally import count, keep_tally
@@ -144,11 +145,11 @@ class _Gatherer:
         self._accept(end - begin)
         self._list_new()
         # Time does not pass with a record that ended workers at no callback: that may be where it ended them.
-        if end == len(opened.bodies) and (self._ended is None or self._ended.at is not None):
+        if end == len(opened.callbacks) and (self._ended is None or self._ended.at is not None):
             self._let_time_pass(end)
         for counts in self._counts.values():
             counts.reach(self._received, self._offset, end)
-        return end if end < len(opened.bodies) else None
+        return end if end < len(opened.callbacks) else None
 
     def _accept(self, callbacks: int) -> None:
         self._tally["accepted"] += callbacks
@@ -161,20 +162,18 @@ class _Gatherer:
 
     def _take_callbacks(self, opened: Opened, begin: int) -> int:
         """Take in the callbacks of a piece; return the index after the last."""
-        bodies, verdicts = opened.bodies, self._tally["verdicts"]
-        for index, body in enumerate(bodies[begin : begin + PIECE_CALLBACKS], begin):
+        callbacks, verdicts = opened.callbacks, self._tally["verdicts"]
+        for index, body in enumerate(callbacks[begin : begin + PIECE_CALLBACKS], begin):
             outcome = self._take_guarded(index, body)
             if isinstance(outcome, Refusal):
-                # A body is refused as it was posted.
-                note = opened.repaired.get(index)
-                self._reject(outcome, (note and note.body) or bytes(body), index)
+                self._reject(outcome, opened.posted(index), index)
             else:
                 count(verdicts, outcome)
             if self._touched_bytes > PIECE_BYTES:
                 return index + 1
-        return min(begin + PIECE_CALLBACKS, len(bodies))
+        return min(begin + PIECE_CALLBACKS, len(callbacks))
 
-    def _take_guarded(self, index: int, body: Raw) -> str | Refusal:
+    def _take_guarded(self, index: int, body: Raw | PlainSms) -> str | Refusal:
         """Take in one callback; return the verdict on it, a refusal `bug` when our code fails on it."""
         if self._ended is not None and self._ended.at in (None, index):
             return _ended_refusal(self._ended)
@@ -251,18 +250,18 @@ class _Gatherer:
         return as_moment(Moment, (self._received, clock, forgotten, bucket, place, generation))
 
     def _put(self, key: bytes, taken: Taken, later: LaterFields | None) -> None:
-        _, row, output, before, after, is_new, index_key = taken
+        _, message, row, output, before, after, is_new, index_key = taken
         if output is not None:
             self._move(before, after)
             self.outputs.append(output)
         if row is not None:
-            self._rows.put(key, row if later is None else later.added_to(row))
+            self._rows.put(key, row if later is None else later.added_to(message))
             if is_new:
-                self._tally["generation"] = row.generation
+                self._tally["generation"] = message.generation
                 # A message that is not listed would never be forgotten.
-                self._new_keys.setdefault(row.touched, []).append(key.decode())
+                self._new_keys.setdefault(message.touched, []).append(key.decode())
             if index_key is not None:
-                self._rows.put(index_key, row.message_id)
+                self._rows.put(index_key, message.message_id)
 
     def _move(self, before: Contribution | None, after: Contribution | None) -> None:
         if before == after:

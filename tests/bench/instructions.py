@@ -125,6 +125,7 @@ class Worker:
             SmsStage(Policy()),
             CALLBACKS_RAW,
             "topic-id",
+            partitions=1,
             exclusive=frozenset({SMS_STATUS}),
             bundled=frozenset({CAMPAIGN_PARTIALS}),
         )

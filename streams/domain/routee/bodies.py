@@ -16,13 +16,15 @@ from streams.domain.refusal import Refusal
 from streams.domain.routee.campaign_report import Read, read_report
 from streams.domain.routee.shapes import REPORT, SMS, shape_of
 from streams.domain.routee.sms import callback_of, read_callback
-from streams.domain.routee.wire import read_wire
+from streams.domain.routee.wire import PlainSms, read_wire
 
 _DATE: Final = re.compile(rb'updatedDate\\?"?\s*:\s*\\?"?([^",}\\]+)')
 
 
-def read_body(body: Raw, received: int, policy: Policy) -> Callback | Read | Refusal:
+def read_body(body: Raw | PlainSms, received: int, policy: Policy) -> Callback | Read | Refusal:
     """Read a body received at `received` (ms): the documented form by the quick reader, others by the patient one."""
+    if isinstance(body, PlainSms):  # nearly always
+        return callback_of(body, received, policy)
     sms = read_wire(body)
     return _read_unusual(body, received, policy) if sms is None else callback_of(sms, received, policy)
 

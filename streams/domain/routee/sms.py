@@ -94,7 +94,8 @@ def _callback(  # noqa: PLR0913, PLR0917 - the values that both readers have rea
         notes.append("future-date")
     # Before the number is withheld: pseudonyms and masks do not tell it.
     erased = policy.erased.at(details.recipient) if policy.erased is not None else 0
-    _withhold(details, policy)
+    if policy.withholds or holds_one_time_code(details.originating_service):
+        _withhold(details, policy)
     return Callback(message_id, word, date, details, notes, erased)
 
 

@@ -35,9 +35,10 @@ class BatchTooLargeError(Exception):
 
 class Batches:
     """
-    Writes through one aiokafka producer, which must have `acks=all` and take batches of `MAX_BATCH_BYTES`.
+    Writes through one aiokafka producer, which must have `acks=all` and no idempotence: a batch has its own epoch.
 
-    Batches are built one after the other, each in a turn of its own.
+    Batches are built one after the other, each in a turn of its own. They are not compressed, whatever the producer is
+    told.
     """
 
     def __init__(self, producer: AIOKafkaProducer, turns: Turns | None = None, guards: Guards = ALL_GUARDS) -> None:

@@ -44,7 +44,7 @@ class Finished:
         """Return the number of records."""
         return self.count
 
-    def _build(self) -> bytes:
+    def _build(self) -> bytearray:
         return self.written
 
 

@@ -5,10 +5,10 @@ aiokafka appends record by record and copies each; here all records are at hand.
 processor's own instruction, where it has one: aiokafka's takes fifteen times as long.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import repeat
+from collections.abc import Iterable, Sequence
+from itertools import chain, count, repeat
 from struct import Struct
-from typing import Final
+from typing import Final, cast
 
 from crc32c import crc32c
 
@@ -18,8 +18,9 @@ _HEAD: Final = Struct(">qiibI")  # base offset, length of what follows, leader e
 _REST: Final = Struct(">hiqqqhii")
 """Attributes, last offset, first and last time in ms, producer id, epoch, sequence, number of records."""
 
-_AFTER_LENGTH_BYTES: Final = 9
-"""Of the head, behind the length."""
+_ROOM: Final = bytes(_HEAD.size + _REST.size)
+_BEFORE_BYTES: Final = 12
+"""Of the head, up to the length."""
 _NO_EPOCH: Final = -1
 _MAGIC: Final = 2
 _NULL: Final = b"\x01"
@@ -40,6 +41,8 @@ def _varint(number: int) -> bytes:
 
 
 _SMALL: Final = 1 << 13
+
+
 _VARINTS: Final = [_varint(number) for number in range(_SMALL)]
 _STARTS: Final = [_SAME_TIME + written for written in _VARINTS]
 """What comes before the key of each record."""
@@ -57,62 +60,66 @@ class RecordBatch:
         keys: Iterable[bytes | None],
         values: Iterable[bytes | None],
         now: int,
-        headers: Iterable[Headers] | None = None,
+        headers: Sequence[Headers] | None = None,
     ) -> None:
         ends = repeat(_NO_HEADERS) if headers is None else _written_headers(headers)
-        self.count, self._records = _joined(keys, values, ends)
+        self.count, self._written = _joined(keys, values, ends)
         self._now = now
         self._producer = (-1, -1, 0)
 
     @property
     def size(self) -> int:
         """The bytes of the whole batch."""
-        return _HEAD.size + _REST.size + len(self._records)
+        return len(self._written)
 
     def stamp(self, producer_id: int, epoch: int, sequence: int) -> None:
         """Let the batch come from this producer; `sequence` is the number of its first record."""
         self._producer = (producer_id, epoch, sequence)
 
-    def written(self) -> bytes:
+    def written(self) -> bytearray:
         """Return the bytes for the broker."""
-        rest = _REST.pack(0, self.count - 1, self._now, self._now, *self._producer, self.count)
-        checksum = crc32c(self._records, crc32c(rest))
-        length = _AFTER_LENGTH_BYTES + len(rest) + len(self._records)
-        return b"".join((_HEAD.pack(0, length, _NO_EPOCH, _MAGIC, checksum), rest, self._records))
+        written, now, last = self._written, self._now, self.count - 1
+        _REST.pack_into(written, _HEAD.size, 0, last, now, now, *self._producer, self.count)
+        with memoryview(written) as view:
+            checksum = crc32c(view[_HEAD.size :])
+        _HEAD.pack_into(written, 0, 0, len(written) - _BEFORE_BYTES, _NO_EPOCH, _MAGIC, checksum)
+        return written
 
 
-def _joined(keys: Iterable[bytes | None], values: Iterable[bytes | None], ends: Iterable[bytes]) -> tuple[int, bytes]:
-    """Return the number of records, and their bytes."""
-    parts: list[bytes] = []
-    varints, starts, small = _VARINTS, _STARTS, _SMALL
-    count = 0
-    for key, value, end in zip(keys, values, ends, strict=False):  # the ends may be without end
-        start = starts[count] if count < small else _SAME_TIME + _varint(count)
-        size = len(start) + len(end)
-        if key is None:
-            key_size, key = _NULL, b""  # noqa: PLW2901 - written as no bytes
-        else:
-            size += (length := len(key))
-            key_size = varints[length] if length < small else _varint(length)
-        if value is None:
-            value_size, value = _NULL, b""  # noqa: PLW2901 - as above
-        else:
-            size += (length := len(value))
-            value_size = varints[length] if length < small else _varint(length)
-        size += len(key_size) + len(value_size)
-        parts += (varints[size] if size < small else _varint(size), start, key_size, key, value_size, value, end)
-        count += 1
-    return count, b"".join(parts)
+def _joined(
+    keys: Iterable[bytes | None], values: Iterable[bytes | None], ends: Iterable[bytes]
+) -> tuple[int, bytearray]:
+    """Return the number of records, and a batch of them without its head; no step runs in Python for each record."""
+    starts = chain(_STARTS, (_SAME_TIME + _varint(number) for number in count(_SMALL)))
+    # The ends may be without end, as the starts are.
+    bodies = [*map(b"".join, zip(starts, *_sized(keys), *_sized(values), ends, strict=False))]
+    records = chain.from_iterable(zip(_sizes(bodies), bodies, strict=True))
+    return len(bodies), bytearray().join([_ROOM, *records])
 
 
-def _written_headers(headers: Iterable[Headers]) -> Iterator[bytes]:
-    """Yield the headers of each record as bytes. Many records share theirs: each list is written once."""
-    known: dict[int, tuple[Headers, bytes]] = {}
-    for one in headers:
-        found = known.get(id(one))
-        if found is None:
-            found = known[id(one)] = (one, _written(one))  # the list itself, too: no other one may take its id
-        yield found[1]
+def _sized(fields: Iterable[bytes | None]) -> tuple[list[bytes], list[bytes]]:
+    """Return the length of each field as it is written, and the fields as bytes: None has a length of its own."""
+    listed = [*fields]
+    if None in listed:
+        present = [field or b"" for field in listed]
+        sizes = [_NULL if field is None else size for field, size in zip(listed, _sizes(present), strict=True)]
+        return sizes, present
+    present = cast("list[bytes]", listed)
+    return _sizes(present), present
+
+
+def _sizes(fields: list[bytes]) -> list[bytes]:
+    try:
+        return [*map(_VARINTS.__getitem__, map(len, fields))]
+    except IndexError:  # a field of many kilobytes
+        return [*map(_varint, map(len, fields))]
+
+
+def _written_headers(headers: Sequence[Headers]) -> Iterable[bytes]:
+    """Return the headers of each record as bytes. Many records share theirs: each list is written once."""
+    shared = dict(zip(map(id, headers), headers, strict=True))
+    written = {identity: _written(one) for identity, one in shared.items()}
+    return map(written.__getitem__, map(id, headers))
 
 
 def _written(headers: Headers) -> bytes:

@@ -61,8 +61,13 @@ class Overlay:
 
     def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - as in Rows
         """Write a row."""
-        self._kept.pop(key, None)
-        self._write(key, _ENCODER.encode(row))
+        raw = _ENCODER.encode(row)
+        if key in self._pending or key in self._kept:
+            self._kept.pop(key, None)
+            self._write(key, raw)
+        else:  # nearly always
+            self._size += len(key) + len(raw) + _RECORD_OVERHEAD
+            self._pending[key] = raw
 
     def delete(self, key: bytes) -> None:
         """Forget a row."""

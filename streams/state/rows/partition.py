@@ -5,6 +5,7 @@ One partition of a table between two flushes: changes that are not durable yet. 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Final
 
 from streams.domain.stage import GENERATION_KEY, Ending, Erasing, Output, Stage
@@ -18,6 +19,7 @@ from streams.state.rows.throttle import Throttle
 from streams.state.rows.walk import Walk
 
 _MARK: Final = b"1"
+_VALUE_OF: Final = attrgetter("value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Partition:
         begin = self.position.taken if self.position is not None and self.position.offset == offset else 0
         for outputs, index in self._stage.apply(self.rows, self.number, offset, value, begin, self.refused(offset)):
             self._outputs += outputs
-            self._output_bytes += sum(len(output.value) for output in outputs)
+            self._output_bytes += sum(map(len, map(_VALUE_OF, outputs)))
             self.position = Position(offset + 1) if index is None else Position(offset, index)
             if self._erased.planned is not None:
                 self._hold_erasures()

@@ -62,14 +62,6 @@ def test_a_batch_of_many_records_is_the_librarys() -> None:
     assert ours(records, (7, 3, 11)).written() == theirs(records, (7, 3, 11))
 
 
-def test_headers_that_took_the_place_of_others_are_not_taken_for_them() -> None:
-    """Each list lives only until the next one is asked for, and that one may get its id."""
-    headers = ([("campaign", b"%d" % number)] for number in range(100))
-    written = RecordBatch([b"k"] * 100, [b"v"] * 100, NOW, headers).written()
-    records: list[Record] = [(b"k", b"v", [("campaign", b"%d" % number)]) for number in range(100)]
-    assert written == theirs(records, None)
-
-
 def test_readers_find_a_changed_byte() -> None:
     written = bytearray(ours([(b"key", b"value", NO_HEADERS)], (7, 3, 11)).written())
     batch = MemoryRecords(bytes(written)).next_batch()
