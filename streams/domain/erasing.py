@@ -124,7 +124,7 @@ def is_erased(sms: Sms) -> bool:
 
 def _is_before(sms: Sms, moment: int) -> bool:
     """Tell whether an SMS was first received, or dated by Routee, before a moment (ms)."""
-    return sms.first_received < moment or any(NO_DATE < date < moment for date in sms.dates)
+    return sms.first_received < moment or any(NO_DATE < date < moment for date in (*sms.dates, sms.since))
 
 
 def _erase_parts(message: Message, places: Iterable[int]) -> tuple[Message, list[Output]]:
@@ -166,8 +166,7 @@ def erase_before(
     at = None if found is None else find_part(found.parts, callback.details.sms_id, callback.details.part)
     sms = None if found is None or at is None else found.parts[at]
     moment = max(callback.erased, erased.at(sms.details.recipient) if sms else 0)
-    first_received = received if sms is None else sms.first_received
-    is_covered = bool(moment) and (first_received < moment or NO_DATE < callback.date < moment)
+    is_covered = bool(moment) and (received < moment or NO_DATE < callback.date < moment)
     is_covered = is_covered or (sms is not None and (is_erased(sms) or (bool(moment) and _is_before(sms, moment))))
     if is_covered:
         callback = callback._replace(details=msgspec.structs.replace(callback.details, **_BLANK), erased=moment)

@@ -225,7 +225,7 @@ class _Gatherer:
     def _erase_before(
         self, erased: Erased, callback: Callback, found: Message | None, later: LaterFields | None
     ) -> tuple[Callback, Message | None]:
-        """Return a callback and its message without what is erased; a message that loses any is written."""
+        """Return a callback and its message without erased data; a message that loses any is written."""
         callback, message, outputs = erase_before(callback, found, self._received, erased)
         if message is not None and message is not found:
             key = message_key(message.message_id)
