@@ -67,7 +67,7 @@ class Worker:
             SmsStage(self.policy),
             self.durable.get,
             Throttle(0.0),
-            Origin("topic-id", 0, len(self.written)),
+            Origin("topic-id", 0, len(self.written), len(self.raw)),
             erasing=self.known,
         )
 
@@ -129,11 +129,10 @@ class Worker:
     def finish(self) -> None:
         while self.take_piece():
             self.flush()
-        self.hold()
-        while self.partition.is_walking:
+        self.flush()
+        while self.partition.is_walking or self.partition.is_behind:
             self.walk()
             self.flush()
-        self.flush()
 
     @property
     def newest(self) -> dict[str, dict[str, Any]]:
