@@ -6,6 +6,7 @@ How a worker of streams fails.
     ├── ReplicationRefusedError      Kafka has fewer brokers than KAFKA_REPLICATION_FACTOR wants
     ├── SettingsRefusedError         Kafka refuses a setting that a topic needs
     ├── TopicsDifferError            topics are missing or differ; `problems` has a line and a remedy for each
+    ├── UsageError                   what a command was given cannot be used; it ends with exit code 2
     ├── CertificatesError            the files of KAFKA_SSL_… cannot be used
     ├── WorkersRunningError          the command needs all workers to be stopped
     ├── DataFolderError              the folder of local state cannot be used
@@ -48,6 +49,10 @@ class TopicsDifferError(StreamsError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class UsageError(StreamsError):
+    """A command was given something that it cannot use, or lacks a setting. Nothing was done."""
 
 
 class CertificatesError(StreamsError):

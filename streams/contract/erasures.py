@@ -57,21 +57,30 @@ class Marks:
         if len(key) < KEY_BYTES:
             raise ValueError(f"at least {KEY_BYTES} bytes are needed")
         self.key_id: Final = hmac.digest(key, _KEY_ID_OF, _DIGEST).hex()[:_KEY_ID_DIGITS]
+        self._keyed: Final = hmac.new(key, digestmod=_DIGEST)
         # The SMS of a campaign come with several callbacks each; and a cache of each instance dies with it.
-        self._marked = lru_cache(maxsize=_REMEMBERED_MARKS)(lambda text: hmac.digest(key, text.encode(), _DIGEST).hex())
+        self._marked = lru_cache(maxsize=_REMEMBERED_MARKS)(self._mark)
 
     def of(self, recipient: str) -> str | None:
         """Return the mark of a recipient in any spelling; None for a masked or empty one."""
         form = normal_form(recipient)
         return None if form is None else self._marked(form)
 
+    def _mark(self, form: str) -> str:
+        keyed = self._keyed.copy()  # a quarter of the cost of beginning with the key
+        keyed.update(form.encode())
+        return keyed.hexdigest()
+
 
 def normal_form(recipient: str) -> str | None:
     """
-    Return what is the same for all spellings of a recipient, None for a masked or empty one.
+    Return the one form of all spellings of a recipient, None for a masked or empty one.
 
     The digits of a number, without `+` or `00`; any other text, such as a pseudonym, in lower case.
     """
+    digits = recipient[1:]
+    if recipient[:1] == "+" and digits.isascii() and digits.isdecimal() and digits[:2] != "00":
+        return digits  # nearly every one, at a tenth of the cost
     if not _NUMBER.fullmatch(recipient):
         text = recipient.strip().lower()
         return None if _MASK in text else text or None
@@ -106,9 +115,8 @@ class Erasures:
 
     def erased_at(self, recipient: str | None) -> datetime | None:
         """Return the moment of the recipient's latest erasure, None when there is none."""
-        if not recipient or not self._latest or self._marks is None:
-            return None
-        return self._latest.get(self._marks.of(recipient) or "")
+        mark = self._marks.of(recipient) if recipient and self._marks and self._latest else None
+        return None if mark is None else self._latest.get(mark)
 
     def covers(self, recipient: str | None, *moments: datetime | None) -> bool:
         """

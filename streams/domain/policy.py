@@ -2,7 +2,7 @@
 The settings that decide about SMS callbacks, in the form that the pure core takes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -15,8 +15,9 @@ LEAST_RETENTION_HOURS: Final = 48
 class Erased(Protocol):
     """The erasures that hold in a partition."""
 
-    def at(self, recipient: str | None) -> int:
-        """Return the moment of a recipient's latest erasure in ms, 0 when there is none."""
+    @property
+    def at(self) -> Callable[[str | None], int]:
+        """Returns the moment of a recipient's latest erasure in ms, 0 when there is none."""
 
     def covers_body(self, body: bytes, moments: Iterable[int]) -> bool:
         """Tell whether a refused body has a recipient whose erasure any of the moments (ms, 0: none) lies before."""

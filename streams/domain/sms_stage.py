@@ -18,7 +18,7 @@ from streams.contract.topics import CAMPAIGN_PARTIALS
 from streams.domain.callback import Callback
 from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, counts_of
 from streams.domain.envelope import Opened, Repaired, open_envelope
-from streams.domain.erasing import erase_before
+from streams.domain.erasing import erase_before, may_be_erased
 from streams.domain.expiry import (
     BUCKET_MS,
     bring_back,
@@ -214,7 +214,7 @@ class _Gatherer:
             self._touched_bytes += len(written)
             found, later = read_message(written)
         erased = self._policy.erased
-        if erased is not None:
+        if erased is not None and (callback.erased or (found is not None and may_be_erased(callback, found))):
             callback, found = self._erase_before(erased, callback, found, later)
         date = callback.date
         if self._received > self._tally["clock"] < date:
@@ -231,7 +231,7 @@ class _Gatherer:
     def _erase_before(
         self, erased: Erased, callback: Callback, found: Message | None, later: LaterFields | None
     ) -> tuple[Callback, Message | None]:
-        """Return a callback and its message without what is erased; a message that loses any is written."""
+        """Return a callback and its message without erased data; a message that loses any is written."""
         callback, message, outputs = erase_before(callback, found, self._received, erased)
         if message is not None and message is not found:
             key = message_key(message.message_id)

@@ -34,7 +34,8 @@ WORLD = {
 }
 # Of our own packages a pure module may use other pure ones, and these of the contract.
 PURE_CONTRACT = {
-    f"streams.contract.{name}" for name in ("answers", "codec", "headers", "keys", "records", "refused", "topics")
+    f"streams.contract.{name}"
+    for name in ("answers", "codec", "erasures", "headers", "keys", "records", "refused", "topics")
 }
 
 BREACHES = {

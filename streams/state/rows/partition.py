@@ -18,6 +18,9 @@ from streams.state.rows.reserved_keys import ENDING, ERASED, HELD, POSITION, SOU
 from streams.state.rows.throttle import Throttle
 from streams.state.rows.walk import Walk
 
+MOST_OUTPUT_BYTES: Final = 16 << 20
+"""No checkpoint of one partition has outputs of more bytes: its rows and outputs are limited together, far below."""
+
 _MARK: Final = b"1"
 _VALUE_OF: Final = attrgetter("value")
 
@@ -40,6 +43,8 @@ class Origin:
     begin: int = 0
     """The first offset that still exists."""
     generation: int = 0
+    end: int = 0
+    """The offset after the last one that existed at the takeover: an earlier owner took in none beyond it."""
 
 
 class Partition:
@@ -66,6 +71,8 @@ class Partition:
         ending = read(ENDING)
         self._ending = None if ending is None else endings.parse(ending)
         self._begin = origin.begin
+        self._end = origin.end
+        self._produced = 0
         self._stage = stage
         self._throttle = throttle
         self._source = None if position else origin.topic_id.encode()
@@ -78,8 +85,7 @@ class Partition:
         self._erasing = erasing
         erased = read(ERASED)
         self._kept_erased = Progress() if erased is None else Progress.parse(erased)
-        # In new rows all erasures hold: no record was taken in without them.
-        self._erased = Progress(erasing.end) if position is None and erasing is not None else self._kept_erased
+        self._erased = self._kept_erased
         self._walk = Walk()
         if self._erased.is_walking:
             self._walk.begin([])
@@ -99,10 +105,16 @@ class Partition:
 
         An exception leaves an incomplete piece in the rows: only the partition's `ending` may be written after it.
         """
+        if self.position is None and self._erasing is not None:
+            # In new rows all erasures hold: no record was taken in without them.
+            self._erased = Progress(self._erasing.end)
+            self._hold_erasures()
         begin = self.position.taken if self.position is not None and self.position.offset == offset else 0
         for outputs, index in self._stage.apply(self.rows, self.number, offset, value, begin, self.refused(offset)):
             self._outputs += outputs
-            self._output_bytes += sum(map(len, map(_VALUE_OF, outputs)))
+            size = sum(map(len, map(_VALUE_OF, outputs)))
+            self._output_bytes += size
+            self._produced += size
             self.position = Position(offset + 1) if index is None else Position(offset, index)
             if self._erased.planned is not None:
                 self._hold_erasures()
@@ -141,8 +153,15 @@ class Partition:
 
     @property
     def is_behind(self) -> bool:
-        """Whether erasures are known that do not hold in the rows, and for which there is no plan."""
-        return self._erasing is not None and self._erased.planned is None and self._erased.end != self._erasing.end
+        """Whether erasures are known that do not hold in the rows, and may hold from here on."""
+        if self._erasing is None or self._erased.end == self._erasing.end or self._erased.planned is not None:
+            return False
+        # A plan takes the place of the one before, which a replay needs until rows beyond it are durable.
+        if self.position is None or self._erased.end != self._kept_erased.end:
+            return False
+        # An earlier owner may have sent outputs of records that are not in the rows: of one checkpoint at most. They
+        # must come again as they were.
+        return self.next >= self._end or self._produced > MOST_OUTPUT_BYTES
 
     def planned(self) -> Progress:
         """Return the plan that all known erasures hold from here on; it is to be durable before it is begun."""
@@ -183,7 +202,7 @@ class Partition:
         before, self._erased = self._erased, self._erased.reached(self._here)
         if self._erasing is not None:
             self.rows.erased = self._erasing.before(self._erased.end)
-            if self._erased is not before:
+            if self._erased.is_walking and self._erased is not before:
                 changed = [key for key in self.rows.unstored if key.startswith(self._erasing.prefix)]
                 self._walk.begin(changed)
 

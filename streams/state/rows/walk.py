@@ -1,7 +1,7 @@
 """
 A walk through the rows of a partition in slices, while they go on changing.
 
-Rows that come or change during the walk need not be met: whoever changes them knows what the walk is for.
+Rows that come or change during the walk need not be met: the code that changes them applies the erasures, too.
 """
 
 from collections.abc import Callable, Iterator

@@ -93,11 +93,12 @@ class Takeover:
         self._table.step("retire")
         return False
 
-    def finish(self, begin: int, generation: int) -> Owned:
+    def finish(self, begin: int, generation: int, end: int = 0) -> Owned:
         """
         Own the partition: its rows are complete, and every other writer is fenced.
 
-        `begin` is the first offset of the source that still exists; `generation` is used when the rows begin anew.
+        `begin` is the first offset of the source that still exists, `end` the one after the last, asked for since the
+        claim; `generation` is used when the rows begin anew.
         Ends the process when the rows do not fit the source or are not restored to `end`.
         """
         table, partition = self._table, self.partition
@@ -115,7 +116,7 @@ class Takeover:
             table.spec.stage,
             lambda key: table.store.read(partition, key),
             Throttle(table.spec.summary_seconds, held),
-            Origin(table.spec.source_id, begin, generation),
+            Origin(table.spec.source_id, begin, generation, end),
             table.guards,
             table.spec.erasing,
         )
