@@ -80,7 +80,7 @@ def verify(settings: SinksSettings, stores: Iterable[StoreName], people: People)
     """
     Yield for each store how many rows of the people it still has.
 
-    `found` are the rows that an erasure covers, and `kept` the others: later SMS. `erased` are all rows of the
+    `found` are the rows that an erasure covers, and `not_covered` the others: later SMS. `erased` are all rows of the
     store without data of a person: nothing tells any more whose they were. `expires_on` is null: a sink erases at once.
     """
     erasures = _erasures(settings)
@@ -91,7 +91,7 @@ def verify(settings: SinksSettings, stores: Iterable[StoreName], people: People)
             "store": store,
             "found": sum(covered),
             "erased": rows.without_data(),
-            "kept": len(covered) - sum(covered),
+            "not_covered": len(covered) - sum(covered),
             "expires_on": None,
         }
 

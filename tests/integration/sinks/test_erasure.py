@@ -76,12 +76,12 @@ def test_a_running_sink_erases_both_stores_and_the_commands_prove_and_show_it(
     records = [line["record"] for line in lines if line["place"] == "sms_status"]
     assert {"message", "price", "first_received_at"} <= records[0].keys()  # type: ignore[attr-defined]
     code, lines, _ = command(running, "verify", NUMBER)
-    assert (code, [line["found"] for line in lines], [line["kept"] for line in lines]) == (0, [0, 0], [5, 3])
+    assert (code, [line["found"] for line in lines], [line["not_covered"] for line in lines]) == (0, [0, 0], [5, 3])
     erase(topics)
 
     def is_erased() -> bool:
         code, lines, _ = command(running, "verify", NUMBER)
-        assert [(line["store"], line["found"], line["erased"], line["kept"]) for line in lines] == [
+        assert [(line["store"], line["found"], line["erased"], line["not_covered"]) for line in lines] == [
             ("clickhouse", 0, 3, 2),
             ("files", 0, 2, 1),
         ]
