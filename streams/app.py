@@ -21,11 +21,13 @@ from streams.contract.topics import (
     CALLBACKS_RAW,
     CAMPAIGN_PARTIALS,
     CAMPAIGN_PROGRESS,
+    ERASURES,
     SMS_STATUS,
     Topic,
     changelog,
 )
-from streams.domain.stage import Output, Stage
+from streams.domain.erasing import KnownErasures
+from streams.domain.stage import Erasing, Output, Stage
 from streams.errors import Die, die
 from streams.program.brokers import client_options, ssl_context
 from streams.program.listening import is_loopback
@@ -84,8 +86,11 @@ def build_app(
     `stages` are the stage of the SMS and the stage of the campaigns.
     """
     hooks = hooks or Hooks()
+    erasures = KnownErasures(settings.erasure_marks)
     app = StreamsApp(
         settings.group_id,
+        erasures=erasures,
+        erasures_topic=ERASURES.name(settings.kafka_topic_prefix),
         reader_options=client_options(settings),
         shares=partial(_shares, settings),
         stands_by=settings.streams_standby == "on",
@@ -108,12 +113,14 @@ def build_app(
             )
         )
 
-    app.sms, app.campaigns = map(table, _specs(settings, ids, stages))
+    app.sms, app.campaigns = map(table, _specs(settings, ids, stages, erasures))
     add_agents(app, app.sms, app.campaigns)
     return app
 
 
-def _specs(settings: StreamsSettings, ids: Mapping[Topic, str], stages: tuple[Stage, Stage]) -> tuple[Spec, Spec]:
+def _specs(
+    settings: StreamsSettings, ids: Mapping[Topic, str], stages: tuple[Stage, Stage], erasing: Erasing | None = None
+) -> tuple[Spec, Spec]:
     """Return the specs of the SMS table and of the campaigns table."""
     sms_stage, campaign_stage = stages
     skip_expired = settings.streams_expired_source == "skip"
@@ -128,6 +135,7 @@ def _specs(settings: StreamsSettings, ids: Mapping[Topic, str], stages: tuple[St
         summary_seconds=min(_PARTIAL_SECONDS, progress_seconds),
         # SMS give out a number with each record of a new message, and none of its callbacks may be left.
         counted_by=(CAMPAIGN_PARTIALS, SMS_STATUS),
+        erasing=erasing,
         skip_expired=skip_expired,
     )
     campaigns = Spec(

@@ -1,5 +1,5 @@
 """
-`routee-streams`: worker, topics, check, rebuild, contract.
+`routee-streams`: worker, topics, check, rebuild, erase, export, contract.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from typing import Any
 
 from streams.contract import permissions
 from streams.contract.topics import ALL_TOPICS
-from streams.errors import CertificatesError, StreamsError, TopicsDifferError
+from streams.errors import CertificatesError, StreamsError, TopicsDifferError, UsageError
 from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
 from streams.program.listening import port_problems
@@ -37,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_logging("streams", settings)
     try:
         command(settings, given)
+    except UsageError as error:
+        print(printable_lines(str(error)), file=sys.stderr)
+        return exit_codes.USAGE
     except StreamsError as error:
         print(printable_lines(str(error)), file=sys.stderr)
         return exit_codes.FAILED
@@ -72,11 +75,27 @@ def _parser() -> argparse.ArgumentParser:
     rebuilding = commands.add_parser("rebuild", help=about, description=f"{about}; see streams/README.md first")
     rebuilding.add_argument("--campaigns", action="store_true", help="the state of the campaigns, too")
     rebuilding.set_defaults(command=_rebuild, look=kafka_file_problems)
+    about = "erase everything that streams and sinks have of recipients, up to now"
+    erasing = commands.add_parser("erase", help=about, description=f"{about}; see streams/README.md first")
+    _add_recipients(erasing)
+    erasing.add_argument("--verify", action="store_true", help="erase nothing: say what each store still has of them")
+    erasing.set_defaults(command=_erase, look=kafka_file_problems)
+    about = "print everything that every store has of recipients, a line of JSON for each place"
+    exporting = commands.add_parser("export", help=about, description=f"{about}; it has numbers and texts")
+    _add_recipients(exporting)
+    exporting.set_defaults(command=_export, look=kafka_file_problems)
     about = "print the contract for machines: AsyncAPI, OpenAPI and JSON Schemas; reads no settings"
     contract = commands.add_parser("contract", help=about, description=about)
     contract.add_argument("--write", type=Path, metavar="FOLDER", help="write each document to a file of its own")
     contract.set_defaults(without_settings=_contract)
     return parser
+
+
+def _add_recipients(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--recipient", action="append", default=[], metavar="NUMBER", help="a number with `+` and its country's code"
+    )
+    parser.add_argument("--from-file", metavar="FILE", help="a file with one a line, `-` for standard input")
 
 
 def _contract(given: argparse.Namespace) -> int:
@@ -157,6 +176,39 @@ def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
         f"settings, {settings.streams_data_dir}, and the topics and permissions of a worker on "
         f"{settings.kafka_bootstrap_servers} are as they should be"
     )
+
+
+def _erase(settings: StreamsSettings, given: argparse.Namespace) -> None:
+    from streams.admin.erase import erase  # noqa: PLC0415
+    from streams.admin.recipients import given_recipients  # noqa: PLC0415
+
+    recipients = given_recipients(given.recipient, given.from_file)
+    if given.verify:
+        _verify(settings, recipients)
+        return
+    told = erase(settings, recipients)
+    print(f"erasures of {len(recipients)} recipients are in Kafka: workers and sinks apply them now")
+    for line in told:
+        print(f"not found: {line}")
+
+
+def _verify(settings: StreamsSettings, recipients: Sequence[str]) -> None:
+    from streams.admin.verify import verify  # noqa: PLC0415
+
+    left = []
+    for store in verify(settings, recipients):
+        print(store.line(), flush=True)
+        left += [store.name] if store.found and store.expires_on is None else []
+    if left:
+        raise StreamsError(f"left, and without a date by which it is gone: {', '.join(left)}")
+
+
+def _export(settings: StreamsSettings, given: argparse.Namespace) -> None:
+    from streams.admin.recipients import given_recipients  # noqa: PLC0415
+    from streams.admin.verify import export  # noqa: PLC0415
+
+    for line in export(settings, given_recipients(given.recipient, given.from_file)):
+        sys.stdout.buffer.write(line + b"\n")
 
 
 def _rebuild(settings: StreamsSettings, given: argparse.Namespace) -> None:

@@ -68,7 +68,7 @@ class Marks:
 
 def normal_form(recipient: str) -> str | None:
     """
-    Return what is the same for all spellings of a recipient, None for a masked or empty one.
+    Return the one form of all spellings of a recipient, None for a masked or empty one.
 
     The digits of a number, without `+` or `00`; any other text, such as a pseudonym, in lower case.
     """

@@ -126,7 +126,12 @@ def rebuild(prefix: str) -> tuple[Permission, ...]:
 
 def erase(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-streams erase`."""
-    return (*_on([ERASURES], prefix, Operation.WRITE), *_settings_of([ERASURES], prefix), _IDEMPOTENT)
+    return (*_on([ERASURES], prefix, Operation.READ, Operation.WRITE), *_settings_of([ERASURES], prefix), _IDEMPOTENT)
+
+
+def verify(prefix: str) -> tuple[Permission, ...]:
+    """Return the permissions of `routee-streams erase --verify` and `routee-streams export`."""
+    return (*_on(ALL_TOPICS, prefix, Operation.READ), *_settings_of(ALL_TOPICS, prefix))
 
 
 def sinks(prefix: str) -> tuple[Permission, ...]:
@@ -161,6 +166,7 @@ PERMISSIONS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
     "routee-streams topics --alter": alter,
     "routee-streams rebuild --campaigns": rebuild,
     "routee-streams erase": erase,
+    "routee-streams erase --verify": verify,
     "routee-sinks": sinks,
     "a consumer": consumer,
 }

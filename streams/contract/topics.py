@@ -21,11 +21,14 @@ _DELETE = _ALL | {"cleanup.policy": "delete", "retention.bytes": "-1", "segment.
 _DELETE_AFTER_7_DAYS = _DELETE | {"retention.ms": str(7 * _DAY_MS)}
 _DELETE_AFTER_30_DAYS = _DELETE | {"retention.ms": str(30 * _DAY_MS)}
 _COMPACT = _ALL | {"cleanup.policy": "compact"}
+# A record that was replaced leaves by a date: Kafka closes a segment each day, and compacts closed ones six days later.
+# An erased number lies in such records.
+_SUPERSEDED_LEAVE = {"segment.ms": str(_DAY_MS), "max.compaction.lag.ms": str(6 * _DAY_MS)}
 # A reader less than a day behind sees every change; one further behind sees the latest of each key.
 _COMPACT_AFTER_A_DAY = _COMPACT | {"min.compaction.lag.ms": str(_DAY_MS)}
 # A checkpoint of one partition is one record batch, which may be larger than any other record even for one envelope.
 # Tombstones stay for at least a day: a worker trusts its local rows only for half of that (streams/state/store).
-_CHANGELOG = _COMPACT | {"max.message.bytes": str(16 << 20), "delete.retention.ms": str(_DAY_MS)}
+_CHANGELOG = _COMPACT | _SUPERSEDED_LEAVE | {"max.message.bytes": str(16 << 20), "delete.retention.ms": str(_DAY_MS)}
 
 SAFE_REPLICATION: Final = 3
 """With so many replicas, two must have each record: one broker may go without stopping writers."""
@@ -91,11 +94,14 @@ RULES: Final[Mapping[str, Rule]] = {
     "max.message.bytes": Rule("more", lambda found, wanted: found >= wanted, "larger records are not taken"),
     "segment.ms": Rule("less", lambda found, wanted: found <= wanted, "records may stay for that much longer"),
     "min.compaction.lag.ms": Rule("more", lambda found, wanted: found >= wanted, "readers may miss a change"),
+    "max.compaction.lag.ms": Rule(
+        "less", lambda found, wanted: found <= wanted, "records that were replaced may stay for that much longer"
+    ),
     "delete.retention.ms": Rule("more", lambda found, wanted: found >= wanted, "deletions may be missed"),
 }
 """How each setting of a topic is compared; without `satisfies`, by its text."""
 
-_UNUSUAL: Final = frozenset({"message.timestamp.type", "segment.ms"})
+_UNUSUAL: Final = frozenset({"message.timestamp.type", "segment.ms", "max.compaction.lag.ms"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +195,7 @@ CALLBACKS_REJECTED: Final = Topic(
 SMS_STATUS: Final = Topic(
     "sms.status",
     "one record per applied change of an SMS; streams → sinks, your readers",
-    _COMPACT_AFTER_A_DAY,
+    _COMPACT_AFTER_A_DAY | _SUPERSEDED_LEAVE,
     key="`sms_key`",
     spread="CRC-32 of `message_id` in lower case, modulo the partitions: the partition of its callback",
 )
@@ -210,7 +216,7 @@ SINKS_REJECTED: Final = Topic(
 ERASURES: Final = Topic(
     "erasures",
     "recipients to erase, as marks; `routee-streams erase` → streams, sinks",
-    _COMPACT,
+    _COMPACT_AFTER_A_DAY,
     key="`mark`",
     spread="there is one partition",
     partitions=1,

@@ -18,3 +18,5 @@ class Callback(NamedTuple):
     details: Details
     notes: list[str]
     """Names of the fields left out because they were not understood; `unknown-status`, `future-date`: both are kept."""
+    erased: int = 0
+    """The moment of the latest erasure of its recipient in ms, 0 when there is none."""

@@ -80,7 +80,7 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
     output = was = is_now = index_key = None
     if is_visible:
         state = message_state(message)
-        output = _output(message, state, sms)
+        output = output_of(message, state, sms)
         was = None if before is None or message.previous is None else contribution(before, message.previous)
         is_now = contribution(message, state.status)
     if before is None or len(message.parts) > len(before.parts):
@@ -89,7 +89,8 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
     return _as_taken(Taken, (verdict, row, output, was, is_now, before is None, index_key))
 
 
-def _output(message: Message, state: MessageState, sms: Sms) -> Output:
+def output_of(message: Message, state: MessageState, sms: Sms) -> Output:
+    """Return the public record of an SMS, as a record to produce."""
     record = sms_record(message, state, sms)
     headers = headers_of(SMS_STATUS.suffix, record.is_final, record.campaign_tracking_id)
     return _as_output(Output, (SMS_STATUS, sms.key.encode(), _ENCODER.encode(record), headers))

@@ -22,6 +22,9 @@ MAX_PARTS: Final = 255
 ROW_MAX_BYTES: Final = 256 * 1024
 """No real message comes near, but any client can post parts: a row larger than a Kafka record stops its partition."""
 
+MESSAGE_PREFIX: Final = b"m:"
+"""Key prefix of the rows of messages."""
+
 SMS_PREFIX: Final = b"s:"
 """Key prefix of the index rows, each of which names the message of an SMS."""
 
@@ -59,7 +62,7 @@ Contribution = tuple[str, str | None, str, list[str], int, int]
 
 def message_key(message_id: str) -> bytes:
     """Return the key of a message's row; ids are the same in any case."""
-    return b"m:" + message_id.lower().encode()
+    return MESSAGE_PREFIX + message_id.lower().encode()
 
 
 def sms_index_key(message_id: str, sms_key: str) -> bytes | None:
@@ -116,7 +119,7 @@ def join_message(
     message: Message, callback: Callback, received: int, place: list[int], rule: FinalsRule
 ) -> tuple[Message, Joined] | Refusal:
     """Return the message after one callback, and the effect on its SMS; a refusal when the message has no room."""
-    at = _find(message.parts, callback.details.sms_id, callback.details.part)
+    at = find_part(message.parts, callback.details.sms_id, callback.details.part)
     if at is None:
         if len(message.parts) >= MAX_PARTS:
             return Refusal(Reason.INVALID_FIELD, f"smsId: expected at most {MAX_PARTS} SMS of one message")
@@ -146,7 +149,7 @@ def _new_key(message_id: str, callback: Callback) -> str:
     return callback.details.sms_id or f"{message_id}#{callback.details.part or 1}"
 
 
-def _find(parts: list[Sms], sms_id: str | None, part: int | None) -> int | None:
+def find_part(parts: list[Sms], sms_id: str | None, part: int | None) -> int | None:
     """Return the index of the SMS with this `smsId` in any case; by part number when either side has no `smsId`."""
     if sms_id is None:
         return next((at for at, sms in enumerate(parts) if _same_part(sms, part)), None)

@@ -2,8 +2,19 @@
 The settings that decide about SMS callbacks, in the form that the pure core takes.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
+
+
+class Erased(Protocol):
+    """The erasures that hold in a partition."""
+
+    def at(self, recipient: str | None) -> int:
+        """Return the moment of a recipient's latest erasure in ms, 0 when there is none."""
+
+    def covers_body(self, body: bytes, moments: Iterable[int]) -> bool:
+        """Tell whether a refused body has a recipient whose erasure any of the moments (ms, 0: none) lies before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +30,9 @@ class Policy:
     recipient: Literal["keep", "mask", "hmac", "drop"] = "keep"
     hmac_key: str = field(default="", repr=False)
     message_text: Literal["keep", "drop"] = "keep"
+
+    erased: Erased | None = field(default=None, repr=False, compare=False)
+    """The erasures that hold in the rows, None while there are none."""
 
     withholds: bool = field(init=False)
     """Whether any personal data is not kept as received."""

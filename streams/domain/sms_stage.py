@@ -6,6 +6,7 @@ piece. A large one is several, all with the same time of receipt; stream time ad
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from traceback import extract_tb
 from typing import ClassVar, Final
 
@@ -17,6 +18,7 @@ from streams.contract.topics import CAMPAIGN_PARTIALS
 from streams.domain.callback import Callback
 from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, counts_of
 from streams.domain.envelope import Opened, Repaired, open_envelope
+from streams.domain.erasing import erase_before
 from streams.domain.expiry import (
     BUCKET_MS,
     bring_back,
@@ -28,11 +30,11 @@ from streams.domain.expiry import (
     stream_time,
 )
 from streams.domain.intake import Moment, Taken, as_moment, take
-from streams.domain.message import Contribution, message_key, read_message
-from streams.domain.policy import Policy
+from streams.domain.message import Contribution, Message, message_key, read_message
+from streams.domain.policy import Erased, Policy
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
-from streams.domain.routee.bodies import read_body
+from streams.domain.routee.bodies import dates_in, read_body
 from streams.domain.routee.campaign_report import Read
 from streams.domain.row_forms import LaterFields
 from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
@@ -56,6 +58,7 @@ class SmsStage:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self._erasing = policy
 
     def apply(  # noqa: PLR0913, PLR0917 - as in Stage
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
@@ -63,13 +66,21 @@ class SmsStage:
         """Take in one envelope of `routee.callbacks.raw`, or its callbacks from `begin` on."""
         opened = _opened(value, ended)
         if isinstance(opened, Refusal):
-            yield Piece(_Gatherer(self._policy, rows, partition, offset).refuse(opened, value), None)
+            yield Piece(_Gatherer(self._policy_in(rows), rows, partition, offset).refuse(opened, value), None)
             return
         left: int | None = begin
         while left is not None:
-            gatherer = _Gatherer(self._policy, rows, partition, offset, ended)
+            gatherer = _Gatherer(self._policy_in(rows), rows, partition, offset, ended)
             left = gatherer.take_piece(opened, left)
             yield Piece(gatherer.outputs, left)
+
+    def _policy_in(self, rows: Rows) -> Policy:
+        """Return the policy with the erasures that hold in the rows."""
+        if rows.erased is None:
+            return self._policy
+        if self._erasing.erased is not rows.erased:
+            self._erasing = replace(self._policy, erased=rows.erased)
+        return self._erasing
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
         """Return one partial per campaign with changed counts: absolute numbers, and the fields that order partials."""
@@ -196,6 +207,9 @@ class _Gatherer:
         if written is not None:
             self._touched_bytes += len(written)
             found, later = read_message(written)
+        erased = self._policy.erased
+        if erased is not None:
+            callback, found = self._erase_before(erased, callback, found, later)
         date = callback.date
         if self._received > self._tally["clock"] < date:
             pass_moment(self._rows, self._tally, min(self._received, date), self._policy.retention_ms)
@@ -207,6 +221,17 @@ class _Gatherer:
         if callback.notes:
             self._note(callback.notes)
         return taken.verdict
+
+    def _erase_before(
+        self, erased: Erased, callback: Callback, found: Message | None, later: LaterFields | None
+    ) -> tuple[Callback, Message | None]:
+        """Return a callback and its message without erased data; a message that loses any is written."""
+        callback, message, outputs = erase_before(callback, found, self._received, erased)
+        if message is not None and message is not found:
+            key = message_key(message.message_id)
+            self._rows.put(key, message if later is None else later.added_to(message))
+            self.outputs += outputs
+        return callback, message
 
     def _moment(self, index: int, date: int) -> Moment:
         clock = self._tally["clock"]
@@ -268,6 +293,9 @@ class _Gatherer:
         count(self._tally["verdicts"], REJECTED)
         count(self._tally["rejected"], refusal.reason.value)
         place = (self._partition, self._offset, index)
+        erased = self._policy.erased
+        if erased is not None and erased.covers_body(body, (self._received, *dates_in(body))):
+            body = b""
         self.outputs.append(rejection(refusal, body, self._received, place))
 
     def _list_new(self) -> None:

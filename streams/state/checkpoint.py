@@ -14,22 +14,23 @@ position in the changelog and skips them. No step is skipped: a failure ends the
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from streams.contract.topics import Topic
-from streams.domain.stage import Ending, Output, Stage
+from streams.domain.stage import Ending, Erasing, Output, Stage
 from streams.errors import Die, Exit, die, place_of
 from streams.state.changelog.batches import Batches, BatchTooLargeError, Record, bundled
 from streams.state.changelog.fence import ProducerEpoch
 from streams.state.guards import ALL_GUARDS, Guards
 from streams.state.rows import endings
 from streams.state.rows.partition import Checkpoint, Partition
-from streams.state.rows.reserved_keys import ENDING
+from streams.state.rows.reserved_keys import ENDING, ERASED
 from streams.state.store.stores import Store, StoreError
 from streams.state.turns import Turns
 
@@ -84,6 +85,8 @@ class Spec:
     The topics whose lengths, added up, number the generations of this table's rows. A number that rows of an older
     generation gave out is smaller: with each further one they wrote a record to one of these topics.
     """
+    erasing: Erasing | None = None
+    """The erasures that are known and the rules of erasing; None for rows that have nothing of a recipient."""
     skip_expired: bool = False
     """Go on when source records expired unread; otherwise their partition cannot be taken over."""
 
@@ -179,11 +182,7 @@ class Checkpointer:
 
     async def flush(self) -> None:
         """Make everything durable that was applied before the call. Ends the process on failure."""
-        # A cancelled flush would lose the changes that it has sealed.
-        flush = asyncio.ensure_future(self._flush_or_die())
-        self._running.add(flush)
-        flush.add_done_callback(self._running.discard)
-        await asyncio.shield(flush)
+        await self._uncancelled(self._flush_or_die())
 
     async def release(self) -> None:
         """Give up all partitions at a rebalance or at the end. They must be flushed: the process ends otherwise."""
@@ -206,23 +205,64 @@ class Checkpointer:
             row = (ENDING, endings.written(ending))
             await self.batches().send(self.changelog, owned.partition.number, [row], owned.writer)
 
+    async def hold_erasures(self, owned: Owned) -> None:
+        """
+        Let all known erasures hold in a partition from here on. Ends the process on failure.
+
+        No record of the partition may be applied meanwhile.
+        """
+        await self._uncancelled(self._hold_or_die(owned))
+
+    def erase_slice(self, owned: Owned) -> int:
+        """Apply erasures to the next rows of a partition; return the bytes that its next flush must write."""
+        number = owned.partition.number
+        return owned.partition.erase_slice(lambda prefix, after: self.store.scan(number, prefix, after))
+
+    async def _uncancelled(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for work that goes on when the caller is cancelled: it would lose the changes that it has in hand."""
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        await asyncio.shield(task)
+
     async def _flush_or_die(self) -> None:
         async with self._lock:
             started = monotonic()
-            try:
+            with self._fatal_errors():
                 await self._renew(started)
                 checkpoints = await self._seal(started)
                 if checkpoints:
                     await self._write(checkpoints)
                     self._note(checkpoints, monotonic() - started)
-            except ProducerFenced:
-                self.die(Exit.FENCED, f"{self.spec.name}: a partition has a newer owner")
-            except (KafkaError, BatchTooLargeError) as error:
-                self.die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error!r}")
-            except StoreError as error:
-                self.die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error}")
-            except Exception as error:  # noqa: BLE001 - after any failure, source offsets must not be committed
-                self.die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {place_of(error)}")
+
+    async def _hold_or_die(self, owned: Owned) -> None:
+        async with self._lock:
+            partition = owned.partition
+            if owned.is_abandoned or self.owned.get(partition.number) is not owned or not partition.is_behind:
+                return
+            with self._fatal_errors():
+                self._check()
+                plan = partition.planned()
+                # Alone: all outputs so far are of rows in which these erasures do not hold, and the next ones are not.
+                rows = {ERASED: plan.written()}
+                await self._send_rows(owned, Checkpoint(partition.number, [], {**rows}, None))
+                self.step("erasures")
+                self.store.write(partition.number, rows, owned.changelog_end)
+                partition.begin_erasing(plan)
+
+    @contextmanager
+    def _fatal_errors(self) -> Iterator[None]:
+        name = self.spec.name
+        try:
+            yield
+        except ProducerFenced:
+            self.die(Exit.FENCED, f"{name}: a partition has a newer owner")
+        except (KafkaError, BatchTooLargeError) as error:
+            self.die(Exit.FLUSH_FAILED, f"flush of {name} failed: {error!r}")
+        except StoreError as error:
+            self.die(Exit.FLUSH_FAILED, f"flush of {name} failed: {error}")
+        except Exception as error:  # noqa: BLE001 - after any failure, source offsets must not be committed
+            self.die(Exit.FLUSH_FAILED, f"flush of {name} failed: {place_of(error)}")
 
     async def _renew(self, now: float) -> None:
         """Ask for the next epoch of each old producer id. Between two flushes none of its batches is in flight."""

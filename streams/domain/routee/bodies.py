@@ -2,17 +2,23 @@
 Reading the body of one callback: an SMS status, a campaign report, or a refusal.
 """
 
+import re
+from typing import Final
+
 import orjson
 from msgspec import Raw
 
 from streams.contract.records import Reason
 from streams.domain.callback import Callback
+from streams.domain.dates import read_date
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.routee.campaign_report import Read, read_report
 from streams.domain.routee.shapes import REPORT, SMS, shape_of
 from streams.domain.routee.sms import callback_of, read_callback
 from streams.domain.routee.wire import read_wire
+
+_DATE: Final = re.compile(rb'updatedDate\\?"?\s*:\s*\\?"?([^",}\\]+)')
 
 
 def read_body(body: Raw, received: int, policy: Policy) -> Callback | Read | Refusal:
@@ -34,3 +40,8 @@ def _read_unusual(raw: Raw, received: int, policy: Policy) -> Callback | Read | 
     if shape == REPORT:
         return read_report(body)
     return Refusal(Reason.UNKNOWN_SHAPE, shape)
+
+
+def dates_in(body: bytes) -> list[int]:
+    """Return the moments (ms) that the bytes of a callback name as Routee's dates, as far as they can be read."""
+    return [date for text in _DATE.findall(body) if (date := read_date(text.decode(errors="replace")))]

@@ -8,6 +8,8 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from streams.domain.policy import Erased
+
 
 def _written_as(changing: Any) -> Any:  # noqa: ANN401 - as msgspec has it
     return changing.row()
@@ -30,6 +32,9 @@ class Overlay:
     them again and again, which costs more. Only the few rows that nearly every record changes are kept decoded, from
     one seal to the next, and are encoded at the seal.
     """
+
+    erased: Erased | None = None
+    """The erasures that hold in the rows, None while there are none."""
 
     def __init__(self, read: Callable[[bytes], bytes | None]) -> None:
         self._read = read
@@ -86,6 +91,11 @@ class Overlay:
     def changed(self) -> Collection[bytes]:
         """The keys put or deleted since the last seal."""
         return self._pending.keys()
+
+    @property
+    def unstored(self) -> list[bytes]:
+        """The keys of the changes that the store may not have yet."""
+        return [*{**self._sealed, **self._pending}]
 
     @property
     def size(self) -> int:

@@ -4,15 +4,18 @@ One partition of a table between two flushes: changes that are not durable yet. 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from streams.domain.stage import GENERATION_KEY, Ending, Output, Stage
+from streams.domain.stage import GENERATION_KEY, Ending, Erasing, Output, Stage
 from streams.state.guards import ALL_GUARDS, Guards
 from streams.state.rows import endings
+from streams.state.rows.erasures import Progress
 from streams.state.rows.overlay import Overlay
 from streams.state.rows.position import Position
-from streams.state.rows.reserved_keys import ENDING, HELD, POSITION, SOURCE
+from streams.state.rows.reserved_keys import ENDING, ERASED, HELD, POSITION, SOURCE
 from streams.state.rows.throttle import Throttle
+from streams.state.rows.walk import Walk
 
 _MARK: Final = b"1"
 
@@ -52,6 +55,7 @@ class Partition:
         throttle: Throttle,
         origin: Origin,
         guards: Guards = ALL_GUARDS,
+        erasing: Erasing | None = None,
     ) -> None:
         self.number = number
         self.rows = Overlay(read)
@@ -68,6 +72,15 @@ class Partition:
         self._sealed_position = self.position
         if position is None:
             self.rows.put(GENERATION_KEY, origin.generation)
+        self._erasing = erasing
+        erased = read(ERASED)
+        self._kept_erased = Progress() if erased is None else Progress.parse(erased)
+        # In new rows all erasures hold: no record was taken in without them.
+        self._erased = Progress(erasing.end) if position is None and erasing is not None else self._kept_erased
+        self._walk = Walk()
+        if self._erased.is_walking:
+            self._walk.begin([])
+        self._hold_erasures()
 
     @property
     def next(self) -> int:
@@ -88,6 +101,8 @@ class Partition:
             self._outputs += outputs
             self._output_bytes += sum(len(output.value) for output in outputs)
             self.position = Position(offset + 1) if index is None else Position(offset, index)
+            if self._erased.planned is not None:
+                self._hold_erasures()
             yield self.rows.size + self._output_bytes
 
     def refused(self, offset: int) -> Ending | None:
@@ -102,7 +117,59 @@ class Partition:
     @property
     def unsealed(self) -> bool:
         """Whether anything was applied that no checkpoint contains."""
-        return self.position != self._sealed_position
+        return self.position != self._sealed_position or bool(self._outputs) or self._has_erased
+
+    @property
+    def _has_erased(self) -> bool:
+        return self.position is not None and self._erased != self._kept_erased
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether erasures are known that do not hold in the rows, and for which there is no plan."""
+        return self._erasing is not None and self._erased.planned is None and self._erased.end != self._erasing.end
+
+    def planned(self) -> Progress:
+        """Return the plan that all known erasures hold from here on; it is to be durable before it is begun."""
+        end = 0 if self._erasing is None else self._erasing.end
+        return self._erased.with_plan(end, self._here)
+
+    def begin_erasing(self, plan: Progress) -> None:
+        """Let the erasures of a durable plan hold. No record was applied since the plan was made."""
+        self._erased = self._kept_erased = plan
+        self._hold_erasures()
+
+    @property
+    def is_walking(self) -> bool:
+        """Whether there are rows left in which the erasures that hold were not applied."""
+        return self._erased.is_walking
+
+    def erase_slice(self, scan: Callable[[bytes, bytes], Iterator[tuple[bytes, bytes]]]) -> int:
+        """
+        Apply the erasures to the next rows; return how many bytes the next flush must write for this partition.
+
+        `scan` yields the stored rows whose keys begin with its first argument and come after the second, in order.
+        """
+        if self._erasing is not None and self._erased.is_walking:
+            keys = self._walk.next_keys(partial(scan, self._erasing.prefix))
+            outputs = self._erasing.erase(self.rows, keys)
+            self._outputs += outputs
+            self._output_bytes += sum(len(output.value) for output in outputs)
+            if self._walk.is_over:
+                self._erased = self._erased._replace(is_walking=False)
+        return self.rows.size + self._output_bytes
+
+    @property
+    def _here(self) -> Position:
+        return max(self.position or Position(0), Position(self.next))
+
+    def _hold_erasures(self) -> None:
+        """Let the erasures hold in the rows that hold at this position."""
+        before, self._erased = self._erased, self._erased.reached(self._here)
+        if self._erasing is not None:
+            self.rows.erased = self._erasing.before(self._erased.end)
+            if self._erased is not before:
+                changed = [key for key in self.rows.unstored if key.startswith(self._erasing.prefix)]
+                self._walk.begin(changed)
 
     def needs_flush(self, now: float) -> bool:
         """Return whether a checkpoint would contain anything."""
@@ -121,10 +188,12 @@ class Partition:
             rows[POSITION] = self.position.written()
             if self._source is not None:
                 rows[SOURCE], self._source = self._source, None
+            if self._has_erased:
+                rows[ERASED] = self._erased.written()
             if self._ending is not None and self._ending.offset < self.position.offset:
                 rows[ENDING], self._ending = None, None
         self._outputs, self._output_bytes = [], 0
-        self._sealed_position = self.position
+        self._sealed_position, self._kept_erased = self.position, self._erased
         return Checkpoint(self.number, outputs, rows, self.position)
 
 

@@ -19,5 +19,8 @@ SOURCE: Final = b"\0source"
 ENDING: Final = b"\0ending"
 """The record that last ended a worker, and how many in a row (`endings`); written alone, by the worker that ends."""
 
+ERASED: Final = b"\0erased"
+"""How far the erasures hold in the rows (`erasures.Progress`)."""
+
 HELD: Final = b"\0held:"
 """Prefix of the keys whose newest state was not summarized yet."""

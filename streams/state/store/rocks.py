@@ -174,10 +174,10 @@ class RocksStore:
         with self._named(partition):
             self._open[partition].write(batch, self._unlogged)
 
-    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys begin with `prefix`, in the order of the keys."""
+    def scan(self, partition: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys begin with `prefix` and come after `after`, in the order of the keys."""
         cursor = self._open[partition].iter()
-        cursor.seek(prefix)
+        cursor.seek(max(prefix, after + b"\0") if after else prefix)
         while cursor.valid() and (key := cursor.key()).startswith(prefix):
             if not key.startswith(_LOCAL):
                 yield key, cursor.value()

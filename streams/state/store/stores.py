@@ -48,8 +48,8 @@ class Store(Protocol):
         Without an offset, the former offset and its age stay: a restore from there reads these rows again.
         """
 
-    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys begin with `prefix`, in no promised order."""
+    def scan(self, partition: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys begin with `prefix` and come after `after`, in the order of the keys."""
 
     def estimate_rows(self) -> int:
         """Return about how many rows the open partitions have, cheaply."""
@@ -99,9 +99,10 @@ class MemoryStore:
         if offset is not None:
             self._offsets[partition] = offset
 
-    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys begin with `prefix`."""
-        return ((key, value) for key, value in self._rows[partition].items() if key.startswith(prefix))
+    def scan(self, partition: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys begin with `prefix` and come after `after`, sorted."""
+        rows = self._rows[partition]
+        return ((key, rows[key]) for key in sorted(key for key in rows if key.startswith(prefix) and key > after))
 
     def estimate_rows(self) -> int:
         """Return how many rows there are."""

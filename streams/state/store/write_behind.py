@@ -148,10 +148,10 @@ class WriteBehind:
         flushing = self._flushing.get(partition)
         return self._recent[partition].size + (flushing.size if flushing else 0)
 
-    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys begin with `prefix`; the partition is flushed first."""
+    def scan(self, partition: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys begin with `prefix` and come after `after`; the partition is flushed first."""
         self._flush(partition)
-        return self._store.scan(partition, prefix)
+        return self._store.scan(partition, prefix, after)
 
     def estimate_rows(self) -> int:
         """Return about how many rows there are: a rewritten row counts twice until it is flushed."""

@@ -116,6 +116,7 @@ class Takeover:
             Throttle(table.spec.summary_seconds, held),
             Origin(table.spec.source_id, begin, generation),
             table.guards,
+            table.spec.erasing,
         )
         durable = None if rows.position is None else rows.position.offset
         owned = table.owned[partition] = Owned(rows, self._claimed(), self.end, durable, begin)

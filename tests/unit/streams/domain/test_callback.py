@@ -29,7 +29,7 @@ def refused(body: dict[str, Any]) -> Refusal:
 
 def test_only_message_and_status_word_are_needed() -> None:
     callback = read({"messageId": "m-1", "status": {"name": "Sent"}})
-    assert callback == ("m-1", "Sent", NO_DATE, Details(), [])
+    assert callback == ("m-1", "Sent", NO_DATE, Details(), [], 0)
 
 
 @pytest.mark.parametrize("word", ["delivered", "DELIVERED", " Delivered "])
