@@ -72,7 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     topics.add_argument("--alter", action="store_true", help="make the changes of settings, too")
     topics.set_defaults(command=_topics, look=kafka_file_problems)
     about = "forget the state, which workers then make anew from the callbacks that are left in Kafka"
-    rebuilding = commands.add_parser("rebuild", help=about, description=f"{about}; see streams/README.md first")
+    rebuilding = commands.add_parser(
+        "rebuild",
+        help=about,
+        description=f"{about}; no table has to be emptied; see streams/README.md first",
+    )
     rebuilding.add_argument("--campaigns", action="store_true", help="the state of the campaigns, too")
     rebuilding.set_defaults(command=_rebuild, look=kafka_file_problems)
     about = "erase everything that streams and sinks have of recipients, up to now"
