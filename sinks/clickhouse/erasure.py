@@ -10,17 +10,18 @@ No number stands in a query, since ClickHouse keeps queries in logs. Recipients 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from sinks.blanking import BODIES, MOMENTS, PERSONAL, RECEIVED, RECIPIENT, is_covered
+from sinks.blanking import BODIES, MOMENTS, RECEIVED, RECIPIENT, is_covered
 from sinks.clickhouse.client import ClickHouse
 from sinks.erasing import Known
 from sinks.errors import RetryableError
 from sinks.tables import REJECTED_CALLBACKS_TABLE, SMS_STATUS_TABLE
+from streams.contract.erasures import BLANKED, Erasures
 
 Row = dict[str, Any]
 ItemT = TypeVar("ItemT")
@@ -46,14 +47,22 @@ class Personal:
     """The table of the sinks whose fields it has."""
     key: Sequence[str]
     """The columns that name a row."""
+    blanked: Sequence[str]
+    moments: Sequence[str] = ()
+    """Of an SMS, as far as the table has them."""
 
 
 SMS_KEY: Final = ("sms_key", "generation", "revision")
 REJECTION_KEY: Final = ("origin_partition", "origin_offset", "origin_index", "topic_partition", "topic_offset")
+_OF_SMS: Final = ("sms_status", "sms_status_history")
+_OF_MESSAGES: Final = "message_status"
 TABLES: Final = (
-    Personal("sms_status", SMS_STATUS_TABLE, SMS_KEY),
-    Personal("sms_status_history", SMS_STATUS_TABLE, SMS_KEY),
-    Personal("rejected_callbacks", REJECTED_CALLBACKS_TABLE, REJECTION_KEY),
+    *(Personal(table, SMS_STATUS_TABLE, SMS_KEY, BLANKED, MOMENTS) for table in _OF_SMS),
+    # Last: the dates that Routee gave are those of its SMS.
+    Personal(
+        _OF_MESSAGES, SMS_STATUS_TABLE, ("message_id", "generation", "revision"), (RECIPIENT,), ("first_received_at",)
+    ),
+    Personal("rejected_callbacks", REJECTED_CALLBACKS_TABLE, REJECTION_KEY, BODIES),
 )
 """The tables that keep data of people."""
 _BLANK: Final = {
@@ -108,7 +117,7 @@ def _erase(clickhouse: ClickHouse, personal: Personal, known: Known) -> int:
     erased = 0
     deadline = time.monotonic() + _MUTATION_SECONDS
     begun: set[tuple[Any, ...]] = set()
-    while keys := {_key(personal, row) for row in candidates.rows() if is_covered(personal.kind, row, erasures)}:
+    while keys := set(_covered(clickhouse, personal, candidates.rows(), erasures)):
         if time.monotonic() > deadline:
             raise RetryableError(f"ClickHouse has not done the mutations of {personal.table} within some minutes")
         # Rows that a sink inserted meanwhile, which does not know the erasure yet, are erased, too.
@@ -120,8 +129,41 @@ def _erase(clickhouse: ClickHouse, personal: Personal, known: Known) -> int:
     return erased
 
 
+def _covered(
+    clickhouse: ClickHouse, personal: Personal, rows: Iterable[Row], erasures: Erasures
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the keys of the covered rows; of messages, also of those whose SMS has lost its data."""
+    others: list[Row] = []
+    for row in rows:
+        if is_covered(personal.kind, row, erasures):
+            yield _key(personal, row)
+        else:
+            others.append(row)
+    if personal.table == _OF_MESSAGES:
+        erased = _erased_sms(clickhouse, [_sms_of(row) for row in others])
+        yield from (_key(personal, row) for row in others if _sms_of(row) in erased)
+
+
+def _sms_of(row: Row) -> tuple[str, int]:
+    """Return the name of the SMS by which a message has changed: its message, and its first receipt."""
+    return row["message_id"], round(row["first_received_at"].timestamp() * 1000)
+
+
+def _erased_sms(clickhouse: ClickHouse, wanted: Sequence[tuple[str, int]]) -> set[tuple[Any, ...]]:
+    named = f"message_id, {_milliseconds('first_received_at')}"
+    return {
+        row
+        for some in _pieces(wanted, _KEYS_AT_ONCE)
+        for table in _OF_SMS
+        for row in clickhouse.rows(
+            f"SELECT {named} FROM {table} WHERE {RECIPIENT} IS NULL AND ({named}) IN %(keys)s",  # noqa: S608 - our own
+            {"keys": tuple(some)},
+        )
+    }
+
+
 def _blank(clickhouse: ClickHouse, personal: Personal, keys: Sequence[tuple[Any, ...]]) -> None:
-    changes = ", ".join(f"{column} = NULL" for column in PERSONAL[personal.kind])
+    changes = ", ".join(f"{column} = NULL" for column in personal.blanked)
     clickhouse.execute(
         f"ALTER TABLE {personal.table} UPDATE {changes} WHERE {_named(personal)}",
         {"keys": tuple(keys)},
@@ -168,14 +210,15 @@ class _Candidates:
 
     def _of_shares(self, shares: Sequence[int]) -> Iterator[Row]:
         columns = (*self._personal.key, RECIPIENT)
-        selected = ", ".join((*columns, *map(_milliseconds, MOMENTS)))
+        moments = self._personal.moments
+        selected = ", ".join((*columns, *map(_milliseconds, moments)))
         for some in _pieces(shares, _SHARES_AT_ONCE):
             for values in self._clickhouse.rows(
                 f"SELECT {selected} FROM {self._personal.table} "  # noqa: S608 - our own words and numbers
                 f"WHERE {RECIPIENT} != '' AND {_SHARE} IN ({', '.join(map(str, some))})"
             ):
-                row = dict(zip((*columns, *MOMENTS), values, strict=True))
-                yield row | {name: _moment(row[name]) for name in MOMENTS}
+                row = dict(zip((*columns, *moments), values, strict=True))
+                yield row | {name: _moment(row[name]) for name in moments}
 
     def _refused(self) -> Iterator[Row]:
         """Yield the rows that have a body, in the order of their key, some at a time: a body may be large."""

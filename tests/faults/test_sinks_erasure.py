@@ -123,6 +123,10 @@ class Tables:
             missing = wanted.keys() - found.keys()
             if missing and (table == "sms_status_history" or max(revision for _, revision in missing) > 1):
                 yield table, len(missing)
+        messages = {f"message-of-{row['sms_key']}": row["recipient"] for row in wanted.values()}
+        for name, recipient in self._clickhouse.rows("SELECT DISTINCT message_id, recipient FROM message_status"):
+            if recipient != messages[name]:
+                yield "message_status", name
         prices = self._clickhouse.value("SELECT sum(price) FROM sms")
         if float(prices) != pytest.approx(world.sent * 0.006):
             yield "price", prices
@@ -273,7 +277,7 @@ def test_a_sink_that_was_away_and_a_database_that_is_filled_again_bring_nothing_
     wait_until_right(database_of_its_own, world)
     assert sink.metric("routee_sinks_erased_rows_total") == 0
     assert sink.stop()[0] == 0
-    for table in ("sms_status", "sms_status_history", "rejected_callbacks"):
+    for table in ("sms_status", "sms_status_history", "sms_lives", "message_status", "rejected_callbacks"):
         tables.execute(f"TRUNCATE TABLE {table}")
     topics.forget_commits("sinks-clickhouse")
     sink = begun(running.start("clickhouse", **SMALL))
