@@ -98,6 +98,11 @@ class ClickHouse:
         with _translated():
             return [tuple(row) for row in self._client.query(sql, parameters=parameters).result_rows]
 
+    def records(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of a query by the names of their columns."""
+        with _translated():
+            return list(self._client.query(sql, parameters=parameters).named_results())
+
     def value(self, sql: str) -> Any:  # noqa: ANN401 - as the query says
         """Return the one value of a query; RetryableError when the answer has none, as that of an empty page."""
         rows = self.rows(sql)

@@ -14,13 +14,16 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
+from sinks.blanking import PERSONAL
 from sinks.errors import PermanentError
 from sinks.files.formats import FORMATS
 from sinks.files.layout import DAYS, Name, parse_name
 from sinks.source import Lookup, Record, TopicPartition
 
 _OFFSET: Final = "topic_offset"
-_UNREADABLE: Final = (pa.ArrowException, OSError, EOFError, ValueError, KeyError, TypeError, zlib.error)
+UNREADABLE_CONTENT: Final = (pa.ArrowException, EOFError, ValueError, KeyError, TypeError, zlib.error, gzip.BadGzipFile)
+"""Raised by the readers of both formats for a damaged file."""
+_UNREADABLE: Final = (*UNREADABLE_CONTENT, OSError)
 
 Row = dict[str, Any]
 
@@ -74,10 +77,15 @@ def _difference(file: Path, name: Name, record: Record, table: str) -> str | Non
     except PermanentError:
         expected = {}
     # Another version may have written other columns.
-    shared = written.keys() & expected.keys()
+    shared = written.keys() & expected.keys() - _erased(table, written)
     if shared and all(written[column] == expected[column] for column in shared):
         return None
     return f"{where}: the row in {file} is not the record in Kafka"
+
+
+def _erased(table: str, written: Row) -> set[str]:
+    """Return the columns that may have lost their value to an erasure."""
+    return {column for column in PERSONAL.get(table, ()) if written.get(column) is None}
 
 
 def _from_parquet(content: bytes, offset: int) -> Row | None:

@@ -10,7 +10,9 @@ Rows to files, exactly once: the names of the files are the committed position.
 """
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
@@ -39,6 +41,7 @@ class FileSink:
         self._tables = tables_by_topic(topic_prefix)
         self._locks: dict[TopicPartition, Lock] = {}
         self._next: dict[TopicPartition, int] = {}
+        self._giving_up = threading.Lock()
         try:
             for table in self._tables.values():
                 (root / table).mkdir(parents=True, exist_ok=True)
@@ -58,10 +61,22 @@ class FileSink:
         return {partition: self._next[partition] or None for partition in locked}
 
     def release(self, partitions: Iterable[TopicPartition]) -> None:
-        """Release the locks."""
-        for partition in partitions:
-            self._lock(partition).release()
-            self._next.pop(partition, None)
+        """Release the locks; a file that is being written anew is waited for."""
+        with self._giving_up:
+            for partition in partitions:
+                self._lock(partition).release()
+                self._next.pop(partition, None)
+
+    @property
+    def holding(self) -> list[TopicPartition]:
+        """Return the partitions that this process holds; for any thread."""
+        return sorted(self._next.copy())
+
+    @contextmanager
+    def held(self, partition: TopicPartition) -> Iterator[bool]:
+        """Tell whether the partition is held, and keep it from being released meanwhile; for any thread."""
+        with self._giving_up:
+            yield partition in self._next
 
     def write(self, table: str, rows: Sequence[Record]) -> None:
         """Write a file for each run of rows."""
