@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from sinks.batch import Batch
 from sinks.errors import PermanentError, RetryableError
@@ -17,6 +18,9 @@ from sinks.sink import Sink
 from sinks.source import Record
 
 logger = logging.getLogger(__name__)
+
+Refine = Callable[[Record], Record]
+"""Gives the form in which a record goes to the store, and to `sinks.rejected`."""
 
 
 class Writer:
@@ -37,6 +41,7 @@ class Writer:
         flood: Flood,
         metrics: Metrics,
         readiness: Readiness,
+        refine: Mapping[str, Refine] = MappingProxyType({}),
         backoff: Backoff = Backoff(),  # noqa: B008 - immutable
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -46,6 +51,7 @@ class Writer:
         self._flood = flood
         self._metrics = metrics
         self._readiness = readiness
+        self._refine = refine
         self._backoff = backoff
         self._sleep = sleep
 
@@ -55,7 +61,8 @@ class Writer:
             return
         started = time.perf_counter()
         for table, records in self._by_table(batch).items():
-            parts = sort_out(records)
+            refine = self._refine.get(table)
+            parts = sort_out([*map(refine, records)] if refine else records)
             # Before the rows: in files a written row is a commit, and an earlier record would not be read again.
             for record in parts.unusable:
                 self._give_up(table, record, NOT_AN_OBJECT)

@@ -30,8 +30,9 @@ from streams.domain.expiry import (
 from streams.domain.intake import Moment, Taken, as_moment, take
 from streams.domain.message import Contribution, message_key, read_message
 from streams.domain.policy import Policy
+from streams.domain.privacy import withholding_of
 from streams.domain.refusal import Refusal
-from streams.domain.rejection import rejection
+from streams.domain.rejection import kept_of, rejection
 from streams.domain.routee.bodies import read_body
 from streams.domain.routee.campaign_report import Read
 from streams.domain.row_forms import LaterFields
@@ -147,9 +148,8 @@ class _Gatherer:
         for index, body in enumerate(bodies[begin : begin + PIECE_CALLBACKS], begin):
             outcome = self._take_guarded(index, body)
             if isinstance(outcome, Refusal):
-                # A body is refused as it was posted.
                 note = opened.repaired.get(index)
-                self._reject(outcome, (note and note.body) or bytes(body), index)
+                self._reject(outcome, bytes(body), index, (note and note.body) or None)
             else:
                 count(verdicts, outcome)
             if self._touched_bytes > PIECE_BYTES:
@@ -264,11 +264,14 @@ class _Gatherer:
         for note in notes:
             count(self._tally["notes"], note)
 
-    def _reject(self, refusal: Refusal, body: bytes, index: int) -> None:
+    def _reject(self, refusal: Refusal, body: bytes, index: int, posted: bytes | None = None) -> None:
         count(self._tally["verdicts"], REJECTED)
         count(self._tally["rejected"], refusal.reason.value)
         place = (self._partition, self._offset, index)
-        self.outputs.append(rejection(refusal, body, self._received, place))
+        withholding = withholding_of(self._policy)
+        if refusal.of_code:
+            withholding = withholding._replace(drops_texts=True)
+        self.outputs.append(rejection(refusal, kept_of(posted, body, withholding), self._received, place))
 
     def _list_new(self) -> None:
         """List the new messages, each in the bucket in which it was touched."""

@@ -219,9 +219,9 @@ def test_topics_of_the_version_before_are_a_warning_and_are_altered_on_request(
         (CALLBACKS_RAW, {"retention.bytes": "1000000"}, "retention.bytes=-1"),
         (CALLBACKS_RAW, {"unclean.leader.election.enable": "true"}, "unclean.leader.election.enable=false"),
         (CALLBACKS_RAW, {"min.insync.replicas": "2"}, "min.insync.replicas=1"),
-        (CALLBACKS_REJECTED, {"retention.ms": "604800000"}, "retention.ms=2592000000"),
+        (CALLBACKS_REJECTED, {"retention.ms": "3600000"}, "retention.ms=604800000"),
         (CAMPAIGN_PARTIALS, {"max.message.bytes": "20000"}, "max.message.bytes=1000000"),
-        (SMS_STATUS, {"cleanup.policy": "compact,delete", "retention.ms": "3600000"}, "cleanup.policy=compact"),
+        (SMS_STATUS, {"retention.bytes": "1000000"}, "retention.bytes=-1"),
     ],
 )
 def test_settings_that_endanger_records_are_refused_and_altered_on_request(  # noqa: PLR0917 - fixtures
