@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 from sinks.check import file_problems, problems
@@ -18,6 +19,7 @@ from sinks.clickhouse.client import connect
 from sinks.clickhouse.erasure import ClickHouseErasure
 from sinks.clickhouse.migrate import create_database, mend, migrate, verify_way_of_rows
 from sinks.clickhouse.migrate import verify as verify_schema
+from sinks.clickhouse.retention import apply_retention, retention_differences
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.clickhouse.watch import SchemaWatch, WatchedSink
 from sinks.erasing import Eraser, Erasing, ErasingSink, Store
@@ -29,10 +31,11 @@ from sinks.kafka.rejections import KafkaRejections
 from sinks.kafka.source import KafkaSource
 from sinks.kafka.topics import KafkaLookup
 from sinks.metrics import Metrics, Readiness
+from sinks.refused_bodies import redacted
 from sinks.rejections import Flood
 from sinks.settings import SinksSettings
 from sinks.sink import Sink
-from sinks.tables import tables_by_topic
+from sinks.tables import REJECTED_CALLBACKS_TABLE, tables_by_topic
 from sinks.web import StatusServer, endpoint
 from sinks.worker import Worker
 from sinks.writer import Writer
@@ -42,6 +45,7 @@ from streams.program.kafka_problems import Findings
 from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
+from streams.program.private_files import keep_files_private
 from streams.program.settings import ABOUT_SETTINGS, Look, SettingsError, load_settings
 from streams.program.signals import ending_signals
 from streams.program.version import add_version
@@ -61,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(printable_lines(str(error)), file=sys.stderr)
         return exit_codes.USAGE
     configure_logging("sinks", settings)
+    keep_files_private()
     try:
         return int(given.run(settings))
     except UnusableNumbersError as error:
@@ -78,7 +83,7 @@ def run_clickhouse(settings: SinksSettings) -> int:
     """Consume into ClickHouse until SIGTERM."""
     _require_of_machine(settings, kafka_file_problems)
     metrics, readiness = Metrics(), Readiness()
-    watch = SchemaWatch(metrics, readiness)
+    watch = SchemaWatch(metrics, readiness, partial(retention_differences, settings=settings))
     clickhouse = connect(settings)
     verify_way_of_rows(clickhouse)
     watch.look(clickhouse)
@@ -95,6 +100,7 @@ def run_files(settings: SinksSettings) -> int:
 
     from sinks.files.erasure import FileErasure  # noqa: PLC0415
     from sinks.files.origin import take_on  # noqa: PLC0415
+    from sinks.files.retention import expire_again_and_again  # noqa: PLC0415
     from sinks.files.sink import FileSink  # noqa: PLC0415
 
     # Arrow's own pool would keep the memory of the largest batch for ever.
@@ -106,6 +112,7 @@ def run_files(settings: SinksSettings) -> int:
 
     sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix)
     store = FileErasure(root, tables, lambda: sink.holding, sink.held)
+    expire_again_and_again(root, tables.values(), settings.sinks_files_retention_days)
     return _consume(settings, sink, store, Metrics(), Readiness(), before_reading=take_on_folders)
 
 
@@ -117,6 +124,8 @@ def run_schema(settings: SinksSettings) -> int:
     clickhouse = connect(settings)
     poorer = mend(clickhouse, settings.clickhouse_cluster)
     applied = migrate(clickhouse, settings.clickhouse_cluster)
+    if changed := apply_retention(clickhouse, settings):
+        logger.info("rows are kept for as many days as the settings say", extra={"tables": ", ".join(changed)})
     if poorer:
         logger.warning(
             "these tables may lack rows. To bring back all that Kafka still has, stop the sinks of ClickHouse, delete "
@@ -196,7 +205,17 @@ def _consume(  # noqa: PLR0913, PLR0917 - what the two sinks differ in
     sink = ErasingSink(written, eraser.erase_again)
     rejections = KafkaRejections(settings)
     flood = Flood(settings.sinks_max_rejected_per_minute)
-    writer = Writer(sink, rejections, tables, flood=flood, metrics=metrics, readiness=readiness, erasing=erasing)
+    refine = {REJECTED_CALLBACKS_TABLE: redacted} if settings.sinks_refused_bodies == "redacted" else {}
+    writer = Writer(
+        sink,
+        rejections,
+        tables,
+        flood=flood,
+        metrics=metrics,
+        readiness=readiness,
+        erasing=erasing,
+        refine=refine,
+    )
     status = StatusServer(_bind(settings), metrics.registry, readiness)
     source = KafkaSource(settings, list(tables), group)
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)

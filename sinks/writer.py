@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from sinks.batch import Batch
 from sinks.erasing import Blank, Erasing
@@ -18,6 +19,9 @@ from sinks.sink import Sink
 from sinks.source import Record
 
 logger = logging.getLogger(__name__)
+
+Refine = Callable[[Record], Record]
+"""Gives the form in which a record goes to the store, and to `sinks.rejected`."""
 
 
 class Writer:
@@ -39,6 +43,7 @@ class Writer:
         metrics: Metrics,
         readiness: Readiness,
         erasing: Erasing | None = None,
+        refine: Mapping[str, Refine] = MappingProxyType({}),
         backoff: Backoff = Backoff(),  # noqa: B008 - immutable
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -49,6 +54,7 @@ class Writer:
         self._metrics = metrics
         self._readiness = readiness
         self._erasing = erasing or Erasing()
+        self._refine = refine
         self._backoff = backoff
         self._sleep = sleep
 
@@ -64,7 +70,8 @@ class Writer:
 
     def _write_tables(self, batch: Batch, blank: Blank) -> None:
         for table, records in self._by_table(batch).items():
-            parts = sort_out(blank(table, records))
+            refine = self._refine.get(table)
+            parts = sort_out(blank(table, [*map(refine, records)] if refine else records))
             # Before the rows: in files a written row is a commit, and an earlier record would not be read again.
             for record in parts.unusable:
                 self._give_up(table, record, NOT_AN_OBJECT)

@@ -16,6 +16,7 @@ from streams.program.brokers import kafka_file_problems
 from streams.program.listening import port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
+from streams.program.private_files import keep_files_private
 from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
 from streams.program.version import add_version
 from streams.readers import access_problems
@@ -134,6 +135,7 @@ def _tokens_files_and_folder(named: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _worker(settings: StreamsSettings, _given: argparse.Namespace) -> None:
+    keep_files_private()
     ports = port_problems(settings.admin_endpoint, settings.web_endpoint)
     if problems := [*_tokens_files_and_folder(vars(settings)), *ports]:
         raise StreamsError("\n".join(problems))

@@ -84,6 +84,11 @@ class StreamsSettings(CommonSettings):
     streams_message_text: Literal["keep", "drop"] = Field(
         "keep", description="Message texts on the topics; texts of TwoStep messages are always dropped."
     )
+    streams_mask_texts: Literal["off", "on"] = Field(
+        "off",
+        description="`on` masks each run of 7 digits or more, also with gaps, in message texts, labels and names of "
+        "campaigns: customers put numbers there.",
+    )
     streams_hmac_key: SecretStr | None = Field(
         None,
         validate_default=True,

@@ -271,6 +271,10 @@ class Rejection(Record):
     partition: int | None = Field(description="where it lies in routee.callbacks.raw; null at stage ingest")
     offset: int | None = Field(description="offset of its record there; null at stage ingest")
     index: int | None = Field(description="its place in that envelope, from 0; null at stage ingest")
+    redacted: bool = Field(
+        default=False,
+        description="numbers, texts or a one-time code were taken out of the bytes, or all bytes; false if missing",
+    )
 
 
 class SinkRejection(Record):

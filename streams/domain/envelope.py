@@ -68,10 +68,10 @@ class Opened:
         """Each callback, byte for byte."""
         return _DECODER.decode(self._value).callbacks
 
-    def posted(self, index: int) -> bytes:
-        """Return a callback as it was posted, as far as that is known."""
+    def posted(self, index: int) -> bytes | None:
+        """Return a repaired callback as it was posted, as far as that is known; None for any other."""
         note = self.repaired.get(index)
-        return (note and note.body) or bytes(self.bodies[index])
+        return (note and note.body) or None
 
 
 class _Envelope(msgspec.Struct):

@@ -24,6 +24,7 @@ from streams.domain.message import (
 )
 from streams.domain.message_state import MessageState, message_state
 from streams.domain.policy import HOUR_MS, Policy
+from streams.domain.privacy import holds_one_time_code
 from streams.domain.refusal import Refusal
 from streams.domain.sms_record import sms_record
 from streams.domain.stage import Output
@@ -89,7 +90,8 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
             touched = Message(before.message_id, bucket, before.parts, before.generation, before.previous)
     joined = join_message(touched, callback, received, place, policy.conflicting_finals)
     if isinstance(joined, Refusal):
-        return joined
+        of_code = any(holds_one_time_code(sms.details.originating_service) for sms in touched.parts)
+        return joined._replace(of_code=of_code)
     message, (sms, verdict, is_visible) = joined
     row: Message | Raw | Refusal | None = None if message is found else message
     if message.parts is not touched.parts:

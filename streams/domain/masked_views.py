@@ -2,16 +2,14 @@
 Answers for readers who may not see numbers and texts.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from streams.contract.personal import without_numbers
 from streams.domain.policy import Policy
 from streams.domain.privacy import kept_recipient
 
 _POLICY: Final = Policy(recipient="mask")
-# Seven digits or more, also written with gaps. A date looks like that, too.
-_NUMBER: Final = re.compile(r"\+?\d(?:[ ./()-]{0,2}\d){6,}")
 
 
 def masked(view: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,13 +23,8 @@ def masked(view: Mapping[str, Any]) -> dict[str, Any]:
     return {field: rule(value) for field, value in view.items() if (rule := RULES.get(field))}
 
 
-def without_numbers(text: str | None) -> str | None:
-    """Return a text with `***` and the last three digits in place of each phone number."""
-    return None if text is None else _NUMBER.sub(lambda found: f"***{_digits(found[0])[-3:]}", text)
-
-
-def _digits(text: str) -> str:
-    return "".join(filter(str.isdigit, text))
+def _words(text: str | None) -> str | None:
+    return None if text is None else without_numbers(text)
 
 
 def _recipient(number: str | None) -> str | None:
@@ -73,7 +66,7 @@ _WORDS: Final = """
 
 RULES: Final[Mapping[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(_KEPT, _as_it_is),
-    **dict.fromkeys(_WORDS, without_numbers),
+    **dict.fromkeys(_WORDS, _words),
     "recipient": _recipient,
     "message": _none,
     "label": _none,

@@ -11,7 +11,7 @@ from streams.domain.callback import Callback
 from streams.domain.details import Details
 from streams.domain.lifecycle import APPLIED, Joined, Sms, begin, join
 from streams.domain.policy import Policy
-from streams.domain.privacy import kept_recipient
+from streams.domain.privacy import kept_recipient, shown_text
 from streams.domain.refusal import Refusal
 from streams.domain.row_forms import ListRow
 from streams.domain.stage import Rows
@@ -119,8 +119,14 @@ def withheld(message: Message, policy: Policy) -> Message:
 
 def _withheld(details: Details, policy: Policy) -> Details:
     recipient = None if details.recipient is None else kept_recipient(details.recipient, policy)
-    message = None if policy.message_text == "drop" else details.message
-    return msgspec.structs.replace(details, recipient=recipient, message=message)
+    message = None if policy.message_text == "drop" else shown_text(details.message, policy)
+    return msgspec.structs.replace(
+        details,
+        recipient=recipient,
+        message=message,
+        label=shown_text(details.label, policy),
+        campaign_name=shown_text(details.campaign_name, policy),
+    )
 
 
 def join_message(

@@ -36,6 +36,7 @@ class Policy:
     recipient: Literal["keep", "mask", "hmac", "drop"] = "keep"
     hmac_key: str = field(default="", repr=False)
     message_text: Literal["keep", "drop"] = "keep"
+    mask_texts: bool = False
 
     erased: Erased | None = field(default=None, repr=False, compare=False)
     """The erasures that hold in the rows, None while there are none."""
@@ -49,5 +50,6 @@ class Policy:
         if self.recipient == "hmac" and not self.hmac_key:
             raise ValueError("recipient=hmac needs hmac_key")
         # Every callback reads these, so they are fields and not properties.
-        object.__setattr__(self, "withholds", self.recipient != "keep" or self.message_text == "drop")
+        withholds = self.recipient != "keep" or self.message_text == "drop" or self.mask_texts
+        object.__setattr__(self, "withholds", withholds)
         object.__setattr__(self, "retention_ms", self.retention_hours * HOUR_MS)

@@ -1,7 +1,5 @@
 """
-The personal data that leaves the raw topic. The policy is applied before anything is kept or written.
-
-A rejected body is the one exception: it stays whole, because it is the evidence for the refusal.
+The personal data that leaves the raw topic: the policy is applied before anything is kept or written.
 """
 
 import hmac
@@ -9,6 +7,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from streams.contract.personal import Withholding, names_codes, without_numbers
 from streams.domain.policy import Policy
 
 _SHOWN_DIGITS: Final = 3
@@ -41,7 +40,22 @@ def kept_recipient(kept: str, policy: Policy) -> str | None:
     return shown_recipient(kept, policy)
 
 
+def shown_text(text: str | None, policy: Policy) -> str | None:
+    """Return a free text as the policy lets it be seen; with `mask_texts` no number stands in it."""
+    return without_numbers(text) if policy.mask_texts and text else text
+
+
+def withholding_of(policy: Policy) -> Withholding:
+    """Return what the policy withholds of a refused body."""
+    return Withholding(
+        number=None if policy.recipient == "keep" else lambda number: shown_recipient(number, policy),
+        drops_texts=policy.message_text == "drop",
+        masks_texts=policy.mask_texts,
+    )
+
+
+# There are few services, and every callback names one.
 @lru_cache(maxsize=256)
 def holds_one_time_code(service: str | None) -> bool:
     """Tell whether messages of this `originatingService` carry one-time codes, whose text is never kept."""
-    return service is not None and service.lower() == "twostep"
+    return names_codes(service)

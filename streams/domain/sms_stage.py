@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 import orjson
 from msgspec import Raw
 
+from streams.contract.personal import Kept
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS
 from streams.domain.callback import Callback
@@ -34,8 +35,9 @@ from streams.domain.expiry import (
 from streams.domain.intake import Moment, Taken, as_moment, take
 from streams.domain.message import Contribution, Message, message_key, read_message
 from streams.domain.policy import Erased, Policy
+from streams.domain.privacy import withholding_of
 from streams.domain.refusal import Refusal
-from streams.domain.rejection import rejection
+from streams.domain.rejection import kept_of, rejection
 from streams.domain.routee.bodies import dates_in, read_body
 from streams.domain.routee.campaign_report import Read
 from streams.domain.routee.wire import PlainSms
@@ -166,7 +168,7 @@ class _Gatherer:
         for index, body in enumerate(callbacks[begin : begin + PIECE_CALLBACKS], begin):
             outcome = self._take_guarded(index, body)
             if isinstance(outcome, Refusal):
-                self._reject(outcome, opened.posted(index), index)
+                self._reject(outcome, bytes(opened.bodies[index]), index, opened.posted(index))
             else:
                 count(verdicts, outcome)
             if self._touched_bytes > PIECE_BYTES:
@@ -296,14 +298,22 @@ class _Gatherer:
         for note in notes:
             count(self._tally["notes"], note)
 
-    def _reject(self, refusal: Refusal, body: bytes, index: int) -> None:
+    def _reject(self, refusal: Refusal, body: bytes, index: int, posted: bytes | None = None) -> None:
         count(self._tally["verdicts"], REJECTED)
         count(self._tally["rejected"], refusal.reason.value)
         place = (self._partition, self._offset, index)
+        withholding = withholding_of(self._policy)
+        if refusal.of_code:
+            withholding = withholding._replace(drops_texts=True)
+        kept = kept_of(posted, body, withholding)
+        if self._is_erased(body) or (posted is not None and self._is_erased(posted)):
+            kept = Kept(b"", redacted=True)
+        self.outputs.append(rejection(refusal, kept, self._received, place))
+
+    def _is_erased(self, body: bytes) -> bool:
+        """Tell whether a refused body names a recipient whose erasure covers it."""
         erased = self._policy.erased
-        if erased is not None and erased.covers_body(body, (self._received, *dates_in(body))):
-            body = b""
-        self.outputs.append(rejection(refusal, body, self._received, place))
+        return erased is not None and erased.covers_body(body, (self._received, *dates_in(body)))
 
     def _list_new(self) -> None:
         """List the new messages, each in the bucket in which it was touched."""

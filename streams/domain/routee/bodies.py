@@ -40,7 +40,7 @@ def _read_unusual(raw: Raw, received: int, policy: Policy) -> Callback | Read | 
     if shape == SMS:
         return read_callback(body, received, policy)
     if shape == REPORT:
-        return read_report(body)
+        return read_report(body, policy)
     return Refusal(Reason.UNKNOWN_SHAPE, shape)
 
 

@@ -151,7 +151,7 @@ def test_an_alteration_mends_refused_and_unusual_settings_and_no_others() -> Non
 def test_an_alteration_that_kafka_refuses_is_told_and_leaves_the_problem() -> None:
     kafka = over(admin := Admin())
     kafka.create([SMS_STATUS])
-    admin.configs["r.sms.status"]["cleanup.policy"] = "delete"
+    admin.configs["r.sms.status"]["retention.bytes"] = "1"
     admin.outcome = "[Error 29] TopicAuthorizationFailedError"
     done = kafka.alter([SMS_STATUS])
     assert done.refused == {SMS_STATUS: "this user needs AlterConfigs on topic r.sms.status: grant it"}
