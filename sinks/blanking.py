@@ -62,25 +62,27 @@ def blanked(table: str, records: Sequence[Record], erasures: Erasures, latest: d
         return [_blanked(table, record, erasures) for record in records]
     # One second more, and no fraction: texts of moments then compare like the moments, however exact they are.
     after = (latest.astimezone(UTC) + _SECOND).strftime("%Y-%m-%dT%H:%M:%S")
-    return [record if _is_later(record.value, after) else _blanked(table, record, erasures) for record in records]
+    return [
+        record if _stays(record.value, after, erasures) else _blanked(table, record, erasures) for record in records
+    ]
 
 
-def _is_later(value: bytes | None, after: str) -> bool:
-    """Return whether an SMS is certainly younger than every erasure, or has no recipient. In doubt it is not."""
+def _stays(value: bytes | None, after: str, erasures: Erasures) -> bool:
+    """Return whether an SMS is certainly not covered: younger than every erasure, or of a recipient without one."""
     try:
         head = _read_head(value or b"")
     except msgspec.MsgspecError:
         return False
     if head.recipient is None:
-        # Another field may be left of one that streams has blanked in part; it never does.
-        return False
-    return (
+        return True
+    is_later = (
         head.first_received_at > after
         and head.status_updated_at > after
         and (head.queued_at is None or head.queued_at > after)
         and (head.sent_at is None or head.sent_at > after)
         and (head.final_at is None or head.final_at > after)
     )
+    return is_later or erasures.erased_at(head.recipient) is None
 
 
 def _blanked(table: str, record: Record, erasures: Erasures) -> Record:
