@@ -79,7 +79,7 @@ def test_a_database_of_0_1_0_keeps_its_sms_and_messages(
 ) -> None:
     """An SMS that it had twice has the row of the higher revision alone."""
     apply(empty, LAST_FILE_OF_0_1_0, monkeypatch)
-    two = {"message_id": "two", "parts": 2}
+    two: dict[str, Any] = {"message_id": "two", "parts": 2}
     records = [
         *(sms("a", **two, revision=1), final("a", "Delivered", **two), final("b", "Failed", **two, part=2)),
         *(sms("c", message_id="half", parts=3), final("d", "Delivered")),
