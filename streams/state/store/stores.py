@@ -67,9 +67,10 @@ class Store(Protocol):
 
     def portion(self, partition: int, prefix: bytes, after: bytes, count: int) -> Portion:
         """
-        Return about `count` rows whose keys begin with `prefix`, from the first one behind the key `after` on.
+        Return up to `count` rows whose keys begin with `prefix`, from the first one behind the key `after` on.
 
-        Rows may be written between two portions: each is as of its own moment.
+        Fewer rows may still have others behind them. Rows may be written between two portions: each is as of its own
+        moment.
         """
 
     def estimate_rows(self) -> int:

@@ -163,7 +163,8 @@ class WriteBehind:
                 for key, row in (layer.rows if layer else {}).items()
                 if key.startswith(prefix) and key > after and (last is None or key <= last)
             }
-        return Portion({key: row for key in sorted(found) if (row := found[key]) is not None}, last)
+        merged = [(key, row) for key in sorted(found) if (row := found[key]) is not None]
+        return Portion(dict(merged), last) if len(merged) <= count else Portion.cut(merged[:count], count)
 
     def estimate_rows(self) -> int:
         """Return about how many rows there are: a rewritten row counts twice until it is flushed."""
