@@ -27,6 +27,8 @@ _OF_SMS: Final = "greatest(received_at, status_updated_at)"
 
 LIFETIMES: Final[Mapping[str, Lifetime]] = {
     "sms_status": Lifetime("clickhouse_retention_days_status", _OF_SMS),
+    "sms_lives": Lifetime("clickhouse_retention_days_status", "first_received_at"),
+    "message_status": Lifetime("clickhouse_retention_days_status", "received_at"),
     "sms_status_history": Lifetime("clickhouse_retention_days_history", _OF_SMS),
     "campaign_progress": Lifetime("clickhouse_retention_days_campaigns", "last_received_at"),
     "campaign_progress_history": Lifetime("clickhouse_retention_days_history", "last_received_at"),

@@ -85,7 +85,7 @@ class Rule(NamedTuple):
     satisfies: Callable[[int, int], bool] | None
     harm: str
     unusual: Callable[[int, int], bool] | None = None
-    """Of all others, those that are only worth a warning."""
+    """The other values that are only worth a warning."""
 
 
 RULES: Final[dict[str, Rule]] = {

@@ -100,7 +100,7 @@ class SmsStage:
 
 
 def _opened(value: bytes, ended: Ending | None) -> Opened | Refusal:
-    """Return what is in a record; the refusal of one that ended workers even by being opened."""
+    """Return the content of a record; the refusal of one that ended workers even by being opened."""
     try:
         return open_envelope(value)
     except (MemoryError, RecursionError):

@@ -42,6 +42,7 @@ KINDS: Final = {
         revision generation message_revision partition offset index repaired.index repaired.repairs stage reason detail
         redacted rejected_at sink table topic
     """,
+    "an HMAC of a phone number, and the moment of its erasure": "mark at key_id",
 }
 """Kind of data → the fields of the contract's records; of a kind that tells more, a field counts there."""
 

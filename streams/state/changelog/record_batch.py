@@ -45,7 +45,7 @@ _SMALL: Final = 1 << 13
 
 _VARINTS: Final = [_varint(number) for number in range(_SMALL)]
 _STARTS: Final = [_SAME_TIME + written for written in _VARINTS]
-"""What comes before the key of each record."""
+"""The bytes before the key of each record."""
 
 
 class RecordBatch:

@@ -112,7 +112,7 @@ class Reading:
 
 
 def requests_for_one(path: str) -> st.SearchStrategy[Any]:
-    """Return requests with any key, and with keys of what is there."""
+    """Return requests with any key, and with keys that are known."""
     operation = SCHEMA[path]["GET"]
     known = [quote(f"s{key}" if "sms" in path else key, safe="") for key in KEYS]
     about_known: list[st.SearchStrategy[Any]] = [operation.as_strategy(path_parameters={"key": key}) for key in known]

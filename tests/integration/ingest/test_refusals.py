@@ -32,7 +32,7 @@ async def assert_refused(server: Server, request: bytes, *statuses: int) -> None
     assert reply.fields["connection"] == "close"
     assert SECRET.encode() not in reply.body
     told = problem_in(reply.fields["content-type"], reply.status, reply.body)
-    # Who may not post, and who does not know the secret, learns nothing about it.
+    # A stranger, and a client without the secret, learn nothing about it.
     assert ("detail" in told) is (reply.status not in {403, 404})
     assert await wire.is_closed()
     sending.cancel()

@@ -1,4 +1,4 @@
-"""Rows of ClickHouse go when the settings say, whatever these were before."""
+"""Rows of ClickHouse go when the settings say, also after other settings."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

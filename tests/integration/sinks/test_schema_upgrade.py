@@ -124,7 +124,7 @@ class KilledError(BaseException):
 
 
 class _Sink:
-    """Inserts as a sink does, and again what was not acknowledged, for the length of the block."""
+    """Inserts as a sink does, and again the rows that were not acknowledged, for the length of the block."""
 
     def __init__(self, settings: SinksSettings, monkeypatch: pytest.MonkeyPatch) -> None:
         self._connection = connect(settings)

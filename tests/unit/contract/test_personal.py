@@ -1,4 +1,4 @@
-"""Numbers, texts and one-time codes are taken out of any body that can be read, whatever its form."""
+"""Numbers, texts and one-time codes are taken out of any body that can be read, in any form."""
 
 from typing import Any
 

@@ -74,7 +74,7 @@ def test_another_writers_json_is_read_too(value: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", [b"[]", b"{", b'"+306900000001"', b"", b'{"recipient":7}', b'{"recipient":null}'])
-def test_what_is_no_sms_stays_as_it_is(value: bytes) -> None:
+def test_a_value_that_is_no_sms_stays_as_it_is(value: bytes) -> None:
     assert after(value) == value
 
 

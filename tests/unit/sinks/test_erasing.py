@@ -177,7 +177,7 @@ def test_an_eraser_that_fails_in_any_way_stops_the_writing() -> None:
         bench.write(0)
 
 
-def test_the_digest_tells_erasures_apart_whatever_their_order() -> None:
+def test_the_digest_tells_erasures_apart_in_any_order() -> None:
     one, two = erasure(NUMBER, at(1)), erasure("+306900000002", at(2))
     digests = []
     for added in ([one, two], [two, one, one], [one], [one, erasure("+306900000002", at(3))]):

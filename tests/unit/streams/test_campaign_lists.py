@@ -190,6 +190,6 @@ async def test_a_list_that_is_given_up_leaves_the_next_one_whole(worker: Worker)
     assert await worker.listed(RUNNING) == [9, 8, 7, 5, 3, 1]
 
 
-async def test_nothing_is_noted_while_nobody_asks_for_lists(worker: Worker) -> None:
+async def test_nothing_is_noted_while_no_list_is_asked_for(worker: Worker) -> None:
     worker.seal()
     assert all(one.partition._watched is None for one in worker.owned.values())

@@ -137,7 +137,7 @@ def test_json_in_any_spelling_is_read_alike(fields: bytes) -> None:
     ],
 )
 def test_an_envelope_with_anything_else_in_it_is_not_read_in_one_step(record: dict[str, Any]) -> None:
-    """What is unknown may be nested deeply, which only `open_envelope` tells."""
+    """An unknown field may be nested deeply, which only `open_envelope` tells."""
     assert read_plain(orjson.dumps(record)) is None
 
 

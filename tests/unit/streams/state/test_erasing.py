@@ -1,4 +1,4 @@
-"""Erasures at any moment, through crashes and disorder: what is covered goes, nothing else changes."""
+"""Erasures at any moment, through crashes and disorder: covered data go, nothing else changes."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ MINUTE: Final = 60_000
 NUMBERS: Final = ("+306900000001", "+306900000002", "+306900000003")
 SPELLINGS: Final = {NUMBERS[0]: ["+306900000001", "00306900000001", "30 690 000 0001"]}
 BLANK: Final = ("recipient", "message", "label")
-# Of a revision: one that would only have added what is erased is not made.
+# Of a revision: one that would only have added erased data is not made.
 OF_REVISION: Final = {"generation", "received_at", "partition", "offset", "index", "revision", "previous_status"}
 
 
