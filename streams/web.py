@@ -18,7 +18,7 @@ from streams.app import StreamsApp
 from streams.health import StuckWatch, durables, lags, stuck_partitions
 from streams.program.origin import Origin
 from streams.program.pages import Pages, page_server, trouble
-from streams.read_api import ReadApi
+from streams.read_api.routes import ReadApi
 from streams.readers import Readers
 from streams.runtime import private_names
 

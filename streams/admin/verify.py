@@ -164,7 +164,8 @@ def _ms(found: Found, setting: str) -> int:
 
 def _store_of_sinks(told: dict[str, Any]) -> Store:
     day = told.get("expires_on")
-    return Store(told["store"], told["found"], told["erased"], date.fromisoformat(day[:10]) if day else None)
+    expires_on = date.fromisoformat(day[:10]) if day else None
+    return Store(told["store"], told["found"], told["erased"], expires_on, told["not_covered"])
 
 
 def _asked_of_sinks(command: str, recipients: Sequence[str]) -> Iterator[bytes]:

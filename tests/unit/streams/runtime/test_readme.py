@@ -12,7 +12,7 @@ import streams
 from streams.errors import Exit
 from streams.metrics import FlushMetrics, StateMetrics
 from streams.program.origin import Origin
-from streams.read_api import ReadApi
+from streams.read_api.routes import ReadApi
 from streams.readers import Readers
 from streams.settings import StreamsSettings
 

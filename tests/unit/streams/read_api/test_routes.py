@@ -5,14 +5,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import read_api
-from streams.campaign_lists import OwnPage
 from streams.contract.answers import CampaignState
 from streams.contract.codec import format_time_ms
 from streams.domain.campaign_index import CampaignIndex, Wanted, places_of
 from streams.domain.campaign_stage import campaign_key
-from streams.list_query import cursor_after, read_query
-from streams.peers import PeerAnswer
+from streams.read_api import routes
+from streams.read_api.campaign_lists import OwnPage
+from streams.read_api.campaign_query import cursor_after, read_query
+from streams.read_api.peers import PeerAnswer
 
 BEGIN_MS = 1_795_300_000_000
 Record = dict[str, Any]
@@ -67,7 +67,7 @@ def test_pages_of_several_workers_have_every_campaign_once_and_in_order(
             records, has_more = other.page(wanted)
             follows = cursor_after(None, records[-1]) if has_more else None
             answers.append(PeerAnswer(200, {"campaigns": records, "next": follows}))
-        page = read_api._merged(own, answers, wanted)
+        page = routes._merged(own, answers, wanted)
         found += page["campaigns"]
         if page["next"] is None:
             break
@@ -83,5 +83,5 @@ def test_pages_of_several_workers_have_every_campaign_once_and_in_order(
 def test_the_order_of_finished_campaigns_is_that_of_their_ends() -> None:
     one, other = record_of(1, 1), record_of(2, 2)
     one["finished_at"] = format_time_ms(BEGIN_MS + 999_999)
-    page = read_api._merged(OwnPage([other, one], has_more=False, searched=[]), [], Wanted(CampaignState.FINISHED))
+    page = routes._merged(OwnPage([other, one], has_more=False, searched=[]), [], Wanted(CampaignState.FINISHED))
     assert page["campaigns"] == [one, other]

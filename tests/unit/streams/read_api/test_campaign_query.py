@@ -8,7 +8,7 @@ from streams.contract.answers import CampaignState
 from streams.contract.codec import format_time_ms
 from streams.domain.campaign_index import Wanted
 from streams.domain.campaign_stage import campaign_key
-from streams.list_query import cursor_after, read_query
+from streams.read_api.campaign_query import cursor_after, read_query
 
 NOON = 1_795_953_600_000
 

@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from streams import campaign_lists
-from streams.campaign_lists import CampaignLists
 from streams.contract.answers import CampaignState
 from streams.domain.campaign_index import Wanted
 from streams.domain.campaign_stage import CampaignStage
+from streams.read_api import campaign_lists
+from streams.read_api.campaign_lists import CampaignLists
 from streams.state.rows.partition import Origin, Partition
 from streams.state.rows.throttle import Throttle
 from streams.state.store.stores import MemoryStore

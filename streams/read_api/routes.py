@@ -22,19 +22,19 @@ from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry, Counter
 
 from streams.app import StreamsApp
-from streams.campaign_lists import CampaignLists, OwnPage
 from streams.contract.keys import KEY_MAX_CHARS, partition_of
 from streams.contract.topics import CAMPAIGN_PARTIALS
 from streams.domain.campaign_index import Wanted
 from streams.domain.masked_views import masked
 from streams.domain.stage import Output, Rows
 from streams.domain.views import campaign_key, campaign_view, find_sms, message_key, message_view
-from streams.list_query import cursor_after, read_query, time_of
-from streams.peers import FORWARDED, PeerAnswer, Peers
 from streams.program.http_bounds import Bounds, Handler
 from streams.program.http_server import HttpServer
 from streams.program.origin import Origin
 from streams.program.problems import problem_answer
+from streams.read_api.campaign_lists import CampaignLists, OwnPage
+from streams.read_api.campaign_query import cursor_after, read_query, time_of
+from streams.read_api.peers import FORWARDED, PeerAnswer, Peers
 from streams.readers import LOCAL, Reader, Readers
 from streams.runtime.table import CheckpointedTable
 
