@@ -27,7 +27,7 @@ _SUPERSEDED_LEAVE = {"segment.ms": str(_DAY_MS), "max.compaction.lag.ms": str(6 
 # A reader less than a day behind sees every change; one further behind sees the latest of each key.
 _COMPACT_AFTER_A_DAY = _COMPACT | {"min.compaction.lag.ms": str(_DAY_MS)}
 # Compaction joins segments up to their size, and a joined segment is as young as its youngest record: small ones go
-# sooner. Each is three open files of a broker, so they are not smaller: 30 days of 10 million SMS a day are about 20,000.
+# sooner. A broker has three files open for each, so they are not smaller: 30 days of 10 million SMS are about 20,000.
 _LATEST = _DELETE | {
     "cleanup.policy": "compact,delete",
     "min.compaction.lag.ms": str(_DAY_MS),

@@ -74,6 +74,10 @@ BREACHES = {
         "streams/domain/stage.py",
         "import streams.state.turns",
     ),
+    "the read API: routes, the lists and the other workers": (
+        "streams/read_api/peers.py",
+        "import streams.read_api.routes",
+    ),
     "state is layered: succession, checkpoint, changelog, store": (
         "streams/state/store/stores.py",
         "import streams.state.checkpoint",
