@@ -199,13 +199,18 @@ class Checkpointer:
                     self.die(Exit.UNFLUSHED_ROWS, f"{name} was revoked before its flush")
             self.owned.clear()
 
-    async def abandon(self, owned: Owned, ending: Ending) -> None:
+    def abandon(self, owned: Owned, ending: Ending) -> Coroutine[Any, Any, None]:
         """
         Write that a record ended this worker, and write nothing else of its partition from now on. Die after it.
 
-        Raises KafkaError when the broker does not acknowledge; the next owner then does not count this ending.
+        The rows have half of a piece, whose outputs are lost: no flush may seal them, from this call on and not only
+        when it is awaited. Raises KafkaError when the broker does not acknowledge; the next owner then does not count
+        this ending.
         """
         owned.is_abandoned = True
+        return self._write_ending(owned, ending)
+
+    async def _write_ending(self, owned: Owned, ending: Ending) -> None:
         async with self._lock:
             self._check()
             row = {ENDING: endings.written(ending)}

@@ -283,6 +283,17 @@ async def test_an_ending_is_written_alone_and_nothing_of_its_partition_after_it(
     assert [event for event in bench.events if event[:2] == (CHANGELOG, 1)]
 
 
+async def test_a_flush_that_comes_before_the_ending_is_written_leaves_the_partition_out(bench: Bench) -> None:
+    """The outputs of the half piece in the rows would be lost: its callbacks would be duplicates to the next owner."""
+    bench.take_in(0, 0, "a")
+    owned = bench.table.owned[0]
+    writing = bench.table.abandon(owned, owned.partition.ending(1, 4))
+    await bench.table.flush()
+    assert not [event for event in bench.events if event[:2] == (CHANGELOG, 0)]
+    await writing
+    assert bench.events[-1] == (CHANGELOG, 0, [ENDING], True)
+
+
 async def test_a_partition_abandoned_while_others_are_sealed_is_not_sealed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
