@@ -64,6 +64,8 @@ def oldest(clickhouse: ClickHouse) -> dict[str, int]:
 
 
 def moment(table: str) -> str:
+    if table == "sms_lives":
+        return "first_received_at"
     return "last_received_at" if table.startswith("campaign") else "received_at"
 
 

@@ -136,9 +136,10 @@ class Lab:
         self.admin.wait_for_topics([topic.name(self.prefix) for topic in topics], timeout_ms=60_000)
 
     def widen(self, partitions: int) -> None:
-        """Give all topics more partitions, as an operator may; workers started from now on are told of them."""
+        """Give topics more partitions, as an operator may; workers started from now on are told of them."""
         self.partitions = partitions
-        self.admin.create_partitions({topic.name(self.prefix): partitions for topic in ALL_TOPICS})
+        widened = {topic.name(self.prefix): partitions for topic in ALL_TOPICS if topic.partitions is None}
+        self.admin.create_partitions(widened)
         self.wait_for_leaders()
 
     def start(self, folder: str = "data", **faults: Any) -> ToyWorker:  # noqa: ANN401 - JSON
@@ -312,8 +313,12 @@ class Lab:
         """Return the end offset of every partition of topics."""
         return {tp: end for tp, (_, end) in self._bounds(*suffixes).items()}
 
+    def _count_of(self, suffix: str) -> int:
+        fixed = {topic.suffix: topic.partitions for topic in ALL_TOPICS}.get(suffix)
+        return fixed or self.partitions
+
     def _bounds(self, *suffixes: str) -> dict[TopicPartition, tuple[int, int]]:
-        tps = [TopicPartition(self.prefix + suffix, number) for suffix in suffixes for number in range(self.partitions)]
+        tps = [TopicPartition(self.prefix + suffix, at) for suffix in suffixes for at in range(self._count_of(suffix))]
         consumer = KafkaConsumer(bootstrap_servers=self._servers)
         try:
             with self._patiently():
