@@ -198,13 +198,15 @@ AS SELECT * EXCEPT (is_superseded) FROM sms_status FINAL WHERE NOT is_superseded
 COMMENT 'A row per SMS part: its latest state';
 
 -- Marks the rows of former lives: those with another beginning than the newest record of the key. The mark has the
--- generation and revision of that record, so an old record that is inserted again does not undo it.
+-- generation and revision of that record, so an old record that is inserted again does not undo it. It is younger than
+-- the row that it marks, so a time to live does not take it away first.
 CREATE MATERIALIZED VIEW IF NOT EXISTS sms_inbox_to_superseded {{on_cluster}} TO sms_status
 AS SELECT
     sms_key,
     arrayJoin(arrayFilter(beginning -> beginning != latest.3, arrayConcat(beginnings, beginnings_before))) AS first_received_at,
     latest.1 AS generation,
     latest.2 AS revision,
+    now64(3) AS received_at,
     true AS is_superseded
 FROM
 (
@@ -236,8 +238,9 @@ COMMENT 'Marks the rows of former lives in sms_status, when one of its rows has 
 
 DROP VIEW IF EXISTS sms_inbox_to_status_next {{on_cluster}} SYNC;
 
-INSERT INTO sms_status (sms_key, first_received_at, generation, revision, is_superseded)
-SELECT key, arrayJoin(arrayFilter(beginning -> beginning != latest.3, beginnings)), latest.1, latest.2, true
+INSERT INTO sms_status (sms_key, first_received_at, generation, revision, received_at, is_superseded)
+SELECT
+    key, arrayJoin(arrayFilter(beginning -> beginning != latest.3, beginnings)), latest.1, latest.2, now64(3), true
 FROM
 (
     SELECT

@@ -19,6 +19,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuth
 
 import ingest.cli
 import sinks.cli
+import streams.admin.verify
 import streams.cli
 from streams.contract import permissions
 from streams.contract.codec import format_time
@@ -41,6 +42,8 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
     "routee-streams topics": (streams.cli.main, ["topics"]),
     "routee-streams topics --alter": (streams.cli.main, ["topics", "--alter"]),
     "routee-streams rebuild --campaigns": (streams.cli.main, ["rebuild", "--campaigns"]),
+    "routee-streams erase": (streams.cli.main, ["erase", "--recipient", "+306912345678"]),
+    "routee-streams erase --verify": (streams.cli.main, ["erase", "--verify", "--recipient", "+306912345678"]),
     "routee-sinks": (sinks.cli.main, ["check"]),
 }
 """The commands that tell each program's missing permissions; those of a consumer are told by its client."""
@@ -124,6 +127,9 @@ class Shell:
             monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
         monkeypatch.chdir(folder)
         monkeypatch.setenv("CLICKHOUSE_URL", "http://127.0.0.1:1")
+        monkeypatch.setenv("ERASURE_KEY", "0123456789abcdef" * 4)
+        # These have no part in the permissions on Kafka.
+        monkeypatch.setattr(streams.admin.verify, "_asked_of_sinks", lambda *_: iter(()))
         monkeypatch.setenv("INGEST_HOST", "127.0.0.1")  # without a secret it listens nowhere else
 
     def run(self, program: str, user: str, prefix: str = PREFIX) -> Said:

@@ -216,7 +216,10 @@ LIES = {
         "MEMORY_LIMIT_EXCEEDED (241)",
     ),
     "an error in a header only": (ok(b"X-ClickHouse-Exception-Code: 209\r\n" + SUMMARY % 10), "SOCKET_TIMEOUT (209)"),
-    "half an answer": (b"HTTP/1.1 200 OK\r\n%bTransfer-Encoding: chunked\r\n\r\n5\r\nhel" % (SUMMARY % 10), "no answer"),
+    "half an answer": (
+        b"HTTP/1.1 200 OK\r\n%bTransfer-Encoding: chunked\r\n\r\n5\r\nhel" % (SUMMARY % 10),
+        "no answer",
+    ),
     "less than its length": (b"HTTP/1.1 200 OK\r\n%bContent-Length: 5\r\n\r\nhel" % (SUMMARY % 10), "no answer"),
     "half a header": (b'HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {"written_rows":"10', "written_rows as one number"),
     "no row": (ok(SUMMARY % 0), "wrote 0 of 10 rows for 2 inserted into sms_inbox"),

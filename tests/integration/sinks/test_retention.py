@@ -33,10 +33,9 @@ def kept(settings: SinksSettings, **days: int) -> SinksSettings:
     return settings.model_copy(update={**DEFAULTS, **days})
 
 
-def write(clickhouse: ClickHouse) -> None:
+def write(clickhouse: ClickHouse, now: datetime) -> None:
     """Write rows of each table, as old as `AGES` in days."""
     sink = ClickHouseSink(clickhouse)
-    now = datetime.now(UTC)
     for days in AGES:
         at: dict[str, Any] = {
             "received_at": now - timedelta(days=days),
@@ -78,13 +77,16 @@ def test_every_table_that_keeps_rows_has_a_lifetime() -> None:
 
 
 def test_rows_go_after_their_days_and_the_days_may_change(tables: ClickHouse, settings: SinksSettings) -> None:
-    write(tables)
+    now = datetime.now(UTC)
+    write(tables, now)
     assert set(oldest(tables).values()) == {20_000}
     run_schema(kept(settings))
     eventually(
         lambda: has_oldest(
             tables,
             sms_status=399,
+            sms_lives=399,
+            message_status=399,
             sms_status_history=89,
             campaign_progress=399,
             campaign_progress_history=89,
@@ -92,15 +94,30 @@ def test_rows_go_after_their_days_and_the_days_may_change(tables: ClickHouse, se
         )
     )
     shorter = kept(settings, clickhouse_retention_days_status=30, clickhouse_retention_days_campaigns=90)
-    assert [it.thing.name for it in retention_differences(tables, shorter)] == ["sms_status", "campaign_progress"]
+    shortened = ["sms_status", "sms_lives", "message_status", "campaign_progress"]
+    assert [it.thing.name for it in retention_differences(tables, shorter)] == shortened
     run_schema(shorter)
     assert retention_differences(tables, shorter) == ()
-    eventually(lambda: [oldest(tables)[table] for table in ("sms_status", "campaign_progress")] == [29, 89])
+    eventually(lambda: [oldest(tables)[table] for table in shortened] == [29, 29, 29, 89])
     for_ever = kept(settings, **dict.fromkeys(DEFAULTS, 0))
     run_schema(for_ever)
     assert retention_differences(tables, for_ever) == ()
-    write(tables)
+    write(tables, now)
     assert set(oldest(tables).values()) == {20_000}
+
+
+def test_a_former_life_of_an_sms_does_not_come_back_before_its_row_goes(
+    tables: ClickHouse, settings: SinksSettings
+) -> None:
+    run_schema(kept(settings))
+    sink, now = ClickHouseSink(tables), datetime.now(UTC)
+    for generation, days in enumerate((20, 1), 1):
+        at = now - timedelta(days=days)
+        row = sms("anew", generation=generation, first_received_at=at, received_at=at, status_updated_at=at)
+        sink.write("sms_status", [Record("t", 0, generation, 0, encode(row))])
+        tables.execute("OPTIMIZE TABLE sms_status FINAL")
+    assert tables.value("SELECT groupArray(generation) FROM sms") == [2]
+    assert tables.value("SELECT count() FROM sms_status") == 2
 
 
 def test_a_row_of_a_clock_that_was_never_set_stays_by_the_date_of_its_status(
