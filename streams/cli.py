@@ -184,6 +184,11 @@ def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
     )
 
 
+def _warn_aside(line: str) -> None:
+    """Warn beside an output that programs may read."""
+    print(f"warning: {line}", file=sys.stderr)
+
+
 def _erase(settings: StreamsSettings, given: argparse.Namespace) -> None:
     from streams.admin.erase import erase  # noqa: PLC0415
     from streams.admin.recipients import given_recipients  # noqa: PLC0415
@@ -192,7 +197,7 @@ def _erase(settings: StreamsSettings, given: argparse.Namespace) -> None:
     if given.verify:
         _verify(settings, recipients)
         return
-    told = erase(settings, recipients)
+    told = erase(settings, recipients, _warn_aside)
     print(f"erasures of {len(recipients)} recipients are in Kafka: workers and sinks apply them now")
     for line in told:
         print(f"not found: {line}")
@@ -202,7 +207,7 @@ def _verify(settings: StreamsSettings, recipients: Sequence[str]) -> None:
     from streams.admin.verify import verify  # noqa: PLC0415
 
     left = []
-    for store in verify(settings, recipients):
+    for store in verify(settings, recipients, _warn_aside):
         print(store.line(), flush=True)
         left += [store.name] if store.found and store.expires_on is None else []
     if left:
@@ -213,7 +218,7 @@ def _export(settings: StreamsSettings, given: argparse.Namespace) -> None:
     from streams.admin.recipients import given_recipients  # noqa: PLC0415
     from streams.admin.verify import export  # noqa: PLC0415
 
-    for line in export(settings, given_recipients(given.recipient, given.from_file)):
+    for line in export(settings, given_recipients(given.recipient, given.from_file), _warn_aside):
         sys.stdout.buffer.write(line + b"\n")
 
 

@@ -4,7 +4,7 @@
 
 import hmac
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -28,7 +28,7 @@ _ACK_SECONDS: Final = 30
 _POLL_MS: Final = 500
 
 
-def erase(settings: StreamsSettings, recipients: Sequence[str]) -> list[str]:
+def erase(settings: StreamsSettings, recipients: Sequence[str], warn: Callable[[str], object]) -> list[str]:
     """
     Write an erasure of each recipient, and of its pseudonym; return when all in-sync replicas have them.
 
@@ -39,8 +39,10 @@ def erase(settings: StreamsSettings, recipients: Sequence[str]) -> list[str]:
     topic = ERASURES.name(settings.kafka_topic_prefix)
     with connect(settings) as topics:
         found = topics.findings([ERASURES], permissions.erase(settings.kafka_topic_prefix))
-        if found.problems:
-            raise TopicsDifferError(found.problems)
+    for line in found.warned:
+        warn(line)
+    if found.problems:
+        raise TopicsDifferError(found.problems)
     try:
         if any(one.key_id != marks.key_id for one in known_erasures(settings)):
             raise UsageError(

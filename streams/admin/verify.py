@@ -5,7 +5,7 @@
 import hmac
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,9 +18,10 @@ from streams.admin.erase import known_erasures, require_marks
 from streams.admin.places import LOCAL_STATE, Place, Record, places, records, rows, store_of
 from streams.admin.recipients import spellings
 from streams.admin.topics import connect
+from streams.contract import permissions
 from streams.contract.erasures import Erasures, moment_of, normal_form
 from streams.contract.topics import ALL_TOPICS, ERASURES, Found
-from streams.errors import KafkaUnreachableError, StreamsError
+from streams.errors import KafkaUnreachableError, StreamsError, TopicsDifferError
 from streams.program.found_topics import told_topics
 from streams.program.kafka_problems import failed_request
 from streams.settings import StreamsSettings
@@ -59,13 +60,15 @@ class _Counting:
     newest: dict[bytes, int] = field(default_factory=dict)
 
 
-def verify(settings: StreamsSettings, recipients: Sequence[str]) -> Iterator[Store]:
+def verify(settings: StreamsSettings, recipients: Sequence[str], warn: Callable[[str], object]) -> Iterator[Store]:
     """
     Yield what each store of streams has, decoded, and then what the sinks say of theirs.
 
-    Raises UsageError, KafkaUnreachableError, and at the end StreamsError when the sinks cannot be asked.
+    Raises UsageError, TopicsDifferError when a topic cannot be read, KafkaUnreachableError, and at the end StreamsError
+    when the sinks cannot be asked.
     """
     erasures = Erasures(require_marks(settings))
+    _require_readable(settings, warn)
     counting = {topic.suffix: _Counting() for topic in ALL_TOPICS if topic is not ERASURES} | {LOCAL_STATE: _Counting()}
     theirs: set[str] = set()
     with connect(settings) as topics:
@@ -87,18 +90,30 @@ def verify(settings: StreamsSettings, recipients: Sequence[str]) -> Iterator[Sto
         yield _store_of_sinks(orjson.loads(line))
 
 
-def export(settings: StreamsSettings, recipients: Sequence[str]) -> Iterator[bytes]:
+def export(settings: StreamsSettings, recipients: Sequence[str], warn: Callable[[str], object]) -> Iterator[bytes]:
     """
     Yield a line of JSON for each place in any store that has a recipient.
 
-    Raises KafkaUnreachableError, and at the end StreamsError when the sinks cannot be asked.
+    Raises TopicsDifferError when a topic cannot be read, KafkaUnreachableError, and at the end StreamsError when the
+    sinks cannot be asked.
     """
+    _require_readable(settings, warn)
     forms = _forms(settings, recipients)
     for record in _all_records(settings):
         for place in places(record, forms.__contains__):
             if place.recipient is not None:
                 yield orjson.dumps({"store": place.store, "place": place.place, "record": place.content})
     yield from _asked_of_sinks("export", recipients)
+
+
+def _require_readable(settings: StreamsSettings, warn: Callable[[str], object]) -> None:
+    """Raise TopicsDifferError unless every topic can be read: nothing would be found on one that is left out."""
+    with connect(settings) as topics:
+        found = topics.findings(ALL_TOPICS, permissions.verify(settings.kafka_topic_prefix))
+    for line in found.warned:
+        warn(line)
+    if found.unusable:
+        raise TopicsDifferError(found.unusable)
 
 
 def _forms(settings: StreamsSettings, recipients: Iterable[str]) -> Mapping[str, str]:

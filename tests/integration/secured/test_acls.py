@@ -139,9 +139,9 @@ class Shell:
         self._capsys.readouterr()
         code = main(arguments)
         said = self._capsys.readouterr()
-        out = said.out.splitlines()
-        warnings = [line for line in out if line.startswith("warning: ") and "single copy" not in line]
-        problems = [line for line in said.err.splitlines() if not line.startswith("CLICKHOUSE_")]
+        out, err = said.out.splitlines(), said.err.splitlines()
+        warnings = [line for line in out + err if line.startswith("warning: ") and "single copy" not in line]
+        problems = [line for line in err if not line.startswith(("CLICKHOUSE_", "warning: "))]
         return Said(code, warnings, problems, [line for line in out if not line.startswith("warning: ")])
 
 
