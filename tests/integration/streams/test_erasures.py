@@ -192,7 +192,9 @@ def test_verify_tells_the_rest_of_each_store_and_until_when(
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    sinks_that_answer(tmp_path, monkeypatch, '{"store": "files", "found": 0, "erased": 2, "expires_on": null}')
+    sinks_that_answer(
+        tmp_path, monkeypatch, '{"store": "files", "found": 0, "erased": 2, "not_covered": 3, "expires_on": null}'
+    )
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, ERASURE_KEY=KEY) as lab:
         lab.create_topics()
         worker = lab.start_ready(rules="product")
@@ -213,7 +215,7 @@ def test_verify_tells_the_rest_of_each_store_and_until_when(
         assert told["streams-sms-changelog"].startswith("found ")
         assert told["local state"] == "found 0, erased 1"
         assert told["campaign.progress"] == told["streams-campaigns-changelog"] == "found 0, erased 0"
-        assert told["files"] == "found 0, erased 2"
+        assert told["files"] == "found 0, erased 2, not covered 3"
         assert cli.main(["export", "--recipient=0030 6900000000"]) == 0
         lines = [orjson.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
         assert [one["store"] for one in lines].count("callbacks.raw") == 3
@@ -237,4 +239,4 @@ def test_sinks_that_cannot_be_asked_are_told(
         assert cli.main(["erase", "--verify", f"--recipient={ERASED[0]}"]) == 1
         said = capsys.readouterr()
         assert "sms.status: found 0, erased 0" in said.out.splitlines()
-        assert said.err.startswith("the stores of the sinks were not asked")
+        assert "\nthe stores of the sinks were not asked" in said.err
