@@ -90,6 +90,8 @@ def mend(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
     """
     _attached(clickhouse, cluster, "schema_migrations")
     found = [it for it in look(clickhouse).differences if it.fault is not Fault.STRANGER]
+    # A view that a later file has made anew may read a table of that file.
+    found.sort(key=lambda it: it.thing.kind is not Kind.TABLE)
     return [table for difference in found for table in _mended(clickhouse, cluster, difference)]
 
 

@@ -293,6 +293,33 @@ def test_damage_to_the_schema_is_told_and_mended(
     assert is_kept(tables)
 
 
+@pytest.mark.parametrize("lost", ["%", "sms_status_history", "message%"])
+def test_what_is_made_again_is_as_it_was(tables: ClickHouse, settings: SinksSettings, lost: str) -> None:
+    """Also when the list of applied files alone is left, and a later file has changed a table or a view since."""
+    columns = (
+        "SELECT table, groupArray((name, type, default_kind)) FROM system.columns "
+        "WHERE database = currentDatabase() AND table NOT LIKE '%_inbox_to_%' GROUP BY table ORDER BY table"
+    )
+    keys = (
+        "SELECT name, sorting_key, primary_key, partition_key FROM system.tables "
+        "WHERE database = currentDatabase() ORDER BY name"
+    )
+    indexes = "SELECT table, name FROM system.data_skipping_indices WHERE database = currentDatabase() ORDER BY ALL"
+    queries = (columns, keys, indexes)
+    before = [tables.rows(query) for query in queries]
+    names = tables.rows(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE {lost:String} "
+        "AND name != 'schema_migrations'",
+        {"lost": lost},
+    )
+    for (name,) in names:
+        tables.execute(f"DROP TABLE {name}")
+    assert run_schema(settings) == 0
+    assert [tables.rows(query) for query in queries] == before
+    assert written(tables) == 5
+    assert is_kept(tables)
+
+
 def test_a_healthy_database_differs_in_nothing_also_after_a_restart(tables: ClickHouse) -> None:
     assert look(tables) == Comparison()
     for name in ("sms_inbox", "sms_status", "sms_inbox_to_status"):
