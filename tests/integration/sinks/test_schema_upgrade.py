@@ -96,6 +96,20 @@ def test_a_database_of_0_1_0_keeps_its_sms_and_messages(empty: ClickHouse, setti
     assert empty.rows("SELECT revision FROM sms WHERE sms_key = 'c'") == [(2,)]
 
 
+def test_the_next_run_leaves_what_an_interrupted_one_has_done(
+    empty: ClickHouse, settings: SinksSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The former view would write the generation 0 into the sort key of the history."""
+    apply_until(empty, BEFORE)
+    done = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'sms_inbox_to_lives'"
+    next(limit for limit in count(1) if _migrated(empty, limit, monkeypatch) or empty.rows(done) == [(1,)])
+    assert "sms_inbox_to_history" in {it.thing.name for it in look(empty).differences}
+    caplog.clear()
+    assert run_schema(settings) == 0
+    assert look(empty) == Comparison()
+    assert [it.getMessage() for it in caplog.records if it.levelname == "WARNING"] == []
+
+
 class KilledError(BaseException):
     """The end of a run, after one of its statements."""
 
