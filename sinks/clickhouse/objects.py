@@ -121,11 +121,22 @@ def _follow(objects: dict[str, SchemaObject], gone: set[str], statement: str) ->
 def _created(objects: Objects, statement: str, what: str, name: str, rest: str) -> SchemaObject:
     if what == "TABLE":
         like, engine = _LIKE.match(rest), _ENGINE.search(rest)
+        if like:
+            # The other table may have changed since: `AS` would take the columns that it has now.
+            model = objects[like[1]]
+            statement = statement.replace(f"AS {model.name}", f"({', '.join(_list_of(model))})", 1)
         columns = objects[like[1]].columns if like else _columns(rest)
         return SchemaObject(name, Kind.TABLE, (statement,), engine[1] if engine else "", columns, "", "")
     select, target = _SELECT.search(rest), _TO.match(rest)
     kind = Kind.VIEW if what == "VIEW" else Kind.PASSAGE
     return SchemaObject(name, kind, (statement,), "", {}, target[1] if target else "", select[1] if select else "")
+
+
+def _list_of(table: SchemaObject) -> list[str]:
+    """Return the columns of a table, with its indexes and constraints, as CREATE lists them."""
+    created = _CREATE.match(_in_one_line(table.statements[0]))
+    items = _split(created[3][1:]) if created else []
+    return [*table.columns.values(), *(item for item in items if _NO_COLUMN.match(item))]
 
 
 def _renamed(table: SchemaObject, name: str) -> SchemaObject:

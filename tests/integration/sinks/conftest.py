@@ -32,6 +32,19 @@ def settings(clickhouse: ClickHouseServer, database: str) -> SinksSettings:
 
 
 @pytest.fixture
+def empty(clickhouse: ClickHouseServer, settings: SinksSettings) -> Iterator[ClickHouse]:
+    """Give a connection to an empty database."""
+    del clickhouse
+    anywhere = connect(settings, database="")
+    anywhere.execute(f"CREATE DATABASE `{settings.clickhouse_database}`")
+    anywhere.close()
+    connection = connect(settings)
+    yield connection
+    connection.execute(f"DROP DATABASE `{settings.clickhouse_database}`")
+    connection.close()
+
+
+@pytest.fixture
 def tables(settings: SinksSettings) -> Iterator[ClickHouse]:
     """Give a connection to a database of one's own that has the schema."""
     run_schema(settings)
