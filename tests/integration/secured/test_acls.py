@@ -36,6 +36,7 @@ from tests.support.wait import eventually
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 PREFIX = "acls."
+ERASURE_KEY = "0123456789abcdef" * 4
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
     "routee-ingest": (ingest.cli.main, ["check"]),
     "routee-streams worker": (streams.cli.main, ["check"]),
@@ -127,7 +128,7 @@ class Shell:
             monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
         monkeypatch.chdir(folder)
         monkeypatch.setenv("CLICKHOUSE_URL", "http://127.0.0.1:1")
-        monkeypatch.setenv("ERASURE_KEY", "0123456789abcdef" * 4)
+        monkeypatch.setenv("ERASURE_KEY", ERASURE_KEY)
         # These have no part in the permissions on Kafka.
         monkeypatch.setattr(streams.admin.verify, "_asked_of_sinks", lambda *_: iter(()))
         monkeypatch.setenv("INGEST_HOST", "127.0.0.1")  # without a secret it listens nowhere else
@@ -245,7 +246,8 @@ def test_the_pipeline_works_with_exactly_the_permissions_of_the_table(guarded: G
         "streams": guarded.as_user(COMPLETE["routee-streams worker"]),
         "sinks": guarded.as_user(COMPLETE["routee-sinks"]),
     }
-    admin = kafka_at(guarded, COMPLETE["routee-streams topics"], PREFIX)
+    # Tests above have made erasures.
+    admin = kafka_at(guarded, COMPLETE["routee-streams topics"], PREFIX) | {"ERASURE_KEY": ERASURE_KEY}
     pipeline = Pipeline(tmp_path, admin, PREFIX, users, partitions=1)
     try:
         body = sms_callback(at=format_time(datetime.now(UTC)), message_id=str(uuid4()))
