@@ -16,11 +16,9 @@ import orjson
 
 from sinks.source import Record
 from sinks.tables import REJECTED_CALLBACKS_TABLE, SMS_STATUS_TABLE
-from streams.contract.erasures import BLANKED, Erasures
+from streams.contract.erasures import BLANKED, MOMENTS, Erasures
 
 RECIPIENT: Final = "recipient"
-MOMENTS: Final = ("first_received_at", "status_updated_at", "queued_at", "sent_at", "final_at")
-"""Of an SMS: its first receipt, and the dates that Routee gave."""
 RECEIVED: Final = "received_at"
 BODIES: Final = ("body", "body_base64")
 """Of a refused callback: one of them has its bytes."""

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from sinks.blanking import BODIES, MOMENTS, RECEIVED, RECIPIENT, is_covered
+from sinks.blanking import BODIES, RECEIVED, RECIPIENT, is_covered
 from sinks.clickhouse.client import ClickHouse
 from sinks.erasing import Known
 from sinks.errors import RetryableError
 from sinks.tables import REJECTED_CALLBACKS_TABLE, SMS_STATUS_TABLE
-from streams.contract.erasures import BLANKED, Erasures
+from streams.contract.erasures import BLANKED, MOMENTS, Erasures
 
 Row = dict[str, Any]
 ItemT = TypeVar("ItemT")

@@ -30,8 +30,8 @@ from sinks.erasing import Known
 from sinks.errors import FatalError, RetryableError
 from sinks.files.durable import publish
 from sinks.files.formats import packed, to_parquet
-from sinks.files.layout import DAYS, parse_name
-from sinks.files.proof import UNREADABLE_CONTENT
+from sinks.files.layout import parse_name
+from sinks.files.proof import UNREADABLE_CONTENT, whole_files
 from sinks.source import TopicPartition
 
 Row = dict[str, Any]
@@ -106,11 +106,7 @@ def _content(file: Path) -> bytes | None:
 
 def files_of(folder: Path, partition: int | None = None) -> list[Path]:
     """Return the files of a table, of one partition or of all, in the order of their names."""
-    return [
-        file
-        for file in sorted(folder.glob(f"{DAYS}*"))
-        if (name := parse_name(file.name)) is not None and partition in {None, name.partition}
-    ]
+    return sorted(file for file, name in whole_files(folder) if partition in {None, name.partition})
 
 
 def _erase_file(file: Path, table: str, known: Known) -> int:

@@ -5,7 +5,7 @@ Whether files can be those of a topic, by what both have: offsets, and the last 
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,12 +29,18 @@ _UNREADABLE: Final = (*UNREADABLE_CONTENT, OSError)
 Row = dict[str, Any]
 
 
+def whole_files(folder: Path) -> Iterator[tuple[Path, Name]]:
+    """Yield the whole files of a table with their names, in any order."""
+    for file in folder.glob(f"{DAYS}*"):
+        if (name := parse_name(file.name)) is not None:
+            yield file, name
+
+
 def last_files(folder: Path) -> dict[int, Path]:
     """Return the file with the furthest offsets of each partition."""
     found: dict[int, tuple[int, Path]] = {}
-    for file in folder.glob(f"{DAYS}*"):
-        if (name := parse_name(file.name)) is not None:
-            found[name.partition] = max((name.last, file), found.get(name.partition, (-1, file)))
+    for file, name in whole_files(folder):
+        found[name.partition] = max((name.last, file), found.get(name.partition, (-1, file)))
     return {partition: file for partition, (_, file) in sorted(found.items())}
 
 

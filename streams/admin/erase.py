@@ -2,8 +2,6 @@
 `routee-streams erase`: writes the erasures of recipients, which every worker and every sink reads.
 """
 
-import hmac
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -12,14 +10,14 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from pydantic import ValidationError
 
-from streams.admin.recipients import spellings
-from streams.admin.topics import connect
+from streams.admin.recipients import names_of
+from streams.admin.topics import connect, require
 from streams.contract import permissions
 from streams.contract.codec import encode
 from streams.contract.erasures import Erasure, Marks
 from streams.contract.headers import headers
 from streams.contract.topics import ERASURES
-from streams.errors import KafkaUnreachableError, TopicsDifferError, UsageError
+from streams.errors import KafkaUnreachableError, UsageError
 from streams.program.brokers import client_options
 from streams.program.kafka_problems import failed_request
 from streams.settings import StreamsSettings
@@ -38,11 +36,7 @@ def erase(settings: StreamsSettings, recipients: Sequence[str], warn: Callable[[
     marks = require_marks(settings)
     topic = ERASURES.name(settings.kafka_topic_prefix)
     with connect(settings) as topics:
-        found = topics.findings([ERASURES], permissions.erase(settings.kafka_topic_prefix))
-    for line in found.warned:
-        warn(line)
-    if found.problems:
-        raise TopicsDifferError(found.problems)
+        require(topics.findings([ERASURES], permissions.erase(settings.kafka_topic_prefix)), warn)
     try:
         if any(one.key_id != marks.key_id for one in known_erasures(settings)):
             raise UsageError(
@@ -67,16 +61,8 @@ def require_marks(settings: StreamsSettings) -> Marks:
 
 def erasures(marks: Marks, recipients: Iterable[str], settings: StreamsSettings, at: datetime) -> list[Erasure]:
     """Return the erasure of each recipient (`+306…`) and of each pseudonym that streams may have made of it."""
-    found = {mark for one in recipients for text in _names(one, settings) if (mark := marks.of(text)) is not None}
+    found = {mark for one in recipients for text in names_of(one, settings) if (mark := marks.of(text)) is not None}
     return [Erasure(mark=mark, at=at, key_id=marks.key_id) for mark in sorted(found)]
-
-
-def _names(number: str, settings: StreamsSettings) -> Iterator[str]:
-    yield number
-    if settings.streams_hmac_key:
-        key = settings.streams_hmac_key.get_secret_value().encode()
-        for spelling in spellings(number):
-            yield hmac.digest(key, spelling.encode(), "sha256").hex()
 
 
 def not_found(settings: StreamsSettings) -> Iterator[str]:
@@ -90,7 +76,7 @@ def not_found(settings: StreamsSettings) -> Iterator[str]:
 
 def known_erasures(settings: StreamsSettings) -> list[Erasure]:
     """Return the erasures on the topic, in order; raises KafkaError."""
-    consumer = KafkaConsumer(enable_auto_commit=False, auto_offset_reset="earliest", **_options(settings))
+    consumer = KafkaConsumer(enable_auto_commit=False, auto_offset_reset="earliest", **client_options(settings))
     partition = TopicPartition(ERASURES.name(settings.kafka_topic_prefix), 0)
     found = []
     try:
@@ -109,7 +95,7 @@ def known_erasures(settings: StreamsSettings) -> list[Erasure]:
 
 
 def _write(settings: StreamsSettings, topic: str, made: Sequence[Erasure]) -> None:
-    producer = KafkaProducer(acks="all", max_block_ms=_ACK_SECONDS * 1000, **_options(settings))
+    producer = KafkaProducer(acks="all", max_block_ms=_ACK_SECONDS * 1000, **client_options(settings))
     try:
         sent = [
             producer.send(topic, key=one.mark.encode(), value=encode(one), headers=headers(ERASURES), partition=0)
@@ -119,9 +105,3 @@ def _write(settings: StreamsSettings, topic: str, made: Sequence[Erasure]) -> No
             acknowledged.get(timeout=_ACK_SECONDS)
     finally:
         producer.close(timeout=_ACK_SECONDS)
-
-
-def _options(settings: StreamsSettings) -> dict[str, object]:
-    # One line of ours says what went wrong.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    return client_options(settings)

@@ -13,7 +13,7 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 from rocksdict import AccessType, Options, Rdict
 
-from streams.contract.erasures import normal_form, recipients_in
+from streams.contract.erasures import BLANKED, MOMENTS, normal_form, recipients_in
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, ERASURES, SMS_STATUS, Topic, changelog
 from streams.domain.dates import read_date
 from streams.domain.erasing import is_erased
@@ -28,7 +28,6 @@ LOCAL_STATE: Final = "local state"
 
 _POLL_MS: Final = 500
 _DIGITS: Final = re.compile(rb"[0-9]{7,20}|[0-9a-f]{64}")
-_DATES: Final = ("first_received_at", "queued_at", "sent_at", "final_at", "status_updated_at")
 _SMS_CHANGELOG: Final = changelog("sms").suffix
 
 
@@ -157,9 +156,9 @@ def _of_json(store: str, record: Record, wanted: Callable[[str], bool]) -> Itera
     told = content if isinstance(content, dict) else {}
     if record.topic is SMS_STATUS:
         form = normal_form(told.get("recipient") or "")
-        is_blank = told.get("recipient") is told.get("message") is told.get("label") is None
+        is_blank = all(told.get(name) is None for name in BLANKED)
         if is_blank or (form is not None and wanted(form)):
-            moments, key = _moments([told.get(name) for name in _DATES]), told.get("sms_key")
+            moments, key = _moments([told.get(name) for name in MOMENTS]), told.get("sms_key")
             found = None if is_blank else form
             yield Place(store, record.place, found, moments, record.written_ms, record.key, key, told)
         return

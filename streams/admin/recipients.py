@@ -10,9 +10,11 @@ from typing import Final
 
 import phonenumbers
 
+from streams.contract.erasures import NUMBER
+from streams.domain.privacy import pseudonym
 from streams.errors import UsageError
+from streams.settings import StreamsSettings
 
-_CHARACTERS: Final = re.compile(r"[+0-9\s\-.()/\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 _STANDARD_INPUT: Final = "-"
 _MOST_NAMED: Final = 20
 
@@ -47,7 +49,7 @@ def normal_number(text: str) -> str | None:
 
     It may begin with `+`, `00` or the country's code, and have separators.
     """
-    if not _CHARACTERS.fullmatch(text):
+    if not NUMBER.fullmatch(text):
         return None
     digits = re.sub("[^0-9]", "", text)
     is_international = "+" in text or digits.startswith("00")
@@ -62,10 +64,13 @@ def normal_number(text: str) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if is_one(number) else None
 
 
-def spellings(number: str) -> Iterator[str]:
-    """Yield the spellings of a number `+306…` that a callback may have: a pseudonym was made of one of them."""
-    digits = number.removeprefix("+")
-    yield from (number, digits, f"00{digits}")
+def names_of(number: str, settings: StreamsSettings) -> Iterator[str]:
+    """Yield a number `+306…`, and each pseudonym that streams may have made of a spelling of it."""
+    yield number
+    if settings.streams_hmac_key:
+        key, digits = settings.streams_hmac_key.get_secret_value(), number.removeprefix("+")
+        for spelling in (number, digits, f"00{digits}"):
+            yield pseudonym(spelling, key)
 
 
 def _lines_of(file: str) -> list[str]:

@@ -274,6 +274,14 @@ def _options(settings: CommonSettings) -> dict[str, Any]:
         raise CertificatesError(str(error)) from error
 
 
+def require(found: Findings, warn: Callable[[str], object]) -> None:
+    """Tell `warn` each line that is only worth a warning; raises TopicsDifferError with all problems."""
+    for line in found.warned:
+        warn(line)
+    if found.problems:
+        raise TopicsDifferError(found.problems)
+
+
 def verify(
     settings: CommonSettings, topics: Sequence[Topic] = WORKER_TOPICS, warn: Callable[[str], object] = logger.warning
 ) -> dict[Topic, str]:
@@ -284,11 +292,7 @@ def verify(
     or the errors of `connect`.
     """
     with connect(settings) as kafka:
-        findings = kafka.findings(topics, worker(settings.kafka_topic_prefix))
-        for line in findings.warned:
-            warn(line)
-        if findings.problems:
-            raise TopicsDifferError(findings.problems)
+        require(kafka.findings(topics, worker(settings.kafka_topic_prefix)), warn)
         ids = kafka.ids(topics)
     # Another broker may have answered, which does not know of a new topic yet.
     if unknown := [topic.name(settings.kafka_topic_prefix) for topic in topics if topic not in ids]:

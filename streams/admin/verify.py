@@ -2,7 +2,6 @@
 `routee-streams erase --verify` and `routee-streams export`: what every store has of recipients.
 """
 
-import hmac
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,14 +15,14 @@ from kafka.errors import KafkaError
 
 from streams.admin.erase import known_erasures, require_marks
 from streams.admin.places import LOCAL_STATE, Place, Record, places, records, rows, store_of
-from streams.admin.recipients import spellings
-from streams.admin.topics import connect
+from streams.admin.recipients import names_of
+from streams.admin.topics import connect, require
 from streams.contract import permissions
 from streams.contract.erasures import Erasures, moment_of, normal_form
 from streams.contract.topics import ALL_TOPICS, ERASURES, Found
-from streams.errors import KafkaUnreachableError, StreamsError, TopicsDifferError
+from streams.errors import KafkaUnreachableError, StreamsError
 from streams.program.found_topics import told_topics
-from streams.program.kafka_problems import failed_request
+from streams.program.kafka_problems import Findings, failed_request
 from streams.settings import StreamsSettings
 
 _SINKS: Final = Path(sys.executable).with_name("routee-sinks")
@@ -110,19 +109,14 @@ def _require_readable(settings: StreamsSettings, warn: Callable[[str], object]) 
     """Raise TopicsDifferError unless every topic can be read: nothing would be found on one that is left out."""
     with connect(settings) as topics:
         found = topics.findings(ALL_TOPICS, permissions.verify(settings.kafka_topic_prefix))
-    for line in found.warned:
-        warn(line)
-    if found.unusable:
-        raise TopicsDifferError(found.unusable)
+    # A topic with dangerous settings can be read all the same.
+    require(Findings(found.unusable, warned=found.warned), warn)
 
 
 def _forms(settings: StreamsSettings, recipients: Iterable[str]) -> Mapping[str, str]:
     """Return the normal forms of the recipients and of their pseudonyms."""
-    names = [*recipients]
-    if settings.streams_hmac_key:
-        key = settings.streams_hmac_key.get_secret_value().encode()
-        names += [hmac.digest(key, one.encode(), "sha256").hex() for number in recipients for one in spellings(number)]
-    return {form: one for one in names if (form := normal_form(one)) is not None}
+    named = (one for number in recipients for one in names_of(number, settings))
+    return {form: one for one in named if (form := normal_form(one)) is not None}
 
 
 def _all_records(settings: StreamsSettings) -> Iterator[Record]:

@@ -19,6 +19,8 @@ from streams.contract.records import Erasure
 __all__ = [
     "BLANKED",
     "KEY_BYTES",
+    "MOMENTS",
+    "NUMBER",
     "AnotherKeyError",
     "Erasure",
     "Erasures",
@@ -34,13 +36,18 @@ KEY_BYTES: Final = 32
 BLANKED: Final = ("recipient", "message", "label")
 """The fields of `sms.status` that are null where an erasure covers the SMS."""
 
+MOMENTS: Final = ("first_received_at", "status_updated_at", "queued_at", "sent_at", "final_at")
+"""The moments of an SMS among the fields of `sms.status`: its first receipt, and the dates that Routee gave."""
+
+# White space and invisible characters around the digits of a number come from copying it.
+NUMBER: Final = re.compile(r"[0-9+\s\-.()/\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*")
+"""A text that has only the characters of written numbers; it may have no digit."""
+
 _DIGEST: Final = "sha256"
 _KEY_ID_OF: Final = b"routee-erasures"
 _KEY_ID_DIGITS: Final = 16
 _REMEMBERED_MARKS: Final = 65_536
 _MASK: Final = "***"
-# White space and invisible characters around the digits of a number come from copying it.
-_NUMBER: Final = re.compile(r"[0-9+\s\-.()/\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*")
 _NO_DIGIT: Final = re.compile("[^0-9]+")
 # In bytes that are no JSON: `to`, alone as a name, and its value.
 _TO: Final = re.compile(r"""(?<![\w])to["']?\s*[:=]\s*["']?([^"',&}\]\r\n]+)""", re.IGNORECASE)
@@ -81,7 +88,7 @@ def normal_form(recipient: str) -> str | None:
     digits = recipient[1:]
     if recipient[:1] == "+" and digits.isascii() and digits.isdecimal() and digits[:2] != "00":
         return digits  # nearly every one, at a tenth of the cost
-    if not _NUMBER.fullmatch(recipient):
+    if not NUMBER.fullmatch(recipient):
         text = recipient.strip().lower()
         return None if _MASK in text else text or None
     return _NO_DIGIT.sub("", recipient).removeprefix("00") or None

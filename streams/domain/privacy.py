@@ -28,9 +28,14 @@ def shown_recipient(number: str, policy: Policy) -> str | None:
         case "mask":
             return _MASK + (number[-_SHOWN_DIGITS:] if len(number) >= _SHORTEST_SHOWN else "")
         case "hmac":
-            return hmac.digest(policy.hmac_key.encode(), number.encode(), "sha256").hex()
+            return pseudonym(number, policy.hmac_key)
         case "drop":
             return None
+
+
+def pseudonym(number: str, key: str) -> str:
+    """Return the hex HMAC-SHA-256 of a number as it is spelt."""
+    return hmac.digest(key.encode(), number.encode(), "sha256").hex()
 
 
 def kept_recipient(kept: str, policy: Policy) -> str | None:

@@ -37,8 +37,8 @@ class Batches:
     """
     Writes through one aiokafka producer, which must have `acks=all` and no idempotence: a batch has its own epoch.
 
-    Batches are built one after the other, each in a turn of its own. They are not compressed, whatever the producer is
-    told.
+    Batches are built one after the other, each in a turn of its own. They are not compressed, even by a producer
+    that is set to compress.
     """
 
     def __init__(self, producer: AIOKafkaProducer, turns: Turns | None = None, guards: Guards = ALL_GUARDS) -> None:

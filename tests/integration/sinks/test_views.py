@@ -267,7 +267,7 @@ def of_message(key: str, status: str, revision: int, of: tuple[int, int] = (1, 1
 
 
 def test_a_message_has_the_state_that_its_newest_record_tells(tables: ClickHouse) -> None:
-    """In any order of the records, and whatever the SMS themselves say: the rule is that of streams."""
+    """In any order of the records, and against the fields of the SMS themselves: the rule is that of streams."""
     two = {"message_id": "two", "parts": 2}
     write(
         tables,

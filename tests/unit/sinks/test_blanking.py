@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.blanking import MOMENTS, blanked
+from sinks.blanking import blanked
 from sinks.source import Record
 from streams.contract.codec import encode
-from streams.contract.erasures import BLANKED, Erasures
+from streams.contract.erasures import BLANKED, MOMENTS, Erasures
 from tests.behaviour.sinks.records import START, at, campaign, rejection, sms
 from tests.support.erasures import MARKS, erasure
 from tests.unit.sinks.records import record
