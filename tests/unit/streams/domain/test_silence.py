@@ -14,7 +14,7 @@ from streams.domain.campaign_stage import CAMPAIGN_PREFIX, TIME_KEY, CampaignSta
 from streams.domain.counts import COUNTS_PREFIX
 from streams.domain.policy import CAMPAIGN_DAYS, HOUR_MS, Policy
 from streams.domain.silence import passed, touched_at
-from streams.domain.stage import GENERATION_KEY
+from streams.domain.stage import GENERATION_KEY, Stage
 from tests.builders import campaign_report, envelope, sms_callback
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.pipeline import Pipeline
@@ -53,10 +53,11 @@ class Simulated(Pipeline):
             self.take(day, *[filler] * FILLING, partition=partition)
 
     def forget(self) -> int:
-        rows = [(self.sms_stage, rows) for rows in self.sms_rows.values()]
+        stages: list[tuple[Stage, MemoryRows]] = [(self.sms_stage, rows) for rows in self.sms_rows.values()]
+        stages.append((self.campaign_stage, self.campaign_rows))
         return sum(
             stage.forget(rows, [key for key in rows.written if key.startswith(stage.summarized)])
-            for stage, rows in [*rows, (self.campaign_stage, self.campaign_rows)]
+            for stage, rows in stages
         )
 
     def states_of(self, campaign: str) -> int:
