@@ -128,4 +128,4 @@ def default_stages(settings: StreamsSettings) -> tuple[Stage, Stage]:
         message_text=settings.streams_message_text,
         mask_texts=settings.streams_mask_texts == "on",
     )
-    return SmsStage(policy), CampaignStage()
+    return SmsStage(policy), CampaignStage(policy.silence_ms)
