@@ -126,5 +126,6 @@ def default_stages(settings: StreamsSettings) -> tuple[Stage, Stage]:
         recipient=settings.streams_recipient,
         hmac_key=key.get_secret_value() if key else "",
         message_text=settings.streams_message_text,
+        delivery_cells=settings.streams_delivery_cells,
     )
     return SmsStage(policy), CampaignStage()

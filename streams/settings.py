@@ -82,6 +82,12 @@ class StreamsSettings(CommonSettings):
     streams_progress_ms: int = Field(
         1000, ge=0, description="At most one progress record per campaign in this time; the last state always comes."
     )
+    streams_delivery_cells: int = Field(
+        2000,
+        ge=10,
+        description="Cells of one window of 5 minutes and one partition, at most; beyond it `other` stands for labels, "
+        "then senders, then operators.",
+    )
     streams_recipient: Literal["keep", "mask", "hmac", "drop"] = Field(
         "keep", description="Phone numbers on the topics: as they are, last 3 digits, keyed hash, or none."
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 
 LEAST_RETENTION_HOURS: Final = 48
 """The least retention that can be set, in any version; Routee retries for up to 40 hours."""
@@ -24,6 +25,7 @@ class Policy:
     recipient: Literal["keep", "mask", "hmac", "drop"] = "keep"
     hmac_key: str = field(default="", repr=False)
     message_text: Literal["keep", "drop"] = "keep"
+    delivery_cells: int = 2000
 
     withholds: bool = field(init=False)
     """Whether any personal data is not kept as received."""

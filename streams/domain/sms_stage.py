@@ -15,7 +15,9 @@ from msgspec import Raw
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS
 from streams.domain.callback import Callback
+from streams.domain.cells import cell_key
 from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, counts_of
+from streams.domain.deliveries import Deliveries
 from streams.domain.envelope import Opened, Repaired, open_envelope
 from streams.domain.expiry import (
     BUCKET_MS,
@@ -30,7 +32,7 @@ from streams.domain.expiry import (
     stream_time,
 )
 from streams.domain.intake import Moment, Taken, as_moment, take
-from streams.domain.message import Contribution, message_key, read_message
+from streams.domain.message import Contribution, Message, message_key, read_message
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import rejection
@@ -115,6 +117,7 @@ class _Gatherer:
         self._campaigns: dict[str, Tallying] = {}
         self._counts: dict[bytes, Tallying] = {}
         self._new_keys: dict[int, list[str]] = {}
+        self._deliveries = Deliveries(policy, rows, self._tally)
         self.outputs: list[Output] = []
 
     def refuse(self, refusal: Refusal, value: bytes) -> list[Output]:
@@ -132,6 +135,7 @@ class _Gatherer:
             self._note_repairs(opened.repaired, range(begin, end))
         self._accept(end - begin)
         self._list_new()
+        self._deliveries.reach(self._offset, end)
         # Time does not pass with a record that ended workers at no callback: that may be where it ended them.
         if end == len(opened.bodies) and (self._ended is None or self._ended.at is not None):
             self._let_time_pass(end)
@@ -210,7 +214,7 @@ class _Gatherer:
         if isinstance(taken, Refusal):
             return taken
         # Nothing above changes the message's rows and nothing below can fail: a bug leaves out the whole callback.
-        self._put(key, taken, later)
+        self._put(key, found, taken, later)
         if callback.notes:
             self._note(callback.notes)
         return taken.verdict
@@ -225,12 +229,14 @@ class _Gatherer:
         forgotten, generation = self._tally["forgotten"], self._tally["generation"] + 1
         return as_moment(Moment, (self._received, clock, forgotten, bucket, place, generation))
 
-    def _put(self, key: bytes, taken: Taken, later: LaterFields | None) -> None:
+    def _put(self, key: bytes, found: Message | None, taken: Taken, later: LaterFields | None) -> None:
         _, row, output, before, after, is_new, index_key = taken
         if output is not None:
             self._move(before, after)
             self.outputs.append(output)
         if row is not None:
+            if output is not None:
+                self._deliveries.move(found, row)
             self._rows.put(key, row if later is None else later.added_to(row))
             if is_new:
                 self._tally["generation"] = row.generation
@@ -297,3 +303,5 @@ class _Gatherer:
             budget = bring_back(self._rows, tally, self._policy.retention_ms, budget)
         oldest = min(tally["oldest"] or bucket_of(clock), bucket_of(clock))
         tally["oldest"] = forget_due(self._rows, oldest, clock, self._policy.retention_ms, budget)
+        for name in self._deliveries.close_due(budget):
+            self._rows.delete(cell_key(name))

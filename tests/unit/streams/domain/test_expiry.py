@@ -12,7 +12,8 @@ import pytest
 
 from streams.contract.codec import format_time_ms
 from streams.domain.dates import read_date
-from streams.domain.expiry import BUCKET_MS, CHUNK_KEYS, advanced, stream_time
+from streams.domain.expiry import BUCKET_MS, advanced, stream_time
+from streams.domain.listing import CHUNK_KEYS
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from tests.builders import campaign_report, envelope, sms_callback

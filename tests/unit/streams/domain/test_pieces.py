@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streams.domain import campaign_stage, sms_stage
 from streams.domain.campaign_stage import CampaignStage
-from streams.domain.expiry import CHUNK_KEYS
+from streams.domain.listing import CHUNK_KEYS
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import PIECE_CALLBACKS, SmsStage
 from streams.domain.stage import PIECE_BYTES, Output, Stage

@@ -1,0 +1,42 @@
+"""
+When an SMS was sent, as well as its callbacks tell.
+"""
+
+from typing import Final
+
+from streams.domain.dates import NO_DATE
+from streams.domain.lifecycle import Sms
+from streams.domain.statuses import is_final
+
+QUEUED: Final = "queued"
+SENT: Final = "sent"
+LATENCY: Final = "latency"
+STATUS: Final = "status"
+RECEIPT: Final = "receipt"
+SENT_FROM: Final = (QUEUED, SENT, LATENCY, STATUS, RECEIPT)
+"""
+Which value tells the moment of sending: `queued_at`, `sent_at`, `final_at` less the latency, `status_updated_at`, or
+the first receipt.
+"""
+
+
+def sending(sms: Sms) -> tuple[int, str]:
+    """
+    Return the moment of sending in ms, and the value that tells it: the first of SENT_FROM that can be.
+
+    A moment after every receipt cannot be: the SMS had been sent when we heard of it.
+    """
+    latest = max(sms.first_received, sms.received)
+    if NO_DATE < sms.queued <= latest:
+        return sms.queued, QUEUED
+    if NO_DATE < sms.sent <= latest:
+        return sms.sent, SENT
+    date, latency = sms.date, sms.details.latency_seconds
+    if latency is not None and is_final(sms.status):
+        sent = date - round(latency * 1000)
+        if date and NO_DATE < sent <= latest:
+            return sent, LATENCY
+    updated = date or sms.since
+    if updated <= latest:
+        return updated, STATUS
+    return sms.first_received, RECEIPT
