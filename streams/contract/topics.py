@@ -212,6 +212,22 @@ CAMPAIGN_PARTIALS: Final = Topic(
     public=False,
 )
 
+# These two are not written yet, and so not among the topics below.
+DELIVERY_WINDOWS: Final = Topic(
+    "delivery.windows",
+    "counts of SMS by time of sending and route; streams → sinks, your readers",
+    _ALL
+    | {"cleanup.policy": "compact,delete", "retention.ms": str(35 * _DAY_MS), "min.compaction.lag.ms": str(_DAY_MS)},
+    key="`cell`",
+    spread="murmur2 of country and operator as JSON, modulo the partitions",
+)
+DELIVERY_PARTIALS: Final = Topic(
+    "delivery.partials",
+    "counts of the cells of one source partition; streams → streams",
+    _DELETE_AFTER_7_DAYS,
+    public=False,
+)
+
 PUBLIC_TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED, SMS_STATUS, CAMPAIGN_PROGRESS, SINKS_REJECTED)
 
 
