@@ -16,6 +16,7 @@ from streams.program.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
+from streams.program.private_files import keep_files_private
 from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
 from streams.program.version import add_version
 
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(settings: IngestSettings) -> int:
+    keep_files_private()
     if settings.log_level != "debug":
         # Its errors come back as exceptions; in an outage it would log a line per attempt.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -12,6 +12,7 @@ from sandbox.disk import is_full
 from sandbox.extra import missing_extra
 from streams.program import exit_codes
 from streams.program.printable import printable
+from streams.program.private_files import keep_files_private
 from streams.program.version import add_version
 
 
@@ -72,6 +73,7 @@ def _run(given: Sequence[str]) -> int:
             module.add_arguments(subparser)
             subparser.set_defaults(run=module.run)
     args = parser.parse_args(given)
+    keep_files_private()
     run: Callable[[argparse.Namespace], int] = args.run
     return run(args)
 

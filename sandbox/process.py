@@ -22,7 +22,6 @@ from sandbox.logs import message_of
 _PR_SET_PDEATHSIG: Final = 1
 _POLL_SECONDS: Final = 0.02
 _TELLING: Final = re.compile(r"fatal|error|exception|critical|cannot|failed", re.IGNORECASE)
-_CRASHES: Final = frozenset({-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL, -signal.SIGFPE})
 _STACK_FRAME: Final = re.compile(r"^\s+(at |\.\.\. |File )")
 
 
@@ -55,11 +54,6 @@ class Process:
     def exit_code(self) -> int | None:
         """Return how the process ended (-9 for a SIGKILL), None while it runs or before it was started."""
         return None if self._running is None else self._running.poll()
-
-    @property
-    def crashed(self) -> bool:
-        """Return whether a fault of the program's own ended the process, such as a wrong access to memory."""
-        return self.exit_code in _CRASHES
 
     @property
     def is_running(self) -> bool:

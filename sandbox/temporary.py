@@ -14,8 +14,10 @@ from sandbox.settings import SandboxSettings
 from streams.program.settings import load_settings
 
 RULES: Final = {
+    "SINKS_REFUSED_BODIES": "keep",
     "STREAMS_CONFLICTING_FINALS": "latest",
     "STREAMS_MESSAGE_TEXT": "keep",
+    "STREAMS_MASK_TEXTS": "off",
     "STREAMS_RECIPIENT": "keep",
     "STREAMS_STATE_RETENTION_HOURS": "192",
 }

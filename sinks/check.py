@@ -10,6 +10,7 @@ from typing import Any
 
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import verify
+from sinks.clickhouse.retention import retention_differences
 from sinks.errors import SinksError
 from sinks.kafka.findings import kafka_findings
 from sinks.kafka.topics import KafkaLookup
@@ -44,6 +45,7 @@ def _clickhouse(settings: SinksSettings) -> Iterator[str]:
     try:
         clickhouse = connect(settings)
         try:
+            yield from map(str, retention_differences(clickhouse, settings))
             verify(clickhouse)
         finally:
             clickhouse.close()

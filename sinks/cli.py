@@ -3,6 +3,7 @@ The command `routee-sinks`, and how its parts are put together.
 """
 
 import argparse
+import json
 import logging
 import signal
 import socket
@@ -10,23 +11,31 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 from sinks.check import file_problems, problems
 from sinks.clickhouse.client import connect
-from sinks.clickhouse.migrate import create_database, mend, migrate, verify, verify_way_of_rows
+from sinks.clickhouse.erasure import ClickHouseErasure
+from sinks.clickhouse.migrate import create_database, mend, migrate, verify_way_of_rows
+from sinks.clickhouse.migrate import verify as verify_schema
+from sinks.clickhouse.retention import apply_retention, retention_differences
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.clickhouse.watch import SchemaWatch, WatchedSink
+from sinks.erasing import Eraser, Erasing, ErasingSink, Store
+from sinks.erasure import STORES, StoreName, UnusableNumbersError, export, read_people, verify
 from sinks.errors import FatalError, SinksError, TopicError
+from sinks.kafka.erasures import KafkaErasures
 from sinks.kafka.findings import kafka_findings
 from sinks.kafka.rejections import KafkaRejections
 from sinks.kafka.source import KafkaSource
 from sinks.kafka.topics import KafkaLookup
 from sinks.metrics import Metrics, Readiness
+from sinks.refused_bodies import redacted
 from sinks.rejections import Flood
 from sinks.settings import SinksSettings
 from sinks.sink import Sink
-from sinks.tables import tables_by_topic
+from sinks.tables import REJECTED_CALLBACKS_TABLE, tables_by_topic
 from sinks.web import StatusServer, endpoint
 from sinks.worker import Worker
 from sinks.writer import Writer
@@ -36,6 +45,7 @@ from streams.program.kafka_problems import Findings
 from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
+from streams.program.private_files import keep_files_private
 from streams.program.settings import ABOUT_SETTINGS, Look, SettingsError, load_settings
 from streams.program.signals import ending_signals
 from streams.program.version import add_version
@@ -55,8 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(printable_lines(str(error)), file=sys.stderr)
         return exit_codes.USAGE
     configure_logging("sinks", settings)
+    keep_files_private()
     try:
         return int(given.run(settings))
+    except UnusableNumbersError as error:
+        print(error, file=sys.stderr)
+        return exit_codes.USAGE
     except SinksError as error:
         for line in str(error).splitlines():
             logger.error(line)  # noqa: TRY400 - a line for people, a traceback says no more
@@ -69,14 +83,13 @@ def run_clickhouse(settings: SinksSettings) -> int:
     """Consume into ClickHouse until SIGTERM."""
     _require_of_machine(settings, kafka_file_problems)
     metrics, readiness = Metrics(), Readiness()
-    watch = SchemaWatch(metrics, readiness)
+    watch = SchemaWatch(metrics, readiness, partial(retention_differences, settings=settings))
     clickhouse = connect(settings)
     verify_way_of_rows(clickhouse)
     watch.look(clickhouse)
     watch.look_again_and_again(lambda: connect(settings))
-    return _consume(
-        settings, WatchedSink(ClickHouseSink(clickhouse, watch.note_more), watch, clickhouse), metrics, readiness
-    )
+    sink = WatchedSink(ClickHouseSink(clickhouse, watch.note_more), watch, clickhouse)
+    return _consume(settings, sink, ClickHouseErasure(lambda: connect(settings)), metrics, readiness)
 
 
 def run_files(settings: SinksSettings) -> int:
@@ -85,7 +98,9 @@ def run_files(settings: SinksSettings) -> int:
     # Arrow takes 45 MB, which ClickHouse's sink does not need.
     import pyarrow as pa  # noqa: PLC0415
 
+    from sinks.files.erasure import FileErasure  # noqa: PLC0415
     from sinks.files.origin import take_on  # noqa: PLC0415
+    from sinks.files.retention import expire_again_and_again  # noqa: PLC0415
     from sinks.files.sink import FileSink  # noqa: PLC0415
 
     # Arrow's own pool would keep the memory of the largest batch for ever.
@@ -96,7 +111,9 @@ def run_files(settings: SinksSettings) -> int:
         take_on(root, tables, source.origins, lambda: closing(KafkaLookup(settings, [*tables])))
 
     sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix)
-    return _consume(settings, sink, Metrics(), Readiness(), before_reading=take_on_folders)
+    store = FileErasure(root, tables, lambda: sink.holding, sink.held)
+    expire_again_and_again(root, tables.values(), settings.sinks_files_retention_days)
+    return _consume(settings, sink, store, Metrics(), Readiness(), before_reading=take_on_folders)
 
 
 def run_schema(settings: SinksSettings) -> int:
@@ -107,13 +124,15 @@ def run_schema(settings: SinksSettings) -> int:
     clickhouse = connect(settings)
     poorer = mend(clickhouse, settings.clickhouse_cluster)
     applied = migrate(clickhouse, settings.clickhouse_cluster)
+    if changed := apply_retention(clickhouse, settings):
+        logger.info("rows are kept for as many days as the settings say", extra={"tables": ", ".join(changed)})
     if poorer:
         logger.warning(
             "these tables may lack rows. To bring back all that Kafka still has, stop the sinks of ClickHouse, delete "
             "their group in Kafka (see A lost database in sinks/README.md), and start them",
             extra={"tables": ", ".join(sorted(set(poorer))), "group": _group(settings, ClickHouseSink.name)},
         )
-    verify(clickhouse)
+    verify_schema(clickhouse)
     clickhouse.close()
     logger.info(
         "schema is up to date",
@@ -136,32 +155,74 @@ def run_check(settings: SinksSettings) -> int:
     return exit_codes.FAILED if found else exit_codes.DONE
 
 
+def run_erasure_verify(settings: SinksSettings) -> int:
+    """Print for each store how many rows it still has of the people on standard input."""
+    people = read_people(sys.stdin)
+    for counted in verify(settings, _stores(settings), people):
+        print(json.dumps(counted), flush=True)
+    return exit_codes.DONE
+
+
+def run_erasure_export(settings: SinksSettings) -> int:
+    """Print every row that the stores have of the people on standard input."""
+    people = read_people(sys.stdin)
+    for line in export(settings, _stores(settings), people):
+        print(line.decode(), flush=True)
+    return exit_codes.DONE
+
+
+def _stores(settings: SinksSettings) -> Sequence[StoreName]:
+    """Return the stores that settings tell of."""
+    told = settings.model_fields_set
+    named = {"clickhouse": any(name.startswith("clickhouse_") for name in told), "files": "sinks_files_root" in told}
+    if not any(named.values()):
+        logger.warning("no store is looked at: set CLICKHOUSE_URL or SINKS_FILES_ROOT, as for the sinks")
+    return [store for store in STORES if named[store]]
+
+
 def _require_of_machine(settings: SinksSettings, look: Look) -> None:
     """Raise FatalError with a line for each file or folder that cannot be used, and for a port that is taken."""
     if problems := [*look(vars(settings)), *port_problems(endpoint(settings))]:
         raise FatalError("\n".join(problems))
 
 
-def _consume(
+def _consume(  # noqa: PLR0913, PLR0917 - what the two sinks differ in
     settings: SinksSettings,
-    sink: Sink,
+    written: Sink,
+    store: Store,
     metrics: Metrics,
     readiness: Readiness,
     before_reading: Callable[[KafkaSource], None] = lambda _: None,
 ) -> int:
     stop = _stop_on_signals()
     tables = tables_by_topic(settings.kafka_topic_prefix)
-    group = _group(settings, sink.name)
+    group = _group(settings, written.name)
     found = _require_usable_topics(settings, group)
+    erasures, erasing = KafkaErasures(settings), Erasing(settings.erasure_marks)
+    # Before the first record is read.
+    erasing.add(erasures.all())
+    eraser = Eraser(erasing, erasures, store, metrics=metrics, readiness=readiness)
+    sink = ErasingSink(written, eraser.erase_again)
     rejections = KafkaRejections(settings)
     flood = Flood(settings.sinks_max_rejected_per_minute)
-    writer = Writer(sink, rejections, tables, flood=flood, metrics=metrics, readiness=readiness)
+    refine = {REJECTED_CALLBACKS_TABLE: redacted} if settings.sinks_refused_bodies == "redacted" else {}
+    writer = Writer(
+        sink,
+        rejections,
+        tables,
+        flood=flood,
+        metrics=metrics,
+        readiness=readiness,
+        erasing=erasing,
+        refine=refine,
+    )
     status = StatusServer(_bind(settings), metrics.registry, readiness)
     source = KafkaSource(settings, list(tables), group)
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
     # A reader that stays away because records may be lost loses more.
     for line in (*found.refused, *found.warned):
         logger.warning("%s", line)
+    eraser.start()
     try:
         before_reading(source)
         logger.info("consuming", extra={"sink": sink.name, "topics": ", ".join(tables), "admin_port": status.port})
@@ -171,6 +232,7 @@ def _consume(
         source.close()
         raise
     finally:
+        eraser.close()
         status.close()
         rejections.close()
     logger.info("stopped")
@@ -228,6 +290,20 @@ def _parser() -> argparse.ArgumentParser:
         run_check,
         "Look at Kafka, the topics, ClickHouse, its schema and the folder; say every problem at once.",
         file_problems,
+    )
+    erasure = commands.add_parser("erasure", help="The data that the stores have of people: to prove, to show.")
+    commands = erasure.add_subparsers(required=True, metavar="COMMAND")
+    command(
+        "verify",
+        run_erasure_verify,
+        "Count the rows that the stores still have of people: their numbers on standard input, one a line.",
+        kafka_file_problems,
+    )
+    command(
+        "export",
+        run_erasure_export,
+        "Print every row that the stores have of people as NDJSON: their numbers on standard input, one a line.",
+        kafka_file_problems,
     )
     return parser
 

@@ -61,7 +61,11 @@ class Metrics:
         self.commits_failed = Counter(
             "routee_sinks_failed_commits", "Commits that Kafka did not take", registry=self.registry
         )
-
+        self.erased = Counter(
+            "routee_sinks_erased_rows",
+            "Rows of the store that lost the data of an erased person",
+            registry=self.registry,
+        )
         self.schema_differences = Gauge(
             "routee_sinks_schema_differences",
             "Tables and views of ClickHouse that are missing or differ from the schema",
@@ -86,7 +90,7 @@ class Metrics:
 
 
 class Readiness:
-    """Why the program is not ready: at most one reason per concern (group, partitions, store, schema, kafka)."""
+    """Why the program is not ready: a reason at most per concern (group, partitions, store, schema, kafka, erasure)."""
 
     def __init__(self) -> None:
         self._reasons: dict[str, str] = {"group": "not a member of the consumer group yet"}

@@ -3,7 +3,7 @@ The settings of `routee-sinks`.
 """
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, SecretStr
 
@@ -12,6 +12,10 @@ from streams.program.settings import CommonSettings
 
 # Large inserts spare ClickHouse merges. A batch of files is in memory twice: as records, and as columns.
 _BATCH_BYTES: Final = {"clickhouse": 64 << 20, "files": 32 << 20}
+
+
+def _days(default: int, rows: str) -> Any:  # noqa: ANN401 - as pydantic's Field
+    return Field(default, ge=0, le=36_500, description=f"Days for which {rows} are kept; 0: for ever.")
 
 
 class SinksSettings(CommonSettings):
@@ -37,6 +41,11 @@ class SinksSettings(CommonSettings):
     )
     sinks_max_rejected_per_minute: int = Field(
         1_000, ge=0, description="More refused rows than this in a minute end the program: then it is not the rows."
+    )
+    sinks_refused_bodies: Literal["redacted", "keep"] = Field(
+        "redacted",
+        description="Refused bodies: without numbers and texts, as far as streams has not applied its own settings to "
+        "them, and none that cannot be parsed; or as they are in Kafka.",
     )
     sinks_files_root: Path = Field(
         Path("data/files"), description="Folder of the files; all processes of one group must share it."
@@ -64,6 +73,12 @@ class SinksSettings(CommonSettings):
         json_schema_extra={"form": "1 to 64 letters, digits and . _ - { }"},
         description="Cluster of replicas on which the schema is created, with replicated tables; none for one server.",
     )
+
+    clickhouse_retention_days_status: int = _days(400, "the latest state of each SMS, after its last change")
+    clickhouse_retention_days_history: int = _days(90, "the changes of SMS and campaigns")
+    clickhouse_retention_days_campaigns: int = _days(400, "the latest state of each campaign, after its last change")
+    clickhouse_retention_days_rejected: int = _days(30, "refused callbacks")
+    sinks_files_retention_days: int = _days(400, "files, by the day of their folder: the sink deletes whole folders")
 
     def limits_of(self, sink: str) -> Limits:
         """Return the limits of a batch for `clickhouse` or `files`."""

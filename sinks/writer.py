@@ -6,8 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from sinks.batch import Batch
+from sinks.erasing import Blank, Erasing
 from sinks.errors import PermanentError, RetryableError
 from sinks.metrics import Metrics, Readiness
 from sinks.rejections import Flood, Rejections, rejection_of
@@ -17,6 +19,9 @@ from sinks.sink import Sink
 from sinks.source import Record
 
 logger = logging.getLogger(__name__)
+
+Refine = Callable[[Record], Record]
+"""Gives the form in which a record goes to the store, and to `sinks.rejected`."""
 
 
 class Writer:
@@ -37,6 +42,8 @@ class Writer:
         flood: Flood,
         metrics: Metrics,
         readiness: Readiness,
+        erasing: Erasing | None = None,
+        refine: Mapping[str, Refine] = MappingProxyType({}),
         backoff: Backoff = Backoff(),  # noqa: B008 - immutable
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -46,24 +53,31 @@ class Writer:
         self._flood = flood
         self._metrics = metrics
         self._readiness = readiness
+        self._erasing = erasing or Erasing()
+        self._refine = refine
         self._backoff = backoff
         self._sleep = sleep
 
     def write(self, batch: Batch) -> None:
-        """Write all tables of the batch."""
+        """Write all tables of the batch, without the data of erased people. FatalError when these are not known."""
         if not len(batch):
             return
         started = time.perf_counter()
+        with self._erasing.writing() as blank:
+            self._write_tables(batch, blank)
+        self._metrics.batch_rows.observe(len(batch))
+        self._metrics.write_seconds.observe(time.perf_counter() - started)
+
+    def _write_tables(self, batch: Batch, blank: Blank) -> None:
         for table, records in self._by_table(batch).items():
-            parts = sort_out(records)
+            refine = self._refine.get(table)
+            parts = sort_out(blank(table, [*map(refine, records)] if refine else records))
             # Before the rows: in files a written row is a commit, and an earlier record would not be read again.
             for record in parts.unusable:
                 self._give_up(table, record, NOT_AN_OBJECT)
             if parts.rows:
                 self._write_rows(table, parts.rows)
             self._metrics.empty.labels(table).inc(parts.empty)
-        self._metrics.batch_rows.observe(len(batch))
-        self._metrics.write_seconds.observe(time.perf_counter() - started)
 
     def _by_table(self, batch: Batch) -> dict[str, list[Record]]:
         tables: dict[str, list[Record]] = {}

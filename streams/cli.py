@@ -1,5 +1,5 @@
 """
-`routee-streams`: worker, topics, check, rebuild, contract.
+`routee-streams`: worker, topics, check, rebuild, erase, export, contract.
 """
 
 import argparse
@@ -10,12 +10,13 @@ from typing import Any
 
 from streams.contract import permissions
 from streams.contract.topics import ALL_TOPICS
-from streams.errors import CertificatesError, StreamsError, TopicsDifferError
+from streams.errors import CertificatesError, StreamsError, TopicsDifferError, UsageError
 from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
 from streams.program.listening import port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
+from streams.program.private_files import keep_files_private
 from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
 from streams.program.version import add_version
 from streams.readers import access_problems
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_logging("streams", settings)
     try:
         command(settings, given)
+    except UsageError as error:
+        print(printable_lines(str(error)), file=sys.stderr)
+        return exit_codes.USAGE
     except StreamsError as error:
         print(printable_lines(str(error)), file=sys.stderr)
         return exit_codes.FAILED
@@ -69,14 +73,35 @@ def _parser() -> argparse.ArgumentParser:
     topics.add_argument("--alter", action="store_true", help="make the changes of settings, too")
     topics.set_defaults(command=_topics, look=kafka_file_problems)
     about = "forget the state, which workers then make anew from the callbacks that are left in Kafka"
-    rebuilding = commands.add_parser("rebuild", help=about, description=f"{about}; see streams/README.md first")
+    rebuilding = commands.add_parser(
+        "rebuild",
+        help=about,
+        description=f"{about}; no table has to be emptied; see streams/README.md first",
+    )
     rebuilding.add_argument("--campaigns", action="store_true", help="the state of the campaigns, too")
+    rebuilding.add_argument("--deliveries", action="store_true", help="the state of the cells of deliveries, too")
     rebuilding.set_defaults(command=_rebuild, look=kafka_file_problems)
+    about = "erase everything that streams and sinks have of recipients, up to now"
+    erasing = commands.add_parser("erase", help=about, description=f"{about}; see streams/README.md first")
+    _add_recipients(erasing)
+    erasing.add_argument("--verify", action="store_true", help="erase nothing: say what each store still has of them")
+    erasing.set_defaults(command=_erase, look=kafka_file_problems)
+    about = "print everything that every store has of recipients, a line of JSON for each place"
+    exporting = commands.add_parser("export", help=about, description=f"{about}; it has numbers and texts")
+    _add_recipients(exporting)
+    exporting.set_defaults(command=_export, look=kafka_file_problems)
     about = "print the contract for machines: AsyncAPI, OpenAPI and JSON Schemas; reads no settings"
     contract = commands.add_parser("contract", help=about, description=about)
     contract.add_argument("--write", type=Path, metavar="FOLDER", help="write each document to a file of its own")
     contract.set_defaults(without_settings=_contract)
     return parser
+
+
+def _add_recipients(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--recipient", action="append", default=[], metavar="NUMBER", help="a number with `+` and its country's code"
+    )
+    parser.add_argument("--from-file", metavar="FILE", help="a file with one a line, `-` for standard input")
 
 
 def _contract(given: argparse.Namespace) -> int:
@@ -111,6 +136,7 @@ def _tokens_files_and_folder(named: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _worker(settings: StreamsSettings, _given: argparse.Namespace) -> None:
+    keep_files_private()
     ports = port_problems(settings.admin_endpoint, settings.web_endpoint)
     if problems := [*_tokens_files_and_folder(vars(settings)), *ports]:
         raise StreamsError("\n".join(problems))
@@ -159,8 +185,46 @@ def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
     )
 
 
+def _warn_aside(line: str) -> None:
+    """Warn beside an output that programs may read."""
+    print(f"warning: {line}", file=sys.stderr)
+
+
+def _erase(settings: StreamsSettings, given: argparse.Namespace) -> None:
+    from streams.admin.erase import erase  # noqa: PLC0415
+    from streams.admin.recipients import given_recipients  # noqa: PLC0415
+
+    recipients = given_recipients(given.recipient, given.from_file)
+    if given.verify:
+        _verify(settings, recipients)
+        return
+    told = erase(settings, recipients, _warn_aside)
+    print(f"erasures of {len(recipients)} recipients are in Kafka: workers and sinks apply them now")
+    for line in told:
+        print(f"not found: {line}")
+
+
+def _verify(settings: StreamsSettings, recipients: Sequence[str]) -> None:
+    from streams.admin.verify import verify  # noqa: PLC0415
+
+    left = []
+    for store in verify(settings, recipients, _warn_aside):
+        print(store.line(), flush=True)
+        left += [store.name] if store.found and store.expires_on is None else []
+    if left:
+        raise StreamsError(f"left, and without a date by which it is gone: {', '.join(left)}")
+
+
+def _export(settings: StreamsSettings, given: argparse.Namespace) -> None:
+    from streams.admin.recipients import given_recipients  # noqa: PLC0415
+    from streams.admin.verify import export  # noqa: PLC0415
+
+    for line in export(settings, given_recipients(given.recipient, given.from_file), _warn_aside):
+        sys.stdout.buffer.write(line + b"\n")
+
+
 def _rebuild(settings: StreamsSettings, given: argparse.Namespace) -> None:
     from streams.admin.rebuild import rebuild  # noqa: PLC0415
 
-    for topic in rebuild(settings, campaigns=given.campaigns):
+    for topic in rebuild(settings, campaigns=given.campaigns, deliveries=given.deliveries):
         print(f"{topic.name(settings.kafka_topic_prefix)}: made anew")

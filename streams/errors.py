@@ -6,6 +6,7 @@ How a worker of streams fails.
     ├── ReplicationRefusedError      Kafka has fewer brokers than KAFKA_REPLICATION_FACTOR wants
     ├── SettingsRefusedError         Kafka refuses a setting that a topic needs
     ├── TopicsDifferError            topics are missing or differ; `problems` has a line and a remedy for each
+    ├── UsageError                   what a command was given cannot be used; it ends with exit code 2
     ├── CertificatesError            the files of KAFKA_SSL_… cannot be used
     ├── WorkersRunningError          the command needs all workers to be stopped
     ├── DataFolderError              the folder of local state cannot be used
@@ -50,6 +51,10 @@ class TopicsDifferError(StreamsError):
         self.problems = tuple(problems)
 
 
+class UsageError(StreamsError):
+    """A command was given something that it cannot use, or lacks a setting. Nothing was done."""
+
+
 class CertificatesError(StreamsError):
     """The files that KAFKA_SSL_… name cannot be read, or are no certificates and keys."""
 
@@ -81,6 +86,8 @@ class Exit(IntEnum):
     SOURCE_REPLACED = 83
     SOURCE_EXPIRED = 84
     READ_FAILED = 85
+    ERASURES_UNKNOWN = 86
+    PARTITIONS_CHANGED = 87
 
 
 def place_of(error: BaseException) -> str:

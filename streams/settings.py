@@ -2,24 +2,20 @@
 Settings of `routee-streams`. Every one is an environment variable with the field's name in upper case.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from streams.domain.policy import LEAST_RETENTION_HOURS
+from streams.domain.policy import LEAST_RETENTION_HOURS, MOST_CELLS
 from streams.program.listening import Endpoint
 from streams.program.settings import CommonSettings
+from streams.program.weak_keys import weakness
 from streams.readers import TOKEN, Readers, parse_readers
 
 # Phone numbers are few: with a key that can be guessed, every number can be found from its hash.
 _KEY_CHARACTERS: Final = 16
-_KEY_BYTES: Final = 32
-# Of 64 random hexadecimal digits at least 10 differ, but for one key in a trillion.
-_KEY_DIFFERENT: Final = 10
-_HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]+")
 
 
 class StreamsSettings(CommonSettings):
@@ -82,8 +78,11 @@ class StreamsSettings(CommonSettings):
     streams_progress_ms: int = Field(
         1000, ge=0, description="At most one progress record per campaign in this time; the last state always comes."
     )
+    streams_delivery_ms: int = Field(
+        5000, ge=0, description="At most one record per cell of deliveries in this time; the last state always comes."
+    )
     streams_delivery_cells: int = Field(
-        2000,
+        MOST_CELLS,
         ge=10,
         description="Cells of one window of 5 minutes and one partition, at most; beyond it `other` stands for labels, "
         "then senders, then operators.",
@@ -93,6 +92,11 @@ class StreamsSettings(CommonSettings):
     )
     streams_message_text: Literal["keep", "drop"] = Field(
         "keep", description="Message texts on the topics; texts of TwoStep messages are always dropped."
+    )
+    streams_mask_texts: Literal["off", "on"] = Field(
+        "off",
+        description="`on` masks each run of 7 digits or more, also with gaps, in message texts, labels and names of "
+        "campaigns: customers put numbers there.",
     )
     streams_hmac_key: SecretStr | None = Field(
         None,
@@ -147,7 +151,7 @@ class StreamsSettings(CommonSettings):
     def warnings(self) -> Iterator[str]:
         """Yield a line for a key that may be guessed, too: pseudonyms rest on it, so it is not refused."""
         yield from super().warnings()
-        if self.streams_hmac_key and (reason := _weakness(self.streams_hmac_key.get_secret_value())):
+        if self.streams_hmac_key and (reason := weakness(self.streams_hmac_key.get_secret_value())):
             yield (
                 f"STREAMS_HMAC_KEY: {reason}. A guessed key gives every number away. Before the first use take "
                 "the output of `openssl rand -hex 32`; a key in use stays, or the same number gets another hash"
@@ -157,14 +161,3 @@ class StreamsSettings(CommonSettings):
     def group_id(self) -> str:
         """Return the consumer group, which is also the beginning of the changelogs' names."""
         return f"{self.kafka_topic_prefix}streams"
-
-
-def _weakness(key: str) -> str | None:
-    """Return why a key may be guessed, as far as its form tells."""
-    text = key.rstrip("=")
-    room = len(text) // 2 if _HEXADECIMAL.fullmatch(text) else len(text) * 3 // 4  # as base64 has
-    if room < _KEY_BYTES:
-        return f"a key of its form has {room} random bytes at most, {_KEY_BYTES} are needed"
-    if len(set(key)) < _KEY_DIFFERENT:
-        return f"it has only {len(set(key))} different characters"
-    return None

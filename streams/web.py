@@ -17,8 +17,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from streams.app import StreamsApp
 from streams.health import StuckWatch, durables, lags, stuck_partitions
 from streams.program.origin import Origin
-from streams.program.pages import Pages, page_server
-from streams.read_api import ReadApi
+from streams.program.pages import Pages, page_server, trouble
+from streams.read_api.routes import ReadApi
 from streams.readers import Readers
 from streams.runtime import private_names
 
@@ -52,13 +52,13 @@ class WebServer(Service):
     async def on_start(self) -> None:
         """Begin to serve."""
         await self._pages.start(self._sockets.pages)
-        await self._api.open()
+        await self._api.peers.open()
         await self._api.server.start(self._sockets.answers)
 
     async def on_stop(self) -> None:
         """Stop serving."""
         await self._api.server.close()
-        await self._api.close()
+        await self._api.peers.close()
         await self._pages.close()
 
     @Service.task
@@ -73,14 +73,17 @@ class WebServer(Service):
 
     def live(self) -> web.Response:
         """Return 503 when a partition has had records for a minute and did not move: a restart may help."""
-        return _json({"stuck": self._stuck}, 503 if self._stuck else 200)
+        if self._stuck:
+            return trouble(f"stuck for a minute: {', '.join(self._stuck)}", stuck=self._stuck)
+        return _json({"stuck": []})
 
     def ready(self) -> web.Response:
         """Return 503 before the first assignment, and during a takeover."""
-        ready = self._app.is_ready
         owned = {table.name: sorted(table.checkpointer.owned) for table in self._app.checkpointed}
-        return _json({"ready": ready, "partitions": owned}, 200 if ready else 503)
+        if not self._app.is_ready:
+            return trouble("partitions are being taken over", ready=False, partitions=owned)
+        return _json({"ready": True, "partitions": owned})
 
 
-def _json(body: object, status: int) -> web.Response:
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
+def _json(body: object) -> web.Response:
+    return web.Response(body=orjson.dumps(body), content_type="application/json")

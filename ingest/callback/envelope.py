@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from streams.contract.codec import encode, format_time_ms
+from streams.contract.personal import CODES_ONLY, kept_body
 from streams.contract.records import Reason, RefusedBy
 from streams.contract.refused import rejection_record
 
@@ -68,14 +69,16 @@ def reject(body: bytes, reason: Reason, detail: str, received_at_ms: int) -> byt
     Return the value of a rejection.
 
     The body is kept as text when it is UTF-8, else as base64; also as base64 when JSON's escapes would make the
-    text outgrow a record (a NUL takes six bytes).
+    text outgrow a record (a NUL takes six bytes). The text of a one-time code is not kept.
     """
+    kept = kept_body(body, CODES_ONLY)
     record = rejection_record(
-        body,
+        kept.body,
         by=RefusedBy.INGEST,
         reason=reason,
         detail=detail,
         received_at_ms=received_at_ms,
         most_json_bytes=_TEXT_BYTES,
+        redacted=kept.redacted,
     )
     return encode(record)

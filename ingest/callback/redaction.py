@@ -20,9 +20,9 @@ MASK: Final = "***"
 _UNLIKELY_BY_CHANCE: Final = 16
 # The characters of secrets: a segment goes on while one of them follows.
 _SEGMENT_ENDS: Final = "(?![A-Za-z0-9._~-])"
-# A JSON string, and the colon that makes it a name. The match is possessive and accepts a string that does not end,
-# so hostile bytes can make it neither backtrack nor search for the end again and again.
-_STRING: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?+)(\s*+:)?+', re.DOTALL)
+# A JSON string, and the colon that makes it a name. A string that does not end is accepted, so hostile bytes can make
+# the pattern neither backtrack nor search for the end again and again.
+_STRING: Final = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*"?)(\s*+:)?', re.DOTALL)
 
 # The covers that may hide a secret: escapes of JSON and its kin, percent codes, entities of HTML, base64. Each can be
 # around any other. The outermost one stands in the bytes as it is, so these patterns find that there is a cover.

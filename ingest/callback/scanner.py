@@ -19,14 +19,15 @@ UNREADABLE: Final = "\ufffd"
 _CLOSERS: Final = {"{": "}", "[": "]"}
 _QUOTES: Final = "\"'"
 
-# The matches are possessive, so hostile text makes none of them go back.
+# Each repetition is possessive, or begins with a character that nothing before it takes, so hostile text makes no
+# match go back far.
 _BLANKS: Final = re.compile(r"[ \t\n\r]*+")
 _ANY_BLANK: Final = r"[\s\x00-\x1f\x7f\ufeff\u200b-\u200f\u2060]"
-_ODD_BLANKS: Final = re.compile(rf"(?:{_ANY_BLANK}++|/\*(?:[^*]++|\*(?!/))*+\*/|//[^\n\r]*+)*+")
-_TO_QUOTE: Final = {quote: re.compile(rf"(?:[^{quote}\\]++|\\.)*+{quote}", re.DOTALL) for quote in _QUOTES}
+_ODD_BLANKS: Final = re.compile(rf"(?:{_ANY_BLANK}++|/\*[^*]*+\*++(?:[^*/][^*]*+\*++)*/|//[^\n\r]*+)*")
+_TO_QUOTE: Final = {quote: re.compile(rf"[^{quote}\\]*+(?:\\.[^{quote}\\]*+)*{quote}", re.DOTALL) for quote in _QUOTES}
 _SOUND: Final = re.compile(
-    r"(?:[^\x00-\x1f\"\\]++|\\(?:[\"\\/bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}"
-    r"|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))*+"
+    r"[^\x00-\x1f\"\\]*+(?:\\(?:[\"\\/bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}"
+    r"|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})[^\x00-\x1f\"\\]*+)*"
 )
 # Comments are not skipped here: each quote mark would skip them again.
 _BEHIND_VALUE: Final = re.compile(

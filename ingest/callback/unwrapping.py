@@ -46,12 +46,12 @@ _MOST_PARTS: Final = 8  # gzip may be several streams, one behind the other
 _MOST_COVERS: Final = 4
 _AROUND: Final = " \t\r\n\0\ufeff\u00a0"
 _AROUND_IN_ARRAYS: Final = _AROUND + "["
-_STRING: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"?', re.DOTALL)
+_STRING: Final = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*)"?', re.DOTALL)
 _ESCAPED_OBJECT: Final = re.compile(r"\{\s*+\\[\"nrt]")
 # Entities and percent codes may be written twice: `&amp;quot;`, `%257B`.
-_ENTITIES: Final = re.compile(r"\{\s*+&(?:amp;)*+(?:quot|#34|#x22);", re.IGNORECASE)
-_BRACE_ENTITY: Final = re.compile(r"&(?:amp;)*+(?:lbrace|lcub|#123|#x7b);", re.IGNORECASE)
-_PERCENT: Final = re.compile(r"%(?:25)*+7b|\{\s*+%(?:25)*+22", re.IGNORECASE)
+_ENTITIES: Final = re.compile(r"\{\s*+&(?:amp;)*(?:quot|#34|#x22);", re.IGNORECASE)
+_BRACE_ENTITY: Final = re.compile(r"&(?:amp;)*(?:lbrace|lcub|#123|#x7b);", re.IGNORECASE)
+_PERCENT: Final = re.compile(r"%(?:25)*7b|\{\s*+%(?:25)*22", re.IGNORECASE)
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/\r\n]++={0,2}")
 _DATA_URL: Final = re.compile(r"data:[\w/+.;=\-]{0,99}+,")
 _TAG: Final = re.compile(r"<!\[CDATA\[|<[^<>{}\[\]]{0,999}+>")

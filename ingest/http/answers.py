@@ -8,9 +8,13 @@ from typing import Final, NamedTuple
 
 from ingest.clock import Clock
 from ingest.http.admission import Refused
+from streams.contract.problems import PROBLEM_JSON, REFUSALS, problem
 
-_TEXT: Final = b"text/plain; charset=utf-8"
 _RETRY: Final = b"retry-after: 2\r\n"
+_UNEXPLAINED: Final = (403, 404)
+"""Who may not post, and who has no secret, learns nothing about it."""
+_DETAILS: Final = {**REFUSALS, 405: "callbacks are posted", **dict.fromkeys(_UNEXPLAINED)}
+_PROBLEMS: Final = {status: problem(status, detail) for status, detail in _DETAILS.items()}
 
 
 class Answer(NamedTuple):
@@ -35,16 +39,16 @@ class Answers:
         """Make the usual answers with the present date."""
         self._date = formatdate(self._clock.wall(), usegmt=True).encode()
         self.stored = self.make(200)
-        self.unavailable = self.make(503, fields=_RETRY)
+        self.unavailable = self.make(503, _PROBLEMS[503], _RETRY)
 
     def refusal(self, refused: Refused) -> Answer:
         """Return the answer to a refused request."""
-        return self.make(refused.status, HTTPStatus(refused.status).phrase.lower().encode() + b"\n", refused.fields)
+        return self.make(refused.status, _PROBLEMS[refused.status], refused.fields)
 
     def make(self, status: int, body: bytes = b"", fields: bytes = b"") -> Answer:
-        """Return any answer; `fields` are further header lines, each with its line end."""
+        """Return any answer; `body` is a problem, `fields` are further header lines, each with its line end."""
         if body:
-            fields = b"content-type: %s\r\n%s" % (_TEXT, fields)
+            fields = b"content-type: %s\r\n%s" % (PROBLEM_JSON.encode(), fields)
         start = b"HTTP/1.1 %d %s\r\ndate: %s\r\n%scontent-length: %d\r\n" % (
             status,
             HTTPStatus(status).phrase.encode(),

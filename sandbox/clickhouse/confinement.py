@@ -41,8 +41,9 @@ _READ: Final = (
     "/etc/localtime",
     "/dev/null",
     "/dev/urandom",
-    # Not all of these folders: the environment of this process is in the first.
-    *(f"/proc/self/{name}" for name in ("cgroup", "limits", "maps", "mountinfo", "stat", "statm", "status")),
+    # Not all of these folders: the environment of this process is in the first. Without `auxv` the engine takes what
+    # lies behind the environment in memory for it, and crashes now and then.
+    *(f"/proc/self/{name}" for name in ("auxv", "cgroup", "limits", "maps", "mountinfo", "stat", "statm", "status")),
     *(f"/proc/{name}" for name in ("cpuinfo", "loadavg", "meminfo", "stat", "uptime")),
     "/sys/devices/system/cpu",
     "/sys/fs/cgroup",

@@ -2,24 +2,19 @@
 The ClickHouse stand-in as a child process.
 """
 
-import logging
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
-from sandbox.errors import StartError
 from sandbox.ports import LOOPBACK, require_free
 from sandbox.probes import answers_ok
 from sandbox.process import Process
 from streams.program.secret_files import without_files
 
-logger = logging.getLogger(__name__)
-
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 4.0
-_CRASHES: Final = 2
 
 
 class ClickHouseServer:
@@ -73,22 +68,7 @@ class ClickHouseServer:
         self.process.start()
 
     def wait_ready(self) -> None:
-        """
-        Return when queries are answered; StartError with the end of the log otherwise.
-
-        The engine crashes in one of some thousand starts, before it has touched its data. Such a start is tried again.
-        """
-        for _ in range(_CRASHES):
-            try:
-                return self._wait_once()
-            except StartError as error:
-                if not self.process.crashed:
-                    raise
-                logger.warning("%s; it is started again", error)
-                self.process.start()
-        return self._wait_once()
-
-    def _wait_once(self) -> None:
+        """Return when queries are answered; StartError with the end of the log otherwise."""
         self.process.wait_until(lambda: answers_ok(f"{self.url}/ping"), _START_SECONDS)
 
     def stop(self) -> None:

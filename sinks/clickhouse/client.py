@@ -47,7 +47,7 @@ INSERT_SETTINGS: Final[dict[str, str]] = {
 _ANSWER_SETTINGS: Final[dict[str, str]] = {
     # Status and summary are sent when the insert is over, and not before.
     "wait_end_of_query": "1",
-    # Keeps the connection of a long insert alive, with a header before the client gives up.
+    # Keeps the connection of a long statement alive, with a header before the client gives up.
     "send_progress_in_http_headers": "1",
     "http_headers_progress_interval_ms": str((_ANSWER_SECONDS - 5) * 1000),
 }
@@ -89,14 +89,19 @@ class ClickHouse:
         return rows_written(answer.status, answer.headers, answer.data)
 
     def execute(self, sql: str, parameters: dict[str, Any] | None = None) -> None:
-        """Run a statement without a result."""
+        """Run a statement without a result. It may take hours, as long as ClickHouse tells that it is at work."""
         with _translated():
-            self._client.command(sql, parameters=parameters)
+            self._client.command(sql, parameters=parameters, settings=_ANSWER_SETTINGS)
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
         with _translated():
             return [tuple(row) for row in self._client.query(sql, parameters=parameters).result_rows]
+
+    def records(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of a query by the names of their columns."""
+        with _translated():
+            return list(self._client.query(sql, parameters=parameters).named_results())
 
     def value(self, sql: str) -> Any:  # noqa: ANN401 - as the query says
         """Return the one value of a query; RetryableError when the answer has none, as that of an empty page."""

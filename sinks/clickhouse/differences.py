@@ -28,6 +28,8 @@ class Fault(Enum):
     """Columns are missing: the engine leaves their values out, without an error."""
     DEFINITION = "definition"
     """A view with another query or target."""
+    RETENTION = "retention"
+    """Rows go at another time than the settings say."""
     STRANGER = "stranger"
     """Something else has the name, and may keep rows: a person has to decide."""
 
@@ -44,7 +46,7 @@ class Difference:
     @property
     def loses_rows(self) -> bool:
         """Return whether an insert could be acknowledged with rows or values left out."""
-        return self.thing.kind is not Kind.VIEW
+        return self.thing.kind is not Kind.VIEW and self.fault is not Fault.RETENTION
 
     @property
     def fact(self) -> str:

@@ -89,7 +89,13 @@ def mend(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
     A detached object is attached again, with its rows. Another thing with the name of an object stays as it is.
     """
     _attached(clickhouse, cluster, "schema_migrations")
-    found = [it for it in look(clickhouse).differences if it.fault is not Fault.STRANGER]
+    # An object that an interrupted run has brought into its newest form is no damage: it must not go back.
+    unfinished = {it.thing.name for it in compare(clickhouse, objects_of(known_migrations())).differences}
+    found = [
+        it for it in look(clickhouse).differences if it.fault is not Fault.STRANGER and it.thing.name in unfinished
+    ]
+    # A view that a later file has made anew may read a table of that file.
+    found.sort(key=lambda it: it.thing.kind is not Kind.TABLE)
     return [table for difference in found for table in _mended(clickhouse, cluster, difference)]
 
 

@@ -1,8 +1,8 @@
 """
 The tables and views that a database has once the files of the schema are applied, read from these files.
 
-Pure. The statements of the files are followed in order: CREATE makes an object, ALTER and DROP change it. So a file
-more of the schema needs no second list.
+Pure. The statements of the files are followed in order: CREATE makes an object, ALTER and DROP change it, EXCHANGE lets
+two change places; INSERT, DETACH and ATTACH leave them as they are. So a file more of the schema needs no second list.
 """
 
 import re
@@ -20,11 +20,14 @@ _CREATE: Final = re.compile(
 )
 _ALTER: Final = re.compile(r"ALTER TABLE (\w+) (.*)", re.DOTALL)
 _DROP: Final = re.compile(r"DROP (?:TABLE|VIEW) (?:IF EXISTS )?(\w+)")
+_EXCHANGE: Final = re.compile(r"EXCHANGE TABLES (\w+) AND (\w+)")
+_OF_NO_FORM: Final = re.compile(r"(?:INSERT INTO|DETACH TABLE IF EXISTS|ATTACH TABLE IF NOT EXISTS) \w+\b")
 _LIKE: Final = re.compile(r"AS (\w+) ENGINE\b")
 _ENGINE: Final = re.compile(r"\bENGINE = (?:\{\{replicated\}\})?(\w+)")
 _TO: Final = re.compile(r"TO (\w+) ")
 _SELECT: Final = re.compile(r"\bAS ((?:SELECT|WITH) .*?)(?: COMMENT '(?:[^'\\]|\\.)*')?$", re.DOTALL)
 _FROM: Final = re.compile(r"\bFROM (\w+)")
+_CHOOSES: Final = re.compile(r"\b(?:WHERE|JOIN|GROUP BY)\b")
 _NO_COLUMN: Final = re.compile(r"(?:INDEX|CONSTRAINT|PROJECTION|PRIMARY KEY) ")
 _ADD_COLUMN: Final = re.compile(r"ADD COLUMN (?:IF NOT EXISTS )?(.*?)(?: AFTER \S+| FIRST)?$")
 _DROP_COLUMN: Final = re.compile(r"DROP COLUMN (?:IF EXISTS )?(\S+)$")
@@ -72,13 +75,18 @@ class SchemaObject:
         found = _FROM.search(self.select)
         return found[1] if found else ""
 
+    @property
+    def passes_every_row_on(self) -> bool:
+        """Return whether a materialized view makes one row of each: ClickHouse's count of written rows proves it."""
+        return self.kind is Kind.PASSAGE and not _CHOOSES.search(self.select)
+
 
 Objects = Mapping[str, SchemaObject]
 """Objects by name, in the order in which they are made."""
 
 
 def objects_of(migrations: Iterable[Migration]) -> Objects:
-    """Return the objects of these files. ValueError for a statement that is none of CREATE, ALTER and DROP."""
+    """Return the objects of these files. ValueError for a statement that makes, changes and fills none."""
     objects: dict[str, SchemaObject] = {}
     gone: set[str] = set()
     for migration in migrations:
@@ -89,7 +97,7 @@ def objects_of(migrations: Iterable[Migration]) -> Objects:
 
 def copies_of(objects: Objects, table: str) -> int:
     """Return how many tables take an inserted row: the table itself, and each that a view fills from it."""
-    return 1 + sum(it.kind is Kind.PASSAGE and it.source == table for it in objects.values())
+    return 1 + sum(it.passes_every_row_on and it.source == table for it in objects.values())
 
 
 def _follow(objects: dict[str, SchemaObject], gone: set[str], statement: str) -> None:
@@ -103,18 +111,37 @@ def _follow(objects: dict[str, SchemaObject], gone: set[str], statement: str) ->
     elif dropped := _DROP.match(text):
         # A table that is made anew keeps its place, before the views that read it.
         gone.add(dropped[1])
-    else:
+    elif exchanged := _EXCHANGE.match(text):
+        one, other = (objects[name] for name in exchanged.groups())
+        objects[one.name], objects[other.name] = _renamed(other, one.name), _renamed(one, other.name)
+    elif not _OF_NO_FORM.match(text):
         raise ValueError(f"not a statement of a schema: {text[:60]}")
 
 
 def _created(objects: Objects, statement: str, what: str, name: str, rest: str) -> SchemaObject:
     if what == "TABLE":
         like, engine = _LIKE.match(rest), _ENGINE.search(rest)
+        if like:
+            # The other table may have changed since: `AS` would take the columns that it has now.
+            model = objects[like[1]]
+            statement = statement.replace(f"AS {model.name}", f"({', '.join(_list_of(model))})", 1)
         columns = objects[like[1]].columns if like else _columns(rest)
         return SchemaObject(name, Kind.TABLE, (statement,), engine[1] if engine else "", columns, "", "")
     select, target = _SELECT.search(rest), _TO.match(rest)
     kind = Kind.VIEW if what == "VIEW" else Kind.PASSAGE
     return SchemaObject(name, kind, (statement,), "", {}, target[1] if target else "", select[1] if select else "")
+
+
+def _list_of(table: SchemaObject) -> list[str]:
+    """Return the columns of a table, with its indexes and constraints, as CREATE lists them."""
+    created = _CREATE.match(_in_one_line(table.statements[0]))
+    items = _split(created[3][1:]) if created else []
+    return [*table.columns.values(), *(item for item in items if _NO_COLUMN.match(item))]
+
+
+def _renamed(table: SchemaObject, name: str) -> SchemaObject:
+    statements = (re.sub(rf"\b{table.name}\b", name, statement, count=1) for statement in table.statements)
+    return replace(table, name=name, statements=tuple(statements))
 
 
 def _altered(table: SchemaObject, changes: str) -> SchemaObject:

@@ -25,7 +25,7 @@ _ROWS_AT_ONCE: Final = 500
 
 class ClickHouseSink:
     """
-    Implements `Sink`: at least once, into tables that keep one row per key and revision.
+    Implements `Sink`: at least once, into tables that keep the newer record of each key.
 
     So rows that are written twice end as one. A frozen process that wakes up as a former owner does no harm: an older
     revision never replaces a newer one.

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Final
 
 from sinks.clickhouse.client import ClickHouse
@@ -28,8 +29,14 @@ class SchemaWatch:
     May be used by two threads, each with a connection of its own.
     """
 
-    def __init__(self, metrics: Metrics, readiness: Readiness) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        readiness: Readiness,
+        differences_of_retention: Callable[[ClickHouse], tuple[Difference, ...]] = lambda _: (),
+    ) -> None:
         self._metrics = metrics
+        self._differences_of_retention = differences_of_retention
         self._readiness = readiness
         self._lock = threading.Lock()
         self._found = Comparison()
@@ -56,6 +63,8 @@ class SchemaWatch:
         except SchemaError:
             # Of another version, which has changed the schema while this one runs: not ours to judge.
             found = Comparison()
+        else:
+            found = replace(found, differences=found.differences + self._differences_of_retention(clickhouse))
         differences = found.differences
         with self._lock:
             if differences != self._found.differences:

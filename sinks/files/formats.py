@@ -35,6 +35,11 @@ def parquet(table: str, rows: Sequence[Record]) -> bytes:
         raise
     except (pa.ArrowException, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise PermanentError(str(error)) from error
+    return to_parquet(data)
+
+
+def to_parquet(data: pa.Table) -> bytes:
+    """Return the bytes of a Parquet file."""
     file = io.BytesIO()
     pyarrow.parquet.write_table(data, file, compression="zstd")
     return file.getvalue()
@@ -51,8 +56,12 @@ def ndjson(table: str, rows: Sequence[Record]) -> bytes:
             raise PermanentError(str(error)) from error
         if b"\n" in line:
             lines[number] = orjson.dumps(orjson.loads(line))
-    lines.append(b"")
-    return gzip.compress(b"\n".join(lines), _GZIP_LEVEL, mtime=0)
+    return packed(lines)
+
+
+def packed(lines: Sequence[bytes]) -> bytes:
+    """Return the bytes of a file of lines."""
+    return gzip.compress(b"\n".join([*lines, b""]), _GZIP_LEVEL, mtime=0)
 
 
 FORMATS: Final[dict[str, Format]] = {"parquet": parquet, "ndjson": ndjson}

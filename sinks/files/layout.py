@@ -52,6 +52,14 @@ def runs(rows: Iterable[Record]) -> Iterator[Run]:
         yield Run(found[0].partition, datetime.fromtimestamp(day * 86_400, UTC).date(), found)
 
 
+def day_of(folder: str) -> date | None:
+    """Return the day of a folder, None for any other name."""
+    try:
+        return date.fromisoformat(folder.removeprefix("date="))
+    except ValueError:
+        return None
+
+
 def draft_name(name: str) -> str:
     """Return the name of a file's draft, which no reader's pattern matches."""
     return f".{name}.tmp"

@@ -5,7 +5,7 @@ Whether files can be those of a topic, by what both have: offsets, and the last 
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,23 +14,33 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
+from sinks.blanking import PERSONAL
 from sinks.errors import PermanentError
 from sinks.files.formats import FORMATS
 from sinks.files.layout import DAYS, Name, parse_name
+from sinks.refused_bodies import CHANGED
 from sinks.source import Lookup, Record, TopicPartition
 
 _OFFSET: Final = "topic_offset"
-_UNREADABLE: Final = (pa.ArrowException, OSError, EOFError, ValueError, KeyError, TypeError, zlib.error)
+UNREADABLE_CONTENT: Final = (pa.ArrowException, EOFError, ValueError, KeyError, TypeError, zlib.error, gzip.BadGzipFile)
+"""Raised by the readers of both formats for a damaged file."""
+_UNREADABLE: Final = (*UNREADABLE_CONTENT, OSError)
 
 Row = dict[str, Any]
+
+
+def whole_files(folder: Path) -> Iterator[tuple[Path, Name]]:
+    """Yield the whole files of a table with their names, in any order."""
+    for file in folder.glob(f"{DAYS}*"):
+        if (name := parse_name(file.name)) is not None:
+            yield file, name
 
 
 def last_files(folder: Path) -> dict[int, Path]:
     """Return the file with the furthest offsets of each partition."""
     found: dict[int, tuple[int, Path]] = {}
-    for file in folder.glob(f"{DAYS}*"):
-        if (name := parse_name(file.name)) is not None:
-            found[name.partition] = max((name.last, file), found.get(name.partition, (-1, file)))
+    for file, name in whole_files(folder):
+        found[name.partition] = max((name.last, file), found.get(name.partition, (-1, file)))
     return {partition: file for partition, (_, file) in sorted(found.items())}
 
 
@@ -73,11 +83,16 @@ def _difference(file: Path, name: Name, record: Record, table: str) -> str | Non
         expected = _READERS[name.file_format](FORMATS[name.file_format](table, [record]), record.offset) or {}
     except PermanentError:
         expected = {}
-    # Another version may have written other columns.
-    shared = written.keys() & expected.keys()
+    # Another version may have written other columns, and another setting less of a refused body.
+    shared = (written.keys() & expected.keys()) - {*CHANGED} - _erased(table, written)
     if shared and all(written[column] == expected[column] for column in shared):
         return None
     return f"{where}: the row in {file} is not the record in Kafka"
+
+
+def _erased(table: str, written: Row) -> set[str]:
+    """Return the columns that may have lost their value to an erasure."""
+    return {column for column in PERSONAL.get(table, ()) if written.get(column) is None}
 
 
 def _from_parquet(content: bytes, offset: int) -> Row | None:

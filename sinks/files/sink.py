@@ -2,7 +2,8 @@
 Rows to files, exactly once: the names of the files are the committed position.
 
 1. A partition is claimed: its lock is taken, drafts of an earlier owner are removed, and reading begins after the
-   furthest file. Killed here: nothing happened. `origin.take_on` has made sure that the files are of this topic.
+   furthest file, also one that `retention` has removed. Killed here: nothing happened. `origin.take_on` has made sure
+   that the files are of this topic.
 2. Rows are written to a draft, which is synced. Killed here: the next owner removes the draft and reads the rows again.
 3. The draft is renamed, and its folder is synced. From here on the rows are written.
 4. The offsets are committed to Kafka, for the lag and for partitions without files. Killed before: the names are ahead
@@ -10,7 +11,9 @@ Rows to files, exactly once: the names of the files are the committed position.
 """
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from sinks.files.durable import make_folder, publish
 from sinks.files.formats import FORMATS
 from sinks.files.layout import DAYS, Run, parse_name, partition_of_draft, runs
 from sinks.files.locks import Lock
+from sinks.files.positions import noted_positions
 from sinks.source import Record, TopicPartition
 from sinks.tables import tables_by_topic
 
@@ -39,6 +43,7 @@ class FileSink:
         self._tables = tables_by_topic(topic_prefix)
         self._locks: dict[TopicPartition, Lock] = {}
         self._next: dict[TopicPartition, int] = {}
+        self._giving_up = threading.Lock()
         try:
             for table in self._tables.values():
                 (root / table).mkdir(parents=True, exist_ok=True)
@@ -58,10 +63,22 @@ class FileSink:
         return {partition: self._next[partition] or None for partition in locked}
 
     def release(self, partitions: Iterable[TopicPartition]) -> None:
-        """Release the locks."""
-        for partition in partitions:
-            self._lock(partition).release()
-            self._next.pop(partition, None)
+        """Release the locks; a file that is being written anew is waited for."""
+        with self._giving_up:
+            for partition in partitions:
+                self._lock(partition).release()
+                self._next.pop(partition, None)
+
+    @property
+    def holding(self) -> list[TopicPartition]:
+        """Return the partitions that this process holds; for any thread."""
+        return sorted(self._next.copy())
+
+    @contextmanager
+    def held(self, partition: TopicPartition) -> Iterator[bool]:
+        """Tell whether the partition is held, and keep it from being released meanwhile; for any thread."""
+        with self._giving_up:
+            yield partition in self._next
 
     def write(self, table: str, rows: Sequence[Record]) -> None:
         """Write a file for each run of rows."""
@@ -87,13 +104,13 @@ class FileSink:
 
     def _tidy(self, folder: Path, numbers: set[int]) -> dict[int, int]:
         """Remove drafts of these partitions, and return the position of each partition that has files."""
-        positions: dict[int, int] = {}
-        for day in folder.glob(DAYS):
-            for entry in os.scandir(day):
-                if partition_of_draft(entry.name) in numbers:
-                    Path(entry.path).unlink()
-                elif (name := parse_name(entry.name)) is not None and name.partition in numbers:
-                    positions[name.partition] = max(name.position, positions.get(name.partition, 0))
+        noted = noted_positions(folder)
+        positions = {number: noted[number] for number in numbers & noted.keys()}
+        for entry in _entries(folder):
+            if partition_of_draft(entry.name) in numbers:
+                Path(entry.path).unlink(missing_ok=True)
+            elif (name := parse_name(entry.name)) is not None and name.partition in numbers:
+                positions[name.partition] = max(name.position, positions.get(name.partition, 0))
         return positions
 
     def _runs(self, rows: Sequence[Record]) -> Iterator[tuple[TopicPartition, Run]]:
@@ -107,3 +124,10 @@ class FileSink:
         """Make the file appear, whole and durable. A write that fails leaves no draft."""
         make_folder(folder)
         publish(folder, name, content)
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the files in the folders of days; one that is removed meanwhile has none."""
+    for day in folder.glob(DAYS):
+        with suppress(FileNotFoundError):
+            yield from os.scandir(day)

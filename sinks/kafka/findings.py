@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 from sinks.kafka.client import connected, silent
 from sinks.tables import TABLE_OF
 from streams.contract.permissions import Kind, Permission, sinks
-from streams.contract.topics import SINKS_REJECTED
+from streams.contract.topics import ERASURES, SINKS_REJECTED
 from streams.program.kafka_look import look
 from streams.program.kafka_problems import Findings, failed_request
 from streams.program.settings import CommonSettings
@@ -28,7 +28,7 @@ def kafka_findings(settings: CommonSettings, group: str | None = None) -> Findin
     admin = connected(KafkaAdminClient, settings, bootstrap_timeout_ms=_BOOTSTRAP_MS, request_timeout_ms=_REQUEST_MS)
     try:
         with silent("kafka"):
-            return look(admin, (*TABLE_OF, SINKS_REJECTED), _permissions(settings, group), settings)
+            return look(admin, (*TABLE_OF, SINKS_REJECTED, ERASURES), _permissions(settings, group), settings)
     except KafkaError as error:
         return Findings(warned=[failed_request(settings, error)])
     finally:

@@ -28,10 +28,13 @@ from streams.contract.topics import (
     CALLBACKS_REJECTED,
     CAMPAIGN_PARTIALS,
     CAMPAIGN_PROGRESS,
+    CHANGELOGS,
+    DELIVERY_PARTIALS,
+    DELIVERY_WINDOWS,
+    ERASURES,
     SMS_STATUS,
     Fault,
     Topic,
-    changelog,
 )
 from streams.errors import (
     CertificatesError,
@@ -61,8 +64,10 @@ WORKER_TOPICS: Final = (
     SMS_STATUS,
     CAMPAIGN_PROGRESS,
     CAMPAIGN_PARTIALS,
-    changelog("sms"),
-    changelog("campaigns"),
+    DELIVERY_WINDOWS,
+    DELIVERY_PARTIALS,
+    *CHANGELOGS,
+    ERASURES,
 )
 """The topics that a worker reads or writes."""
 
@@ -137,7 +142,7 @@ class Topics:
         """Create one topic; return whether it was missing."""
         factor = self._settings.kafka_replication_factor
         wanted = {
-            "num_partitions": self._settings.kafka_partitions,
+            "num_partitions": topic.partitions or self._settings.kafka_partitions,
             "replication_factor": factor,
             "configs": topic.config_with(factor),
         }
@@ -272,6 +277,14 @@ def _options(settings: CommonSettings) -> dict[str, Any]:
         raise CertificatesError(str(error)) from error
 
 
+def require(found: Findings, warn: Callable[[str], object]) -> None:
+    """Tell `warn` each line that is only worth a warning; raises TopicsDifferError with all problems."""
+    for line in found.warned:
+        warn(line)
+    if found.problems:
+        raise TopicsDifferError(found.problems)
+
+
 def verify(
     settings: CommonSettings, topics: Sequence[Topic] = WORKER_TOPICS, warn: Callable[[str], object] = logger.warning
 ) -> dict[Topic, str]:
@@ -282,11 +295,7 @@ def verify(
     or the errors of `connect`.
     """
     with connect(settings) as kafka:
-        findings = kafka.findings(topics, worker(settings.kafka_topic_prefix))
-        for line in findings.warned:
-            warn(line)
-        if findings.problems:
-            raise TopicsDifferError(findings.problems)
+        require(kafka.findings(topics, worker(settings.kafka_topic_prefix)), warn)
         ids = kafka.ids(topics)
     # Another broker may have answered, which does not know of a new topic yet.
     if unknown := [topic.name(settings.kafka_topic_prefix) for topic in topics if topic not in ids]:

@@ -5,9 +5,12 @@ An SMS is answered as `records.SmsStatus`, a campaign as `records.CampaignProgre
 renamed or removed.
 """
 
+from enum import StrEnum
+from typing import Final
+
 from pydantic import Field
 
-from streams.contract.records import Money, Record, SmsStatus
+from streams.contract.records import CampaignProgress, Money, Record, SmsStatus
 
 
 class MessageAnswer(Record):
@@ -27,8 +30,29 @@ class MessageAnswer(Record):
     generation: int = Field(ge=0, description="grows when revisions begin again: newest is (generation, revision)")
 
 
-class ErrorAnswer(Record):
-    """Why there is no answer."""
+class CampaignState(StrEnum):
+    """The campaigns of a list: not final yet, or final."""
 
-    error: str = Field(description="the reason, for people")
-    searched: list[int] = Field(default=[], description="partitions that were searched without success")
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+PAGE_MOST: Final = 100
+"""The most campaigns of a page."""
+
+
+class CampaignPage(Record):
+    """Campaigns, newest first."""
+
+    campaigns: list[CampaignProgress] = Field(max_length=PAGE_MOST, description="each as of its latest change")
+    next: str | None = Field(description="`cursor` of the next page; null when this is the last one")
+
+
+class Problem(Record):
+    """Why there is no other answer: problem details (RFC 9457), as `application/problem+json`."""
+
+    type: str = Field(description="about:blank: the status says what kind of problem it is")
+    title: str = Field(description="the status in words")
+    status: int = Field(ge=400, le=599, description="the status of the answer")
+    detail: str | None = Field(default=None, description="what is wrong, and what to do; for people")
+    searched: list[int] = Field(default=[], description="of an SMS: partitions that were searched without success")

@@ -51,7 +51,7 @@ def _channel(topic: Topic, partitions: int) -> dict[str, Any]:
         "bindings": {
             "kafka": {
                 "topic": topic.name(_PREFIX),
-                "partitions": partitions,
+                "partitions": topic.partitions or partitions,
                 "topicConfiguration": {name: _value(name, value) for name, value in topic.config.items()},
                 "x-partition": topic.spread,
                 "bindingVersion": _BINDING,

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from streams.contract.answers import ErrorAnswer, MessageAnswer
+from streams.contract.answers import PAGE_MOST, CampaignPage, CampaignState, MessageAnswer, Problem
 from streams.contract.headers import VERSION
+from streams.contract.problems import PROBLEM_JSON, REFUSALS
 from streams.contract.records import CampaignProgress, SmsStatus
 from streams.contract.schemas import components_of, examples_of, reference
 
@@ -25,22 +26,18 @@ _PAGES: Final = [
 ]
 _RETRY: Final = {"Retry-After": {"description": "seconds to wait before the next try", "schema": {"type": "integer"}}}
 _LINES: Final = {"text/plain": {"schema": {"type": "string"}}}
-
-REFUSALS: Final = {
-    400: "the request has more than one reading, or bytes behind its body are no request",
-    403: "the address is not among INGEST_ALLOWED_NETWORKS",
-    404: "the path is not /callbacks with a secret of INGEST_SECRETS",
-    408: "the request came too slowly",
-    411: "the length of the body is not told",
-    413: "the body is longer than INGEST_MAX_BODY_BYTES",
-    414: "the path is too long",
-    415: "the body is in an encoding other than gzip",
-    417: "something other than 100-continue is expected",
-    431: "the head is too long",
-    501: "the body is transferred in a coding other than chunked",
-    503: "nothing is stored: Kafka does not acknowledge in time, or too much is pending",
+_PROBLEM: Final = {PROBLEM_JSON: {"schema": reference(Problem)}}
+_KEPT: Final = {
+    "ETag": {"description": "changes with the answer", "schema": {"type": "string"}},
+    "Cache-Control": {"description": "private, no-cache: ask whether it is still so", "schema": {"type": "string"}},
+    "Vary": {"description": "Authorization: readers may see different things", "schema": {"type": "string"}},
 }
-"""The answers to a callback that was not taken, and why; Routee sends it again after each."""
+_KNOWN: Final = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "ETags of answers that are known",
+    "schema": {"type": "string"},
+}
 
 
 def openapi() -> dict[str, Any]:
@@ -60,7 +57,7 @@ def openapi() -> dict[str, Any]:
         ],
         "paths": _callbacks() | _answers() | _pages(),
         "components": {
-            "schemas": components_of((SmsStatus, MessageAnswer, CampaignProgress, ErrorAnswer)),
+            "schemas": components_of((SmsStatus, MessageAnswer, CampaignProgress, CampaignPage, Problem)),
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "one of STREAMS_READ_TOKENS"}
             },
@@ -77,7 +74,7 @@ def _callbacks() -> dict[str, Any]:
 
 
 def _callback(name: str, parameters: list[Any]) -> dict[str, Any]:
-    refused = {f"{status}": _response(why, _LINES) for status, why in REFUSALS.items()}
+    refused = {f"{status}": _response(why, _PROBLEM) for status, why in REFUSALS.items()}
     refused["503"]["headers"] = _RETRY
     taken = "stored on all in-sync replicas of Kafka; a body that is no callback is stored in routee.callbacks.rejected"
     body = {
@@ -97,38 +94,83 @@ def _callback(name: str, parameters: list[Any]) -> dict[str, Any]:
 
 def _answers() -> dict[str, Any]:
     return {
-        "/sms/{key}": _answer("get_sms", SmsStatus, "sms_key, with # as %23, in any case", "sms.status"),
-        "/messages/{key}": _answer("get_message", MessageAnswer, "message_id, in any case"),
-        "/campaigns/{key}": _answer(
+        "/sms/{key}": _single("get_sms", SmsStatus, "sms_key, with # as %23, in any case", "sms.status"),
+        "/messages/{key}": _single("get_message", MessageAnswer, "message_id, in any case"),
+        "/campaigns/{key}": _single(
             "get_campaign", CampaignProgress, "campaign_tracking_id, in any case", "campaign.progress"
         ),
+        "/campaigns": _list(),
     }
 
 
-def _answer(name: str, model: type[BaseModel], key: str, topic: str | None = None) -> dict[str, Any]:
+def _single(name: str, model: type[BaseModel], key: str, topic: str | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {"schema": reference(model)}
     if topic:
         found["examples"] = {"record": {"value": examples_of(topic)[-1]}}
-    error = {"application/json": {"schema": reference(ErrorAnswer)}}
+    encoded = f"{key}; percent-encoded, as is each character that has a meaning in a URL"
+    return _answered(
+        name,
+        f"Get the latest state of one {name.removeprefix('get_')}",
+        "",
+        [_parameter("key", encoded)],
+        {
+            "200": _response("the latest state", {"application/json": found}) | {"headers": _KEPT},
+            "404": _response("not known, or forgotten", _PROBLEM),
+        },
+    )
+
+
+def _list() -> dict[str, Any]:
+    moment = {"type": "string", "format": "date-time"}
+    parameters = [
+        _query("state", "all when it is left out", {"type": "string", "enum": [one.value for one in CampaignState]}),
+        _query("since", "from this moment on: of the end with state=finished, else of the beginning", moment),
+        _query("until", "before this moment, of the same kind", moment),
+        _query("limit", "campaigns of a page", {"type": "integer", "minimum": 1, "maximum": PAGE_MOST, "default": 100}),
+        _query("cursor", "`next` of the page before, with the same state, since and until", {"type": "string"}),
+    ]
+    about = (
+        "Newest first: by finished_at with state=finished, else by first_received_at. No campaign is missing: where "
+        "not all partitions answer, the answer is 503. There is no search by number or name: ask ClickHouse. "
+    )
+    found = {"application/json": {"schema": reference(CampaignPage)}}
+    return _answered(
+        "list_campaigns",
+        "Get campaigns, a page at a time",
+        about,
+        parameters,
+        {
+            "200": _response("a page", found) | {"headers": _KEPT},
+            "400": _response("the query is wrong: each fault is named", _PROBLEM),
+        },
+    )
+
+
+def _answered(name: str, summary: str, about: str, parameters: list[Any], responses: dict[str, Any]) -> dict[str, Any]:
+    """Return an operation of the read API, with the answers that all of them have."""
     operation = {
         "operationId": name,
         "tags": ["streams"],
-        "summary": f"Get the latest state of one {name.removeprefix('get_')}",
-        "description": "Includes changes that become durable with the next flush. A `masked` token sees no phone "
-        "number and no text.",
-        "parameters": [_parameter("key", key)],
+        "summary": summary,
+        "description": f"{about}Includes changes that become durable with the next flush. A `masked` token sees no "
+        "phone number and no text.",
+        "parameters": [*parameters, _KNOWN],
         # Without STREAMS_READ_TOKENS, which only a loopback address allows, no token is asked for.
         "security": [{"token": []}, {}],
-        "responses": {
-            "200": _response("the latest state", {"application/json": found}),
-            "401": _response("a token is needed", error)
-            | {"headers": {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}}},
-            "403": _response("no token is needed here, so a request that a web page may have sent is refused", error),
-            "404": _response("not known, or forgotten", error),
-            "503": _response("a partition is being taken over: ask again", error) | {"headers": _RETRY},
-        },
+        "responses": dict(sorted((responses | _refused()).items())),
     }
     return {"servers": _STREAMS, "get": operation}
+
+
+def _refused() -> dict[str, Any]:
+    return {
+        "304": {"description": "the answer is still the one with an ETag of If-None-Match", "headers": _KEPT},
+        "401": _response("a token is needed", _PROBLEM)
+        | {"headers": {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}}},
+        "403": _response("no token is needed here, so a request that a web page may have sent is refused", _PROBLEM),
+        "503": _response("a partition is being taken over, or its owner does not answer: ask again", _PROBLEM)
+        | {"headers": _RETRY},
+    }
 
 
 def _pages() -> dict[str, Any]:
@@ -146,7 +188,7 @@ def _pages() -> dict[str, Any]:
 
 def _page(name: str, summary: str, otherwise: str) -> dict[str, Any]:
     said = _LINES | {"application/json": {"schema": {"type": "object"}}}  # streams answers in JSON
-    responses = {"200": _response("it does", said), "503": _response(otherwise, said)}
+    responses = {"200": _response("it does", said), "503": _response(otherwise, _PROBLEM) | {"headers": _RETRY}}
     return {"servers": _PAGES, "get": _page_operation(name, summary) | {"responses": responses}}
 
 
@@ -156,6 +198,10 @@ def _page_operation(name: str, summary: str) -> dict[str, Any]:
 
 def _parameter(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
+
+
+def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 def _response(description: str, content: dict[str, Any]) -> dict[str, Any]:

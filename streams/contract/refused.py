@@ -36,6 +36,7 @@ def rejection_record(  # noqa: PLR0913 - the fields of Rejection
     received_at_ms: int,
     most_json_bytes: int,
     place: Place | None = None,
+    redacted: bool = False,
 ) -> dict[str, Any]:
     """Return the record of `callbacks.rejected` for a body: the fields of `records.Rejection`, ready for JSON."""
     text, base64 = text_or_base64(body, most_json_bytes)
@@ -50,4 +51,5 @@ def rejection_record(  # noqa: PLR0913 - the fields of Rejection
         "partition": partition,
         "offset": offset,
         "index": index,
+        "redacted": redacted,
     }

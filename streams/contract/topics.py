@@ -21,11 +21,21 @@ _DELETE = _ALL | {"cleanup.policy": "delete", "retention.bytes": "-1", "segment.
 _DELETE_AFTER_7_DAYS = _DELETE | {"retention.ms": str(7 * _DAY_MS)}
 _DELETE_AFTER_30_DAYS = _DELETE | {"retention.ms": str(30 * _DAY_MS)}
 _COMPACT = _ALL | {"cleanup.policy": "compact"}
+# A record that was replaced leaves by a date: Kafka closes a segment each day, and compacts closed ones six days later.
+# An erased number lies in such records.
+_SUPERSEDED_LEAVE = {"segment.ms": str(_DAY_MS), "max.compaction.lag.ms": str(6 * _DAY_MS)}
 # A reader less than a day behind sees every change; one further behind sees the latest of each key.
 _COMPACT_AFTER_A_DAY = _COMPACT | {"min.compaction.lag.ms": str(_DAY_MS)}
+# Compaction joins segments up to their size, and a joined segment is as young as its youngest record: small ones go
+# sooner. A broker has three files open for each, so they are not smaller: 30 days of 10 million SMS are about 20,000.
+_LATEST = _DELETE | {
+    "cleanup.policy": "compact,delete",
+    "min.compaction.lag.ms": str(_DAY_MS),
+    "segment.bytes": str(16 << 20),
+}
 # A checkpoint of one partition is one record batch, which may be larger than any other record even for one envelope.
 # Tombstones stay for at least a day: a worker trusts its local rows only for half of that (streams/state/store).
-_CHANGELOG = _COMPACT | {"max.message.bytes": str(16 << 20), "delete.retention.ms": str(_DAY_MS)}
+_CHANGELOG = _COMPACT | _SUPERSEDED_LEAVE | {"max.message.bytes": str(16 << 20), "delete.retention.ms": str(_DAY_MS)}
 
 SAFE_REPLICATION: Final = 3
 """With so many replicas, two must have each record: one broker may go without stopping writers."""
@@ -74,9 +84,11 @@ class Rule(NamedTuple):
     will_do: str
     satisfies: Callable[[int, int], bool] | None
     harm: str
+    unusual: Callable[[int, int], bool] | None = None
+    """The other values that are only worth a warning."""
 
 
-RULES: Final[Mapping[str, Rule]] = {
+RULES: Final[dict[str, Rule]] = {
     "cleanup.policy": Rule("no other", None, "records are deleted, or kept, by another rule"),
     "retention.ms": Rule(
         "more, or -1", lambda found, wanted: found < 0 or found >= wanted, "records are deleted before they were read"
@@ -90,12 +102,33 @@ RULES: Final[Mapping[str, Rule]] = {
     ),
     "max.message.bytes": Rule("more", lambda found, wanted: found >= wanted, "larger records are not taken"),
     "segment.ms": Rule("less", lambda found, wanted: found <= wanted, "records may stay for that much longer"),
+    "segment.bytes": Rule("less", lambda found, wanted: found <= wanted, "records may stay for much longer"),
     "min.compaction.lag.ms": Rule("more", lambda found, wanted: found >= wanted, "readers may miss a change"),
+    "max.compaction.lag.ms": Rule(
+        "less", lambda found, wanted: found <= wanted, "records that were replaced may stay for that much longer"
+    ),
     "delete.retention.ms": Rule("more", lambda found, wanted: found >= wanted, "deletions may be missed"),
 }
 """How each setting of a topic is compared; without `satisfies`, by its text."""
 
-_UNUSUAL: Final = frozenset({"message.timestamp.type", "segment.ms"})
+# Refused callbacks stay as long as the callbacks themselves, and no longer.
+_RULES_OF_REFUSED: Final = RULES | {
+    "retention.ms": Rule(
+        "no other",
+        lambda found, wanted: found == wanted,
+        "records are deleted before they were read, or stay longer than the callbacks",
+        unusual=lambda found, wanted: found < 0 or found > wanted,
+    )
+}
+# The days of these are for the owner to choose.
+_RULES_OF_LATEST: Final = RULES | {
+    "cleanup.policy": Rule("no other", None, "records stay for ever, or superseded ones do"),
+    "retention.ms": Rule("any other", lambda *_: True, "set together with `cleanup.policy`, whose days begin then"),
+}
+
+_POLICY: Final = "cleanup.policy"
+_OF_DELETION: Final = frozenset({"retention.ms", "retention.bytes"})
+_UNUSUAL: Final = frozenset({"message.timestamp.type", "segment.ms", "segment.bytes", "max.compaction.lag.ms"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +148,9 @@ class Topic:
     spread: str = "any partition"
     public: bool = True
     tolerated: frozenset[str] = _UNUSUAL
+    partitions: int | None = None
+    """How many it always has; None: KAFKA_PARTITIONS."""
+    rules: Mapping[str, Rule] = field(default_factory=lambda: RULES, hash=False, repr=False)
 
     def name(self, prefix: str) -> str:
         """Return the full name, for example `routee.sms.status` under the prefix `routee.`."""
@@ -133,16 +169,34 @@ class Topic:
         return [setting for setting in self.config_with(found.replication) if setting not in found.config]
 
     def _faults_of_config(self, config: Mapping[str, str]) -> list[Fault]:
+        """
+        Return the settings that differ.
+
+        Where no record was deleted by its age so far, the first days are those of the topic: with the policy alone,
+        days that a broker has by default would begin to count.
+        """
+        begins = "delete" not in config.get(_POLICY, self.config[_POLICY]) and "delete" in self.config[_POLICY]
         return [
-            Fault(setting, config[setting], wanted, RULES[setting].harm, setting not in self.tolerated)
+            Fault(setting, config[setting], wanted, self.rules[setting].harm, self._is_refused(setting, config, begins))
             for setting, wanted in self.config.items()
-            if setting in config and not _satisfies(RULES[setting], config[setting], wanted)
+            if setting in config and self._differs(setting, config[setting], exactly=begins)
         ]
+
+    def _differs(self, setting: str, found: str, *, exactly: bool) -> bool:
+        if exactly and setting in _OF_DELETION:
+            return found != self.config[setting]
+        return not _satisfies(self.rules[setting], found, self.config[setting])
+
+    def _is_refused(self, setting: str, config: Mapping[str, str], begins: bool) -> bool:  # noqa: FBT001
+        if setting in self.tolerated or (begins and setting in _OF_DELETION):
+            return False
+        unusual, found = self.rules[setting].unusual, _whole_number(config[setting])
+        return not (unusual and found is not None and unusual(found, int(self.config[setting])))
 
 
 def _satisfies(rule: Rule, found: str, wanted: str) -> bool:
     if rule.satisfies is None:
-        return found == wanted
+        return {*found.split(",")} == {*wanted.split(",")}
     number = _whole_number(found)
     return number is not None and rule.satisfies(number, int(wanted))
 
@@ -169,6 +223,8 @@ def _whole_number(text: str | None) -> int | None:
 
 # Ingest halves an envelope, or a batch of rejections, that is too large for its topic.
 _OF_INGEST: Final = _UNUSUAL | {"max.message.bytes"}
+# A topic of 0.1.0 is compacted only, and an owner may keep it so.
+_OF_LATEST: Final = _UNUSUAL | {_POLICY}
 
 CALLBACKS_RAW: Final = Topic(
     "callbacks.raw",
@@ -180,29 +236,43 @@ CALLBACKS_RAW: Final = Topic(
 )
 CALLBACKS_REJECTED: Final = Topic(
     "callbacks.rejected",
-    "every refused byte with its reason; ingest, streams → sinks",
-    _DELETE_AFTER_30_DAYS,
+    "every refused callback with its reason; ingest, streams → sinks",
+    _DELETE_AFTER_7_DAYS,
     tolerated=_OF_INGEST,
+    rules=_RULES_OF_REFUSED,
 )
 SMS_STATUS: Final = Topic(
     "sms.status",
     "one record per applied change of an SMS; streams → sinks, your readers",
-    _COMPACT_AFTER_A_DAY,
+    _LATEST | _SUPERSEDED_LEAVE | {"retention.ms": str(30 * _DAY_MS)},
     key="`sms_key`",
     spread="CRC-32 of `message_id` in lower case, modulo the partitions: the partition of its callback",
+    tolerated=_OF_LATEST,
+    rules=_RULES_OF_LATEST,
 )
 CAMPAIGN_PROGRESS: Final = Topic(
     "campaign.progress",
     "the progress of each campaign; streams → sinks, your readers",
-    _COMPACT_AFTER_A_DAY,
+    _LATEST | {"retention.ms": str(400 * _DAY_MS)},
     key="`campaign_tracking_id`",
     spread="murmur2 of the key in lower case, modulo the partitions, as by Kafka's Java client",
+    tolerated=_OF_LATEST,
+    rules=_RULES_OF_LATEST,
 )
 SINKS_REJECTED: Final = Topic(
     "sinks.rejected",
     "rows that ClickHouse refused, with its message; sinks → people",
     # Room for a record of another topic plus the growth by JSON or base64.
     _DELETE_AFTER_30_DAYS | {"max.message.bytes": str(2 << 20)},
+)
+# Kept for ever: without an erasure, the numbers of older callbacks would come back. One partition has one order.
+ERASURES: Final = Topic(
+    "erasures",
+    "recipients to erase, as marks; `routee-streams erase` → streams, sinks",
+    _COMPACT_AFTER_A_DAY,
+    key="`mark`",
+    spread="there is one partition",
+    partitions=1,
 )
 # Neither compacted nor transactional, because its reader checks that offsets are contiguous.
 CAMPAIGN_PARTIALS: Final = Topic(
@@ -212,7 +282,6 @@ CAMPAIGN_PARTIALS: Final = Topic(
     public=False,
 )
 
-# These two are not written yet, and so not among the topics below.
 DELIVERY_WINDOWS: Final = Topic(
     "delivery.windows",
     "counts of SMS by time of sending and route; streams → sinks, your readers",
@@ -228,7 +297,15 @@ DELIVERY_PARTIALS: Final = Topic(
     public=False,
 )
 
-PUBLIC_TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED, SMS_STATUS, CAMPAIGN_PROGRESS, SINKS_REJECTED)
+PUBLIC_TOPICS: Final = (
+    CALLBACKS_RAW,
+    CALLBACKS_REJECTED,
+    SMS_STATUS,
+    CAMPAIGN_PROGRESS,
+    DELIVERY_WINDOWS,
+    SINKS_REJECTED,
+    ERASURES,
+)
 
 
 def changelog(table: str) -> Topic:
@@ -236,4 +313,7 @@ def changelog(table: str) -> Topic:
     return Topic(f"streams-{table}-changelog", f"state of the table {table}", _CHANGELOG, public=False)
 
 
-ALL_TOPICS: Final = (*PUBLIC_TOPICS, CAMPAIGN_PARTIALS, changelog("sms"), changelog("campaigns"))
+CHANGELOGS: Final = (changelog("sms"), changelog("campaigns"), changelog("deliveries"))
+"""Of the state tables of streams."""
+
+ALL_TOPICS: Final = (*PUBLIC_TOPICS, CAMPAIGN_PARTIALS, DELIVERY_PARTIALS, *CHANGELOGS)

@@ -2,12 +2,12 @@
 One status of one SMS, in a form that is the same for every provider.
 """
 
-from typing import NamedTuple
+import msgspec
 
 from streams.domain.details import Details
 
 
-class Callback(NamedTuple):
+class Callback(msgspec.Struct, frozen=True, gc=False):
     """One status of one SMS, as read from one callback."""
 
     message_id: str
@@ -18,3 +18,5 @@ class Callback(NamedTuple):
     details: Details
     notes: list[str]
     """Names of the fields left out because they were not understood; `unknown-status`, `future-date`: both are kept."""
+    erased: int = 0
+    """The moment of the latest erasure of its recipient in ms, 0 when there is none."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 import orjson
 
 from streams.contract.headers import headers_of
+from streams.contract.personal import Kept
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS
 from streams.domain.counts import no_counts
@@ -44,7 +45,7 @@ def campaign_key(tracking_id: str) -> bytes:
 class CampaignStage:
     """The rules of `track_campaign`; a `Stage`."""
 
-    summarized: ClassVar = CAMPAIGN_PREFIX
+    summarized: ClassVar[tuple[bytes, ...]] = (CAMPAIGN_PREFIX,)
 
     def apply(  # noqa: PLR0913, PLR0917 - as in Stage
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
@@ -115,7 +116,9 @@ class _Gatherer:
 
     def _reject(self, why: str, line: bytes) -> None:
         detail = f"{why} for offset {self._offset} of {CAMPAIGN_PARTIALS.suffix}[{self._partition}]"
-        self.rejections.append(rejection(Refusal(Reason.BUG, detail), line, self._clock, _place_in(line)))
+        # Our own line, made of what the privacy settings had left.
+        kept = Kept(line, redacted=False)
+        self.rejections.append(rejection(Refusal(Reason.BUG, detail), kept, self._clock, _place_in(line)))
 
     def _put(self, campaign: Campaign) -> None:
         key = campaign_key(campaign["id"])

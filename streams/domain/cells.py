@@ -10,6 +10,7 @@ would be new gives up its label, then also its sender, then all but its country,
 stands for them. Which cells have their names is what the rows have, and is never revised.
 """
 
+from bisect import bisect_left
 from functools import lru_cache
 from typing import Any, Final, NotRequired, TypedDict
 
@@ -17,8 +18,9 @@ import orjson
 
 from streams.domain.counts import OTHER, add
 from streams.domain.details import Details
+from streams.domain.lifecycle import Sms
 from streams.domain.row_forms import filled
-from streams.domain.statuses import DELIVERED, is_final
+from streams.domain.statuses import DELIVERED, changes_of_mind, is_final
 
 WINDOW_MS: Final = 300_000
 
@@ -35,11 +37,6 @@ CELL_PREFIX: Final = b"d:"
 LEVELS: Final = 5
 _SHARES: Final = (0.7, 0.8, 0.9)
 """Of the cells of a window: so many may be there for one more with its label, its sender, its operator."""
-
-
-def window_of(moment: int) -> int:
-    """Return the number of the window of a moment in ms."""
-    return moment // WINDOW_MS
 
 
 def route_of(details: Details) -> Route:
@@ -80,11 +77,6 @@ def entered(window: int, level: int) -> int:
     return window * 8 + level + 1
 
 
-def window_entered(cell: int) -> int:
-    """Return the window of a cell that was entered."""
-    return cell >> 3
-
-
 def cell_name(window: int, route: Route) -> str:
     """Return the name of a cell: its window, and its route as JSON."""
     return f"{window}:{orjson.dumps(route).decode()}"
@@ -114,6 +106,8 @@ class CellCounts(TypedDict):
     """Offset of the source record that moved the counts last: within a generation the greater is newer."""
     taken: int
     """Callbacks of that record taken in so far; the greater is newer."""
+    erased: NotRequired[int]
+    """SMS that left or entered because they were erased, with no record; of counts with the same record the greater."""
     messages: dict[str, int]
     """By status; a message counts in the cell of its first part."""
     parts: dict[str, int]
@@ -147,16 +141,19 @@ def no_cell_counts() -> CellCounts:
     )
 
 
-Share = tuple[str, int, str | None, int | None]
-"""The share of a part in the counts of its cell: status, conflicts, bound of its latency when delivered, price."""
+Share = tuple[str, int | None, str | None, int]
+"""The share of a part in the counts of its cell: status, price, bound of its latency when delivered, conflicts."""
+
+_BOUNDS: Final = (*map(str, LATENCY_BOUNDS), MORE)
 
 
-def bound_of(latency: float) -> str:
-    """Return the bound under which a latency in seconds counts."""
-    for bound in LATENCY_BOUNDS:
-        if latency <= bound:
-            return str(bound)
-    return MORE
+def share_of(sms: Sms) -> Share:
+    """Return the share of a part."""
+    status, details, finals = sms.status, sms.details, sms.finals
+    latency, bound = details.latency_seconds, None
+    if latency is not None and status == DELIVERED:
+        bound = _BOUNDS[bisect_left(LATENCY_BOUNDS, latency)]
+    return status, details.price, bound, changes_of_mind(finals) if finals else 0
 
 
 class CellTallying:
@@ -179,27 +176,39 @@ class CellTallying:
         self._delivered = int(self._row["price_delivered"])
         self._undelivered = int(self._row["price_undelivered"])
 
-    def move_message(self, status: str, change: int) -> None:
-        """Add or take away a message of a status."""
-        add(self._messages, status, change)
+    def change(self, old: Share | None, new: Share | None, was: str | None, now: str | None) -> None:
+        """Take away the share of a part and the status of a message, and add others; None: nothing."""
+        if was != now:
+            if was is not None:
+                add(self._messages, was, -1)
+            if now is not None:
+                add(self._messages, now, 1)
+        if old == new:
+            return
+        if old is not None:
+            self._move(old, -1)
+        if new is not None:
+            self._move(new, 1)
 
-    def move_part(self, share: Share, change: int) -> None:
-        """Add or take away the share of a part."""
-        status, conflicts, bound, price = share
+    def _move(self, share: Share, change: int) -> None:
+        status, price, bound, conflicts = share
         add(self._parts, status, change)
-        if conflicts:
-            self._row["conflicts"] += change * conflicts
         if bound is not None:
             add_number(self._latencies, bound, change)
+        if conflicts:
+            self._row["conflicts"] += change * conflicts
         if price is None:
             self._row["unpriced"] += change
-        else:
-            price *= change
-            self._price += price
+        elif price:
+            self._price += change * price
             if status == DELIVERED:
-                self._delivered += price
+                self._delivered += change * price
             elif is_final(status):
-                self._undelivered += price
+                self._undelivered += change * price
+
+    def count_erased(self) -> None:
+        """Count an SMS that left or entered because it was erased."""
+        self._row["erased"] = self._row.get("erased", 0) + 1
 
     def reach(self, offset: int, taken: int) -> None:
         """Note that the counts contain the first `taken` callbacks of the envelope at `offset`."""

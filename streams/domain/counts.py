@@ -106,12 +106,13 @@ class Tallying:
                 add(self._parts, part_status, 1)
             self._price += price
             self._row["conflicts"] += conflicts
-            self._be_named(name)
+            if name != self._row["name"]:
+                self._be_named(name)
 
     def _be_named(self, name: str | None) -> None:
         """Keep the greatest of several names, which does not depend on the order of arrival."""
         known = self._row["name"]
-        if name != known and name is not None and (known is None or name > known):
+        if name is not None and (known is None or name > known):
             self._row["name"] = name
 
     def reach(self, received: int, offset: int, taken: int) -> None:
@@ -130,6 +131,10 @@ class Tallying:
 
 def add(numbers: dict[str, int], status: str, change: int) -> None:
     """Add `change` under a status; a word to subtract that is not in the row was counted under OTHER."""
+    known = numbers.get(status)
+    if known is not None and known + change:  # nearly always
+        numbers[status] = known + change
+        return
     if status not in numbers and (change < 0 or (len(numbers) >= _WORDS_KEPT and not is_known(status))):
         status = OTHER
     number = numbers.get(status, 0) + change

@@ -15,8 +15,6 @@ from streams.domain.cells import (
     WINDOW_MS,
     CellTallying,
     Route,
-    Share,
-    bound_of,
     cell_key,
     cell_name,
     coarsened,
@@ -24,16 +22,14 @@ from streams.domain.cells import (
     name_entered,
     rooms,
     route_of,
-    window_entered,
-    window_of,
+    share_of,
 )
 from streams.domain.lifecycle import Sms
 from streams.domain.listing import Listing
 from streams.domain.message import Message
-from streams.domain.policy import DAY_MS, Policy
+from streams.domain.policy import DAY_MS
 from streams.domain.sending import sending
 from streams.domain.stage import Rows
-from streams.domain.statuses import DELIVERED, changes_of_mind
 from streams.domain.tally import Tally, count
 
 CELLS: Final = Listing(b"w:")
@@ -64,75 +60,95 @@ def is_closed(window: int, forgotten: int) -> bool:
 class Deliveries:
     """The cells of one partition while a piece of an envelope is taken in."""
 
-    def __init__(self, policy: Policy, rows: Rows, tally: Tally) -> None:
-        self._rooms = rooms(policy.delivery_cells)
+    def __init__(self, cells: int, rows: Rows, tally: Tally) -> None:
+        """`cells` is the most cells of a window."""
+        self._rooms = rooms(cells)
         self._rows = rows
         self._tally = tally
         self._cells: dict[tuple[int, Route], CellTallying] = {}
         self._touched: dict[str, CellTallying] = {}
         self._entered: dict[tuple[int, Route], int] = {}
 
-    def move(self, before: Message | None, after: Message) -> None:
+    def move(self, before: Message | None, after: Message) -> bool:
         """
-        Move the shares of a message that has a new revision, and of its parts; `before` None: it is new.
+        Move the shares of a message that changed, and of its parts; `before` None: it is new.
 
-        A part that changed gets the number of the cell that it entered, so `after` is not written before.
+        A part that enters a cell gets its number, so `after` is written only now. Returns whether any did.
         """
+        parts = after.parts
         was = before.parts if before is not None else []
-        for at, sms in enumerate(after.parts):
+        if parts is was:
+            return False
+        if len(parts) == 1:  # nearly all messages: the message and its part are in one cell
+            old, status = (was[0], before.status) if before is not None else (None, None)
+            return self._move_part(old, parts[0], status, after.status)
+        has_entered = False
+        for at, sms in enumerate(parts):
             old = was[at] if at < len(was) else None
             if sms is not old:
-                self._move_part(old, sms)
+                has_entered = self._move_part(old, sms) or has_entered
+        self._move_message(before, after)
+        return has_entered
+
+    def erase(self, before: Message | None, after: Message) -> None:
+        """
+        Move the parts of a message that lost their labels; `after` is written only now.
+
+        No record may come with it, so the cells that a part leaves and enters count it: the higher number is newer.
+        """
+        for old, sms in zip(before.parts if before is not None else [], after.parts, strict=True):
+            if sms is not old and self._move_part(old, sms):
+                for one in (old, sms):
+                    cell = self._open(one.cell, route_of(one.details))
+                    if cell is not None:
+                        cell.count_erased()
         self._move_message(before, after)
 
-    def _move_part(self, old: Sms | None, sms: Sms) -> None:
-        window, route = window_of(sending(sms)[0]), route_of(sms.details)
-        if old is not None and window_entered(old.cell) == window and route_of(old.details) == route:
-            self._move_within(old, sms, route)
-            return
-        left = None if old is None else self._open(old)
+    def _move_part(self, old: Sms | None, sms: Sms, was: str | None = None, now: str | None = None) -> bool:
+        """
+        Move the share of a part; return whether it enters a cell.
+
+        `was` and `now` are the statuses of its message when that moves with it, else None.
+        """
+        window, route = sending(sms)[0] // WINDOW_MS, route_of(sms.details)
+        if old is not None and old.cell >> 3 == window and old.cell and route_of(old.details) == route:
+            cell = self._open(old.cell, route)
+            if cell is not None:
+                cell.change(share_of(old), share_of(sms), was, now)
+            elif share_of(old) != share_of(sms):
+                count(self._tally["notes"], CLOSED)
+            return False
+        left = None if old is None else self._open(old.cell, route_of(old.details))
         if old is not None and left is not None:
-            left.move_part(_share_of(old), -1)
+            left.change(share_of(old), None, was, None)
         is_over = is_closed(window, self._tally["forgotten"])
         if is_over or (old is not None and old.cell and left is None):
             count(self._tally["notes"], CLOSED)
-        cell = 0 if is_over else self._enter(window, route)
-        _set(sms, "cell", cell)
-        if cell:
-            self._cell(cell, route).move_part(_share_of(sms), 1)
-
-    def _move_within(self, old: Sms, sms: Sms, route: Route) -> None:
-        """Move the share of a part that stays in its cell."""
-        was, share = _share_of(old), _share_of(sms)
-        if was == share:
-            return
-        if is_closed(window_entered(sms.cell), self._tally["forgotten"]):
-            count(self._tally["notes"], CLOSED)
-            return
-        cell = self._cell(sms.cell, route)
-        cell.move_part(was, -1)
-        cell.move_part(share, 1)
+        number = 0 if is_over else self._enter(window, route)
+        _set(sms, "cell", number)
+        entered_cell = self._open(number, route)
+        if entered_cell is not None:
+            entered_cell.change(None, share_of(sms), None, now)
+        return True
 
     def _move_message(self, before: Message | None, after: Message) -> None:
-        now, status = _first(after), after.status
-        if before is not None:
-            old, was = _first(before), before.status
-            if old.cell == now.cell and was == status and route_of(old.details) == route_of(now.details):
-                return
-            left = self._open(old)
-            if left is not None:
-                left.move_message(was, -1)
-        cell = self._open(now)
+        """Move the share of a message of several parts."""
+        left = None if before is None else self._cell_of(before)
+        cell, status = self._cell_of(after), after.status
+        if before is not None and left is not None:
+            left.change(None, None, before.status, None)
         if cell is not None:
-            cell.move_message(status, 1)
+            cell.change(None, None, None, status)
 
-    def _open(self, sms: Sms) -> CellTallying | None:
-        """Return the cell that an SMS is in; None when it is in none, or its cell is closed."""
-        if not sms.cell or is_closed(window_entered(sms.cell), self._tally["forgotten"]):
+    def _cell_of(self, message: Message) -> CellTallying | None:
+        """Return the cell of a message, that of its first part; None when it is in none, or its cell is closed."""
+        first = _first(message)
+        return self._open(first.cell, route_of(first.details))
+
+    def _open(self, cell: int, route: Route) -> CellTallying | None:
+        """Return the cell with this number; None for 0, or when it is closed."""
+        if not cell or is_closed(cell >> 3, self._tally["forgotten"]):
             return None
-        return self._cell(sms.cell, route_of(sms.details))
-
-    def _cell(self, cell: int, route: Route) -> CellTallying:
         found = self._cells.get((cell, route))
         if found is None:
             name = name_entered(cell, route)
@@ -222,10 +238,3 @@ def _first(message: Message) -> Sms:
     """Return the first part that was heard of: a part without a number is the first."""
     parts = message.parts
     return parts[0] if len(parts) == 1 else min(parts, key=lambda sms: sms.details.part or 1)
-
-
-def _share_of(sms: Sms) -> Share:
-    status, details, bound = sms.status, sms.details, None
-    if status == DELIVERED and details.latency_seconds is not None:
-        bound = bound_of(details.latency_seconds)
-    return status, changes_of_mind(sms.finals), bound, details.price

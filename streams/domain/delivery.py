@@ -48,8 +48,8 @@ def joined(delivery: Delivery, source: str, counts: dict[str, Any], generation: 
     return {**delivery, "sources": {**delivery["sources"], source: theirs}}
 
 
-def _age(counts: PartitionCell) -> tuple[int, int, int]:
-    return counts["generation"], counts["v"], counts["taken"]
+def _age(counts: PartitionCell) -> tuple[int, int, int, int]:
+    return counts["generation"], counts["v"], counts["taken"], counts.get("erased", 0)
 
 
 def is_over(window: int, forgotten: int) -> bool:

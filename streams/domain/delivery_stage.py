@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 import orjson
 
 from streams.contract.headers import headers
+from streams.contract.personal import Kept
 from streams.contract.records import Reason
 from streams.contract.topics import DELIVERY_PARTIALS, DELIVERY_WINDOWS
 from streams.domain.cells import CELL_PREFIX, cell_key, place_named
@@ -29,7 +30,7 @@ _FORGET_PER_LINE: Final = 2
 class DeliveryStage:
     """The rules of `track_delivery`; a `Stage`."""
 
-    summarized: ClassVar = CELL_PREFIX
+    summarized: ClassVar[tuple[bytes, ...]] = (CELL_PREFIX,)
 
     def apply(  # noqa: PLR0913, PLR0917 - as in Stage
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
@@ -122,7 +123,9 @@ class _Gatherer:
 
     def _reject(self, why: str, line: bytes) -> None:
         detail = f"{why} for offset {self._offset} of {DELIVERY_PARTIALS.suffix}[{self._partition}]"
-        self.rejections.append(rejection(Refusal(Reason.BUG, detail), line, self._clock["forgotten"], None))
+        self.rejections.append(
+            rejection(Refusal(Reason.BUG, detail), Kept(line, redacted=False), self._clock["forgotten"], None)
+        )
 
     def _list(self, window: int, name: str) -> None:
         if window not in self._clock["windows"]:

@@ -4,9 +4,10 @@ Opening envelopes: the exact bytes of each callback of one raw record, and what 
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import orjson
@@ -14,6 +15,7 @@ import orjson
 from streams.contract.records import Reason, Repair
 from streams.domain.dates import read_receipt
 from streams.domain.refusal import Refusal
+from streams.domain.routee.wire import PlainSms, read_plain
 
 
 class Repaired(msgspec.Struct):
@@ -41,16 +43,35 @@ _REPAIRS: Final = frozenset(repair.value for repair in Repair)
 _NONE_REPAIRED: Final[Mapping[int, Repaired]] = MappingProxyType({})
 
 
-class Opened(NamedTuple):
+class Opened:
     """
-    The callbacks of one envelope, byte for byte, and when it was received (ms).
+    The callbacks of one envelope, and when it was received (ms).
 
     Callbacks in `repaired`, by their index, are not as they were posted.
     """
 
-    received: int
-    bodies: list[msgspec.Raw]
-    repaired: Mapping[int, Repaired] = _NONE_REPAIRED
+    def __init__(
+        self,
+        received: int,
+        callbacks: Sequence[msgspec.Raw | PlainSms],
+        value: bytes,
+        repaired: Mapping[int, Repaired] = _NONE_REPAIRED,
+    ) -> None:
+        self.received: Final = received
+        self.callbacks: Final = callbacks
+        """Each to be read, or read already when all have the documented form."""
+        self.repaired: Final = repaired
+        self._value = value
+
+    @cached_property
+    def bodies(self) -> list[msgspec.Raw]:
+        """Each callback, byte for byte."""
+        return _DECODER.decode(self._value).callbacks
+
+    def posted(self, index: int) -> bytes | None:
+        """Return a repaired callback as it was posted, as far as that is known; None for any other."""
+        note = self.repaired.get(index)
+        return (note and note.body) or None
 
 
 class _Envelope(msgspec.Struct):
@@ -80,6 +101,10 @@ _REPAIRED_DECODER: Final = msgspec.json.Decoder(list[Repaired])
 
 def open_envelope(value: bytes) -> Opened | Refusal:
     """Return the contents of a raw record; a refusal when it is not an envelope."""
+    plain = read_plain(value)
+    if plain is not None:
+        received = read_receipt(plain.received_at)
+        return Opened(received, plain.callbacks, value) if received else _NO_TIME
     try:
         envelope = _DECODER.decode(value)
     except (msgspec.MsgspecError, RecursionError):
@@ -90,7 +115,7 @@ def open_envelope(value: bytes) -> Opened | Refusal:
     if not received:
         return _NO_TIME
     repaired = _repaired(envelope.repaired) if len(envelope.repaired) else _NONE_REPAIRED
-    return Opened(received, envelope.callbacks, repaired)
+    return Opened(received, envelope.callbacks, value, repaired)
 
 
 def _repaired(notes: msgspec.Raw) -> Mapping[int, Repaired]:

@@ -4,6 +4,7 @@ The effect of one SMS callback, as values: the row, the record, the counts that 
 
 from typing import Final, NamedTuple
 
+from msgspec import Raw
 from msgspec.json import Encoder
 
 from streams.contract.headers import headers_of
@@ -12,14 +13,24 @@ from streams.contract.topics import SMS_STATUS
 from streams.domain.callback import Callback
 from streams.domain.expiry import is_forgotten, is_touched_ahead
 from streams.domain.lifecycle import Sms
-from streams.domain.message import Contribution, Message, contribution, join_message, sms_index_key, withheld
+from streams.domain.message import (
+    Contribution,
+    Message,
+    contribution,
+    fitting_row,
+    join_message,
+    sms_index_key,
+    withheld,
+)
 from streams.domain.message_state import MessageState, message_state
 from streams.domain.policy import HOUR_MS, Policy
+from streams.domain.privacy import holds_one_time_code
 from streams.domain.refusal import Refusal
 from streams.domain.sms_record import sms_record
 from streams.domain.stage import Output
 
 _ENCODER: Final = Encoder()
+_SUFFIX: Final = SMS_STATUS.suffix
 
 
 class Moment(NamedTuple):
@@ -49,8 +60,10 @@ class Taken(NamedTuple):
     """The effect of a callback that is taken in."""
 
     verdict: str
-    row: Message | None
-    """The message to write, None when the row does not change."""
+    message: Message
+    """The message after the callback."""
+    row: Message | Raw | None
+    """The row to write, None when it does not change."""
     output: Output | None
     """The public record of the new revision, None when there is no new revision."""
     before: Contribution | None
@@ -77,21 +90,27 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
             touched = Message(before.message_id, bucket, before.parts, before.generation, before.previous)
     joined = join_message(touched, callback, received, place, policy.conflicting_finals)
     if isinstance(joined, Refusal):
-        return joined
+        of_code = any(holds_one_time_code(sms.details.originating_service) for sms in touched.parts)
+        return joined._replace(of_code=of_code)
     message, (sms, verdict, is_visible) = joined
+    row: Message | Raw | Refusal | None = None if message is found else message
+    if message.parts is not touched.parts:
+        row = fitting_row(message)
+        if isinstance(row, Refusal):
+            return row
     output = was = is_now = index_key = None
     if is_visible:
         state = message_state(message)
-        output = _output(message, state, sms)
+        output = output_of(message, state, sms)
         was = None if before is None or message.previous is None else contribution(before, message.previous)
         is_now = contribution(message, state.status)
     if before is None or len(message.parts) > len(before.parts):
         index_key = sms_index_key(message.message_id, sms.key)
-    row = None if message is found else message
-    return _as_taken(Taken, (verdict, row, output, was, is_now, before is None, index_key))
+    return _as_taken(Taken, (verdict, message, row, output, was, is_now, before is None, index_key))
 
 
-def _output(message: Message, state: MessageState, sms: Sms) -> Output:
+def output_of(message: Message, state: MessageState, sms: Sms) -> Output:
+    """Return the public record of an SMS, as a record to produce."""
     record = sms_record(message, state, sms)
-    headers = headers_of(SMS_STATUS.suffix, record.is_final, record.campaign_tracking_id)
+    headers = headers_of(_SUFFIX, record.is_final, record.campaign_tracking_id)
     return _as_output(Output, (SMS_STATUS, sms.key.encode(), _ENCODER.encode(record), headers))

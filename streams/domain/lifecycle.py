@@ -38,6 +38,12 @@ DUPLICATE: Final = "duplicate"
 STALE: Final = "stale"
 CONFLICT: Final = "conflict"
 
+ERASED_STAMP: Final[list[Any]] = [9999, "", NO_DATE]
+"""
+Among the stamps of an SMS whose recipient was erased. No detail has this index, and every version keeps the stamps of
+details that it does not know.
+"""
+
 _FINALS_KEPT: Final = 32  # more different finals of one SMS are noise, and a row must stay bounded
 
 
@@ -69,10 +75,15 @@ class Sms(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=Tr
     @property
     def latest_date(self) -> int:
         """Return the latest date that is kept of any callback, in ms; NO_DATE when there is none."""
+        return max(self.dates)
+
+    @property
+    def dates(self) -> list[int]:
+        """Return the dates that are kept of all callbacks, in ms; NO_DATE where there is none."""
         dates = [self.date, self.queued, self.sent]
         dates += [int(final[0]) for final in self.finals]
         dates += [stamp[2] for stamp in self.stamps]
-        return max(dates)
+        return dates
 
 
 Joined = tuple[Sms, str, bool]
@@ -81,11 +92,12 @@ Joined = tuple[Sms, str, bool]
 
 def begin(key: str, callback: Callback, received: int, place: list[int]) -> Sms:
     """Return the first state of an SMS."""
-    _, status, date, details, _ = callback
+    status, date, details = callback.status, callback.date, callback.details
     since = NO_DATE if date else received
     queued = date if status == QUEUED else NO_DATE
     sent = date if status == SENT else NO_DATE
-    return Sms(key, status, date, since, queued, sent, [], details, [], 1, None, received, received, place)
+    stamps = [ERASED_STAMP] if callback.erased else []
+    return Sms(key, status, date, since, queued, sent, [], details, stamps, 1, None, received, received, place)
 
 
 def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: FinalsRule) -> Joined:
@@ -140,7 +152,7 @@ def _unseen(sms: Sms, finals: list[list[int | str]], stamps: list[list[Any]]) ->
 
 def _stages(sms: Sms, callback: Callback) -> tuple[int, int]:
     """Return the earliest dates of Queued and Sent, this callback included."""
-    _, status, date, _, _ = callback
+    status, date = callback.status, callback.date
     if not date or status not in (QUEUED, SENT):
         return sms.queued, sms.sent
     if status == QUEUED:

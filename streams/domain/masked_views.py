@@ -2,16 +2,14 @@
 Answers for readers who may not see numbers and texts.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from streams.contract.personal import without_numbers
 from streams.domain.policy import Policy
 from streams.domain.privacy import kept_recipient
 
 _POLICY: Final = Policy(recipient="mask")
-# Seven digits or more, also written with gaps. A date looks like that, too.
-_NUMBER: Final = re.compile(r"\+?\d(?:[ ./()-]{0,2}\d){6,}")
 
 
 def masked(view: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,13 +23,8 @@ def masked(view: Mapping[str, Any]) -> dict[str, Any]:
     return {field: rule(value) for field, value in view.items() if (rule := RULES.get(field))}
 
 
-def without_numbers(text: str | None) -> str | None:
-    """Return a text with `***` and the last three digits in place of each phone number."""
-    return None if text is None else _NUMBER.sub(lambda found: f"***{_digits(found[0])[-3:]}", text)
-
-
-def _digits(text: str) -> str:
-    return "".join(filter(str.isdigit, text))
+def _words(text: str | None) -> str | None:
+    return None if text is None else without_numbers(text)
 
 
 def _recipient(number: str | None) -> str | None:
@@ -50,8 +43,8 @@ def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - a value of JSON
     return value
 
 
-def _parts(sms: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [masked(one) for one in sms]
+def _each(views: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [masked(one) for one in views]
 
 
 _KEPT: Final = """
@@ -63,6 +56,7 @@ _KEPT: Final = """
     strategy total_recipients messages messages_final messages_delivered messages_by_status parts_by_status
     reported_by_status progress delivery_rate price_total reconciliation reconciliation_unit drift stale_reports
     last_received_at finished_at unordered_reports
+    next
 """.split()  # noqa: SIM905 - a list of words
 
 _WORDS: Final = """
@@ -72,11 +66,12 @@ _WORDS: Final = """
 
 RULES: Final[Mapping[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(_KEPT, _as_it_is),
-    **dict.fromkeys(_WORDS, without_numbers),
+    **dict.fromkeys(_WORDS, _words),
     "recipient": _recipient,
     "message": _none,
     "label": _none,
     "groups": _no_groups,
-    "sms": _parts,
+    "sms": _each,
+    "campaigns": _each,
 }
 """How a masked answer shows each field."""

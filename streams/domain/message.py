@@ -11,7 +11,7 @@ from streams.domain.callback import Callback
 from streams.domain.details import Details
 from streams.domain.lifecycle import APPLIED, Joined, Sms, begin, join
 from streams.domain.policy import Policy
-from streams.domain.privacy import kept_recipient
+from streams.domain.privacy import kept_recipient, shown_text
 from streams.domain.refusal import Refusal
 from streams.domain.row_forms import ListRow
 from streams.domain.stage import Rows
@@ -22,8 +22,13 @@ MAX_PARTS: Final = 255
 ROW_MAX_BYTES: Final = 256 * 1024
 """No real message comes near, but any client can post parts: a row larger than a Kafka record stops its partition."""
 
+MESSAGE_PREFIX: Final = b"m:"
+"""Key prefix of the rows of messages."""
+
 SMS_PREFIX: Final = b"s:"
 """Key prefix of the index rows, each of which names the message of an SMS."""
+
+_ENCODER: Final = msgspec.json.Encoder()
 
 WHOLE: Final = (None, 1)
 """The values of `parts` for a message of one SMS."""
@@ -47,10 +52,12 @@ class Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, froze
         parts = self.parts
         if len(parts) == 1 and parts[0].details.parts in WHOLE:
             return parts[0].status
-        words = [sms.status for sms in parts]
-        if expected_parts(parts) > len(words):
-            words.append(SENT)
-        return rolled_up(words)
+        return status_of([sms.status for sms in parts], expected_parts(parts))
+
+
+def status_of(words: list[str], expected: int) -> str:
+    """Return the status of a message whose SMS have these words, of `expected` SMS."""
+    return rolled_up((*words, SENT) if expected > len(words) else tuple(words))
 
 
 Contribution = tuple[str, str | None, str, list[str], int, int]
@@ -59,7 +66,7 @@ Contribution = tuple[str, str | None, str, list[str], int, int]
 
 def message_key(message_id: str) -> bytes:
     """Return the key of a message's row; ids are the same in any case."""
-    return b"m:" + message_id.lower().encode()
+    return MESSAGE_PREFIX + message_id.lower().encode()
 
 
 def sms_index_key(message_id: str, sms_key: str) -> bytes | None:
@@ -96,8 +103,12 @@ def expected_parts(parts: list[Sms]) -> int:
 
     Callbacks with neither `smsId` nor `part` cannot be told apart, so they speak for the whole message.
     """
-    said = [sms.details.parts or 1 for sms in parts if sms.details.sms_id or sms.details.part]
-    return max(len(parts), *said) if said else len(parts)
+    most = len(parts)
+    for sms in parts:
+        details = sms.details
+        if details.parts and details.parts > most and (details.sms_id or details.part):
+            most = details.parts
+    return most
 
 
 def withheld(message: Message, policy: Policy) -> Message:
@@ -108,45 +119,63 @@ def withheld(message: Message, policy: Policy) -> Message:
 
 def _withheld(details: Details, policy: Policy) -> Details:
     recipient = None if details.recipient is None else kept_recipient(details.recipient, policy)
-    message = None if policy.message_text == "drop" else details.message
-    return msgspec.structs.replace(details, recipient=recipient, message=message)
+    message = None if policy.message_text == "drop" else shown_text(details.message, policy)
+    return msgspec.structs.replace(
+        details,
+        recipient=recipient,
+        message=message,
+        label=shown_text(details.label, policy),
+        campaign_name=shown_text(details.campaign_name, policy),
+    )
 
 
 def join_message(
     message: Message, callback: Callback, received: int, place: list[int], rule: FinalsRule
 ) -> tuple[Message, Joined] | Refusal:
-    """Return the message after one callback, and the effect on its SMS; a refusal when the message has no room."""
-    at = _find(message.parts, callback.details.sms_id, callback.details.part)
+    """Return the message after one callback, and the effect on its SMS; a refusal when it has too many."""
+    known = message.parts
+    at = find_part(known, callback.details.sms_id, callback.details.part)
     if at is None:
-        if len(message.parts) >= MAX_PARTS:
+        if len(known) >= MAX_PARTS:
             return Refusal(Reason.INVALID_FIELD, f"smsId: expected at most {MAX_PARTS} SMS of one message")
         sms = begin(_new_key(message.message_id, callback), callback, received, place)
-        return _fitting(_with_parts(message, [*message.parts, sms], is_revision=True), (sms, APPLIED, True))
-    joined = join(message.parts[at], callback, received, place, rule)
-    if joined[0] is message.parts[at]:
+        previous = message.status if known else None
+        grown = Message(message.message_id, message.touched, [*known, sms], message.generation, previous)
+        return grown, (sms, APPLIED, True)
+    joined = join(known[at], callback, received, place, rule)
+    sms, _, is_revision = joined
+    if sms is known[at]:
         return message, joined
-    parts = [*message.parts]
-    parts[at] = joined[0]
-    return _fitting(_with_parts(message, parts, is_revision=joined[2]), joined)
+    parts = [*known]
+    parts[at] = sms
+    previous = message.status if is_revision else message.previous
+    return Message(message.message_id, message.touched, parts, message.generation, previous), joined
 
 
-def _with_parts(message: Message, parts: list[Sms], *, is_revision: bool) -> Message:
-    previous = (message.status if message.parts else None) if is_revision else message.previous
-    return Message(message.message_id, message.touched, parts, message.generation, previous)
+def fitting_row(message: Message) -> Message | msgspec.Raw | Refusal:
+    """
+    Return the row to write; a refusal when it would be too large.
 
-
-def _fitting(message: Message, joined: Joined) -> tuple[Message, Joined] | Refusal:
-    """Refuse a message too large for its row; only several SMS can be, because the fields of one are bounded."""
-    if len(message.parts) > 1 and len(msgspec.json.encode(message)) > ROW_MAX_BYTES:
+    Only several SMS can be, because the fields of one are bounded. Their length is known once they are encoded.
+    """
+    if len(message.parts) == 1:
+        return message
+    row = as_row(message)
+    if len(row) > ROW_MAX_BYTES:
         return Refusal(Reason.INVALID_FIELD, f"smsId: expected all SMS of one message to fit in {ROW_MAX_BYTES} bytes")
-    return message, joined
+    return row
+
+
+def as_row(message: Message) -> msgspec.Raw:
+    """Return the row of a message, encoded."""
+    return msgspec.Raw(_ENCODER.encode(message))
 
 
 def _new_key(message_id: str, callback: Callback) -> str:
     return callback.details.sms_id or f"{message_id}#{callback.details.part or 1}"
 
 
-def _find(parts: list[Sms], sms_id: str | None, part: int | None) -> int | None:
+def find_part(parts: list[Sms], sms_id: str | None, part: int | None) -> int | None:
     """Return the index of the SMS with this `smsId` in any case; by part number when either side has no `smsId`."""
     if sms_id is None:
         return next((at for at, sms in enumerate(parts) if _same_part(sms, part)), None)
@@ -179,19 +208,18 @@ def contribution(message: Message, status: str) -> Contribution | None:
         if details.campaign_tracking_id is None:
             return None
         price = details.price or 0
-        conflicts = changes_of_mind(sms.finals)
+        conflicts = changes_of_mind(sms.finals) if sms.finals else 0
         return details.campaign_tracking_id, details.campaign_name, status, [sms.status], price, conflicts
-    campaign = max(
-        (sms.details.campaign_tracking_id for sms in parts if sms.details.campaign_tracking_id), default=None
-    )
-    name = max((sms.details.campaign_name for sms in parts if sms.details.campaign_name), default=None)
-    if campaign is None:
-        return None
-    return (
-        campaign,
-        name,
-        status,
-        [sms.status for sms in parts],
-        sum(sms.details.price or 0 for sms in parts),
-        sum(changes_of_mind(sms.finals) for sms in parts),
-    )
+    campaign = name = None
+    words, price, conflicts = [], 0, 0
+    for sms in parts:
+        details = sms.details
+        words.append(sms.status)
+        if details.campaign_tracking_id and (campaign is None or details.campaign_tracking_id > campaign):
+            campaign = details.campaign_tracking_id
+        if details.campaign_name and (name is None or details.campaign_name > name):
+            name = details.campaign_name
+        price += details.price or 0
+        if sms.finals:
+            conflicts += changes_of_mind(sms.finals)
+    return None if campaign is None else (campaign, name, status, words, price, conflicts)

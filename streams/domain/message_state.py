@@ -4,7 +4,7 @@ The state of a message: its parts rolled up. The one rule for records, counts an
 
 from typing import Final, NamedTuple
 
-from streams.domain.message import WHOLE, Message, expected_parts
+from streams.domain.message import WHOLE, Message, expected_parts, status_of
 from streams.domain.money import MOST_UNITS
 from streams.domain.statuses import is_final
 
@@ -51,6 +51,7 @@ def message_state(message: Message) -> MessageState:
             price = details.price + (price or 0)
     if price is not None:
         price = max(-MOST_UNITS, min(price, MOST_UNITS))
-    status = message.status
-    state = (status, is_final(status), expected_parts(parts), len(parts), latency, price, revision)
+    expected = expected_parts(parts)
+    status = status_of([sms.status for sms in parts], expected)
+    state = (status, is_final(status), expected, len(parts), latency, price, revision)
     return _as_state(MessageState, state)

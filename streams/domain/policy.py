@@ -2,14 +2,29 @@
 The settings that decide about SMS callbacks, in the form that the pure core takes.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 
+MOST_CELLS: Final = 2000
+"""The most cells of a window and source partition, by default."""
+
 LEAST_RETENTION_HOURS: Final = 48
 """The least retention that can be set, in any version; Routee retries for up to 40 hours."""
+
+
+class Erased(Protocol):
+    """The erasures that hold in a partition."""
+
+    @property
+    def at(self) -> Callable[[str | None], int]:
+        """Returns the moment of a recipient's latest erasure in ms, 0 when there is none."""
+
+    def covers_body(self, body: bytes, moments: Iterable[int]) -> bool:
+        """Tell whether a refused body has a recipient whose erasure any of the moments (ms, 0: none) lies before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +40,11 @@ class Policy:
     recipient: Literal["keep", "mask", "hmac", "drop"] = "keep"
     hmac_key: str = field(default="", repr=False)
     message_text: Literal["keep", "drop"] = "keep"
-    delivery_cells: int = 2000
+    delivery_cells: int = MOST_CELLS
+    mask_texts: bool = False
+
+    erased: Erased | None = field(default=None, repr=False, compare=False)
+    """The erasures that hold in the rows, None while there are none."""
 
     withholds: bool = field(init=False)
     """Whether any personal data is not kept as received."""
@@ -36,5 +55,6 @@ class Policy:
         if self.recipient == "hmac" and not self.hmac_key:
             raise ValueError("recipient=hmac needs hmac_key")
         # Every callback reads these, so they are fields and not properties.
-        object.__setattr__(self, "withholds", self.recipient != "keep" or self.message_text == "drop")
+        withholds = self.recipient != "keep" or self.message_text == "drop" or self.mask_texts
+        object.__setattr__(self, "withholds", withholds)
         object.__setattr__(self, "retention_ms", self.retention_hours * HOUR_MS)

@@ -1,13 +1,13 @@
 """
-The personal data that leaves the raw topic. The policy is applied before anything is kept or written.
-
-A rejected body is the one exception: it stays whole, because it is the evidence for the refusal.
+The personal data that leaves the raw topic: the policy is applied before anything is kept or written.
 """
 
 import hmac
 import re
+from functools import lru_cache
 from typing import Final
 
+from streams.contract.personal import Withholding, names_codes, without_numbers
 from streams.domain.policy import Policy
 
 _SHOWN_DIGITS: Final = 3
@@ -28,9 +28,14 @@ def shown_recipient(number: str, policy: Policy) -> str | None:
         case "mask":
             return _MASK + (number[-_SHOWN_DIGITS:] if len(number) >= _SHORTEST_SHOWN else "")
         case "hmac":
-            return hmac.digest(policy.hmac_key.encode(), number.encode(), "sha256").hex()
+            return pseudonym(number, policy.hmac_key)
         case "drop":
             return None
+
+
+def pseudonym(number: str, key: str) -> str:
+    """Return the hex HMAC-SHA-256 of a number as it is spelt."""
+    return hmac.digest(key.encode(), number.encode(), "sha256").hex()
 
 
 def kept_recipient(kept: str, policy: Policy) -> str | None:
@@ -40,6 +45,22 @@ def kept_recipient(kept: str, policy: Policy) -> str | None:
     return shown_recipient(kept, policy)
 
 
+def shown_text(text: str | None, policy: Policy) -> str | None:
+    """Return a free text as the policy lets it be seen; with `mask_texts` no number stands in it."""
+    return without_numbers(text) if policy.mask_texts and text else text
+
+
+def withholding_of(policy: Policy) -> Withholding:
+    """Return what the policy withholds of a refused body."""
+    return Withholding(
+        number=None if policy.recipient == "keep" else lambda number: shown_recipient(number, policy),
+        drops_texts=policy.message_text == "drop",
+        masks_texts=policy.mask_texts,
+    )
+
+
+# There are few services, and every callback names one.
+@lru_cache(maxsize=256)
 def holds_one_time_code(service: str | None) -> bool:
     """Tell whether messages of this `originatingService` carry one-time codes, whose text is never kept."""
-    return service is not None and service.lower() == "twostep"
+    return names_codes(service)

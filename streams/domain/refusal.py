@@ -12,6 +12,8 @@ class Refusal(NamedTuple):
 
     reason: Reason
     detail: str
+    of_code: bool = False
+    """Its message is known to carry a one-time code, whether the callback says so or not."""
 
 
 ID_MAX_CHARS: Final = 256

@@ -2,27 +2,17 @@
 When an SMS was sent, as well as its callbacks tell.
 """
 
-from typing import Final
-
+from streams.contract.records import SentFrom
 from streams.domain.dates import NO_DATE
 from streams.domain.lifecycle import Sms
 from streams.domain.statuses import is_final
 
-QUEUED: Final = "queued"
-SENT: Final = "sent"
-LATENCY: Final = "latency"
-STATUS: Final = "status"
-RECEIPT: Final = "receipt"
-SENT_FROM: Final = (QUEUED, SENT, LATENCY, STATUS, RECEIPT)
-"""
-Which value tells the moment of sending: `queued_at`, `sent_at`, `final_at` less the latency, `status_updated_at`, or
-the first receipt.
-"""
+QUEUED, SENT, LATENCY, STATUS, RECEIPT = (word.value for word in SentFrom)
 
 
 def sending(sms: Sms) -> tuple[int, str]:
     """
-    Return the moment of sending in ms, and the value that tells it: the first of SENT_FROM that can be.
+    Return the moment of sending in ms, and the value that tells it: the first of `SentFrom` that can be.
 
     A moment after every receipt cannot be: the SMS had been sent when we heard of it.
     """

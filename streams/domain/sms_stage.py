@@ -6,19 +6,23 @@ piece. A large one is several, all with the same time of receipt; stream time ad
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from traceback import extract_tb
 from typing import ClassVar, Final
 
 import orjson
 from msgspec import Raw
 
+from streams.contract.personal import Kept
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS
 from streams.domain.callback import Callback
-from streams.domain.cells import cell_key
+from streams.domain.cells import CELL_PREFIX, cell_key
 from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, counts_of
 from streams.domain.deliveries import Deliveries
+from streams.domain.delivery_partials import changed_cells, closed_cells
 from streams.domain.envelope import Opened, Repaired, open_envelope
+from streams.domain.erasing import erase_before, may_be_erased
 from streams.domain.expiry import (
     BUCKET_MS,
     bring_back,
@@ -32,12 +36,14 @@ from streams.domain.expiry import (
     stream_time,
 )
 from streams.domain.intake import Moment, Taken, as_moment, take
-from streams.domain.message import Contribution, Message, message_key, read_message
-from streams.domain.policy import Policy
+from streams.domain.message import Contribution, Message, as_row, message_key, read_message
+from streams.domain.policy import Erased, Policy
+from streams.domain.privacy import withholding_of
 from streams.domain.refusal import Refusal
-from streams.domain.rejection import rejection
-from streams.domain.routee.bodies import read_body
+from streams.domain.rejection import kept_of, rejection
+from streams.domain.routee.bodies import dates_in, read_body
 from streams.domain.routee.campaign_report import Read
+from streams.domain.routee.wire import PlainSms
 from streams.domain.row_forms import LaterFields
 from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
 from streams.domain.tally import count, keep_tally
@@ -56,10 +62,11 @@ _EXPIRY_PER_RECORD: Final = 16
 class SmsStage:
     """The rules of `track_sms`; a `Stage`."""
 
-    summarized: ClassVar = COUNTS_PREFIX
+    summarized: ClassVar[tuple[bytes, ...]] = (COUNTS_PREFIX, CELL_PREFIX)
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self._erasing = policy
 
     def apply(  # noqa: PLR0913, PLR0917 - as in Stage
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
@@ -67,16 +74,24 @@ class SmsStage:
         """Take in one envelope of `routee.callbacks.raw`, or its callbacks from `begin` on."""
         opened = _opened(value, ended)
         if isinstance(opened, Refusal):
-            yield Piece(_Gatherer(self._policy, rows, partition, offset).refuse(opened, value), None)
+            yield Piece(_Gatherer(self._policy_in(rows), rows, partition, offset).refuse(opened, value), None)
             return
         left: int | None = begin
         while left is not None:
-            gatherer = _Gatherer(self._policy, rows, partition, offset, ended)
+            gatherer = _Gatherer(self._policy_in(rows), rows, partition, offset, ended)
             left = gatherer.take_piece(opened, left)
             yield Piece(gatherer.outputs, left)
 
+    def _policy_in(self, rows: Rows) -> Policy:
+        """Return the policy with the erasures that hold in the rows."""
+        if rows.erased is None:
+            return self._policy
+        if self._erasing.erased is not rows.erased:
+            self._erasing = replace(self._policy, erased=rows.erased)
+        return self._erasing
+
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
-        """Return one partial per campaign with changed counts: absolute numbers, and the fields that order partials."""
+        """Return one partial per campaign and per cell with changed counts, with the fields that order partials."""
         outputs = []
         generation = rows.get(GENERATION_KEY) or 0
         for key in sorted(key for key in changed if key.startswith(COUNTS_PREFIX)):
@@ -84,11 +99,11 @@ class SmsStage:
             if counts is not None:
                 value = orjson.dumps({"partition": partition, "generation": generation, "counts": counts})
                 outputs.append(Output(CAMPAIGN_PARTIALS, key.removeprefix(COUNTS_PREFIX), value))
-        return outputs
+        return outputs + changed_cells(rows, partition, changed)
 
 
 def _opened(value: bytes, ended: Ending | None) -> Opened | Refusal:
-    """Return what is in a record; the refusal of one that ended workers even by being opened."""
+    """Return the content of a record; the refusal of one that ended workers even by being opened."""
     try:
         return open_envelope(value)
     except (MemoryError, RecursionError):
@@ -117,7 +132,7 @@ class _Gatherer:
         self._campaigns: dict[str, Tallying] = {}
         self._counts: dict[bytes, Tallying] = {}
         self._new_keys: dict[int, list[str]] = {}
-        self._deliveries = Deliveries(policy, rows, self._tally)
+        self._deliveries = Deliveries(policy.delivery_cells, rows, self._tally)
         self.outputs: list[Output] = []
 
     def refuse(self, refusal: Refusal, value: bytes) -> list[Output]:
@@ -137,11 +152,11 @@ class _Gatherer:
         self._list_new()
         self._deliveries.reach(self._offset, end)
         # Time does not pass with a record that ended workers at no callback: that may be where it ended them.
-        if end == len(opened.bodies) and (self._ended is None or self._ended.at is not None):
+        if end == len(opened.callbacks) and (self._ended is None or self._ended.at is not None):
             self._let_time_pass(end)
         for counts in self._counts.values():
             counts.reach(self._received, self._offset, end)
-        return end if end < len(opened.bodies) else None
+        return end if end < len(opened.callbacks) else None
 
     def _accept(self, callbacks: int) -> None:
         self._tally["accepted"] += callbacks
@@ -154,20 +169,18 @@ class _Gatherer:
 
     def _take_callbacks(self, opened: Opened, begin: int) -> int:
         """Take in the callbacks of a piece; return the index after the last."""
-        bodies, verdicts = opened.bodies, self._tally["verdicts"]
-        for index, body in enumerate(bodies[begin : begin + PIECE_CALLBACKS], begin):
+        callbacks, verdicts = opened.callbacks, self._tally["verdicts"]
+        for index, body in enumerate(callbacks[begin : begin + PIECE_CALLBACKS], begin):
             outcome = self._take_guarded(index, body)
             if isinstance(outcome, Refusal):
-                # A body is refused as it was posted.
-                note = opened.repaired.get(index)
-                self._reject(outcome, (note and note.body) or bytes(body), index)
+                self._reject(outcome, bytes(opened.bodies[index]), index, opened.posted(index))
             else:
                 count(verdicts, outcome)
             if self._touched_bytes > PIECE_BYTES:
                 return index + 1
-        return min(begin + PIECE_CALLBACKS, len(bodies))
+        return min(begin + PIECE_CALLBACKS, len(callbacks))
 
-    def _take_guarded(self, index: int, body: Raw) -> str | Refusal:
+    def _take_guarded(self, index: int, body: Raw | PlainSms) -> str | Refusal:
         """Take in one callback; return the verdict on it, a refusal `bug` when our code fails on it."""
         if self._ended is not None and self._ended.at in (None, index):
             return _ended_refusal(self._ended)
@@ -207,6 +220,9 @@ class _Gatherer:
         if written is not None:
             self._touched_bytes += len(written)
             found, later = read_message(written)
+        erased = self._policy.erased
+        if erased is not None and (callback.erased or (found is not None and may_be_erased(callback, found))):
+            callback, found = self._erase_before(erased, callback, found, later)
         date = callback.date
         if self._received > self._tally["clock"] < date:
             pass_moment(self._rows, self._tally, min(self._received, date), self._policy.retention_ms)
@@ -219,6 +235,18 @@ class _Gatherer:
             self._note(callback.notes)
         return taken.verdict
 
+    def _erase_before(
+        self, erased: Erased, callback: Callback, found: Message | None, later: LaterFields | None
+    ) -> tuple[Callback, Message | None]:
+        """Return a callback and its message without erased data; a message that loses any is written."""
+        callback, message, outputs = erase_before(callback, found, self._received, erased)
+        if message is not None and message is not found:
+            self._deliveries.erase(found, message)
+            key = message_key(message.message_id)
+            self._rows.put(key, message if later is None else later.added_to(message))
+            self.outputs += outputs
+        return callback, message
+
     def _moment(self, index: int, date: int) -> Moment:
         clock = self._tally["clock"]
         touched = clock or stream_time(self._tally) or self._received
@@ -230,20 +258,20 @@ class _Gatherer:
         return as_moment(Moment, (self._received, clock, forgotten, bucket, place, generation))
 
     def _put(self, key: bytes, found: Message | None, taken: Taken, later: LaterFields | None) -> None:
-        _, row, output, before, after, is_new, index_key = taken
+        _, message, row, output, before, after, is_new, index_key = taken
         if output is not None:
             self._move(before, after)
             self.outputs.append(output)
         if row is not None:
-            if output is not None:
-                self._deliveries.move(found, row)
-            self._rows.put(key, row if later is None else later.added_to(row))
+            if self._deliveries.move(found, message) and isinstance(row, Raw):
+                row = as_row(message)
+            self._rows.put(key, row if later is None else later.added_to(message))
             if is_new:
-                self._tally["generation"] = row.generation
+                self._tally["generation"] = message.generation
                 # A message that is not listed would never be forgotten.
-                self._new_keys.setdefault(row.touched, []).append(key.decode())
+                self._new_keys.setdefault(message.touched, []).append(key.decode())
             if index_key is not None:
-                self._rows.put(index_key, row.message_id)
+                self._rows.put(index_key, message.message_id)
 
     def _move(self, before: Contribution | None, after: Contribution | None) -> None:
         if before == after:
@@ -278,11 +306,22 @@ class _Gatherer:
         for note in notes:
             count(self._tally["notes"], note)
 
-    def _reject(self, refusal: Refusal, body: bytes, index: int) -> None:
+    def _reject(self, refusal: Refusal, body: bytes, index: int, posted: bytes | None = None) -> None:
         count(self._tally["verdicts"], REJECTED)
         count(self._tally["rejected"], refusal.reason.value)
         place = (self._partition, self._offset, index)
-        self.outputs.append(rejection(refusal, body, self._received, place))
+        withholding = withholding_of(self._policy)
+        if refusal.of_code:
+            withholding = withholding._replace(drops_texts=True)
+        kept = kept_of(posted, body, withholding)
+        if self._is_erased(body) or (posted is not None and self._is_erased(posted)):
+            kept = Kept(b"", redacted=True)
+        self.outputs.append(rejection(refusal, kept, self._received, place))
+
+    def _is_erased(self, body: bytes) -> bool:
+        """Tell whether a refused body names a recipient whose erasure covers it."""
+        erased = self._policy.erased
+        return erased is not None and erased.covers_body(body, (self._received, *dates_in(body)))
 
     def _list_new(self) -> None:
         """List the new messages, each in the bucket in which it was touched."""
@@ -303,5 +342,8 @@ class _Gatherer:
             budget = bring_back(self._rows, tally, self._policy.retention_ms, budget)
         oldest = min(tally["oldest"] or bucket_of(clock), bucket_of(clock))
         tally["oldest"] = forget_due(self._rows, oldest, clock, self._policy.retention_ms, budget)
-        for name in self._deliveries.close_due(budget):
+        closed = self._deliveries.close_due(budget)
+        if closed:
+            self.outputs += closed_cells(self._rows, self._partition, closed, self._offset, callbacks)
+        for name in closed:
             self._rows.delete(cell_key(name))

@@ -4,11 +4,12 @@ The interface between the checkpointed table and the domain: a stage turns sourc
 A stage depends only on the source records and their order, so a replay after a crash gives the same rows and outputs.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from streams.contract.headers import NO_HEADERS, Headers
 from streams.contract.topics import Topic
+from streams.domain.policy import Erased
 
 
 class Output(NamedTuple):
@@ -72,6 +73,9 @@ class Rows(Protocol):
     GENERATION_KEY.
     """
 
+    erased: Erased | None
+    """The erasures that hold in the rows, None while there are none."""
+
     def get(self, key: bytes) -> Any:  # noqa: ANN401 - each stage knows the form of its own rows
         """Return the decoded row, None when there is none."""
 
@@ -95,6 +99,21 @@ class Rows(Protocol):
         """Return the object kept under a key since the last flush, to be changed in place; None when there is none."""
 
 
+class Erasing(Protocol):
+    """The erasures that are known, and the rules of erasing in the rows of a stage."""
+
+    prefix: ClassVar[bytes]
+    """Prefix of the keys of the rows that have data of a recipient."""
+    end: int
+    """How far the erasures are known: the offset after the last one."""
+
+    def before(self, end: int) -> Erased | None:
+        """Return the erasures before an offset, None when there are none."""
+
+    def erase(self, rows: Rows, keys: Iterable[bytes]) -> list[Output]:
+        """Erase in these rows what the erasures that hold in them cover; return the outputs. Doing it again is none."""
+
+
 class Stage(Protocol):
     """
     One step of the pipeline, as pure rules over the rows of a partition.
@@ -103,8 +122,8 @@ class Stage(Protocol):
     raised ends the worker, and the record is taken again; UnfinishedError names the callback.
     """
 
-    summarized: ClassVar[bytes]
-    """Prefix of the keys that `summarize` has outputs for."""
+    summarized: ClassVar[tuple[bytes, ...]]
+    """Prefixes of the keys that `summarize` has outputs for; none of them begins another."""
 
     def apply(  # noqa: PLR0913, PLR0917 - a record, and the part of it that is left
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None

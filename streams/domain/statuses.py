@@ -6,6 +6,7 @@ and ranks beside `Sent`, because only a word known to be final may close an SMS.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -93,7 +94,9 @@ def standing(word: str, date: int, rule: FinalsRule) -> Standing:
     return rank, date, precedence, word
 
 
-def rolled_up(words: Iterable[str]) -> str:
+# The SMS of a message have few words: nearly all messages have had the statuses of one before.
+@lru_cache(maxsize=4096)
+def rolled_up(words: tuple[str, ...]) -> str:
     """
     Return the status of a message from the statuses of its parts (the caller gives `Sent` for a part not seen yet).
 

@@ -12,6 +12,8 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.hdrs import SERVER
 
+from streams.contract.problems import PROBLEM_JSON, problem
+
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -148,7 +150,12 @@ class Connection(web.RequestHandler):
         """Answer a request that is none, without a log line, or one whose answer failed. Nothing of it is repeated."""
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.error("a request failed", exc_info=exc)
-        answer = web.Response(status=status, text=f"{HTTPStatus(status).phrase.lower()}\n")
+        detail = (
+            "the answer failed; the log says why"
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            else "no request of HTTP"
+        )
+        answer = web.Response(status=status, body=problem(status, detail), content_type=PROBLEM_JSON)
         answer.headers[SERVER] = _BANNER
         answer.force_close()
         return answer
@@ -161,7 +168,9 @@ async def bounded(request: web.Request, handler: Handler) -> web.StreamResponse:
     connection.begin_answer()
     try:
         if request.body_exists:
-            refused = web.Response(status=413, text="a request has no body here\n")
+            refused = web.Response(
+                status=413, body=problem(413, "a request has no body here"), content_type=PROBLEM_JSON
+            )
             refused.force_close()
             return refused
         return await handler(request)

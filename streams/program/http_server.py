@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from streams.program.http_bounds import Bounds, Connection, Connections, bounded, without_versions
+from streams.program.problems import told_as_problems
 
 _NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SPARE_DESCRIPTORS: Final = 8
@@ -29,8 +30,8 @@ class HttpServer:
     """
     Answers GET and HEAD of its routes on a listening socket, within bounds.
 
-    Other methods are answered 405, other paths 404. When it is full, the connection that has been silent longest is
-    closed for the next one. Several processes may serve one socket.
+    Other methods are answered 405, other paths 404, as problems. When it is full, the connection that has been silent
+    longest is closed for the next one. Several processes may serve one socket.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class HttpServer:
         self._connections = Connections(
             self._bounds.connections, lambda: asyncio.get_running_loop().call_soon(self._spare.fill)
         )
-        application = web.Application(middlewares=[bounded, *middlewares])
+        application = web.Application(middlewares=[bounded, told_as_problems, *middlewares])
         application.add_routes(routes)
         application.on_response_prepare.append(without_versions)
         self._runner = web.AppRunner(application, shutdown_timeout=_LAST_ANSWERS_SECONDS)

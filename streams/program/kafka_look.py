@@ -16,6 +16,7 @@ from streams.program.kafka_problems import (
     permission_findings,
     topic_findings,
     unseen_topic,
+    wrong_partition_count,
 )
 from streams.program.settings import CommonSettings
 from streams.program.told_permissions import told_permissions
@@ -43,7 +44,12 @@ def look(
             *(
                 another_partition_count(names[topic], topic_found.partitions, settings)
                 for topic, topic_found in there.items()
-                if topic_found.partitions != settings.kafka_partitions
+                if topic.partitions is None and topic_found.partitions != settings.kafka_partitions
+            ),
+            *(
+                wrong_partition_count(names[topic], topic_found.partitions, topic.partitions)
+                for topic, topic_found in there.items()
+                if topic.partitions is not None and topic_found.partitions != topic.partitions
             ),
         ]
     )

@@ -50,11 +50,18 @@ def unseen_topic(name: str, operations: Iterable[Operation]) -> str:
 
 
 def another_partition_count(name: str, partitions: int, settings: CommonSettings) -> str:
-    """Return the problem of a topic with another number of partitions than the settings say, and both ways out."""
+    """Return the problem of a topic with another number of partitions than the settings say, and the ways out."""
     return (
         f"topic {name} has {partitions} partitions, not {settings.kafka_partitions}: set KAFKA_PARTITIONS="
-        f"{partitions}, or delete the topic while it is empty, and run `routee-streams topics`"
+        f"{partitions} if all topics were made so, or delete the topic while it is empty and run `routee-streams "
+        "topics`. Of topics in use the number cannot change: begin anew under another KAFKA_TOPIC_PREFIX"
     )
+
+
+def wrong_partition_count(name: str, partitions: int, wanted: int) -> str:
+    """Return the problem of a topic that has another number of partitions than it always has."""
+    mended = "delete it while it is empty, and run `routee-streams topics`"
+    return f"topic {name} has {partitions} partitions, not {wanted}: {mended}"
 
 
 def topic_problem(name: str, partitions: int, settings: CommonSettings) -> str | None:

@@ -8,10 +8,11 @@ from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
-from aiohttp.hdrs import CONTENT_TYPE, RETRY_AFTER
+from aiohttp.hdrs import CONTENT_TYPE
 
 from streams.program.http_bounds import Bounds
 from streams.program.http_server import HttpServer
+from streams.program.problems import problem_answer
 
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -45,7 +46,6 @@ def fine(text: str) -> web.Response:
     return web.Response(text=f"{text}\n")
 
 
-def trouble(*lines: str) -> web.Response:
-    """Return 503 and a line for each reason."""
-    text = "".join(f"{line}\n" for line in lines)
-    return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text=text, headers={RETRY_AFTER: "2"})
+def trouble(*lines: str, **more: object) -> web.Response:
+    """Return 503, a problem whose detail has a line for each reason; `more` are further members of it."""
+    return problem_answer(HTTPStatus.SERVICE_UNAVAILABLE, "\n".join(lines), retry_after=2, **more)

@@ -14,8 +14,10 @@ from typing import Any, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
+from streams.contract.erasures import Marks
 from streams.program.environment import read_env_file, unknown_settings
 from streams.program.secret_files import UnusableSecret, secrets_from_files
+from streams.program.weak_keys import weakness
 
 SettingsT = TypeVar("SettingsT", bound="CommonSettings")
 ValueT = TypeVar("ValueT")
@@ -78,6 +80,11 @@ class CommonSettings(BaseModel):
         8, ge=1, le=1024, description="Partitions of every topic. Changing it later would split messages."
     )
     kafka_replication_factor: int = Field(-1, ge=-1, le=16, description="Of new topics; -1 is the broker's default.")
+    erasure_key: SecretStr | None = Field(
+        None,
+        description="The key of erasures, as secret as the numbers: 32 random bytes (`openssl rand -hex 32`), the same "
+        "for streams and sinks. With another key the erasures that were made cannot be kept.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
     log_format: Literal["text", "json"] | None = Field(None, description="Text on a terminal, else JSON, if unset.")
 
@@ -89,12 +96,24 @@ class CommonSettings(BaseModel):
             raise ValueError(f"it is needed with KAFKA_SECURITY_PROTOCOL={protocol}")
         return value
 
+    @field_validator("erasure_key")
+    @classmethod
+    def _erasure_key_cannot_be_guessed(cls, key: SecretStr | None) -> SecretStr | None:
+        if key and (reason := weakness(key.get_secret_value())):
+            raise ValueError(f"{reason}: take the output of `openssl rand -hex 32`")
+        return key
+
     def warnings(self) -> Iterator[str]:
         """Yield a line for each valid setting that does nothing, or protects less than it seems to."""
         named = [name for name in ("kafka_sasl_username", "kafka_sasl_password") if getattr(self, name) is not None]
         if named and not self.kafka_security_protocol.startswith("SASL"):
             unused = " and ".join(name.upper() for name in named)
             yield f"{unused}: not used with KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}, no broker is told"
+
+    @property
+    def erasure_marks(self) -> Marks | None:
+        """Return the marks of recipients under ERASURE_KEY, None when it is not set."""
+        return Marks(self.erasure_key.get_secret_value().encode()) if self.erasure_key else None
 
     @property
     def bootstrap_servers(self) -> list[str]:

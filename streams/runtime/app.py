@@ -3,16 +3,20 @@ The app: Faust with a flush before every commit, and commits of durable offsets 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, cast
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.types.transports import TransportT
 from mode import Service
 
+from streams.contract.erasures import AnotherKeyError
+from streams.domain.erasing import KnownErasures
 from streams.errors import Die, Exit, die
 from streams.runtime import private_names
 from streams.runtime.assignor import AddressedAssignor
+from streams.runtime.erasure_reader import ErasureReader
 from streams.runtime.group_reader import FETCH_BYTES
 from streams.runtime.holdings import Holdings, Table
 from streams.runtime.pulse import PULSE_SECONDS, Pulse
@@ -57,6 +61,8 @@ class CheckpointedApp(faust.App):
         reader_options: Mapping[str, Any],
         shares: Callable[[], Shares],
         stands_by: bool,
+        erasures: KnownErasures,
+        erasures_topic: str,
         die: Die = die,
         guards: Guards = ALL_GUARDS,
         **options: Any,  # noqa: ANN401
@@ -86,9 +92,11 @@ class CheckpointedApp(faust.App):
             topic_disable_leader=True,
             **options,
         )
+        reader = Reader(reader_options)
+        self.erasures: Final = ErasureReader(reader, erasures_topic, erasures)
         self.standby: Final = Standby(self.checkpointed, self.conf.topic_partitions, is_off=not stands_by)
         self.holdings: Final = Holdings(
-            Reader(reader_options), self.standby, self.warm_up, cast("list[Table]", self.checkpointed), die, guards
+            reader, self.standby, self.warm_up, cast("list[Table]", self.checkpointed), die, guards
         )
 
     def add_table(self, table: CheckpointedTable) -> CheckpointedTable:
@@ -108,7 +116,8 @@ class CheckpointedApp(faust.App):
         return self.tables.actives_ready and not self.rebalancing and not self.holdings.unread
 
     async def warm_up(self) -> None:
-        """Restore rows before joining the group."""
+        """Read the erasures and restore rows before joining the group."""
+        await self._read_erasures(self.erasures.catch_up)
         await self.bulk_recovery.warm_up(WarmUp(self.checkpointed, self._shares))
 
     async def on_shutdown(self) -> None:
@@ -120,6 +129,19 @@ class CheckpointedApp(faust.App):
         await super().on_shutdown()
         for table in self.checkpointed:
             table.close()
+
+    async def _read_erasures(self, read: Callable[[], Awaitable[None]]) -> None:
+        """Die when recipients cannot be compared: the numbers of erased people would come back."""
+        try:
+            await read()
+        except AnotherKeyError as error:
+            self.holdings.die(Exit.ERASURES_UNKNOWN, str(error))
+        except KafkaError as error:
+            self.holdings.die(Exit.READ_FAILED, f"the erasures cannot be read: {error!r}")
+
+    @Service.task
+    async def _follow_erasures(self) -> None:
+        await self._read_erasures(self.erasures.follow)
 
     @Service.task
     async def _beat(self) -> None:

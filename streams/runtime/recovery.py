@@ -144,10 +144,11 @@ class BulkRecovery(Recovery):
             wanted = {takeover.tp: (takeover.store, takeover.end) for takeover in left}
             self.restored_records += await restore(reader, wanted)
             left = [takeover for takeover in left if not await takeover.retire()]
-        begins = await reader.beginning_offsets([takeover.source for takeover in takeovers])
+        sources = [takeover.source for takeover in takeovers]
+        begins, ends = await reader.beginning_offsets(sources), await reader.end_offsets(sources)
         for takeover in takeovers:
             generation = await self._length(reader, takeover.counted_by)
-            takeover.finish(begins[takeover.source], generation)
+            takeover.finish(begins[takeover.source], generation, ends[takeover.source])
 
     async def _take_over_far_and_stand_by(self) -> None:
         """Take over the far partitions, and then follow the changelogs of the standby partitions."""

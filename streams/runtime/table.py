@@ -34,6 +34,9 @@ Unflushed bytes of one partition for which the agent waits for the flush (backpr
 still fit in one batch.
 """
 
+_ERASE_SECONDS: Final = 0.5
+"""How often a partition without records is looked at for erasures."""
+
 _ABANDON_SECONDS: Final = 10.0
 """The longest wait for the acknowledgement of an ending."""
 
@@ -85,7 +88,7 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
             place = f"{_name(message.tp)} offset {message.offset}"
             logger.error("%s ended %s workers in a row: rejected as a bug", place, ended.times)
         pieces = partition.take_in(message.offset, message.value or b"")
-        while (size := await self._next(pieces, owned, message)) is not None:
+        while await self._holds_erasures(owned) and (size := await self._next(pieces, owned, message)) is not None:
             if size > SOFT_LIMIT_BYTES:
                 self._wake.set()
             if size > HARD_LIMIT_BYTES:
@@ -95,6 +98,17 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
             # A rebalance waits for the current record. The partition's next owner goes on with the next piece.
             if self.app.rebalancing or self.checkpointer.owned.get(message.partition) is not owned:
                 return
+
+    async def _holds_erasures(self, owned: Owned) -> bool:
+        """Let all known erasures hold in a partition; return whether the partition is still owned."""
+        if not owned.partition.is_behind:
+            return True
+        await self.checkpointer.hold_erasures(owned)
+        return self._may_change(owned)
+
+    def _may_change(self, owned: Owned) -> bool:
+        is_owned = self.checkpointer.owned.get(owned.partition.number) is owned
+        return is_owned and not owned.is_abandoned and not self.app.rebalancing
 
     async def _next(self, pieces: Iterator[int], owned: Owned, message: Message) -> int | None:
         """Apply a piece; return the unflushed bytes, None after the last piece. Die when it cannot be applied."""
@@ -160,6 +174,24 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
             self._wake.clear()
             if self.checkpointer.needs_flush():
                 await self.checkpointer.flush()
+
+    @Service.task
+    async def _erase_regularly(self) -> None:
+        while not self.should_stop:
+            for owned in [*self.checkpointer.owned.values()]:
+                await self._erase(owned)
+            await self.sleep(_ERASE_SECONDS)
+
+    async def _erase(self, owned: Owned) -> None:
+        """Let erasures hold also in a partition without records, and apply them to its rows, in turns."""
+        while self._may_change(owned) and not self.should_stop and await self._holds_erasures(owned):
+            if not owned.partition.is_walking:
+                return
+            size = self.checkpointer.erase_slice(owned)
+            if size > SOFT_LIMIT_BYTES:
+                await self.checkpointer.flush()
+            else:
+                await asyncio.sleep(0)
 
     async def on_stop(self) -> None:
         """Flush, and give up all partitions."""

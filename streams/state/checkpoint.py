@@ -14,27 +14,32 @@ position in the changelog and skips them. No step is skipped: a failure ends the
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from streams.contract.topics import Topic
-from streams.domain.stage import Ending, Output, Stage
+from streams.domain.stage import Ending, Erasing, Output, Stage
 from streams.errors import Die, Exit, die, place_of
-from streams.state.changelog.batches import Batches, BatchTooLargeError, Record, bundled
+from streams.state.changelog.batches import Batches, BatchTooLargeError, bundled
 from streams.state.changelog.fence import ProducerEpoch
 from streams.state.guards import ALL_GUARDS, Guards
 from streams.state.rows import endings
 from streams.state.rows.partition import Checkpoint, Partition
-from streams.state.rows.reserved_keys import ENDING
+from streams.state.rows.reserved_keys import ENDING, ERASED
 from streams.state.store.stores import Store, StoreError
 from streams.state.turns import Turns
 
 RENEW_SECONDS: Final = 24 * 60 * 60.0
 """An owner asks for the next epoch after this time, so that the coordinator does not forget its producer id."""
+
+_TOPIC_OF: Final = attrgetter("topic")
 
 OnStep = Callable[[str, str], None]
 """Called as `on_step(table, step)` after each step of a flush and of a takeover; tests inject crashes with it."""
@@ -74,18 +79,29 @@ class Spec:
     stage: Stage
     source: Topic
     source_id: str
+    partitions: int
+    """Of the source and of all other topics."""
     exclusive: frozenset[Topic]
     bundled: frozenset[Topic] = frozenset()
     """Topics whose records of one flush and partition are joined as lines of one record: reading costs per record."""
-    summary_seconds: float = 0.0
-    """A changed key is summarized at most once per interval; 0 summarizes at every flush."""
+    summary_seconds: Mapping[bytes, float] = field(default_factory=dict)
+    """
+    Prefix → a changed key with it is summarized at most once per interval; without an interval at every flush.
+    """
     counted_by: tuple[Topic, ...] = ()
     """
     The topics whose lengths, added up, number the generations of this table's rows. A number that rows of an older
     generation gave out is smaller: with each further one they wrote a record to one of these topics.
     """
+    erasing: Erasing | None = None
+    """The erasures that are known and the rules of erasing; None for rows that have nothing of a recipient."""
     skip_expired: bool = False
     """Go on when source records expired unread; otherwise their partition cannot be taken over."""
+
+    @property
+    def intervals(self) -> dict[bytes, float]:
+        """Return the interval of each prefix of summarized keys, in seconds."""
+        return dict.fromkeys(self.stage.summarized, 0.0) | {**self.summary_seconds}
 
 
 @dataclass(slots=True)
@@ -179,11 +195,7 @@ class Checkpointer:
 
     async def flush(self) -> None:
         """Make everything durable that was applied before the call. Ends the process on failure."""
-        # A cancelled flush would lose the changes that it has sealed.
-        flush = asyncio.ensure_future(self._flush_or_die())
-        self._running.add(flush)
-        flush.add_done_callback(self._running.discard)
-        await asyncio.shield(flush)
+        await self._uncancelled(self._flush_or_die())
 
     async def release(self) -> None:
         """Give up all partitions at a rebalance or at the end. They must be flushed: the process ends otherwise."""
@@ -194,35 +206,81 @@ class Checkpointer:
                     self.die(Exit.UNFLUSHED_ROWS, f"{name} was revoked before its flush")
             self.owned.clear()
 
-    async def abandon(self, owned: Owned, ending: Ending) -> None:
+    def abandon(self, owned: Owned, ending: Ending) -> Coroutine[Any, Any, None]:
         """
         Write that a record ended this worker, and write nothing else of its partition from now on. Die after it.
 
-        Raises KafkaError when the broker does not acknowledge; the next owner then does not count this ending.
+        The rows have half of a piece, whose outputs are lost: no flush may seal them, from this call on and not only
+        when it is awaited. Raises KafkaError when the broker does not acknowledge; the next owner then does not count
+        this ending.
         """
         owned.is_abandoned = True
+        return self._write_ending(owned, ending)
+
+    async def _write_ending(self, owned: Owned, ending: Ending) -> None:
         async with self._lock:
             self._check()
-            row = (ENDING, endings.written(ending))
-            await self.batches().send(self.changelog, owned.partition.number, [row], owned.writer)
+            row = {ENDING: endings.written(ending)}
+            await self.batches().send(self.changelog, owned.partition.number, row, owned.writer)
+
+    async def hold_erasures(self, owned: Owned) -> None:
+        """
+        Let all known erasures hold in a partition from here on. Ends the process on failure.
+
+        No record of the partition may be applied meanwhile.
+        """
+        await self._uncancelled(self._hold_or_die(owned))
+
+    def erase_slice(self, owned: Owned) -> int:
+        """Apply erasures to the next rows of a partition; return the bytes that its next flush must write."""
+        number = owned.partition.number
+        return owned.partition.erase_slice(lambda prefix, after: self.store.scan(number, prefix, after))
+
+    async def _uncancelled(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for work that goes on when the caller is cancelled: it would lose the changes that it has in hand."""
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        await asyncio.shield(task)
 
     async def _flush_or_die(self) -> None:
         async with self._lock:
             started = monotonic()
-            try:
+            with self._fatal_errors():
                 await self._renew(started)
                 checkpoints = await self._seal(started)
                 if checkpoints:
                     await self._write(checkpoints)
                     self._note(checkpoints, monotonic() - started)
-            except ProducerFenced:
-                self.die(Exit.FENCED, f"{self.spec.name}: a partition has a newer owner")
-            except (KafkaError, BatchTooLargeError) as error:
-                self.die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error!r}")
-            except StoreError as error:
-                self.die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {error}")
-            except Exception as error:  # noqa: BLE001 - after any failure, source offsets must not be committed
-                self.die(Exit.FLUSH_FAILED, f"flush of {self.spec.name} failed: {place_of(error)}")
+
+    async def _hold_or_die(self, owned: Owned) -> None:
+        async with self._lock:
+            partition = owned.partition
+            if owned.is_abandoned or self.owned.get(partition.number) is not owned or not partition.is_behind:
+                return
+            with self._fatal_errors():
+                self._check()
+                plan = partition.planned()
+                # Alone: all outputs so far are of rows in which these erasures do not hold, and the next ones are not.
+                rows = {ERASED: plan.written()}
+                await self._send_rows(owned, Checkpoint(partition.number, [], {**rows}, None))
+                self.step("erasures")
+                self.store.write(partition.number, rows, owned.changelog_end)
+                partition.begin_erasing(plan)
+
+    @contextmanager
+    def _fatal_errors(self) -> Iterator[None]:
+        name = self.spec.name
+        try:
+            yield
+        except ProducerFenced:
+            self.die(Exit.FENCED, f"{name}: a partition has a newer owner")
+        except (KafkaError, BatchTooLargeError) as error:
+            self.die(Exit.FLUSH_FAILED, f"flush of {name} failed: {error!r}")
+        except StoreError as error:
+            self.die(Exit.FLUSH_FAILED, f"flush of {name} failed: {error}")
+        except Exception as error:  # noqa: BLE001 - after any failure, source offsets must not be committed
+            self.die(Exit.FLUSH_FAILED, f"flush of {name} failed: {place_of(error)}")
 
     async def _renew(self, now: float) -> None:
         """Ask for the next epoch of each old producer id. Between two flushes none of its batches is in flight."""
@@ -266,31 +324,33 @@ class Checkpointer:
                 batches.send_all(
                     self._routing.name(topic),
                     partition,
-                    bundled(records) if topic in self.spec.bundled else records,
+                    bundled(outputs) if topic in self.spec.bundled else outputs,
                     self.owned[partition].writer if topic in self.spec.exclusive else None,
                 )
-                for topic, partition, records in await self._group(checkpoints)
+                for topic, partition, outputs in await self._group(checkpoints)
             )
         )
 
-    async def _group(self, checkpoints: Iterable[Checkpoint]) -> Iterable[tuple[Topic, int, list[Record]]]:
-        groups: dict[tuple[str, int], tuple[Topic, int, list[Record]]] = {}
+    async def _group(self, checkpoints: Iterable[Checkpoint]) -> Iterable[tuple[Topic, int, list[Output]]]:
+        groups: dict[tuple[str, int], tuple[Topic, int, list[Output]]] = {}
+
+        def group(topic: Topic, partition: int) -> list[Output]:
+            return groups.setdefault((topic.suffix, partition), (topic, partition, []))[2]
+
         partition_of = self._routing.partition
         for checkpoint in checkpoints:
-            for output in checkpoint.outputs:
-                topic, key, value, headers = output
-                partition = partition_of(output, checkpoint.partition)
-                group = groups.get((topic.suffix, partition))
-                if group is None:
-                    group = groups[topic.suffix, partition] = (topic, partition, [])
-                group[2].append((key, value, headers))
+            # Nearly all outputs are of one topic, whose partition is that of the rows.
+            for topic, run in groupby(checkpoint.outputs, _TOPIC_OF):
+                if topic in self.spec.exclusive:
+                    group(topic, checkpoint.partition).extend(run)
+                else:
+                    for output in run:
+                        group(topic, partition_of(output, checkpoint.partition)).append(output)
             await self._turns.offer()
         return groups.values()
 
     async def _send_rows(self, owned: Owned, checkpoint: Checkpoint) -> None:
-        first, last = await self.batches().send(
-            self.changelog, checkpoint.partition, checkpoint.rows.items(), owned.writer
-        )
+        first, last = await self.batches().send(self.changelog, checkpoint.partition, checkpoint.rows, owned.writer)
         if first != owned.changelog_end + 1 and self.guards.alarms:
             self.die(
                 Exit.FOREIGN_WRITE,

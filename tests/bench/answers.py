@@ -2,7 +2,7 @@
 How long workers take to answer over HTTP while they take in callbacks.
 
 The client is a process of its own (`asking`) on the core of Kafka. It asks for SMS, messages and campaigns that are
-known, of the worker that owns them or of one that does not.
+known, of the worker that owns them or of one that does not, and now and then for a list of a hundred campaigns.
 """
 
 import json
@@ -13,8 +13,10 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import orjson
 from kafka import KafkaProducer
 
 from streams.contract.codec import format_time
@@ -23,9 +25,23 @@ from streams.contract.topics import CALLBACKS_RAW
 from tests.bench import callbacks, measuring
 from tests.bench.callbacks import CAMPAIGNS, PARTITIONS
 from tests.bench.workers import pages_of
+from tests.builders import campaign_report
+from tests.support.wait import eventually
 
-KNOWN: Final = 3_000
-"""Messages that are asked for, in the state before anything is measured."""
+_ASKED_FOR: Final = 3_000
+"""Messages that are asked for."""
+
+_LISTED: Final = 2_000
+"""Campaigns besides the ones of the traffic, every second of them finished."""
+
+_SMS_OF_LISTED: Final = 8
+"""Of each; they are spread over the partitions."""
+
+KNOWN: Final = _ASKED_FOR + _LISTED * (_SMS_OF_LISTED + 1)
+"""Callbacks in the state before anything is measured."""
+
+_MESSAGES_PER_LIST: Final = 4
+_LISTS: Final = ("state=running", "state=finished&since=2026-01-01T00:00:00Z", "limit=100")
 
 HEADING: Final = f"{'':44} {'asked':>6} {'p50 ms':>7} {'p99 ms':>7} {'longest':>8}"
 
@@ -34,15 +50,44 @@ _DEADLINE_SECONDS: Final = 60
 
 
 def known() -> Iterator[callbacks.Body]:
-    """Yield the callbacks of the messages that are asked for, in all campaigns."""
+    """Yield the callbacks of the messages that are asked for, in all campaigns, and of the campaigns in lists."""
     at = format_time(datetime.now(UTC))
     for number, message in enumerate(_known_ids()):
         body = callbacks.body(message, number % CAMPAIGNS, "Queued", at)
         yield partition_of(message, PARTITIONS), body
+    for number, message in enumerate(callbacks.message_ids(_LISTED * _SMS_OF_LISTED, seed=3)):
+        campaign = CAMPAIGNS + number % _LISTED
+        yield partition_of(message, PARTITIONS), callbacks.body(message, campaign, "Delivered", at)
+    for number in range(_LISTED):
+        listed = callbacks.tracking_id(CAMPAIGNS + number)
+        status, counts = ("Finished" if number % 2 else "Running"), {"Delivered": _SMS_OF_LISTED}
+        report = campaign_report(status, counts, campaign=listed, total=_SMS_OF_LISTED + 1)
+        yield partition_of(listed, PARTITIONS), orjson.dumps(report)
+
+
+def wait_until_listed(ports: list[int]) -> None:
+    """Return when each worker lists all finished campaigns, so the first list, which reads all, is over."""
+    for port in ports:
+        eventually(lambda port=port: _finished(port) == _LISTED // 2, _DEADLINE_SECONDS, every=0.5)  # type: ignore[misc]
+
+
+def _finished(port: int) -> int:
+    found = 0
+    cursor: str | None = ""
+    while cursor is not None:
+        after = f"&cursor={cursor}" if cursor else ""
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/campaigns?state=finished{after}", timeout=20) as answer:
+                page = json.load(answer)
+        except HTTPError:  # 503 while a worker still reads its campaigns
+            return 0
+        found += len(page["campaigns"])
+        cursor = page["next"]
+    return found
 
 
 def _known_ids() -> list[str]:
-    return callbacks.message_ids(KNOWN, seed=2)
+    return callbacks.message_ids(_ASKED_FOR, seed=2)
 
 
 def ask(ports: list[int], seconds: float) -> dict[str, list[float]]:
@@ -61,14 +106,17 @@ def ask(ports: list[int], seconds: float) -> dict[str, list[float]]:
 
 
 def _plan(ports: list[int]) -> Iterator[tuple[str, str]]:
-    """Yield the requests in turn: an SMS, a message, a campaign."""
+    """Yield the requests in turn: an SMS, a message, a campaign, and sometimes a list."""
     others = {number: port for port in ports for number in _not_owned(port, alone=len(ports) == 1)}
     for number, message in enumerate(_known_ids()):
         port = others[partition_of(message, PARTITIONS)]
         yield "sms", f"http://127.0.0.1:{port}/sms/{message[::-1]}"
         yield "messages", f"http://127.0.0.1:{port}/messages/{message}"
         asked = ports[number // CAMPAIGNS % len(ports)]
-        yield "campaigns", f"http://127.0.0.1:{asked}/campaigns/c0ffee00-0000-4000-8000-{number % CAMPAIGNS:012d}"
+        yield "campaigns", f"http://127.0.0.1:{asked}/campaigns/{callbacks.tracking_id(number % CAMPAIGNS)}"
+        if number % _MESSAGES_PER_LIST == 0:
+            at = number // _MESSAGES_PER_LIST
+            yield "lists of 100", f"http://127.0.0.1:{ports[at % len(ports)]}/campaigns?{_LISTS[at % len(_LISTS)]}"
 
 
 def _not_owned(port: int, *, alone: bool) -> Iterable[int]:

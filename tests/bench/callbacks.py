@@ -60,7 +60,7 @@ def births(count: int, seed: int = 1) -> Iterator[Body]:
     return islice(lives(count * len(STEPS), seed=seed), count)
 
 
-def body(message: str, campaign: int, status: str, at: str) -> bytes:
+def body(message: str, campaign: int, status: str, at: str, part: int = 1, parts: int = 1) -> bytes:  # noqa: PLR0917
     """Return one callback."""
     reason = {"detailedStatus": status, "description": "The SMS was sent and it was delivered to its recipient."}
     return orjson.dumps(
@@ -68,7 +68,9 @@ def body(message: str, campaign: int, status: str, at: str) -> bytes:
             status,
             at,
             message_id=message,
-            sms_id=message[::-1],
+            sms_id=message[::-1] if part == 1 else f"{message[:0:-1]}{part}",
+            part=part,
+            parts=parts,
             campaign=tracking_id(campaign),
             reason=reason,
             message=_TEXT,

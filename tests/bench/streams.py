@@ -266,10 +266,10 @@ def latency(bench: Bench, given: argparse.Namespace) -> None:
 
 
 def live_answers(bench: Bench, _: argparse.Namespace) -> None:
-    """Show how long an SMS, a message and a campaign take to be answered while callbacks flow."""
+    """Show how long an SMS, a message, a campaign and a list take to be answered while callbacks flow."""
     say(answers.HEADING)
     for workers in (1, 2):
-        for rate, per_envelope in ((2_000, 5), (10_000, 10), (None, 50)):
+        for rate, per_envelope in ((2_000, 5), (5_000, 10), (10_000, 10), (None, 50)):
             job = bench.job(STREAMS_WEB_HOST="127.0.0.1")
             callbacks.fill(bench.servers, job.prefix, answers.known(), 50)
             name = f"{workers} worker{'s' * (workers - 1)}, {rate or 'as many as it can'}/s"
@@ -283,6 +283,7 @@ def _answer_times(job: Job, workers: int, rate: int | None, per_envelope: int) -
         callbacks.fill(job.servers, job.prefix, callbacks.lives(_BACKLOG), per_envelope)
     with Team(job, workers) as team:
         team.wait_until_taken_in(answers.KNOWN)
+        answers.wait_until_listed(team.ports)
         if rate is None:
             times = answers.ask(team.ports, _ANSWERS_SECONDS)
             if team.accepted() >= _BACKLOG:

@@ -62,7 +62,12 @@ SELECT
     'default' AS application_name, 'Outbound' AS direction, 'Sms' AS originating_service,
     'Dear customer, the autumn sale starts tomorrow at nine in all our shops. Text STOP to hear no more.' AS message,
     {revision} AS revision, chance % 1000 = 0 AS conflicts, at AS first_received_at,
-    at + toIntervalSecond({revision}) AS received_at, chance % 8 AS `partition`, number AS `offset`, 0 AS `index`
+    at + toIntervalSecond({revision}) AS received_at, chance % 8 AS `partition`, number AS `offset`, 0 AS `index`,
+    whole AS generation,
+    if({revision} > 1 OR part = parts, status, 'Sent') AS message_status, NULL AS message_previous_status,
+    ended AND part = parts AS message_is_final, parts AS message_parts,
+    if({revision} > 1, parts, part) AS message_parts_seen, latency_seconds AS message_latency_seconds,
+    price * message_parts_seen AS message_price, ({revision} - 1) * parts + part AS message_revision
 FROM numbers({first}, {rows})
 """
 _VIEWS: Final = {

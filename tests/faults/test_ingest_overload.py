@@ -26,6 +26,7 @@ BODY_BYTES = 262_144
 PENDING_MB, BASE_MB = 16, 100
 # Two envelopes of three such bodies at a time: at most 30 callbacks a second can be stored.
 KAFKA_DELAY_SECONDS = 0.2
+# Every client posts within 9 s at most: a connection without its first byte is closed after 10.
 RATE = 300
 HEALTHY_SECONDS = 2.0
 
@@ -56,7 +57,7 @@ async def healthy(server: Ingest, load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("connections", "seconds", "p99_seconds"), [(500, 5.0, 2.0), pytest.param(5_000, 60.0, 1.0, marks=pytest.mark.full)]
+    ("connections", "seconds", "p99_seconds"), [(500, 5.0, 2.0), pytest.param(2_500, 60.0, 1.0, marks=pytest.mark.full)]
 )
 async def test_a_flood_is_refused_at_once_and_costs_no_more_memory_than_is_set(
     tmp_path: Path, topic_prefix: str, connections: int, seconds: float, p99_seconds: float

@@ -25,7 +25,7 @@ from tests.support.wait import eventually
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
 # So small that a batch cannot grow either while the store is at work.
-SMALL_BATCHES = {"SINKS_BATCH_SECONDS": "0.05", "SINKS_BATCH_ROWS": "50", "SINKS_BATCH_BYTES": "50000"}
+SMALL_BATCHES = {"SINKS_BATCH_SECONDS": "0.05", "SINKS_BATCH_ROWS": "50", "SINKS_BATCH_BYTES": "80000"}
 
 
 @pytest.fixture

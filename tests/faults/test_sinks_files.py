@@ -43,7 +43,7 @@ class Folder:
             "SINKS_BATCH_SECONDS": "0.05",
             "SINKS_BATCH_ROWS": "50",
             # So small that a batch cannot grow either while the store is at work.
-            "SINKS_BATCH_BYTES": "50000",
+            "SINKS_BATCH_BYTES": "80000",
         }
 
     def records(self) -> dict[tuple[int, int], dict[str, Any]]:

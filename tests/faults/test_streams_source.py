@@ -157,3 +157,23 @@ def test_a_source_that_was_made_anew_is_refused_until_the_state_is(
         lab.produce(traffic(6, 200, lab.partitions))
         lab.drain()
         eventually(lambda: not [line for line in lab.differences() if "sms.status" not in line], 60, every=0.2)
+
+
+def test_topics_that_were_given_more_partitions_are_refused_and_nothing_is_counted_twice(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    """A key moves with their number: its next callback would begin it anew in a partition that does not know it."""
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path) as lab:
+        lab.create_topics()
+        first = lab.start_ready()
+        lab.produce(traffic(6, 100, lab.partitions))
+        lab.drain()
+        lab.kill(first)
+        before = lab.ends("sms.status", "campaign.progress")
+        lab.widen(lab.partitions + 2)
+        lab.produce(traffic(6, 100, lab.partitions))
+        for folder in ("data", "another"):
+            refusing = lab.start(folder)
+            assert refusing.wait() == Exit.PARTITIONS_CHANGED
+            lab.expel(refusing)
+        assert sum(lab.ends("sms.status", "campaign.progress").values()) == sum(before.values())

@@ -23,7 +23,7 @@ from tests.support.markdown import ROOT
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], tuple[str, ...]]] = {
     "routee-ingest": (ingest, ("serve", "check")),
-    "routee-streams": (streams, ("worker", "topics", "check", "rebuild", "contract")),
+    "routee-streams": (streams, ("worker", "topics", "check", "rebuild", "erase", "export", "contract")),
     "routee-sinks": (sinks, ("clickhouse", "files", "schema", "check")),
     "routee-sandbox": (sandbox, ("up", "demo", "emulate", "verify")),
 }

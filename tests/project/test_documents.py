@@ -16,7 +16,7 @@ from sinks.settings import SinksSettings
 from streams.contract.permissions import PERMISSIONS, Kind, Need, Resource
 from streams.contract.records import PUBLIC_RECORDS, Record
 from streams.contract.schemas import FOLDER
-from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, PUBLIC_TOPICS, RULES, Topic
+from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, ERASURES, PUBLIC_TOPICS, RULES, Rule, Topic
 from streams.program.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS, SECRET_SETTINGS
 from streams.program.secret_files import file_setting
 from streams.program.settings import CommonSettings, secret_settings
@@ -43,6 +43,7 @@ LATER_FIELDS = (
 )
 LEFT_OUT = {
     "callbacks.raw": {"repaired"},
+    "callbacks.rejected": {"redacted"},
     "campaign.progress": {"generation"},
     "sms.status": {"generation", *(f"message_{name}" for name in LATER_FIELDS)},
 }
@@ -53,6 +54,7 @@ SECTIONS = {
     "sms.status": "SMS status",
     "campaign.progress": "Campaign progress",
     "sinks.rejected": "Sink rejection",
+    "erasures": "Erasure",
 }
 
 
@@ -135,10 +137,14 @@ def test_there_is_a_schema_for_each_public_topic_and_for_nothing_else() -> None:
 
 def kept(topic: Topic) -> str:
     day = 24 * 60 * 60 * 1000
-    if topic.config["cleanup.policy"] == "compact":
+    if topic is ERASURES:
+        assert topic.config["cleanup.policy"] == "compact"
+        return "the latest per key, for ever"
+    days = f"{int(topic.config['retention.ms']) // day} days"
+    if topic.config["cleanup.policy"] == "compact,delete":
         assert topic.config["min.compaction.lag.ms"] == str(day)
-        return "the latest per key, all for at least a day"
-    return f"{int(topic.config['retention.ms']) // day} days"
+        return f"the latest per key for {days}, all for at least a day"
+    return days
 
 
 def test_the_topic_table_is_that_of_the_code() -> None:
@@ -156,13 +162,15 @@ def test_the_topic_table_is_that_of_the_code() -> None:
 def rows_of_settings() -> list[tuple[str, ...]]:
     """Return a row for each setting, value and severity, as the document has them; not that of the replicas."""
     rows: list[tuple[str, ...]] = []
-    for setting, rule in RULES.items():
-        topics_of: dict[tuple[str, bool], list[str]] = {}
+    for setting in RULES:
+        topics_of: dict[tuple[str, bool, Rule], list[str]] = {}
         for topic in (topic for topic in ALL_TOPICS if setting in topic.config):
-            topics_of.setdefault((topic.config[setting], setting in topic.tolerated), []).append(f"`{topic.suffix}`")
-        for (value, tolerated), names in topics_of.items():
+            kind = (topic.config[setting], setting in topic.tolerated, topic.rules[setting])
+            topics_of.setdefault(kind, []).append(f"`{topic.suffix}`")
+        for (value, tolerated, rule), names in topics_of.items():
             which = "all" if len(names) == len(ALL_TOPICS) else ", ".join(names)
-            harm = f"{'a warning' if tolerated else 'refused'}: {rule.harm}"
+            severity = "a warning" if tolerated else "refused, a warning if more" if rule.unusual else "refused"
+            harm = rule.harm if rule.will_do == "any other" else f"{severity}: {rule.harm}"
             rows.append((f"`{setting}`", f"`{value}`", which, rule.will_do, harm))
     return rows
 

@@ -33,7 +33,10 @@ WORLD = {
     *("os", "pathlib", "shutil", "signal", "sys", "tempfile", "time", "secrets", "logging"),
 }
 # Of our own packages a pure module may use other pure ones, and these of the contract.
-PURE_CONTRACT = {f"streams.contract.{name}" for name in ("codec", "headers", "keys", "records", "refused", "topics")}
+PURE_CONTRACT = {
+    f"streams.contract.{name}"
+    for name in ("answers", "codec", "erasures", "headers", "keys", "personal", "records", "refused", "topics")
+}
 
 BREACHES = {
     "ingest, sinks and sandbox are independent programs": ("ingest/settings.py", "import sandbox.errors"),
@@ -70,6 +73,10 @@ BREACHES = {
     "streams is layered: command, runtime, state, domain, contract": (
         "streams/domain/stage.py",
         "import streams.state.turns",
+    ),
+    "the read API: routes, the lists and the other workers": (
+        "streams/read_api/peers.py",
+        "import streams.read_api.routes",
     ),
     "state is layered: succession, checkpoint, changelog, store": (
         "streams/state/store/stores.py",

@@ -8,6 +8,7 @@ from typing import Any, Self
 import msgspec
 import orjson
 
+from streams.domain.policy import Erased
 from streams.domain.stage import Output, Piece
 
 
@@ -22,6 +23,8 @@ def _encoded(row: Any) -> bytes:  # noqa: ANN401 - as the protocol has it
 
 class MemoryRows:
     """Implements `streams.domain.stage.Rows`: rows are encoded when put, and decoded anew when got."""
+
+    erased: Erased | None = None
 
     def __init__(self) -> None:
         self._written: dict[bytes, bytes] = {}

@@ -47,11 +47,11 @@ ALTER TABLE sms_status {{on_cluster}} ADD COLUMN IF NOT EXISTS cost_center LowCa
 ALTER TABLE sms_status_history {{on_cluster}} ADD COLUMN IF NOT EXISTS cost_center LowCardinality(Nullable(String));
 
 CREATE OR REPLACE VIEW sms {{on_cluster}}
-AS SELECT * FROM sms_status FINAL
+AS SELECT * EXCEPT (is_superseded) FROM sms_status FINAL WHERE NOT is_superseded
 COMMENT 'A row per SMS part: its latest state';
 
 CREATE OR REPLACE VIEW sms_history {{on_cluster}}
-AS SELECT * FROM sms_status_history FINAL
+AS SELECT * EXCEPT (life) FROM sms_status_history FINAL
 COMMENT 'A row per change of an SMS part';
 """
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from streams.contract.records import Reason
+from streams.domain.policy import Policy
+from streams.domain.privacy import shown_text
 from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
 from streams.domain.report import CAMPAIGN_STATUSES, Report
 from streams.domain.routee import coercion
@@ -26,7 +28,7 @@ class Read(NamedTuple):
     notes: list[str]
 
 
-def read_report(body: Body) -> Read | Refusal:
+def read_report(body: Body, policy: Policy) -> Read | Refusal:
     """Read a body of the shape REPORT; a refusal without a usable `trackingId`."""
     campaign = body.get("trackingId")
     if not usable_id(campaign):
@@ -35,7 +37,7 @@ def read_report(body: Body) -> Read | Refusal:
     callback_info = body.get("callbackInfo")
     strategy = callback_info.get("strategy") if isinstance(callback_info, dict) else None
     report = Report(
-        name=coercion.text(body.get("name"), "name", notes),
+        name=shown_text(coercion.text(body.get("name"), "name", notes), policy),
         campaign_status=_read_word(body.get("campaignStatus"), "campaignStatus", _CAMPAIGN_STATUSES, notes),
         strategy=_read_word(strategy, "callbackInfo.strategy", _STRATEGIES, notes),
         total_recipients=coercion.count(body.get("totalRecipients"), "totalRecipients", notes),

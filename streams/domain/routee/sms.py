@@ -12,7 +12,7 @@ from streams.domain.callback import Callback
 from streams.domain.dates import NO_DATE, read_date
 from streams.domain.details import Details
 from streams.domain.policy import Policy
-from streams.domain.privacy import holds_one_time_code, shown_recipient
+from streams.domain.privacy import holds_one_time_code, shown_recipient, shown_text
 from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
 from streams.domain.routee import coercion
 from streams.domain.routee.shapes import Body
@@ -38,6 +38,9 @@ def read_callback(body: Body, received: int, policy: Policy) -> Callback | Refus
     if status.__class__ is not dict:
         return Refusal(Reason.INVALID_FIELD, "status: expected an object with a name")
     details = _read_details(body, status, notes)
+    if holds_one_time_code(kind := coercion.text(body.get("type"), "type", [])):
+        # Its row has to tell the service, too: no later callback may bring the text back.
+        details.originating_service = kind
     return _callback(message_id, status.get("name"), status.get("updatedDate"), details, notes, received, policy)
 
 
@@ -92,8 +95,11 @@ def _callback(  # noqa: PLR0913, PLR0917 - the values that both readers have rea
     if date > received + FUTURE_TOLERANCE_MS:
         # Noted and kept: a date that counted or not by our clock would give the same bytes two meanings.
         notes.append("future-date")
-    _withhold(details, policy)
-    return Callback(message_id, word, date, details, notes)
+    # Before the number is withheld: pseudonyms and masks do not tell it.
+    erased = policy.erased.at(details.recipient) if policy.erased is not None else 0
+    if policy.withholds or holds_one_time_code(details.originating_service):
+        _withhold(details, policy)
+    return Callback(message_id, word, date, details, notes, erased)
 
 
 def _read_word(name: Any, notes: list[str]) -> str | None:  # noqa: ANN401 - JSON is any
@@ -154,3 +160,7 @@ def _withhold(details: Details, policy: Policy) -> None:
         details.recipient = shown_recipient(details.recipient, policy)
     if policy.message_text == "drop" or holds_one_time_code(details.originating_service):
         details.message = None
+    if policy.mask_texts:
+        details.message = shown_text(details.message, policy)
+        details.label = shown_text(details.label, policy)
+        details.campaign_name = shown_text(details.campaign_name, policy)

@@ -1,6 +1,8 @@
 """
 The quick reader: the documented form of SMS callbacks as types. Nearly all bodies have it, and are read in one step.
 
+An envelope that has such bodies only is read in one step as a whole.
+
 This reader never refuses a body; any other form (numbers as text, fields of another type, other channels, reports) is
 left to the patient reader, `sms.read_callback`. Both give the same callback, except that this one does not look into
 unknown fields: it misses bytes there that are not UTF-8, which ingest never lets through.
@@ -74,12 +76,45 @@ class WireSms(msgspec.Struct, gc=False):
     duration: _Absent = UNSET
 
 
+class _PlainReason(WireReason, forbid_unknown_fields=True, gc=False):
+    """A reason with documented fields only."""
+
+
+class _PlainStatus(WireStatus, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """A status with documented fields only."""
+
+    reason: _PlainReason | None = None
+
+
+class PlainSms(WireSms, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """The body of one SMS callback with documented fields only, so that nothing in it is nested deeply."""
+
+    status: _PlainStatus
+
+
+class PlainEnvelope(msgspec.Struct, forbid_unknown_fields=True):
+    """An envelope of such callbacks, none of them repaired: nearly every one."""
+
+    received_at: str | int | float | None
+    callbacks: list[PlainSms]
+
+
+_UNREAD: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _DECODER: Final = msgspec.json.Decoder(WireSms)
+_PLAIN_DECODER: Final = msgspec.json.Decoder(PlainEnvelope)
+
+
+def read_plain(envelope: bytes) -> PlainEnvelope | None:
+    """Return an envelope with all callbacks read in one step, None for one with anything else in it."""
+    try:
+        return _PLAIN_DECODER.decode(envelope)
+    except _UNREAD:
+        return None
 
 
 def read_wire(body: msgspec.Raw) -> WireSms | None:
     """Return the body of an SMS callback in the documented form, None for any other form."""
     try:
         return _DECODER.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
+    except _UNREAD:
         return None

@@ -26,12 +26,11 @@ from aiokafka.errors import (
     ProducerFenced,
     for_code,
 )
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.protocol.types import CompactString, Int16, Int32, Int64, Schema, TaggedFields
 
-from streams.state.changelog import private_names
+from streams.state.changelog.record_batch import RecordBatch
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +59,11 @@ class ProducerEpoch:
         self._next: dict[tuple[str, int], int] = {}
         self._last: dict[tuple[str, int], int] = {}
 
-    def stamp(self, batch: BatchBuilder, topic: str, partition: int) -> None:
+    def stamp(self, batch: RecordBatch, topic: str, partition: int) -> None:
         """Write id, epoch and sequence number into a batch. Batches must be sent in the order of their stamps."""
         sequence = self._next.get((topic, partition), 0)
-        private_names.stamp(batch, self.producer_id, self.epoch, sequence)
-        self._next[topic, partition] = (sequence + batch.record_count()) & _MAX_SEQUENCE
+        batch.stamp(self.producer_id, self.epoch, sequence)
+        self._next[topic, partition] = (sequence + batch.count) & _MAX_SEQUENCE
 
     def confirm(self, topic: str, partition: int, offset: int) -> None:
         """

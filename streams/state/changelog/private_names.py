@@ -7,19 +7,45 @@ aiokafka has no public API for them. A test compares `PRIVATE_NAMES` with the in
 from typing import Final
 
 from aiokafka.producer import sender
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.produce import ProduceRequest
 
+from streams.state.changelog.record_batch import RecordBatch
+
 PRIVATE_NAMES: Final = (
-    ("aiokafka.producer.message_accumulator", "BatchBuilder", ("_set_producer_state",)),
+    ("aiokafka.producer.message_accumulator", "BatchBuilder", ("_build", "append", "close", "closed", "record_count")),
+    ("aiokafka.producer.message_accumulator", "MessageBatch", ("_builder",)),
     ("aiokafka.producer.sender", "SendProduceReqHandler", ("create_request",)),
 )
 """(module, class, attributes that its source must mention)."""
 
 
-def stamp(batch: BatchBuilder, producer_id: int, epoch: int, sequence: int) -> None:
-    """Write a producer id, its epoch and the first sequence number into the header of a batch."""
-    batch._set_producer_state(producer_id, epoch, sequence)  # noqa: SLF001
+class Finished:
+    """
+    A batch as aiokafka's producer takes it, in the place of its own BatchBuilder: complete, so nothing is appended.
+
+    An idempotent producer would call `_set_producer_state`, and ours is none.
+    """
+
+    def __init__(self, batch: RecordBatch) -> None:
+        self.written: Final = batch.written()
+        self.count: Final = batch.count
+
+    def append(self, **_record: object) -> None:
+        """Say that the batch is full."""
+
+    def close(self) -> None:
+        """Do nothing: it is closed from the beginning."""
+
+    def closed(self) -> bool:
+        """Return whether nothing can be appended."""
+        return True
+
+    def record_count(self) -> int:
+        """Return the number of records."""
+        return self.count
+
+    def _build(self) -> bytearray:
+        return self.written
 
 
 def produce_by(kind: type[ProduceRequest]) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from streams.domain.policy import Erased
+
 
 def _written_as(changing: Any) -> Any:  # noqa: ANN401 - as msgspec has it
     return changing.row()
@@ -30,6 +32,9 @@ class Overlay:
     them again and again, which costs more. Only the few rows that nearly every record changes are kept decoded, from
     one seal to the next, and are encoded at the seal.
     """
+
+    erased: Erased | None = None
+    """The erasures that hold in the rows, None while there are none."""
 
     def __init__(self, read: Callable[[bytes], bytes | None]) -> None:
         self._read = read
@@ -56,8 +61,13 @@ class Overlay:
 
     def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - as in Rows
         """Write a row."""
-        self._kept.pop(key, None)
-        self._write(key, _ENCODER.encode(row))
+        raw = _ENCODER.encode(row)
+        if key in self._pending or key in self._kept:
+            self._kept.pop(key, None)
+            self._write(key, raw)
+        else:  # nearly always
+            self._size += len(key) + len(raw) + _RECORD_OVERHEAD
+            self._pending[key] = raw
 
     def delete(self, key: bytes) -> None:
         """Forget a row."""
@@ -86,6 +96,11 @@ class Overlay:
     def changed(self) -> Collection[bytes]:
         """The keys put or deleted since the last seal."""
         return self._pending.keys()
+
+    @property
+    def unstored(self) -> list[bytes]:
+        """The keys of all changes that the store may lack: those since the seal before the last one."""
+        return [*{**self._sealed, **self._pending}]
 
     @property
     def size(self) -> int:

@@ -2,19 +2,27 @@
 One partition of a table between two flushes: changes that are not durable yet. Pure.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from typing import Final
 
-from streams.domain.stage import GENERATION_KEY, Ending, Output, Stage
+from streams.domain.stage import GENERATION_KEY, Ending, Erasing, Output, Stage
 from streams.state.guards import ALL_GUARDS, Guards
 from streams.state.rows import endings
+from streams.state.rows.erasures import Progress
 from streams.state.rows.overlay import Overlay
 from streams.state.rows.position import Position
-from streams.state.rows.reserved_keys import ENDING, HELD, POSITION, SOURCE
-from streams.state.rows.throttle import Throttle
+from streams.state.rows.reserved_keys import ENDING, ERASED, HELD, POSITION, SOURCE
+from streams.state.rows.throttle import Throttle, Throttles
+from streams.state.rows.walk import Walk
+
+MOST_OUTPUT_BYTES: Final = 16 << 20
+"""No checkpoint of one partition has outputs of more bytes: its rows and outputs are limited together, far below."""
 
 _MARK: Final = b"1"
+_VALUE_OF: Final = attrgetter("value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,8 @@ class Origin:
     begin: int = 0
     """The first offset that still exists."""
     generation: int = 0
+    end: int = 0
+    """The offset after the last one that existed at the takeover: an earlier owner took in none beyond it."""
 
 
 class Partition:
@@ -49,9 +59,10 @@ class Partition:
         number: int,
         stage: Stage,
         read: Callable[[bytes], bytes | None],
-        throttle: Throttle,
+        throttle: Throttle | Throttles,
         origin: Origin,
         guards: Guards = ALL_GUARDS,
+        erasing: Erasing | None = None,
     ) -> None:
         self.number = number
         self.rows = Overlay(read)
@@ -60,14 +71,25 @@ class Partition:
         ending = read(ENDING)
         self._ending = None if ending is None else endings.parse(ending)
         self._begin = origin.begin
+        self._end = origin.end
+        self._produced = 0
         self._stage = stage
         self._throttle = throttle
         self._source = None if position else origin.topic_id.encode()
         self._outputs: list[Output] = []
         self._output_bytes = 0
         self._sealed_position = self.position
+        self._watched: set[bytes] | None = None
         if position is None:
             self.rows.put(GENERATION_KEY, origin.generation)
+        self._erasing = erasing
+        erased = read(ERASED)
+        self._kept_erased = Progress() if erased is None else Progress.parse(erased)
+        self._erased = self._kept_erased
+        self._walk = Walk()
+        if self._erased.is_walking:
+            self._walk.begin([])
+        self._hold_erasures()
 
     @property
     def next(self) -> int:
@@ -83,11 +105,19 @@ class Partition:
 
         An exception leaves an incomplete piece in the rows: only the partition's `ending` may be written after it.
         """
+        if self.position is None and self._erasing is not None:
+            # In new rows all erasures hold: no record was taken in without them.
+            self._erased = Progress(self._erasing.end)
+            self._hold_erasures()
         begin = self.position.taken if self.position is not None and self.position.offset == offset else 0
         for outputs, index in self._stage.apply(self.rows, self.number, offset, value, begin, self.refused(offset)):
             self._outputs += outputs
-            self._output_bytes += sum(len(output.value) for output in outputs)
+            size = sum(map(len, map(_VALUE_OF, outputs)))
+            self._output_bytes += size
+            self._produced += size
             self.position = Position(offset + 1) if index is None else Position(offset, index)
+            if self._erased.planned is not None:
+                self._hold_erasures()
             yield self.rows.size + self._output_bytes
 
     def refused(self, offset: int) -> Ending | None:
@@ -99,10 +129,82 @@ class Partition:
         """Return the ending to write, alone, when the record at this offset ends the worker."""
         return endings.one_more(self._ending, offset, at)
 
+    def watch(self) -> Collection[bytes]:
+        """Note from now on which summarized keys change, and return the changed ones that the store may lack."""
+        self._watched = set()
+        return self._summarized(self.rows.unstored)
+
+    def take_changed(self) -> Collection[bytes]:
+        """Return the summarized keys that changed since the last call, or `watch`. Some may come again unchanged."""
+        watched, self._watched = self._watched, set()
+        return {*(watched or ()), *self._summarized(self.rows.changed)}
+
+    def _summarized(self, keys: Iterable[bytes]) -> list[bytes]:
+        return [key for key in keys if key.startswith(self._stage.summarized)]
+
     @property
     def unsealed(self) -> bool:
         """Whether anything was applied that no checkpoint contains."""
-        return self.position != self._sealed_position
+        return self.position != self._sealed_position or bool(self._outputs) or self._has_erased
+
+    @property
+    def _has_erased(self) -> bool:
+        return self.position is not None and self._erased != self._kept_erased
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether erasures are known that do not hold in the rows, and may hold from here on."""
+        if self._erasing is None or self._erased.end == self._erasing.end or self._erased.planned is not None:
+            return False
+        # A plan takes the place of the one before, which a replay needs until rows beyond it are durable.
+        if self.position is None or self._erased.end != self._kept_erased.end:
+            return False
+        # An earlier owner may have sent outputs of records that are not in the rows: of one checkpoint at most. They
+        # must come again as they were.
+        return self.next >= self._end or self._produced > MOST_OUTPUT_BYTES
+
+    def planned(self) -> Progress:
+        """Return the plan that all known erasures hold from here on; it is to be durable before it is begun."""
+        end = 0 if self._erasing is None else self._erasing.end
+        return self._erased.with_plan(end, self._here)
+
+    def begin_erasing(self, plan: Progress) -> None:
+        """Let the erasures of a durable plan hold. No record was applied since the plan was made."""
+        self._erased = self._kept_erased = plan
+        self._hold_erasures()
+
+    @property
+    def is_walking(self) -> bool:
+        """Whether there are rows left in which the erasures that hold were not applied."""
+        return self._erased.is_walking
+
+    def erase_slice(self, scan: Callable[[bytes, bytes], Iterator[tuple[bytes, bytes]]]) -> int:
+        """
+        Apply the erasures to the next rows; return how many bytes the next flush must write for this partition.
+
+        `scan` yields the stored rows whose keys begin with its first argument and come after the second, in order.
+        """
+        if self._erasing is not None and self._erased.is_walking:
+            keys = self._walk.next_keys(partial(scan, self._erasing.prefix))
+            outputs = self._erasing.erase(self.rows, keys)
+            self._outputs += outputs
+            self._output_bytes += sum(len(output.value) for output in outputs)
+            if self._walk.is_over:
+                self._erased = self._erased._replace(is_walking=False)
+        return self.rows.size + self._output_bytes
+
+    @property
+    def _here(self) -> Position:
+        return max(self.position or Position(0), Position(self.next))
+
+    def _hold_erasures(self) -> None:
+        """Let the erasures hold in the rows that hold at this position."""
+        before, self._erased = self._erased, self._erased.reached(self._here)
+        if self._erasing is not None:
+            self.rows.erased = self._erasing.before(self._erased.end)
+            if self._erased.is_walking and self._erased is not before:
+                changed = [key for key in self.rows.unstored if key.startswith(self._erasing.prefix)]
+                self._walk.begin(changed)
 
     def needs_flush(self, now: float) -> bool:
         """Return whether a checkpoint would contain anything."""
@@ -111,7 +213,9 @@ class Partition:
     def seal(self, now: float) -> Checkpoint:
         """Return the checkpoint of everything applied so far, and begin the next one."""
         held_before = frozenset(self._throttle.held)
-        changed = [key for key in self.rows.changed if key.startswith(self._stage.summarized)]
+        changed = self._summarized(self.rows.changed)
+        if self._watched is not None:
+            self._watched.update(changed)
         due = self._throttle.admit(changed, now)
         outputs = self._outputs + self._stage.summarize(self.rows, self.number, due)
         rows = self.rows.seal()
@@ -121,10 +225,12 @@ class Partition:
             rows[POSITION] = self.position.written()
             if self._source is not None:
                 rows[SOURCE], self._source = self._source, None
+            if self._has_erased:
+                rows[ERASED] = self._erased.written()
             if self._ending is not None and self._ending.offset < self.position.offset:
                 rows[ENDING], self._ending = None, None
         self._outputs, self._output_bytes = [], 0
-        self._sealed_position = self.position
+        self._sealed_position, self._kept_erased = self.position, self._erased
         return Checkpoint(self.number, outputs, rows, self.position)
 
 

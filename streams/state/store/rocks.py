@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from streams.state.store.stores import MAX_AGE_SECONDS, StoreError
+from streams.state.store.stores import MAX_AGE_SECONDS, Portion, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -174,10 +175,14 @@ class RocksStore:
         with self._named(partition):
             self._open[partition].write(batch, self._unlogged)
 
-    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys begin with `prefix`, in the order of the keys."""
+    def portion(self, partition: int, prefix: bytes, after: bytes, count: int) -> Portion:
+        """Return the next rows. The cursor does not outlive the call: it would keep the database locked."""
+        return Portion.cut(islice(self.scan(partition, prefix, after), count), count)
+
+    def scan(self, partition: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys begin with `prefix` and come after `after`, in the order of the keys."""
         cursor = self._open[partition].iter()
-        cursor.seek(prefix)
+        cursor.seek(max(prefix, after + b"\0") if after else prefix)
         while cursor.valid() and (key := cursor.key()).startswith(prefix):
             if not key.startswith(_LOCAL):
                 yield key, cursor.value()

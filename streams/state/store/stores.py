@@ -2,8 +2,9 @@
 The local store of a table's rows: a cache of the changelog, never the truth.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Final, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import nsmallest
+from typing import Final, NamedTuple, Protocol
 
 MAX_AGE_SECONDS: Final = 12 * 60 * 60
 """
@@ -14,6 +15,19 @@ written for longer could miss deletions that the changelog no longer shows, so i
 
 class StoreError(Exception):
     """The files of a partition cannot be opened or written; `str()` is one line that names them."""
+
+
+class Portion(NamedTuple):
+    """Some rows of a partition in the order of their keys, and the key that the next ones follow; None: no more."""
+
+    rows: Mapping[bytes, bytes]
+    last: bytes | None
+
+    @classmethod
+    def cut(cls, rows: Iterable[tuple[bytes, bytes]], count: int) -> "Portion":
+        """Return rows that were cut off after `count`."""
+        found = dict(rows)
+        return cls(found, next(reversed(found)) if len(found) == count else None)
 
 
 class Store(Protocol):
@@ -48,8 +62,16 @@ class Store(Protocol):
         Without an offset, the former offset and its age stay: a restore from there reads these rows again.
         """
 
-    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys begin with `prefix`, in no promised order."""
+    def scan(self, partition: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys begin with `prefix` and come after `after`, in the order of the keys."""
+
+    def portion(self, partition: int, prefix: bytes, after: bytes, count: int) -> Portion:
+        """
+        Return up to `count` rows whose keys begin with `prefix`, from the first one behind the key `after` on.
+
+        Fewer rows may still have others behind them. Rows may be written between two portions: each is as of its own
+        moment.
+        """
 
     def estimate_rows(self) -> int:
         """Return about how many rows the open partitions have, cheaply."""
@@ -99,9 +121,16 @@ class MemoryStore:
         if offset is not None:
             self._offsets[partition] = offset
 
-    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys begin with `prefix`."""
-        return ((key, value) for key, value in self._rows[partition].items() if key.startswith(prefix))
+    def scan(self, partition: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys begin with `prefix` and come after `after`, sorted."""
+        rows = self._rows[partition]
+        return ((key, rows[key]) for key in sorted(key for key in rows if key.startswith(prefix) and key > after))
+
+    def portion(self, partition: int, prefix: bytes, after: bytes, count: int) -> Portion:
+        """Return the next rows, found among all."""
+        mine = self._rows[partition]
+        keys = nsmallest(count, (key for key in mine if key.startswith(prefix) and key > after))
+        return Portion.cut(((key, mine[key]) for key in keys), count)
 
     def estimate_rows(self) -> int:
         """Return how many rows there are."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from streams.state.store.stores import MAX_AGE_SECONDS, Store
+from streams.state.store.stores import MAX_AGE_SECONDS, Portion, Store
 
 _MIB: Final = 1 << 20
 BUDGET_BYTES: Final = 64 * _MIB
@@ -148,10 +148,23 @@ class WriteBehind:
         flushing = self._flushing.get(partition)
         return self._recent[partition].size + (flushing.size if flushing else 0)
 
-    def scan(self, partition: int, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys begin with `prefix`; the partition is flushed first."""
+    def scan(self, partition: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys begin with `prefix` and come after `after`; the partition is flushed first."""
         self._flush(partition)
-        return self._store.scan(partition, prefix)
+        return self._store.scan(partition, prefix, after)
+
+    def portion(self, partition: int, prefix: bytes, after: bytes, count: int) -> Portion:
+        """Return the next rows of the store behind, and the rows here that belong among them."""
+        rows, last = self._store.portion(partition, prefix, after, count)
+        found: dict[bytes, bytes | None] = {**rows}
+        for layer in (self._flushing.get(partition), self._recent.get(partition)):
+            found |= {
+                key: row
+                for key, row in (layer.rows if layer else {}).items()
+                if key.startswith(prefix) and key > after and (last is None or key <= last)
+            }
+        merged = [(key, row) for key in sorted(found) if (row := found[key]) is not None]
+        return Portion(dict(merged), last) if len(merged) <= count else Portion.cut(merged[:count], count)
 
     def estimate_rows(self) -> int:
         """Return about how many rows there are: a rewritten row counts twice until it is flushed."""

@@ -23,8 +23,8 @@ from streams.state.changelog.fence import LAST_EPOCH, ProducerEpoch, next_epoch
 from streams.state.checkpoint import Checkpointer, Owned
 from streams.state.rows.partition import Origin, Partition
 from streams.state.rows.position import Position
-from streams.state.rows.reserved_keys import CLAIM, HELD, OWNER, POSITION, SOURCE
-from streams.state.rows.throttle import Throttle
+from streams.state.rows.reserved_keys import CLAIM, HELD, OWNER, PARTITIONS, POSITION, SOURCE
+from streams.state.rows.throttle import Throttles
 from streams.state.store.stores import Store
 from streams.state.succession.restore import missing
 
@@ -93,15 +93,17 @@ class Takeover:
         self._table.step("retire")
         return False
 
-    def finish(self, begin: int, generation: int) -> Owned:
+    def finish(self, begin: int, generation: int, end: int = 0) -> Owned:
         """
         Own the partition: its rows are complete, and every other writer is fenced.
 
-        `begin` is the first offset of the source that still exists; `generation` is used when the rows begin anew.
+        `begin` is the first offset of the source that still exists, `end` the one after the last, asked for since the
+        claim; `generation` is used when the rows begin anew.
         Ends the process when the rows do not fit the source or are not restored to `end`.
         """
         table, partition = self._table, self.partition
         self._require_source()
+        self._require_partitions()
         self._require_unexpired(begin)
         if table.store.offset(partition) != self.end:
             table.die(
@@ -113,10 +115,13 @@ class Takeover:
             partition,
             table.spec.stage,
             lambda key: table.store.read(partition, key),
-            Throttle(table.spec.summary_seconds, held),
-            Origin(table.spec.source_id, begin, generation),
+            Throttles(table.spec.intervals, held),
+            Origin(table.spec.source_id, begin, generation, end),
             table.guards,
+            table.spec.erasing,
         )
+        if table.store.read(partition, PARTITIONS) is None:
+            rows.rows.put(PARTITIONS, table.spec.partitions)
         durable = None if rows.position is None else rows.position.offset
         owned = table.owned[partition] = Owned(rows, self._claimed(), self.end, durable, begin)
         return owned
@@ -129,6 +134,17 @@ class Takeover:
                 Exit.SOURCE_REPLACED,
                 f"{self._table.spec.name}[{self.partition}] was made from topic {known.decode()}, and "
                 f"{self._table.spec.source.suffix} is {self._table.spec.source_id} now",
+            )
+
+    def _require_partitions(self) -> None:
+        """Die when the topics had another number of partitions: keys of these rows may belong elsewhere now."""
+        known = self.store.read(self.partition, PARTITIONS)
+        partitions = self._table.spec.partitions
+        if known is not None and int(known) != partitions:
+            self._table.die(
+                Exit.PARTITIONS_CHANGED,
+                f"{self._table.spec.name}[{self.partition}] was made with {int(known)} partitions, and the topics have "
+                f"{partitions} now: each SMS that moved would count twice. Begin anew under another KAFKA_TOPIC_PREFIX",
             )
 
     def _require_unexpired(self, begin: int) -> None:
@@ -151,4 +167,4 @@ class Takeover:
 
     async def _append(self, key: bytes, value: bytes, writer: ProducerEpoch) -> int:
         batches = self._table.batches()
-        return (await batches.send(self._table.changelog, self.partition, [(key, value)], writer))[1]
+        return (await batches.send(self._table.changelog, self.partition, {key: value}, writer))[1]

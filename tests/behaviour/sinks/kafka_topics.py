@@ -12,10 +12,10 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import PolicyViolationError, TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from streams.contract.topics import CALLBACKS_REJECTED, CAMPAIGN_PROGRESS, SINKS_REJECTED, SMS_STATUS
+from streams.contract.topics import CALLBACKS_REJECTED, CAMPAIGN_PROGRESS, ERASURES, SINKS_REJECTED, SMS_STATUS
 from tests.support.wait import eventually
 
-TOPICS = (SMS_STATUS, CAMPAIGN_PROGRESS, CALLBACKS_REJECTED, SINKS_REJECTED)
+TOPICS = (SMS_STATUS, CAMPAIGN_PROGRESS, CALLBACKS_REJECTED, SINKS_REJECTED, ERASURES)
 
 
 def create_topics(bootstrap_servers: str, prefix: str, partitions: int) -> None:
@@ -29,7 +29,7 @@ def create_topics(bootstrap_servers: str, prefix: str, partitions: int) -> None:
         admin.create_topics(
             {
                 topic.name(prefix): {
-                    "num_partitions": partitions,
+                    "num_partitions": topic.partitions or partitions,
                     "replication_factor": 1,
                     "configs": topic.config_with(1) | {"message.timestamp.type": "CreateTime"},
                 }

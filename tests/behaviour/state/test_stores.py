@@ -74,6 +74,37 @@ def test_a_scan_finds_the_keys_with_a_prefix_and_nothing_else(store: Store) -> N
     assert dict(store.scan(0, b"p:")) == {b"p:1": b"1", b"p:2": b"2"}
 
 
+def test_portions_have_every_row_with_a_prefix_once_in_the_order_of_the_keys(store: Store) -> None:
+    rows = {b"p:%02d" % n: b"%d" % n for n in range(20)}
+    store.write(0, {**rows, b"p": b"before", b"o:1": b"before", b"q:1": b"behind"}, 7)
+    for most in (1, 3, 7, 20, 100):
+        found: dict[bytes, bytes] = {}
+        after: bytes | None = b""
+        while after is not None:
+            portion, after = store.portion(0, b"p:", after, most)
+            assert not found.keys() & portion.keys()
+            found |= portion
+        assert list(found.items()) == list(rows.items())
+
+
+def test_a_portion_has_the_rows_as_they_are_by_then(store: Store) -> None:
+    store.write(0, {b"p:%d" % n: b"old" for n in range(6)}, 7)
+    first, after = store.portion(0, b"p:", b"", 2)
+    assert [*first] == [b"p:0", b"p:1"]
+    assert after == b"p:1"
+    store.write(0, {b"p:1": None, b"p:2": b"new", b"p:3": None, b"p:35": b"new"}, 8)
+    later, after = store.portion(0, b"p:", b"p:1", 100)
+    assert later == {b"p:2": b"new", b"p:35": b"new", b"p:4": b"old", b"p:5": b"old"}
+    assert after is None
+
+
+def test_a_portion_keeps_nothing_open(store: Store) -> None:
+    store.write(0, {b"p:%d" % n: b"" for n in range(6)}, 7)
+    store.portion(0, b"p:", b"", 2)
+    store.close(0)
+    store.open(0)
+
+
 def test_a_scan_of_everything_shows_rows_only(store: Store) -> None:
     store.write(0, {b"\0control": b"1", b"z": b"2"}, 7)
     assert dict(store.scan(0, b"")) == {b"\0control": b"1", b"z": b"2"}

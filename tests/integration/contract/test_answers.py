@@ -22,7 +22,7 @@ from tests.support.wait import eventually
 pytestmark = pytest.mark.kafka
 
 OPENAPI: dict[str, Any] = yaml.safe_load(documents.checked_in()["openapi.yaml"])
-READ_API = ("/sms/{key}", "/messages/{key}", "/campaigns/{key}")
+READ_API = ("/sms/{key}", "/messages/{key}", "/campaigns/{key}", "/campaigns")
 TOKENS = {"full": "full-0123456789abcdef", "masked": "masked-0123456789abcdef"}
 SETTINGS = {
     "STREAMS_READ_TOKENS": ",".join(f"{name}:{token}:{name}" for name, token in TOKENS.items()),
@@ -46,10 +46,10 @@ def told(worker: ToyWorker, route: str, key: str = "", token: str = "") -> tuple
     port = worker.port if route in READ_API else worker.admin_port
     status, kind, headers, body = ask(port, route.replace("{key}", quote(key, safe="")), token)
     described = OPENAPI["paths"][route]["get"]["responses"][str(status)]
-    assert described.get("headers", {}).keys() <= headers.keys()
+    assert {name.lower() for name in described.get("headers", {})} <= {name.lower() for name in headers}
     contents = {name.partition(";")[0]: content for name, content in described["content"].items()}
     assert kind in contents
-    if kind != "application/json":
+    if not kind.endswith("json"):
         return status, body.decode()
     answer = orjson.loads(body)
     schema = {**contents[kind]["schema"], "components": OPENAPI["components"]}
@@ -80,5 +80,8 @@ def test_each_answer_of_a_worker_is_described(kafka: KafkaCluster, topic_prefix:
                 schema = OPENAPI["paths"][route]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
                 model = OPENAPI["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
                 assert answer.keys() == model["properties"].keys()
+        assert told(worker, "/campaigns")[0] == 401
+        status, page = told(worker, "/campaigns", token=TOKENS["masked"])
+        assert (status, len(page["campaigns"]), page["next"]) == (200, 1, None)
         for route in ("/livez", "/metrics"):
             assert told(worker, route)[0] == 200

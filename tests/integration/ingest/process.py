@@ -17,6 +17,7 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 from tests.integration.ingest.topics import PARTITIONS, body_of
+from tests.support.problems import lines_of
 from tests.support.stalls import Stalls
 from tests.support.wait import eventually
 
@@ -58,12 +59,12 @@ class Ingest:
         return self._log.read_text()
 
     def get(self, path: str, port: int | None = None) -> tuple[int, str]:
-        """Return the status and the text of a page, or of another port."""
+        """Return the status and the text of a page, or of another port; of a problem its reasons."""
         try:
             with urlopen(f"http://127.0.0.1:{port or self.admin_port}{path}", timeout=30) as page:
                 return page.status, page.read().decode()
         except HTTPError as refused:
-            return refused.code, refused.read().decode()
+            return refused.code, lines_of(refused)
 
     def readyz(self, patience_seconds: float) -> tuple[int, str]:
         """Return status and text of `/readyz`; 0 when no answer came in time: a worker that is frozen gives none."""
@@ -71,7 +72,7 @@ class Ingest:
             with urlopen(f"http://127.0.0.1:{self.admin_port}/readyz", timeout=patience_seconds) as page:
                 return page.status, page.read().decode()
         except HTTPError as refused:
-            return refused.code, refused.read().decode()
+            return refused.code, lines_of(refused)
         except (URLError, TimeoutError, ConnectionError):
             return 0, ""
 

@@ -16,6 +16,8 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from sandbox.kafka import KafkaCluster
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
+from streams.program.kafka_problems import another_partition_count
+from streams.program.settings import CommonSettings
 from tests.integration.ingest.process import COMMAND, Ingest, Load, children, environment, ingest
 from tests.integration.ingest.topics import PARTITIONS, body_of, callbacks_in, create_topics, records_in
 from tests.support.wait import eventually, eventually_async
@@ -219,7 +221,7 @@ async def test_a_topic_that_is_missing_is_waited_for(kafka: KafkaCluster, topic_
 
 def test_another_partition_count_is_one_clear_line(servers: str, topic_prefix: str, tmp_path: Path) -> None:
     env = environment(servers, topic_prefix, kafka_partitions=PARTITIONS + 1)
-    line = f"topic {topic_prefix}callbacks.raw has 4 partitions, not 5: set KAFKA_PARTITIONS=4, or delete the topic "
+    line = f"topic {topic_prefix}callbacks.raw has 4 partitions, not 5: set KAFKA_PARTITIONS=4 "
     for command in ("serve", "check"):
         ended = run(command, env, tmp_path)
         assert ended.returncode == 1
@@ -248,11 +250,8 @@ async def test_a_partition_count_that_changes_ends_no_worker_and_readyz_says_why
 ) -> None:
     """A start is refused meanwhile. Ingest is ready again when the topic is as before."""
     name = CALLBACKS_RAW.name(topic_prefix)
-    reason = (
-        f"topic {name} has {PARTITIONS + 2} partitions, not {PARTITIONS}: set KAFKA_PARTITIONS={PARTITIONS + 2}, or "
-        "delete the topic while it is empty, and run `routee-streams topics`"
-    )
     env = environment(servers, topic_prefix, ingest_workers=2)
+    reason = another_partition_count(name, PARTITIONS + 2, CommonSettings(kafka_partitions=PARTITIONS))
     with ingest(tmp_path, env) as server:
         await eventually_async(lambda: server.metric("ready") == 2)
         load = Load(server.port)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.ingest.wire import MAX_BODY, PATH, SECRET, Server, callback, chunked, post, serving
+from tests.support.problems import problem_in
 
 PAGES = (b"/livez", b"/readyz", b"/metrics")
 
@@ -30,6 +31,9 @@ async def assert_refused(server: Server, request: bytes, *statuses: int) -> None
     assert reply.status in statuses
     assert reply.fields["connection"] == "close"
     assert SECRET.encode() not in reply.body
+    told = problem_in(reply.fields["content-type"], reply.status, reply.body)
+    # A stranger, and a client without the secret, learn nothing about it.
+    assert ("detail" in told) is (reply.status not in {403, 404})
     assert await wire.is_closed()
     sending.cancel()
     assert not server.stored_bytes

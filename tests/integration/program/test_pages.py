@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import pytest
 from aiohttp import web
 
+from streams.contract.problems import problem
 from streams.program.http_bounds import Bounds, Connection
 from tests.integration.program.page_process import BOUNDS, METRICS_BYTES
 from tests.support.markdown import ROOT
@@ -67,19 +68,23 @@ def request(target: bytes, method: bytes = b"GET", rest: bytes = b"") -> bytes:
         (request(b"/livez"), 200, b"ok\n"),
         (request(b"/livez?verbose"), 200, b"ok\n"),
         (request(b"/livez", b"HEAD"), 200, b""),
-        (request(b"/readyz"), 503, b"one\ntwo\n"),
+        (request(b"/readyz"), 503, problem(503, "one\ntwo")),
         (request(b"/readyz", b"HEAD"), 503, b""),
-        (request(b"/"), 404, None),
+        (request(b"/"), 404, problem(404, "nothing is at this path")),
         (request(b"/livez/"), 404, None),
         (request(b"//livez"), 404, None),
         (request(b"/callbacks"), 404, None),
         (request(b"/livez", b"POST", b"Content-Length: 0\r\n"), 405, None),
-        (request(b"/livez", b"DELETE"), 405, None),
+        (request(b"/livez", b"DELETE"), 405, problem(405, "only GET and HEAD are answered")),
         (request(b"/livez", b"OPTIONS"), 405, None),
-        (request(b"/livez", rest=b"Content-Length: 5\r\n") + b"12345", 413, None),
+        (
+            request(b"/livez", rest=b"Content-Length: 5\r\n") + b"12345",
+            413,
+            problem(413, "a request has no body here"),
+        ),
         (request(b"/livez", rest=b"Transfer-Encoding: chunked\r\n"), 413, None),
         (request(b"/livez", rest=b"X: " + b"a" * 9_000 + b"\r\n"), 400, None),
-        (request(b"/livez", rest=b"X: a\r\n" * 200), 400, None),
+        (request(b"/livez", rest=b"X: a\r\n" * 200), 400, problem(400, "no request of HTTP")),
         (request(b"/" + b"a" * 9_000), 400, None),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 no HTTP \r\n\r\n", 400, None),
     ],
@@ -91,6 +96,8 @@ def test_a_request_has_one_answer_and_no_answer_tells_a_version(
     assert head.startswith((b"HTTP/1.1 %d " % status, b"HTTP/1.0 %d " % status))
     assert body is None or content == body
     lines = head.lower().split(b"\r\n")
+    assert (b"content-type: application/problem+json" in lines) is (status != 200)
+    assert [line for line in lines if line.startswith(b"allow:")] == ([b"allow: get, head"] if status == 405 else [])
     assert [line for line in lines if line.startswith(b"server:")] == [b"server: routee"]
     assert b"python" not in head.lower() + content.lower()
     assert b"aiohttp" not in head.lower() + content.lower()

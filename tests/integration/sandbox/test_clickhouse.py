@@ -18,9 +18,8 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from sandbox.clickhouse.compression import decode_blocks, encode_blocks
 from sandbox.clickhouse.process import ClickHouseServer
-from sandbox.errors import PortTakenError, StartError
+from sandbox.errors import PortTakenError
 from sandbox.ports import free_port
-from sandbox.process import Process
 
 pytestmark = pytest.mark.clickhouse
 
@@ -302,35 +301,3 @@ def _ignoring_a_cut(server: ClickHouseServer, sql: str) -> None:
         Http(server).send(sql)
     except (OSError, http.client.HTTPException):
         return
-
-
-_CRASHES = """
-import http.server, os, signal
-from pathlib import Path
-starts = Path("starts")
-starts.touch()
-with starts.open("a") as file: file.write("x")
-if len(starts.read_text()) <= CRASHES: os.kill(os.getpid(), signal.SIGSEGV)
-http.server.SimpleHTTPRequestHandler.do_GET = lambda asked: (asked.send_response(200), asked.end_headers())
-http.server.HTTPServer(("127.0.0.1", PORT), http.server.SimpleHTTPRequestHandler).serve_forever()
-"""
-
-
-def crashing(folder: Path, crashes: int) -> ClickHouseServer:
-    server = ClickHouseServer(folder, free_port())
-    code = _CRASHES.replace("CRASHES", str(crashes)).replace("PORT", server.url.rpartition(":")[2])
-    code = code.replace('"starts"', repr(str(folder / "starts")))
-    server.process = Process("clickhouse", (sys.executable, "-c", code), folder / "clickhouse.log")
-    return server
-
-
-def test_a_start_that_crashed_is_tried_again(tmp_path: Path) -> None:
-    with crashing(tmp_path, 2) as server:
-        assert server.process.is_running
-    assert (tmp_path / "starts").read_text() == "xxx"
-
-
-def test_an_engine_that_crashes_each_time_is_given_up(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="clickhouse ended with exit code -11"):
-        crashing(tmp_path, 9).start()
-    assert (tmp_path / "starts").read_text() == "xxx"

@@ -19,6 +19,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuth
 
 import ingest.cli
 import sinks.cli
+import streams.admin.verify
 import streams.cli
 from streams.contract import permissions
 from streams.contract.codec import format_time
@@ -35,12 +36,15 @@ from tests.support.wait import eventually
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 PREFIX = "acls."
+ERASURE_KEY = "0123456789abcdef" * 4
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
     "routee-ingest": (ingest.cli.main, ["check"]),
     "routee-streams worker": (streams.cli.main, ["check"]),
     "routee-streams topics": (streams.cli.main, ["topics"]),
     "routee-streams topics --alter": (streams.cli.main, ["topics", "--alter"]),
-    "routee-streams rebuild --campaigns": (streams.cli.main, ["rebuild", "--campaigns"]),
+    "routee-streams rebuild --campaigns --deliveries": (streams.cli.main, ["rebuild", "--campaigns", "--deliveries"]),
+    "routee-streams erase": (streams.cli.main, ["erase", "--recipient", "+306912345678"]),
+    "routee-streams erase --verify": (streams.cli.main, ["erase", "--verify", "--recipient", "+306912345678"]),
     "routee-sinks": (sinks.cli.main, ["check"]),
 }
 """The commands that tell each program's missing permissions; those of a consumer are told by its client."""
@@ -124,6 +128,9 @@ class Shell:
             monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
         monkeypatch.chdir(folder)
         monkeypatch.setenv("CLICKHOUSE_URL", "http://127.0.0.1:1")
+        monkeypatch.setenv("ERASURE_KEY", ERASURE_KEY)
+        # These have no part in the permissions on Kafka.
+        monkeypatch.setattr(streams.admin.verify, "_asked_of_sinks", lambda *_: iter(()))
         monkeypatch.setenv("INGEST_HOST", "127.0.0.1")  # without a secret it listens nowhere else
 
     def run(self, program: str, user: str, prefix: str = PREFIX) -> Said:
@@ -133,9 +140,9 @@ class Shell:
         self._capsys.readouterr()
         code = main(arguments)
         said = self._capsys.readouterr()
-        out = said.out.splitlines()
-        warnings = [line for line in out if line.startswith("warning: ") and "single copy" not in line]
-        problems = [line for line in said.err.splitlines() if not line.startswith("CLICKHOUSE_")]
+        out, err = said.out.splitlines(), said.err.splitlines()
+        warnings = [line for line in out + err if line.startswith("warning: ") and "single copy" not in line]
+        problems = [line for line in err if not line.startswith(("CLICKHOUSE_", "warning: "))]
         return Said(code, warnings, problems, [line for line in out if not line.startswith("warning: ")])
 
 
@@ -239,7 +246,8 @@ def test_the_pipeline_works_with_exactly_the_permissions_of_the_table(guarded: G
         "streams": guarded.as_user(COMPLETE["routee-streams worker"]),
         "sinks": guarded.as_user(COMPLETE["routee-sinks"]),
     }
-    admin = kafka_at(guarded, COMPLETE["routee-streams topics"], PREFIX)
+    # Tests above have made erasures.
+    admin = kafka_at(guarded, COMPLETE["routee-streams topics"], PREFIX) | {"ERASURE_KEY": ERASURE_KEY}
     pipeline = Pipeline(tmp_path, admin, PREFIX, users, partitions=1)
     try:
         body = sms_callback(at=format_time(datetime.now(UTC)), message_id=str(uuid4()))

@@ -16,6 +16,7 @@ from tests.behaviour.sinks.kafka_topics import Topics, create_topics
 from tests.integration.sinks.running import Running
 
 PARTITIONS = 3
+FOR_EVER = [name for name in SinksSettings.model_fields if "_retention_days" in name]
 
 
 @pytest.fixture
@@ -25,7 +26,22 @@ def settings(clickhouse: ClickHouseServer, database: str) -> SinksSettings:
         clickhouse_user=clickhouse.user,
         clickhouse_password=clickhouse.password,
         clickhouse_database=database,
+        # The records of tests have dates of their own, which are old one day.
+        **dict.fromkeys(FOR_EVER, 0),
     )
+
+
+@pytest.fixture
+def empty(clickhouse: ClickHouseServer, settings: SinksSettings) -> Iterator[ClickHouse]:
+    """Give a connection to an empty database."""
+    del clickhouse
+    anywhere = connect(settings, database="")
+    anywhere.execute(f"CREATE DATABASE `{settings.clickhouse_database}`")
+    anywhere.close()
+    connection = connect(settings)
+    yield connection
+    connection.execute(f"DROP DATABASE `{settings.clickhouse_database}`")
+    connection.close()
 
 
 @pytest.fixture
@@ -64,6 +80,7 @@ def running(kafka: KafkaCluster, topic_prefix: str, settings: SinksSettings, tmp
             "CLICKHOUSE_PASSWORD": settings.clickhouse_password.get_secret_value(),
             "CLICKHOUSE_DATABASE": settings.clickhouse_database,
             "LOG_FORMAT": "json",
+            **{name.upper(): "0" for name in FOR_EVER},
         },
     )
     yield started

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from tests.support.problems import lines_of
 from tests.support.wait import eventually
 
 
@@ -59,7 +60,7 @@ class Sink:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except HTTPError as error:
-            return error.code, error.read().decode()
+            return error.code, lines_of(error)
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric over its labels."""

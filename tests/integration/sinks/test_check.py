@@ -38,7 +38,8 @@ def test_it_says_which_topic_may_lose_records_and_a_sink_works_with_it(
     admin.close()
     check = running.start("check")
     assert check.process.wait(60) == 1
-    line = f"topic {name} has retention.ms=1000 (records are deleted before they were read): "
+    harm = "records are deleted before they were read, or stay longer than the callbacks"
+    line = f"topic {name} has retention.ms=1000 ({harm}): "
     assert any(said.startswith(line) for said in check.text)
     sink = running.start("files")
     eventually(lambda: sink.said("consuming"), 60)

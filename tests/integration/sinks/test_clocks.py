@@ -8,13 +8,13 @@ import orjson
 import pytest
 
 from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.migrations import known_migrations
 from sinks.errors import PermanentError
 from streams.contract.codec import encode
 from streams.domain.dates import read_date
 from tests.behaviour.sinks.records import campaign, rejection, sms
 from tests.builders import SMS_ID, sms_callback
+from tests.integration.sinks.older import apply_until
 from tests.support.clocks import CLOCKS, statuses_of_every_clock
 from tests.unit.streams.domain.pipeline import Pipeline
 
@@ -68,20 +68,17 @@ def test_a_time_of_receipt_that_is_missing_makes_no_sms(tables: ClickHouse) -> N
         insert(tables, "sms_inbox", orjson.dumps(row))
 
 
-def test_a_database_whose_inbox_refused_old_clocks_takes_them_after_the_upgrade(tables: ClickHouse) -> None:
+def test_a_database_whose_inbox_refused_old_clocks_takes_them_after_the_upgrade(empty: ClickHouse) -> None:
     """And the views that fill both tables go on reading the inbox that replaces it."""
-    first = known_migrations()[0].statements(None)
-    (former,) = [statement for statement in first if "CREATE TABLE IF NOT EXISTS sms_inbox" in statement]
-    tables.execute("DROP TABLE sms_inbox")
-    tables.execute(former)
-    tables.execute("ALTER TABLE schema_migrations DELETE WHERE version = 7 SETTINGS mutations_sync = 1")
-    insert(tables, "sms_inbox", encode(sms("before")))
+    apply_until(empty, 6)
+    insert(empty, "sms_inbox", encode(sms("before")))
     with pytest.raises(PermanentError, match="VIOLATED_CONSTRAINT"):
-        insert(tables, "sms_inbox", *map(orjson.dumps, STATUSES))
-    assert migrate(tables, None) == ["0007_clocks.sql"]
-    insert(tables, "sms_inbox", *map(orjson.dumps, STATUSES))
-    assert tables.rows("SELECT count() FROM sms") == [(len(LATEST) + 1,)]
-    assert tables.rows("SELECT count() FROM sms_history") == [(len(STATUSES) + 1,)]
+        insert(empty, "sms_inbox", *map(orjson.dumps, STATUSES))
+    apply_until(empty, 7)
+    insert(empty, "sms_inbox", *map(orjson.dumps, STATUSES))
+    apply_until(empty, len(known_migrations()))
+    assert empty.rows("SELECT count() FROM sms") == [(len(LATEST) + 1,)]
+    assert empty.rows("SELECT count() FROM sms_history") == [(len(STATUSES) + 1,)]
 
 
 @pytest.mark.parametrize("clock", CLOCKS)

@@ -17,6 +17,7 @@ from sinks.clickhouse.sink import ClickHouseSink
 from sinks.settings import SinksSettings
 from sinks.source import Record
 from sinks.tables import tables_by_topic
+from tests.integration.sinks.conftest import FOR_EVER
 from tests.integration.sinks.demo_data import demo_records
 
 pytestmark = pytest.mark.clickhouse
@@ -37,6 +38,7 @@ def demo(clickhouse: ClickHouseServer) -> Iterator[ClickHouse]:
         clickhouse_user=clickhouse.user,
         clickhouse_password=clickhouse.password,
         clickhouse_database="demo_of_readme",
+        **dict.fromkeys(FOR_EVER, 0),
     )
     run_schema(settings)
     connection = connect(settings)

@@ -6,6 +6,7 @@ The analysts' views against numbers worked out by hand.
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.source import Record as Row
 from streams.contract.codec import encode
-from streams.contract.records import Record
+from streams.contract.records import Record, SmsStatus
 from tests.behaviour.sinks.records import START, at, campaign, final, rejection, sms
 
 pytestmark = pytest.mark.clickhouse
@@ -93,6 +94,63 @@ def test_an_older_revision_that_comes_later_changes_nothing(sent: ClickHouse) ->
     write(sent, "sms_status", [sms("a", revision=2, status="Sent")])
     assert found(sent, "SELECT status, revision FROM sms WHERE sms_key = 'a'") == [("Delivered", 3)]
     assert found(sent, "SELECT count() FROM sms_history WHERE sms_key = 'a'") == [(3,)]
+
+
+def begun_anew(key: str) -> list[SmsStatus]:
+    """Return records of an SMS that was forgotten after nine revisions, and heard of again a day later."""
+    return [
+        sms(key, generation=1, revision=1),
+        sms(key, generation=1, revision=9, status="Delivered"),
+        sms(key, generation=4, revision=1, first_received_at=at(100_000)),
+        sms(key, generation=4, revision=2, first_received_at=at(100_000), status="Sent"),
+    ]
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["one insert", "four"])
+def test_an_sms_that_begins_anew_has_one_row_the_newer(tables: ClickHouse, *, at_once: bool) -> None:
+    """In any order, also when a former life is inserted again after the newer one; the history has both."""
+    orders = {f"again-{number}": order for number, order in enumerate(permutations(range(4)))}
+    inserts = [[begun_anew(key)[order[turn]] for key, order in orders.items()] for turn in range(4)]
+    for records in [[record for some in inserts for record in some]] if at_once else inserts:
+        write(tables, "sms_status", records)
+    write(tables, "sms_status", [sms("another"), *(record for key in orders for record in begun_anew(key)[:2])])
+    newest = {(key, 4, 2, "Sent", NINE + timedelta(seconds=100_000)) for key in orders}
+    for _ in range(2):
+        rows = found(tables, "SELECT sms_key, generation, revision, status, first_received_at FROM sms")
+        assert sorted(rows) == sorted({*newest, ("another", 0, 1, "Queued", NINE)})
+        assert found(tables, "SELECT sum(sms) FROM delivery_by_country") == [(len(orders) + 1,)]
+        assert found(tables, "SELECT count() FROM sms_history WHERE generation > 0") == [(4 * len(orders),)]
+        tables.execute("OPTIMIZE TABLE sms_status FINAL")
+
+
+def test_a_rebuild_leaves_one_row_of_each_the_newer_and_both_histories(tables: ClickHouse) -> None:
+    """Revisions begin at 1 again, most SMS with the beginning that they had, some with a later one."""
+    before = [sms(key, generation=2, revision=revision) for key in ("same", "later") for revision in (1, 2, 3)]
+    write(tables, "sms_status", before)
+    anew = {"same": START, "later": at(60)}
+    write(
+        tables,
+        "sms_status",
+        [sms(key, generation=9, revision=n, first_received_at=first) for key, first in anew.items() for n in (1, 2)],
+    )
+    assert found(tables, "SELECT sms_key, generation, revision FROM sms ORDER BY sms_key") == [
+        ("later", 9, 2),
+        ("same", 9, 2),
+    ]
+    revisions = "SELECT sms_key, generation, revision FROM sms_history ORDER BY ALL"
+    assert len(found(tables, revisions)) == 10
+
+
+def test_former_lives_of_one_generation_are_told_by_their_revision(tables: ClickHouse) -> None:
+    """Records of 0.1.0 have no generation. The newer one may change as long as both come."""
+
+    def lives(first: int, later: int) -> list[Record]:
+        return [sms("old", revision=first), sms("old", revision=later, first_received_at=at(90))]
+
+    for revisions, newest in (((3, 1), 3), ((3, 2), 3), ((1, 4), 4), ((3, 2), 4)):
+        for record in lives(*revisions):
+            write(tables, "sms_status", [record])
+        assert found(tables, "SELECT revision FROM sms") == [(newest,)]
 
 
 def test_every_field_of_an_sms_arrives_as_it_was_written(tables: ClickHouse) -> None:
@@ -193,56 +251,61 @@ def test_conflicting_finals(sent: ClickHouse) -> None:
     ]
 
 
-def test_messages_put_their_parts_together(tables: ClickHouse) -> None:
-    def part(message: str, number: int | None, status: str, parts: int | None = 2, **fields: Any) -> Record:  # noqa: ANN401 - as records take them
-        about = {"message_id": message, "part": number, "parts": parts, **fields}
-        make = final if status in {"Delivered", "Undelivered", "Failed", "Unsent"} else sms
-        return make(f"{message}{number}", status=status, **about)
+def of_message(key: str, status: str, revision: int, of: tuple[int, int] = (1, 1), /, **fields: Any) -> Record:  # noqa: ANN401 - as records take them
+    """Return a record of an SMS that tells this state of its message: `of`: its parts, and those seen."""
+    state = {
+        "message_status": status,
+        "message_is_final": status in {"Delivered", "Undelivered", "Failed", "Unsent"},
+        "message_parts": of[0],
+        "message_parts_seen": of[1],
+        "message_revision": revision,
+        "message_latency_seconds": 4.0,
+        "message_price": of[1] * PRICE,
+        "generation": 7,
+    }
+    return sms(key, **{**state, **fields})
 
+
+def test_a_message_has_the_state_that_its_newest_record_tells(tables: ClickHouse) -> None:
+    """In any order of the records, and against the fields of the SMS themselves: the rule is that of streams."""
+    two = {"message_id": "two", "parts": 2}
     write(
         tables,
         "sms_status",
         [
-            part("all", 1, "Delivered", latency=3.0),
-            part("all", 2, "Delivered", latency=8.0, received_at=at(9)),
-            part("worst", 1, "Delivered"),
-            part("worst", 2, "Undelivered", 3),
-            part("worst", 3, "Failed", 3),
-            part("unsent", 1, "Unsent"),
-            part("unsent", 2, "Undelivered"),
-            part("least", 1, "Delivered"),
-            part("least", 2, "Queued"),
-            part("unseen", 1, "Delivered"),
-            part("single", None, "Delivered", 1),
-            part("unknown", None, "Delivered", None),
+            of_message("b", "Failed", 4, (2, 2), **two, part=2, received_at=at(9), message_previous_status="Sent"),
+            of_message("a", "Sent", 1, (2, 1), **two),
+            of_message("a", "Sent", 3, (2, 2), **two, status="Delivered", is_final=True, revision=2),
+            of_message("c", "Delivered", 900, message_id="anew", generation=6),
+            of_message("c", "Queued", 1, message_id="anew", first_received_at=at(500)),
+            sms("d", message_id="of 0.1.0"),
         ],
     )
-    columns = "message_id, status, is_final, parts, parts_seen, latency_seconds, price"
+    columns = (
+        "message_id, status, previous_status, is_final, parts, parts_seen, latency_seconds, price, generation, revision"
+    )
     assert found(tables, f"SELECT {columns} FROM messages ORDER BY message_id") == [
-        ("all", "Delivered", True, 2, 2, 8.0, 2 * PRICE),
-        ("least", "Queued", False, 2, 2, 4.0, 2 * PRICE),
-        ("single", "Delivered", True, 1, 1, 4.0, PRICE),
-        ("unknown", "Delivered", True, 1, 1, 4.0, PRICE),
-        ("unseen", "Sent", False, 2, 1, 4.0, PRICE),
-        ("unsent", "Unsent", True, 2, 2, 4.0, 2 * PRICE),
-        ("worst", "Failed", True, 3, 3, 4.0, 3 * PRICE),
+        ("anew", "Queued", None, False, 1, 1, 4.0, PRICE, 7, 1),
+        ("two", "Failed", "Sent", True, 2, 2, 4.0, 2 * PRICE, 7, 4),
     ]
-    assert found(tables, "SELECT first_received_at, received_at FROM messages WHERE message_id = 'all'") == [
+    assert found(tables, "SELECT first_received_at, received_at FROM messages WHERE message_id = 'two'") == [
         (NINE, NINE + timedelta(seconds=9))
     ]
 
 
 def test_missing_parts_are_named(tables: ClickHouse) -> None:
-    parts = [(1, 4), (3, 4)]
     write(
         tables,
         "sms_status",
         [
-            *[sms(f"a{part}", message_id="a", part=part, parts=of) for part, of in parts],
-            *[sms(f"b{part}", message_id="b", part=part, parts=2) for part in (1, 2)],
-            sms("c"),
-            sms("d", message_id="d", part=None, parts=2),
-            sms("e", message_id="e", part=1, parts=1_000_000_000, campaign_tracking_id=None),
+            *[
+                of_message(f"a{part}", "Sent", part, (4, seen), message_id="a", part=part, parts=4)
+                for part, seen in ((1, 1), (3, 2))
+            ],
+            *[of_message(f"b{part}", "Sent", part, (2, part), message_id="b", part=part, parts=2) for part in (1, 2)],
+            of_message("c", "Sent", 1),
+            of_message("d", "Sent", 1, (2, 1), message_id="d", part=None, parts=2),
+            of_message("e", "Sent", 1, (1_000_000_000, 1), message_id="e", campaign_tracking_id=None),
         ],
     )
     columns = "message_id, campaign_tracking_id, parts, parts_seen, length(missing), arraySlice(missing, 1, 3)"

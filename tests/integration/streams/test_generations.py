@@ -5,6 +5,7 @@ The newest record of each SMS, message and campaign by numbers alone: with kills
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from decimal import Decimal
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
@@ -14,7 +15,13 @@ import orjson
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from sandbox.clickhouse.process import ClickHouseServer
 from sandbox.kafka import KafkaCluster
+from sinks.cli import run_schema
+from sinks.clickhouse.client import connect
+from sinks.clickhouse.sink import ClickHouseSink
+from sinks.settings import SinksSettings
+from sinks.source import Record
 from streams import cli
 from streams.contract.keys import partition_of
 from streams.contract.topics import CALLBACKS_RAW, CAMPAIGN_PARTIALS, PUBLIC_TOPICS
@@ -23,7 +30,7 @@ from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.toy_worker import ToyWorker
 from tests.support.wait import eventually
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
 MESSAGES: Final = 40
 STATE: Final = (
@@ -121,12 +128,57 @@ def _agree(lab: Lab, ask: Callable[[str], dict[str, Any]], messages: int) -> boo
     return True
 
 
+@pytest.fixture
+def settings(clickhouse: ClickHouseServer, database: str) -> Iterator[SinksSettings]:
+    """Give a database with the schema."""
+    found = SinksSettings(
+        clickhouse_url=clickhouse.url,
+        clickhouse_user=clickhouse.user,
+        clickhouse_password=clickhouse.password,
+        clickhouse_database=database,
+    )
+    run_schema(found)
+    yield found
+    with closing(connect(found)) as tables:
+        tables.execute(f"DROP DATABASE `{database}`")
+
+
+def require_in_views(lab: Lab, settings: SinksSettings) -> None:
+    """Write the topic to ClickHouse, in any order and some of it twice, and require its newest records in the views."""
+    rows = [Record("t", 0, offset, 0, value) for offset, (_, _, value) in enumerate(lab.read("sms.status"))]
+    rows += rows[::5]
+    random.Random(len(rows)).shuffle(rows)  # noqa: S311 - spreads rows, guards nothing
+    with closing(connect(settings)) as tables:
+        sink = ClickHouseSink(tables)
+        for first in range(0, len(rows), 1 + len(rows) // 20):
+            sink.write("sms_status", rows[first : first + 1 + len(rows) // 20])
+        messages = {
+            message: dict(zip(("generation", *STATE), row, strict=True))
+            for message, *row in tables.rows(f"SELECT message_id, generation, {', '.join(STATE)} FROM messages")  # noqa: S608
+        }
+        sms = tables.rows("SELECT sms_key, generation, revision, status FROM sms")
+    left = newest(told(lab, "sms.status"), "message_id", "message_revision")
+    assert messages == {
+        message: {
+            "generation": record["generation"],
+            **{name: record[f"message_{name}"] for name in STATE},
+            "price": record["message_price"] and Decimal(record["message_price"]),
+        }
+        for message, record in left.items()
+    }
+    by_key = newest(told(lab, "sms.status"), "sms_key", "revision")
+    assert sorted(sms) == sorted(
+        (key, one["generation"], one["revision"], one["status"]) for key, one in by_key.items()
+    )
+
+
 @pytest.mark.parametrize(
     ("messages", "kills"),
     [(MESSAGES, 5), pytest.param(100_000, 20, marks=[pytest.mark.full, pytest.mark.timeout(3_600)])],
 )
-def test_the_newest_record_is_what_http_answers_through_kills_and_after_a_rebuild(  # noqa: PLR0917 - fixtures
+def test_the_newest_record_is_what_http_and_views_answer_through_kills_and_after_a_rebuild(  # noqa: PLR0917 - fixtures
     kafka: KafkaCluster,
+    settings: SinksSettings,
     topic_prefix: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -152,6 +204,7 @@ def test_the_newest_record_is_what_http_answers_through_kills_and_after_a_rebuil
         eventually(lambda: agree(lab, worker, messages), 600, every=0.5)
         before = newest(told(lab, "sms.status"), "sms_key", "revision")
         worker.stop()
+        require_in_views(lab, settings)
 
         assert cli.main(["rebuild", "--campaigns"]) == 0
         worker = lab.start_ready(rules="product")
@@ -162,6 +215,7 @@ def test_the_newest_record_is_what_http_answers_through_kills_and_after_a_rebuil
         assert min(one["generation"] for one in after.values()) > max(one["generation"] for one in before.values())
         assert {key: one["status"] for key, one in after.items()} == {key: one["status"] for key, one in before.items()}
         worker.stop()
+        require_in_views(lab, settings)
 
 
 def test_a_source_made_anew_gives_out_higher_generations(

@@ -14,7 +14,15 @@ from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
 from streams import cli
 from streams.admin.topics import connect, verify
-from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CALLBACKS_REJECTED, CAMPAIGN_PARTIALS, SMS_STATUS, Topic
+from streams.contract.topics import (
+    ALL_TOPICS,
+    CALLBACKS_RAW,
+    CALLBACKS_REJECTED,
+    CAMPAIGN_PARTIALS,
+    CAMPAIGN_PROGRESS,
+    SMS_STATUS,
+    Topic,
+)
 from streams.errors import KafkaUnreachableError, TopicsDifferError
 from streams.program.settings import CommonSettings, load_settings
 from tests.support.wait import eventually
@@ -172,14 +180,29 @@ def test_a_wrong_setting_is_a_line_and_exit_code_2(
 
 def make_as_before(kafka: KafkaCluster, prefix: str) -> None:
     """Create the topics as version 0.1.0 did: of the settings that were added since, the brokers' defaults hold."""
-    since = {"message.timestamp.type", "unclean.leader.election.enable", "retention.bytes", "segment.ms"}
+    since = {
+        "message.timestamp.type",
+        "unclean.leader.election.enable",
+        "retention.bytes",
+        "segment.ms",
+        "segment.bytes",
+    }
+
+    def before(topic: Topic) -> dict[str, str]:
+        config = {key: value for key, value in topic.config.items() if key not in since}
+        if topic in {SMS_STATUS, CAMPAIGN_PROGRESS}:
+            return {key: value for key, value in config.items() if key != "retention.ms"} | {
+                "cleanup.policy": "compact"
+            }
+        return config | ({"retention.ms": "2592000000"} if topic is CALLBACKS_REJECTED else {})
+
     with administering(kafka) as admin:
         admin.create_topics(
             {
                 topic.name(prefix): {
-                    "num_partitions": 2,
+                    "num_partitions": topic.partitions or 2,
                     "replication_factor": 1,
-                    "configs": {key: value for key, value in topic.config.items() if key not in since},
+                    "configs": before(topic),
                 }
                 for topic in ALL_TOPICS
             }
@@ -219,9 +242,9 @@ def test_topics_of_the_version_before_are_a_warning_and_are_altered_on_request(
         (CALLBACKS_RAW, {"retention.bytes": "1000000"}, "retention.bytes=-1"),
         (CALLBACKS_RAW, {"unclean.leader.election.enable": "true"}, "unclean.leader.election.enable=false"),
         (CALLBACKS_RAW, {"min.insync.replicas": "2"}, "min.insync.replicas=1"),
-        (CALLBACKS_REJECTED, {"retention.ms": "604800000"}, "retention.ms=2592000000"),
+        (CALLBACKS_REJECTED, {"retention.ms": "3600000"}, "retention.ms=604800000"),
         (CAMPAIGN_PARTIALS, {"max.message.bytes": "20000"}, "max.message.bytes=1000000"),
-        (SMS_STATUS, {"cleanup.policy": "compact,delete", "retention.ms": "3600000"}, "cleanup.policy=compact"),
+        (SMS_STATUS, {"retention.bytes": "1000000"}, "retention.bytes=-1"),
     ],
 )
 def test_settings_that_endanger_records_are_refused_and_altered_on_request(  # noqa: PLR0917 - fixtures

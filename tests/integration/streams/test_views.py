@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 from statistics import median, quantiles
@@ -68,9 +68,11 @@ def get(worker: ToyWorker, path: str, token: str = "", **fields: str) -> tuple[i
 
 
 def owned(worker: ToyWorker) -> list[int]:
-    """Return the partitions that a worker reports as owned."""
+    """Return the partitions that a worker reports as owned; none while it starts, and may be too busy to answer."""
     worker.require_running()
-    status, body = get(worker, "/readyz") if worker.is_listening() else (0, b"")
+    status, body = 0, b""
+    with suppress(OSError):
+        status, body = get(worker, "/readyz")
     partitions: list[int] = orjson.loads(body)["partitions"]["sms"] if status == 200 else []
     return partitions
 

@@ -16,13 +16,14 @@ from streams.domain.refusal import Refusal
 from streams.domain.routee import coercion
 from streams.domain.routee.bodies import read_body
 from streams.domain.routee.campaign_report import Read
+from streams.domain.routee.wire import PlainSms
 
 
 @contextmanager
 def rules_of_then() -> Iterator[None]:
     """Read callbacks as 0.1.0 did: measures without bounds, and none whose date cannot be read."""
 
-    def read_as_then(body: msgspec.Raw, received: int, policy: Policy) -> Callback | Read | Refusal:
+    def read_as_then(body: msgspec.Raw | PlainSms, received: int, policy: Policy) -> Callback | Read | Refusal:
         read = read_body(body, received, policy)
         unread = isinstance(read, Callback) and "status.updatedDate" in read.notes
         detail = "status.updatedDate: expected ISO 8601 with a zone, or an epoch number"

@@ -31,6 +31,7 @@ _NEVER: Final = frozenset(
         Exit.STATE_LOST,
         Exit.SOURCE_REPLACED,
         Exit.SOURCE_EXPIRED,
+        Exit.PARTITIONS_CHANGED,
     }
 )
 """Ends for which the only explanation is that state was lost or falsified."""
@@ -125,7 +126,7 @@ class Lab:
         self.admin.create_topics(
             {
                 topic.name(self.prefix): {
-                    "num_partitions": self.partitions,
+                    "num_partitions": topic.partitions or self.partitions,
                     "replication_factor": -1,
                     "configs": {**topic.config_with(1), **(more if "changelog" in topic.suffix else {})},
                 }
@@ -133,6 +134,13 @@ class Lab:
             }
         )
         self.admin.wait_for_topics([topic.name(self.prefix) for topic in topics], timeout_ms=60_000)
+
+    def widen(self, partitions: int) -> None:
+        """Give topics more partitions, as an operator may; workers started from now on are told of them."""
+        self.partitions = partitions
+        widened = {topic.name(self.prefix): partitions for topic in ALL_TOPICS if topic.partitions is None}
+        self.admin.create_partitions(widened)
+        self.wait_for_leaders()
 
     def start(self, folder: str = "data", **faults: Any) -> ToyWorker:  # noqa: ANN401 - JSON
         """Start a worker; returns before it is ready. `rules="product"` starts the product's own."""
@@ -305,8 +313,12 @@ class Lab:
         """Return the end offset of every partition of topics."""
         return {tp: end for tp, (_, end) in self._bounds(*suffixes).items()}
 
+    def _count_of(self, suffix: str) -> int:
+        fixed = {topic.suffix: topic.partitions for topic in ALL_TOPICS}.get(suffix)
+        return fixed or self.partitions
+
     def _bounds(self, *suffixes: str) -> dict[TopicPartition, tuple[int, int]]:
-        tps = [TopicPartition(self.prefix + suffix, number) for suffix in suffixes for number in range(self.partitions)]
+        tps = [TopicPartition(self.prefix + suffix, at) for suffix in suffixes for at in range(self._count_of(suffix))]
         consumer = KafkaConsumer(bootstrap_servers=self._servers)
         try:
             with self._patiently():

@@ -32,14 +32,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaConsumer
 from aiokafka.producer.sender import SendProduceReqHandler
 from faust.transport.drivers.aiokafka import Consumer
 
 import streams.app
-from streams.app import Hooks
-from streams.domain.routee import bodies
-from streams.domain.routee.wire import read_wire
+from streams.app import Hooks, Stages
+from streams.domain import sms_stage
+from streams.domain.delivery_stage import DeliveryStage
+from streams.domain.routee.bodies import read_body
 from streams.errors import StreamsError
 from streams.process import run_worker
 from streams.program.logline import configure_logging
@@ -72,7 +74,7 @@ def main(log: str, environment: dict[str, str], faults: dict[str, Any]) -> None:
     if "freeze" in faults:
         on_step = _at(lambda: os.kill(os.getpid(), signal.SIGSTOP), *faults["freeze"])
     _tell_commits(on_step)
-    toy = None if faults.get("rules") == "product" else (ToySmsStage(), ToyCampaignStage())
+    toy = None if faults.get("rules") == "product" else Stages(ToySmsStage(), ToyCampaignStage(), DeliveryStage())
     try:
         run_worker(settings, toy, Hooks(on_step=on_step, guards=_guards(faults.get("without", ()))))
     except StreamsError as error:
@@ -170,13 +172,13 @@ def _skip(number: int, offset: int) -> None:
 def _run_out_of_memory(text: str, times: int) -> None:
     left = [times]
 
-    def run_out(body: Any) -> Any:  # noqa: ANN401
-        if left[0] and text.encode() in bytes(body):
+    def run_out(body: Any, *others: Any) -> Any:  # noqa: ANN401
+        if left[0] and text.encode() in msgspec.json.encode(body):
             left[0] -= 1
             raise MemoryError
-        return read_wire(body)
+        return read_body(body, *others)
 
-    vars(bodies)["read_wire"] = run_out
+    vars(sms_stage)["read_body"] = run_out
 
 
 def _gate(number: int, file: str) -> None:

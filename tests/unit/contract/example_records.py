@@ -16,6 +16,7 @@ from ingest.callback.repair import Repaired, repair
 from sinks.rejections import rejection_of
 from sinks.source import Record
 from streams.contract.codec import encode
+from streams.contract.erasures import Erasure, Marks, moment_of
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.schemas import EXAMPLES
 from tests.support.markdown import ROOT
@@ -36,14 +37,24 @@ def example_records() -> dict[str, list[dict[str, Any]]]:
     envelopes.append(_envelope(_body("case3-single")[:-2] + b",}", _FIRST_MS))
     refused = [reject(b"{", *_why(b"{"), _FIRST_MS), reject(b"\xff\xfe\x00", *_why(b"\xff\xfe\x00"), _FIRST_MS)]
     pipeline.take_in(0, len(_SENT), _envelope(_body("other-viber"), _FIRST_MS))
-    progress = pipeline.of("campaign.progress")
+    progress, windows = pipeline.of("campaign.progress"), pipeline.settle_deliveries()
     return {
         "callbacks.raw": [orjson.loads(envelopes[3]), orjson.loads(envelopes[-1])],
         "callbacks.rejected": [*map(orjson.loads, refused), *pipeline.rejections],
         "sms.status": pipeline.revisions,
         "campaign.progress": [progress[0], progress[-1]],
+        "delivery.windows": windows,
         "sinks.rejected": [_sink_rejection(pipeline.revisions[0])],
+        "erasures": [_erasure()],
     }
+
+
+def _erasure() -> dict[str, Any]:
+    marks = Marks(bytes(32))
+    mark = marks.of("+306900000001")
+    assert mark is not None
+    told: dict[str, Any] = orjson.loads(encode(Erasure(mark=mark, at=moment_of(_FIRST_MS), key_id=marks.key_id)))
+    return told
 
 
 def _body(name: str) -> bytes:

@@ -100,7 +100,7 @@ BREAKING: Mapping[str, Edit] = {
     "records lie in another partition": lambda d: kafka(d).update({"x-partition": "murmur2 of the key"}),
     "there are more partitions": lambda d: kafka(d).update(partitions=16),
     "records of a compacted topic are deleted": lambda d: settings(d).update({"cleanup.policy": ["delete"]}),
-    "compacted records are deleted, too": lambda d: settings(d).update({"cleanup.policy": ["compact", "delete"]}),
+    "the latest records go sooner": lambda d: settings(d).update({"retention.ms": 86_400_000}),
     "all changes of a key are kept for less time": lambda d: settings(d).pop("min.compaction.lag.ms"),
     "records are kept for less time": lambda d: settings(d, "callbacks.raw").update({"retention.ms": 86_400_000}),
     "records are deleted by their size": lambda d: settings(d, "callbacks.raw").update({"retention.bytes": 1 << 30}),

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
@@ -14,7 +15,7 @@ from ingest.http import admission
 from ingest.http.admission import Refused
 from streams.contract import documents
 from streams.contract.answers import MessageAnswer
-from streams.contract.openapi import REFUSALS
+from streams.contract.problems import REFUSALS, problem
 from tests.builders import ABSENT, sms_callback
 from tests.support.compatibility import http_changes
 from tests.support.markdown import ROOT
@@ -64,9 +65,10 @@ def test_the_examples_fit_the_schemas() -> None:
         valid(model, content["examples"]["record"]["value"])
 
 
-@pytest.mark.parametrize("answer", [{"error": "unknown"}, {"error": "unknown", "searched": [0, 1]}])
-def test_an_error_is_valid(answer: Tree) -> None:
-    valid("ErrorAnswer", answer)
+@pytest.mark.parametrize("more", [{}, {"searched": [0, 1]}])
+def test_a_problem_is_valid(more: Tree) -> None:
+    valid("Problem", orjson.loads(problem(404, "unknown", **more)))
+    valid("Problem", orjson.loads(problem(503)))
 
 
 def valid(model: str, value: object) -> None:

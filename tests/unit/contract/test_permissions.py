@@ -9,11 +9,12 @@ from sinks.clickhouse.sink import ClickHouseSink
 from sinks.files.sink import FileSink
 from sinks.tables import TABLE_OF
 from streams.admin.topics import WORKER_TOPICS
-from streams.app import _specs
+from streams.app import Stages, _specs
 from streams.contract import permissions
 from streams.contract.permissions import PERMISSIONS, Kind, Need, Operation, Permission
-from streams.contract.topics import ALL_TOPICS, CALLBACKS_REJECTED, SINKS_REJECTED, Topic, changelog
+from streams.contract.topics import ALL_TOPICS, CALLBACKS_REJECTED, ERASURES, SINKS_REJECTED, Topic, changelog
 from streams.domain.campaign_stage import CampaignStage
+from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.settings import StreamsSettings
@@ -41,11 +42,13 @@ def test_ingest_writes_its_topics() -> None:
 
 def test_a_worker_reads_sources_and_changelogs_and_writes_outputs_and_changelogs() -> None:
     settings = StreamsSettings(kafka_topic_prefix=PREFIX)
-    specs = _specs(settings, dict.fromkeys(ALL_TOPICS, "an id"), (SmsStage(Policy()), CampaignStage()))
+    specs = _specs(
+        settings, dict.fromkeys(ALL_TOPICS, "an id"), Stages(SmsStage(Policy()), CampaignStage(), DeliveryStage())
+    )
     changelogs = [changelog(spec.name) for spec in specs]
     outputs = frozenset().union(*(spec.exclusive | spec.bundled for spec in specs))
     granted = permissions.worker(PREFIX)
-    assert topics_with(Operation.READ, granted) == names(*changelogs, *(spec.source for spec in specs))
+    assert topics_with(Operation.READ, granted) == names(*changelogs, *(spec.source for spec in specs), ERASURES)
     assert topics_with(Operation.WRITE, granted) == names(*changelogs, *outputs, CALLBACKS_REJECTED)
     assert topics_with(Operation.DESCRIBE_CONFIGS, granted) == names(*WORKER_TOPICS)
     assert groups(granted) == {settings.group_id}
@@ -53,7 +56,7 @@ def test_a_worker_reads_sources_and_changelogs_and_writes_outputs_and_changelogs
 
 def test_sinks_read_the_topics_of_their_tables_in_a_group_for_each_sink() -> None:
     granted = permissions.sinks(PREFIX)
-    assert topics_with(Operation.READ, granted) == names(*TABLE_OF)
+    assert topics_with(Operation.READ, granted) == names(*TABLE_OF, ERASURES)
     assert topics_with(Operation.WRITE, granted) == names(SINKS_REJECTED)
     assert groups(granted) == {f"{PREFIX}sinks-{sink.name}" for sink in (ClickHouseSink, FileSink)}
 

@@ -20,6 +20,7 @@ from streams.contract.topics import (
 
 DAY_MS = 86_400_000
 BY_DELETION = [topic for topic in ALL_TOPICS if topic.config["cleanup.policy"] == "delete"]
+LATEST = [topic for topic in ALL_TOPICS if topic.config["cleanup.policy"] == "compact,delete"]
 OF_BROKERS = {
     "cleanup.policy": "delete",
     "delete.retention.ms": "86400000",
@@ -29,6 +30,7 @@ OF_BROKERS = {
     "min.insync.replicas": "1",
     "retention.bytes": "-1",
     "retention.ms": "604800000",
+    "segment.bytes": "1073741824",
     "segment.ms": "604800000",
     "unclean.leader.election.enable": "false",
 }
@@ -51,7 +53,7 @@ def test_names_carry_the_prefix() -> None:
 
 def test_public_names_never_change() -> None:
     assert [topic.suffix for topic in PUBLIC_TOPICS] == [
-        "callbacks.raw", "callbacks.rejected", "sms.status", "campaign.progress", "sinks.rejected",
+        "callbacks.raw", "callbacks.rejected", "sms.status", "campaign.progress", "sinks.rejected", "erasures",
     ]  # fmt: skip
 
 
@@ -61,7 +63,7 @@ def test_source_topics_have_no_holes(topic: Topic) -> None:
     assert topic.config["cleanup.policy"] == "delete"
 
 
-@pytest.mark.parametrize("topic", [t for t in PUBLIC_TOPICS if t.config["cleanup.policy"] == "compact"])
+@pytest.mark.parametrize("topic", LATEST)
 def test_a_reader_less_than_a_day_behind_sees_every_change(topic: Topic) -> None:
     assert int(topic.config["min.compaction.lag.ms"]) == DAY_MS
 
@@ -97,7 +99,45 @@ def test_a_topic_in_its_created_form_has_no_fault(topic: Topic, replication: int
 def test_a_topic_with_kafkas_own_defaults_is_refused_for_its_retention_only() -> None:
     defaults = Found(8, 1, OF_BROKERS)
     assert {fault.setting for fault in CALLBACKS_RAW.faults(defaults) if fault.refused} == set()
-    assert {fault.setting for fault in CALLBACKS_REJECTED.faults(defaults) if fault.refused} == {"retention.ms"}
+    assert {fault.setting for fault in SINKS_REJECTED.faults(defaults) if fault.refused} >= {"retention.ms"}
+
+
+def test_refused_callbacks_stay_as_long_as_callbacks_and_longer_is_a_warning() -> None:
+    days = CALLBACKS_RAW.config["retention.ms"]
+    assert CALLBACKS_REJECTED.config["retention.ms"] == days
+    for longer in ("2592000000", "-1"):
+        assert faults(CALLBACKS_REJECTED, {"retention.ms": longer}) == [("retention.ms", days, False)]
+    assert faults(CALLBACKS_REJECTED, {"retention.ms": "1000"}) == [("retention.ms", days, True)]
+
+
+def test_the_latest_records_go_some_days_after_their_last_change() -> None:
+    assert {topic.suffix: int(topic.config["retention.ms"]) // DAY_MS for topic in LATEST} == {
+        "sms.status": 30,
+        "campaign.progress": 400,
+    }
+
+
+@pytest.mark.parametrize("topic", LATEST)
+@pytest.mark.parametrize("days", ["3600000", "604800000", "99999999999", "-1"])
+@pytest.mark.parametrize("policy", ["compact,delete", "delete,compact"])
+def test_the_owner_chooses_the_days_of_the_latest_records(topic: Topic, days: str, policy: str) -> None:
+    assert faults(topic, {"cleanup.policy": policy, "retention.ms": days}) == []
+
+
+@pytest.mark.parametrize("topic", LATEST)
+def test_a_topic_that_was_compacted_only_works_and_is_given_policy_and_days_together(topic: Topic) -> None:
+    """With the policy alone the days of the brokers would begin to count, and records would go early."""
+    before = {"cleanup.policy": "compact", "retention.ms": "604800000", "retention.bytes": "1000000"}
+    assert {*faults(topic, before)} == {
+        ("cleanup.policy", "compact,delete", False),
+        ("retention.ms", topic.config["retention.ms"], False),
+        ("retention.bytes", "-1", False),
+    }
+
+
+@pytest.mark.parametrize("topic", LATEST)
+def test_a_number_of_bytes_that_deletes_latest_records_is_refused(topic: Topic) -> None:
+    assert faults(topic, {"retention.bytes": "1000000"}) == [("retention.bytes", "-1", True)]
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,7 @@ def test_a_change_in_one_character_loses_nothing_before_the_member_in_front_of_i
         ("[1,,2,]", [1, 2], Repair.SYNTAX),
         ("[,1]", [1], Repair.SYNTAX),
         ("/* a */ 1 // b\n", 1, Repair.SYNTAX),
+        ("/***/ 1 /* * / ** */\n/**/", 1, Repair.SYNTAX),
         ("\u00a01\ufeff", 1, Repair.SYNTAX),
         ("'it\\'s \"x\"'", 'it\'s "x"', Repair.QUOTES),
         ("{b:1}", {"b": 1}, Repair.QUOTES),

@@ -35,8 +35,9 @@ def test_a_topic_that_does_not_exist_is_said_to_be_created_by_streams() -> None:
 
 def test_another_number_of_partitions_names_the_setting() -> None:
     assert topic_problem("routee.sms.status", 4, SETTINGS) == (
-        "topic routee.sms.status has 4 partitions, not 8: set KAFKA_PARTITIONS=4, or delete the topic while it is "
-        "empty, and run `routee-streams topics`"
+        "topic routee.sms.status has 4 partitions, not 8: set KAFKA_PARTITIONS=4 if all topics were made so, "
+        "or delete the topic while it is empty and run `routee-streams topics`. Of topics in use the number cannot "
+        "change: begin anew under another KAFKA_TOPIC_PREFIX"
     )
 
 

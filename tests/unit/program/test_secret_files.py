@@ -57,7 +57,7 @@ def test_each_secret_of_each_program_may_stand_in_a_file(
     program: type[CommonSettings], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INGEST_HOST", "127.0.0.1")
-    secret = {"STREAMS_READ_TOKENS": f"desk:{SECRET}:full"}.get(name, SECRET)
+    secret = {"STREAMS_READ_TOKENS": f"desk:{SECRET}:full", "ERASURE_KEY": SECRET * 2}.get(name, SECRET)
     monkeypatch.setenv(f"{name}_FILE", str(written(f"{secret}\n".encode())))
     assert getattr(load_settings(program), name.lower()).get_secret_value() == secret
 

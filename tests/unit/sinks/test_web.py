@@ -5,13 +5,17 @@ The answers of `/livez`, `/readyz` and `/metrics`.
 from sinks.metrics import Metrics, Readiness
 from sinks.source import TopicPartition
 from sinks.web import pages
+from tests.support.problems import problem_in
 
 ZERO = TopicPartition("routee.sms.status", 0)
 
 
 def ready(readiness: Readiness) -> tuple[int, str | None]:
     page = pages(Metrics().registry, readiness).ready()
-    return page.status, page.text
+    if page.status == 200:
+        return page.status, page.text
+    assert isinstance(page.body, bytes)
+    return page.status, problem_in(page.content_type, page.status, page.body)["detail"]
 
 
 def test_it_is_alive_while_it_answers() -> None:
@@ -20,11 +24,13 @@ def test_it_is_alive_while_it_answers() -> None:
 
 def test_it_is_ready_without_reasons_and_tells_the_reasons_otherwise() -> None:
     readiness = Readiness()
-    assert ready(readiness) == (503, "group: not a member of the consumer group yet\n")
+    assert ready(readiness) == (503, "group: not a member of the consumer group yet")
     readiness.fine("group")
     assert ready(readiness) == (200, "ready\n")
     readiness.trouble("store", "ClickHouse says no answer")
-    assert ready(readiness) == (503, "store: ClickHouse says no answer\n")
+    assert ready(readiness) == (503, "store: ClickHouse says no answer")
+    readiness.trouble("group", "none")
+    assert ready(readiness) == (503, "group: none\nstore: ClickHouse says no answer")
 
 
 def test_lag_is_shown_by_topic_and_partition() -> None:

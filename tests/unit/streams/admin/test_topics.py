@@ -41,6 +41,7 @@ class Admin:
     def __init__(self, replicas: int = 1) -> None:
         self.replicas = replicas
         self.configs: dict[str, dict[str, str]] = {}
+        self.partitions: dict[str, int] = {}
         self.refuses: Exception | None = None
         self.outcome = "OK"
         self.altered: list[tuple[str, dict[str, str]]] = []
@@ -61,12 +62,13 @@ class Admin:
             if name in self.configs:
                 raise TopicAlreadyExistsError
             self.configs[name] = OF_BROKERS | options["configs"]
+            self.partitions[name] = options["num_partitions"]
 
     def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
         return [self._described(name) for name in names]
 
     def _described(self, name: str) -> dict[str, Any]:
-        partitions = [{"replica_nodes": range(self.replicas)}] * SETTINGS.kafka_partitions
+        partitions = [{"replica_nodes": range(self.replicas)}] * self.partitions.get(name, 0)
         error = UnknownTopicOrPartitionError if name not in self.configs else NoError
         return {
             "name": name,
@@ -149,7 +151,7 @@ def test_an_alteration_mends_refused_and_unusual_settings_and_no_others() -> Non
 def test_an_alteration_that_kafka_refuses_is_told_and_leaves_the_problem() -> None:
     kafka = over(admin := Admin())
     kafka.create([SMS_STATUS])
-    admin.configs["r.sms.status"]["cleanup.policy"] = "delete"
+    admin.configs["r.sms.status"]["retention.bytes"] = "1"
     admin.outcome = "[Error 29] TopicAuthorizationFailedError"
     done = kafka.alter([SMS_STATUS])
     assert done.refused == {SMS_STATUS: "this user needs AlterConfigs on topic r.sms.status: grant it"}

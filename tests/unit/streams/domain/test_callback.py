@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from streams.contract.records import Reason
@@ -29,7 +30,7 @@ def refused(body: dict[str, Any]) -> Refusal:
 
 def test_only_message_and_status_word_are_needed() -> None:
     callback = read({"messageId": "m-1", "status": {"name": "Sent"}})
-    assert callback == ("m-1", "Sent", NO_DATE, Details(), [])
+    assert callback == Callback("m-1", "Sent", NO_DATE, Details(), [], 0)
 
 
 @pytest.mark.parametrize("word", ["delivered", "DELIVERED", " Delivered "])
@@ -87,7 +88,7 @@ def test_a_plain_word_of_a_verification_refuses_the_callback() -> None:
 def test_a_date_that_names_no_moment_costs_the_date_and_not_the_status(date: object) -> None:
     callback = read(sms_callback(at=date))
     assert callback.notes == ["status.updatedDate"]
-    assert callback._replace(notes=[]) == read(sms_callback(at=None))
+    assert msgspec.structs.replace(callback, notes=[]) == read(sms_callback(at=None))
 
 
 @pytest.mark.parametrize("date", [None, "", ABSENT])
@@ -149,7 +150,7 @@ def test_null_and_empty_mean_absent(field: str, empty: object) -> None:
 def test_a_field_not_understood_is_left_out_and_noted_but_the_status_is_taken(field: str, value: object) -> None:
     callback = read(sms_callback() | {field: value})
     assert callback.notes == [field]
-    assert callback._replace(notes=[]) == read(sms_callback() | {field: None})
+    assert msgspec.structs.replace(callback, notes=[]) == read(sms_callback() | {field: None})
 
 
 def test_the_reason_is_read() -> None:

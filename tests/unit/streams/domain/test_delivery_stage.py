@@ -108,13 +108,13 @@ def test_the_records_of_cells_are_the_counts_of_the_sms_of_all_partitions(seed: 
         source = sources[number]
         source.send(callback, received=3_600_000 * chance.uniform(1, 3))
         if chance.random() < 0.3:
-            lines += [told for _, told in changed_cells(source.rows, number, source.rows.changed)]
+            lines += [told.value for told in changed_cells(source.rows, number, source.rows.changed)]
             source.rows = source.rows.reloaded()
         if lines and chance.random() < 0.3:
             merged.take(*lines, *chance.choices(lines, k=2))
             lines, merged.rows = [], merged.rows.reloaded()
     for number, source in enumerate(sources):
-        lines += [told for _, told in changed_cells(source.rows, number, source.rows.changed)]
+        lines += [told.value for told in changed_cells(source.rows, number, source.rows.changed)]
     merged.take(*lines)
     found = {}
     for name, record in merged.told.items():
@@ -129,11 +129,11 @@ def test_the_records_of_cells_are_the_counts_of_the_sms_of_all_partitions(seed: 
 def test_the_last_line_of_a_closed_cell_is_newer_than_all_before() -> None:
     source, merged = Partition(), Merged()
     source.send({"messageId": "m", "status": {"name": "Delivered", "updatedDate": "2026-11-22T00:00:00Z"}})
-    (told,) = [told for _, told in changed_cells(source.rows, 0, source.rows.changed)]
+    (told,) = [told.value for told in changed_cells(source.rows, 0, source.rows.changed)]
     merged.take(told)
     name = orjson.loads(told)["cell"]
-    ((route, last),) = closed_cells(source.rows, 0, [name], 7, 1)
-    merged.take(last)
-    assert orjson.loads(route) == [None, None]
+    (last,) = closed_cells(source.rows, 0, [name], 7, 1)
+    merged.take(last.value)
+    assert orjson.loads(last.key or b"") == [None, None]
     assert merged.told[name]["is_closed"]
     assert merged.told[name]["parts_by_status"] == {"Delivered": 1}

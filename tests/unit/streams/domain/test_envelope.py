@@ -6,6 +6,7 @@ import base64
 from collections import deque
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -16,7 +17,7 @@ from streams.domain.message import contribution
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import BODY_MAX_BYTES
-from streams.domain.routee.wire import read_wire
+from streams.domain.routee.bodies import read_body
 from streams.domain.sms_stage import PIECE_CALLBACKS, SmsStage
 from streams.domain.stage import Ending, UnfinishedError
 from tests.builders import ABSENT, NOW, campaign_report, envelope, sms_callback
@@ -97,6 +98,22 @@ def test_a_refused_body_may_be_nested_deeper_than_ingest_lets_through(depth: int
     pipeline = Pipeline()
     pipeline.take_in(0, 0, f'{{"received_at":"{NOW}","callbacks":[{body}]}}'.encode())
     assert [r["body"] for r in pipeline.rejections] == [body]
+
+
+def test_a_body_that_is_refused_in_an_envelope_read_in_one_step_is_kept_as_it_was_posted() -> None:
+    old = orjson.dumps(sms_callback(at="2026-11-01T09:00:00Z", message_id="old"), option=orjson.OPT_INDENT_2)
+    new = orjson.dumps(sms_callback(at=NOW))
+    pipeline = Pipeline()
+    pipeline.take_in(0, 0, f'{{"received_at":"{NOW}","callbacks":['.encode() + new + b" , " + old + b"]}")
+    assert [(one["reason"], one["index"], one["body"]) for one in pipeline.rejections] == [("expired", 1, old.decode())]
+    assert pipeline.verdicts == {"applied": 1, "rejected": 1}
+
+
+def test_a_body_that_is_not_utf_8_is_no_json() -> None:
+    pipeline = Pipeline()
+    body = b'{"messageId":"m-\xff","status":{"name":"Sent"}}'
+    pipeline.take_in(0, 0, f'{{"received_at":"{NOW}","callbacks":['.encode() + body + b"]}")
+    assert [one["reason"] for one in pipeline.rejections] == ["not-json"]
 
 
 def test_quotes_and_brackets_in_texts_do_not_end_a_body() -> None:
@@ -296,12 +313,12 @@ def test_a_worker_at_its_limits_is_no_fault_of_the_callback_that_it_reads(
 
 
 def test_memory_that_runs_out_while_a_body_is_read_is_no_fault_of_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(body: Any) -> Any:  # noqa: ANN401
-        if b'"b"' in bytes(body):
+    def broken(body: Any, *others: Any) -> Any:  # noqa: ANN401
+        if b'"b"' in msgspec.json.encode(body):
             raise MemoryError
-        return read_wire(body)
+        return read_body(body, *others)
 
-    monkeypatch.setattr("streams.domain.routee.bodies.read_wire", broken)
+    monkeypatch.setattr("streams.domain.sms_stage.read_body", broken)
     value = envelope(sms_callback(message_id="a"), sms_callback(message_id="b"))
     with pytest.raises(UnfinishedError) as raised:
         deque(SmsStage(Policy()).apply(MemoryRows(), 0, 1, value))

@@ -2,16 +2,22 @@
 
 import pytest
 
-from streams.contract.answers import MessageAnswer
+from streams.contract.answers import CampaignPage, MessageAnswer
+from streams.contract.personal import without_numbers
 from streams.contract.records import CampaignProgress, SmsStatus
-from streams.domain.masked_views import RULES, masked, without_numbers
+from streams.domain.masked_views import RULES, masked
 
-ANSWERS = (SmsStatus, CampaignProgress, MessageAnswer)
+ANSWERS = (SmsStatus, CampaignProgress, CampaignPage, MessageAnswer)
 
 
 def test_every_field_of_an_answer_has_a_rule() -> None:
     """A new field is left out for masked readers until it has a rule: it may tell of a person."""
     assert {field for answer in ANSWERS for field in answer.model_fields} == RULES.keys()
+
+
+def test_a_list_shows_of_each_campaign_what_its_own_answer_shows() -> None:
+    campaign = {"campaign_tracking_id": "c-1", "name": "Call 6900123789", "later": "6900123789"}
+    assert masked({"campaigns": [campaign], "next": "x"}) == {"campaigns": [masked(campaign)], "next": "x"}
 
 
 def test_numbers_texts_and_what_people_wrote_are_not_shown() -> None:
@@ -59,8 +65,8 @@ def test_a_short_number_shows_no_digit() -> None:
         ("54-321", "54-321"),
         ("00306900123789", "***789"),
         ("(690) 012 3789 or 6900123780", "(***789 or ***780"),
-        (None, None),
     ],
 )
-def test_names_are_shown_without_the_numbers_in_them(text: str | None, shown: str | None) -> None:
+def test_names_are_shown_without_the_numbers_in_them(text: str, shown: str) -> None:
     assert without_numbers(text) == shown
+    assert masked({"name": text}) == {"name": shown}

@@ -16,7 +16,7 @@ from tests.builders import ABSENT, campaign_report, sms_callback
 
 
 def read(body: dict[str, Any]) -> Read:
-    read = read_report(body)
+    read = read_report(body, Policy())
     assert isinstance(read, Read)
     return read
 
@@ -121,7 +121,7 @@ def test_the_callback_url_is_not_carried_on() -> None:
 
 
 def test_a_report_without_a_usable_id_is_refused() -> None:
-    refusal = read_report(campaign_report(campaign="x" * 257))
+    refusal = read_report(campaign_report(campaign="x" * 257), Policy())
     assert isinstance(refusal, Refusal)
     assert refusal.reason is Reason.INVALID_FIELD
 

@@ -1,5 +1,5 @@
 """
-Another retention than the one before: what was forgotten stays refused, and nothing is counted twice.
+Another retention than the one before: a forgotten message stays refused, and nothing is counted twice.
 """
 
 import random

@@ -1,5 +1,6 @@
 """The quick reader of documented bodies and the patient reader of all others give the same callbacks."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.routee.shapes import SMS, shape_of
 from streams.domain.routee.sms import callback_of, read_callback
-from streams.domain.routee.wire import read_wire
-from tests.builders import ABSENT, NOW, campaign_report, sms_callback
+from streams.domain.routee.wire import read_plain, read_wire
+from tests.builders import ABSENT, NOW, campaign_report, envelope, sms_callback
 
 _RECEIVED = read_date(NOW) or 0
 _SAMPLES = Path(__file__).parents[3] / "samples"
@@ -121,3 +122,39 @@ def test_json_in_any_spelling_is_read_alike(fields: bytes) -> None:
     quick = quickly(raw, Policy())
     assert quick is not None
     assert quick == patiently(raw, Policy())
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"received_at": NOW, "callbacks": [], "x": 1},
+        {"received_at": NOW, "callbacks": [sms_callback() | {"x": 1}]},
+        {"received_at": NOW, "callbacks": [sms_callback(), campaign_report()]},
+        {"received_at": NOW, "callbacks": [sms_callback() | {"status": {"name": "Sent", "x": 1}}]},
+        {"received_at": NOW, "callbacks": [sms_callback(reason={"x": []})]},
+        {"received_at": NOW, "callbacks": [sms_callback() | {"part": "1"}]},
+        {"received_at": NOW, "callbacks": [sms_callback()], "repaired": []},
+    ],
+)
+def test_an_envelope_with_anything_else_in_it_is_not_read_in_one_step(record: dict[str, Any]) -> None:
+    """An unknown field may be nested deeply, which only `open_envelope` tells."""
+    assert read_plain(orjson.dumps(record)) is None
+
+
+def test_an_envelope_is_read_in_one_step_as_its_bodies_are_one_by_one() -> None:
+    bodies = [
+        sms_callback(status, message_id=f"m-{number}", reason=reason, price=price)
+        for number, (status, reason, price) in enumerate(
+            product(("Sent", " odd "), (ABSENT, None, {"description": "d"}), (None, 1, 0.5))
+        )
+    ]
+    plain = read_plain(envelope(*bodies))
+    assert plain is not None
+    read = [callback_of(sms, _RECEIVED, Policy()) for sms in plain.callbacks]
+    assert read == [quickly(orjson.dumps(body), Policy()) for body in bodies]
+
+
+def test_bytes_that_are_not_utf_8_are_left_to_the_patient_reader() -> None:
+    body = b'{"messageId":"m-\xff","status":{"name":"Sent"}}'
+    assert quickly(body, Policy()) is None
+    assert read_plain(b'{"received_at":"T","callbacks":[' + body + b"]}") is None

@@ -12,7 +12,7 @@ import streams
 from streams.errors import Exit
 from streams.metrics import FlushMetrics, StateMetrics
 from streams.program.origin import Origin
-from streams.read_api import ReadApi
+from streams.read_api.routes import ReadApi
 from streams.readers import Readers
 from streams.settings import StreamsSettings
 
@@ -39,6 +39,9 @@ def test_the_readme_lists_exactly_the_served_metrics() -> None:
     idle = SimpleNamespace(
         checkpointed=(),
         sms=SimpleNamespace(checkpointer=SimpleNamespace(owned={})),
+        campaigns=None,
+        pulse=SimpleNamespace(check_pause=None),
+        conf=SimpleNamespace(canonical_url=""),
         bulk_recovery=SimpleNamespace(restore_seconds=0.0, restored_records=0),
         standby=SimpleNamespace(at_hand=frozenset(), records=0),
     )

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from typing import Any
 
 import pytest
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.state import turns
+from streams.state.changelog import batches
 from streams.state.changelog.batches import Batches
+from streams.state.changelog.record_batch import RecordBatch
 from streams.state.turns import Turns
 
 
@@ -47,20 +49,21 @@ async def test_batches_started_together_are_built_in_a_turn_each(monkeypatch: py
     events: list[str] = []
 
     class Producer:
-        """Builds batches and appends them at once."""
-
-        def create_batch(self) -> BatchBuilder:
-            events.append("built")
-            return BatchBuilder(1000, compression_type=0)
+        """Appends batches at once."""
 
         async def send_batch(self, *_: object, **__: object) -> "asyncio.Future[Appended]":
             appended: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
             appended.set_result(Appended())
             return appended
 
+    def noted(*of: Any) -> RecordBatch:  # noqa: ANN401 - as the class takes them
+        events.append("built")
+        return RecordBatch(*of)
+
+    monkeypatch.setattr(batches, "RecordBatch", noted)
     shared = Turns()
     async with others(events):
-        sends = (Batches(Producer(), shared).send("topic", number, [(b"k", b"v")]) for number in range(3))
+        sends = (Batches(Producer(), shared).send("topic", number, {b"k": b"v"}) for number in range(3))
         await asyncio.gather(*sends)
     built = [at for at, event in enumerate(events) if event == "built"]
     assert len(built) == 3

@@ -1,0 +1,136 @@
+"""
+Records and rows without the data of erased recipients.
+
+An erasure covers an SMS by its recipient and its moments, and a refused body by the recipients that are found in it.
+Covered, its personal fields become null; keys, times, statuses and prices stay, and so do all counts.
+"""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from sinks.source import Record
+from sinks.tables import REJECTED_CALLBACKS_TABLE, SMS_STATUS_TABLE
+from streams.contract.erasures import BLANKED, MOMENTS, Erasures
+
+RECIPIENT: Final = "recipient"
+RECEIVED: Final = "received_at"
+BODIES: Final = ("body", "body_base64")
+"""Of a refused callback: one of them has its bytes."""
+
+PERSONAL: Final[Mapping[str, Sequence[str]]] = {SMS_STATUS_TABLE: BLANKED, REJECTED_CALLBACKS_TABLE: BODIES}
+"""Table → its fields that an erasure blanks; the other tables have none."""
+DECIDING: Final[Mapping[str, Sequence[str]]] = {
+    SMS_STATUS_TABLE: (RECIPIENT, *MOMENTS),
+    REJECTED_CALLBACKS_TABLE: (*BODIES, RECEIVED),
+}
+"""Table → the fields that tell whether an erasure covers a row."""
+
+_SECOND: Final = timedelta(seconds=1)
+
+
+class _Head(msgspec.Struct, gc=False):
+    """The deciding fields of an SMS: reading these alone takes a third of the time of reading all."""
+
+    first_received_at: str
+    status_updated_at: str
+    recipient: str | None = None
+    queued_at: str | None = None
+    sent_at: str | None = None
+    final_at: str | None = None
+
+
+_read_head: Final = msgspec.json.Decoder(_Head).decode
+
+
+def blanked(table: str, records: Sequence[Record], erasures: Erasures, latest: datetime) -> Sequence[Record]:
+    """
+    Return the records, the covered ones without personal fields; `latest` is the moment of the latest erasure.
+
+    A value that is no JSON object stays as it is: no table takes it.
+    """
+    if not erasures or table not in PERSONAL:
+        return records
+    if table != SMS_STATUS_TABLE:
+        return [_blanked(table, record, erasures) for record in records]
+    # One second more, and no fraction: texts of moments then compare like the moments, however exact they are.
+    after = (latest.astimezone(UTC) + _SECOND).strftime("%Y-%m-%dT%H:%M:%S")
+    return [
+        record if _stays(record.value, after, erasures) else _blanked(table, record, erasures) for record in records
+    ]
+
+
+def _stays(value: bytes | None, after: str, erasures: Erasures) -> bool:
+    """Return whether an SMS is certainly not covered: younger than every erasure, or of a recipient without one."""
+    try:
+        head = _read_head(value or b"")
+    except msgspec.MsgspecError:
+        return False
+    if head.recipient is None:
+        return True
+    is_later = (
+        head.first_received_at > after
+        and head.status_updated_at > after
+        and (head.queued_at is None or head.queued_at > after)
+        and (head.sent_at is None or head.sent_at > after)
+        and (head.final_at is None or head.final_at > after)
+    )
+    return is_later or erasures.erased_at(head.recipient) is None
+
+
+def _blanked(table: str, record: Record, erasures: Erasures) -> Record:
+    try:
+        row = orjson.loads(record.value or b"")
+    except orjson.JSONDecodeError:
+        return record
+    if not isinstance(row, dict) or not is_covered(table, row, erasures):
+        return record
+    return record._replace(value=orjson.dumps(row | blanks(table, row)))
+
+
+def is_covered(table: str, row: Mapping[str, Any], erasures: Erasures) -> bool:
+    """Return whether an erasure covers a row of the table, given at least its deciding fields."""
+    if table == SMS_STATUS_TABLE:
+        recipient = row.get(RECIPIENT)
+        # The moments cost more than a look for the recipient, which few rows pass.
+        return (
+            isinstance(recipient, str)
+            and erasures.erased_at(recipient) is not None
+            and erasures.covers(recipient, *(_moment(row.get(name)) for name in MOMENTS))
+        )
+    body, received = body_of(row), _moment(row.get(RECEIVED))
+    return body is not None and received is not None and erasures.covers_body(body, received)
+
+
+def blanks(table: str, row: Iterable[str]) -> dict[str, None]:
+    """Return the personal fields that a row has, each null."""
+    return dict.fromkeys(name for name in PERSONAL[table] if name in row)
+
+
+def body_of(row: Mapping[str, Any]) -> bytes | None:
+    """Return the bytes of a refused callback, None when they are gone."""
+    text, base64 = (row.get(name) for name in BODIES)
+    if isinstance(text, str):
+        return text.encode()
+    if not isinstance(base64, str):
+        return None
+    try:
+        return b64decode(base64)
+    except (Base64Error, ValueError):
+        return base64.encode()
+
+
+def _moment(told: object) -> datetime | None:
+    """Return the moment of a field, a text in JSON; None when it tells none."""
+    try:
+        moment = datetime.fromisoformat(told) if isinstance(told, str) else told
+    except ValueError:
+        return None
+    if not isinstance(moment, datetime):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,250 @@
+"""
+Erasures in a sink: records are written without the data of erased people, and rows written before lose it.
+
+1. All erasures are read before the first record. Killed here: nothing was written.
+2. Each batch is written without the data that the erasures known at its beginning cover.
+3. A later erasure is added between two batches. So every batch written without it is in the store by then,
+   and the store is erased after that. Killed before or in the middle: the sink that takes on the partitions erases the
+   store again; it erases after each claim of partitions, since their former owner may have been killed at any step.
+
+Two sinks may erase the same rows; the second one finds nothing. A row that another sink inserts meanwhile, without
+knowing the erasure, is erased by that sink, or by its successor.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from typing import Final, NamedTuple, Protocol
+
+from sinks.blanking import blanked
+from sinks.errors import FatalError, SinksError
+from sinks.metrics import Metrics, Readiness
+from sinks.retry import Backoff
+from sinks.sink import Sink
+from sinks.source import Record, TopicPartition
+from streams.contract.erasures import AnotherKeyError, Erasure, Erasures, Marks
+
+logger = logging.getLogger(__name__)
+
+_CONCERN: Final = "erasure"
+_POLL_SECONDS: Final = 1.0
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+Blank = Callable[[str, Sequence[Record]], Sequence[Record]]
+"""Takes a table and its records, and returns these without the data of erased people."""
+
+
+class Known(NamedTuple):
+    """The erasures that a sink knows at a moment."""
+
+    erasures: Erasures
+    digest: str
+    """Of all of them: the same for the same erasures."""
+
+
+class ErasureSource(Protocol):
+    """The topic of erasures, from its beginning on."""
+
+    def all(self) -> list[Erasure]:
+        """Return the erasures that are on the topic now. ConnectError when Kafka does not tell all of them."""
+
+    def read(self, seconds: float) -> list[Erasure]:
+        """Wait at most so long for further erasures, and return them."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class MemoryErasures:
+    """The twin of the topic, in memory."""
+
+    def __init__(self) -> None:
+        self.log: list[Erasure] = []
+        self._position = 0
+
+    def all(self) -> list[Erasure]:
+        """Return the erasures that are there."""
+        return self.read(0)
+
+    def read(self, seconds: float) -> list[Erasure]:
+        """Return the erasures that were added since, without waiting."""
+        del seconds
+        found = self.log[self._position :]
+        self._position += len(found)
+        return found
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+class Store(Protocol):
+    """The rows that a sink has written, for the eraser."""
+
+    def erase(self, known: Known) -> int:
+        """
+        Erase the covered data, and return the number of changed rows.
+
+        SinksError when the store cannot do it now: then it is called again.
+        """
+
+
+class Erasing:
+    """The erasures that are known, for two threads: one adds them, and one writes batches."""
+
+    def __init__(self, marks: Marks | None = None) -> None:
+        self._erasures = Erasures(marks)
+        self._latest = _NEVER
+        self._all: dict[str, datetime] = {}
+        self._writing = threading.Lock()
+        self._fault: FatalError | None = None
+
+    def add(self, erasures: Iterable[Erasure]) -> None:
+        """
+        Add erasures between two batches.
+
+        FatalError when there is no key, or another one, to compare recipients with.
+        """
+        with self._writing:
+            for erasure in erasures:
+                try:
+                    self._erasures.add(erasure)
+                except AnotherKeyError as error:
+                    raise FatalError(
+                        f"{error}. Nothing is written without it: erased numbers would come back"
+                    ) from error
+                self._all[erasure.mark] = max(erasure.at, self._all.get(erasure.mark, _NEVER))
+                self._latest = max(self._latest, erasure.at)
+
+    def fail(self, fault: FatalError) -> None:
+        """Have nothing written any more: further erasures will not be known."""
+        self._fault = fault
+
+    @property
+    def known(self) -> Known:
+        """Return the erasures that are known; the thread that adds them may ask."""
+        told = "\n".join(f"{mark} {at.isoformat()}" for mark, at in sorted(self._all.items()))
+        return Known(self._erasures, sha256(told.encode()).hexdigest())
+
+    @contextmanager
+    def writing(self) -> Iterator[Blank]:
+        """
+        Let a batch be written, with the function that blanks its records; no erasure is added meanwhile.
+
+        The fault is raised when there is one.
+        """
+        with self._writing:
+            if self._fault is not None:
+                raise self._fault
+            yield partial(blanked, erasures=self._erasures, latest=self._latest)
+
+
+class Eraser:
+    """A thread that reads further erasures, and erases the store after each, and after each claim of partitions."""
+
+    def __init__(  # noqa: PLR0913 - its collaborators
+        self,
+        erasing: Erasing,
+        source: ErasureSource,
+        store: Store,
+        *,
+        metrics: Metrics,
+        readiness: Readiness,
+        backoff: Backoff = Backoff(),  # noqa: B008 - immutable
+    ) -> None:
+        self._erasing = erasing
+        self._source = source
+        self._store = store
+        self._metrics = metrics
+        self._readiness = readiness
+        self._backoff = backoff
+        self._due = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="eraser", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the erasures that the source had must have been added."""
+        self._thread.start()
+
+    def erase_again(self) -> None:
+        """Have the store erased once more: partitions were taken on, whose former owner may not have done it."""
+        self._due.set()
+
+    def close(self, seconds: float = 1.5) -> None:
+        """End the thread; the next run erases the rest."""
+        self._ended.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                self.step(_POLL_SECONDS)
+        except Exception as error:  # noqa: BLE001 - after any error the next erasure would not be seen
+            self._fail(error if isinstance(error, FatalError) else FatalError(f"erasures are not read: {error!r}"))
+        finally:
+            self._source.close()
+
+    def _fail(self, fault: FatalError) -> None:
+        self._erasing.fail(fault)
+        self._readiness.trouble(_CONCERN, str(fault))
+        logger.error(str(fault))
+
+    def step(self, seconds: float) -> None:
+        """Take up further erasures, and erase the store if that is due."""
+        if found := self._source.read(seconds):
+            self._erasing.add(found)
+            self._due.set()
+        if self._due.is_set():
+            self._due.clear()
+            self._erase()
+
+    def _erase(self) -> None:
+        known = self._erasing.known
+        if not known.erasures:
+            return
+        failures = 0
+        while not self._ended.is_set():
+            try:
+                rows = self._store.erase(known)
+            except SinksError as error:
+                # Records are written without the data meanwhile.
+                failures += 1
+                self._readiness.trouble(_CONCERN, f"not everything is erased yet: {error}")
+                logger.warning("will erase again", extra={"error": str(error)})
+                self._ended.wait(self._backoff.delay(failures))
+            else:
+                self._readiness.fine(_CONCERN)
+                self._metrics.erased.inc(rows)
+                logger.info("the store is erased", extra={"erasures": len(known.erasures), "rows": rows})
+                return
+
+
+class ErasingSink:
+    """Implements `Sink` by another one: has the store erased after each claim of partitions."""
+
+    def __init__(self, sink: Sink, erase_again: Callable[[], object]) -> None:
+        self.name = sink.name
+        self._sink = sink
+        self._erase_again = erase_again
+
+    def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """Take on partitions as the sink does."""
+        taken = self._sink.claim(partitions)
+        if taken:
+            self._erase_again()
+        return taken
+
+    def release(self, partitions: Iterable[TopicPartition]) -> None:
+        """Give up partitions as the sink does."""
+        self._sink.release(partitions)
+
+    def write(self, table: str, rows: Sequence[Record]) -> None:
+        """Write rows as the sink does."""
+        self._sink.write(table, rows)
+
+    def close(self) -> None:
+        """Close the sink."""
+        self._sink.close()

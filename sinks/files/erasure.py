@@ -1,0 +1,212 @@
+"""
+The data of people in the files: found, and erased by writing each file that has some anew under its own name.
+
+1. The files of a partition are looked through while its lock is held, so no other process writes them.
+2. A file with a covered row is written to a draft, which is synced: the same rows in the same order, without the data.
+   Killed here: the next owner of the partition removes the draft.
+3. The draft is renamed to the file's own name, and the folder is synced. A reader has the file of before or the new
+   one, whole; the name, which is the committed position, never goes away.
+4. When all files of the partition are done, `.erasures-{partition}.json` says with which erasures. Killed before: the
+   next owner looks through all of them again.
+
+Later files need no look: their rows were written without the data, as every sink knows all erasures that were before.
+"""
+
+import gzip
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from sinks.blanking import DECIDING, PERSONAL, RECIPIENT, blanks, is_covered
+from sinks.erasing import Known
+from sinks.errors import FatalError, RetryableError
+from sinks.files.durable import publish
+from sinks.files.formats import packed, to_parquet
+from sinks.files.layout import parse_name
+from sinks.files.proof import UNREADABLE_CONTENT, whole_files
+from sinks.source import TopicPartition
+
+Row = dict[str, Any]
+IsWanted = Callable[[Row], bool]
+"""Tells by its deciding fields whether a row is wanted."""
+MayBeWanted = Callable[[str], bool]
+"""Tells whether a row of that recipient can be wanted."""
+
+_NOTE: Final = ".erasures-{}.json"
+
+
+class FileErasure:
+    """
+    Implements `Store` over the files of the partitions that this process holds.
+
+    `held` lets a file be written while the partition is held, and says whether it still is; `holding` are all of these.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        tables: dict[str, str],
+        holding: Callable[[], Sequence[TopicPartition]],
+        held: Callable[[TopicPartition], AbstractContextManager[bool]],
+    ) -> None:
+        self._root = root
+        self._tables = tables
+        self._holding = holding
+        self._held = held
+
+    def erase(self, known: Known) -> int:
+        """Write the files anew that have covered rows, and return how many rows they had."""
+        try:
+            return sum(
+                self._erase(partition, table, known)
+                for partition in self._holding()
+                if (table := self._tables[partition.topic]) in PERSONAL
+            )
+        except OSError as error:
+            raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
+        except MemoryError as error:
+            raise RetryableError("no memory to write a file anew") from error
+
+    def _erase(self, partition: TopicPartition, table: str, known: Known) -> int:
+        folder = self._root / table
+        note, says = _NOTE.format(partition.partition), orjson.dumps({"format": 1, "erasures": known.digest})
+        if _content(folder / note) == says:
+            return 0
+        erased, unreadable = 0, []
+        for file in files_of(folder, partition.partition):
+            with self._held(partition) as is_held:
+                if not is_held:
+                    return erased
+                try:
+                    erased += _erase_file(file, table, known)
+                except UNREADABLE_CONTENT as error:
+                    unreadable.append(f"{file} cannot be read: {type(error).__name__}")
+        if unreadable:
+            raise RetryableError("; ".join(unreadable))
+        with self._held(partition) as is_held:
+            if is_held:
+                publish(folder, note, says)
+        return erased
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def files_of(folder: Path, partition: int | None = None) -> list[Path]:
+    """Return the files of a table, of one partition or of all, in the order of their names."""
+    return sorted(file for file, name in whole_files(folder) if partition in {None, name.partition})
+
+
+def _erase_file(file: Path, table: str, known: Known) -> int:
+    """Write a file anew if it has covered rows, and return how many."""
+    erasures = known.erasures
+    content = _content(file)
+    name = parse_name(file.name)
+    if content is None or name is None:
+        return 0  # moved to an archive in the meantime
+    erase = _erased_parquet if name.file_format == "parquet" else _erased_ndjson
+    erased, count = erase(
+        content,
+        table,
+        lambda row: is_covered(table, row, erasures),
+        lambda recipient: erasures.erased_at(recipient) is not None,
+    )
+    if count:
+        publish(file.parent, file.name, erased)
+    return count
+
+
+def _erased_parquet(content: bytes, table: str, is_wanted: IsWanted, may_be: MayBeWanted) -> tuple[bytes, int]:
+    """Return a file without the data of the wanted rows, and how many these are."""
+    file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
+    wanted = _wanted_of_parquet(file, table, is_wanted, may_be)
+    if not wanted:
+        return content, 0
+    data = file.read()
+    mask = pa.array([number in wanted for number in range(data.num_rows)])
+    for column in blanks(table, data.column_names):
+        index = data.schema.get_field_index(column)
+        field = data.schema.field(index)
+        data = data.set_column(index, field, pc.if_else(mask, pa.scalar(None, field.type), data.column(index)))
+    return to_parquet(data), len(wanted)
+
+
+def _wanted_of_parquet(
+    file: pyarrow.parquet.ParquetFile, table: str, is_wanted: IsWanted, may_be: MayBeWanted | None
+) -> dict[int, Row]:
+    """Return the wanted rows by their numbers, with their deciding fields; without `may_be` each is looked at."""
+    names = [name for name in DECIDING[table] if name in file.schema_arrow.names]
+    data = file.read(columns=names)
+    numbers = pa.array(range(data.num_rows), pa.int64())
+    if may_be is not None and RECIPIENT in names:
+        recipients = [one for one in pc.unique(data[RECIPIENT]).to_pylist() if one is not None and may_be(one)]
+        if not recipients:
+            return {}
+        some = pc.is_in(data[RECIPIENT], pa.array(recipients, data[RECIPIENT].type))
+        data, numbers = data.filter(some), numbers.filter(some.combine_chunks())
+    return {number: row for number, row in zip(numbers.to_pylist(), data.to_pylist(), strict=True) if is_wanted(row)}
+
+
+def _erased_ndjson(content: bytes, table: str, is_wanted: IsWanted, _: MayBeWanted) -> tuple[bytes, int]:
+    """Do the same for a file of lines."""
+    lines = gzip.decompress(content).splitlines()
+    count = 0
+    for number, line in enumerate(lines):
+        row = orjson.loads(line)
+        if is_wanted(row):
+            lines[number] = orjson.dumps(row | blanks(table, row))
+            count += 1
+    return packed(lines), count
+
+
+class FileRows:
+    """Implements `Rows` over a folder with these tables; reads only."""
+
+    def __init__(self, root: Path, tables: Sequence[str]) -> None:
+        self._root = root
+        self._tables = tables
+
+    def of(self, may_be: MayBeWanted, is_wanted: IsWanted) -> Iterator[tuple[str, str, Row]]:
+        """Yield the wanted rows of all files. FatalError for a file that cannot be read."""
+        for table, file in self._files():
+            for row in _rows_of(file, table, is_wanted, may_be):
+                yield str(file.relative_to(self._root)), table, row
+
+    def without_data(self) -> int:
+        """Return how many rows have no data of a person."""
+        return sum(len(list(_rows_of(file, table, partial(_is_blank, table), None))) for table, file in self._files())
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        return ((table, file) for table in self._tables for file in files_of(self._root / table))
+
+
+def _is_blank(table: str, row: Row) -> bool:
+    return all(row.get(name) is None for name in PERSONAL[table] if name in DECIDING[table])
+
+
+def _rows_of(file: Path, table: str, is_wanted: IsWanted, may_be: MayBeWanted | None) -> Iterator[Row]:
+    """Yield the wanted rows of a file, with all their columns."""
+    content, name = _content(file), parse_name(file.name)
+    if content is None or name is None:
+        return
+    try:
+        if name.file_format == "parquet":
+            parquet = pyarrow.parquet.ParquetFile(io.BytesIO(content))
+            if wanted := _wanted_of_parquet(parquet, table, is_wanted, may_be):
+                yield from parquet.read().take(pa.array(list(wanted))).to_pylist()
+        else:
+            yield from filter(is_wanted, map(orjson.loads, gzip.decompress(content).splitlines()))
+    except UNREADABLE_CONTENT as error:
+        raise FatalError(f"{file} cannot be read: {type(error).__name__}") from error

@@ -1,0 +1,169 @@
+"""
+Erasures: the recipients whose data every worker and every sink takes out, and keeps out. No number is in them.
+
+A recipient is compared by its mark, an HMAC under ERASURE_KEY. An erasure covers an SMS of that recipient when any of
+the moments of the SMS lies before it. A later SMS of the same number may be that of another person.
+"""
+
+import hmac
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import unquote
+
+from streams.contract.records import Erasure
+
+__all__ = [
+    "BLANKED",
+    "KEY_BYTES",
+    "MOMENTS",
+    "NUMBER",
+    "AnotherKeyError",
+    "Erasure",
+    "Erasures",
+    "Marks",
+    "moment_of",
+    "normal_form",
+    "recipients_in",
+]
+
+KEY_BYTES: Final = 32
+"""The least that ERASURE_KEY has: with a key that can be guessed, every number can be found from its mark."""
+
+BLANKED: Final = ("recipient", "message", "label")
+"""The fields of `sms.status` that are null where an erasure covers the SMS."""
+
+MOMENTS: Final = ("first_received_at", "status_updated_at", "queued_at", "sent_at", "final_at")
+"""The moments of an SMS among the fields of `sms.status`: its first receipt, and the dates that Routee gave."""
+
+# White space and invisible characters around the digits of a number come from copying it.
+NUMBER: Final = re.compile(r"[0-9+\s\-.()/\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*")
+"""A text that has only the characters of written numbers; it may have no digit."""
+
+_DIGEST: Final = "sha256"
+_KEY_ID_OF: Final = b"routee-erasures"
+_KEY_ID_DIGITS: Final = 16
+_REMEMBERED_MARKS: Final = 65_536
+_MASK: Final = "***"
+_NO_DIGIT: Final = re.compile("[^0-9]+")
+# In bytes that are no JSON: `to`, alone as a name, and its value.
+_TO: Final = re.compile(r"""(?<![\w])to["']?\s*[:=]\s*["']?([^"',&}\]\r\n]+)""", re.IGNORECASE)
+
+
+class AnotherKeyError(ValueError):
+    """An erasure was made with another key than ERASURE_KEY, or there is no key: nothing can be compared with it."""
+
+
+class Marks:
+    """The marks of recipients under one key, of KEY_BYTES bytes or more (ValueError)."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < KEY_BYTES:
+            raise ValueError(f"at least {KEY_BYTES} bytes are needed")
+        self.key_id: Final = hmac.digest(key, _KEY_ID_OF, _DIGEST).hex()[:_KEY_ID_DIGITS]
+        self._keyed: Final = hmac.new(key, digestmod=_DIGEST)
+        # The SMS of a campaign come with several callbacks each; and a cache of each instance dies with it.
+        self._marked = lru_cache(maxsize=_REMEMBERED_MARKS)(self._mark)
+
+    def of(self, recipient: str) -> str | None:
+        """Return the mark of a recipient in any spelling; None for a masked or empty one."""
+        form = normal_form(recipient)
+        return None if form is None else self._marked(form)
+
+    def _mark(self, form: str) -> str:
+        keyed = self._keyed.copy()  # a quarter of the cost of beginning with the key
+        keyed.update(form.encode())
+        return keyed.hexdigest()
+
+
+def normal_form(recipient: str) -> str | None:
+    """
+    Return the one form of all spellings of a recipient, None for a masked or empty one.
+
+    The digits of a number, without `+` or `00`; any other text, such as a pseudonym, in lower case.
+    """
+    digits = recipient[1:]
+    if recipient[:1] == "+" and digits.isascii() and digits.isdecimal() and digits[:2] != "00":
+        return digits  # nearly every one, at a tenth of the cost
+    if not NUMBER.fullmatch(recipient):
+        text = recipient.strip().lower()
+        return None if _MASK in text else text or None
+    return _NO_DIGIT.sub("", recipient).removeprefix("00") or None
+
+
+class Erasures:
+    """
+    The erasures that are known; none at first. While there are none it is false, and nothing need be compared.
+
+    `marks` are those of ERASURE_KEY, None when it is not set.
+    """
+
+    def __init__(self, marks: Marks | None = None) -> None:
+        self._marks = marks
+        self._latest: dict[str, datetime] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._latest)
+
+    def __len__(self) -> int:
+        return len(self._latest)
+
+    def add(self, erasure: Erasure) -> None:
+        """Add an erasure, the latest of a mark stands; AnotherKeyError when nothing can be compared with it."""
+        if self._marks is None:
+            raise AnotherKeyError("there are erasures, and ERASURE_KEY is not set: set the key they were made with")
+        if erasure.key_id != self._marks.key_id:
+            raise AnotherKeyError("an erasure was made with another ERASURE_KEY: set the key it was made with")
+        known = self._latest.get(erasure.mark)
+        self._latest[erasure.mark] = erasure.at if known is None else max(known, erasure.at)
+
+    def erased_at(self, recipient: str | None) -> datetime | None:
+        """Return the moment of the recipient's latest erasure, None when there is none."""
+        mark = self._marks.of(recipient) if recipient and self._marks and self._latest else None
+        return None if mark is None else self._latest.get(mark)
+
+    def covers(self, recipient: str | None, *moments: datetime | None) -> bool:
+        """
+        Tell whether an SMS is to be erased: its recipient is, at a time that any of its moments lies before.
+
+        Its moments are its first receipt and every date that Routee gave it, with a time zone; None where unknown.
+        """
+        at = self.erased_at(recipient)
+        return at is not None and any(moment is not None and moment < at for moment in moments)
+
+    def covers_body(self, body: bytes, received: datetime) -> bool:
+        """Tell whether a refused body, received then, is to be erased: any recipient found in it is."""
+        return bool(self) and any(self.covers(recipient, received) for recipient in recipients_in(body))
+
+
+def recipients_in(body: bytes) -> Iterator[str]:
+    """Yield each recipient that the bytes of a callback name as `to`, as far as they can be read; any bytes will do."""
+    text = body.decode(errors="replace")
+    try:
+        found = [*_named_to(json.loads(text))]
+    except (ValueError, RecursionError):
+        found = []
+    # A field may also lie in a text that is JSON itself, or behind the place where JSON ends.
+    for one in dict.fromkeys((*found, *_TO.findall(text.replace("\\u002b", "+").replace('\\"', '"')))):
+        yield one
+        if "%" in one:
+            yield unquote(one)
+
+
+def _named_to(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON is any
+    if isinstance(value, list):
+        for inner in value:
+            yield from _named_to(inner)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if name.lower() == "to" and isinstance(inner, str | int):
+                yield str(inner)
+            yield from _named_to(inner)
+
+
+def moment_of(epoch_ms: int) -> datetime:
+    """Return a moment from milliseconds since 1970-01-01 UTC."""
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC)

@@ -1,0 +1,3 @@
+"""
+The read API: SMS, messages and campaigns over HTTP, from the rows of all workers.
+"""

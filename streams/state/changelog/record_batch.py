@@ -1,0 +1,127 @@
+"""
+Record batches of Kafka (magic 2, uncompressed), written in one piece. Pure.
+
+aiokafka appends record by record and copies each; here all records are at hand. The checksum is computed by the
+processor's own instruction, where it has one: aiokafka's takes fifteen times as long.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain, count, repeat
+from struct import Struct
+from typing import Final, cast
+
+from crc32c import crc32c
+
+from streams.contract.headers import Headers
+
+_HEAD: Final = Struct(">qiibI")  # base offset, length of what follows, leader epoch, magic, checksum of what follows
+_REST: Final = Struct(">hiqqqhii")
+"""Attributes, last offset, first and last time in ms, producer id, epoch, sequence, number of records."""
+
+_ROOM: Final = bytes(_HEAD.size + _REST.size)
+_BEFORE_BYTES: Final = 12
+"""Of the head, up to the length."""
+_NO_EPOCH: Final = -1
+_MAGIC: Final = 2
+_NULL: Final = b"\x01"
+_NO_HEADERS: Final = b"\0"
+_SAME_TIME: Final = b"\0\0"
+"""No attributes, and no time after the first record of the batch."""
+
+
+def _varint(number: int) -> bytes:
+    """Return a number of 0 or more as Kafka writes it: zigzag, seven bits a byte, the lowest first."""
+    number <<= 1
+    written = bytearray()
+    while number > 0x7F:  # noqa: PLR2004 - seven bits
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    written.append(number)
+    return bytes(written)
+
+
+_SMALL: Final = 1 << 13
+
+
+_VARINTS: Final = [_varint(number) for number in range(_SMALL)]
+_STARTS: Final = [_SAME_TIME + written for written in _VARINTS]
+"""The bytes before the key of each record."""
+
+
+class RecordBatch:
+    """
+    Records that are appended together or not at all, in order, all with the time `now` (ms).
+
+    `headers` has the headers of each record; without it, no record has any.
+    """
+
+    def __init__(
+        self,
+        keys: Iterable[bytes | None],
+        values: Iterable[bytes | None],
+        now: int,
+        headers: Sequence[Headers] | None = None,
+    ) -> None:
+        ends = repeat(_NO_HEADERS) if headers is None else _written_headers(headers)
+        self.count, self._written = _joined(keys, values, ends)
+        self._now = now
+        self._producer = (-1, -1, 0)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the whole batch."""
+        return len(self._written)
+
+    def stamp(self, producer_id: int, epoch: int, sequence: int) -> None:
+        """Let the batch come from this producer; `sequence` is the number of its first record."""
+        self._producer = (producer_id, epoch, sequence)
+
+    def written(self) -> bytearray:
+        """Return the bytes for the broker."""
+        written, now, last = self._written, self._now, self.count - 1
+        _REST.pack_into(written, _HEAD.size, 0, last, now, now, *self._producer, self.count)
+        with memoryview(written) as view:
+            checksum = crc32c(view[_HEAD.size :])
+        _HEAD.pack_into(written, 0, 0, len(written) - _BEFORE_BYTES, _NO_EPOCH, _MAGIC, checksum)
+        return written
+
+
+def _joined(
+    keys: Iterable[bytes | None], values: Iterable[bytes | None], ends: Iterable[bytes]
+) -> tuple[int, bytearray]:
+    """Return the number of records, and a batch of them without its head; no step runs in Python for each record."""
+    starts = chain(_STARTS, (_SAME_TIME + _varint(number) for number in count(_SMALL)))
+    # The ends may be without end, as the starts are.
+    bodies = [*map(b"".join, zip(starts, *_sized(keys), *_sized(values), ends, strict=False))]
+    records = chain.from_iterable(zip(_sizes(bodies), bodies, strict=True))
+    return len(bodies), bytearray().join([_ROOM, *records])
+
+
+def _sized(fields: Iterable[bytes | None]) -> tuple[list[bytes], list[bytes]]:
+    """Return the length of each field as it is written, and the fields as bytes: None has a length of its own."""
+    listed = [*fields]
+    if None in listed:
+        present = [field or b"" for field in listed]
+        sizes = [_NULL if field is None else size for field, size in zip(listed, _sizes(present), strict=True)]
+        return sizes, present
+    present = cast("list[bytes]", listed)
+    return _sizes(present), present
+
+
+def _sizes(fields: list[bytes]) -> list[bytes]:
+    try:
+        return [*map(_VARINTS.__getitem__, map(len, fields))]
+    except IndexError:  # a field of many kilobytes
+        return [*map(_varint, map(len, fields))]
+
+
+def _written_headers(headers: Sequence[Headers]) -> Iterable[bytes]:
+    """Return the headers of each record as bytes. Many records share theirs: each list is written once."""
+    shared = dict(zip(map(id, headers), headers, strict=True))
+    written = {identity: _written(one) for identity, one in shared.items()}
+    return map(written.__getitem__, map(id, headers))
+
+
+def _written(headers: Headers) -> bytes:
+    fields = [field for name, value in headers for field in (name.encode(), value)]
+    return _varint(len(headers)) + b"".join(_varint(len(field)) + field for field in fields)

@@ -1,0 +1,132 @@
+"""Marks of recipients, and the SMS that an erasure covers."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from streams.contract.erasures import AnotherKeyError, Erasure, Erasures, Marks, normal_form, recipients_in
+
+KEY = bytes(range(32))
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MARKS = Marks(KEY)
+NUMBER = "+306900000001"
+
+
+def erasure(recipient: str, at: datetime = NOON, marks: Marks = MARKS) -> Erasure:
+    mark = marks.of(recipient)
+    assert mark is not None
+    return Erasure(mark=mark, at=at, key_id=marks.key_id)
+
+
+def erasures(*known: Erasure) -> Erasures:
+    made = Erasures(MARKS)
+    for one in known:
+        made.add(one)
+    return made
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "+306900000001",
+        "00306900000001",
+        "306900000001",
+        " +30 690-000.0001 ",
+        "(30) 6900/000001",
+        "\u200e+30 6900000001",
+    ],
+)
+def test_all_spellings_of_a_number_have_one_mark(spelling: str) -> None:
+    assert normal_form(spelling) == "306900000001"
+    assert MARKS.of(spelling) == MARKS.of(NUMBER)
+
+
+@pytest.mark.parametrize("recipient", ["", "  ", "***", "***001", "+", "00"])
+def test_a_masked_or_empty_recipient_has_no_mark(recipient: str) -> None:
+    assert MARKS.of(recipient) is None
+    assert not erasures(erasure(NUMBER)).covers(recipient, NOON - HOUR)
+
+
+def test_a_pseudonym_is_compared_as_text() -> None:
+    assert normal_form(" ABCDEF0123 ") == "abcdef0123"
+
+
+def test_a_mark_tells_no_number_and_another_key_gives_another_mark() -> None:
+    other = Marks(bytes(32))
+    assert "306900000001" not in str(MARKS.of(NUMBER))
+    assert (other.of(NUMBER), other.key_id) != (MARKS.of(NUMBER), MARKS.key_id)
+
+
+def test_a_short_key_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 32 bytes"):
+        Marks(bytes(31))
+
+
+def test_there_is_nothing_to_compare_while_there_are_no_erasures() -> None:
+    assert not Erasures(MARKS)
+    assert not Erasures().covers(NUMBER, NOON - HOUR)
+
+
+@pytest.mark.parametrize(
+    ("moments", "is_covered"),
+    [
+        ((NOON - HOUR,), True),
+        ((NOON + HOUR, NOON - HOUR), True),
+        ((NOON + HOUR, None), False),
+        ((NOON,), False),
+        ((None, None), False),
+        ((), False),
+    ],
+)
+def test_any_moment_before_the_erasure_is_enough(moments: tuple[datetime | None, ...], is_covered: bool) -> None:  # noqa: FBT001
+    assert erasures(erasure(NUMBER)).covers("00306900000001", *moments) is is_covered
+
+
+def test_another_recipient_is_not_covered() -> None:
+    known = erasures(erasure(NUMBER))
+    assert not known.covers("+306900000002", NOON - HOUR)
+    assert not known.covers(None, NOON - HOUR)
+
+
+def test_the_latest_erasure_of_a_recipient_stands_in_any_order() -> None:
+    first, second = erasure(NUMBER), erasure(NUMBER, NOON + 2 * HOUR)
+    for known in (erasures(first, second), erasures(second, first)):
+        assert known.covers(NUMBER, NOON + HOUR)
+
+
+def test_an_erasure_that_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(AnotherKeyError, match="ERASURE_KEY is not set"):
+        Erasures().add(erasure(NUMBER))
+    with pytest.raises(AnotherKeyError, match="another ERASURE_KEY"):
+        erasures(erasure(NUMBER, marks=Marks(bytes(32))))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"to": "+306900000001"}',
+        b'{"x": [{"TO": "00306900000001"}]}',
+        b'{"to": 306900000001}',
+        b'{"to": "\\u002b306900000001"}',
+        b'{"messageId": "m", "to": "+306900000001", ',
+        b"messageId=m&to=%2B306900000001",
+        b"{'to': '+306900000001'}",
+        b'{"body": "{\\"to\\": \\"+306900000001\\"}"}',
+        b'\xff{"to":"+306900000001"}',
+    ],
+)
+def test_a_recipient_is_found_in_a_refused_body(body: bytes) -> None:
+    assert erasures(erasure(NUMBER)).covers_body(body, NOON - HOUR)
+    assert not erasures(erasure(NUMBER)).covers_body(body, NOON + HOUR)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"message": "+306900000001"}', b'{"photo": "+306900000001"}', b"", b"\0", b"[" * 9999]
+)
+def test_other_bodies_stay(body: bytes) -> None:
+    assert not erasures(erasure(NUMBER)).covers_body(body, NOON - HOUR)
+
+
+def test_no_body_is_too_deep_to_look_through() -> None:
+    assert [*recipients_in(b'{"a":' * 5000 + b'{"to": "1"}' + b"}" * 5000)] == ["1"]

@@ -1,0 +1,31 @@
+"""All outputs and rows of a load with every verdict, as one hash: a change that only saves time keeps it."""
+
+from streams.contract.records import Reason
+from tests.support.every_verdict import POLICIES, Digest, verdict_load
+
+GOLDEN = "24bb9688-ba2d5f42-4024d165-fbee0b1b-17fa44d7-7e2487e7-e2da5925-16a57a91-4419f6ce-c0119917-71b9b7ea-1dc21f64"
+"""After a change of what the rules write, on purpose: the value that the failed test shows."""
+
+BY_INGEST_ONLY = {Reason.NO_KEY, Reason.TOO_DEEP}
+
+
+def digests(seeds: range) -> list[Digest]:
+    found = []
+    for policy in POLICIES:
+        for seed in seeds:
+            digest = Digest(policy)
+            digest.take_in(verdict_load(seed))
+            found.append(digest)
+    return found
+
+
+def test_outputs_and_rows_are_the_same_bytes_as_ever() -> None:
+    taken = digests(range(3))
+    assert "-".join(digest.hex[:8] for digest in taken) == GOLDEN
+
+
+def test_the_load_has_every_verdict_and_every_refusal() -> None:
+    tallies = [digest.tally for digest in digests(range(3))]
+    verdicts = {verdict for tally in tallies for verdict in tally["verdicts"]}
+    assert verdicts == {"applied", "duplicate", "stale", "conflict", "report", "rejected"}
+    assert {reason for tally in tallies for reason in tally["rejected"]} == set(Reason) - BY_INGEST_ONLY

@@ -1,0 +1,370 @@
+"""Erasures at any moment, through crashes and disorder: covered data go, nothing else changes."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, Final
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.contract.codec import format_time_ms
+from streams.contract.erasures import AnotherKeyError, Erasure, Marks, moment_of
+from streams.domain.counts import COUNTS_PREFIX
+from streams.domain.erasing import KnownErasures
+from streams.domain.message import MESSAGE_PREFIX, read_message
+from streams.domain.policy import Policy
+from streams.domain.sms_stage import SmsStage
+from streams.domain.stage import Output
+from streams.state.rows import walk
+from streams.state.rows.erasures import Progress
+from streams.state.rows.partition import Origin, Partition
+from streams.state.rows.position import Position
+from streams.state.rows.reserved_keys import ERASED
+from streams.state.rows.throttle import Throttle
+from tests.builders import ABSENT, envelope, sms_callback
+
+KEY: Final = bytes(range(32))
+MARKS: Final = Marks(KEY)
+BEGIN_MS: Final = int(datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp() * 1000)
+MINUTE: Final = 60_000
+NUMBERS: Final = ("+306900000001", "+306900000002", "+306900000003")
+SPELLINGS: Final = {NUMBERS[0]: ["+306900000001", "00306900000001", "30 690 000 0001"]}
+BLANK: Final = ("recipient", "message", "label")
+# Of a revision: one that would only have added erased data is not made.
+OF_REVISION: Final = {"generation", "received_at", "partition", "offset", "index", "revision", "previous_status"}
+
+
+def erasure(number: str, at_ms: int) -> Erasure:
+    mark = MARKS.of(number)
+    assert mark is not None
+    return Erasure(mark=mark, at=moment_of(at_ms), key_id=MARKS.key_id)
+
+
+class Worker:
+    """One partition with its changelog and topics in memory; it may crash between any two steps."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self.durable: dict[bytes, bytes] = {}
+        self.raw: list[bytes] = []
+        self.erasures: list[Erasure] = []
+        self.written: list[dict[str, Any]] = []
+        self.rejected: list[dict[str, Any]] = []
+        self.pieces: Iterator[int] | None = None
+        self.crash()
+
+    def crash(self) -> None:
+        """Lose all that is not durable, and start again."""
+        self.known = KnownErasures(MARKS)
+        for offset, one in enumerate(self.erasures):
+            self.known.add(offset, one)
+        self.pieces = None
+        self.partition = Partition(
+            0,
+            SmsStage(self.policy),
+            self.durable.get,
+            Throttle(0.0),
+            Origin("topic-id", 0, len(self.written), len(self.raw)),
+            erasing=self.known,
+        )
+
+    def erase(self, one: Erasure) -> None:
+        self.known.add(len(self.erasures), one)
+        self.erasures.append(one)
+
+    def hold(self, *, crashes: bool = False) -> None:
+        if self.partition.is_behind:
+            plan = self.partition.planned()
+            self.durable[ERASED] = plan.written()
+            if crashes:
+                self.crash()
+            else:
+                self.partition.begin_erasing(plan)
+
+    def take_piece(self) -> bool:
+        """Take in the next piece of the source; return whether there was one."""
+        self.hold()
+        if self.pieces is None:
+            offset = self.partition.next
+            if offset >= len(self.raw):
+                return False
+            self.pieces = self.partition.take_in(offset, self.raw[offset])
+        if next(self.pieces, None) is None:
+            self.pieces = None
+            return self.take_piece()
+        return True
+
+    def walk(self) -> None:
+        self.hold()
+        if self.partition.is_walking:
+            self.partition.erase_slice(self.scan)
+
+    def scan(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return iter(sorted((key, row) for key, row in self.durable.items() if key.startswith(prefix) and key > after))
+
+    def flush(self, *, crashes: bool = False) -> None:
+        if not self.partition.needs_flush(0.0):
+            return
+        checkpoint = self.partition.seal(0.0)
+        self.note(checkpoint.outputs)
+        if crashes:
+            self.crash()
+            return
+        for key, row in checkpoint.rows.items():
+            if row is None:
+                self.durable.pop(key, None)
+            else:
+                self.durable[key] = row
+
+    def note(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            if output.topic.suffix == "sms.status":
+                self.written.append(orjson.loads(output.value))
+            elif output.topic.suffix == "callbacks.rejected":
+                self.rejected.append(orjson.loads(output.value))
+
+    def finish(self) -> None:
+        while self.take_piece():
+            self.flush()
+        self.flush()
+        while self.partition.is_walking or self.partition.is_behind:
+            self.walk()
+            self.flush()
+
+    @property
+    def newest(self) -> dict[str, dict[str, Any]]:
+        ordered = sorted(self.written, key=lambda record: (record["generation"], record["revision"]))
+        return {record["sms_key"]: record for record in ordered}
+
+    def rows(self, prefix: bytes) -> dict[bytes, Any]:
+        return {key: orjson.loads(row) for key, row in self.durable.items() if key.startswith(prefix)}
+
+
+def callback(chance: Random, message: int | None = None) -> dict[str, Any]:
+    """Return a callback of one of a few messages, each with a number of its own."""
+    number = chance.randrange(4) if message is None else message
+    part = chance.randint(1, 2)
+    recipient = NUMBERS[number % len(NUMBERS)]
+    return sms_callback(
+        chance.choice(["Queued", "Sent", "Delivered", "Failed"]),
+        chance.choice([ABSENT, format_time_ms(BEGIN_MS + chance.randint(-60, 60) * MINUTE)]),
+        message_id=f"m-{number}",
+        sms_id=chance.choice([f"s-{number}-{part}", ABSENT]),
+        part=part,
+        parts=2,
+        to=chance.choice([recipient, *SPELLINGS.get(recipient, []), ABSENT]),
+        label=chance.choice([f"label {number}", ABSENT]),
+        message=chance.choice([f"text {number}", f"text {number} b", ABSENT]),
+        originatingService=chance.choice(["Sms", "TwoStep", ABSENT]),
+    )
+
+
+def steps(chance: Random) -> Iterator[tuple[Any, ...]]:
+    """Yield up to forty steps of the outside and of a worker."""
+    for _ in range(chance.randint(5, 40)):
+        match chance.choice(["send", "send", "erase", "worker", "worker", "worker"]):
+            case "send":
+                yield "send", [callback(chance) for _ in range(chance.randint(1, 4))], chance.randint(0, 90)
+            case "erase":
+                yield "erase", chance.choice(NUMBERS), chance.randint(-90, 90)
+            case _:
+                yield (chance.choice(["take", "take", "walk", "hold", "hold-crash", "flush", "flush-crash", "crash"]),)
+
+
+def run(plan: list[Any], worker: Worker, *, with_erasures: bool = True) -> Worker:
+    for name, *given_ in plan:
+        match name:
+            case "send":
+                worker.raw.append(envelope(*given_[0], received_at=format_time_ms(BEGIN_MS + given_[1] * MINUTE)))
+            case "erase" if with_erasures:
+                worker.erase(erasure(given_[0], BEGIN_MS + given_[1] * MINUTE))
+            case "take":
+                worker.take_piece()
+            case "walk":
+                worker.walk()
+            case "hold" | "hold-crash":
+                worker.hold(crashes=name == "hold-crash")
+            case "flush" | "flush-crash":
+                worker.flush(crashes=name == "flush-crash")
+            case "crash":
+                worker.crash()
+    worker.finish()
+    return worker
+
+
+def covered(worker: Worker, record: dict[str, Any]) -> bool:
+    """Tell whether any erasure covers an SMS of a run without erasures: by its newest record."""
+    names = ("first_received_at", "queued_at", "sent_at", "final_at", "status_updated_at")
+    moments = [record[name] for name in names]
+    return any(
+        MARKS.of(record["recipient"] or "") == one.mark and any(m and m < format_time_ms(ms(one)) for m in moments)
+        for one in worker.erasures
+    )
+
+
+def states(worker: Worker) -> dict[str, Any]:
+    """Return everything that decides about statuses, counts and costs, by SMS."""
+    messages = [read_message(row)[0] for key, row in worker.durable.items() if key.startswith(MESSAGE_PREFIX)]
+    return {
+        sms.key: (one.status, sms.status, sms.date, sms.since, sms.queued, sms.sent, sms.finals, sms.details.price)
+        for one in messages
+        for sms in one.parts
+    }
+
+
+def ms(one: Erasure) -> int:
+    return round(one.at.timestamp() * 1000)
+
+
+# A seed, because drawing forty steps takes far longer than taking them.
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32))
+def test_covered_data_goes_for_good_and_nothing_else_changes(seed: int) -> None:
+    plan = [*steps(Random(seed))]  # noqa: S311 - traffic
+    worker, without = run(plan, Worker()), run(plan, Worker(), with_erasures=False)
+    contents: dict[tuple[str, int, int], dict[str, Any]] = {}
+    for record in worker.written:
+        of = (record["sms_key"], record["generation"], record["revision"])
+        assert contents.setdefault(of, record) == record
+    assert worker.newest.keys() == without.newest.keys()
+    for key, record in worker.newest.items():
+        plain = without.newest[key]
+        same = {name for name in record if name not in {*OF_REVISION, *BLANK} and not name.startswith("message_")}
+        assert {name: record[name] for name in same} == {name: plain[name] for name in same}
+        if covered(worker, plain):
+            assert {record[name] for name in BLANK} == {None}
+        elif not any(MARKS.of(NUMBERS[int(plain["message_id"][2:]) % 3]) == one.mark for one in worker.erasures):
+            assert {**record, "generation": 0} == {**plain, "generation": 0}, "not even a revision more"
+    assert worker.rows(COUNTS_PREFIX) == without.rows(COUNTS_PREFIX)
+    assert states(worker) == states(without)
+    assert not worker.partition.is_behind
+    assert not worker.partition.is_walking
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_later_callbacks_of_an_erased_sms_are_blank(seed: int) -> None:
+    chance = Random(seed)  # noqa: S311 - traffic
+    worker = Worker()
+    first = [sms_callback(message_id=f"m-{n}", sms_id=f"s-{n}-1", to=NUMBERS[n % 3]) for n in range(4)]
+    worker.raw.append(envelope(*first, received_at=format_time_ms(BEGIN_MS)))
+    worker.take_piece()
+    for number in NUMBERS:
+        worker.erase(erasure(number, BEGIN_MS + 100 * MINUTE))
+    worker.finish()
+    before = len(worker.written)
+    late = format_time_ms(BEGIN_MS + 90 * MINUTE)
+    worker.raw += [envelope(callback(chance), received_at=late) for _ in range(8)]
+    worker.finish()
+    seen = {f"s-{n}-1" for n in range(4)}
+    assert all(
+        record[name] is None for record in worker.written[before:] if record["sms_key"] in seen for name in BLANK
+    )
+    assert not any(number.encode() in row for number in NUMBERS for row in worker.durable.values() if b"s-" not in row)
+
+
+def sent(worker: Worker, body: Any, minute: int) -> None:  # noqa: ANN401 - refused bodies, too
+    worker.raw.append(envelope(body, received_at=format_time_ms(BEGIN_MS + minute * MINUTE)))
+    worker.finish()
+
+
+def test_a_later_sms_of_the_number_is_not_touched() -> None:
+    worker = Worker()
+    sent(worker, sms_callback("Sent", format_time_ms(BEGIN_MS)), 0)
+    worker.erase(erasure(NUMBERS[0], BEGIN_MS + 10 * MINUTE))
+    sent(worker, sms_callback("Sent", format_time_ms(BEGIN_MS + 20 * MINUTE), message_id="m-2", sms_id="s-2"), 20)
+    sent(worker, sms_callback("Delivered", format_time_ms(BEGIN_MS + 21 * MINUTE)), 21)
+    late = worker.newest["s-2"]
+    assert (late["recipient"], late["message"], late["label"]) == (NUMBERS[0], "Hello", "spring")
+    (erased_one,) = [record for key, record in worker.newest.items() if key != "s-2"]
+    assert [erased_one[name] for name in BLANK] == [None, None, None]
+    assert (erased_one["status"], erased_one["revision"], erased_one["price"]) == ("Delivered", 3, "0.04320000")
+
+
+def test_an_erasure_is_a_revision_with_everything_else_as_it_was() -> None:
+    worker = Worker()
+    sent(worker, sms_callback("Delivered"), 0)
+    worker.erase(erasure(NUMBERS[0], BEGIN_MS + MINUTE))
+    worker.finish()
+    before, after = worker.written
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {*BLANK, "revision", "message_revision", "previous_status", "message_previous_status"}
+    assert (after["revision"], after["previous_status"]) == (2, "Delivered")
+    worker.erase(erasure(NUMBERS[0], BEGIN_MS + 2 * MINUTE))
+    worker.finish()
+    assert len(worker.written) == 2, "there was nothing left to erase"
+
+
+@pytest.mark.parametrize("recipient", ["mask", "drop", "hmac"])
+def test_callbacks_of_a_withheld_number_come_out_blank(recipient: Any) -> None:  # noqa: ANN401
+    worker = Worker(Policy(recipient=recipient, hmac_key="k" * 32))
+    worker.erase(erasure(NUMBERS[0], BEGIN_MS + MINUTE))
+    sent(worker, sms_callback("Sent"), 0)
+    sent(worker, sms_callback("Delivered", to=ABSENT), 5)
+    assert {record[name] for record in worker.written for name in BLANK} == {None}
+
+
+@pytest.mark.parametrize(("minute", "date"), [(0, ABSENT), (20, format_time_ms(BEGIN_MS - 500 * 60 * MINUTE))])
+def test_a_refused_body_of_an_erased_recipient_is_lost(minute: int, date: Any) -> None:  # noqa: ANN401
+    worker = Worker()
+    worker.erase(erasure(NUMBERS[0], BEGIN_MS + 10 * MINUTE))
+    sent(worker, sms_callback("Sent", message_id="other", to=NUMBERS[1]), 0)
+    sent(
+        worker,
+        sms_callback(message_id=5) | {"status": {"name": "Sent", "updatedDate": date if date is not ABSENT else None}},
+        minute,
+    )
+    sent(worker, sms_callback(message_id=5, to=NUMBERS[1]), minute)
+    lost, kept = worker.rejected
+    assert (lost["body"], lost["body_base64"], lost["reason"], lost["offset"]) == ("", None, "invalid-field", 1)
+    assert NUMBERS[1] in kept["body"]
+
+
+def test_a_walk_meets_every_row_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "SLICE_ROWS", 2)
+    worker = Worker()
+    many = [sms_callback(message_id=f"m-{n}", sms_id=f"s-{n}", to=NUMBERS[n % 2]) for n in range(20)]
+    worker.raw.append(envelope(*many[:12]))
+    worker.take_piece()
+    worker.flush()
+    worker.raw.append(envelope(*many[12:]))
+    worker.take_piece()
+    worker.erase(erasure(NUMBERS[0], BEGIN_MS + MINUTE))
+    for _ in range(3):
+        worker.walk()
+    worker.erase(erasure(NUMBERS[1], BEGIN_MS + MINUTE))
+    worker.finish()
+    assert {record["recipient"] for record in worker.newest.values()} == {None}
+
+
+def test_a_walk_that_was_cut_off_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "SLICE_ROWS", 2)
+    worker = Worker()
+    worker.raw.append(envelope(*[sms_callback(message_id=f"m-{n}", sms_id=f"s-{n}") for n in range(9)]))
+    worker.take_piece()
+    worker.flush()
+    worker.erase(erasure(NUMBERS[0], BEGIN_MS + MINUTE))
+    worker.walk()
+    worker.flush()
+    worker.walk()
+    worker.crash()
+    assert worker.partition.is_walking
+    worker.finish()
+    assert {record["recipient"] for record in worker.newest.values()} == {None}
+
+
+@pytest.mark.parametrize(
+    "progress", [Progress(), Progress(7), Progress(7, is_walking=True, planned=9, begin=Position(3, 2))]
+)
+def test_progress_is_read_as_it_was_written(progress: Progress) -> None:
+    assert Progress.parse(progress.written()) == progress
+
+
+def test_an_erasure_of_another_key_is_refused() -> None:
+    known = KnownErasures(Marks(bytes(32)))
+    with pytest.raises(AnotherKeyError):
+        known.add(0, erasure(NUMBERS[0], BEGIN_MS))
+    with pytest.raises(AnotherKeyError):
+        KnownErasures().add(0, erasure(NUMBERS[0], BEGIN_MS))
