@@ -61,6 +61,12 @@ class DeliveryStage:
         return outputs
 
 
+def windows_of(rows: Rows) -> list[int]:
+    """Return the windows that have cells, in order."""
+    clock = rows.get(_CLOCK_KEY)
+    return [] if clock is None else list(clock["windows"])
+
+
 class _Gatherer:
     """Puts the lines of one piece of a partials record into the rows."""
 
