@@ -3,7 +3,6 @@ Cells of deliveries on a real Kafka: after crashes of workers their sums are tho
 """
 
 import random
-from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -14,13 +13,12 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from streams.contract.keys import partition_of
-from streams.domain.cells import place_named
 from tests.builders import envelope
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import Record
 from tests.support.pipeline.worker import CRASHED
 from tests.support.wait import eventually
-from tests.unit.streams.domain.test_deliveries import HOUR, Cell, at, counted, flat, traffic
+from tests.unit.streams.domain.test_deliveries import HOUR, at, counted, told, traffic
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(1_200)]
 
@@ -53,17 +51,6 @@ def newest(lab: Lab, topic: str) -> dict[bytes, dict[str, Any]]:
     return found
 
 
-def told(lab: Lab) -> dict[Cell, Counter[str]]:
-    """Return the cells that have counts, in the form of `counted`."""
-    cells = {}
-    for record in newest(lab, "delivery.windows").values():
-        prices = {kind: round(float(record[kind]) * 10**8) for kind in ("price_delivered", "price_undelivered")}
-        row = {"messages": record["messages_by_status"], "parts": record["parts_by_status"]}
-        total, latencies = round(float(record["price_total"]) * 10**8), record["delivered_by_latency"]
-        cells[place_named(record["cell"])] = flat({**record, **row, **prices, "price": total, "latencies": latencies})
-    return {cell: counts for cell, counts in cells.items() if counts}
-
-
 @pytest.mark.parametrize("faults", [2, pytest.param(50, marks=pytest.mark.full)])
 def test_after_crashes_the_sums_of_the_cells_are_those_of_the_sms(
     kafka: KafkaCluster, topic_prefix: str, tmp_path: Path, faults: int
@@ -84,7 +71,7 @@ def test_after_crashes_the_sums_of_the_cells_are_those_of_the_sms(
         lab.drain()
 
         def nothing_differs() -> bool:
-            assert told(lab) == counted(newest(lab, "sms.status").values())
+            assert told(newest(lab, "delivery.windows").values()) == counted(newest(lab, "sms.status").values())
             return True
 
         eventually(nothing_differs, 60, every=0.5)
