@@ -65,7 +65,8 @@ _read_silence: Final = msgspec.json.Decoder(_Silence).decode
 class CampaignStage:
     """The rules of `track_campaign`; a `Stage`. A campaign is kept for `silence_ms` after its last change."""
 
-    summarized: ClassVar = CAMPAIGN_PREFIX
+    summarized: ClassVar[tuple[bytes, ...]] = (CAMPAIGN_PREFIX,)
+    forgettable: ClassVar[bytes | None] = CAMPAIGN_PREFIX
 
     def __init__(self, silence_ms: int = CAMPAIGN_MS) -> None:
         self._silence_ms = silence_ms

@@ -113,16 +113,16 @@ class Tallying:
         """Subtract a message's previous contribution and add its present one (None: nothing)."""
         if before is not None:
             _, _, status, part_statuses, price, conflicts = before
-            _add(self._messages, status, -1)
+            add(self._messages, status, -1)
             for part_status in part_statuses:
-                _add(self._parts, part_status, -1)
+                add(self._parts, part_status, -1)
             self._price -= price
             self._row["conflicts"] -= conflicts
         if after is not None:
             _, name, status, part_statuses, price, conflicts = after
-            _add(self._messages, status, 1)
+            add(self._messages, status, 1)
             for part_status in part_statuses:
-                _add(self._parts, part_status, 1)
+                add(self._parts, part_status, 1)
             self._price += price
             self._row["conflicts"] += conflicts
             if name != self._row["name"]:
@@ -158,7 +158,7 @@ class Tallying:
         return self._row
 
 
-def _add(numbers: dict[str, int], status: str, change: int) -> None:
+def add(numbers: dict[str, int], status: str, change: int) -> None:
     """Add `change` under a status; a word to subtract that is not in the row was counted under OTHER."""
     known = numbers.get(status)
     if known is not None and known + change:  # nearly always

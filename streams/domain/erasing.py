@@ -15,13 +15,17 @@ import msgspec
 from streams.contract.erasures import BLANKED, Erasure, Erasures, Marks, moment_of
 from streams.domain.callback import Callback
 from streams.domain.dates import NO_DATE
+from streams.domain.deliveries import Deliveries
 from streams.domain.details import Details
+from streams.domain.expiry import forgotten_before
 from streams.domain.intake import output_of
 from streams.domain.lifecycle import ERASED_STAMP, Sms
 from streams.domain.message import MESSAGE_PREFIX, Message, find_part, read_message
 from streams.domain.message_state import message_state
+from streams.domain.policy import MOST_CELLS
 from streams.domain.policy import Erased as ErasedInRows
 from streams.domain.stage import Output, Rows
+from streams.domain.tally import keep_tally
 
 _REMEMBERED: Final = 65_536
 _VIEWS_KEPT: Final = 4
@@ -66,13 +70,14 @@ class KnownErasures:
     """
     The erasures of the topic as far as it was read. `erasing` rows are told by it which ones hold in them.
 
-    `marks` are those of ERASURE_KEY, None when it is not set.
+    `marks` are those of ERASURE_KEY, None when it is not set; `cells` is the most cells of a window.
     """
 
     prefix: ClassVar = MESSAGE_PREFIX
 
-    def __init__(self, marks: Marks | None = None) -> None:
+    def __init__(self, marks: Marks | None = None, cells: int = MOST_CELLS) -> None:
         self._marks = marks
+        self._cells = cells
         self._log: list[tuple[int, Erasure]] = []
         self._views: dict[int, Erased | None] = {}
         self.end = 0
@@ -96,19 +101,24 @@ class KnownErasures:
             self._views[end] = Erased(erasures) if erasures else None
         return self._views[end]
 
-    @staticmethod
-    def erase(rows: Rows, keys: Iterable[bytes]) -> list[Output]:
+    def erase(self, rows: Rows, keys: Iterable[bytes]) -> list[Output]:
         """Erase in the rows of messages what the erasures that hold cover; return the records of the new revisions."""
-        return [output for key in keys for output in _erase_row(rows, key)] if rows.erased is not None else []
+        if rows.erased is None:
+            return []
+        tally = keep_tally(rows)
+        tally["forgotten"] = forgotten_before(tally)
+        deliveries = Deliveries(self._cells, rows, tally)
+        return [output for key in keys for output in _erase_row(rows, deliveries, key)]
 
 
-def _erase_row(rows: Rows, key: bytes) -> Iterator[Output]:
+def _erase_row(rows: Rows, deliveries: Deliveries, key: bytes) -> Iterator[Output]:
     written = rows.raw(key)
     if written is None or rows.erased is None:
         return
     found, later = read_message(written)
     message, outputs = _erase_parts(found, _covered(found, rows.erased))
     if message is not found:
+        deliveries.erase(found, message)
         rows.put(key, message if later is None else later.added_to(message))
     yield from outputs
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+
+MOST_CELLS: Final = 2000
+"""The most cells of a window and source partition, by default."""
 
 CAMPAIGN_DAYS: Final = 400
 """The state of a campaign is kept this long after its last change; longer where messages are kept very long."""
@@ -43,6 +47,7 @@ class Policy:
     recipient: Literal["keep", "mask", "hmac", "drop"] = "keep"
     hmac_key: str = field(default="", repr=False)
     message_text: Literal["keep", "drop"] = "keep"
+    delivery_cells: int = MOST_CELLS
     mask_texts: bool = False
 
     erased: Erased | None = field(default=None, repr=False, compare=False)

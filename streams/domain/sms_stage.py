@@ -17,7 +17,10 @@ from streams.contract.personal import Kept
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS
 from streams.domain.callback import Callback
+from streams.domain.cells import CELL_PREFIX, cell_key
 from streams.domain.counts import COUNTS_PREFIX, Tallying, begun_counts, counts_key, counts_of, last_change
+from streams.domain.deliveries import Deliveries
+from streams.domain.delivery_partials import changed_cells, closed_cells
 from streams.domain.envelope import Opened, Repaired, open_envelope
 from streams.domain.erasing import erase_before, may_be_erased
 from streams.domain.expiry import (
@@ -34,7 +37,7 @@ from streams.domain.expiry import (
     stream_time,
 )
 from streams.domain.intake import Moment, Taken, as_moment, take
-from streams.domain.message import Contribution, Message, contribution, message_key, read_message
+from streams.domain.message import Contribution, Message, as_row, contribution, message_key, read_message
 from streams.domain.policy import HOUR_MS, Erased, Policy
 from streams.domain.privacy import withholding_of
 from streams.domain.refusal import Refusal
@@ -65,7 +68,8 @@ _EXPIRY_PER_RECORD: Final = 16
 class SmsStage:
     """The rules of `track_sms`; a `Stage`."""
 
-    summarized: ClassVar = COUNTS_PREFIX
+    summarized: ClassVar[tuple[bytes, ...]] = (COUNTS_PREFIX, CELL_PREFIX)
+    forgettable: ClassVar[bytes | None] = COUNTS_PREFIX
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -94,7 +98,7 @@ class SmsStage:
         return self._erasing
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
-        """Return one partial per campaign with changed counts: absolute numbers, and the fields that order partials."""
+        """Return one partial per campaign and per cell with changed counts, with the fields that order partials."""
         outputs = []
         generation = rows.get(GENERATION_KEY) or 0
         for key in sorted(key for key in changed if key.startswith(COUNTS_PREFIX)):
@@ -102,7 +106,7 @@ class SmsStage:
             if counts is not None:
                 value = orjson.dumps({"partition": partition, "generation": generation, "counts": counts})
                 outputs.append(Output(CAMPAIGN_PARTIALS, key.removeprefix(COUNTS_PREFIX), value))
-        return outputs
+        return outputs + changed_cells(rows, partition, changed)
 
     def forget(self, rows: Rows, keys: Iterable[bytes]) -> int:
         """Delete the counts that are over."""
@@ -145,6 +149,7 @@ class _Gatherer:
         self._campaigns: dict[str, Tallying] = {}
         self._counts: dict[bytes, Tallying] = {}
         self._new_keys: dict[int, list[str]] = {}
+        self._deliveries = Deliveries(policy.delivery_cells, rows, self._tally)
         self.outputs: list[Output] = []
 
     def refuse(self, refusal: Refusal, value: bytes) -> list[Output]:
@@ -162,6 +167,7 @@ class _Gatherer:
             self._note_repairs(opened.repaired, range(begin, end))
         self._accept(end - begin)
         self._list_new()
+        self._deliveries.reach(self._offset, end)
         # Time does not pass with a record that ended workers at no callback: that may be where it ended them.
         if end == len(opened.callbacks) and (self._ended is None or self._ended.at is not None):
             self._let_time_pass(end)
@@ -242,7 +248,7 @@ class _Gatherer:
         if isinstance(taken, Refusal):
             return taken
         # Nothing above changes the message's rows and nothing below can fail: a bug leaves out the whole callback.
-        self._put(key, taken, later, found)
+        self._put(key, found, taken, later)
         if callback.notes:
             self._note(callback.notes)
         return taken.verdict
@@ -253,6 +259,7 @@ class _Gatherer:
         """Return a callback and its message without erased data; a message that loses any is written."""
         callback, message, outputs = erase_before(callback, found, self._received, erased)
         if message is not None and message is not found:
+            self._deliveries.erase(found, message)
             key = message_key(message.message_id)
             self._rows.put(key, message if later is None else later.added_to(message))
             self.outputs += outputs
@@ -268,12 +275,14 @@ class _Gatherer:
         forgotten, generation = self._tally["forgotten"], self._tally["generation"] + 1
         return as_moment(Moment, (self._received, clock, forgotten, bucket, place, generation))
 
-    def _put(self, key: bytes, taken: Taken, later: LaterFields | None, found: Message | None) -> None:
+    def _put(self, key: bytes, found: Message | None, taken: Taken, later: LaterFields | None) -> None:
         _, message, row, output, before, after, is_new, index_key = taken
         if output is not None:
             self._move(before, after)
             self.outputs.append(output)
         if row is not None:
+            if self._deliveries.move(found, message) and isinstance(row, Raw):
+                row = as_row(message)
             self._rows.put(key, row if later is None else later.added_to(message))
             if is_new:
                 self._tally["generation"] = message.generation
@@ -368,3 +377,8 @@ class _Gatherer:
             budget = bring_back(self._rows, tally, self._policy.retention_ms, budget)
         oldest = min(tally["oldest"] or bucket_of(clock), bucket_of(clock))
         tally["oldest"] = forget_due(self._rows, oldest, clock, self._policy.retention_ms, budget)
+        closed = self._deliveries.close_due(budget)
+        if closed:
+            self.outputs += closed_cells(self._rows, self._partition, closed, self._offset, callbacks)
+        for name in closed:
+            self._rows.delete(cell_key(name))

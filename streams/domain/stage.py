@@ -122,8 +122,10 @@ class Stage(Protocol):
     raised ends the worker, and the record is taken again; UnfinishedError names the callback.
     """
 
-    summarized: ClassVar[bytes]
-    """Prefix of the keys that `summarize` has outputs for, and `forget` looks at."""
+    summarized: ClassVar[tuple[bytes, ...]]
+    """Prefixes of the keys that `summarize` has outputs for; none of them begins another."""
+    forgettable: ClassVar[bytes | None]
+    """Prefix of the keys that `forget` looks at; None: it has nothing to delete."""
 
     def apply(  # noqa: PLR0913, PLR0917 - a record, and the part of it that is left
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None

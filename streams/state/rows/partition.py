@@ -16,7 +16,7 @@ from streams.state.rows.erasures import Progress
 from streams.state.rows.overlay import Overlay
 from streams.state.rows.position import Position
 from streams.state.rows.reserved_keys import ENDING, ERASED, HELD, POSITION, SOURCE
-from streams.state.rows.throttle import Throttle
+from streams.state.rows.throttle import Throttle, Throttles
 from streams.state.rows.walk import Walk
 
 MOST_OUTPUT_BYTES: Final = 16 << 20
@@ -63,7 +63,7 @@ class Partition:
         number: int,
         stage: Stage,
         read: Callable[[bytes], bytes | None],
-        throttle: Throttle,
+        throttle: Throttle | Throttles,
         origin: Origin,
         guards: Guards = ALL_GUARDS,
         erasing: Erasing | None = None,
@@ -202,15 +202,16 @@ class Partition:
 
     def is_forgetting(self, now: float) -> bool:
         """Return whether rows are left to be looked at by `forget_slice`: from time to time that is all of them."""
-        if self.position is not None and now >= self._forgets_at:
+        if self._stage.forgettable is not None and self.position is not None and now >= self._forgets_at:
             self._forgets_at = now + FORGET_SECONDS
             self._forgetting.begin([])
         return not self._forgetting.is_over
 
     def forget_slice(self, scan: Callable[[bytes, bytes], Iterator[tuple[bytes, bytes]]]) -> int:
         """Delete those of the next rows that are over; `scan` and the returned bytes are those of `erase_slice`."""
-        keys = self._forgetting.next_keys(partial(scan, self._stage.summarized))
-        self._has_forgotten |= self._stage.forget(self.rows, keys) > 0
+        if self._stage.forgettable is not None:
+            keys = self._forgetting.next_keys(partial(scan, self._stage.forgettable))
+            self._has_forgotten |= self._stage.forget(self.rows, keys) > 0
         return self.rows.size + self._output_bytes
 
     @property

@@ -45,7 +45,7 @@ def _public(outputs: list[Output], partials: list[bytes]) -> Iterator[tuple[str,
     for output in outputs:
         if output.topic is CAMPAIGN_PARTIALS:
             partials.append(output.value)
-        else:
+        elif output.topic.public:
             yield output.topic.suffix, output.value
 
 

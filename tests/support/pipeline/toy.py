@@ -21,7 +21,8 @@ EVENTS_PER_PIECE: Final = 500
 class ToySmsStage:
     """The highest level of each key, counts per group, and how many events were seen."""
 
-    summarized: ClassVar = b"g:"
+    summarized: ClassVar[tuple[bytes, ...]] = (b"g:",)
+    forgettable: ClassVar[bytes | None] = None
 
     def apply(
         self, rows: Rows, _partition: int, offset: int, value: bytes, begin: int = 0, _ended: Ending | None = None
@@ -76,7 +77,8 @@ def _partial(rows: Rows, partition: int, group: bytes) -> Output:
 class ToyCampaignStage:
     """The newest partial of each source partition; their sum is the progress of the group."""
 
-    summarized: ClassVar = b"t:"
+    summarized: ClassVar[tuple[bytes, ...]] = (b"t:",)
+    forgettable: ClassVar[bytes | None] = None
 
     def apply(
         self, rows: Rows, _partition: int, _offset: int, value: bytes, _begin: int = 0, _ended: Ending | None = None

@@ -56,7 +56,7 @@ class Simulated(Pipeline):
         stages: list[tuple[Stage, MemoryRows]] = [(self.sms_stage, rows) for rows in self.sms_rows.values()]
         stages.append((self.campaign_stage, self.campaign_rows))
         return sum(
-            stage.forget(rows, [key for key in rows.written if key.startswith(stage.summarized)])
+            stage.forget(rows, [key for key in rows.written if key.startswith(stage.forgettable or ())])
             for stage, rows in stages
         )
 

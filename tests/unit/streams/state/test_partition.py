@@ -19,7 +19,8 @@ class LastValue:
     The values of a record are separated by commas, and each is a piece.
     """
 
-    summarized: ClassVar = b"last"
+    summarized: ClassVar[tuple[bytes, ...]] = (b"last",)
+    forgettable: ClassVar[bytes | None] = b"last"
 
     def __init__(self) -> None:
         self.ended: list[Ending | None] = []
