@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from streams.contract.codec import format_time_ms
 from streams.contract.erasures import AnotherKeyError, Erasure, Marks, moment_of
+from streams.domain import sms_stage
 from streams.domain.counts import COUNTS_PREFIX
 from streams.domain.erasing import KnownErasures
 from streams.domain.message import MESSAGE_PREFIX, read_message
@@ -25,6 +26,7 @@ from streams.state.rows.position import Position
 from streams.state.rows.reserved_keys import ERASED
 from streams.state.rows.throttle import Throttle
 from tests.builders import ABSENT, envelope, sms_callback
+from tests.support.memory_rows import MemoryRows, outputs_of
 
 KEY: Final = bytes(range(32))
 MARKS: Final = Marks(KEY)
@@ -368,3 +370,40 @@ def test_an_erasure_of_another_key_is_refused() -> None:
         known.add(0, erasure(NUMBERS[0], BEGIN_MS))
     with pytest.raises(AnotherKeyError):
         KnownErasures().add(0, erasure(NUMBERS[0], BEGIN_MS))
+
+
+def outputs_with(records: list[bytes], erasures: list[tuple[int, Erasure]]) -> list[Output]:
+    """Return the outputs of records, the erasures of which hold from the given record on, without a walk."""
+    stage, rows, known = SmsStage(Policy()), MemoryRows(), KnownErasures(MARKS)
+    outputs = []
+    for offset, record in enumerate(records):
+        for number, (begin, one) in enumerate(erasures):
+            if begin == offset:
+                known.add(number, one)
+        rows.erased = known.before(known.end)
+        outputs += outputs_of(stage.apply(rows, 0, offset, record))
+    return outputs
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_looking_at_moments_first_leaves_out_no_covered_callback(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = Random(seed)  # noqa: S311 - a seeded test
+    records = []
+    for _ in range(60):
+        received, date = (BEGIN_MS + chance.randrange(-20, 60) * MINUTE for _ in range(2))
+        body = sms_callback(
+            chance.choice(("Queued", "Sent", "Delivered", "Failed")),
+            chance.choice((format_time_ms(date), ABSENT)),
+            message_id=f"m{chance.randrange(8)}",
+            sms_id=f"s{chance.randrange(2)}",
+            to=chance.choice((*NUMBERS, ABSENT)),
+        )
+        records.append(envelope(body, received_at=format_time_ms(received)))
+    moments = sorted(chance.randrange(60) for _ in range(4))
+    erasures = [
+        (begin, erasure(chance.choice(NUMBERS), BEGIN_MS + chance.randrange(-20, 60) * MINUTE)) for begin in moments
+    ]
+    quick = outputs_with(records, erasures)
+    monkeypatch.setattr(sms_stage, "may_be_covered", lambda *_: True)
+    assert quick == outputs_with(records, erasures)
+    assert any(orjson.loads(one.value).get("recipient", 1) is None for one in quick)
