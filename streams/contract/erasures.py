@@ -144,6 +144,8 @@ class Erasures:
     def __init__(self, marks: Marks | None = None) -> None:
         self._marks = marks
         self._latest: dict[str, datetime] = {}
+        self.latest: datetime | None = None
+        """The moment of the latest of all erasures, None while there are none."""
 
     def __bool__(self) -> bool:
         return bool(self._latest)
@@ -159,6 +161,7 @@ class Erasures:
             raise AnotherKeyError("an erasure was made with another ERASURE_KEY: set the key it was made with")
         known = self._latest.get(erasure.mark)
         self._latest[erasure.mark] = erasure.at if known is None else max(known, erasure.at)
+        self.latest = erasure.at if self.latest is None else max(self.latest, erasure.at)
 
     def erased_at(self, recipient: str | None) -> datetime | None:
         """Return the moment of the recipient's latest erasure, None when there is none."""

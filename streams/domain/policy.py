@@ -30,6 +30,10 @@ class Erased(Protocol):
     def at(self) -> Callable[[str | None], int]:
         """Returns the moment of a recipient's latest erasure in ms, 0 when there is none."""
 
+    @property
+    def latest(self) -> int:
+        """The moment of the latest of all erasures in ms: no SMS is covered whose moments are all later."""
+
     def covers_body(self, body: bytes, moments: Iterable[int]) -> bool:
         """Tell whether a refused body has a recipient whose erasure any of the moments (ms, 0: none) lies before."""
 

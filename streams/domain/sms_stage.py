@@ -22,7 +22,7 @@ from streams.domain.counts import COUNTS_PREFIX, Tallying, begun_counts, counts_
 from streams.domain.deliveries import Deliveries
 from streams.domain.delivery_partials import changed_cells, closed_cells
 from streams.domain.envelope import Opened, Repaired, open_envelope
-from streams.domain.erasing import erase_before, may_be_erased
+from streams.domain.erasing import erase_before, may_be_covered
 from streams.domain.expiry import (
     BUCKET_MS,
     bring_back,
@@ -239,7 +239,7 @@ class _Gatherer:
             self._touched_bytes += len(written)
             found, later = read_message(written)
         erased = self._policy.erased
-        if erased is not None and (callback.erased or (found is not None and may_be_erased(callback, found))):
+        if erased is not None and may_be_covered(callback, found, self._received, erased.latest):
             callback, found = self._erase_before(erased, callback, found, later)
         date = callback.date
         if self._received > self._tally["clock"] < date:
