@@ -16,8 +16,9 @@ from typing import Final
 
 from sinks.check import file_problems, problems
 from sinks.clickhouse.client import connect
+from sinks.clickhouse.comments import apply_comments
 from sinks.clickhouse.erasure import ClickHouseErasure
-from sinks.clickhouse.migrate import create_database, mend, migrate, verify_way_of_rows
+from sinks.clickhouse.migrate import create_database, mend, migrate, require_time_zone, verify_way_of_rows
 from sinks.clickhouse.migrate import verify as verify_schema
 from sinks.clickhouse.retention import apply_retention, retention_differences
 from sinks.clickhouse.sink import ClickHouseSink
@@ -122,8 +123,10 @@ def run_schema(settings: SinksSettings) -> int:
     create_database(anywhere, settings.clickhouse_database, settings.clickhouse_cluster)
     anywhere.close()
     clickhouse = connect(settings)
+    require_time_zone(clickhouse)
     poorer = mend(clickhouse, settings.clickhouse_cluster)
     applied = migrate(clickhouse, settings.clickhouse_cluster)
+    apply_comments(clickhouse, settings.clickhouse_cluster)
     if changed := apply_retention(clickhouse, settings):
         logger.info("rows are kept for as many days as the settings say", extra={"tables": ", ".join(changed)})
     if poorer:

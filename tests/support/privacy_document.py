@@ -26,17 +26,21 @@ KINDS: Final = {
     """,
     "chosen by the customer; may name a person": """
         label groups sender campaign_name name application_name sms_key message_id sms_id campaign_tracking_id
+        cell
     """,
     "about the message of one person": """
         country operator status previous_status is_final detailed_status status_description status_updated_at queued_at
         sent_at final_at latency_seconds price direction originating_service part parts conflicts first_received_at
         received_at message_status message_previous_status message_is_final message_parts message_parts_seen
-        message_latency_seconds message_price
+        message_latency_seconds message_price sending_at sent_from
     """,
     "sums over a campaign": """
         campaign_status strategy total_recipients messages messages_final messages_delivered messages_by_status
         parts_by_status reported_by_status progress delivery_rate price_total reconciliation reconciliation_unit drift
         stale_reports unordered_reports last_received_at finished_at
+    """,
+    "sums over the SMS of one route that were sent within five minutes": """
+        window_start window_end delivered_by_latency price_delivered price_undelivered unpriced is_closed
     """,
     "where and when a record was made": """
         revision generation message_revision partition offset index repaired.index repaired.repairs stage reason detail
