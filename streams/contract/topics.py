@@ -285,10 +285,11 @@ CAMPAIGN_PARTIALS: Final = Topic(
 DELIVERY_WINDOWS: Final = Topic(
     "delivery.windows",
     "counts of SMS by time of sending and route; streams → sinks, your readers",
-    _ALL
-    | {"cleanup.policy": "compact,delete", "retention.ms": str(35 * _DAY_MS), "min.compaction.lag.ms": str(_DAY_MS)},
+    _LATEST | {"retention.ms": str(35 * _DAY_MS)},
     key="`cell`",
     spread="murmur2 of country and operator as JSON, modulo the partitions",
+    tolerated=_OF_LATEST,
+    rules=_RULES_OF_LATEST,
 )
 DELIVERY_PARTIALS: Final = Topic(
     "delivery.partials",

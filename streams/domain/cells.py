@@ -183,6 +183,11 @@ class CellTallying:
                 add(self._messages, was, -1)
             if now is not None:
                 add(self._messages, now, 1)
+        if old is not None and new is not None and old[1:] == new[1:] and not (is_final(old[0]) or is_final(new[0])):
+            if old[0] != new[0]:  # on its way: nothing else moves
+                add(self._parts, old[0], -1)
+                add(self._parts, new[0], 1)
+            return
         if old == new:
             return
         if old is not None:

@@ -80,8 +80,9 @@ class Deliveries:
         if parts is was:
             return False
         if len(parts) == 1:  # nearly all messages: the message and its part are in one cell
-            old, status = (was[0], before.status) if before is not None else (None, None)
-            return self._move_part(old, parts[0], status, after.status)
+            if before is None:
+                return self._move_part(None, parts[0], None, after.status)
+            return self._move_part(was[0], parts[0], before.status, after.status)
         has_entered = False
         for at, sms in enumerate(parts):
             old = was[at] if at < len(was) else None

@@ -16,6 +16,10 @@ from tests.support.markdown import ROOT
 
 DOCUMENT: Final = ROOT / "PRIVACY.md"
 _DAY_MS: Final = 24 * 60 * 60 * 1000
+_UNTIL: Final = {
+    changelog("sms"): "until the SMS is forgotten",
+    changelog("deliveries"): "until the cell is forgotten, about 16 days after the SMS were sent",
+}
 _PREFIX: Final = CommonSettings.model_fields["kafka_topic_prefix"].default
 
 KINDS: Final = {
@@ -25,21 +29,18 @@ KINDS: Final = {
         callbacks repaired.original body body_base64 value value_base64 error
     """,
     "chosen by the customer; may name a person": """
-        label groups sender campaign_name name application_name sms_key message_id sms_id campaign_tracking_id
-        cell
+        label groups sender campaign_name name application_name sms_key message_id sms_id campaign_tracking_id cell
     """,
     "about the message of one person": """
-        country operator status previous_status is_final detailed_status status_description status_updated_at queued_at
-        sent_at final_at latency_seconds price direction originating_service part parts conflicts first_received_at
-        received_at message_status message_previous_status message_is_final message_parts message_parts_seen
-        message_latency_seconds message_price sending_at sent_from
+        country operator status previous_status is_final detailed_status status_description status_updated_at
+        queued_at sent_at sending_at sent_from final_at latency_seconds price direction originating_service part parts
+        conflicts first_received_at received_at message_status message_previous_status message_is_final message_parts
+        message_parts_seen message_latency_seconds message_price
     """,
-    "sums over a campaign": """
+    "sums over a campaign, or over the SMS of a route within five minutes": """
         campaign_status strategy total_recipients messages messages_final messages_delivered messages_by_status
         parts_by_status reported_by_status progress delivery_rate price_total reconciliation reconciliation_unit drift
         stale_reports unordered_reports last_received_at finished_at
-    """,
-    "sums over the SMS of one route that were sent within five minutes": """
         window_start window_end delivered_by_latency price_delivered price_undelivered unpriced is_closed
     """,
     "where and when a record was made": """
@@ -79,7 +80,7 @@ def kept(topic: Topic) -> str:
     """Return how long a topic keeps a record."""
     policy = topic.config["cleanup.policy"]
     if policy == "compact":
-        return "the latest per key, " + ("until the SMS is forgotten" if topic == changelog("sms") else "for ever")
+        return "the latest per key, " + (_UNTIL.get(topic, "for ever"))
     days = int(topic.config["retention.ms"]) // _DAY_MS
     return f"{days} days" if policy == "delete" else f"the latest per key, {days} days after its last change"
 

@@ -158,7 +158,7 @@ def comparable(view: dict[str, Any]) -> dict[str, Any]:
     view = {name: value for name, value in view.items() if name not in {"generation", "previous_status"}}
     unlike = {"generation": None, "message_previous_status": None}
     if view["message_id"] == FUTURE:
-        unlike |= {"status_updated_at": None, "sent_at": None}
+        unlike |= {"status_updated_at": None, "sent_at": None, "sending_at": None, "sent_from": None}
     view["sms"] = [{**sms, **unlike} for sms in view["sms"]]
     return view
 

@@ -53,6 +53,11 @@ def expected_headers(suffix: str, value: dict[str, Any]) -> dict[str, bytes]:
     return found if campaign is None else found | {"campaign": campaign.encode()}
 
 
+def partials_in(outputs: Iterable[Output]) -> list[bytes]:
+    """Return the lines about campaigns among outputs."""
+    return [output.value for output in outputs if output.topic is CAMPAIGN_PARTIALS]
+
+
 def newest_of_message(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return the state of a message as its newest record has it, of all its records on the topic."""
     newest = max(records, key=lambda record: (record["generation"], record["message_revision"]))

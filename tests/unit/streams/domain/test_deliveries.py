@@ -116,6 +116,17 @@ def flat(row: dict[str, Any]) -> Counter[str]:
     return +counts
 
 
+def told(records: Iterable[dict[str, Any]]) -> dict[Cell, Counter[str]]:
+    """Return public records of cells in the form of `counted`; those that have no counts are left out."""
+    cells = {}
+    for record in records:
+        prices = {kind: round(float(record[kind]) * 10**8) for kind in ("price_delivered", "price_undelivered")}
+        row = {"messages": record["messages_by_status"], "parts": record["parts_by_status"]}
+        total, latencies = round(float(record["price_total"]) * 10**8), record["delivered_by_latency"]
+        cells[place_named(record["cell"])] = flat({**record, **row, **prices, "price": total, "latencies": latencies})
+    return {cell: counts for cell, counts in cells.items() if counts}
+
+
 def summed(cells: dict[Cell, Counter[str]], dimension: int | None) -> dict[Any, Counter[str]]:
     """Add up cells by window and one dimension; by the window alone when it is None."""
     sums: dict[Any, Counter[str]] = {}

@@ -23,6 +23,7 @@ from streams.state.changelog.batches import MAX_BATCH_BYTES
 from streams.state.rows.overlay import Overlay
 from tests.builders import NOW, envelope, sms_callback
 from tests.support.memory_rows import MemoryRows, outputs_of
+from tests.unit.streams.domain.pipeline import partials_in
 from tests.unit.streams.domain.test_properties import MIXED, QUICK
 
 LARGE_PARTS = 50
@@ -176,10 +177,9 @@ def test_of_the_counts_after_two_pieces_of_an_envelope_the_later_stay_in_any_ord
 ) -> None:
     monkeypatch.setattr(sms_stage, "PIECE_CALLBACKS", 2)
     stage, rows = SmsStage(Policy()), MemoryRows()
-    partials = []
+    partials = list[bytes]()
     for _ in stage.apply(rows, 0, 0, envelope(*(sms_callback(message_id=f"m{n}") for n in range(5)))):
-        (partial,) = stage.summarize(rows, 0, rows.changed)
-        partials.append(partial.value)
+        partials += partials_in(stage.summarize(rows, 0, rows.changed))
     for order in itertools.permutations(partials):
         assert _messages(order) == 5
     old = orjson.loads(partials[-1])
@@ -203,7 +203,7 @@ def test_partials_of_campaigns_with_large_rows_are_pieces_after_each_of_which_an
     stage, rows = SmsStage(Policy()), MemoryRows()
     callbacks = [sms_callback(message_id=f"m{n}", campaign=f"c{n}") for n in range(20)]
     outputs_of(stage.apply(rows, 0, 0, envelope(*callbacks)))
-    value = b"\n".join(output.value for output in stage.summarize(rows, 0, rows.changed))
+    value = b"\n".join(partials_in(stage.summarize(rows, 0, rows.changed)))
     whole = MemoryRows()
     (piece,) = CampaignStage().apply(whole, 0, 7, value)
     monkeypatch.setattr(campaign_stage, "PIECE_BYTES", 2000)

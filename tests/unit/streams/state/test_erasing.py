@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from streams.contract.codec import format_time_ms
 from streams.contract.erasures import AnotherKeyError, Erasure, Marks, moment_of
+from streams.contract.topics import DELIVERY_PARTIALS
+from streams.domain.cells import CELL_PREFIX, place_named
 from streams.domain.counts import COUNTS_PREFIX
 from streams.domain.erasing import KnownErasures
 from streams.domain.message import MESSAGE_PREFIX, read_message
@@ -25,6 +27,8 @@ from streams.state.rows.position import Position
 from streams.state.rows.reserved_keys import ERASED
 from streams.state.rows.throttle import Throttle
 from tests.builders import ABSENT, envelope, sms_callback
+from tests.unit.streams.domain.test_deliveries import counted, flat, told
+from tests.unit.streams.domain.test_delivery_stage import Merged
 
 KEY: Final = bytes(range(32))
 MARKS: Final = Marks(KEY)
@@ -34,7 +38,10 @@ NUMBERS: Final = ("+306900000001", "+306900000002", "+306900000003")
 SPELLINGS: Final = {NUMBERS[0]: ["+306900000001", "00306900000001", "30 690 000 0001"]}
 BLANK: Final = ("recipient", "message", "label")
 # Of a revision: one that would only have added erased data is not made.
-OF_REVISION: Final = {"generation", "received_at", "partition", "offset", "index", "revision", "previous_status"}
+OF_REVISION: Final = {
+    *("generation", "received_at", "partition", "offset", "index", "revision", "previous_status"),
+    *("sending_at", "sent_from"),
+}
 
 
 def erasure(number: str, at_ms: int) -> Erasure:
@@ -53,6 +60,8 @@ class Worker:
         self.erasures: list[Erasure] = []
         self.written: list[dict[str, Any]] = []
         self.rejected: list[dict[str, Any]] = []
+        self.lines: list[bytes] = []
+        """About cells, those of crashed flushes, too."""
         self.pieces: Iterator[int] | None = None
         self.crash()
 
@@ -125,6 +134,8 @@ class Worker:
                 self.written.append(orjson.loads(output.value))
             elif output.topic.suffix == "callbacks.rejected":
                 self.rejected.append(orjson.loads(output.value))
+            elif output.topic is DELIVERY_PARTIALS:
+                self.lines.append(output.value)
 
     def finish(self) -> None:
         while self.take_piece():
@@ -242,6 +253,19 @@ def test_covered_data_goes_for_good_and_nothing_else_changes(seed: int) -> None:
     assert states(worker) == states(without)
     assert not worker.partition.is_behind
     assert not worker.partition.is_walking
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32))
+def test_the_sums_of_the_cells_are_those_of_the_sms_as_they_are_after_erasures(seed: int) -> None:
+    """In the rows, and where the lines of all flushes are merged, also of those that ended in a crash."""
+    worker, merged = run([*steps(Random(seed))], Worker()), Merged()  # noqa: S311 - traffic
+    expected = counted(worker.newest.values())
+    found = {place_named(key[2:].decode()): flat(row) for key, row in worker.rows(CELL_PREFIX).items()}
+    assert {cell: counts for cell, counts in found.items() if counts} == expected
+    if worker.lines:
+        merged.take(*worker.lines)
+    assert told(merged.told.values()) == expected
 
 
 @pytest.mark.parametrize("seed", range(10))
