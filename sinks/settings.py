@@ -61,6 +61,9 @@ class SinksSettings(CommonSettings):
     )
     clickhouse_user: str = Field("default", description="User that may create tables and insert.")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    clickhouse_analyst_password: SecretStr = Field(
+        SecretStr(""), description="Password that `routee-sinks schema --analyst-user` gives the user of analysts."
+    )
     clickhouse_database: str = Field(
         "routee",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$",

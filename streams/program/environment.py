@@ -22,7 +22,7 @@ _ENCODING: Final = "utf-8-sig"
 SECRET_SETTINGS: Final = frozenset(
     """
     KAFKA_SASL_PASSWORD ERASURE_KEY INGEST_SECRETS STREAMS_HMAC_KEY STREAMS_READ_TOKENS STREAMS_WORKER_TOKEN
-    CLICKHOUSE_PASSWORD
+    CLICKHOUSE_PASSWORD CLICKHOUSE_ANALYST_PASSWORD
     """.split()  # noqa: SIM905 - as below
 )
 """The secret settings of every program; each may stand in a file."""

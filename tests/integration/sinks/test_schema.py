@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from pydantic import SecretStr
 
 from sinks.cli import run_schema
+from sinks.clickhouse.analyst import LIMITS, statements
 from sinks.clickhouse.client import ClickHouse, connect
 from sinks.clickhouse.comments import apply_comments
 from sinks.clickhouse.differences import Comparison, Fault
 from sinks.clickhouse.migrate import look, migrate, verify, verify_way_of_rows
-from sinks.clickhouse.migrations import Migration, known_migrations
+from sinks.clickhouse.migrations import Migration, known_migrations, render
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.clickhouse.watch import SchemaWatch
 from sinks.clickhouse.words import words_of
-from sinks.errors import ConnectError, RetryableError, SchemaError, ShortError
+from sinks.errors import ConnectError, FatalError, RetryableError, SchemaError, ShortError, SinksError
 from sinks.files.columns import POSITION
 from sinks.metrics import Metrics, Readiness
 from sinks.settings import SinksSettings
@@ -560,3 +562,20 @@ def test_another_server_at_the_address_is_told_from_no_answer(something_else: st
     line = f"CLICKHOUSE_URL={something_else}: something answers there, but not as ClickHouse does (HTTP status 501)"
     with pytest.raises(ConnectError, match=re.escape(line)):
         connect(SinksSettings(clickhouse_url=something_else))
+
+
+def test_the_engine_reads_the_statements_of_the_user_for_analysts_and_keeps_the_limits(
+    tables: ClickHouse, settings: SinksSettings
+) -> None:
+    """Each statement is SQL, and a query under the limits writes nothing; the engine of the tests can store no user."""
+    for cluster in (None, "main"):
+        for statement in statements("routee", "routee_analyst", "ana", "IDENTIFIED WITH sha256_hash BY 'ab' SALT 'cd'"):
+            literal = render(statement, cluster).replace("'", "\\'")
+            ((formatted,),) = tables.rows(f"SELECT formatQuerySingleLine('{literal}')")
+            assert ("ON CLUSTER main" in formatted) == (cluster is not None)
+    limits = ", ".join(re.sub(r" (?:CONST|MIN \d+ MAX \d+)$", "", limit) for limit in LIMITS)
+    tables.execute(f"SELECT count() FROM delivery_by_hour SETTINGS {limits}")  # noqa: S608 - ours
+    with pytest.raises(SinksError, match="READONLY"):
+        tables.execute(f"INSERT INTO sms_inbox (sms_key) SETTINGS {limits} SELECT 'x'")
+    with pytest.raises(FatalError, match=r"^--analyst-user ana: .*CLICKHOUSE_USER needs ACCESS MANAGEMENT"):
+        run_schema(settings.model_copy(update={"clickhouse_analyst_password": SecretStr("twelve chars")}), "ana")
