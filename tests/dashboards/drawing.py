@@ -13,13 +13,15 @@ import textwrap
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
+from cycler import cycler
+from matplotlib import dates
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import Bbox
 
 from sandbox.audit.clickhouse import ClickHouse
 from sandbox.stack import Sandbox
@@ -39,9 +41,9 @@ _CELL_WIDTH, _CELL_HEIGHT = 0.62, 0.3  # inches of a cell of Grafana's grid
 _DOTS: Final = 90
 _COLORS: Final = ("#3871dc", "#e0752d", "#3f9e56", "#a352cc", "#c4162a", "#0a7c91", "#8f6a00", "#6e6e6e")
 _TEXT, _FAINT, _EDGE, _GOOD, _BAD = "#24292e", "#6a737d", "#dfe2e5", "#2f8a45", "#c4162a"
-_STYLE: Final = {
+_STYLE: Final[Any] = {
     "font.size": 8.5,
-    "axes.prop_cycle": mpl.cycler(color=_COLORS),
+    "axes.prop_cycle": cycler(color=_COLORS),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": _EDGE,
@@ -50,7 +52,6 @@ _STYLE: Final = {
     "xtick.color": _FAINT,
     "ytick.color": _FAINT,
     "text.color": _TEXT,
-    "svg.hashsalt": "routee",
 }
 _CAMPAIGNS: Final = 3
 _LONGEST_CELL: Final = 28
@@ -155,18 +156,18 @@ def _lines(axes: "Axes", panel: Panel, answer: Answer) -> None:
     if panel.stacked:
         moments = sorted({at for points in answer.lines.values() for at, _ in points})
         heights = [[dict(answer.lines[name]).get(at, 0.0) for at in moments] for name in names]
-        axes.stackplot([_date(at) for at in moments], heights, labels=names, alpha=0.75, colors=_COLORS)
+        axes.stackplot([_days(at) for at in moments], heights, labels=names, alpha=0.75, colors=_COLORS)
     else:
         for name in names:
             points = answer.lines[name]
-            axes.plot([_date(at) for at, _ in points], [value for _, value in points], label=name, linewidth=1.4)
+            axes.plot([_days(at) for at, _ in points], [value for _, value in points], label=name, linewidth=1.4)
     axes.set_ylim(bottom=0)
     if panel.unit == "percentunit":
         axes.set_ylim(top=1.02)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _shown(value, panel.unit)))
-    axes.xaxis.set_major_locator(mpl.dates.AutoDateLocator(minticks=3, maxticks=6))
-    axes.xaxis.set_major_formatter(mpl.dates.DateFormatter("%H:%M"))
+    axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=3, maxticks=6))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
     axes.tick_params(length=0, labelsize=7.5)
     columns = 3 if panel.width < COLUMNS / 2 else 5
     axes.legend(
@@ -205,15 +206,15 @@ def _table(axes: "Axes", panel: Panel, answer: Answer) -> None:
     most = max(1, int(panel.height * _CELL_HEIGHT / 0.235) - 3)
     units = panel.units or {}
     cells = [[_cell(row.get(column), units.get(column, "short")) for column in columns] for row in answer.rows[:most]]
-    widths = _widths(columns, cells)
+    height = (len(cells) + 1) / (most + 1)
     table = axes.table(
         cells,
         colLabels=[column.replace("_", " ") for column in columns],
-        colWidths=widths,
+        colWidths=_widths(columns, cells),
         loc="upper left",
         cellLoc="left",
         edges="horizontal",
-        bbox=(0, 1 - min(1, (len(cells) + 1) / (most + 1)), 1, min(1, (len(cells) + 1) / (most + 1))),
+        bbox=Bbox.from_bounds(0, 1 - height, 1, height),
     )
     table.auto_set_font_size(value=False)
     table.set_fontsize(8)
@@ -240,8 +241,9 @@ def _cell(value: Any, unit: str) -> str:  # noqa: ANN401 - as the database says
     return _shown(float(value), unit)
 
 
-def _date(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)
+def _days(at: float) -> float:
+    """Return a time as matplotlib counts it: in days since 1970 UTC."""
+    return at / 86_400
 
 
 def _shown(value: float, unit: str) -> str:

@@ -38,4 +38,4 @@ def _prometheus_rule() -> str:
         "metadata": {"name": "routee-callbacks"},
         "spec": yaml.safe_load((FOLDER / "rules.yaml").read_text(encoding="utf-8")),
     }
-    return _HEAD + yaml.safe_dump(resource, sort_keys=False, width=120)
+    return f"{_HEAD}{yaml.safe_dump(resource, sort_keys=False, width=120)}"
