@@ -1,6 +1,12 @@
 """A partition that has lag and does not move is noticed, and the age of a lag is known."""
 
-from streams.health import LagAges, Place, Reached, StuckWatch
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka.errors import KafkaConnectionError
+from faust.types import TP
+
+from streams.health import LagAges, Place, Reached, StuckWatch, date_lags
 
 PLACE = ("sms", 3)
 
@@ -130,3 +136,28 @@ def test_a_date_for_a_partition_that_is_gone_is_dropped() -> None:
     ages.ages.observe({})
     ages.ages.date(PLACE, 1.0)
     assert ages.ages.seconds() == {}
+
+
+async def test_an_old_lag_is_dated_by_the_record_at_its_durable_offset_also_at_a_second_try() -> None:
+    ages, asked = Ages(), list[tuple[str, int, int]]()
+    for _ in range(12):
+        ages.see(5, 9)
+    answers: list[float | None] = [None, 800.0]
+
+    async def first_moment(source: TP, offset: int) -> float:
+        asked.append((source.topic, source.partition, offset))
+        if (moment := answers.pop(0)) is None:
+            raise KafkaConnectionError
+        return moment
+
+    owned = SimpleNamespace(durable=5, begin=0)
+    table = SimpleNamespace(name="sms", source="raw", checkpointer=SimpleNamespace(owned={3: owned}))
+    app: Any = SimpleNamespace(
+        checkpointed=[table], holdings=SimpleNamespace(reader=SimpleNamespace(first_moment=first_moment))
+    )
+    await date_lags(app, ages.ages)
+    assert ages.ages.seconds()[PLACE] < 60
+    await date_lags(app, ages.ages)
+    assert ages.ages.seconds()[PLACE] == ages.now - 800
+    await date_lags(app, ages.ages)
+    assert asked == [("raw", 3, 5)] * 2
