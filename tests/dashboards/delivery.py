@@ -75,12 +75,13 @@ _TIME: Final = Row(
         ),
         Panel(
             "Delivered, by country",
-            "Share of the SMS whose fate is known, by the time at which they were first heard of.",
+            "Share of the SMS whose fate is known, by the time of their first callback. The five largest countries.",
             "lines",
             (
                 SQL(
-                    "SELECT $__timeInterval(first_received_at) AS time, ifNull(country, 'unknown') AS country, "
+                    "SELECT $__timeInterval(first_received_at) AS time, country, "
                     f"countIf(status = 'Delivered') / countIf(is_final) AS delivered {_SENT} AND is_final "
+                    f"AND country IN (SELECT country {_SENT} GROUP BY country ORDER BY count() DESC LIMIT 5) "
                     "GROUP BY time, country ORDER BY time, country"
                 ),
             ),
@@ -135,7 +136,7 @@ _CAMPAIGNS: Final = Row(
             (
                 SQL(
                     "SELECT name, campaign_status, total_recipients AS recipients, messages, messages_final AS final, "
-                    "progress / 100 AS progress, reconciliation FROM campaigns WHERE $__timeFilter(first_received_at) "
+                    "progress, reconciliation FROM campaigns WHERE $__timeFilter(first_received_at) "
                     "ORDER BY first_received_at DESC, name LIMIT 20"
                 ),
             ),

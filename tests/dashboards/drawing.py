@@ -48,6 +48,7 @@ _STYLE: Final[Any] = {
     "axes.spines.right": False,
     "axes.edgecolor": _EDGE,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#eef0f2",
     "xtick.color": _FAINT,
     "ytick.color": _FAINT,
@@ -55,6 +56,7 @@ _STYLE: Final[Any] = {
 }
 _CAMPAIGNS: Final = 3
 _LONGEST_CELL: Final = 28
+_SHORT_SECONDS: Final = 900
 
 
 def draw_all(seconds: int) -> None:
@@ -110,11 +112,13 @@ def _draw(dashboard: Dashboard, sources: Sources, span: Span) -> Figure:
         for title, y in headings:
             figure.text(0.012, 1 - (y + 2.55) / rows, title, size=10.5, color=_FAINT, weight="bold", va="center")
         for panel in dashboard.panels:
-            _panel(figure, panel, places[panel.title], rows, sources.answer(panel, span))
+            _panel(figure, panel, places[panel.title], rows, sources.answer(panel, span), span)
     return figure
 
 
-def _panel(figure: Figure, panel: Panel, place: dict[str, int], rows: int, answer: Answer) -> None:
+def _panel(  # noqa: PLR0917 - what a panel shows, where and when
+    figure: Figure, panel: Panel, place: dict[str, int], rows: int, answer: Answer, span: Span
+) -> None:
     left, width = place["x"] / COLUMNS, place["w"] / COLUMNS
     bottom, height = 1 - (place["y"] + place["h"] + 2) / rows, place["h"] / rows
     x, y = 1 / (figure.get_figwidth()), 1 / (figure.get_figheight())  # an inch
@@ -131,7 +135,10 @@ def _panel(figure: Figure, panel: Panel, place: dict[str, int], rows: int, answe
     if panel.kind == "number":
         _number(figure, panel, answer, (left + width / 2, bottom + height * 0.4))
         return
-    margins = {"lines": (0.62, 0.2, 0.66), "bars": (1.75, 0.5, 0.3), "table": (0.12, 0.12, 0.1)}[panel.kind]
+    columns, lines = _legend(panel, answer)
+    margins = {"lines": (0.62, 0.2, 0.4 + 0.125 * lines), "bars": (1.75, 0.5, 0.3), "table": (0.12, 0.12, 0.1)}[
+        panel.kind
+    ]
     inner = figure.add_axes(
         (
             left + margins[0] * x,
@@ -140,7 +147,22 @@ def _panel(figure: Figure, panel: Panel, place: dict[str, int], rows: int, answe
             height - (margins[2] + 0.42) * y,
         )
     )
-    {"lines": _lines, "bars": _bars, "table": _table}[panel.kind](inner, panel, answer)
+    if panel.kind == "lines":
+        _lines(inner, panel, answer, span)
+        space = 0.26 * y / inner.get_position().height
+        inner.legend(
+            loc="upper left",
+            bbox_to_anchor=(-0.02, -space),
+            ncols=columns,
+            frameon=False,
+            fontsize=7,
+            handlelength=1.0,
+            columnspacing=0.9,
+            borderaxespad=0,
+            labelspacing=0.25,
+        )
+    else:
+        {"bars": _bars, "table": _table}[panel.kind](inner, panel, answer)
 
 
 def _number(figure: Figure, panel: Panel, answer: Answer, place: tuple[float, float]) -> None:
@@ -151,7 +173,14 @@ def _number(figure: Figure, panel: Panel, answer: Answer, place: tuple[float, fl
     figure.text(*place, _shown(value, panel.unit), size=19, color=color, ha="center", va="center")
 
 
-def _lines(axes: "Axes", panel: Panel, answer: Answer) -> None:
+def _legend(panel: Panel, answer: Answer) -> tuple[int, int]:
+    """Return how many columns and lines the names of a panel's lines need."""
+    longest = max(map(len, answer.lines), default=1)
+    columns = max(1, int((panel.width * _CELL_WIDTH - 0.5) / (longest * 0.046 + 0.3)))
+    return columns, -(-len(answer.lines) // columns)
+
+
+def _lines(axes: "Axes", panel: Panel, answer: Answer, span: Span) -> None:
     names = sorted(answer.lines)
     if panel.stacked:
         moments = sorted({at for points in answer.lines.values() for at, _ in points})
@@ -166,21 +195,11 @@ def _lines(axes: "Axes", panel: Panel, answer: Answer) -> None:
         axes.set_ylim(top=1.02)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _shown(value, panel.unit)))
-    axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=3, maxticks=6))  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
+    axes.set_xlim(_days(span.start), _days(span.end))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    form = "%H:%M:%S" if span.end - span.start < _SHORT_SECONDS else "%H:%M"
+    axes.xaxis.set_major_formatter(dates.DateFormatter(form))  # type: ignore[no-untyped-call]
     axes.tick_params(length=0, labelsize=7.5)
-    columns = 3 if panel.width < COLUMNS / 2 else 5
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(-0.02, -0.13),
-        ncols=columns,
-        frameon=False,
-        fontsize=7,
-        handlelength=1.0,
-        columnspacing=0.9,
-        borderaxespad=0,
-        labelspacing=0.25,
-    )
 
 
 def _bars(axes: "Axes", panel: Panel, answer: Answer) -> None:
@@ -220,6 +239,8 @@ def _table(axes: "Axes", panel: Panel, answer: Answer) -> None:
     table.set_fontsize(8)
     for (row, _), cell in table.get_celld().items():
         cell.set(edgecolor=_EDGE, linewidth=0.6)
+        cell.get_text().set_horizontalalignment("left")
+        cell.PAD = 0.02
         if row == 0:
             cell.get_text().set(color=_FAINT, weight="bold")
 
@@ -273,4 +294,5 @@ def _scaled(value: float, base: int, names: Sequence[str]) -> str:
     place = 0
     while abs(value) >= base and place < len(names) - 1:
         value, place = value / base, place + 1
-    return f"{value:.3g} {names[place]}".strip()
+    # Three digits, and never as a power of ten.
+    return f"{value:.3g} {names[place]}".strip() if value < base / 2 else f"{value:.0f} {names[place]}".strip()
