@@ -27,7 +27,7 @@ class Span(NamedTuple):
 
 @dataclass
 class Answer:
-    """What a panel shows: lines by their names, as points of time and value, or the rows of a table."""
+    """The content of a panel: lines by their names, as points of time and value, or the rows of a table."""
 
     lines: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)

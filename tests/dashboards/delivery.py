@@ -1,5 +1,5 @@
 """
-The dashboard of what was sent: how much of it arrives, how fast, and for how much.
+The dashboard of deliveries: how much of the traffic arrives, how fast, and for how much.
 """
 
 from typing import Final

@@ -260,7 +260,7 @@ def test_covered_data_goes_for_good_and_nothing_else_changes(seed: int) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32))
 def test_the_sums_of_the_cells_are_those_of_the_sms_as_they_are_after_erasures(seed: int) -> None:
-    """In the rows, and where the lines of all flushes of these rows are merged, also of those that ended in a crash."""
+    """In the rows, and where the lines of all flushes of these rows are merged, of crashed ones, too."""
     worker, merged = run([*steps(Random(seed))], Worker()), Merged()  # noqa: S311 - traffic
     expected = counted(worker.newest.values())
     found = {place_named(key[2:].decode()): flat(row) for key, row in worker.rows(CELL_PREFIX).items()}
