@@ -15,10 +15,12 @@ from functools import partial
 from typing import Final
 
 from sinks.check import file_problems, problems
+from sinks.clickhouse.analyst import make_analyst, require_password, user_name
 from sinks.clickhouse.client import connect
+from sinks.clickhouse.comments import apply_comments
 from sinks.clickhouse.disks import disks
 from sinks.clickhouse.erasure import ClickHouseErasure
-from sinks.clickhouse.migrate import create_database, mend, migrate, verify_way_of_rows
+from sinks.clickhouse.migrate import create_database, mend, migrate, require_time_zone, verify_way_of_rows
 from sinks.clickhouse.migrate import verify as verify_schema
 from sinks.clickhouse.retention import apply_retention, retention_differences
 from sinks.clickhouse.sink import ClickHouseSink
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_logging("sinks", settings)
     keep_files_private()
     try:
-        return int(given.run(settings))
+        return int(given.run(settings, **given.options(given)))
     except UnusableNumbersError as error:
         print(error, file=sys.stderr)
         return exit_codes.USAGE
@@ -133,14 +135,22 @@ def run_files(settings: SinksSettings) -> int:
     )
 
 
-def run_schema(settings: SinksSettings) -> int:
-    """Create the database, apply the files of the schema that it lacks, and mend objects of the others."""
+def run_schema(settings: SinksSettings, analyst_user: str | None = None) -> int:
+    """
+    Create the database, apply the files of the schema that it lacks, and mend objects of the others.
+
+    With `analyst_user`, make this user, who only reads.
+    """
+    if analyst_user is not None:
+        require_password(settings)
     anywhere = connect(settings, database="")
     create_database(anywhere, settings.clickhouse_database, settings.clickhouse_cluster)
     anywhere.close()
     clickhouse = connect(settings)
+    require_time_zone(clickhouse)
     poorer = mend(clickhouse, settings.clickhouse_cluster)
     applied = migrate(clickhouse, settings.clickhouse_cluster)
+    apply_comments(clickhouse, settings.clickhouse_cluster)
     if changed := apply_retention(clickhouse, settings):
         logger.info("rows are kept for as many days as the settings say", extra={"tables": ", ".join(changed)})
     if poorer:
@@ -150,6 +160,9 @@ def run_schema(settings: SinksSettings) -> int:
             extra={"tables": ", ".join(sorted(set(poorer))), "group": _group(settings, ClickHouseSink.name)},
         )
     verify_schema(clickhouse)
+    if analyst_user is not None:
+        make_analyst(clickhouse, settings, analyst_user)
+        logger.info("the user for analysts is there", extra={"user": analyst_user})
     clickhouse.close()
     logger.info(
         "schema is up to date",
@@ -287,8 +300,12 @@ def _parser() -> argparse.ArgumentParser:
     add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable[[SinksSettings], int], about: str, look: Look | None) -> None:
-        commands.add_parser(name, help=about, description=about).set_defaults(run=run, look=look)
+    def command(
+        name: str, run: Callable[..., int], about: str, look: Look | None, options: Sequence[str] = ()
+    ) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=about, description=about)
+        made.set_defaults(run=run, look=look, options=lambda given: {name: getattr(given, name) for name in options})
+        return made
 
     command(
         "clickhouse",
@@ -302,6 +319,12 @@ def _parser() -> argparse.ArgumentParser:
         run_schema,
         "Create the database, its tables and views, and what is missing of them; does nothing when all is there.",
         None,
+        ["analyst_user"],
+    ).add_argument(
+        "--analyst-user",
+        metavar="NAME",
+        type=user_name,
+        help="besides, make a user who only reads, within limits; CLICKHOUSE_ANALYST_PASSWORD is the password",
     )
     command(
         "check",

@@ -16,11 +16,11 @@ from mode import ServiceT
 
 from streams.admin.topics import verify
 from streams.allocator import keep_large_buffers
-from streams.app import Hooks, StreamsApp, build_app
+from streams.app import Hooks, Stages, StreamsApp, build_app
 from streams.domain.campaign_stage import CampaignStage
+from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
-from streams.domain.stage import Stage
 from streams.errors import Exit, PortInUseError, die
 from streams.folder import worker_folder
 from streams.health import LagAges
@@ -73,9 +73,7 @@ hundred thousand and never refer to each other, so an earlier collection finds n
 """
 
 
-def run_worker(
-    settings: StreamsSettings, stages: tuple[Stage, Stage] | None = None, hooks: Hooks | None = None
-) -> None:
+def run_worker(settings: StreamsSettings, stages: Stages | None = None, hooks: Hooks | None = None) -> None:
     """
     Work until SIGTERM, SIGINT or SIGHUP; return when all is flushed and committed and the worker has left its group.
 
@@ -120,8 +118,8 @@ def _sockets(settings: StreamsSettings) -> Iterator[Sockets]:
         yield Sockets(pages, answers)
 
 
-def default_stages(settings: StreamsSettings) -> tuple[Stage, Stage]:
-    """Return the stages of the SMS and of the campaigns, configured by the settings."""
+def default_stages(settings: StreamsSettings) -> Stages:
+    """Return the stages of the product, configured by the settings."""
     key = settings.streams_hmac_key
     policy = Policy(
         conflicting_finals=settings.streams_conflicting_finals,
@@ -129,6 +127,7 @@ def default_stages(settings: StreamsSettings) -> tuple[Stage, Stage]:
         recipient=settings.streams_recipient,
         hmac_key=key.get_secret_value() if key else "",
         message_text=settings.streams_message_text,
+        delivery_cells=settings.streams_delivery_cells,
         mask_texts=settings.streams_mask_texts == "on",
     )
-    return SmsStage(policy), CampaignStage()
+    return Stages(SmsStage(policy), CampaignStage(policy.silence_ms), DeliveryStage())

@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import Field
 
-from streams.contract.records import CampaignProgress, Money, Record, SmsStatus
+from streams.contract.records import CampaignProgress, DeliveryWindow, Money, Record, SmsStatus
 
 
 class MessageAnswer(Record):
@@ -38,13 +38,20 @@ class CampaignState(StrEnum):
 
 
 PAGE_MOST: Final = 100
-"""The most campaigns of a page."""
+"""The most campaigns, or cells, of a page."""
 
 
 class CampaignPage(Record):
     """Campaigns, newest first."""
 
     campaigns: list[CampaignProgress] = Field(max_length=PAGE_MOST, description="each as of its latest change")
+    next: str | None = Field(description="`cursor` of the next page; null when this is the last one")
+
+
+class DeliveryPage(Record):
+    """Cells of deliveries, newest window first."""
+
+    cells: list[DeliveryWindow] = Field(max_length=PAGE_MOST, description="each as of its latest change")
     next: str | None = Field(description="`cursor` of the next page; null when this is the last one")
 
 

@@ -15,11 +15,13 @@ from streams.contract.topics import (
     CALLBACKS_REJECTED,
     CAMPAIGN_PARTIALS,
     CAMPAIGN_PROGRESS,
+    CHANGELOGS,
+    DELIVERY_PARTIALS,
+    DELIVERY_WINDOWS,
     ERASURES,
     SINKS_REJECTED,
     SMS_STATUS,
     Topic,
-    changelog,
 )
 
 
@@ -80,7 +82,8 @@ CLUSTER: Final = Resource(Kind.CLUSTER, "kafka-cluster")
 YOUR_GROUP: Final = "YOUR-GROUP"
 """Stands for the group that a consumer chose."""
 
-_OF_STREAMS: Final = (changelog("sms"), changelog("campaigns"))
+
+_PARTIALS: Final = (CAMPAIGN_PARTIALS, DELIVERY_PARTIALS)
 
 
 def ingest(prefix: str) -> tuple[Permission, ...]:
@@ -91,8 +94,8 @@ def ingest(prefix: str) -> tuple[Permission, ...]:
 
 def worker(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-streams worker`, which `routee-streams check` looks for."""
-    read = (CALLBACKS_RAW, CAMPAIGN_PARTIALS, *_OF_STREAMS, ERASURES)
-    written = (CALLBACKS_REJECTED, SMS_STATUS, CAMPAIGN_PROGRESS, CAMPAIGN_PARTIALS, *_OF_STREAMS)
+    read = (CALLBACKS_RAW, *_PARTIALS, *CHANGELOGS, ERASURES)
+    written = (CALLBACKS_REJECTED, SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, *_PARTIALS, *CHANGELOGS)
     group = f"{prefix}streams"
     return (
         *_on(read, prefix, Operation.READ),
@@ -116,10 +119,10 @@ def alter(prefix: str) -> tuple[Permission, ...]:
 
 
 def rebuild(prefix: str) -> tuple[Permission, ...]:
-    """Return the permissions of `routee-streams rebuild --campaigns`."""
+    """Return the permissions of `routee-streams rebuild --campaigns --deliveries`."""
     return (
-        *_on((CALLBACKS_RAW, CAMPAIGN_PARTIALS), prefix, Operation.READ),
-        *_on(_OF_STREAMS, prefix, Operation.DELETE, Operation.CREATE),
+        *_on((CALLBACKS_RAW, *_PARTIALS), prefix, Operation.READ),
+        *_on(CHANGELOGS, prefix, Operation.DELETE, Operation.CREATE),
         Permission(Operation.DELETE, Resource(Kind.GROUP, f"{prefix}streams")),
     )
 
@@ -152,7 +155,7 @@ def sinks(prefix: str) -> tuple[Permission, ...]:
 def consumer(prefix: str, group: str = YOUR_GROUP) -> tuple[Permission, ...]:
     """Return the permissions of a consumer of the public topics of results, in a group."""
     return (
-        *_on((SMS_STATUS, CAMPAIGN_PROGRESS), prefix, Operation.READ),
+        *_on((SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS), prefix, Operation.READ),
         Permission(Operation.READ, Resource(Kind.GROUP, group)),
     )
 
@@ -164,7 +167,7 @@ PERMISSIONS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
     "routee-streams worker": worker,
     "routee-streams topics": topics,
     "routee-streams topics --alter": alter,
-    "routee-streams rebuild --campaigns": rebuild,
+    "routee-streams rebuild --campaigns --deliveries": rebuild,
     "routee-streams erase": erase,
     "routee-streams erase --verify": verify,
     "routee-sinks": sinks,

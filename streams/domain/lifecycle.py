@@ -69,6 +69,8 @@ class Sms(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=Tr
     received: int
     place: list[int]
     """[partition, offset, index] in the raw topic of the callback that made this revision."""
+    cell: int = 0
+    """The cell that it entered, as `cells.entered` numbers it; 0 when it is in none."""
 
     @property
     def latest_date(self) -> int:
@@ -131,6 +133,7 @@ def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: Fi
         sms.first_received,
         received,
         place,
+        sms.cell,
     )
     if finals is not sms.finals and changes_of_mind(finals) > changes_of_mind(sms.finals):
         return state, CONFLICT, True

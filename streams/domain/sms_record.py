@@ -9,6 +9,7 @@ from streams.domain.lifecycle import Sms
 from streams.domain.message import Message
 from streams.domain.message_state import MessageState
 from streams.domain.money import money_text, money_text_or_none
+from streams.domain.sending import sending
 from streams.domain.statuses import changes_of_mind, is_final
 
 
@@ -59,6 +60,8 @@ class SmsRecord(msgspec.Struct, gc=False):
     message_latency_seconds: float | None
     message_price: str | None
     message_revision: int
+    sending_at: str
+    sent_from: str
 
 
 def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
@@ -68,6 +71,7 @@ def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
     status, date, queued, sent = sms.status, sms.date, sms.queued, sms.sent
     final = is_final(status)
     partition, offset, index = sms.place
+    sending_at, sent_from = sending(sms)
     whole, whole_is_final, parts, parts_seen, latency, total, revision = state
     # By position: every status of every SMS makes one, and keywords cost time.
     return SmsRecord(
@@ -115,4 +119,6 @@ def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
         latency,
         price_text if total == price else money_text_or_none(total),
         revision,
+        format_time_ms(sending_at),
+        sent_from,
     )

@@ -45,7 +45,7 @@ LEFT_OUT = {
     "callbacks.raw": {"repaired"},
     "callbacks.rejected": {"redacted"},
     "campaign.progress": {"generation"},
-    "sms.status": {"generation", *(f"message_{name}" for name in LATER_FIELDS)},
+    "sms.status": {"generation", "sending_at", "sent_from", *(f"message_{name}" for name in LATER_FIELDS)},
 }
 """Fields that a writer leaves out when there is nothing to say, and the fields that records of 0.1.0 lack."""
 SECTIONS = {
@@ -53,6 +53,7 @@ SECTIONS = {
     "callbacks.rejected": "Rejection",
     "sms.status": "SMS status",
     "campaign.progress": "Campaign progress",
+    "delivery.windows": "Delivery window",
     "sinks.rejected": "Sink rejection",
     "erasures": "Erasure",
 }

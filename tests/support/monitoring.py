@@ -36,7 +36,7 @@ def found(program: str) -> str | None:
 
 
 def what_is_missing(*programs: str) -> str | None:
-    """Return a line that says how to install what is missing of these programs; None when all are there."""
+    """Return a line that says how to install the missing ones of these programs; None when all are there."""
     missing = [program for program in programs if found(program) is None]
     if not missing:
         return None
