@@ -28,7 +28,7 @@ def read(name: str) -> Any:  # noqa: ANN401 - as YAML says
 @pytest.mark.parametrize(
     ("file", "text"), [*contents()], ids=lambda value: value.name if isinstance(value, Path) else ""
 )
-def test_the_code_writes_the_files_that_are_there(file: Path, text: str) -> None:
+def test_written_files_are_as_the_code_writes_them(file: Path, text: str) -> None:
     """Otherwise run `make dashboards`."""
     assert file.read_text() == text
 

@@ -27,7 +27,7 @@ class Span(NamedTuple):
 
 @dataclass
 class Answer:
-    """The content of a panel: lines by their names, as points of time and value, or the rows of a table."""
+    """The contents of a panel: lines by their names, as points of time and value, or the rows of a table."""
 
     lines: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -89,6 +89,8 @@ def expanded(statement: str, span: Span) -> str:
             f"toStartOfInterval(toDateTime({column}, 'UTC'), INTERVAL {max(1, int(span.step * _COARSER))} second)"
         ),
     }
+    statement = statement.replace("$__fromTime", f"toDateTime({int(span.start)})")
+    statement = statement.replace("$__toTime", f"toDateTime({int(span.end) + 1})")
     return _MACRO.sub(lambda found: macros[found[1]](found[2]), statement)
 
 

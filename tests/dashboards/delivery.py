@@ -1,5 +1,5 @@
 """
-The dashboard of deliveries: how much of the traffic arrives, how fast, and for how much.
+The dashboard of deliveries: how many SMS arrive, how fast, and for how much.
 """
 
 from typing import Final
@@ -126,6 +126,46 @@ _ROUTES: Final = Row(
     ),
 )
 
+_CELLS: Final = "FROM delivery_cells WHERE window_end >= $__fromTime AND window_start <= $__toTime"
+_ROUTE: Final = "concat(ifNull(country, '?'), ' ', ifNull(operator, '?'))"
+
+_WINDOWS: Final = Row(
+    "By the time of sending",
+    (
+        Panel(
+            "Delivered, of what was sent then",
+            "Share of the SMS whose fate is known, in windows of five minutes of sending. The five largest routes.",
+            "lines",
+            (
+                SQL(
+                    f"SELECT window_start AS time, {_ROUTE} AS route, sum(delivered) / sum(final) AS delivered_share "
+                    f"{_CELLS} AND route IN "
+                    f"(SELECT {_ROUTE} AS largest {_CELLS} GROUP BY largest ORDER BY sum(parts) DESC LIMIT 5) "
+                    "GROUP BY time, route HAVING sum(final) > 0 ORDER BY time, route"
+                ),
+            ),
+            "percentunit",
+            12,
+        ),
+        Panel(
+            "Delivered within",
+            "Share of the delivered SMS that took at most so long, by hours of sending.",
+            "table",
+            (
+                SQL(
+                    "SELECT country, operator, sum(timed) AS sms, sum(within_10s) / nullIf(sms, 0) AS within_10_s, "
+                    "sum(within_60s) / nullIf(sms, 0) AS within_1_min, "
+                    "sum(within_300s) / nullIf(sms, 0) AS within_5_min "
+                    "FROM sla_by_operator WHERE hour >= $__fromTime - 3600 AND hour <= $__toTime "
+                    "GROUP BY country, operator ORDER BY sms DESC LIMIT 50"
+                ),
+            ),
+            width=12,
+            units={"within_10_s": "percentunit", "within_1_min": "percentunit", "within_5_min": "percentunit"},
+        ),
+    ),
+)
+
 _CAMPAIGNS: Final = Row(
     "Campaigns",
     (
@@ -183,6 +223,6 @@ DELIVERY: Final = Dashboard(
     "delivery",
     "Routee callbacks: delivery",
     "How much of what was sent arrives, how fast, for how much, and why not.",
-    (_ALARMS, _SUMS, _TIME, _ROUTES, _CAMPAIGNS, _MONEY),
+    (_ALARMS, _SUMS, _TIME, _ROUTES, _WINDOWS, _CAMPAIGNS, _MONEY),
     hours=24,
 )

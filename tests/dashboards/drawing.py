@@ -13,6 +13,7 @@ import textwrap
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +29,7 @@ from sandbox.stack import Sandbox
 from sandbox.temporary import RULES, temporary_settings
 from tests.dashboards.asking import Answer, Sources, Span
 from tests.dashboards.files import DASHBOARDS
-from tests.dashboards.panels import COLUMNS, Dashboard, Panel
+from tests.dashboards.panels import COLUMNS, SQL, Dashboard, Panel
 from tests.support.markdown import ROOT
 from tests.support.monitoring import FOLDER, Prometheus, what_is_missing
 
@@ -57,6 +58,7 @@ _STYLE: Final[Any] = {
 _CAMPAIGNS: Final = 3
 _LONGEST_CELL: Final = 28
 _SHORT_SECONDS: Final = 900
+_SENT_WITHIN_SECONDS: Final = 24 * 3600
 
 
 def draw_all(seconds: int) -> None:
@@ -87,8 +89,13 @@ def _watched(folder: Path) -> "Iterator[tuple[Sandbox, Sources]]":
 
 
 def _send(url: str, seconds: int) -> None:
-    """Send traffic in waves, so that the lines have a form: each wave is a few campaigns of another seed."""
+    """
+    Send traffic in waves, so that the lines have a form: each wave is a few campaigns of another seed.
+
+    The emulator's Routee sent them one after the other in the last day.
+    """
     end, seed = time.monotonic() + seconds, 1
+    began = datetime.now(UTC) - timedelta(seconds=_SENT_WITHIN_SECONDS)
     rates = (40, 90, 160, 110, 60, 130)
     while time.monotonic() < end:
         rate = rates[seed % len(rates)]
@@ -96,7 +103,9 @@ def _send(url: str, seconds: int) -> None:
             f"--campaigns {_CAMPAIGNS} --recipients {rate * 2} --singles {rate} --seed {seed} --rate {rate} "
             "--strategy mixed --duplicates 0.06 --lost 0.01 --conflicts 0.01 --malformed 0.003"
         )
-        command = [str(Path(sys.executable).with_name("routee-sandbox")), "emulate", "--url", url, *traffic.split()]
+        emulate = [str(Path(sys.executable).with_name("routee-sandbox")), "emulate", "--url", url]
+        start = began + seed * timedelta(hours=2)
+        command = [*emulate, "--start", start.isoformat(), *traffic.split()]
         subprocess.run(command, check=True, capture_output=True, timeout=max(60, seconds))
         seed += 1
 
@@ -112,8 +121,17 @@ def _draw(dashboard: Dashboard, sources: Sources, span: Span) -> Figure:
         for title, y in headings:
             figure.text(0.012, 1 - (y + 2.55) / rows, title, size=10.5, color=_FAINT, weight="bold", va="center")
         for panel in dashboard.panels:
-            _panel(figure, panel, places[panel.title], rows, sources.answer(panel, span), span)
+            times = span if not _is_by_sending(panel) else Span(span.end - _SENT_WITHIN_SECONDS, span.end, 60)
+            _panel(figure, panel, places[panel.title], rows, sources.answer(panel, times), times)
     return figure
+
+
+def _is_by_sending(panel: Panel) -> bool:
+    """Return whether a panel shows the time at which SMS were sent: that is the time of the emulator's Routee."""
+    return any(
+        isinstance(query, SQL) and ("delivery_cells" in query.statement or "sla_by" in query.statement)
+        for query in panel.queries
+    )
 
 
 def _panel(  # noqa: PLR0917 - what a panel shows, where and when

@@ -156,6 +156,7 @@ _STREAMS: Final = Row(
                 ),
             ),
             "cps",
+            12,
             stacked=True,
         ),
         Panel(
@@ -164,6 +165,7 @@ _STREAMS: Final = Row(
             "lines",
             (PromQL(_LAGS, "{{stage}}"),),
             "s",
+            12,
         ),
         Panel(
             "Partitions, by worker",
@@ -173,12 +175,14 @@ _STREAMS: Final = Row(
                 PromQL("routee_streams_partitions", "{{table}} {{instance}}"),
                 PromQL("max(routee_streams_partitions_expected)", "expected"),
             ),
+            width=6,
         ),
         Panel(
             "Records that wait",
             "Source records that are not durable yet.",
             "lines",
             (PromQL("sum by (table) (routee_streams_lag_records)", "{{table}}"),),
+            width=6,
         ),
         Panel(
             "Time of a checkpoint",
@@ -186,6 +190,7 @@ _STREAMS: Final = Row(
             "lines",
             (PromQL(_quantile(0.99, "routee_streams_flush_seconds", ", table"), "{{table}}"),),
             "s",
+            6,
         ),
         Panel(
             "Parts left out, repaired or odd",
@@ -193,6 +198,7 @@ _STREAMS: Final = Row(
             "lines",
             (PromQL("sum by (note) (rate(routee_streams_notes_total[$__rate_interval])) > 0", "{{note}}"),),
             "cps",
+            6,
             may_be_empty="all callbacks are well-formed",
         ),
     ),

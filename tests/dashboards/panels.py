@@ -22,7 +22,9 @@ class PromQL:
 @dataclass(frozen=True, slots=True)
 class SQL:
     """
-    A query of ClickHouse. `$__timeFilter(column)`, `$__timeInterval(column)` are macros of Grafana's data source.
+    A query of ClickHouse.
+
+    `$__timeFilter(column)`, `$__timeInterval(column)`, `$__fromTime` and `$__toTime` are macros of Grafana.
 
     For lines the first column is the time; a column of text names the line.
     """
