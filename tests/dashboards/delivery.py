@@ -126,22 +126,23 @@ _ROUTES: Final = Row(
     ),
 )
 
-_CELLS: Final = "FROM delivery_cells WHERE window_end >= $__fromTime AND window_start <= $__toTime"
+_ROUTES_BY_HOUR: Final = "FROM delivery_by_operator WHERE hour >= $__fromTime - 3600 AND hour <= $__toTime"
+_TIMES_BY_HOUR: Final = "FROM sla_by_operator WHERE hour >= $__fromTime - 3600 AND hour <= $__toTime"
 _ROUTE: Final = "concat(ifNull(country, '?'), ' ', ifNull(operator, '?'))"
 
 _WINDOWS: Final = Row(
     "By the time of sending",
     (
         Panel(
-            "Delivered, of what was sent then",
-            "Share of the SMS whose fate is known, in windows of five minutes of sending. The five largest routes.",
+            "Delivered, by hour of sending",
+            "Share of the SMS whose fate is known, by the hour in which they were sent. The five largest routes.",
             "lines",
             (
                 SQL(
-                    f"SELECT window_start AS time, {_ROUTE} AS route, sum(delivered) / sum(final) AS delivered_share "
-                    f"{_CELLS} AND route IN "
-                    f"(SELECT {_ROUTE} AS largest {_CELLS} GROUP BY largest ORDER BY sum(parts) DESC LIMIT 5) "
-                    "GROUP BY time, route HAVING sum(final) > 0 ORDER BY time, route"
+                    f"SELECT hour AS time, {_ROUTE} AS route, sum(delivered) / sum(final) AS share "
+                    f"{_ROUTES_BY_HOUR} AND final > 0 AND route IN "
+                    f"(SELECT {_ROUTE} AS largest {_ROUTES_BY_HOUR} GROUP BY largest ORDER BY sum(sms) DESC LIMIT 5) "
+                    "GROUP BY time, route ORDER BY time, route"
                 ),
             ),
             "percentunit",
@@ -156,7 +157,7 @@ _WINDOWS: Final = Row(
                     "SELECT country, operator, sum(timed) AS sms, sum(within_10s) / nullIf(sms, 0) AS within_10_s, "
                     "sum(within_60s) / nullIf(sms, 0) AS within_1_min, "
                     "sum(within_300s) / nullIf(sms, 0) AS within_5_min "
-                    "FROM sla_by_operator WHERE hour >= $__fromTime - 3600 AND hour <= $__toTime "
+                    f"{_TIMES_BY_HOUR} "
                     "GROUP BY country, operator ORDER BY sms DESC LIMIT 50"
                 ),
             ),

@@ -104,7 +104,7 @@ def _send(url: str, seconds: int) -> None:
             "--strategy mixed --duplicates 0.06 --lost 0.01 --conflicts 0.01 --malformed 0.003"
         )
         emulate = [str(Path(sys.executable).with_name("routee-sandbox")), "emulate", "--url", url]
-        start = began + seed * timedelta(hours=2)
+        start = began + timedelta(seconds=_SENT_WITHIN_SECONDS * 0.85) * (1 - (end - time.monotonic()) / seconds)
         command = [*emulate, "--start", start.isoformat(), *traffic.split()]
         subprocess.run(command, check=True, capture_output=True, timeout=max(60, seconds))
         seed += 1
@@ -128,10 +128,7 @@ def _draw(dashboard: Dashboard, sources: Sources, span: Span) -> Figure:
 
 def _is_by_sending(panel: Panel) -> bool:
     """Return whether a panel shows the time at which SMS were sent: that is the time of the emulator's Routee."""
-    return any(
-        isinstance(query, SQL) and ("delivery_cells" in query.statement or "sla_by" in query.statement)
-        for query in panel.queries
-    )
+    return any(isinstance(query, SQL) and "hour" in query.statement for query in panel.queries)
 
 
 def _panel(  # noqa: PLR0917 - what a panel shows, where and when

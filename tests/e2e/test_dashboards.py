@@ -114,3 +114,9 @@ def test_every_metric_that_is_asked_for_is_one_of_the_programs(sandbox: Sandbox)
     asked = {name for text in expressions for name in re.findall(r"(?<![\w:])(?:routee|process)_\w+(?![\w:])", text)}
     assert asked - served == NOT_ON_THESE_PAGES
     assert "_created" not in pages
+    assert set(re.findall(r'^routee_disk_free_bytes{store="(\w+)"', pages, re.MULTILINE)) == {
+        "state",
+        "files",
+        "clickhouse",
+    }
+    assert set(re.findall(r'^routee_build_info{program="([\w-]+)"', pages, re.MULTILINE)) == {*sandbox.addresses.pages}
