@@ -3,7 +3,7 @@
 from streams.contract.records import Reason
 from tests.support.every_verdict import POLICIES, Digest, verdict_load
 
-GOLDEN = "6fa59d2b-717f9c05-e0dc1f31-1002297a-e4a0cdfd-cbcaf7bc-64c0830b-80d261d4-34a712b2-a473d469-830a101e-a769f6c0"
+GOLDEN = "04c56852-131ad906-c2fa48e5-ba7cf3a7-8f53efef-9835cd4d-64c0830b-23f43a6f-34a712b2-ce0ebdfd-b5cb891d-7353fb08"
 """After a change of what the rules write, on purpose: the value that the failed test shows."""
 
 BY_INGEST_ONLY = {Reason.NO_KEY, Reason.TOO_DEEP}
