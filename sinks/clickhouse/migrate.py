@@ -34,6 +34,13 @@ def create_database(clickhouse: ClickHouse, database: str, cluster: str | None) 
     clickhouse.execute(render(f"CREATE DATABASE IF NOT EXISTS `{database}` {{{{on_cluster}}}}", cluster))
 
 
+def require_time_zone(clickhouse: ClickHouse) -> None:
+    """Raise SchemaError when the server does not know the zone of days and hours."""
+    zone = clickhouse.time_zone
+    if not clickhouse.value("SELECT count() FROM system.time_zones WHERE time_zone = {zone:String}", {"zone": zone}):
+        raise SchemaError(f"CLICKHOUSE_TIME_ZONE={zone}: ClickHouse has no such time zone")
+
+
 def migrate(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
     """
     Apply the outstanding files, and return their names.
@@ -47,7 +54,7 @@ def migrate(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
     due = outstanding(known, _applied(clickhouse))
     _require_no_strangers(clickhouse, due, ours={name for it in known if it not in due for name in it.creates})
     for migration in due:
-        for statement in migration.statements(cluster):
+        for statement in migration.statements(cluster, clickhouse.time_zone):
             clickhouse.execute(statement)
         clickhouse.execute(
             "INSERT INTO schema_migrations (version, name, checksum) VALUES ({v:UInt32}, {n:String}, {c:String})",
@@ -106,7 +113,7 @@ def _mended(clickhouse: ClickHouse, cluster: str | None, difference: Difference)
         logger.warning("the %s was detached and is attached again", thing)
         return
     for statement in _statements(difference):
-        clickhouse.execute(render(statement, cluster))
+        clickhouse.execute(render(statement, cluster, clickhouse.time_zone))
     logger.warning("the %s is made again%s", thing, f": {', '.join(difference.columns)}" if difference.columns else "")
     if thing.kind is Kind.PASSAGE:
         yield thing.target

@@ -1,6 +1,7 @@
 """
 The README's queries, asked as it says, print what stands below them, byte for byte.
 """
+# ruff: noqa: S608 - the SQL is put together from the tests' own words
 
 import re
 import urllib.request
@@ -55,6 +56,20 @@ def demo(clickhouse: ClickHouseServer) -> Iterator[ClickHouse]:
 
 def test_there_are_ten_of_them() -> None:
     assert list(QUERIES) == list(range(1, 11))
+
+
+def test_the_cells_of_the_demo_are_the_sums_of_its_sms(demo: ClickHouse) -> None:
+    """For every window of sending and every route; the price in whole units of the eighth decimal."""
+    route = "country, operator, sender, application_name, originating_service, label"
+    cells = f"SELECT window_start AS at, {route}, parts, delivered, final, price_total, unpriced FROM delivery_cells"
+    window = "toDateTime64(toStartOfFiveMinutes(sending_at), 3, 'UTC')"
+    sums = "count(), countIf(status = 'Delivered'), countIf(is_final), sum(price), countIf(isNull(price))"
+    single = f"SELECT {window} AS at, {route}, {sums} FROM sms GROUP BY ALL"
+    found, expected = (
+        sorted(map(str, demo.rows(f"SELECT tuple(*) AS row FROM ({query})"))) for query in (cells, single)
+    )
+    assert len(expected) > 100
+    assert found == expected
 
 
 @pytest.mark.parametrize("number", range(1, 11))
