@@ -179,17 +179,16 @@ class CellTallying:
     def change(self, old: Share | None, new: Share | None, was: str | None, now: str | None) -> None:
         """Take away the share of a part and the status of a message, and add others; None: nothing."""
         if was != now:
-            if was is not None:
-                add(self._messages, was, -1)
-            if now is not None:
-                add(self._messages, now, 1)
-        if old is not None and new is not None and old[1:] == new[1:] and not (is_final(old[0]) or is_final(new[0])):
-            if old[0] != new[0]:  # on its way: nothing else moves
-                add(self._parts, old[0], -1)
-                add(self._parts, new[0], 1)
-            return
+            _replace(self._messages, was, now)
         if old == new:
             return
+        if old is not None and new is not None:
+            if old[0] != new[0]:
+                _replace(self._parts, old[0], new[0])
+            if old[1:] == new[1:] and not (is_final(old[0]) or is_final(new[0])):
+                return  # on its way: nothing else moves
+        else:
+            _replace(self._parts, old and old[0], new and new[0])
         if old is not None:
             self._move(old, -1)
         if new is not None:
@@ -197,7 +196,6 @@ class CellTallying:
 
     def _move(self, share: Share, change: int) -> None:
         status, price, bound, conflicts = share
-        add(self._parts, status, change)
         if bound is not None:
             add_number(self._latencies, bound, change)
         if conflicts:
@@ -226,6 +224,20 @@ class CellTallying:
         row["price"], row["price_delivered"] = str(self._price), str(self._delivered)
         row["price_undelivered"] = str(self._undelivered)
         return row
+
+
+def _replace(numbers: dict[str, int], old: str | None, new: str | None) -> None:
+    """Take one away under a status, and add one under another; None: neither."""
+    if old is not None and new is not None:
+        known = numbers.get(old, 0)
+        if known > 1 and numbers.get(new, 0) > 0:  # nearly always
+            numbers[old] = known - 1
+            numbers[new] += 1
+            return
+    if old is not None:
+        add(numbers, old, -1)
+    if new is not None:
+        add(numbers, new, 1)
 
 
 def add_number(numbers: dict[str, int], name: str, change: int) -> None:

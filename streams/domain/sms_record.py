@@ -71,7 +71,11 @@ def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
     status, date, queued, sent = sms.status, sms.date, sms.queued, sms.sent
     final = is_final(status)
     partition, offset, index = sms.place
-    sending_at, sent_from = sending(sms)
+    queued_at = format_time_ms(queued) if queued else None
+    sent_at = format_time_ms(sent) if sent else None
+    sending_ms, sent_from = sending(sms)
+    # Nearly always one of these two: writing a time costs more than looking.
+    sending_at = queued_at if sending_ms == queued else sent_at if sending_ms == sent else None
     whole, whole_is_final, parts, parts_seen, latency, total, revision = state
     # By position: every status of every SMS makes one, and keywords cost time.
     return SmsRecord(
@@ -94,8 +98,8 @@ def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
         details.detailed_status,
         details.status_description,
         format_time_ms(date or sms.since),
-        format_time_ms(queued) if queued else None,
-        format_time_ms(sent) if sent else None,
+        queued_at,
+        sent_at,
         format_time_ms(date) if final and date else None,
         details.latency_seconds,
         price_text,
@@ -119,6 +123,6 @@ def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
         latency,
         price_text if total == price else money_text_or_none(total),
         revision,
-        format_time_ms(sending_at),
+        sending_at or format_time_ms(sending_ms),
         sent_from,
     )
