@@ -12,7 +12,7 @@ BUILD_TOOLS := uv hatchling editables packaging pathspec pluggy trove-classifier
 CYCLONEDX := $(BIN)/uv run --quiet --isolated --no-project --python $(BIN)/python --with cyclonedx-bom==7.5.0
 STARTED_OFTEN := aiohttp aiokafka attr clickhouse_connect dateutil faust hypothesis kafka mode prometheus_client pydantic _pytest rich yarl
 
-.PHONY: demo test test-quick test-sinks test-faults test-programs test-containers test-fresh check format contract bench faults faults-streams faults-others sandbox lock sbom clean
+.PHONY: demo test test-quick test-sinks test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
@@ -71,6 +71,12 @@ format: $(INSTALLED)
 contract: $(INSTALLED)      ## the documents of the contract anew, after a change of streams/contract
 	$(BIN)/python -m tests.unit.contract.example_records
 	$(BIN)/python -m streams.contract.documents
+
+dashboards: $(INSTALLED)    ## Grafana's dashboards and Kubernetes' rules anew, after a change of tests/dashboards or of rules.yaml
+	$(BIN)/python -m tests.dashboards write
+
+pictures: $(INSTALLED)      ## draws the dashboards for the documents; needs prometheus, and says so
+	$(BIN)/python -m tests.dashboards draw
 
 lock: | $(BIN)/uv           ## after a change of pyproject.toml's dependencies
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Final
@@ -18,6 +18,7 @@ from sinks.check import file_problems, problems
 from sinks.clickhouse.analyst import make_analyst, require_password, user_name
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.comments import apply_comments
+from sinks.clickhouse.disks import disks
 from sinks.clickhouse.erasure import ClickHouseErasure
 from sinks.clickhouse.migrate import create_database, mend, migrate, require_time_zone, verify_way_of_rows
 from sinks.clickhouse.migrate import verify as verify_schema
@@ -51,6 +52,7 @@ from streams.program.private_files import keep_files_private
 from streams.program.settings import ABOUT_SETTINGS, Look, SettingsError, load_settings
 from streams.program.signals import ending_signals
 from streams.program.version import add_version
+from streams.program.vitals import Disk, Vitals, disk_of
 
 logger = logging.getLogger(__name__)
 
@@ -85,13 +87,20 @@ def run_clickhouse(settings: SinksSettings) -> int:
     """Consume into ClickHouse until SIGTERM."""
     _require_of_machine(settings, kafka_file_problems)
     metrics, readiness = Metrics(), Readiness()
-    watch = SchemaWatch(metrics, readiness, partial(retention_differences, settings=settings))
+    watch = SchemaWatch(metrics, readiness, partial(retention_differences, settings=settings), disks)
     clickhouse = connect(settings)
     verify_way_of_rows(clickhouse)
     watch.look(clickhouse)
     watch.look_again_and_again(lambda: connect(settings))
     sink = WatchedSink(ClickHouseSink(clickhouse, watch.note_more), watch, clickhouse)
-    return _consume(settings, sink, ClickHouseErasure(lambda: connect(settings)), metrics, readiness)
+    return _consume(
+        settings,
+        sink,
+        ClickHouseErasure(lambda: connect(settings)),
+        metrics,
+        readiness,
+        lambda: watch.disks,
+    )
 
 
 def run_files(settings: SinksSettings) -> int:
@@ -115,7 +124,15 @@ def run_files(settings: SinksSettings) -> int:
     sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix)
     store = FileErasure(root, tables, lambda: sink.holding, sink.held)
     expire_again_and_again(root, tables.values(), settings.sinks_files_retention_days)
-    return _consume(settings, sink, store, Metrics(), Readiness(), before_reading=take_on_folders)
+    return _consume(
+        settings,
+        sink,
+        store,
+        Metrics(),
+        Readiness(),
+        lambda: disk_of("files", root),
+        before_reading=take_on_folders,
+    )
 
 
 def run_schema(settings: SinksSettings, analyst_user: str | None = None) -> int:
@@ -205,6 +222,7 @@ def _consume(  # noqa: PLR0913, PLR0917 - what the two sinks differ in
     store: Store,
     metrics: Metrics,
     readiness: Readiness,
+    disks: Callable[[], Iterable[Disk]],
     before_reading: Callable[[KafkaSource], None] = lambda _: None,
 ) -> int:
     stop = _stop_on_signals()
@@ -229,7 +247,7 @@ def _consume(  # noqa: PLR0913, PLR0917 - what the two sinks differ in
         erasing=erasing,
         refine=refine,
     )
-    status = StatusServer(_bind(settings), metrics.registry, readiness)
+    status = StatusServer(_bind(settings), metrics.registry, readiness, Vitals(f"sinks-{written.name}", disks))
     source = KafkaSource(settings, list(tables), group)
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
     # A reader that stays away because records may be lost loses more.

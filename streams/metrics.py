@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from streams.app import StreamsApp
 from streams.domain.tally import read_tally
-from streams.health import lags
+from streams.health import LagAges, lags
 from streams.state.checkpoint import Flushed
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -48,8 +48,9 @@ class StateMetrics(Collector):
     Totals have the partition as a label: when it moves to another worker, its totals move with it.
     """
 
-    def __init__(self, app: StreamsApp) -> None:
+    def __init__(self, app: StreamsApp, ages: LagAges) -> None:
         self._app = app
+        self._ages = ages
 
     def describe(self) -> list[Metric]:
         """Return nothing: registration must not read from an app that does not run yet."""
@@ -68,7 +69,19 @@ class StateMetrics(Collector):
         )
         for (table_name, partition), records in lags(self._app).items():
             lag.add_metric([table_name, str(partition)], records)
-        yield from (rows, owned, lag)
+        age = GaugeMetricFamily(
+            "routee_streams_lag_seconds",
+            "Age of the oldest source record that is not durable, 0 when there is none.",
+            labels=["table", "partition"],
+        )
+        for (table_name, partition), seconds in self._ages.seconds().items():
+            age.add_metric([table_name, str(partition)], seconds)
+        expected = GaugeMetricFamily(
+            "routee_streams_partitions_expected",
+            "Partitions of each table that all workers together have to own: KAFKA_PARTITIONS.",
+            value=self._app.conf.topic_partitions,
+        )
+        yield from (rows, owned, expected, lag, age)
         yield from self._standby()
         yield from self._restores()
 

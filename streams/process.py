@@ -13,7 +13,6 @@ from typing import Final
 
 import faust
 from mode import ServiceT
-from prometheus_client import CollectorRegistry
 
 from streams.admin.topics import verify
 from streams.allocator import keep_large_buffers
@@ -24,9 +23,12 @@ from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.errors import Exit, PortInUseError, die
 from streams.folder import worker_folder
+from streams.health import LagAges
 from streams.metrics import FlushMetrics, StateMetrics
 from streams.program.listening import CannotListenError
+from streams.program.registry import new_registry
 from streams.program.signals import ending_signals
+from streams.program.vitals import Vitals, disk_of
 from streams.runtime.private_names import FAUST_LOGGER
 from streams.settings import StreamsSettings
 from streams.web import Sockets, WebServer
@@ -83,12 +85,13 @@ def run_worker(settings: StreamsSettings, stages: Stages | None = None, hooks: H
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
     gc.freeze()  # imported modules stay for good
     with worker_folder(settings.streams_data_dir) as folder, _sockets(settings) as sockets:
-        registry = CollectorRegistry()
+        registry, ages = new_registry(), LagAges()
         hooks = replace(hooks or Hooks(), on_flush=FlushMetrics(registry))
         app = build_app(settings, folder, ids, stages or default_stages(settings), hooks)
-        registry.register(StateMetrics(app))
+        registry.register(StateMetrics(app, ages))
+        vitals = Vitals("streams", lambda: disk_of("state", folder))
         logger.info("starting", extra={"group": settings.group_id, "folder": str(folder)})
-        _execute(Worker(app, WebServer(app, registry, settings.readers, sockets)))
+        _execute(Worker(app, WebServer(app, registry, vitals, ages, settings.readers, sockets)))
         logger.info("stopped")
 
 
@@ -127,4 +130,4 @@ def default_stages(settings: StreamsSettings) -> Stages:
         delivery_cells=settings.streams_delivery_cells,
         mask_texts=settings.streams_mask_texts == "on",
     )
-    return Stages(SmsStage(policy), CampaignStage(), DeliveryStage())
+    return Stages(SmsStage(policy), CampaignStage(policy.silence_ms), DeliveryStage())

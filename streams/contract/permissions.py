@@ -139,7 +139,7 @@ def verify(prefix: str) -> tuple[Permission, ...]:
 
 def sinks(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-sinks`, with the groups of both sinks."""
-    read = (SMS_STATUS, CAMPAIGN_PROGRESS, CALLBACKS_REJECTED, ERASURES)
+    read = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, CALLBACKS_REJECTED, ERASURES)
     return (
         *_on(read, prefix, Operation.READ),
         *_on([SINKS_REJECTED], prefix, Operation.WRITE),

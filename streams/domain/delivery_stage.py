@@ -4,7 +4,7 @@ Stage 2 of the cells: puts the counts of all source partitions together and tell
 Its source has the lines of `delivery_partials`. One route, country and operator, lies in one partition.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, ClassVar, Final
 
 import orjson
@@ -31,6 +31,7 @@ class DeliveryStage:
     """The rules of `track_delivery`; a `Stage`."""
 
     summarized: ClassVar[tuple[bytes, ...]] = (CELL_PREFIX,)
+    forgettable: ClassVar[bytes | None] = None
 
     def apply(  # noqa: PLR0913, PLR0917 - as in Stage
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
@@ -47,6 +48,10 @@ class DeliveryStage:
             gatherer = _Gatherer(rows, partition, offset, ended)
             left = gatherer.take_piece(lines, left)
             yield Piece(gatherer.rejections, left)
+
+    def forget(self, rows: Rows, keys: Iterable[bytes]) -> int:  # noqa: ARG002 - as in Stage
+        """Delete no row: `apply` deletes the cells that are over."""
+        return 0
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
         """Return one record per changed cell; none for a cell that is forgotten."""

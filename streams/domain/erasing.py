@@ -56,6 +56,8 @@ class Erased:
         self._erasures = erasures
         self.at: Callable[[str | None], int] = _Moments(erasures).__getitem__
         """The moment of a recipient's latest erasure in ms, 0 when there is none."""
+        self.latest = _in_ms(erasures.latest)
+        """The moment of the latest of all erasures in ms."""
 
     def covers_body(self, body: bytes, moments: Iterable[int]) -> bool:
         """Tell whether a refused body has a recipient whose erasure any of the moments (ms, 0: none) lies before."""
@@ -169,12 +171,33 @@ def _blank(sms: Sms) -> Sms:
     )
 
 
-def may_be_erased(callback: Callback, found: Message) -> bool:
+def may_be_covered(callback: Callback, found: Message | None, received: int, latest: int) -> bool:
     """
-    Tell whether `erase_before` has to be asked about a callback whose own recipient is not erased.
+    Tell whether `erase_before` has to be asked about a callback received then; `latest` is that of all erasures.
 
-    Nearly every callback has the recipient of its row, so this costs next to nothing.
+    Of nearly every callback, and of the SMS of its message, all moments are later: comparing them costs far less than
+    the mark of a recipient.
     """
+    if received < latest or NO_DATE < callback.date < latest:
+        return True
+    if found is None:
+        return False
+    for sms in found.parts:
+        if (
+            sms.first_received < latest
+            or sms.stamps
+            or sms.finals
+            or NO_DATE < sms.date < latest
+            or NO_DATE < sms.queued < latest
+            or NO_DATE < sms.sent < latest
+            or NO_DATE < sms.since < latest
+        ):
+            return True
+    return False
+
+
+def _differs(callback: Callback, found: Message) -> bool:
+    """Tell whether an SMS of a message may be covered though the recipient of its callback is not erased."""
     recipient = callback.details.recipient
     for sms in found.parts:  # noqa: SIM110 - `any` of a generator takes twice as long
         if sms.stamps or sms.details.recipient != recipient:
@@ -188,20 +211,21 @@ def erase_before(
     """
     Return a callback and its message without the data that is erased, and the records of the SMS that lost any.
 
-    The SMS of the callback is covered by its own recipient and dates, too; `callback.erased` is the moment of the
-    erasure of its recipient, in the returned one 0 unless it is covered.
+    The SMS of the callback is covered by its own recipient and dates, too; `erased` of the returned callback is the
+    moment of that erasure.
     """
+    own = erased.at(callback.to)
+    if not own and (found is None or not _differs(callback, found)):
+        return callback, found, []
     at = None if found is None else find_part(found.parts, callback.details.sms_id, callback.details.part)
     sms = None if found is None or at is None else found.parts[at]
-    moment = max(callback.erased, erased.at(sms.details.recipient) if sms else 0)
+    moment = max(own, erased.at(sms.details.recipient) if sms else 0)
     is_covered = bool(moment) and (received < moment or NO_DATE < callback.date < moment)
     is_covered = is_covered or (sms is not None and (is_erased(sms) or (bool(moment) and _is_before(sms, moment))))
     if is_covered:
         callback = msgspec.structs.replace(
             callback, details=msgspec.structs.replace(callback.details, **_BLANK), erased=moment
         )
-    elif callback.erased:
-        callback = msgspec.structs.replace(callback, erased=0)
     if found is None:
         return callback, None, []
     places = _covered(found, erased)

@@ -96,6 +96,18 @@ def forgotten_before(tally: Tally) -> int:
     return noted if left_off * BUCKET_MS > latest else max(noted, min((left_off + 1) * BUCKET_MS, latest))
 
 
+def silent_before(tally: Tally, retention: int, kept: int) -> int:
+    """
+    Return the moment (ms) before which counts were touched last that are over, 0 before the first date.
+
+    Counts must outlive their messages, which are forgotten some time after stream time has come by: so the first bucket
+    that may still have messages tells the time. `kept` is how long counts are kept.
+    """
+    clock = tally["clock"]
+    come_by = min(tally["oldest"], bucket_of(clock)) * BUCKET_MS
+    return max(min(come_by + retention, clock) - kept, 0) if clock else 0
+
+
 def note_forgotten(tally: Tally, retention: int) -> None:
     """Let `forgotten` rise to the moment (ms) that stream time and the retention give; 0 before the first date."""
     tally["forgotten"] = max(tally["forgotten"], tally["clock"] - retention, 0)

@@ -5,7 +5,7 @@ The outputs are in the order of the callbacks, and each callback gets exactly on
 piece. A large one is several, all with the same time of receipt; stream time advances by it after the last.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from traceback import extract_tb
 from typing import ClassVar, Final
@@ -18,11 +18,11 @@ from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS
 from streams.domain.callback import Callback
 from streams.domain.cells import CELL_PREFIX, cell_key
-from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, counts_of
+from streams.domain.counts import COUNTS_PREFIX, Tallying, begun_counts, counts_key, counts_of, last_change
 from streams.domain.deliveries import Deliveries
 from streams.domain.delivery_partials import changed_cells, closed_cells
 from streams.domain.envelope import Opened, Repaired, open_envelope
-from streams.domain.erasing import erase_before, may_be_erased
+from streams.domain.erasing import erase_before, may_be_covered
 from streams.domain.expiry import (
     BUCKET_MS,
     bring_back,
@@ -33,11 +33,12 @@ from streams.domain.expiry import (
     note_forgotten,
     pass_moment,
     receive,
+    silent_before,
     stream_time,
 )
 from streams.domain.intake import Moment, Taken, as_moment, take
-from streams.domain.message import Contribution, Message, as_row, message_key, read_message
-from streams.domain.policy import Erased, Policy
+from streams.domain.message import Contribution, Message, as_row, contribution, message_key, read_message
+from streams.domain.policy import HOUR_MS, Erased, Policy
 from streams.domain.privacy import withholding_of
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import kept_of, rejection
@@ -46,7 +47,12 @@ from streams.domain.routee.campaign_report import Read
 from streams.domain.routee.wire import PlainSms
 from streams.domain.row_forms import LaterFields
 from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
-from streams.domain.tally import count, keep_tally
+from streams.domain.tally import TALLY_KEY, count, keep_tally, read_tally
+
+_DAY: Final = 24 * HOUR_MS // BUCKET_MS
+"""In buckets."""
+_SOON: Final = 0.75
+"""Of the time for which counts are kept: within it of their end, a message that goes on touches them."""
 
 REPORTED: Final = "report"
 REJECTED: Final = "rejected"
@@ -63,6 +69,7 @@ class SmsStage:
     """The rules of `track_sms`; a `Stage`."""
 
     summarized: ClassVar[tuple[bytes, ...]] = (COUNTS_PREFIX, CELL_PREFIX)
+    forgettable: ClassVar[bytes | None] = COUNTS_PREFIX
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -101,6 +108,15 @@ class SmsStage:
                 outputs.append(Output(CAMPAIGN_PARTIALS, key.removeprefix(COUNTS_PREFIX), value))
         return outputs + changed_cells(rows, partition, changed)
 
+    def forget(self, rows: Rows, keys: Iterable[bytes]) -> int:
+        """Delete the counts that are over."""
+        tally = rows.kept(TALLY_KEY) or read_tally(rows)
+        before = silent_before(tally, self._policy.retention_ms, self._policy.silence_ms)
+        over = [key for key in keys if (counts := rows.get(key)) is not None and last_change(counts) < before]
+        for key in over:
+            rows.delete(key)
+        return len(over)
+
 
 def _opened(value: bytes, ended: Ending | None) -> Opened | Refusal:
     """Return the content of a record; the refusal of one that ended workers even by being opened."""
@@ -127,6 +143,7 @@ class _Gatherer:
         self._ended = ended
         self._tally = keep_tally(rows)
         self._tally["forgotten"] = forgotten_before(self._tally)
+        self._silent_before = silent_before(self._tally, policy.retention_ms, policy.silence_ms)
         self._received = 0
         self._touched_bytes = 0
         self._campaigns: dict[str, Tallying] = {}
@@ -155,7 +172,7 @@ class _Gatherer:
         if end == len(opened.callbacks) and (self._ended is None or self._ended.at is not None):
             self._let_time_pass(end)
         for counts in self._counts.values():
-            counts.reach(self._received, self._offset, end)
+            counts.reach(self._received, self._offset, end, self._tally["clock"])
         return end if end < len(opened.callbacks) else None
 
     def _accept(self, callbacks: int) -> None:
@@ -208,6 +225,7 @@ class _Gatherer:
             "place": [self._partition, self._offset, index],
             "received": self._received,
             "report": read.report,
+            "clock": self._tally["clock"],
         }
         self.outputs.append(Output(CAMPAIGN_PARTIALS, read.campaign.lower().encode(), orjson.dumps(value)))
         self._note(read.notes)
@@ -221,7 +239,7 @@ class _Gatherer:
             self._touched_bytes += len(written)
             found, later = read_message(written)
         erased = self._policy.erased
-        if erased is not None and (callback.erased or (found is not None and may_be_erased(callback, found))):
+        if erased is not None and may_be_covered(callback, found, self._received, erased.latest):
             callback, found = self._erase_before(erased, callback, found, later)
         date = callback.date
         if self._received > self._tally["clock"] < date:
@@ -270,6 +288,8 @@ class _Gatherer:
                 self._tally["generation"] = message.generation
                 # A message that is not listed would never be forgotten.
                 self._new_keys.setdefault(message.touched, []).append(key.decode())
+            elif before == after and found is not None and found.touched // _DAY != message.touched // _DAY:
+                self._keep_counts_of(message)
             if index_key is not None:
                 self._rows.put(index_key, message.message_id)
 
@@ -284,6 +304,15 @@ class _Gatherer:
         if after is not None:
             self._counts_of(after[0]).move(None, after)
 
+    def _keep_counts_of(self, message: Message) -> None:
+        """Touch the counts that a message is in, long before they are over: callbacks may keep it without a move."""
+        counted = contribution(message, message.status)
+        if counted is not None and counted[0] not in self._campaigns:
+            key = counts_key(counted[0])
+            counts: Tallying | None = self._rows.kept(key) or self._written_counts(key, counted[0])
+            if counts is not None and counts.last_change < self._silent_before + _SOON * self._policy.silence_ms:
+                self._counts_of(counted[0])
+
     def _counts_of(self, campaign: str) -> Tallying:
         counts = self._campaigns.get(campaign)
         if counts is None:
@@ -296,11 +325,17 @@ class _Gatherer:
         return counts
 
     def _kept_counts(self, key: bytes, campaign: str) -> Tallying:
-        counts: Tallying | None = self._rows.kept(key)
-        if counts is None:
-            counts = Tallying(counts_of(self._rows.get(key), campaign, self._received))
+        kept: Tallying | None = self._rows.kept(key)
+        counts = self._written_counts(key, campaign) if kept is None else kept
+        if counts is None or counts.last_change < self._silent_before:
+            counts = Tallying(begun_counts(campaign, self._received, self._offset))
+        if counts is not kept:
             self._rows.keep(key, counts)
         return counts
+
+    def _written_counts(self, key: bytes, campaign: str) -> Tallying | None:
+        row = self._rows.get(key)
+        return None if row is None else Tallying(counts_of(row, campaign, self._received))
 
     def _note(self, notes: list[str]) -> None:
         for note in notes:

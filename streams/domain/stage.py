@@ -124,6 +124,8 @@ class Stage(Protocol):
 
     summarized: ClassVar[tuple[bytes, ...]]
     """Prefixes of the keys that `summarize` has outputs for; none of them begins another."""
+    forgettable: ClassVar[bytes | None]
+    """Prefix of the keys that `forget` looks at; None: it has nothing to delete."""
 
     def apply(  # noqa: PLR0913, PLR0917 - a record, and the part of it that is left
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
@@ -145,4 +147,11 @@ class Stage(Protocol):
         Return the outputs that are produced once for many changes; called at a flush.
 
         `changed` are the summarized keys put or deleted since the last call. The same rows give the same outputs.
+        """
+
+    def forget(self, rows: Rows, keys: Iterable[bytes]) -> int:
+        """
+        Delete those rows of summarized keys that are over; return how many.
+
+        `apply` has no use for a row that is over, so it does not matter when this is called, or whether ever.
         """

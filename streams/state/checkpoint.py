@@ -236,6 +236,11 @@ class Checkpointer:
         number = owned.partition.number
         return owned.partition.erase_slice(lambda prefix, after: self.store.scan(number, prefix, after))
 
+    def forget_slice(self, owned: Owned) -> int:
+        """Delete those of a partition's next rows that are over; return the bytes that its next flush must write."""
+        number = owned.partition.number
+        return owned.partition.forget_slice(lambda prefix, after: self.store.scan(number, prefix, after))
+
     async def _uncancelled(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for work that goes on when the caller is cancelled: it would lose the changes that it has in hand."""
         task = asyncio.ensure_future(work)

@@ -13,6 +13,7 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from streams.contract.keys import partition_of
+from streams.errors import Exit
 from tests.builders import envelope
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import Record
@@ -65,7 +66,8 @@ def test_after_crashes_the_sums_of_the_cells_are_those_of_the_sms(
             times = 1 if step == "claim" else chance.randrange(1, 6)
             worker = lab.start(rules="product", crash=[table, step, times])
             with lab.flowing(records, pause=0.005):
-                assert worker.wait() == CRASHED
+                # A machine that stands still for seconds ends a worker, too, which is a fault like any other.
+                assert worker.wait() in (CRASHED, Exit.MAYBE_REPLACED)
             lab.expel(worker)
         lab.start_ready(rules="product")
         lab.drain()

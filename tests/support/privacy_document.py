@@ -11,15 +11,12 @@ from sinks.tables import TABLE_OF
 from streams.contract.permissions import PERMISSIONS, Kind, Operation
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.topics import ALL_TOPICS, Topic, changelog
+from streams.domain.policy import CAMPAIGN_DAYS
 from streams.program.settings import CommonSettings
 from tests.support.markdown import ROOT
 
 DOCUMENT: Final = ROOT / "PRIVACY.md"
 _DAY_MS: Final = 24 * 60 * 60 * 1000
-_UNTIL: Final = {
-    changelog("sms"): "until the SMS is forgotten",
-    changelog("deliveries"): "until the cell is forgotten, about 16 days after the SMS were sent",
-}
 _PREFIX: Final = CommonSettings.model_fields["kafka_topic_prefix"].default
 
 KINDS: Final = {
@@ -70,6 +67,14 @@ def rows_of_fields() -> Iterator[tuple[str, ...]]:
         yield kind, ", ".join(f"`{name}`" for name in mine), ", ".join(of)
 
 
+_ROWS_KEPT: Final = {
+    changelog("sms"): f"until the SMS is forgotten; counts of a campaign, {CAMPAIGN_DAYS} days after their last change",
+    changelog("campaigns"): f"{CAMPAIGN_DAYS} days after the last change of the campaign",
+    changelog("deliveries"): "until the cell is forgotten, about 16 days after the SMS were sent",
+}
+"""A record of a changelog goes with its row."""
+
+
 def rows_of_topics() -> Iterator[tuple[str, ...]]:
     """Yield a row for each topic: how long it keeps a record, and the programs with a permission to write and read."""
     for topic in ALL_TOPICS:
@@ -80,7 +85,7 @@ def kept(topic: Topic) -> str:
     """Return how long a topic keeps a record."""
     policy = topic.config["cleanup.policy"]
     if policy == "compact":
-        return "the latest per key, " + (_UNTIL.get(topic, "for ever"))
+        return f"the latest per key, {_ROWS_KEPT.get(topic, 'for ever')}"
     days = int(topic.config["retention.ms"]) // _DAY_MS
     return f"{days} days" if policy == "delete" else f"the latest per key, {days} days after its last change"
 

@@ -71,7 +71,7 @@ def now(record: dict[str, Any], records: Iterable[dict[str, Any]]) -> dict[str, 
 
 
 class Pipeline:
-    """Stage 1 over some partitions, those that merge over one each; source offsets count from 0."""
+    """Stage 1 over some partitions, the ones that merge over one each; source offsets count from 0."""
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.sms_stage = SmsStage(policy or Policy())

@@ -117,7 +117,7 @@ def flat(row: dict[str, Any]) -> Counter[str]:
 
 
 def told(records: Iterable[dict[str, Any]]) -> dict[Cell, Counter[str]]:
-    """Return public records of cells in the form of `counted`; those that have no counts are left out."""
+    """Return public records of cells in the form of `counted`; cells without counts are left out."""
     cells = {}
     for record in records:
         prices = {kind: round(float(record[kind]) * 10**8) for kind in ("price_delivered", "price_undelivered")}

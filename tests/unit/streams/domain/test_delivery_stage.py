@@ -1,5 +1,5 @@
 """
-Stage 2 of the cells: the counts of all source partitions together, whatever comes twice or late.
+Stage 2 of the cells: the counts of all source partitions together, also when lines come twice or late.
 """
 
 import random

@@ -169,7 +169,7 @@ def _require_the_same(envelopes: list[list[Any]], is_flushed: Callable[[], bool]
 
 
 def _counts(rows: MemoryRows) -> dict[bytes, Any]:
-    return {key: {**counts, "taken": 0} for key, counts in rows.with_prefix(b"c:").items()}
+    return {key: {**counts, "taken": 0, "touched": []} for key, counts in rows.with_prefix(b"c:").items()}
 
 
 def test_of_the_counts_after_two_pieces_of_an_envelope_the_later_stay_in_any_order(
