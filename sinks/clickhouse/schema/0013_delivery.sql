@@ -230,7 +230,8 @@ FROM delivery_cells AS c
 GROUP BY day, hour
 COMMENT 'Delivery by hour of sending. Counts SMS parts; denominators: final parts, all parts';
 
--- The latency of an SMS is known once it is delivered, and Routee may leave it out: timed counts those that have one.
+-- The latency of an SMS is known once it is delivered, and Routee may leave it out: timed counts the SMS that have one.
+-- Each column is summed once, and the sums are added: cheaper than sums of added columns.
 CREATE OR REPLACE VIEW sla_by_operator {{on_cluster}}
 AS SELECT
     day,
@@ -238,14 +239,14 @@ AS SELECT
     country,
     operator,
     sum(c.delivered) AS delivered,
-    sum(c.latency_1 + c.latency_2 + c.latency_5 + c.latency_10 + c.latency_20 + c.latency_30 + c.latency_60 + c.latency_120 + c.latency_300 + c.latency_600 + c.latency_900 + c.latency_1800 + c.latency_3600 + c.latency_14400 + c.latency_43200 + c.latency_86400 + c.latency_more) AS timed,
-    sum(c.latency_1 + c.latency_2 + c.latency_5 + c.latency_10) AS within_10s,
-    sum(c.latency_1 + c.latency_2 + c.latency_5 + c.latency_10 + c.latency_20 + c.latency_30) AS within_30s,
-    sum(c.latency_1 + c.latency_2 + c.latency_5 + c.latency_10 + c.latency_20 + c.latency_30 + c.latency_60) AS within_60s,
-    sum(c.latency_1 + c.latency_2 + c.latency_5 + c.latency_10 + c.latency_20 + c.latency_30 + c.latency_60 + c.latency_120) AS within_120s,
-    sum(c.latency_1 + c.latency_2 + c.latency_5 + c.latency_10 + c.latency_20 + c.latency_30 + c.latency_60 + c.latency_120 + c.latency_300) AS within_300s,
-    sum(c.latency_1 + c.latency_2 + c.latency_5 + c.latency_10 + c.latency_20 + c.latency_30 + c.latency_60 + c.latency_120 + c.latency_300 + c.latency_600 + c.latency_900) AS within_900s,
-    sum(c.latency_1 + c.latency_2 + c.latency_5 + c.latency_10 + c.latency_20 + c.latency_30 + c.latency_60 + c.latency_120 + c.latency_300 + c.latency_600 + c.latency_900 + c.latency_1800 + c.latency_3600) AS within_3600s,
+    within_3600s + sum(c.latency_14400) + sum(c.latency_43200) + sum(c.latency_86400) + sum(c.latency_more) AS timed,
+    sum(c.latency_1) + sum(c.latency_2) + sum(c.latency_5) + sum(c.latency_10) AS within_10s,
+    within_10s + sum(c.latency_20) + sum(c.latency_30) AS within_30s,
+    within_30s + sum(c.latency_60) AS within_60s,
+    within_60s + sum(c.latency_120) AS within_120s,
+    within_120s + sum(c.latency_300) AS within_300s,
+    within_300s + sum(c.latency_600) + sum(c.latency_900) AS within_900s,
+    within_900s + sum(c.latency_1800) + sum(c.latency_3600) AS within_3600s,
     if(timed = 0, NULL, within_10s / timed) AS within_10s_per_timed,
     if(timed = 0, NULL, within_30s / timed) AS within_30s_per_timed,
     if(timed = 0, NULL, within_60s / timed) AS within_60s_per_timed,

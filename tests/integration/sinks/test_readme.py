@@ -12,6 +12,7 @@ import pytest
 
 from sandbox.audit.clickhouse import ClickHouse
 from sandbox.clickhouse.process import ClickHouseServer
+from sandbox.demo.queries import QUERIES as DEMO_QUERIES
 from sinks.cli import run_schema
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.sink import ClickHouseSink
@@ -70,6 +71,18 @@ def test_the_cells_of_the_demo_are_the_sums_of_its_sms(demo: ClickHouse) -> None
     )
     assert len(expected) > 100
     assert found == expected
+
+
+def test_the_demo_has_answers_to_its_questions(demo: ClickHouse) -> None:
+    """The table by operator and hour: all SMS were sent within the first hour, and the largest route comes first."""
+    answers = [list(demo.rows(query.sql)) for query in DEMO_QUERIES]
+    assert all(answers)
+    hours, *_ = answers
+    assert {row["hour"] for row in hours} == {"2026-11-21T00:00:00Z"}
+    assert [(row["operator"], row["sms"], row["delivered"]) for row in hours[:2]] == [
+        ("Cosmote", 1722, 1651),
+        ("Vodafone", 1078, 1020),
+    ]
 
 
 @pytest.mark.parametrize("number", range(1, 11))

@@ -29,6 +29,8 @@ from streams.contract.codec import encode
 from streams.contract.records import CampaignProgress, DeliveryWindow, Rejection, SmsStatus
 from tests.behaviour.sinks.records import sms
 from tests.integration.sinks.older import apply_until
+from tests.support.data_dictionary import DOCUMENT, rows
+from tests.support.data_dictionary import written as written_dictionary
 from tests.support.markdown import ROOT
 from tests.support.sql_types import MODEL_OF, fits
 from tests.support.wait import eventually
@@ -175,6 +177,12 @@ def test_every_column_of_every_table_and_view_says_what_it_means(tables: ClickHo
     # The columns of a view with a parameter are known when it is asked.
     asked = tables.rows("DESCRIBE TABLE (SELECT * FROM stuck_messages(older_than_seconds = 3600))")
     assert [name for name, *_ in asked if not words_of("stuck_messages", name)] == []
+
+
+def test_the_data_dictionary_has_every_column_of_every_view(tables: ClickHouse) -> None:
+    """`python -m tests.support.data_dictionary` writes it anew."""
+    text = DOCUMENT.read_text()
+    assert text == written_dictionary(text, rows(tables))
 
 
 def test_comments_are_applied_again_where_they_differ_and_nowhere_else(
