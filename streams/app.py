@@ -21,10 +21,13 @@ from streams.contract.topics import (
     CALLBACKS_RAW,
     CAMPAIGN_PARTIALS,
     CAMPAIGN_PROGRESS,
+    DELIVERY_ALARMS,
     DELIVERY_PARTIALS,
+    DELIVERY_WATCH,
     DELIVERY_WINDOWS,
     ERASURES,
     SMS_STATUS,
+    WATCHED_PARTITION,
     Topic,
     changelog,
 )
@@ -63,11 +66,12 @@ _PARTIAL_OF_DELIVERY: Final = 0.25
 
 
 class StreamsApp(CheckpointedApp):
-    """The app of a worker, with its three tables and the routing of its outputs."""
+    """The app of a worker, with its four tables and the routing of its outputs."""
 
     sms: CheckpointedTable
     campaigns: CheckpointedTable
     deliveries: CheckpointedTable
+    alarms: CheckpointedTable
     routing: Routing
 
 
@@ -77,6 +81,7 @@ class Stages(NamedTuple):
     sms: Stage
     campaigns: Stage
     deliveries: Stage
+    alarms: Stage
 
 
 @dataclass(frozen=True)
@@ -130,15 +135,15 @@ def build_app(
             )
         )
 
-    app.sms, app.campaigns, app.deliveries = map(table, _specs(settings, ids, stages, erasures))
-    add_agents(app, app.sms, app.campaigns, app.deliveries)
+    app.sms, app.campaigns, app.deliveries, app.alarms = map(table, _specs(settings, ids, stages, erasures))
+    add_agents(app, app.sms, app.campaigns, app.deliveries, app.alarms)
     return app
 
 
 def _specs(
     settings: StreamsSettings, ids: Mapping[Topic, str], stages: Stages, erasing: Erasing | None = None
-) -> tuple[Spec, Spec, Spec]:
-    """Return the specs of the tables of SMS, campaigns and deliveries."""
+) -> tuple[Spec, Spec, Spec, Spec]:
+    """Return the specs of the tables of SMS, campaigns, deliveries and alarms."""
     skip_expired = settings.streams_expired_source == "skip"
     progress_seconds, delivery_seconds = settings.streams_progress_ms / 1000, settings.streams_delivery_ms / 1000
     sms = Spec(
@@ -176,11 +181,22 @@ def _specs(
         source_id=ids[DELIVERY_PARTIALS],
         partitions=settings.kafka_partitions,
         exclusive=frozenset({DELIVERY_WINDOWS}),
+        bundled=frozenset({DELIVERY_WATCH}),
         summary_seconds={CELL_PREFIX: delivery_seconds},
         counted_by=(DELIVERY_WINDOWS,),
         skip_expired=skip_expired,
     )
-    return sms, campaigns, deliveries
+    alarms = Spec(
+        "alarms",
+        stages.alarms,
+        source=DELIVERY_WATCH,
+        source_id=ids[DELIVERY_WATCH],
+        partitions=settings.kafka_partitions,
+        exclusive=frozenset({DELIVERY_ALARMS}),
+        counted_by=(DELIVERY_ALARMS,),
+        skip_expired=skip_expired,
+    )
+    return sms, campaigns, deliveries, alarms
 
 
 def _checkpointer(app: StreamsApp, spec: Spec, store: Store, hooks: Hooks) -> Checkpointer:
@@ -240,7 +256,7 @@ def _store(settings: StreamsSettings, folder: Path, memory: RocksMemory) -> Stor
 
 
 def _routing(settings: StreamsSettings) -> Routing:
-    """Route partial counts to the partition of their key, all other outputs to the partition of their source."""
+    """Route partial counts by their key, cells for the alarms to one partition, all others to that of their source."""
     partitions = settings.kafka_partitions
 
     @lru_cache(maxsize=10_000)
@@ -248,6 +264,8 @@ def _routing(settings: StreamsSettings) -> Routing:
         return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
     def partition(output: Output, source: int) -> int:
+        if output.topic is DELIVERY_WATCH:
+            return WATCHED_PARTITION
         is_by_key = output.topic is CAMPAIGN_PARTIALS or output.topic is DELIVERY_PARTIALS
         return of_key(output.key or b"") if is_by_key else source
 

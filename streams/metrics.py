@@ -12,6 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from streams.app import StreamsApp
+from streams.contract.topics import WATCHED_PARTITION
+from streams.domain.alarms.watch import told_alarms
 from streams.domain.tally import read_tally
 from streams.health import LagAges, lags
 from streams.state.checkpoint import Flushed
@@ -82,6 +84,7 @@ class StateMetrics(Collector):
             value=self._app.conf.topic_partitions,
         )
         yield from (rows, owned, expected, lag, age)
+        yield self._open_alarms()
         yield from self._standby()
         yield from self._restores()
 
@@ -110,6 +113,17 @@ class StateMetrics(Collector):
             for note, count in tally["notes"].items():
                 notes.add_metric([note, str(number)], count)
         return iter((accepted, verdicts, rejected, notes))
+
+    def _open_alarms(self) -> Metric:
+        """Return a sample for each open alarm: their number is bounded, as are the routes that are watched."""
+        alarms = GaugeMetricFamily(
+            "routee_streams_alarm_open", "1 for each open alarm of deliveries.", labels=["kind", "subject", "level"]
+        )
+        owned = self._app.alarms.checkpointer.owned.get(WATCHED_PARTITION)
+        if owned is not None:
+            for record in told_alarms(owned.partition.rows, is_open=True):
+                alarms.add_metric([record["kind"], record["subject"], record["level"]], 1)
+        return alarms
 
     def _standby(self) -> Iterator[Metric]:
         standby = self._app.standby

@@ -17,6 +17,8 @@ from mode import ServiceT
 from streams.admin.topics import verify
 from streams.allocator import keep_large_buffers
 from streams.app import Hooks, Stages, StreamsApp, build_app
+from streams.contract.topics import DELIVERY_WATCH
+from streams.domain.alarm_stage import AlarmStage
 from streams.domain.campaign_stage import CampaignStage
 from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.policy import Policy
@@ -30,6 +32,7 @@ from streams.program.registry import new_registry
 from streams.program.signals import ending_signals
 from streams.program.vitals import Vitals, disk_of
 from streams.runtime.private_names import FAUST_LOGGER
+from streams.runtime.ticks import Ticks
 from streams.settings import StreamsSettings
 from streams.web import Sockets, WebServer
 
@@ -91,8 +94,15 @@ def run_worker(settings: StreamsSettings, stages: Stages | None = None, hooks: H
         registry.register(StateMetrics(app, ages))
         vitals = Vitals("streams", lambda: disk_of("state", folder))
         logger.info("starting", extra={"group": settings.group_id, "folder": str(folder)})
-        _execute(Worker(app, WebServer(app, registry, vitals, ages, settings.readers, sockets)))
+        _execute(Worker(app, WebServer(app, registry, vitals, ages, settings.readers, sockets), _ticks(app, settings)))
         logger.info("stopped")
+
+
+def _ticks(app: StreamsApp, settings: StreamsSettings) -> Ticks:
+    watch = DELIVERY_WATCH.name(settings.kafka_topic_prefix)
+    stage = app.sms.checkpointer.spec.stage
+    late = stage.late if isinstance(stage, SmsStage) else lambda _: 0
+    return Ticks(app, (app.sms, app.deliveries), watch, settings.streams_delivery_ms / 1000, late)
 
 
 def _execute(worker: Worker) -> None:
@@ -130,4 +140,4 @@ def default_stages(settings: StreamsSettings) -> Stages:
         delivery_cells=settings.streams_delivery_cells,
         mask_texts=settings.streams_mask_texts == "on",
     )
-    return Stages(SmsStage(policy), CampaignStage(policy.silence_ms), DeliveryStage())
+    return Stages(SmsStage(policy), CampaignStage(policy.silence_ms), DeliveryStage(), AlarmStage())

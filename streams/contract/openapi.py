@@ -8,7 +8,15 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from streams.contract.answers import PAGE_MOST, CampaignPage, CampaignState, DeliveryPage, MessageAnswer, Problem
+from streams.contract.answers import (
+    PAGE_MOST,
+    AlarmList,
+    CampaignPage,
+    CampaignState,
+    DeliveryPage,
+    MessageAnswer,
+    Problem,
+)
 from streams.contract.headers import VERSION
 from streams.contract.problems import PROBLEM_JSON, REFUSALS
 from streams.contract.records import CampaignProgress, SmsStatus
@@ -57,7 +65,9 @@ def openapi() -> dict[str, Any]:
         ],
         "paths": _callbacks() | _answers() | _pages(),
         "components": {
-            "schemas": components_of((SmsStatus, MessageAnswer, CampaignProgress, CampaignPage, DeliveryPage, Problem)),
+            "schemas": components_of(
+                (SmsStatus, MessageAnswer, CampaignProgress, CampaignPage, DeliveryPage, AlarmList, Problem)
+            ),
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "one of STREAMS_READ_TOKENS"}
             },
@@ -101,6 +111,7 @@ def _answers() -> dict[str, Any]:
         ),
         "/campaigns": _list(),
         "/delivery": _cells(),
+        "/alarms": _alarms(),
     }
 
 
@@ -168,6 +179,20 @@ def _cells() -> dict[str, Any]:
         parameters,
         {
             "200": _response("a page", {"application/json": {"schema": reference(DeliveryPage)}}) | {"headers": _KEPT},
+            "400": _response("the query is wrong: each fault is named", _PROBLEM),
+        },
+    )
+
+
+def _alarms() -> dict[str, Any]:
+    found = {"application/json": {"schema": reference(AlarmList)}}
+    return _answered(
+        "list_alarms",
+        "Get the alarms of deliveries",
+        "The one that changed last first: all that are open, and the last of the closed ones. ",
+        [_query("open", "only open alarms, or only closed ones; all when it is left out", {"type": "boolean"})],
+        {
+            "200": _response("the alarms", found) | {"headers": _KEPT},
             "400": _response("the query is wrong: each fault is named", _PROBLEM),
         },
     )

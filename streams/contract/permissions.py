@@ -16,7 +16,9 @@ from streams.contract.topics import (
     CAMPAIGN_PARTIALS,
     CAMPAIGN_PROGRESS,
     CHANGELOGS,
+    DELIVERY_ALARMS,
     DELIVERY_PARTIALS,
+    DELIVERY_WATCH,
     DELIVERY_WINDOWS,
     ERASURES,
     SINKS_REJECTED,
@@ -83,7 +85,7 @@ YOUR_GROUP: Final = "YOUR-GROUP"
 """Stands for the group that a consumer chose."""
 
 
-_PARTIALS: Final = (CAMPAIGN_PARTIALS, DELIVERY_PARTIALS)
+_PARTIALS: Final = (CAMPAIGN_PARTIALS, DELIVERY_PARTIALS, DELIVERY_WATCH)
 
 
 def ingest(prefix: str) -> tuple[Permission, ...]:
@@ -95,7 +97,8 @@ def ingest(prefix: str) -> tuple[Permission, ...]:
 def worker(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-streams worker`, which `routee-streams check` looks for."""
     read = (CALLBACKS_RAW, *_PARTIALS, *CHANGELOGS, ERASURES)
-    written = (CALLBACKS_REJECTED, SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, *_PARTIALS, *CHANGELOGS)
+    latest = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, DELIVERY_ALARMS)
+    written = (CALLBACKS_REJECTED, *latest, *_PARTIALS, *CHANGELOGS)
     group = f"{prefix}streams"
     return (
         *_on(read, prefix, Operation.READ),

@@ -319,6 +319,70 @@ class DeliveryWindow(Record):
     )
 
 
+class AlarmKind(StrEnum):
+    """
+    The kinds of alarms.
+
+    `delivery-drop`: far fewer SMS are delivered in time than are usual at this hour; `latency-rise`: they are delivered
+    later; `route-quiet`: far fewer deliveries are told of a route whose SMS are told only when they are final;
+    `silence`: no callbacks of the whole account come.
+    """
+
+    DELIVERY_DROP = "delivery-drop"
+    LATENCY_RISE = "latency-rise"
+    ROUTE_QUIET = "route-quiet"
+    SILENCE = "silence"
+
+
+class AlarmScope(StrEnum):
+    """Whose fault an alarm tells: that of a route, of one sender's list on a route, or of the whole account."""
+
+    ROUTE = "route"
+    SENDER = "sender"
+    ACCOUNT = "account"
+
+
+class AlarmLevel(StrEnum):
+    """`suspected` is to be shown, and wakes no people; it may become an `alarm`."""
+
+    SUSPECTED = "suspected"
+    ALARM = "alarm"
+
+
+class DeliveryAlarm(Record):
+    """`routee.delivery.alarms`: an alarm when it opens, and when it closes."""
+
+    alarm: str = Field(description="key of the record: kind, a colon, subject")
+    kind: AlarmKind = Field(description="the kind of the alarm")
+    subject: str = Field(description="country, operator and, for a sender, the sender as JSON; else `account`")
+    scope: AlarmScope = Field(description="whose fault it tells")
+    country: str | None = Field(description="of the route; null for the account, and when it is not known")
+    operator: str | None = Field(description="likewise")
+    sender: str | None = Field(description="the sender whose list it is; empty for SMS without one; null for a route")
+    level: AlarmLevel = Field(description="suspected, or an alarm")
+    is_open: bool = Field(description="true from its opening until it closes")
+    opened_at: Time = Field(description="minute of the judgement")
+    closed_at: Time | None = Field(description="null while it is open")
+    closed_because: str | None = Field(
+        description="recovered; new normal: it has lasted a day and is the usual from now on; no traffic; widened: "
+        "another sender shows it, too; told as the account's; …"
+    )
+    since: Time = Field(description="begin of the first window of sending that shows it, or the last callback")
+    observed: float = Field(description="share of SMS; for route-quiet and silence a number, for the account routes")
+    expected: float = Field(description="the same in ordinary times")
+    n: int = Field(ge=0, description="SMS that were judged")
+    only_sender: bool = Field(description="true when no other sender has SMS enough to tell the list from the route")
+    routes: list[list[str]] = Field(description="country and operator of each route that an account's alarm stands for")
+    judged: dict[str, float | int | str] = Field(description="all numbers of the judgement; names may be added")
+    why: str = Field(description="one sentence for people")
+    revision: int = Field(ge=1, description="grows with every record of this alarm")
+    generation: int = Field(
+        ge=0,
+        le=_EXACT,
+        description="grows when revisions begin again: the highest (generation, revision) is the newest",
+    )
+
+
 class Rejection(Record):
     """`routee.callbacks.rejected`: bytes that were refused, why, and where they came from."""
 
@@ -369,6 +433,7 @@ PUBLIC_RECORDS: dict[str, type[Record]] = {
     "sms.status": SmsStatus,
     "campaign.progress": CampaignProgress,
     "delivery.windows": DeliveryWindow,
+    "delivery.alarms": DeliveryAlarm,
     "sinks.rejected": SinkRejection,
     "erasures": Erasure,
 }

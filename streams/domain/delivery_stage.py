@@ -12,7 +12,8 @@ import orjson
 from streams.contract.headers import headers
 from streams.contract.personal import Kept
 from streams.contract.records import Reason
-from streams.contract.topics import DELIVERY_PARTIALS, DELIVERY_WINDOWS
+from streams.contract.topics import DELIVERY_PARTIALS, DELIVERY_WATCH, DELIVERY_WINDOWS
+from streams.domain.alarms.seen import watched_line
 from streams.domain.cells import CELL_PREFIX, cell_key, place_named
 from streams.domain.delivery import delivery_record, is_over, joined, read_delivery
 from streams.domain.listing import Listing
@@ -54,15 +55,18 @@ class DeliveryStage:
         return 0
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
-        """Return one record per changed cell; none for a cell that is forgotten."""
+        """Return the record of each changed cell, and its line for the alarms; none for a cell that is forgotten."""
         generation = rows.get(GENERATION_KEY) or 0
-        outputs = []
+        outputs: list[Output] = []
         for key in sorted(key for key in changed if key.startswith(CELL_PREFIX)):
             row = rows.get(key)
             if row is not None:
                 record = delivery_record(read_delivery(row, ""), generation)
                 value = orjson.dumps(record)
-                outputs.append(Output(DELIVERY_WINDOWS, record["cell"].encode(), value, headers(DELIVERY_WINDOWS)))
+                outputs += (
+                    Output(DELIVERY_WINDOWS, record["cell"].encode(), value, headers(DELIVERY_WINDOWS)),
+                    Output(DELIVERY_WATCH, None, watched_line(record)),
+                )
         return outputs
 
 

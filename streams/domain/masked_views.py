@@ -50,6 +50,10 @@ def _cell(name: str) -> str:
     return cell_name(window, (*map(_words, route[:-1]), None))
 
 
+def _routes(routes: list[list[str]]) -> list[list[str | None]]:
+    return [[*map(_words, route)] for route in routes]
+
+
 def _each(views: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [masked(one) for one in views]
 
@@ -66,11 +70,12 @@ _KEPT: Final = """
     sending_at sent_from
     window_start window_end delivered_by_latency price_delivered price_undelivered unpriced is_closed
     next
+    kind scope level is_open opened_at closed_at closed_because since observed expected n only_sender judged
 """.split()  # noqa: SIM905 - a list of words
 
 _WORDS: Final = """
     sender campaign_name name operator application_name status previous_status detailed_status status_description
-    message_status message_previous_status campaign_status
+    message_status message_previous_status campaign_status alarm subject why
 """.split()  # noqa: SIM905 - the same
 
 RULES: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -83,6 +88,8 @@ RULES: Final[Mapping[str, Callable[[Any], Any]]] = {
     "sms": _each,
     "campaigns": _each,
     "cells": _each,
+    "alarms": _each,
+    "routes": _routes,
     "cell": _cell,
 }
 """How a masked answer shows each field."""

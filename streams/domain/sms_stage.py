@@ -64,6 +64,9 @@ PIECE_CALLBACKS: Final = 250
 _EXPIRY_PER_CALLBACK: Final = 2
 _EXPIRY_PER_RECORD: Final = 16
 
+_LATE_MS: Final = 60_000
+"""A callback that is received so long after the date of its status is late."""
+
 
 class SmsStage:
     """The rules of `track_sms`; a `Stage`."""
@@ -74,6 +77,15 @@ class SmsStage:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._erasing = policy
+        self._late: dict[int, int] = {}
+
+    def late(self, partition: int) -> int:
+        """
+        Return how many callbacks of a partition came late since this worker began.
+
+        The ticks of the alarms tell it: when most callbacks are late, SMS only look as if they hung.
+        """
+        return self._late.get(partition, 0)
 
     def apply(  # noqa: PLR0913, PLR0917 - as in Stage
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
@@ -87,6 +99,8 @@ class SmsStage:
         while left is not None:
             gatherer = _Gatherer(self._policy_in(rows), rows, partition, offset, ended)
             left = gatherer.take_piece(opened, left)
+            if gatherer.late:
+                self._late[partition] = self.late(partition) + gatherer.late
             yield Piece(gatherer.outputs, left)
 
     def _policy_in(self, rows: Rows) -> Policy:
@@ -150,6 +164,7 @@ class _Gatherer:
         self._counts: dict[bytes, Tallying] = {}
         self._new_keys: dict[int, list[str]] = {}
         self._deliveries = Deliveries(policy.delivery_cells, rows, self._tally)
+        self.late = 0
         self.outputs: list[Output] = []
 
     def refuse(self, refusal: Refusal, value: bytes) -> list[Output]:
@@ -242,6 +257,8 @@ class _Gatherer:
         if erased is not None and may_be_covered(callback, found, self._received, erased.latest):
             callback, found = self._erase_before(erased, callback, found, later)
         date = callback.date
+        if 0 < date < self._received - _LATE_MS:
+            self.late += 1
         if self._received > self._tally["clock"] < date:
             pass_moment(self._rows, self._tally, min(self._received, date), self._policy.retention_ms)
         taken = take(callback, found, self._moment(index, date), self._policy)

@@ -23,7 +23,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from streams.app import StreamsApp
 from streams.contract.keys import KEY_MAX_CHARS, partition_of
-from streams.contract.topics import CAMPAIGN_PARTIALS
+from streams.contract.topics import CAMPAIGN_PARTIALS, WATCHED_PARTITION
+from streams.domain.alarms.watch import told_alarms
 from streams.domain.campaign_index import Wanted
 from streams.domain.masked_views import masked
 from streams.domain.stage import Output, Rows
@@ -32,6 +33,7 @@ from streams.program.http_bounds import Bounds, Handler
 from streams.program.http_server import HttpServer
 from streams.program.origin import Origin
 from streams.program.problems import problem_answer
+from streams.read_api.alarm_query import read_alarm_query
 from streams.read_api.campaign_lists import CampaignLists, OwnPage
 from streams.read_api.campaign_query import cursor_after, read_query, time_of
 from streams.read_api.delivery_lists import DeliveryLists, OwnCells
@@ -72,6 +74,7 @@ class ReadApi:
             web.get("/campaigns/{key}", self.campaign),
             web.get("/campaigns", self.campaigns),
             web.get("/delivery", self.delivery),
+            web.get("/alarms", self.alarms),
         ]
         self.server = HttpServer(routes, _BOUNDS, self._gate())
         self.peers = Peers(app, readers.worker_token)
@@ -175,7 +178,7 @@ class ReadApi:
         owner = self.peers.owner(table.checkpointer.changelog, partition)
         if owner is None or _is_forwarded(request):
             return _ask_again(f"partition {partition} is being taken over")
-        answer = await self.peers.ask(owner, path)
+        answer = await self.peers.ask(owner, path, dict(request.query))
         if answer is None:
             return _ask_again(f"the owner of partition {partition} does not answer")
         if answer.status == HTTPStatus.OK:
@@ -207,6 +210,18 @@ class ReadApi:
         own, answers = await asyncio.gather(self._cells.page(wanted), asking)
         searched = set(own.searched).union(*(answer.searched for answer in answers))
         return self._ask_again_for_missing(searched) or _answer(request, _merged_cells(own, answers, wanted.limit))
+
+    async def alarms(self, request: web.Request) -> web.Response:
+        """Answer with the alarms, the one that changed last first."""
+        wanted, faults = read_alarm_query([*request.query.items()])
+        if faults:
+            return problem_answer(HTTPStatus.BAD_REQUEST, "; ".join(faults))
+
+        def view(rows: Rows, _key: bytes) -> dict[str, Any]:
+            return {"alarms": told_alarms(rows, wanted)}
+
+        path = "/alarms"
+        return await self._answer(request, path, self._app.alarms, WATCHED_PARTITION, b"", view)
 
 
 def _merged_cells(own: OwnCells, answers: Iterable[PeerAnswer], limit: int) -> dict[str, Any]:

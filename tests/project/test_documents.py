@@ -54,6 +54,7 @@ SECTIONS = {
     "sms.status": "SMS status",
     "campaign.progress": "Campaign progress",
     "delivery.windows": "Delivery window",
+    "delivery.alarms": "Delivery alarm",
     "sinks.rejected": "Sink rejection",
     "erasures": "Erasure",
 }

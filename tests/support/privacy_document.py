@@ -27,6 +27,7 @@ KINDS: Final = {
     """,
     "chosen by the customer; may name a person": """
         label groups sender campaign_name name application_name sms_key message_id sms_id campaign_tracking_id cell
+        alarm subject why
     """,
     "about the message of one person": """
         country operator status previous_status is_final detailed_status status_description status_updated_at
@@ -39,6 +40,7 @@ KINDS: Final = {
         parts_by_status reported_by_status progress delivery_rate price_total reconciliation reconciliation_unit drift
         stale_reports unordered_reports last_received_at finished_at
         window_start window_end delivered_by_latency price_delivered price_undelivered unpriced is_closed
+        kind scope level is_open opened_at closed_at closed_because since observed expected n only_sender routes judged
     """,
     "where and when a record was made": """
         revision generation message_revision partition offset index repaired.index repaired.repairs stage reason detail
@@ -70,6 +72,7 @@ def rows_of_fields() -> Iterator[tuple[str, ...]]:
 _ROWS_KEPT: Final = {
     changelog("sms"): f"until the SMS is forgotten; counts of a campaign, {CAMPAIGN_DAYS} days after their last change",
     changelog("campaigns"): f"{CAMPAIGN_DAYS} days after the last change of the campaign",
+    changelog("alarms"): "while the route is watched: 30 days after its last SMS",
     changelog("deliveries"): "until the cell is forgotten, about 16 days after the SMS were sent",
 }
 """A record of a changelog goes with its row."""

@@ -20,6 +20,7 @@ from streams.contract.erasures import Erasure, Marks, moment_of
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.schemas import EXAMPLES
 from tests.support.markdown import ROOT
+from tests.unit.streams.domain.alarms.feed import example_alarms
 from tests.unit.streams.domain.pipeline import Pipeline
 
 _REDACTOR: Final = Redactor(["s3cret"])
@@ -44,6 +45,7 @@ def example_records() -> dict[str, list[dict[str, Any]]]:
         "sms.status": pipeline.revisions,
         "campaign.progress": [progress[0], progress[-1]],
         "delivery.windows": windows,
+        "delivery.alarms": example_alarms(),
         "sinks.rejected": [_sink_rejection(pipeline.revisions[0])],
         "erasures": [_erasure()],
     }

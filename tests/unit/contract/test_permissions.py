@@ -13,6 +13,7 @@ from streams.app import Stages, _specs
 from streams.contract import permissions
 from streams.contract.permissions import PERMISSIONS, Kind, Need, Operation, Permission
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_REJECTED, ERASURES, SINKS_REJECTED, Topic, changelog
+from streams.domain.alarm_stage import AlarmStage
 from streams.domain.campaign_stage import CampaignStage
 from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.policy import Policy
@@ -43,7 +44,9 @@ def test_ingest_writes_its_topics() -> None:
 def test_a_worker_reads_sources_and_changelogs_and_writes_outputs_and_changelogs() -> None:
     settings = StreamsSettings(kafka_topic_prefix=PREFIX)
     specs = _specs(
-        settings, dict.fromkeys(ALL_TOPICS, "an id"), Stages(SmsStage(Policy()), CampaignStage(), DeliveryStage())
+        settings,
+        dict.fromkeys(ALL_TOPICS, "an id"),
+        Stages(SmsStage(Policy()), CampaignStage(), DeliveryStage(), AlarmStage()),
     )
     changelogs = [changelog(spec.name) for spec in specs]
     outputs = frozenset().union(*(spec.exclusive | spec.bundled for spec in specs))

@@ -54,7 +54,7 @@ def test_names_carry_the_prefix() -> None:
 def test_public_names_never_change() -> None:
     assert [topic.suffix for topic in PUBLIC_TOPICS] == [
         "callbacks.raw", "callbacks.rejected", "sms.status", "campaign.progress", "delivery.windows",
-        "sinks.rejected", "erasures",
+        "delivery.alarms", "sinks.rejected", "erasures",
     ]  # fmt: skip
 
 
@@ -116,6 +116,7 @@ def test_the_latest_records_go_some_days_after_their_last_change() -> None:
         "sms.status": 30,
         "campaign.progress": 400,
         "delivery.windows": 35,
+        "delivery.alarms": 400,
     }
 
 

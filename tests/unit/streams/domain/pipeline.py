@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.schemas import FOLDER
-from streams.contract.topics import CAMPAIGN_PARTIALS, DELIVERY_PARTIALS
+from streams.contract.topics import CAMPAIGN_PARTIALS, DELIVERY_PARTIALS, DELIVERY_WATCH
 from streams.domain.campaign_stage import CampaignStage
 from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.policy import Policy
@@ -34,9 +34,12 @@ def checked(output: Output) -> dict[str, Any]:
         _SCHEMAS[output.topic.suffix].validate(value)
         assert value.keys() == model.model_fields.keys()
         assert orjson.loads(model.model_validate(value).model_dump_json()).keys() == value.keys()
-    key = {"sms.status": "sms_key", "campaign.progress": "campaign_tracking_id", "delivery.windows": "cell"}.get(
-        output.topic.suffix
-    )
+    key = {
+        "sms.status": "sms_key",
+        "campaign.progress": "campaign_tracking_id",
+        "delivery.windows": "cell",
+        "delivery.alarms": "alarm",
+    }.get(output.topic.suffix)
     assert key is None or output.key == value[key].encode()
     assert dict(output.headers) == expected_headers(output.topic.suffix, value)
     return value
@@ -81,6 +84,7 @@ class Pipeline:
         self.campaign_rows = MemoryRows()
         self.delivery_rows = MemoryRows()
         self.cells_told: list[bytes] = []
+        self.watched: list[bytes] = []
         self._cells_taken = 0
         self.log: list[tuple[int, int, bytes]] = []
         self.outputs: list[tuple[str, dict[str, Any]]] = []
@@ -106,6 +110,8 @@ class Pipeline:
                 self.partials.append(output.value)
             elif output.topic is DELIVERY_PARTIALS:
                 self.cells_told.append(output.value)
+            elif output.topic is DELIVERY_WATCH:
+                self.watched.append(output.value)
             else:
                 self.outputs.append((output.topic.suffix, value))
                 public.append(value)

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from streams.contract.topics import DELIVERY_WINDOWS
 from streams.domain.cells import WINDOW_MS
 from streams.domain.delivery_partials import changed_cells, closed_cells
 from streams.domain.delivery_stage import DeliveryStage
@@ -41,7 +42,8 @@ class Merged:
         outputs = outputs_of(stage.apply(self.rows, 0, self._offset, b"\n".join(lines)))
         self.rejected += [orjson.loads(output.value) for output in outputs]
         for output in stage.summarize(self.rows, 0, self.rows.changed):
-            self.told[(output.key or b"").decode()] = orjson.loads(output.value)
+            if output.topic is DELIVERY_WINDOWS:
+                self.told[(output.key or b"").decode()] = orjson.loads(output.value)
         self.rows.changed.clear()
         self._offset += 1
         return self.told.get(NAME, {})

@@ -42,6 +42,7 @@ def test_the_readme_lists_exactly_the_served_metrics() -> None:
         sms=SimpleNamespace(checkpointer=SimpleNamespace(owned={})),
         campaigns=None,
         deliveries=None,
+        alarms=SimpleNamespace(checkpointer=SimpleNamespace(owned={})),
         pulse=SimpleNamespace(check_pause=None),
         conf=SimpleNamespace(canonical_url="", topic_partitions=8),
         bulk_recovery=SimpleNamespace(restore_seconds=0.0, restored_records=0),
