@@ -12,6 +12,7 @@ from kafka import KafkaProducer
 
 from sandbox.kafka import KafkaCluster
 from streams.contract.topics import DELIVERY_WATCH, WATCHED_PARTITION
+from tests.integration.streams.test_lists import HERE, ask
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.worker import CRASHED
 from tests.support.wait import eventually
@@ -50,7 +51,7 @@ def test_after_crashes_the_alarms_are_those_of_the_rules(
     chance = random.Random(24)  # noqa: S311 - the same crashes every time
     expected = [plain(record) for record in told(ACCOUNT.lines(BEGIN, BROKE + 24))]
     lines = lines_of(ACCOUNT, BEGIN, BROKE + 24)
-    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=2) as lab:
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=2, **HERE) as lab:
         lab.create_topics()
         producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
         # Before the first worker: its own ticks tell later minutes, and time is the least of all.
@@ -69,13 +70,20 @@ def test_after_crashes_the_alarms_are_those_of_the_rules(
             assert worker.wait() == CRASHED
             lab.expel(worker)
         producer.close()
-        lab.start_ready(rules="product")
+        worker = lab.start_ready(rules="product")
 
         def nothing_differs() -> bool:
             assert newest(lab) == expected
             return True
 
         eventually(nothing_differs, 90, every=0.5)
+        latest = {record["alarm"]: record for record in expected}
+        for query, wanted in (("", (True, False)), ("?open=true", (True,)), ("?open=false", (False,))):
+            status, answer, _ = ask(worker, f"/alarms{query}")
+            assert status == 200, query
+            listed = {one["alarm"]: plain(one) for one in answer["alarms"]}
+            assert listed == {name: one for name, one in latest.items() if one["is_open"] in wanted}, query
+        assert ask(worker, "/alarms?open=perhaps")[0] == 400
         sources = {f"{table}-{number}" for table in ("sms", "deliveries") for number in range(lab.partitions)}
         eventually(lambda: ticking(lab) >= sources, 60, every=0.5)
         assert not lab.read("callbacks.rejected")
