@@ -19,7 +19,7 @@ demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked again
 
 # Tests of programs wait more than they compute, so three suites run beside each other.
 test: check                 ## the whole suite: the four below
-	@echo 'Four suites, three at a time, about 15 minutes: each prints its results when it is done'
+	@echo 'Four suites, three at a time, about 18 minutes: each prints its results when it is done'
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going $(SUITE_BY_SUITE) test-programs test-faults test-sinks test-quick
 
 test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds

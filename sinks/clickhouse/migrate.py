@@ -5,6 +5,7 @@ The schema in a database: its files applied, its objects mended, and both verifi
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from graphlib import TopologicalSorter
 from typing import Final
 
 from sinks.clickhouse.client import ClickHouse
@@ -101,9 +102,14 @@ def mend(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
     found = [
         it for it in look(clickhouse).differences if it.fault is not Fault.STRANGER and it.thing.name in unfinished
     ]
-    # A view that a later file has made anew may read a table of that file.
-    found.sort(key=lambda it: it.thing.kind is not Kind.TABLE)
-    return [table for difference in found for table in _mended(clickhouse, cluster, difference)]
+    return [table for it in _as_they_need_each_other(found) for table in _mended(clickhouse, cluster, it)]
+
+
+def _as_they_need_each_other(differences: Sequence[Difference]) -> list[Difference]:
+    """Return each difference behind those of the objects that it needs: a later file may have made one anew."""
+    by_name = {it.thing.name: it for it in differences}
+    needs = {name: it.thing.needs & by_name.keys() for name, it in by_name.items()}
+    return [by_name[name] for name in TopologicalSorter(needs).static_order()]
 
 
 def _mended(clickhouse: ClickHouse, cluster: str | None, difference: Difference) -> Iterator[str]:

@@ -16,6 +16,7 @@ from streams.contract.topics import (
     CALLBACKS_REJECTED,
     CAMPAIGN_PARTIALS,
     DELIVERY_PARTIALS,
+    DELIVERY_WATCH,
     Topic,
 )
 from streams.domain.campaign_stage import CampaignStage
@@ -56,7 +57,7 @@ def _public(outputs: list[Output], partials: Partials) -> Iterator[tuple[str, by
     for output in outputs:
         if output.topic in partials:
             partials[output.topic].append(output.value)
-        else:
+        elif output.topic is not DELIVERY_WATCH:
             yield output.topic.suffix, output.value
 
 
