@@ -97,7 +97,8 @@ class Ticks(Service):
         return int((until - self._grace) // 60) if until else 0
 
     async def _send(self, table: CheckpointedTable, number: int, minute: int) -> None:
-        callbacks, late = self._counts(table, number)
+        counted = self._counts(table, number)
+        callbacks, late = self._since_last_tick(number, counted)
         tick = {"source": f"{table.name}-{number}", "minute": minute, "callbacks": callbacks, "late": late}
         producer = private_names.kafka_producer(self._app)
         try:
@@ -107,13 +108,18 @@ class Ticks(Service):
             logger.warning("a tick could not be written: %s", type(error).__name__)
         else:
             self._told[table.name, number] = minute
+            if counted is not None:
+                self._counted[number] = counted
 
-    def _counts(self, table: CheckpointedTable, number: int) -> tuple[int, int]:
-        """Return the callbacks of a partition since its last tick, and how many of them were late."""
+    def _counts(self, table: CheckpointedTable, number: int) -> tuple[int, int] | None:
+        """Return how many callbacks a partition has taken in, and how many of them were late; None: it has none."""
         owned = table.checkpointer.owned.get(number)
         if table is not self._sms or owned is None:
+            return None
+        return read_tally(owned.partition.rows)["accepted"], self._late(number)
+
+    def _since_last_tick(self, number: int, counted: tuple[int, int] | None) -> tuple[int, int]:
+        if counted is None:
             return 0, 0
-        now = (read_tally(owned.partition.rows)["accepted"], self._late(number))
-        accepted, late = self._counted.get(number, now)
-        self._counted[number] = now
-        return max(0, now[0] - accepted), max(0, now[1] - late)
+        before = self._counted.setdefault(number, counted)
+        return max(0, counted[0] - before[0]), max(0, counted[1] - before[1])
