@@ -144,7 +144,7 @@ $(BIN)/uv:
 
 # What the tests need besides.
 $(INSTALLED): $(PROGRAMS)
-	@echo 'Installing what the tests need besides: 300 MB on disk, 100 MB to fetch unless the cache of uv has them'
+	@echo 'Installing what the tests need besides: 430 MB on disk, 125 MB to fetch unless the cache of uv has them'
 	@$(UV_INSTALL) --require-hashes --requirement requirements.lock
 	@# Where Python may not write what it compiles, each of the hundreds of processes of the tests would compile these anew.
 	@$(BIN)/python -m compileall -q -j 0 $(STARTED_OFTEN:%=.venv/lib/python3.*/site-packages/%)
