@@ -12,10 +12,9 @@ import msgspec
 import orjson
 
 from streams.contract.headers import headers_of
-from streams.contract.personal import Kept
-from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS
 from streams.domain.counts import NOT_TOUCHED
+from streams.domain.lines import RefusedLineError, rejected_line, taken_line
 from streams.domain.policy import CAMPAIGN_MS
 from streams.domain.progress import (
     Campaign,
@@ -30,12 +29,10 @@ from streams.domain.progress import (
     totals,
     with_unit,
 )
-from streams.domain.refusal import Refusal
-from streams.domain.rejection import rejection
 from streams.domain.report import NO_REPORT, join
 from streams.domain.row_forms import filled
 from streams.domain.silence import noted_time, passed, touched_at
-from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
+from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows
 
 CAMPAIGN_PREFIX: Final = b"t:"
 
@@ -141,26 +138,17 @@ class _Gatherer:
         return len(lines)
 
     def _take_guarded(self, at: int, line: bytes) -> None:
-        """Take in one line; reject it when it cannot be read or has ended workers too often."""
-        if self._ended is not None and self._ended.at in (None, at):
-            self._reject(f"it ended a worker {self._ended.times} times in a row", line)
-            return
+        """Take in one line, or reject it."""
         try:
-            campaign = self._taken(orjson.loads(line))
-        except (MemoryError, RecursionError) as error:
-            raise UnfinishedError(at) from error
-        except Exception as error:  # noqa: BLE001
-            # We wrote this topic: an unreadable line was written by a bug, and must not stop the others.
-            self._reject(type(error).__name__, line)
+            campaign = taken_line(at, line, self._ended, self._taken)
+        except RefusedLineError as why:
+            place = _place_in(line)
+            self.rejections.append(
+                rejected_line(CAMPAIGN_PARTIALS, self._partition, self._offset, line, why, self._clock, place)
+            )
             return
         if campaign is not None:
             self._put(campaign)
-
-    def _reject(self, why: str, line: bytes) -> None:
-        detail = f"{why} for offset {self._offset} of {CAMPAIGN_PARTIALS.suffix}[{self._partition}]"
-        # Our own line, made of what the privacy settings had left.
-        kept = Kept(line, redacted=False)
-        self.rejections.append(rejection(Refusal(Reason.BUG, detail), kept, self._clock, _place_in(line)))
 
     def _put(self, campaign: Campaign) -> None:
         key = campaign_key(campaign["id"])

@@ -4,22 +4,19 @@ Stage 2 of the cells: puts the counts of all source partitions together and tell
 Its source has the lines of `delivery_partials`. One route, country and operator, lies in one partition.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar, Final
 
 import orjson
 
 from streams.contract.headers import headers
-from streams.contract.personal import Kept
-from streams.contract.records import Reason
 from streams.contract.topics import DELIVERY_PARTIALS, DELIVERY_WATCH, DELIVERY_WINDOWS
 from streams.domain.alarms.seen import watched_line
 from streams.domain.cells import CELL_PREFIX, cell_key, place_named
 from streams.domain.delivery import delivery_record, is_over, joined, read_delivery
+from streams.domain.lines import RefusedLineError, rejected_line, taken_line
 from streams.domain.listing import Listing
-from streams.domain.refusal import Refusal
-from streams.domain.rejection import rejection
-from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
+from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows, Stage
 
 _CELLS: Final = Listing(b"w:")
 _CLOCK_KEY: Final = b"v:"
@@ -28,11 +25,10 @@ _CLOCK_KEY: Final = b"v:"
 _FORGET_PER_LINE: Final = 2
 
 
-class DeliveryStage:
+class DeliveryStage(Stage):
     """The rules of `track_delivery`; a `Stage`."""
 
     summarized: ClassVar[tuple[bytes, ...]] = (CELL_PREFIX,)
-    forgettable: ClassVar[bytes | None] = None
 
     def apply(  # noqa: PLR0913, PLR0917 - as in Stage
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
@@ -49,10 +45,6 @@ class DeliveryStage:
             gatherer = _Gatherer(rows, partition, offset, ended)
             left = gatherer.take_piece(lines, left)
             yield Piece(gatherer.rejections, left)
-
-    def forget(self, rows: Rows, keys: Iterable[bytes]) -> int:  # noqa: ARG002 - as in Stage
-        """Delete no row: `apply` deletes the cells that are over."""
-        return 0
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
         """Return the record of each changed cell, and its line for the alarms; none for a cell that is forgotten."""
@@ -106,17 +98,13 @@ class _Gatherer:
         return len(lines)
 
     def _take_guarded(self, at: int, line: bytes) -> None:
-        """Take in one line; reject it when it cannot be read or has ended workers too often."""
-        if self._ended is not None and self._ended.at in (None, at):
-            self._reject(f"it ended a worker {self._ended.times} times in a row", line)
-            return
+        """Take in one line, or reject it."""
         try:
-            self._take(orjson.loads(line))
-        except (MemoryError, RecursionError) as error:
-            raise UnfinishedError(at) from error
-        except Exception as error:  # noqa: BLE001
-            # We wrote this topic: an unreadable line was written by a bug, and must not stop the others.
-            self._reject(type(error).__name__, line)
+            taken_line(at, line, self._ended, self._take)
+        except RefusedLineError as why:
+            self.rejections.append(
+                rejected_line(DELIVERY_PARTIALS, self._partition, self._offset, line, why, self._clock["forgotten"])
+            )
 
     def _take(self, told: dict[str, Any]) -> None:
         name, counts, source = told["cell"], told["counts"], str(told["partition"])
@@ -135,12 +123,6 @@ class _Gatherer:
         delivery["revision"] = max(self._offset, delivery["revision"]) + 1
         self._rows.put(key, delivery)
         self._touched_bytes += len(self._rows.raw(key) or b"")
-
-    def _reject(self, why: str, line: bytes) -> None:
-        detail = f"{why} for offset {self._offset} of {DELIVERY_PARTIALS.suffix}[{self._partition}]"
-        self.rejections.append(
-            rejection(Refusal(Reason.BUG, detail), Kept(line, redacted=False), self._clock["forgotten"], None)
-        )
 
     def _list(self, window: int, name: str) -> None:
         if window not in self._clock["windows"]:

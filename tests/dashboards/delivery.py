@@ -13,7 +13,7 @@ _ALARMS: Final = Row(
     (
         Panel(
             "Open alarms",
-            "Of operators, senders and the whole account. A suspected one is shown here, and is told to nobody.",
+            "Of operators, senders and the whole account. A suspected alarm is shown here alone.",
             "table",
             (PromQL("max by (kind, subject, level) (routee_streams_alarm_open)"),),
             width=24,
@@ -192,7 +192,7 @@ _MONEY: Final = Row(
     (
         Panel(
             "Cost, by country",
-            "Spent on all SMS, and on those that are final and not delivered.",
+            "The price of all SMS, and of final SMS that were not delivered.",
             "table",
             (
                 SQL(

@@ -74,7 +74,7 @@ def quiet_alarm(place: Place, quiet: Quiet, minute: int) -> Record:
     why = (
         f"{_name(place)} is quiet: {quiet.seen:,} deliveries of {minutes} minutes of sending were told, and"
         f" {quiet.expected:,.0f} were to be expected by its senders' other routes; either it does not deliver,"
-        " or nobody sends to it"
+        " or no SMS are sent to it"
     )
     return _opened(ROUTE_QUIET, place, None, "alarm", minute, quiet.first) | {
         "observed": quiet.seen,

@@ -1,5 +1,6 @@
 """Lists of campaigns from two workers: whole, in order, page by page, or "ask again"; tags; keys of odd characters."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -52,29 +53,27 @@ def report(campaign: int, status: str = "Running", minute: int | None = None) ->
     return partition_of(name_of(campaign), 4), envelope(body, received_at=at)
 
 
+def pages(worker: ToyWorker, path: str, token: str, query: dict[str, object]) -> Iterator[dict[str, Any]]:
+    """Yield all pages of a list."""
+    while True:
+        status, page, _ = ask(worker, f"{path}?{urlencode(query)}", token)
+        assert status == 200, page
+        yield page
+        if page["next"] is None:
+            return
+        query["cursor"] = page["next"]
+
+
 def listed(worker: ToyWorker, token: str = "", **query: object) -> list[dict[str, Any]]:
     """Return the campaigns of all pages."""
-    found: list[dict[str, Any]] = []
-    while True:
-        status, page, _ = ask(worker, f"/campaigns?{urlencode(query)}", token)
-        assert status == 200, page
-        found += page["campaigns"]
-        if page["next"] is None:
-            return found
-        assert len(page["campaigns"]) == query.get("limit", 100)
-        query["cursor"] = page["next"]
+    found = [*pages(worker, "/campaigns", token, query)]
+    assert all(len(page["campaigns"]) == query.get("limit", 100) for page in found[:-1])
+    return [one for page in found for one in page["campaigns"]]
 
 
 def cells(worker: ToyWorker, token: str = "", **query: object) -> list[dict[str, Any]]:
     """Return the cells of all pages."""
-    found: list[dict[str, Any]] = []
-    while True:
-        status, page, _ = ask(worker, f"/delivery?{urlencode(query)}", token)
-        assert status == 200, page
-        found += page["cells"]
-        if page["next"] is None:
-            return found
-        query["cursor"] = page["next"]
+    return [one for page in pages(worker, "/delivery", token, query) for one in page["cells"]]
 
 
 def numbers(campaigns: list[dict[str, Any]]) -> list[int]:

@@ -7,22 +7,21 @@ output with its revision. The counts of a group move with its keys, and every ev
 so long: a small record can do much to the rows.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar, Final
 
 import orjson
 
 from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS, SMS_STATUS
-from streams.domain.stage import GENERATION_KEY, Ending, Output, Piece, Rows
+from streams.domain.stage import GENERATION_KEY, Ending, Output, Piece, Rows, Stage
 
 EVENTS_PER_PIECE: Final = 500
 
 
-class ToySmsStage:
+class ToySmsStage(Stage):
     """The highest level of each key, counts per group, and how many events were seen."""
 
     summarized: ClassVar[tuple[bytes, ...]] = (b"g:",)
-    forgettable: ClassVar[bytes | None] = None
 
     def apply(
         self, rows: Rows, _partition: int, offset: int, value: bytes, begin: int = 0, _ended: Ending | None = None
@@ -42,10 +41,6 @@ class ToySmsStage:
         """Return a partial per changed group."""
         groups = [key[2:] for key in changed if key.startswith(b"g:")]
         return [_partial(rows, partition, group) for group in groups]
-
-    def forget(self, _rows: Rows, _keys: Iterable[bytes]) -> int:
-        """Keep all rows."""
-        return 0
 
 
 def _advance(rows: Rows, place: tuple[int, int], event: tuple[str, str, int], padding: str) -> list[Output]:
@@ -74,11 +69,10 @@ def _partial(rows: Rows, partition: int, group: bytes) -> Output:
     return Output(CAMPAIGN_PARTIALS, group, orjson.dumps(partial))
 
 
-class ToyCampaignStage:
+class ToyCampaignStage(Stage):
     """The newest partial of each source partition; their sum is the progress of the group."""
 
     summarized: ClassVar[tuple[bytes, ...]] = (b"t:",)
-    forgettable: ClassVar[bytes | None] = None
 
     def apply(
         self, rows: Rows, _partition: int, _offset: int, value: bytes, _begin: int = 0, _ended: Ending | None = None
@@ -91,10 +85,6 @@ class ToyCampaignStage:
     def summarize(self, rows: Rows, _partition: int, changed: Collection[bytes]) -> list[Output]:
         """Return the sum of each changed group."""
         return [Output(CAMPAIGN_PROGRESS, key[2:], orjson.dumps(total(rows.get(key)))) for key in changed]
-
-    def forget(self, _rows: Rows, _keys: Iterable[bytes]) -> int:
-        """Keep all rows."""
-        return 0
 
 
 def _take_partial(rows: Rows, partial: dict[str, Any]) -> None:
