@@ -56,8 +56,8 @@ class ReadApi:
         self._app = app
         self._own = own
         self._readers = readers
-        self._lists = CampaignLists(app.campaigns, app.pulse.check_pause)
-        self._cells = DeliveryLists(app.deliveries, app.pulse.check_pause)
+        self._lists = CampaignLists(app.campaigns, app.pulse.check_pause, app.turns)
+        self._cells = DeliveryLists(app.deliveries, app.pulse.check_pause, app.turns)
         self._reads = Counter(
             "routee_streams_reads", "Requests of readers, by the name of their token.", ["reader"], registry=registry
         )

@@ -33,7 +33,7 @@ def test_trying_a_folder_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_not_taken_away_from_a_worker_that_makes_it_meanwhile(tmp_path: Path) -> None:
-    changes = []
+    changes: list[str] = []
 
     def note(event: str, given: tuple[object, ...]) -> None:
         if event in {"os.mkdir", "os.rmdir"} and is_noted:
