@@ -118,6 +118,17 @@ class Unit(StrEnum):
     PARTS = "parts"
 
 
+class Source(StrEnum):
+    """
+    How a status came to us.
+
+    `callback`: Routee posted it; `pull`: we asked Routee for it.
+    """
+
+    CALLBACK = "callback"
+    PULL = "pull"
+
+
 class RepairedCallback(Record):
     """A callback that ingest repaired, as its envelope notes it."""
 
@@ -142,6 +153,7 @@ class Envelope(Record):
     repaired: list[RepairedCallback] = Field(
         default=[], description="the callbacks that were repaired; missing when none was"
     )
+    source: Source = Field(default=Source.CALLBACK, description="how the bodies came; missing when Routee posted them")
 
 
 class SmsStatus(Record):
@@ -209,6 +221,9 @@ class SmsStatus(Record):
         default=None,
         ge=1,
         description="1, 2, 3 … per message; its newest state has the highest (generation, message_revision)",
+    )
+    source: Source = Field(
+        default=Source.CALLBACK, description="how the callback that made this revision came; callback if missing"
     )
 
 

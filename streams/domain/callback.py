@@ -20,3 +20,5 @@ class Callback(msgspec.Struct, frozen=True, gc=False):
     """Names of the fields left out because they were not understood; `unknown-status`, `future-date`: both are kept."""
     erased: int = 0
     """The moment of the latest erasure of its recipient in ms, 0 when there is none."""
+    pulled: bool = False
+    """We asked for it: it was not told by a callback of the provider."""

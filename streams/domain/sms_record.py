@@ -2,14 +2,20 @@
 The public record of an SMS, as written for each revision.
 """
 
+from typing import Final
+
 import msgspec
 
 from streams.contract.codec import format_time_ms
+from streams.contract.records import Source
 from streams.domain.lifecycle import Sms
 from streams.domain.message import Message
 from streams.domain.message_state import MessageState
 from streams.domain.money import money_text, money_text_or_none
 from streams.domain.statuses import changes_of_mind, is_final
+
+_CALLBACK: Final = Source.CALLBACK.value
+_PULL: Final = Source.PULL.value
 
 
 class SmsRecord(msgspec.Struct, gc=False):
@@ -59,6 +65,7 @@ class SmsRecord(msgspec.Struct, gc=False):
     message_latency_seconds: float | None
     message_price: str | None
     message_revision: int
+    source: str
 
 
 def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
@@ -115,4 +122,5 @@ def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
         latency,
         price_text if total == price else money_text_or_none(total),
         revision,
+        _PULL if sms.pulled == sms.revision else _CALLBACK,
     )

@@ -42,10 +42,10 @@ LATER_FIELDS = (
     *("status", "previous_status", "is_final", "parts", "parts_seen", "latency_seconds", "price", "revision"),
 )
 LEFT_OUT = {
-    "callbacks.raw": {"repaired"},
+    "callbacks.raw": {"repaired", "source"},
     "callbacks.rejected": {"redacted"},
     "campaign.progress": {"generation"},
-    "sms.status": {"generation", *(f"message_{name}" for name in LATER_FIELDS)},
+    "sms.status": {"generation", "source", *(f"message_{name}" for name in LATER_FIELDS)},
 }
 """Fields that a writer leaves out when there is nothing to say, and the fields that records of 0.1.0 lack."""
 SECTIONS = {

@@ -39,8 +39,8 @@ KINDS: Final = {
         stale_reports unordered_reports last_received_at finished_at
     """,
     "where and when a record was made": """
-        revision generation message_revision partition offset index repaired.index repaired.repairs stage reason detail
-        redacted rejected_at sink table topic
+        revision generation message_revision source partition offset index repaired.index repaired.repairs stage
+        reason detail redacted rejected_at sink table topic
     """,
     "an HMAC of a phone number, and the moment of its erasure": "mark at key_id",
 }

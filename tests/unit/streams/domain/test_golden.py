@@ -71,6 +71,13 @@ def agrees(answer: Any, given: Any) -> bool:  # noqa: ANN401 - JSON
     return bool(answer == given)
 
 
+def without_later_fields(row: Any, before: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return a row without the values at the ends of its lists that an earlier version did not write."""
+    if isinstance(row, list) and isinstance(before, list):
+        return [without_later_fields(*both) for both in zip(row, before, strict=False)]
+    return row
+
+
 def as_json(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Return the answer as its reader decodes it."""
     return orjson.loads(orjson.dumps(value))
@@ -124,7 +131,7 @@ def test_campaigns_give_the_answers_of_then(golden: Golden) -> None:
 def test_a_row_that_nothing_changed_is_written_as_it_was(golden: Golden) -> None:
     for _, key, raw in rows_of(golden, MESSAGE_PREFIX):
         written = msgspec.to_builtins(read_message(raw)[0])
-        assert msgspec.json.encode(written[: len(orjson.loads(raw))]) == raw, key
+        assert msgspec.json.encode(without_later_fields(written, orjson.loads(raw))) == raw, key
     for _, key, raw in rows_of(golden, COUNTS_PREFIX):
         assert msgspec.json.encode(Tallying(orjson.loads(raw)).row()) == raw, key
     for rows in chain(*(golden.memory(table).values() for table in TABLES)):

@@ -61,6 +61,7 @@ def test_a_first_callback_makes_revision_1_with_every_field_of_the_contract() ->
         "message_latency_seconds": 27,
         "message_price": "0.04320000",
         "message_revision": 1,
+        "source": "callback",
     }
 
 
