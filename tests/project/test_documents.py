@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from ingest.backfill.settings import BackfillSettings
 from ingest.settings import IngestSettings
 from sandbox.settings import SandboxSettings
 from sinks.settings import SinksSettings
@@ -29,6 +30,7 @@ from tests.support.markdown import ROOT, Table, anchors, code, documents, tables
 CONTRACT = ROOT / "streams" / "contract" / "README.md"
 PROGRAMS: dict[str, type[CommonSettings]] = {
     "ingest": IngestSettings,
+    "backfill": BackfillSettings,
     "streams": StreamsSettings,
     "sinks": SinksSettings,
     "sandbox": SandboxSettings,
