@@ -74,7 +74,7 @@ def _backfill(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int
 
     try:
         run(settings, given)
-    except IngestError as error:
+    except (IngestError, CannotListenError) as error:
         logger.error("%s", error)  # noqa: TRY400 - one line for people, the traceback says nothing more
         return FAILED
     except KeyboardInterrupt:

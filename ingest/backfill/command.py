@@ -8,6 +8,7 @@ import logging
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,11 +20,14 @@ from ingest.backfill.errors import NoAnswerError, TopicsError
 from ingest.backfill.filling import Filling
 from ingest.backfill.known import Known
 from ingest.backfill.rounds import Backfill, Job
+from ingest.backfill.seen import Seen
 from ingest.backfill.settings import WINDOW_HOURS, BackfillSettings
 from ingest.backfill.topics import Topics
 from ingest.clock import Clock, SystemClock
 from ingest.errors import NotStoredError
 from ingest.kafka.log import KafkaCommitLog
+from streams.program.listening import url_of
+from streams.program.pages import page_server
 from streams.program.signals import ending_signals
 
 logger = logging.getLogger(__name__)
@@ -48,8 +52,11 @@ async def _run(settings: BackfillSettings, args: Namespace, clock: Clock) -> Non
         filling = None if args.dry_run else Filling(log, settings.kafka_partitions, clock)
         backfill = Backfill(routee, known, filling, settings.window_seconds, clock)
         await topics.catch_up()
-        if args.watch:
-            await _watch(backfill, topics, settings, clock)
+        if args.watch and filling is not None:
+            seen = Seen(backfill.tally, routee, filling)
+            async with _pages(seen, settings):
+                grace = settings.backfill_grace_seconds
+                await _Watching(backfill, topics, seen, clock, grace).until_stopped()
             return
         began = clock.monotonic()
         await _once(backfill, settings, args, clock)
@@ -67,46 +74,61 @@ async def _once(backfill: Backfill, settings: BackfillSettings, args: Namespace,
         await backfill.round(settings.backfill_grace_seconds)
 
 
-async def _watch(backfill: Backfill, topics: Topics, settings: BackfillSettings, clock: Clock) -> None:
-    """
-    Ask for each hour once, an hour after its end, and each minute for campaigns and messages that may lack callbacks.
-
-    Routee or Kafka being away costs a round, not the program.
-    """
-    stop = asyncio.Event()
-    for number in ending_signals():
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    next_sweep = clock.monotonic()
-    while not stop.is_set():
-        working = asyncio.create_task(
-            _one_round(backfill, topics, settings, clock, sweep=clock.monotonic() >= next_sweep)
-        )
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            working.cancel()
-            with suppress(asyncio.CancelledError):
-                await working
-            return
-        if working.result():
-            next_sweep = clock.monotonic() + _SWEEP_SECONDS
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stopping, _ROUND_SECONDS)
+@asynccontextmanager
+async def _pages(seen: Seen, settings: BackfillSettings) -> AsyncIterator[None]:
+    with settings.endpoint.bind() as listener:
+        server = page_server(seen.pages())
+        await server.start(listener)
+        logger.info("pages at %s", url_of(listener))
+        try:
+            yield
+        finally:
+            await server.close()
 
 
-async def _one_round(
-    backfill: Backfill, topics: Topics, settings: BackfillSettings, clock: Clock, *, sweep: bool
-) -> bool:
-    """Return whether a range of time was swept."""
-    try:
-        await topics.catch_up()
-        await backfill.round(settings.backfill_grace_seconds)
-        if sweep:
-            await backfill.sweep(clock.wall() - settings.backfill_grace_seconds)
-    except (NoAnswerError, TopicsError, NotStoredError) as error:
-        logger.warning("this round ends early, the next one goes on: %s", error)
-        return False
-    return sweep
+@dataclass(frozen=True, slots=True)
+class _Watching:
+    """Rounds, one a minute, and every hour a sweep over the hour before the grace."""
+
+    backfill: Backfill
+    topics: Topics
+    seen: Seen
+    clock: Clock
+    grace_seconds: float
+
+    async def until_stopped(self) -> None:
+        """Return at SIGTERM. Routee or Kafka being away costs a round, not the program."""
+        stop = asyncio.Event()
+        for number in ending_signals():
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        next_sweep = self.clock.monotonic()
+        while not stop.is_set():
+            working = asyncio.create_task(self._one_round(sweep=self.clock.monotonic() >= next_sweep))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                working.cancel()
+                with suppress(asyncio.CancelledError):
+                    await working
+                return
+            if working.result():
+                next_sweep = self.clock.monotonic() + _SWEEP_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping, _ROUND_SECONDS)
+
+    async def _one_round(self, *, sweep: bool) -> bool:
+        """Return whether a range of time was swept."""
+        try:
+            await self.topics.catch_up()
+            await self.backfill.round(self.grace_seconds)
+            if sweep:
+                await self.backfill.sweep(self.clock.wall() - self.grace_seconds)
+        except (NoAnswerError, TopicsError, NotStoredError) as error:
+            logger.warning("this round ends early, the next one goes on: %s", error)
+            self.seen.trouble = "the last round ended early: the log says why"
+            return False
+        self.seen.trouble = None
+        return sweep
 
 
 def _tell(backfill: Backfill, routee: Routee, seconds: float, *, dry: bool) -> None:

@@ -1,5 +1,5 @@
 """
-The state that the topics tell, as far as the backfill needs it: what is known of each SMS, and what is missing. Pure.
+The state that the topics tell, as far as the backfill needs it: the known status of each SMS, and the gaps. Pure.
 """
 
 from collections.abc import Iterator, Mapping
@@ -67,7 +67,7 @@ class KnownCampaign:
 
 
 class Known:
-    """What the topics have told so far. SMS that are final and older than `oldest_ms` are left out."""
+    """The state that the topics have told so far. SMS that are final and older than `oldest_ms` are left out."""
 
     def __init__(self, oldest_ms: int = 0) -> None:
         self.messages: dict[str, KnownMessage] = {}
@@ -108,7 +108,7 @@ class Known:
         )
 
     def note(self, found: Tracked, now_ms: int) -> None:
-        """Remember what was written, before streams tells it."""
+        """Remember an SMS that was written, before streams tells it."""
         key = found.message_id.lower()
         message = self.messages.get(key)
         if message is None:
@@ -127,7 +127,7 @@ class Known:
 
     def healing(self, found: Tracked) -> str | None:
         """
-        Return what a tracked SMS would heal, None when it tells nothing new: `missing`, `final` or `status`.
+        Return the kind of gap that a tracked SMS heals (`missing`, `final`, `status`), None when it tells nothing new.
 
         A status that is further than the known one is new, and so is a final that differs from the known one and is
         dated later.

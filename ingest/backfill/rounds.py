@@ -1,5 +1,5 @@
 """
-The work of the backfill: campaigns, messages and ranges of time that are asked for, and the filling of what was lost.
+The work of the backfill: campaigns, messages and ranges of time that are asked for, and the filling of the gaps.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _LONGEST_PAUSE_SECONDS: Final = 86_400.0
 
 @dataclass(slots=True)
 class Tally:
-    """What came of it: `healed` by kind, `unreadable` by reason; `gone` is what Routee does not tell any more."""
+    """The results: `healed` by kind, `unreadable` by reason; `gone` are the messages that Routee no longer tells."""
 
     healed: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -56,7 +56,7 @@ class Job(NamedTuple):
 
 
 class Backfill:
-    """Asks Routee, compares with what is known, and stores what is new. `dry` stores nothing."""
+    """Asks Routee, compares with the known state, and stores the news; without `filling` it stores nothing."""
 
     def __init__(
         self, routee: Routee, known: Known, filling: Filling | None, window_seconds: float, clock: Clock
@@ -131,7 +131,8 @@ class Backfill:
         """
         Ask for the campaigns and messages that may lack callbacks, and have been quiet for the grace.
 
-        The oldest deadline goes first. What does not help is asked for again after an hour, then ever more seldom.
+        The oldest deadline goes first. A campaign or message that did not change is asked for again after an hour, then
+        ever more seldom.
         """
         jobs = self._jobs(self._clock.wall() - grace_seconds)
         await self.run(jobs)
@@ -229,7 +230,7 @@ class Backfill:
                 news.append(named)
         if self._filling is not None:
             await self._filling.store([(named.message_id, named.body) for named in news])
-        # Only now: what was not stored must be news in the next round.
+        # Only now: an SMS that was not stored must be news in the next round.
         for named in news:
             self._known.note(named, int(self._clock.wall() * 1000))
 

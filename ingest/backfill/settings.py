@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from pydantic import Field, JsonValue, SecretStr, field_validator
 
+from streams.program.listening import Endpoint
 from streams.program.settings import CommonSettings
 
 ValueT = TypeVar("ValueT")
@@ -41,6 +42,8 @@ class BackfillSettings(CommonSettings):
     backfill_grace_seconds: int = Field(
         3600, ge=0, le=86_400, description="an SMS or campaign is asked for when nothing came for so long"
     )
+    backfill_admin_host: str = Field("127.0.0.1", description="address of /livez, /readyz and /metrics, with --watch")
+    backfill_admin_port: int = Field(9104, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
     streams_state_retention_hours: int = Field(
         192, ge=48, description="as streams has it: of an SMS that streams has forgotten nothing is asked"
     )
@@ -51,6 +54,11 @@ class BackfillSettings(CommonSettings):
         if value is None:
             raise ValueError("it is needed: an application of your account at Routee, and its secret")
         return value
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Return where the pages are."""
+        return Endpoint("BACKFILL_ADMIN", self.backfill_admin_host, self.backfill_admin_port)
 
     @property
     def credentials(self) -> str:

@@ -110,7 +110,7 @@ async def test_wrong_options_are_wrong_usage() -> None:
 
 
 async def test_the_pull_api_is_served_until_a_signal_comes(tmp_path: Path) -> None:
-    """After the last callback it goes on; what was swallowed is in the ledger and was not posted."""
+    """After the last callback it goes on; swallowed callbacks are in the ledger and were not posted."""
     ledger, port = tmp_path / "ledger.ndjson", free_port()
     async with receiver() as received, ClientSession() as session:
         process = await asyncio.create_subprocess_exec(

@@ -1,13 +1,13 @@
 """
-The backfill against the emulated pull API, with the rules of streams in memory: what was lost comes back, once.
+The backfill against the emulated pull API, with the rules of streams in memory: lost statuses come back, once.
 """
 
 import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf
@@ -23,7 +23,7 @@ from ingest.backfill.filling import Filling
 from ingest.backfill.known import Known
 from ingest.backfill.rounds import Backfill, Job
 from ingest.backfill.settings import BackfillSettings
-from ingest.callback.envelope import seal
+from ingest.callback.envelope import RawRecord, seal
 from ingest.clock import Timer
 from ingest.commit.log import MemoryCommitLog
 from ingest.errors import NotStoredError
@@ -37,7 +37,7 @@ from sandbox.emulator.traffic.reports import roll_up
 from sandbox.emulator.traffic.schedule import schedule
 from sandbox.ports import free_port
 from streams.contract.keys import partition_of
-from streams.contract.topics import CALLBACKS_RAW
+from streams.contract.topics import CALLBACKS_RAW, Topic
 from streams.program.settings import load_settings
 from tests.unit.streams.domain.pipeline import Pipeline
 
@@ -96,7 +96,7 @@ class World:
         return Backfill(self.routee, known, None if dry else filling, 7 * 86_400.0, self.clock), filling
 
     async def heal(self) -> tuple[Backfill, Filling]:
-        """Do what the watching backfill does within two hours; streams takes in what it stored."""
+        """Do the work of two hours of a watching backfill; streams takes in the stored callbacks."""
         backfill, filling = self.backfill()
         await backfill.sweep(self.clock.wall())
         await backfill.round(0)
@@ -104,7 +104,7 @@ class World:
         return backfill, filling
 
     def settle(self) -> None:
-        """Let streams take in what was stored."""
+        """Let streams take in the stored callbacks."""
         for partition in range(PARTITIONS):
             for record in self.log.records.pop((CALLBACKS_RAW.suffix, partition), []):
                 self.pipeline.take_in(partition, len(self.pipeline.log), record.value)
@@ -259,8 +259,43 @@ async def test_what_kafka_did_not_take_is_stored_in_the_next_round() -> None:
         assert_healed(at)
 
 
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+class MortalLog(MemoryCommitLog):
+    """A log whose writer is killed right after an append was acknowledged; `left` counts the appends until then."""
+
+    left = 0
+
+    async def append(self, topic: Topic, records: Sequence[RawRecord], partition: int | None = None) -> None:
+        await super().append(topic, records, partition)
+        self.left -= 1
+        if self.left == 0:
+            raise KilledError
+
+
+async def test_kills_of_the_backfill_cost_nothing_and_count_nothing_twice() -> None:
+    """Twenty backfills are killed between two appends, and streams has taken in none, some or all of them by then."""
+    async with world() as at:
+        at.post(with_losses())
+        at.log = log = MortalLog()
+        for kill in range(20):
+            backfill, _ = at.backfill()
+            log.left = kill % 4 + 1
+            with suppress(KilledError):
+                await backfill.sweep(NOW)
+            if kill % 3 == 2:
+                at.settle()
+        log.left = 0
+        await at.heal()
+        assert_healed(at)
+        _, again = await at.heal()
+        assert again.stored == 0
+
+
 async def test_never_above_the_set_rate() -> None:
-    """Two requests begin half a second apart at least, whatever goes wrong; 429 makes all of them wait."""
+    """Two requests begin half a second apart at least, also when answers go wrong; 429 makes all of them wait."""
     async with world(troubles=0.3) as at:
         at.post(with_losses())
         moments: list[float] = []

@@ -1,5 +1,5 @@
 """
-`routee-ingest backfill` as a process, on the real Kafka: what it stores, and that a second run stores nothing.
+`routee-ingest backfill` as a process, on the real Kafka: the records that it stores, and none by a second run.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def create_results(servers: str, prefix: str) -> None:
 
 
 class Results:
-    """Writes what streams tells to Kafka, and takes in what was stored there."""
+    """Writes the records of streams to Kafka, and takes in the callbacks that were stored there."""
 
     def __init__(self, servers: str, prefix: str, at: World) -> None:
         self._servers, self._prefix, self._at = servers, prefix, at
@@ -70,7 +70,7 @@ def told(kafka: KafkaCluster, prefix: str, url: str) -> dict[str, str]:
     return environment(
         kafka.bootstrap_servers, prefix, routee_api_url=url, routee_auth_url=url, log_format="text",
         routee_application_id=APPLICATION_ID, routee_application_secret=APPLICATION_SECRET,
-        backfill_requests_per_second=100, backfill_grace_seconds=0,
+        backfill_requests_per_second=100, backfill_grace_seconds=0, backfill_admin_port=0,
     )  # fmt: skip
 
 
@@ -104,9 +104,10 @@ async def test_a_watching_backfill_heals_what_was_lost_and_a_second_run_stores_n
         begin = datetime.fromtimestamp(begun, UTC).isoformat()
         dry = await backfill(tmp_path, settings, "--from", begin, "--dry-run")
         assert "would be healed" in dry
+        asked = at.api.asked["/sms/tracking"]
         process = await start(tmp_path, settings, "--watch")
         try:
-            await eventually_async(lambda: at.api.asked["/sms/tracking"] > 2, deadline=60)
+            await eventually_async(lambda: at.api.asked["/sms/tracking"] > asked, deadline=120)
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), 30) == 0
         finally:
