@@ -219,7 +219,7 @@ def assert_healed(at: World) -> None:
     ],
     ids=str,
 )
-async def test_what_was_lost_comes_back_once(options: dict[str, Any]) -> None:
+async def test_lost_statuses_come_back_once(options: dict[str, Any]) -> None:
     """Swallowed callbacks and an outage: every value is the truth, and a second run stores nothing."""
     async with world(**options) as at:
         at.post(with_losses())

@@ -88,7 +88,7 @@ async def backfill(folder: Path, settings: dict[str, str], *options: str) -> str
     return said.decode()
 
 
-async def test_a_watching_backfill_heals_what_was_lost_and_a_second_run_stores_nothing(
+async def test_a_watching_backfill_heals_the_losses_and_a_second_run_stores_nothing(
     tmp_path: Path, kafka: KafkaCluster, topic_prefix: str
 ) -> None:
     """The envelopes say that they were pulled; SIGTERM ends it with 0; the rules make the truth of it."""

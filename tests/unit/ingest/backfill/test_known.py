@@ -1,5 +1,5 @@
 """
-The state that the topics tell: what is new of a tracked SMS, and which campaigns and messages may lack callbacks.
+The state that the topics tell: the news of a tracked SMS, and the campaigns and messages that may lack callbacks.
 """
 
 from typing import Any, Final
@@ -79,7 +79,7 @@ def test_an_sms_is_found_as_streams_finds_it(fields: dict[str, Any], found: Trac
     assert known.healing(found) == (None if is_known else "missing")
 
 
-def test_what_was_written_is_not_written_again() -> None:
+def test_a_written_sms_is_not_written_again() -> None:
     """Before streams has told it."""
     known = Known()
     for found in (sms("Delivered"), sms("Sent", sms_id="s-2", part=2)):

@@ -107,7 +107,7 @@ async def test_a_list_in_which_a_row_moves_is_read_again() -> None:
 
 
 async def test_a_list_that_never_stands_still_is_given_up_after_five_passes() -> None:
-    """What came is returned, and how many did not."""
+    """The rows that came are returned, and how many did not."""
     passes = 0
 
     async def page(number: int) -> Page:

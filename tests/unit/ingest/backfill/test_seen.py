@@ -1,5 +1,5 @@
 """
-The pages of the backfill: what was healed, what is gone, and whether it gets on.
+The pages of the backfill: healed statuses, messages that are gone, and whether it gets on.
 """
 
 from decimal import Decimal

@@ -44,7 +44,7 @@ def told(**fields: Any) -> Json:  # noqa: ANN401
 
 
 SAME: Final[Json] = {}
-# What is changed in today's form, and what that changes in the callback; ABSENT: the field is left out.
+# A change of today's form, and the change of the callback that follows; ABSENT: the field is left out.
 SHAPES: Final[list[tuple[Json, Json]]] = [
     (SAME, SAME),
     ({"smsId": ABSENT}, {"smsId": ABSENT}),
@@ -127,7 +127,7 @@ def test_the_table_has_sixty_shapes() -> None:
 
 @pytest.mark.parametrize(("change", "changed"), SHAPES)
 def test_a_tracking_object_becomes_the_callback(change: Json, changed: Json) -> None:
-    """Field by field; and streams reads it as a callback, whatever its fields look like."""
+    """Field by field; and streams reads it as a callback, also with odd fields."""
     found = tracked(without_absent(TODAY | change))
     assert not isinstance(found, str)
     assert orjson.loads(found.body) == without_absent(CALLBACK | changed)

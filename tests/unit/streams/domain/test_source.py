@@ -58,7 +58,7 @@ def test_a_second_pull_of_the_same_changes_nothing() -> None:
     assert [progress["messages"] for progress in before] == [2]
 
 
-def test_an_sms_never_heard_of_begins_with_what_was_pulled() -> None:
+def test_an_sms_never_heard_of_begins_with_its_pulled_status() -> None:
     """Within the memory of the state it counts, as if its callback had come."""
     pipeline = Pipeline()
     pipeline.send(sms_callback("Delivered", FINAL, message_id="m-2", sms_id="s-2"))

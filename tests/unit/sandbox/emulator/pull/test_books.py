@@ -1,5 +1,5 @@
 """
-What the emulated Routee knows: the latest status of each SMS as of its own time, in lists by campaign and by range.
+The knowledge of the emulated Routee: the latest status of each SMS as of its time, in lists by campaign and by range.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ def told() -> list[StatusCallback]:
     return [callback.subject for callback in schedule(TRAFFIC, START) if isinstance(callback.subject, StatusCallback)]
 
 
-def test_everything_is_known_in_the_end_also_what_was_lost() -> None:
+def test_everything_is_known_in_the_end_also_without_its_callback() -> None:
     """Each SMS has the last status of its life, whether or not a callback told it."""
     books = Books(TRAFFIC, START)
     callbacks = list(books.follow(schedule(TRAFFIC, START)))
