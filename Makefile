@@ -12,14 +12,14 @@ BUILD_TOOLS := uv hatchling editables packaging pathspec pluggy trove-classifier
 CYCLONEDX := $(BIN)/uv run --quiet --isolated --no-project --python $(BIN)/python --with cyclonedx-bom==7.5.0
 STARTED_OFTEN := aiohttp aiokafka attr clickhouse_connect dateutil faust hypothesis kafka mode prometheus_client pydantic _pytest rich yarl
 
-.PHONY: demo test test-quick test-sinks test-faults test-programs test-containers test-fresh check format contract bench faults faults-streams faults-others sandbox lock sbom clean
+.PHONY: demo test test-quick test-sinks test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
 
 # Tests of programs wait more than they compute, so three suites run beside each other.
 test: check                 ## the whole suite: the four below
-	@echo 'Four suites, three at a time, about 15 minutes: each prints its results when it is done'
+	@echo 'Four suites, three at a time, about 18 minutes: each prints its results when it is done'
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going $(SUITE_BY_SUITE) test-programs test-faults test-sinks test-quick
 
 test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds
@@ -71,6 +71,12 @@ format: $(INSTALLED)
 contract: $(INSTALLED)      ## the documents of the contract anew, after a change of streams/contract
 	$(BIN)/python -m tests.unit.contract.example_records
 	$(BIN)/python -m streams.contract.documents
+
+dashboards: $(INSTALLED)    ## Grafana's dashboards and Kubernetes' rules anew, after a change of tests/dashboards or of rules.yaml
+	$(BIN)/python -m tests.dashboards write
+
+pictures: $(INSTALLED)      ## draws the dashboards for the documents; needs prometheus, and says so
+	$(BIN)/python -m tests.dashboards draw
 
 lock: | $(BIN)/uv           ## after a change of pyproject.toml's dependencies
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -138,7 +144,7 @@ $(BIN)/uv:
 
 # What the tests need besides.
 $(INSTALLED): $(PROGRAMS)
-	@echo 'Installing what the tests need besides: 300 MB on disk, 100 MB to fetch unless the cache of uv has them'
+	@echo 'Installing what the tests need besides: 430 MB on disk, 125 MB to fetch unless the cache of uv has them'
 	@$(UV_INSTALL) --require-hashes --requirement requirements.lock
 	@# Where Python may not write what it compiles, each of the hundreds of processes of the tests would compile these anew.
 	@$(BIN)/python -m compileall -q -j 0 $(STARTED_OFTEN:%=.venv/lib/python3.*/site-packages/%)

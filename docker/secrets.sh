@@ -55,6 +55,7 @@ secret streams_read_tokens "${STREAMS_READ_TOKENS:-support:$(random):full,dashbo
 secret streams_worker_token "${STREAMS_WORKER_TOKEN:-$(random)}"
 secret streams_hmac_key "${STREAMS_HMAC_KEY:-$(openssl rand -hex 32)}"
 secret clickhouse_password "${CLICKHOUSE_PASSWORD:-$(random)}"
+secret grafana_password "$(random)"
 for user in topics ingest streams sinks; do secret "kafka_password_$user" "$(random)"; done
 
 # ClickHouse itself knows only the hash of the password.

@@ -7,10 +7,11 @@ number is read whole.
 """
 
 import mmap
+import os
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
@@ -27,7 +28,11 @@ _BYTES: Final = (1_000, 4_000, 16_000, 64_000, 256_000, 900_000)
 
 @dataclass(frozen=True, slots=True)
 class _Spec:
-    """One metric: `label` with its `values`, or `bounds` of a histogram; `start` is its place on a page."""
+    """
+    One metric: `label` with its `values`, or `bounds` of a histogram; `start` is its place on a page.
+
+    A gauge is the sum over all workers; with `least` it is the smallest that one of them has set, if any has.
+    """
 
     name: str
     about: str
@@ -36,6 +41,7 @@ class _Spec:
     values: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
     gauge: bool = False
+    least: bool = False
 
     @property
     def width(self) -> int:
@@ -47,9 +53,7 @@ def _laid_out(*specs: _Spec) -> tuple[_Spec, ...]:
     """Give each metric its place behind the one before."""
     placed, start = [], 0
     for spec in specs:
-        placed.append(
-            _Spec(spec.name, spec.about, start, spec.label, spec.values, spec.bounds, spec.gauge),
-        )
+        placed.append(replace(spec, start=start))
         start += placed[-1].width
     return tuple(placed)
 
@@ -80,6 +84,13 @@ _SPECS: Final = _laid_out(
     _Spec("connections", "open connections", 0, gauge=True),
     _Spec("ready", "workers that can store callbacks", 0, gauge=True),
     _Spec("workers_missing", "workers that died or do not respond, and are not replaced yet", 0, gauge=True),
+    _Spec(
+        "certificate_end_seconds",
+        "until when the certificate is valid that new connections get, in seconds since 1970 UTC",
+        0,
+        gauge=True,
+        least=True,
+    ),
     _Spec("workers_replaced", "workers that did not respond and were replaced", 0),
 )
 _BY_NAME: Final = {spec.name: spec for spec in _SPECS}
@@ -95,10 +106,11 @@ class Pages:
 
     def __init__(self, workers: int) -> None:
         pages = (workers + 1) * _PAGE
-        self._memory = mmap.mmap(-1, (pages + workers) * _NUMBER)
+        self._memory = mmap.mmap(-1, (pages + workers + workers + 1) * _NUMBER)
         self._numbers: memoryview[float] = memoryview(self._memory).cast("d")
         self.of_parent = workers
-        self.beats: memoryview[float] = self._numbers[pages:]
+        self.beats: memoryview[float] = self._numbers[pages : pages + workers]
+        self._pids = self._numbers[pages + workers :]
 
     def page(self, worker: int) -> "memoryview[float]":
         """Return the numbers of one worker, counters as a worker before it left them, gauges at zero."""
@@ -108,10 +120,25 @@ class Pages:
                 page[spec.start] = 0.0
         return page
 
+    def note_process(self, worker: int) -> None:
+        """Note that the current process is the one that writes this page."""
+        self._pids[worker] = os.getpid()
+
+    def processes(self) -> dict[str, int]:
+        """Return the process ids of the workers by their numbers, with the parent; a lone process has no name."""
+        found = {worker: int(pid) for worker, pid in enumerate(self._pids) if pid}
+        if len(found) == 1:
+            return {"": found.popitem()[1]}
+        return {"parent" if worker == self.of_parent else str(worker): pid for worker, pid in found.items()}
+
     def totals(self) -> list[float]:
-        """Return the sums over all pages."""
+        """Return the sums over all pages; of some gauges the smallest number that is set, 0 when none is."""
         pages = [self._numbers[place * _PAGE : (place + 1) * _PAGE] for place in range(self.of_parent + 1)]
-        return [sum(numbers) for numbers in zip(*pages, strict=True)]
+        totals = [sum(numbers) for numbers in zip(*pages, strict=True)]
+        for spec in _SPECS:
+            if spec.least:
+                totals[spec.start] = min(filter(None, (page[spec.start] for page in pages)), default=0.0)
+        return totals
 
 
 class Metrics:
@@ -121,6 +148,7 @@ class Metrics:
         self._pages = pages or Pages(1)
         self._page = self._pages.page(worker)
         self._worker = worker
+        self._pages.note_process(worker)
         refused, rejected = _BY_NAME["refused"], _BY_NAME["rejected"]
         self._refused = {cause: refused.start + i for i, cause in enumerate(refused.values)}
         self._rejected = {reason: rejected.start + i for i, reason in enumerate(rejected.values)}
@@ -172,6 +200,14 @@ class Metrics:
         for name, value in (("pending_bytes", pending_bytes), ("connections", connections), ("ready", ready)):
             self._page[_BY_NAME[name].start] = value
 
+    def certificate_ends(self, moment: float) -> None:
+        """New connections get a certificate that is valid until this moment, in seconds since 1970 UTC."""
+        self._page[_BY_NAME["certificate_end_seconds"].start] = moment
+
+    def processes(self) -> dict[str, int]:
+        """Return the process ids of all workers by name."""
+        return self._pages.processes()
+
     def beat(self) -> None:
         """Give a sign of life; called by workers only, several times a second."""
         self._pages.beats[self._worker] += 1.0
@@ -192,7 +228,8 @@ class Metrics:
     def render(self) -> bytes:
         """Return Prometheus text, summed over all workers."""
         totals = self._pages.totals()
-        lines = (line for spec in _SPECS for line in _lines(spec, totals[spec.start : spec.start + spec.width]))
+        shown = [spec for spec in _SPECS if not spec.least or totals[spec.start]]
+        lines = (line for spec in shown for line in _lines(spec, totals[spec.start : spec.start + spec.width]))
         return "".join(f"{line}\n" for line in lines).encode()
 
     def _observe(self, name: str, value: float) -> None:

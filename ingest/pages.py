@@ -8,14 +8,16 @@ from ingest.http.service import Service
 from ingest.settings import IngestSettings
 from streams.program.listening import Endpoint
 from streams.program.pages import Pages, fine, trouble
+from streams.program.vitals import Vitals
 
 
 def pages(service: Service) -> Pages:
     """Return what the pages say."""
+    vitals = Vitals("ingest", processes=service.metrics.processes)
 
     def metrics() -> bytes:
         service.tell_state()
-        return service.metrics.render()
+        return service.metrics.render() + vitals.render()
 
     return Pages(
         live=lambda: fine("ok"),

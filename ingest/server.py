@@ -65,7 +65,7 @@ async def _serve(
     clock = SystemClock()
     log = KafkaCommitLog(settings, clock)
     service = Service(settings, publisher_to(log, settings, metrics, clock), metrics, clock)
-    certificate = Certificate(context, settings, clock) if context is not None else None
+    certificate = Certificate(context, settings, clock, metrics.certificate_ends) if context is not None else None
     service.start()
     pages_server, listener = page_server(pages(service)), sockets.callbacks
     async with contextlib.AsyncExitStack() as stack:

@@ -4,6 +4,7 @@ TLS of the server, and certificates that are renewed on disk: new connections ge
 
 import logging
 import ssl
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,7 @@ from ingest.clock import Clock
 from ingest.errors import CannotListenError
 from ingest.files import tls_file_problems
 from ingest.settings import IngestSettings
-from streams.program.certificates import NO_PASSWORD
+from streams.program.certificates import NO_PASSWORD, end_of_certificate
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,19 @@ class Certificate:
     before it stays. Connections keep the certificate that they began with.
     """
 
-    def __init__(self, context: ssl.SSLContext, settings: IngestSettings, clock: Clock) -> None:
-        """Take the context in which connections begin; from now on they get the newest certificate."""
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        settings: IngestSettings,
+        clock: Clock,
+        tell_end: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """
+        Take the context in which connections begin; from now on they get the newest certificate.
+
+        `tell_end` is told of each certificate until when it is valid, in seconds since 1970 UTC.
+        """
+        self._tell_end = tell_end
         self._settings = settings
         self._clock = clock
         self._newest = context
@@ -72,6 +84,8 @@ class Certificate:
             return
         if newest is not None:
             self._newest, self._read, self._told = newest, on_disk, None
+            if end := end_of_certificate(str(self._settings.ingest_tls_cert)):
+                self._tell_end(end)
             logger.info("new connections get the certificate that is on disk now")
 
     def read_again(self) -> None:

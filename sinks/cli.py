@@ -9,15 +9,18 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Final
 
 from sinks.check import file_problems, problems
+from sinks.clickhouse.analyst import make_analyst, require_password, user_name
 from sinks.clickhouse.client import connect
+from sinks.clickhouse.comments import apply_comments
+from sinks.clickhouse.disks import disks
 from sinks.clickhouse.erasure import ClickHouseErasure
-from sinks.clickhouse.migrate import create_database, mend, migrate, verify_way_of_rows
+from sinks.clickhouse.migrate import create_database, mend, migrate, require_time_zone, verify_way_of_rows
 from sinks.clickhouse.migrate import verify as verify_schema
 from sinks.clickhouse.retention import apply_retention, retention_differences
 from sinks.clickhouse.sink import ClickHouseSink
@@ -49,6 +52,7 @@ from streams.program.private_files import keep_files_private
 from streams.program.settings import ABOUT_SETTINGS, Look, SettingsError, load_settings
 from streams.program.signals import ending_signals
 from streams.program.version import add_version
+from streams.program.vitals import Disk, Vitals, disk_of
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_logging("sinks", settings)
     keep_files_private()
     try:
-        return int(given.run(settings))
+        return int(given.run(settings, **given.options(given)))
     except UnusableNumbersError as error:
         print(error, file=sys.stderr)
         return exit_codes.USAGE
@@ -83,13 +87,20 @@ def run_clickhouse(settings: SinksSettings) -> int:
     """Consume into ClickHouse until SIGTERM."""
     _require_of_machine(settings, kafka_file_problems)
     metrics, readiness = Metrics(), Readiness()
-    watch = SchemaWatch(metrics, readiness, partial(retention_differences, settings=settings))
+    watch = SchemaWatch(metrics, readiness, partial(retention_differences, settings=settings), disks)
     clickhouse = connect(settings)
     verify_way_of_rows(clickhouse)
     watch.look(clickhouse)
     watch.look_again_and_again(lambda: connect(settings))
     sink = WatchedSink(ClickHouseSink(clickhouse, watch.note_more), watch, clickhouse)
-    return _consume(settings, sink, ClickHouseErasure(lambda: connect(settings)), metrics, readiness)
+    return _consume(
+        settings,
+        sink,
+        ClickHouseErasure(lambda: connect(settings)),
+        metrics,
+        readiness,
+        lambda: watch.disks,
+    )
 
 
 def run_files(settings: SinksSettings) -> int:
@@ -113,17 +124,33 @@ def run_files(settings: SinksSettings) -> int:
     sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix)
     store = FileErasure(root, tables, lambda: sink.holding, sink.held)
     expire_again_and_again(root, tables.values(), settings.sinks_files_retention_days)
-    return _consume(settings, sink, store, Metrics(), Readiness(), before_reading=take_on_folders)
+    return _consume(
+        settings,
+        sink,
+        store,
+        Metrics(),
+        Readiness(),
+        lambda: disk_of("files", root),
+        before_reading=take_on_folders,
+    )
 
 
-def run_schema(settings: SinksSettings) -> int:
-    """Create the database, apply the files of the schema that it lacks, and mend objects of the others."""
+def run_schema(settings: SinksSettings, analyst_user: str | None = None) -> int:
+    """
+    Create the database, apply the files of the schema that it lacks, and mend objects of the others.
+
+    With `analyst_user`, make this user, who only reads.
+    """
+    if analyst_user is not None:
+        require_password(settings)
     anywhere = connect(settings, database="")
     create_database(anywhere, settings.clickhouse_database, settings.clickhouse_cluster)
     anywhere.close()
     clickhouse = connect(settings)
+    require_time_zone(clickhouse)
     poorer = mend(clickhouse, settings.clickhouse_cluster)
     applied = migrate(clickhouse, settings.clickhouse_cluster)
+    apply_comments(clickhouse, settings.clickhouse_cluster)
     if changed := apply_retention(clickhouse, settings):
         logger.info("rows are kept for as many days as the settings say", extra={"tables": ", ".join(changed)})
     if poorer:
@@ -133,6 +160,9 @@ def run_schema(settings: SinksSettings) -> int:
             extra={"tables": ", ".join(sorted(set(poorer))), "group": _group(settings, ClickHouseSink.name)},
         )
     verify_schema(clickhouse)
+    if analyst_user is not None:
+        make_analyst(clickhouse, settings, analyst_user)
+        logger.info("the user for analysts is there", extra={"user": analyst_user})
     clickhouse.close()
     logger.info(
         "schema is up to date",
@@ -192,6 +222,7 @@ def _consume(  # noqa: PLR0913, PLR0917 - what the two sinks differ in
     store: Store,
     metrics: Metrics,
     readiness: Readiness,
+    disks: Callable[[], Iterable[Disk]],
     before_reading: Callable[[KafkaSource], None] = lambda _: None,
 ) -> int:
     stop = _stop_on_signals()
@@ -216,7 +247,7 @@ def _consume(  # noqa: PLR0913, PLR0917 - what the two sinks differ in
         erasing=erasing,
         refine=refine,
     )
-    status = StatusServer(_bind(settings), metrics.registry, readiness)
+    status = StatusServer(_bind(settings), metrics.registry, readiness, Vitals(f"sinks-{written.name}", disks))
     source = KafkaSource(settings, list(tables), group)
     worker = Worker(source, sink, writer, limits=settings.limits_of(sink.name), metrics=metrics, readiness=readiness)
     # A reader that stays away because records may be lost loses more.
@@ -269,8 +300,12 @@ def _parser() -> argparse.ArgumentParser:
     add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable[[SinksSettings], int], about: str, look: Look | None) -> None:
-        commands.add_parser(name, help=about, description=about).set_defaults(run=run, look=look)
+    def command(
+        name: str, run: Callable[..., int], about: str, look: Look | None, options: Sequence[str] = ()
+    ) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=about, description=about)
+        made.set_defaults(run=run, look=look, options=lambda given: {name: getattr(given, name) for name in options})
+        return made
 
     command(
         "clickhouse",
@@ -284,6 +319,12 @@ def _parser() -> argparse.ArgumentParser:
         run_schema,
         "Create the database, its tables and views, and what is missing of them; does nothing when all is there.",
         None,
+        ["analyst_user"],
+    ).add_argument(
+        "--analyst-user",
+        metavar="NAME",
+        type=user_name,
+        help="besides, make a user who only reads, within limits; CLICKHOUSE_ANALYST_PASSWORD is the password",
     )
     command(
         "check",

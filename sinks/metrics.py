@@ -5,9 +5,10 @@ The metrics, each named once, and the readiness of the program.
 from collections.abc import Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from sinks.source import TopicPartition
+from streams.program.registry import new_registry
 
 _BATCH_ROWS: Final = (1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000)
 _WRITE_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -17,7 +18,7 @@ class Metrics:
     """One set per process, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = new_registry()
         self.rows = Counter("routee_sinks_rows", "Rows written", ["table"], registry=self.registry)
         self.rejected = Counter(
             "routee_sinks_rejected_rows",

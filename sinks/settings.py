@@ -61,6 +61,9 @@ class SinksSettings(CommonSettings):
     )
     clickhouse_user: str = Field("default", description="User that may create tables and insert.")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    clickhouse_analyst_password: SecretStr = Field(
+        SecretStr(""), description="Password that `routee-sinks schema --analyst-user` gives the user of analysts."
+    )
     clickhouse_database: str = Field(
         "routee",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$",
@@ -74,9 +77,16 @@ class SinksSettings(CommonSettings):
         description="Cluster of replicas on which the schema is created, with replicated tables; none for one server.",
     )
 
+    clickhouse_time_zone: str = Field(
+        "UTC",
+        pattern=r"^[A-Za-z][A-Za-z0-9_+-]{0,31}(/[A-Za-z0-9_+-]{1,31}){0,2}$",
+        json_schema_extra={"form": "a name such as Europe/Athens"},
+        description="Zone of days and hours in the views; `routee-sinks schema` applies it.",
+    )
     clickhouse_retention_days_status: int = _days(400, "the latest state of each SMS, after its last change")
     clickhouse_retention_days_history: int = _days(90, "the changes of SMS and campaigns")
     clickhouse_retention_days_campaigns: int = _days(400, "the latest state of each campaign, after its last change")
+    clickhouse_retention_days_delivery: int = _days(400, "the cells of deliveries, after their window")
     clickhouse_retention_days_rejected: int = _days(30, "refused callbacks")
     sinks_files_retention_days: int = _days(400, "files, by the day of their folder: the sink deletes whole folders")
 

@@ -13,14 +13,15 @@ from sinks.metrics import Readiness
 from sinks.settings import SinksSettings
 from streams.program.listening import Endpoint
 from streams.program.pages import Pages, fine, page_server, trouble
+from streams.program.vitals import Vitals
 
 
 class StatusServer:
     """Answers on a listening socket, which it closes, until it is closed itself."""
 
-    def __init__(self, bound: socket.socket, registry: CollectorRegistry, readiness: Readiness) -> None:
+    def __init__(self, bound: socket.socket, registry: CollectorRegistry, readiness: Readiness, vitals: Vitals) -> None:
         self._bound = bound
-        self._pages = pages(registry, readiness)
+        self._pages = pages(registry, readiness, vitals)
         self._begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         self._thread = threading.Thread(target=self._run, name="pages", daemon=True)
         self._thread.start()
@@ -52,12 +53,12 @@ class StatusServer:
         await server.close()
 
 
-def pages(registry: CollectorRegistry, readiness: Readiness) -> Pages:
+def pages(registry: CollectorRegistry, readiness: Readiness, vitals: Vitals) -> Pages:
     """Return what the pages say."""
     return Pages(
         live=lambda: fine("alive"),
         ready=lambda: trouble(*reasons) if (reasons := readiness.reasons) else fine("ready"),
-        metrics=lambda: generate_latest(registry),
+        metrics=lambda: generate_latest(registry) + vitals.render(),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiokafka.partitioner import murmur2
 from faust.auth import SASLCredentials, SSLCredentials
@@ -21,11 +21,19 @@ from streams.contract.topics import (
     CALLBACKS_RAW,
     CAMPAIGN_PARTIALS,
     CAMPAIGN_PROGRESS,
+    DELIVERY_ALARMS,
+    DELIVERY_PARTIALS,
+    DELIVERY_WATCH,
+    DELIVERY_WINDOWS,
     ERASURES,
     SMS_STATUS,
+    WATCHED_PARTITION,
     Topic,
     changelog,
 )
+from streams.domain.campaign_stage import CAMPAIGN_PREFIX
+from streams.domain.cells import CELL_PREFIX
+from streams.domain.counts import COUNTS_PREFIX
 from streams.domain.erasing import KnownErasures
 from streams.domain.stage import Erasing, Output, Stage
 from streams.errors import Die, die
@@ -53,12 +61,27 @@ STREAMS_PROGRESS_MS anyway.
 """
 
 
+_PARTIAL_OF_DELIVERY: Final = 0.25
+"""The same of a cell, as a share of STREAMS_DELIVERY_MS."""
+
+
 class StreamsApp(CheckpointedApp):
-    """The app of a worker, with its two tables and the routing of its outputs."""
+    """The app of a worker, with its four tables and the routing of its outputs."""
 
     sms: CheckpointedTable
     campaigns: CheckpointedTable
+    deliveries: CheckpointedTable
+    alarms: CheckpointedTable
     routing: Routing
+
+
+class Stages(NamedTuple):
+    """The rules of each table."""
+
+    sms: Stage
+    campaigns: Stage
+    deliveries: Stage
+    alarms: Stage
 
 
 @dataclass(frozen=True)
@@ -75,7 +98,7 @@ def build_app(
     settings: StreamsSettings,
     folder: Path,
     ids: Mapping[Topic, str],
-    stages: tuple[Stage, Stage],
+    stages: Stages,
     hooks: Hooks | None = None,
 ) -> StreamsApp:
     """
@@ -83,10 +106,9 @@ def build_app(
 
     `folder` is for local state, and this worker alone uses it. `ids` are Kafka's topic ids: a table's folder is named
     by the id of its changelog, so that a changelog made anew, or in another cluster, begins with an empty folder.
-    `stages` are the stage of the SMS and the stage of the campaigns.
     """
     hooks = hooks or Hooks()
-    erasures = KnownErasures(settings.erasure_marks)
+    erasures = KnownErasures(settings.erasure_marks, settings.streams_delivery_cells)
     app = StreamsApp(
         settings.group_id,
         erasures=erasures,
@@ -113,27 +135,29 @@ def build_app(
             )
         )
 
-    app.sms, app.campaigns = map(table, _specs(settings, ids, stages, erasures))
-    add_agents(app, app.sms, app.campaigns)
+    app.sms, app.campaigns, app.deliveries, app.alarms = map(table, _specs(settings, ids, stages, erasures))
+    add_agents(app, app.sms, app.campaigns, app.deliveries, app.alarms)
     return app
 
 
 def _specs(
-    settings: StreamsSettings, ids: Mapping[Topic, str], stages: tuple[Stage, Stage], erasing: Erasing | None = None
-) -> tuple[Spec, Spec]:
-    """Return the specs of the SMS table and of the campaigns table."""
-    sms_stage, campaign_stage = stages
+    settings: StreamsSettings, ids: Mapping[Topic, str], stages: Stages, erasing: Erasing | None = None
+) -> tuple[Spec, Spec, Spec, Spec]:
+    """Return the specs of the tables of SMS, campaigns, deliveries and alarms."""
     skip_expired = settings.streams_expired_source == "skip"
-    progress_seconds = settings.streams_progress_ms / 1000
+    progress_seconds, delivery_seconds = settings.streams_progress_ms / 1000, settings.streams_delivery_ms / 1000
     sms = Spec(
         "sms",
-        sms_stage,
+        stages.sms,
         source=CALLBACKS_RAW,
         source_id=ids[CALLBACKS_RAW],
         partitions=settings.kafka_partitions,
         exclusive=frozenset({SMS_STATUS}),
-        bundled=frozenset({CAMPAIGN_PARTIALS}),
-        summary_seconds=min(_PARTIAL_SECONDS, progress_seconds),
+        bundled=frozenset({CAMPAIGN_PARTIALS, DELIVERY_PARTIALS}),
+        summary_seconds={
+            COUNTS_PREFIX: min(_PARTIAL_SECONDS, progress_seconds),
+            CELL_PREFIX: delivery_seconds * _PARTIAL_OF_DELIVERY,
+        },
         # SMS give out a number with each record of a new message, and none of its callbacks may be left.
         counted_by=(CAMPAIGN_PARTIALS, SMS_STATUS),
         erasing=erasing,
@@ -141,16 +165,38 @@ def _specs(
     )
     campaigns = Spec(
         "campaigns",
-        campaign_stage,
+        stages.campaigns,
         source=CAMPAIGN_PARTIALS,
         source_id=ids[CAMPAIGN_PARTIALS],
         partitions=settings.kafka_partitions,
         exclusive=frozenset({CAMPAIGN_PROGRESS}),
-        summary_seconds=progress_seconds,
+        summary_seconds={CAMPAIGN_PREFIX: progress_seconds},
         counted_by=(CAMPAIGN_PROGRESS,),
         skip_expired=skip_expired,
     )
-    return sms, campaigns
+    deliveries = Spec(
+        "deliveries",
+        stages.deliveries,
+        source=DELIVERY_PARTIALS,
+        source_id=ids[DELIVERY_PARTIALS],
+        partitions=settings.kafka_partitions,
+        exclusive=frozenset({DELIVERY_WINDOWS}),
+        bundled=frozenset({DELIVERY_WATCH}),
+        summary_seconds={CELL_PREFIX: delivery_seconds},
+        counted_by=(DELIVERY_WINDOWS,),
+        skip_expired=skip_expired,
+    )
+    alarms = Spec(
+        "alarms",
+        stages.alarms,
+        source=DELIVERY_WATCH,
+        source_id=ids[DELIVERY_WATCH],
+        partitions=settings.kafka_partitions,
+        exclusive=frozenset({DELIVERY_ALARMS}),
+        counted_by=(DELIVERY_ALARMS,),
+        skip_expired=skip_expired,
+    )
+    return sms, campaigns, deliveries, alarms
 
 
 def _checkpointer(app: StreamsApp, spec: Spec, store: Store, hooks: Hooks) -> Checkpointer:
@@ -210,7 +256,7 @@ def _store(settings: StreamsSettings, folder: Path, memory: RocksMemory) -> Stor
 
 
 def _routing(settings: StreamsSettings) -> Routing:
-    """Route partial counts to the partition of their campaign, all other outputs to the partition of their source."""
+    """Route partial counts by their key, cells for the alarms to one partition, all others to that of their source."""
     partitions = settings.kafka_partitions
 
     @lru_cache(maxsize=10_000)
@@ -218,7 +264,10 @@ def _routing(settings: StreamsSettings) -> Routing:
         return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
     def partition(output: Output, source: int) -> int:
-        return of_key(output.key or b"") if output.topic is CAMPAIGN_PARTIALS else source
+        if output.topic is DELIVERY_WATCH:
+            return WATCHED_PARTITION
+        is_by_key = output.topic is CAMPAIGN_PARTIALS or output.topic is DELIVERY_PARTIALS
+        return of_key(output.key or b"") if is_by_key else source
 
     def name(topic: Topic) -> str:
         return topic.name(settings.kafka_topic_prefix)

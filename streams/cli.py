@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         description=f"{about}; no table has to be emptied; see streams/README.md first",
     )
     rebuilding.add_argument("--campaigns", action="store_true", help="the state of the campaigns, too")
+    rebuilding.add_argument("--deliveries", action="store_true", help="the state of the cells of deliveries, too")
     rebuilding.set_defaults(command=_rebuild, look=kafka_file_problems)
     about = "erase everything that streams and sinks have of recipients, up to now"
     erasing = commands.add_parser("erase", help=about, description=f"{about}; see streams/README.md first")
@@ -225,5 +226,5 @@ def _export(settings: StreamsSettings, given: argparse.Namespace) -> None:
 def _rebuild(settings: StreamsSettings, given: argparse.Namespace) -> None:
     from streams.admin.rebuild import rebuild  # noqa: PLC0415
 
-    for topic in rebuild(settings, campaigns=given.campaigns):
+    for topic in rebuild(settings, campaigns=given.campaigns, deliveries=given.deliveries):
         print(f"{topic.name(settings.kafka_topic_prefix)}: made anew")

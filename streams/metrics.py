@@ -12,8 +12,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from streams.app import StreamsApp
+from streams.contract.topics import WATCHED_PARTITION
+from streams.domain.alarms.watch import told_alarms
 from streams.domain.tally import read_tally
-from streams.health import lags
+from streams.health import LagAges, lags
 from streams.state.checkpoint import Flushed
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -48,8 +50,9 @@ class StateMetrics(Collector):
     Totals have the partition as a label: when it moves to another worker, its totals move with it.
     """
 
-    def __init__(self, app: StreamsApp) -> None:
+    def __init__(self, app: StreamsApp, ages: LagAges) -> None:
         self._app = app
+        self._ages = ages
 
     def describe(self) -> list[Metric]:
         """Return nothing: registration must not read from an app that does not run yet."""
@@ -68,7 +71,20 @@ class StateMetrics(Collector):
         )
         for (table_name, partition), records in lags(self._app).items():
             lag.add_metric([table_name, str(partition)], records)
-        yield from (rows, owned, lag)
+        age = GaugeMetricFamily(
+            "routee_streams_lag_seconds",
+            "Age of the oldest source record that is not durable, 0 when there is none.",
+            labels=["table", "partition"],
+        )
+        for (table_name, partition), seconds in self._ages.seconds().items():
+            age.add_metric([table_name, str(partition)], seconds)
+        expected = GaugeMetricFamily(
+            "routee_streams_partitions_expected",
+            "Partitions of each table that all workers together have to own: KAFKA_PARTITIONS.",
+            value=self._app.conf.topic_partitions,
+        )
+        yield from (rows, owned, expected, lag, age)
+        yield self._open_alarms()
         yield from self._standby()
         yield from self._restores()
 
@@ -97,6 +113,17 @@ class StateMetrics(Collector):
             for note, count in tally["notes"].items():
                 notes.add_metric([note, str(number)], count)
         return iter((accepted, verdicts, rejected, notes))
+
+    def _open_alarms(self) -> Metric:
+        """Return a sample for each open alarm: their number is bounded, as are the routes that are watched."""
+        alarms = GaugeMetricFamily(
+            "routee_streams_alarm_open", "1 for each open alarm of deliveries.", labels=["kind", "subject", "level"]
+        )
+        owned = self._app.alarms.checkpointer.owned.get(WATCHED_PARTITION)
+        if owned is not None:
+            for record in told_alarms(owned.partition.rows, is_open=True):
+                alarms.add_metric([record["kind"], record["subject"], record["level"]], 1)
+        return alarms
 
     def _standby(self) -> Iterator[Metric]:
         standby = self._app.standby

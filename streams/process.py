@@ -13,21 +13,26 @@ from typing import Final
 
 import faust
 from mode import ServiceT
-from prometheus_client import CollectorRegistry
 
 from streams.admin.topics import verify
 from streams.allocator import keep_large_buffers
-from streams.app import Hooks, StreamsApp, build_app
+from streams.app import Hooks, Stages, StreamsApp, build_app
+from streams.contract.topics import DELIVERY_WATCH
+from streams.domain.alarm_stage import AlarmStage
 from streams.domain.campaign_stage import CampaignStage
+from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
-from streams.domain.stage import Stage
 from streams.errors import Exit, PortInUseError, die
 from streams.folder import worker_folder
+from streams.health import LagAges
 from streams.metrics import FlushMetrics, StateMetrics
 from streams.program.listening import CannotListenError
+from streams.program.registry import new_registry
 from streams.program.signals import ending_signals
+from streams.program.vitals import Vitals, disk_of
 from streams.runtime.private_names import FAUST_LOGGER
+from streams.runtime.ticks import Ticks
 from streams.settings import StreamsSettings
 from streams.web import Sockets, WebServer
 
@@ -71,9 +76,7 @@ hundred thousand and never refer to each other, so an earlier collection finds n
 """
 
 
-def run_worker(
-    settings: StreamsSettings, stages: tuple[Stage, Stage] | None = None, hooks: Hooks | None = None
-) -> None:
+def run_worker(settings: StreamsSettings, stages: Stages | None = None, hooks: Hooks | None = None) -> None:
     """
     Work until SIGTERM, SIGINT or SIGHUP; return when all is flushed and committed and the worker has left its group.
 
@@ -85,13 +88,21 @@ def run_worker(
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
     gc.freeze()  # imported modules stay for good
     with worker_folder(settings.streams_data_dir) as folder, _sockets(settings) as sockets:
-        registry = CollectorRegistry()
+        registry, ages = new_registry(), LagAges()
         hooks = replace(hooks or Hooks(), on_flush=FlushMetrics(registry))
         app = build_app(settings, folder, ids, stages or default_stages(settings), hooks)
-        registry.register(StateMetrics(app))
+        registry.register(StateMetrics(app, ages))
+        vitals = Vitals("streams", lambda: disk_of("state", folder))
         logger.info("starting", extra={"group": settings.group_id, "folder": str(folder)})
-        _execute(Worker(app, WebServer(app, registry, settings.readers, sockets)))
+        _execute(Worker(app, WebServer(app, registry, vitals, ages, settings.readers, sockets), _ticks(app, settings)))
         logger.info("stopped")
+
+
+def _ticks(app: StreamsApp, settings: StreamsSettings) -> Ticks:
+    watch = DELIVERY_WATCH.name(settings.kafka_topic_prefix)
+    stage = app.sms.checkpointer.spec.stage
+    late = stage.late if isinstance(stage, SmsStage) else lambda _: 0
+    return Ticks(app, (app.sms, app.deliveries), watch, settings.streams_delivery_ms / 1000, late)
 
 
 def _execute(worker: Worker) -> None:
@@ -117,8 +128,8 @@ def _sockets(settings: StreamsSettings) -> Iterator[Sockets]:
         yield Sockets(pages, answers)
 
 
-def default_stages(settings: StreamsSettings) -> tuple[Stage, Stage]:
-    """Return the stages of the SMS and of the campaigns, configured by the settings."""
+def default_stages(settings: StreamsSettings) -> Stages:
+    """Return the stages of the product, configured by the settings."""
     key = settings.streams_hmac_key
     policy = Policy(
         conflicting_finals=settings.streams_conflicting_finals,
@@ -126,6 +137,7 @@ def default_stages(settings: StreamsSettings) -> tuple[Stage, Stage]:
         recipient=settings.streams_recipient,
         hmac_key=key.get_secret_value() if key else "",
         message_text=settings.streams_message_text,
+        delivery_cells=settings.streams_delivery_cells,
         mask_texts=settings.streams_mask_texts == "on",
     )
-    return SmsStage(policy), CampaignStage()
+    return Stages(SmsStage(policy), CampaignStage(policy.silence_ms), DeliveryStage(), AlarmStage())

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from streams.domain.policy import LEAST_RETENTION_HOURS
+from streams.domain.policy import LEAST_RETENTION_HOURS, MOST_CELLS
 from streams.program.listening import Endpoint
 from streams.program.settings import CommonSettings
 from streams.program.weak_keys import weakness
@@ -77,6 +77,15 @@ class StreamsSettings(CommonSettings):
     )
     streams_progress_ms: int = Field(
         1000, ge=0, description="At most one progress record per campaign in this time; the last state always comes."
+    )
+    streams_delivery_ms: int = Field(
+        5000, ge=0, description="At most one record per cell of deliveries in this time; the last state always comes."
+    )
+    streams_delivery_cells: int = Field(
+        MOST_CELLS,
+        ge=10,
+        description="Cells of one window of 5 minutes and one partition, at most; beyond it `other` stands for labels, "
+        "then senders, then operators.",
     )
     streams_recipient: Literal["keep", "mask", "hmac", "drop"] = Field(
         "keep", description="Phone numbers on the topics: as they are, last 3 digits, keyed hash, or none."

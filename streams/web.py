@@ -15,9 +15,10 @@ from mode import Service
 from prometheus_client import CollectorRegistry, generate_latest
 
 from streams.app import StreamsApp
-from streams.health import StuckWatch, durables, lags, stuck_partitions
+from streams.health import LagAges, StuckWatch, date_lags, durables, lags, reached, stuck_partitions
 from streams.program.origin import Origin
 from streams.program.pages import Pages, page_server, trouble
+from streams.program.vitals import Vitals
 from streams.read_api.routes import ReadApi
 from streams.readers import Readers
 from streams.runtime import private_names
@@ -39,15 +40,24 @@ class WebServer(Service):
 
     logger = private_names.FAUST_LOGGER
 
-    def __init__(self, app: StreamsApp, registry: CollectorRegistry, readers: Readers, sockets: Sockets) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - what a worker shows, handed over once
+        self,
+        app: StreamsApp,
+        registry: CollectorRegistry,
+        vitals: Vitals,
+        ages: LagAges,
+        readers: Readers,
+        sockets: Sockets,
+    ) -> None:
         super().__init__()
+        self._ages = ages
         self._app = app
         self._sockets = sockets
         self._watch = StuckWatch()
         self._stuck: list[str] = []
         own = Origin(sockets.answers.getsockname()[0], str(app.conf.canonical_url.host))
         self._api = ReadApi(app, readers, registry, own)
-        self._pages = page_server(Pages(self.live, self.ready, lambda: generate_latest(registry)))
+        self._pages = page_server(Pages(self.live, self.ready, lambda: generate_latest(registry) + vitals.render()))
 
     async def on_start(self) -> None:
         """Begin to serve."""
@@ -69,6 +79,13 @@ class WebServer(Service):
             if stuck and stuck != self._stuck:
                 logger.error("partitions have had records for a minute and do not move: %s", ", ".join(stuck))
             self._stuck = stuck
+            await self.sleep(_WATCH_SECONDS)
+
+    @Service.task
+    async def _keep_ages(self) -> None:
+        while not self.should_stop:
+            self._ages.observe(reached(self._app))
+            await date_lags(self._app, self._ages)
             await self.sleep(_WATCH_SECONDS)
 
     def live(self) -> web.Response:

@@ -8,6 +8,7 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -95,9 +96,24 @@ def _expected_sms(sms: SmsState) -> dict[str, object]:
         "latency_seconds": state["latency_seconds"],
         "price": Decimal(state["price"]),
         "conflicts": max(0, sms.different_finals - 1),
+        **_sending(sms, state, is_final=is_final),
         "message": None if one_time_code else sms.facts["message"],
         **{name: sms.facts[name] for name in _SMS_FACTS},
     }
+
+
+def _sending(sms: SmsState, state: Mapping[str, Any], *, is_final: bool) -> dict[str, object]:
+    """Return when an SMS was sent, and the value that tells it."""
+    for status, name in (("Queued", "queued"), ("Sent", "sent")):
+        if (told := sms.earliest(status)) is not None:
+            return {"sending_at": _time(told), "sent_from": name}
+    if is_final and state["latency_seconds"] is not None:
+        sent = datetime.fromisoformat(state["updated_at"]) - timedelta(seconds=state["latency_seconds"])
+        return {
+            "sending_at": sent.strftime(f"%Y-%m-%dT%H:%M:%S.{sent.microsecond // 1000:03}Z"),
+            "sent_from": "latency",
+        }
+    return {"sending_at": _time(state["updated_at"]), "sent_from": "status"}
 
 
 def _time(text: str | None) -> str | None:

@@ -62,7 +62,9 @@ class ClickHouse:
     Every method raises RetryableError, PermanentError or FatalError as the error table says.
     """
 
-    def __init__(self, client: HttpClient) -> None:
+    def __init__(self, client: HttpClient, time_zone: str) -> None:
+        self.time_zone = time_zone
+        """The zone of days and hours in the views of this database."""
         self._client = client
         self._base_url = client.url if urlsplit(client.url).path else f"{client.url}/"
 
@@ -103,9 +105,9 @@ class ClickHouse:
         with _translated():
             return list(self._client.query(sql, parameters=parameters).named_results())
 
-    def value(self, sql: str) -> Any:  # noqa: ANN401 - as the query says
+    def value(self, sql: str, parameters: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - as the query says
         """Return the one value of a query; RetryableError when the answer has none, as that of an empty page."""
-        rows = self.rows(sql)
+        rows = self.rows(sql, parameters)
         if len(rows) != 1 or len(rows[0]) != 1:
             raise RetryableError(
                 "something at CLICKHOUSE_URL answers a query with nothing, as ClickHouse never does: look at the proxy"
@@ -144,7 +146,7 @@ def connect(settings: SinksSettings, database: str | None = None) -> ClickHouse:
         )
     except ClickHouseError as error:
         raise _unreachable(settings, error) from error
-    return ClickHouse(cast("HttpClient", client))
+    return ClickHouse(cast("HttpClient", client), settings.clickhouse_time_zone)
 
 
 def _unreachable(settings: SinksSettings, error: ClickHouseError) -> ConnectError:

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final
 
 from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.migrations import render
 from sinks.clickhouse.objects import Kind, Objects, SchemaObject
 
 _TARGET: Final = re.compile(r"CREATE MATERIALIZED VIEW [^(]*?\bTO (\S+)")
@@ -122,7 +123,8 @@ def _selects(clickhouse: ClickHouse, objects: Objects) -> Mapping[str, str]:
     views = {thing.name: thing.select for thing in objects.values() if thing.select}
     if not views:
         return {}
-    literals = ", ".join(f"'{select.translate(_ESCAPES)}'" for select in views.values())
+    rendered = (render(select, None, clickhouse.time_zone) for select in views.values())
+    literals = ", ".join(f"'{select.translate(_ESCAPES)}'" for select in rendered)
     shown = clickhouse.rows(f"SELECT formatQuerySingleLine(arrayJoin([{literals}]))")
     return {name: select for name, (select,) in zip(views, shown, strict=True)}
 

@@ -5,6 +5,7 @@ The schema in a database: its files applied, its objects mended, and both verifi
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from graphlib import TopologicalSorter
 from typing import Final
 
 from sinks.clickhouse.client import ClickHouse
@@ -34,6 +35,13 @@ def create_database(clickhouse: ClickHouse, database: str, cluster: str | None) 
     clickhouse.execute(render(f"CREATE DATABASE IF NOT EXISTS `{database}` {{{{on_cluster}}}}", cluster))
 
 
+def require_time_zone(clickhouse: ClickHouse) -> None:
+    """Raise SchemaError when the server does not know the zone of days and hours."""
+    zone = clickhouse.time_zone
+    if not clickhouse.value("SELECT count() FROM system.time_zones WHERE time_zone = {zone:String}", {"zone": zone}):
+        raise SchemaError(f"CLICKHOUSE_TIME_ZONE={zone}: ClickHouse has no such time zone")
+
+
 def migrate(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
     """
     Apply the outstanding files, and return their names.
@@ -47,7 +55,7 @@ def migrate(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
     due = outstanding(known, _applied(clickhouse))
     _require_no_strangers(clickhouse, due, ours={name for it in known if it not in due for name in it.creates})
     for migration in due:
-        for statement in migration.statements(cluster):
+        for statement in migration.statements(cluster, clickhouse.time_zone):
             clickhouse.execute(statement)
         clickhouse.execute(
             "INSERT INTO schema_migrations (version, name, checksum) VALUES ({v:UInt32}, {n:String}, {c:String})",
@@ -94,9 +102,14 @@ def mend(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
     found = [
         it for it in look(clickhouse).differences if it.fault is not Fault.STRANGER and it.thing.name in unfinished
     ]
-    # A view that a later file has made anew may read a table of that file.
-    found.sort(key=lambda it: it.thing.kind is not Kind.TABLE)
-    return [table for difference in found for table in _mended(clickhouse, cluster, difference)]
+    return [table for it in _as_they_need_each_other(found) for table in _mended(clickhouse, cluster, it)]
+
+
+def _as_they_need_each_other(differences: Sequence[Difference]) -> list[Difference]:
+    """Return each difference behind those of the objects that it needs: a later file may have made one anew."""
+    by_name = {it.thing.name: it for it in differences}
+    needs = {name: it.thing.needs & by_name.keys() for name, it in by_name.items()}
+    return [by_name[name] for name in TopologicalSorter(needs).static_order()]
 
 
 def _mended(clickhouse: ClickHouse, cluster: str | None, difference: Difference) -> Iterator[str]:
@@ -106,7 +119,7 @@ def _mended(clickhouse: ClickHouse, cluster: str | None, difference: Difference)
         logger.warning("the %s was detached and is attached again", thing)
         return
     for statement in _statements(difference):
-        clickhouse.execute(render(statement, cluster))
+        clickhouse.execute(render(statement, cluster, clickhouse.time_zone))
     logger.warning("the %s is made again%s", thing, f": {', '.join(difference.columns)}" if difference.columns else "")
     if thing.kind is Kind.PASSAGE:
         yield thing.target

@@ -2,8 +2,8 @@
 The numbered files of the schema: each applied once, in order, and never changed after.
 
 Each statement of a file ends with `;` at the end of a line. Each is safe to run again: ClickHouse has no transaction
-around them, so an interrupted run is repeated. Two placeholders make the schema fit one server and a cluster:
-`{{on_cluster}}` and `{{replicated}}`.
+around them, so an interrupted run is repeated. Placeholders make the schema fit one server and a cluster,
+`{{on_cluster}}` and `{{replicated}}`, and the zone of days and hours, `{{time_zone}}`.
 """
 
 import re
@@ -14,6 +14,9 @@ from importlib.resources import files
 from typing import Final
 
 from sinks.errors import SchemaError
+
+UTC: Final = "UTC"
+"""The zone of days and hours when no other is set."""
 
 _FILE: Final = re.compile(r"(\d{4})_[a-z_]+\.sql")
 _STATEMENT_END: Final = re.compile(r";[ \t]*(?:\n|\Z)")
@@ -52,15 +55,21 @@ class Migration:
         """Return the statements with their placeholders."""
         return [part.strip() for part in _STATEMENT_END.split(self.text) if _COMMENT.sub("", part).strip()]
 
-    def statements(self, cluster: str | None) -> list[str]:
-        """Return the statements for one server (None) or for a cluster."""
-        return [render(part, cluster) for part in self.parts]
+    def statements(self, cluster: str | None, time_zone: str = UTC) -> list[str]:
+        """Return the statements for one server (None) or for a cluster, with days and hours of the zone."""
+        return [render(part, cluster, time_zone) for part in self.parts]
 
 
-def render(sql: str, cluster: str | None) -> str:
+def render(sql: str, cluster: str | None, time_zone: str = UTC) -> str:
     """Return the statement with its placeholders filled in."""
-    on_cluster = f"ON CLUSTER '{cluster}'" if cluster else ""
-    return sql.replace("{{on_cluster}}", on_cluster).replace("{{replicated}}", "Replicated" if cluster else "").strip()
+    filled = {
+        "{{on_cluster}}": f"ON CLUSTER '{cluster}'" if cluster else "",
+        "{{replicated}}": "Replicated" if cluster else "",
+        "{{time_zone}}": time_zone,
+    }
+    for placeholder, text in filled.items():
+        sql = sql.replace(placeholder, text)
+    return sql.strip()
 
 
 def known_migrations() -> list[Migration]:

@@ -27,6 +27,7 @@ _ENGINE: Final = re.compile(r"\bENGINE = (?:\{\{replicated\}\})?(\w+)")
 _TO: Final = re.compile(r"TO (\w+) ")
 _SELECT: Final = re.compile(r"\bAS ((?:SELECT|WITH) .*?)(?: COMMENT '(?:[^'\\]|\\.)*')?$", re.DOTALL)
 _FROM: Final = re.compile(r"\bFROM (\w+)")
+_READ: Final = re.compile(r"\b(?:FROM|JOIN) (\w+)")
 _CHOOSES: Final = re.compile(r"\b(?:WHERE|JOIN|GROUP BY)\b")
 _NO_COLUMN: Final = re.compile(r"(?:INDEX|CONSTRAINT|PROJECTION|PRIMARY KEY) ")
 _ADD_COLUMN: Final = re.compile(r"ADD COLUMN (?:IF NOT EXISTS )?(.*?)(?: AFTER \S+| FIRST)?$")
@@ -68,6 +69,11 @@ class SchemaObject:
     def keeps_rows(self) -> bool:
         """Return whether rows are stored in it: an inbox passes them on and stores none."""
         return self.kind is Kind.TABLE and self.engine != "Null"
+
+    @property
+    def needs(self) -> set[str]:
+        """Return the tables and views that have to be there before a view can be made: all that it reads or fills."""
+        return {*_READ.findall(self.select), self.target} - {""}
 
     @property
     def source(self) -> str:

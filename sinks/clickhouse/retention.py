@@ -32,6 +32,7 @@ LIFETIMES: Final[Mapping[str, Lifetime]] = {
     "sms_status_history": Lifetime("clickhouse_retention_days_history", _OF_SMS),
     "campaign_progress": Lifetime("clickhouse_retention_days_campaigns", "last_received_at"),
     "campaign_progress_history": Lifetime("clickhouse_retention_days_history", "last_received_at"),
+    "delivery_windows": Lifetime("clickhouse_retention_days_delivery", "window_end"),
     "rejected_callbacks": Lifetime("clickhouse_retention_days_rejected", "received_at"),
 }
 """Each table that keeps rows."""

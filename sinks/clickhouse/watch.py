@@ -16,6 +16,7 @@ from sinks.errors import FatalError, RetryableError, SchemaError, ShortError, Si
 from sinks.metrics import Metrics, Readiness
 from sinks.sink import Sink
 from sinks.source import Record, TopicPartition
+from streams.program.vitals import Disk
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +35,17 @@ class SchemaWatch:
         metrics: Metrics,
         readiness: Readiness,
         differences_of_retention: Callable[[ClickHouse], tuple[Difference, ...]] = lambda _: (),
+        disks_of: Callable[[ClickHouse], Sequence[Disk]] = lambda _: (),
     ) -> None:
         self._metrics = metrics
         self._differences_of_retention = differences_of_retention
+        self._disks_of = disks_of
         self._readiness = readiness
         self._lock = threading.Lock()
         self._found = Comparison()
         self._others_count = False
+        self.disks: Sequence[Disk] = ()
+        """The disks of ClickHouse as of the last look."""
 
     @property
     def losses(self) -> str:
@@ -66,6 +71,7 @@ class SchemaWatch:
         else:
             found = replace(found, differences=found.differences + self._differences_of_retention(clickhouse))
         differences = found.differences
+        self.disks = self._disks_of(clickhouse)
         with self._lock:
             if differences != self._found.differences:
                 _log(differences)

@@ -45,14 +45,17 @@ CONSUMER_OPTIONS: Final[dict[str, Any]] = {
 
 
 def open_consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN401 - kafka-python has no types
-    """Return a consumer that knows the brokers. ConnectError when none answers."""
-    # kafka-python's selector warns whenever the machine is busy.
-    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
-    consumer = connected(
-        KafkaConsumer, settings, group_id=group, **CONSUMER_OPTIONS, bootstrap_timeout_ms=_BOOTSTRAP_MS
-    )
+    """Return a consumer of `Record`s that knows the brokers. ConnectError when none answers."""
+    consumer = open_plain_consumer(settings, group)
     private_names.read_with(consumer, QuickRecords)
     return consumer
+
+
+def open_plain_consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN401 - the same
+    """Return the same consumer, but of kafka-python's own records: slower ones, which have their keys."""
+    # kafka-python's selector warns whenever the machine is busy.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
+    return connected(KafkaConsumer, settings, group_id=group, **CONSUMER_OPTIONS, bootstrap_timeout_ms=_BOOTSTRAP_MS)
 
 
 def connected(client: Callable[..., Any], settings: CommonSettings, **options: object) -> Any:  # noqa: ANN401 - as above

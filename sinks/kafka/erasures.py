@@ -8,13 +8,11 @@ from typing import Any, Final
 
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 from kafka.structs import TopicPartition as KafkaPartition
-from pydantic import ValidationError
 
 from sinks.errors import ConnectError, FatalError, TopicError
-from sinks.kafka.client import ASK_MS, CLOSE_MS, open_consumer
+from sinks.kafka.client import ASK_MS, CLOSE_MS, open_plain_consumer
 from sinks.kafka.refusal import refusal
-from sinks.source import Record
-from streams.contract.erasures import Erasure
+from streams.contract.erasures import Erasure, NotAnErasureError, Reading
 from streams.contract.topics import ERASURES
 from streams.program.kafka_problems import missing_topic
 from streams.program.settings import CommonSettings
@@ -30,14 +28,16 @@ class KafkaErasures:
     """
     Implements `ErasureSource`: of the topic's one partition. For one thread at a time.
 
-    TopicError when the topic does not exist, ConnectError when no broker answers.
+    TopicError when the topic does not exist, ConnectError when no broker answers, FatalError for a record that is no
+    erasure.
     """
 
     def __init__(self, settings: CommonSettings) -> None:
         self._settings = settings
         self._topic = ERASURES.name(settings.kafka_topic_prefix)
         self._partition = KafkaPartition(self._topic, 0)
-        self._consumer: Any = open_consumer(settings, group=None)
+        self._reading = Reading(self._topic)
+        self._consumer: Any = open_plain_consumer(settings, group=None)
         if not self._consumer.partitions_for_topic(self._topic):
             self.close()
             raise TopicError(missing_topic(self._topic))
@@ -56,13 +56,25 @@ class KafkaErasures:
                     raise ConnectError(
                         f"{self._topic} was not read within {_ALL_SECONDS:.0f} s, and without it nothing is"
                     )
-                found += self.read(_POLL_SECONDS)
+                found += self._poll(_POLL_SECONDS)
         except KafkaError as error:
             raise ConnectError(f"Kafka does not tell the offsets of {self._topic}: {error!r}") from error
+        self._check()
         return found
 
     def read(self, seconds: float) -> list[Erasure]:
         """Return further erasures; none while no broker answers."""
+        found = self._poll(seconds)
+        self._check()
+        return found
+
+    def _check(self) -> None:
+        try:
+            self._reading.check()
+        except NotAnErasureError as error:
+            raise FatalError(f"{error}. Nothing is written until then") from None
+
+    def _poll(self, seconds: float) -> list[Erasure]:
         try:
             records = self._consumer.poll(int(seconds * 1000), _AT_ONCE).get(self._partition, ())
         except OffsetOutOfRangeError as error:
@@ -77,15 +89,8 @@ class KafkaErasures:
             # The client may raise at once.
             time.sleep(seconds)
             return []
-        return [self._read(record) for record in records if record.value is not None]
-
-    def _read(self, record: Record) -> Erasure:
-        try:
-            return Erasure.model_validate_json(record.value or b"")
-        except ValidationError:
-            raise FatalError(
-                f"{self._topic}, offset {record.offset}: not an erasure. Nothing is written: a number might come back"
-            ) from None
+        read = (self._reading.read(record.offset, record.key, record.value) for record in records)
+        return [erasure for erasure in read if erasure is not None]
 
     def close(self) -> None:
         """Close the connection."""

@@ -8,16 +8,15 @@ from typing import Final
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
-from pydantic import ValidationError
 
 from streams.admin.recipients import names_of
 from streams.admin.topics import connect, require
 from streams.contract import permissions
 from streams.contract.codec import encode
-from streams.contract.erasures import Erasure, Marks
+from streams.contract.erasures import Erasure, Marks, NotAnErasureError, Reading
 from streams.contract.headers import headers
 from streams.contract.topics import ERASURES
-from streams.errors import KafkaUnreachableError, UsageError
+from streams.errors import KafkaUnreachableError, StreamsError, UsageError
 from streams.program.brokers import client_options
 from streams.program.kafka_problems import failed_request
 from streams.settings import StreamsSettings
@@ -31,7 +30,8 @@ def erase(settings: StreamsSettings, recipients: Sequence[str], warn: Callable[[
     Write an erasure of each recipient, and of its pseudonym; return when all in-sync replicas have them.
 
     Returns lines that say what workers and sinks cannot find. Doing it again is an erasure of what came since. Raises
-    UsageError without ERASURE_KEY or when it is another one than that of the erasures that there are.
+    UsageError without ERASURE_KEY or when it is another one than that of the erasures that there are, and StreamsError
+    when a record of the topic is no erasure.
     """
     marks = require_marks(settings)
     topic = ERASURES.name(settings.kafka_topic_prefix)
@@ -75,23 +75,25 @@ def not_found(settings: StreamsSettings) -> Iterator[str]:
 
 
 def known_erasures(settings: StreamsSettings) -> list[Erasure]:
-    """Return the erasures on the topic, in order; raises KafkaError."""
+    """Return the erasures on the topic, in order; raises KafkaError, and StreamsError for a record that is none."""
     consumer = KafkaConsumer(enable_auto_commit=False, auto_offset_reset="earliest", **client_options(settings))
     partition = TopicPartition(ERASURES.name(settings.kafka_topic_prefix), 0)
-    found = []
+    reading = Reading(partition.topic)
+    found: list[Erasure | None] = []
     try:
         consumer.assign([partition])
         consumer.seek_to_beginning(partition)
         end = consumer.end_offsets([partition])[partition]
         while consumer.position(partition) < end:
-            for record in consumer.poll(timeout_ms=_POLL_MS).get(partition, ()):
-                try:
-                    found.append(Erasure.model_validate_json(record.value or b""))
-                except ValidationError:
-                    continue
+            records = consumer.poll(timeout_ms=_POLL_MS).get(partition, ())
+            found += [reading.read(record.offset, record.key, record.value) for record in records]
     finally:
         consumer.close()
-    return found
+    try:
+        reading.check()
+    except NotAnErasureError as error:
+        raise StreamsError(str(error)) from None
+    return [erasure for erasure in found if erasure is not None]
 
 
 def _write(settings: StreamsSettings, topic: str, made: Sequence[Erasure]) -> None:

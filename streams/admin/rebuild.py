@@ -7,15 +7,23 @@ from kafka.errors import NoError
 
 from streams.admin.topics import connect
 from streams.contract import permissions
-from streams.contract.topics import CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic, changelog
+from streams.contract.topics import (
+    CALLBACKS_RAW,
+    CAMPAIGN_PARTIALS,
+    DELIVERY_PARTIALS,
+    DELIVERY_WATCH,
+    Topic,
+    changelog,
+)
 from streams.errors import TopicsDifferError, WorkersRunningError
 from streams.settings import StreamsSettings
 
 
-def rebuild(settings: StreamsSettings, *, campaigns: bool) -> list[Topic]:
+def rebuild(settings: StreamsSettings, *, campaigns: bool = False, deliveries: bool = False) -> list[Topic]:
     """
-    Delete the state of the SMS, and with `campaigns` also theirs; return the changelogs that were created anew.
+    Delete the state of the SMS, and if wanted that of campaigns, and that of deliveries with their alarms.
 
+    Return the changelogs made anew.
     Workers then read their sources from the first record left. Raises WorkersRunningError while a worker runs,
     TopicsDifferError before anything is deleted when this user lacks a permission, and the errors of `connect`. After a
     crash in between, call it again.
@@ -23,6 +31,9 @@ def rebuild(settings: StreamsSettings, *, campaigns: bool) -> list[Topic]:
     sources = {CALLBACKS_RAW: changelog("sms")}
     if campaigns:
         sources[CAMPAIGN_PARTIALS] = changelog("campaigns")
+    if deliveries:
+        sources[DELIVERY_PARTIALS] = changelog("deliveries")
+        sources[DELIVERY_WATCH] = changelog("alarms")
     with connect(settings) as topics:
         if lines := topics.lacking([*sources, *sources.values()], permissions.rebuild(settings.kafka_topic_prefix)):
             raise TopicsDifferError(lines)

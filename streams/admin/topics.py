@@ -28,11 +28,15 @@ from streams.contract.topics import (
     CALLBACKS_REJECTED,
     CAMPAIGN_PARTIALS,
     CAMPAIGN_PROGRESS,
+    CHANGELOGS,
+    DELIVERY_ALARMS,
+    DELIVERY_PARTIALS,
+    DELIVERY_WATCH,
+    DELIVERY_WINDOWS,
     ERASURES,
     SMS_STATUS,
     Fault,
     Topic,
-    changelog,
 )
 from streams.errors import (
     CertificatesError,
@@ -62,8 +66,11 @@ WORKER_TOPICS: Final = (
     SMS_STATUS,
     CAMPAIGN_PROGRESS,
     CAMPAIGN_PARTIALS,
-    changelog("sms"),
-    changelog("campaigns"),
+    DELIVERY_WINDOWS,
+    DELIVERY_PARTIALS,
+    DELIVERY_WATCH,
+    DELIVERY_ALARMS,
+    *CHANGELOGS,
     ERASURES,
 )
 """The topics that a worker reads or writes."""

@@ -63,8 +63,8 @@ def verify(settings: StreamsSettings, recipients: Sequence[str], warn: Callable[
     """
     Yield what each store of streams has, decoded, and then what the sinks say of theirs.
 
-    Raises UsageError, TopicsDifferError when a topic cannot be read, KafkaUnreachableError, and at the end StreamsError
-    when the sinks cannot be asked.
+    Raises UsageError, TopicsDifferError when a topic cannot be read, KafkaUnreachableError, and StreamsError: when a
+    record of the erasures is none, and at the end when the sinks cannot be asked.
     """
     erasures = Erasures(require_marks(settings))
     _require_readable(settings, warn)

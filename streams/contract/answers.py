@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import Field
 
-from streams.contract.records import CampaignProgress, Money, Record, SmsStatus
+from streams.contract.records import CampaignProgress, DeliveryAlarm, DeliveryWindow, Money, Record, SmsStatus
 
 
 class MessageAnswer(Record):
@@ -38,7 +38,7 @@ class CampaignState(StrEnum):
 
 
 PAGE_MOST: Final = 100
-"""The most campaigns of a page."""
+"""The most campaigns, or cells, of a page."""
 
 
 class CampaignPage(Record):
@@ -46,6 +46,19 @@ class CampaignPage(Record):
 
     campaigns: list[CampaignProgress] = Field(max_length=PAGE_MOST, description="each as of its latest change")
     next: str | None = Field(description="`cursor` of the next page; null when this is the last one")
+
+
+class DeliveryPage(Record):
+    """Cells of deliveries, newest window first."""
+
+    cells: list[DeliveryWindow] = Field(max_length=PAGE_MOST, description="each as of its latest change")
+    next: str | None = Field(description="`cursor` of the next page; null when this is the last one")
+
+
+class AlarmList(Record):
+    """Alarms of deliveries, the one that changed last first: all open ones, and the last of the closed ones."""
+
+    alarms: list[DeliveryAlarm] = Field(description="each as it was told last")
 
 
 class Problem(Record):

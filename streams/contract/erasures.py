@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
+from pydantic import ValidationError
+
 from streams.contract.records import Erasure
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "Erasure",
     "Erasures",
     "Marks",
+    "NotAnErasureError",
+    "Reading",
     "moment_of",
     "normal_form",
     "recipients_in",
@@ -55,6 +59,42 @@ _TO: Final = re.compile(r"""(?<![\w])to["']?\s*[:=]\s*["']?([^"',&}\]\r\n]+)""",
 
 class AnotherKeyError(ValueError):
     """An erasure was made with another key than ERASURE_KEY, or there is no key: nothing can be compared with it."""
+
+
+class NotAnErasureError(ValueError):
+    """A record of the topic is no erasure that this version can read: the numbers that it stands for are unknown."""
+
+
+class Reading:
+    """
+    Reads the records of the topic, in order, for every program that does.
+
+    A record that is no erasure may stand for a number, which would come back: so `check` refuses to go on with it. It
+    counts no more once a record of its key comes after it, one without a value too, as on every compacted topic.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._unreadable: dict[bytes | None, int] = {}
+
+    def read(self, offset: int, key: bytes | None, value: bytes | None) -> Erasure | None:
+        """Return the erasure of the next record; None for one without a value, and for one that `check` refuses."""
+        self._unreadable.pop(key, None)
+        if value is None:
+            return None
+        try:
+            return Erasure.model_validate_json(value)
+        except ValidationError:
+            self._unreadable[key] = offset
+            return None
+
+    def check(self) -> None:
+        """Raise NotAnErasureError when a record that was read is no erasure; call it at the end of the topic."""
+        for offset in self._unreadable.values():
+            raise NotAnErasureError(
+                f"{self._topic} offset {offset} is no erasure, and a number that it stands for would come back. If a "
+                "later version wrote it, upgrade this program; else write a record with its key and no value behind it"
+            )
 
 
 class Marks:
@@ -104,6 +144,8 @@ class Erasures:
     def __init__(self, marks: Marks | None = None) -> None:
         self._marks = marks
         self._latest: dict[str, datetime] = {}
+        self.latest: datetime | None = None
+        """The moment of the latest of all erasures, None while there are none."""
 
     def __bool__(self) -> bool:
         return bool(self._latest)
@@ -119,6 +161,7 @@ class Erasures:
             raise AnotherKeyError("an erasure was made with another ERASURE_KEY: set the key it was made with")
         known = self._latest.get(erasure.mark)
         self._latest[erasure.mark] = erasure.at if known is None else max(known, erasure.at)
+        self.latest = erasure.at if self.latest is None else max(self.latest, erasure.at)
 
     def erased_at(self, recipient: str | None) -> datetime | None:
         """Return the moment of the recipient's latest erasure, None when there is none."""

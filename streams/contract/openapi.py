@@ -8,7 +8,15 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from streams.contract.answers import PAGE_MOST, CampaignPage, CampaignState, MessageAnswer, Problem
+from streams.contract.answers import (
+    PAGE_MOST,
+    AlarmList,
+    CampaignPage,
+    CampaignState,
+    DeliveryPage,
+    MessageAnswer,
+    Problem,
+)
 from streams.contract.headers import VERSION
 from streams.contract.problems import PROBLEM_JSON, REFUSALS
 from streams.contract.records import CampaignProgress, SmsStatus
@@ -57,7 +65,9 @@ def openapi() -> dict[str, Any]:
         ],
         "paths": _callbacks() | _answers() | _pages(),
         "components": {
-            "schemas": components_of((SmsStatus, MessageAnswer, CampaignProgress, CampaignPage, Problem)),
+            "schemas": components_of(
+                (SmsStatus, MessageAnswer, CampaignProgress, CampaignPage, DeliveryPage, AlarmList, Problem)
+            ),
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "one of STREAMS_READ_TOKENS"}
             },
@@ -100,6 +110,8 @@ def _answers() -> dict[str, Any]:
             "get_campaign", CampaignProgress, "campaign_tracking_id, in any case", "campaign.progress"
         ),
         "/campaigns": _list(),
+        "/delivery": _cells(),
+        "/alarms": _alarms(),
     }
 
 
@@ -141,6 +153,46 @@ def _list() -> dict[str, Any]:
         parameters,
         {
             "200": _response("a page", found) | {"headers": _KEPT},
+            "400": _response("the query is wrong: each fault is named", _PROBLEM),
+        },
+    )
+
+
+def _cells() -> dict[str, Any]:
+    text, moment = {"type": "string"}, {"type": "string", "format": "date-time"}
+    parameters = [
+        _query("country", "Routee's code; all when it is left out", text),
+        _query("operator", "its name as Routee writes it; all when it is left out", text),
+        _query("since", "windows that end after this moment", moment),
+        _query("until", "windows that begin before this moment", moment),
+        _query("limit", "cells of a page", {"type": "integer", "minimum": 1, "maximum": PAGE_MOST, "default": 100}),
+        _query("cursor", "`next` of the page before, with the same country, operator, since and until", text),
+    ]
+    about = (
+        "Counts of SMS by five minutes of sending and route, newest first. No cell is missing: where not all "
+        "partitions answer, the answer is 503. "
+    )
+    return _answered(
+        "list_cells",
+        "Get cells of deliveries, a page at a time",
+        about,
+        parameters,
+        {
+            "200": _response("a page", {"application/json": {"schema": reference(DeliveryPage)}}) | {"headers": _KEPT},
+            "400": _response("the query is wrong: each fault is named", _PROBLEM),
+        },
+    )
+
+
+def _alarms() -> dict[str, Any]:
+    found = {"application/json": {"schema": reference(AlarmList)}}
+    return _answered(
+        "list_alarms",
+        "Get the alarms of deliveries",
+        "The one that changed last first: all that are open, and the last of the closed ones. ",
+        [_query("open", "only open alarms, or only closed ones; all when it is left out", {"type": "boolean"})],
+        {
+            "200": _response("the alarms", found) | {"headers": _KEPT},
             "400": _response("the query is wrong: each fault is named", _PROBLEM),
         },
     )

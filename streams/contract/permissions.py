@@ -15,11 +15,15 @@ from streams.contract.topics import (
     CALLBACKS_REJECTED,
     CAMPAIGN_PARTIALS,
     CAMPAIGN_PROGRESS,
+    CHANGELOGS,
+    DELIVERY_ALARMS,
+    DELIVERY_PARTIALS,
+    DELIVERY_WATCH,
+    DELIVERY_WINDOWS,
     ERASURES,
     SINKS_REJECTED,
     SMS_STATUS,
     Topic,
-    changelog,
 )
 
 
@@ -80,7 +84,8 @@ CLUSTER: Final = Resource(Kind.CLUSTER, "kafka-cluster")
 YOUR_GROUP: Final = "YOUR-GROUP"
 """Stands for the group that a consumer chose."""
 
-_OF_STREAMS: Final = (changelog("sms"), changelog("campaigns"))
+
+_PARTIALS: Final = (CAMPAIGN_PARTIALS, DELIVERY_PARTIALS, DELIVERY_WATCH)
 
 
 def ingest(prefix: str) -> tuple[Permission, ...]:
@@ -96,8 +101,9 @@ def backfill(prefix: str) -> tuple[Permission, ...]:
 
 def worker(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-streams worker`, which `routee-streams check` looks for."""
-    read = (CALLBACKS_RAW, CAMPAIGN_PARTIALS, *_OF_STREAMS, ERASURES)
-    written = (CALLBACKS_REJECTED, SMS_STATUS, CAMPAIGN_PROGRESS, CAMPAIGN_PARTIALS, *_OF_STREAMS)
+    read = (CALLBACKS_RAW, *_PARTIALS, *CHANGELOGS, ERASURES)
+    latest = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, DELIVERY_ALARMS)
+    written = (CALLBACKS_REJECTED, *latest, *_PARTIALS, *CHANGELOGS)
     group = f"{prefix}streams"
     return (
         *_on(read, prefix, Operation.READ),
@@ -121,10 +127,10 @@ def alter(prefix: str) -> tuple[Permission, ...]:
 
 
 def rebuild(prefix: str) -> tuple[Permission, ...]:
-    """Return the permissions of `routee-streams rebuild --campaigns`."""
+    """Return the permissions of `routee-streams rebuild --campaigns --deliveries`."""
     return (
-        *_on((CALLBACKS_RAW, CAMPAIGN_PARTIALS), prefix, Operation.READ),
-        *_on(_OF_STREAMS, prefix, Operation.DELETE, Operation.CREATE),
+        *_on((CALLBACKS_RAW, *_PARTIALS), prefix, Operation.READ),
+        *_on(CHANGELOGS, prefix, Operation.DELETE, Operation.CREATE),
         Permission(Operation.DELETE, Resource(Kind.GROUP, f"{prefix}streams")),
     )
 
@@ -141,7 +147,7 @@ def verify(prefix: str) -> tuple[Permission, ...]:
 
 def sinks(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-sinks`, with the groups of both sinks."""
-    read = (SMS_STATUS, CAMPAIGN_PROGRESS, CALLBACKS_REJECTED, ERASURES)
+    read = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, CALLBACKS_REJECTED, ERASURES)
     return (
         *_on(read, prefix, Operation.READ),
         *_on([SINKS_REJECTED], prefix, Operation.WRITE),
@@ -157,7 +163,7 @@ def sinks(prefix: str) -> tuple[Permission, ...]:
 def consumer(prefix: str, group: str = YOUR_GROUP) -> tuple[Permission, ...]:
     """Return the permissions of a consumer of the public topics of results, in a group."""
     return (
-        *_on((SMS_STATUS, CAMPAIGN_PROGRESS), prefix, Operation.READ),
+        *_on((SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS), prefix, Operation.READ),
         Permission(Operation.READ, Resource(Kind.GROUP, group)),
     )
 
@@ -170,7 +176,7 @@ PERMISSIONS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
     "routee-streams worker": worker,
     "routee-streams topics": topics,
     "routee-streams topics --alter": alter,
-    "routee-streams rebuild --campaigns": rebuild,
+    "routee-streams rebuild --campaigns --deliveries": rebuild,
     "routee-streams erase": erase,
     "routee-streams erase --verify": verify,
     "routee-sinks": sinks,

@@ -156,6 +156,21 @@ class Envelope(Record):
     source: Source = Field(default=Source.CALLBACK, description="how the bodies came; missing when Routee posted them")
 
 
+class SentFrom(StrEnum):
+    """
+    The value that tells when an SMS was sent, the first of these that can be.
+
+    `queued`: `queued_at`; `sent`: `sent_at`; `latency`: `final_at` less the latency; `status`: `status_updated_at`;
+    `receipt`: the time of receipt of the first callback, because all others lie after the receipt.
+    """
+
+    QUEUED = "queued"
+    SENT = "sent"
+    LATENCY = "latency"
+    STATUS = "status"
+    RECEIPT = "receipt"
+
+
 class SmsStatus(Record):
     """`routee.sms.status`: one SMS (a part of a message) after one applied change."""
 
@@ -222,6 +237,10 @@ class SmsStatus(Record):
         ge=1,
         description="1, 2, 3 … per message; its newest state has the highest (generation, message_revision)",
     )
+    sending_at: Time | None = Field(
+        default=None, description="when it was sent, as well as its callbacks tell; never after the receipt"
+    )
+    sent_from: SentFrom | None = Field(default=None, description="the value that tells sending_at")
     source: Source = Field(
         default=Source.CALLBACK, description="how the callback that made this revision came; callback if missing"
     )
@@ -274,6 +293,111 @@ class CampaignProgress(Record):
     )
 
 
+class DeliveryWindow(Record):
+    """
+    `routee.delivery.windows`: the SMS that were sent in five minutes on one route; it is called a cell.
+
+    Each SMS counts in one cell; it moves when its dates or details change, so the counts of a cell may fall to zero.
+    Where a window has very many cells, `other` stands for the label, then the sender, the operator and the country.
+    """
+
+    cell: str = Field(description="key of the record: number of the window, a colon, and the six values as JSON")
+    window_start: Time = Field(description="sent at this moment or later, by `sending_at` of `routee.sms.status`")
+    window_end: Time = Field(description="and before this moment: five minutes later")
+    country: str | None = Field(description="Routee's code of the recipient's country; null, also below: not known")
+    operator: str | None = Field(description="name of the recipient's operator")
+    sender: str | None = Field(description="number or name that the SMS came from")
+    application_name: str | None = Field(description="name of the application at Routee")
+    originating_service: str | None = Field(description="Routee's word, for example Sms")
+    label: str | None = Field(description="the sender's own label of the SMS")
+    messages: int = Field(ge=0, description="messages whose first part counts in this cell")
+    messages_by_status: Counts = Field(description="of them; a status with none is left out")
+    parts: int = Field(ge=0, description="SMS; a message of several parts is several")
+    parts_by_status: Counts = Field(description="of them; a status with none is left out")
+    conflicts: int = Field(ge=0, description="of its SMS: how often a different final status came after a final one")
+    delivered_by_latency: Counts = Field(
+        description="delivered parts by latency: the least of 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, "
+        "14400, 43200 and 86400 s that it does not exceed, else `more`; parts without a latency are left out"
+    )
+    price_total: Money = Field(description="of its parts")
+    price_delivered: Money = Field(description="of its delivered parts")
+    price_undelivered: Money = Field(description="of its parts that are final and not delivered")
+    unpriced: int = Field(ge=0, description="parts without a price")
+    is_closed: bool = Field(
+        description="true when its counts stay as they are: later changes of its SMS are only in `routee.sms.status`"
+    )
+    revision: int = Field(ge=1, description="grows with every record of this cell")
+    generation: int = Field(
+        ge=0,
+        le=_EXACT,
+        description="grows when revisions begin again: the highest (generation, revision) is the newest",
+    )
+
+
+class AlarmKind(StrEnum):
+    """
+    The kinds of alarms.
+
+    `delivery-drop`: far fewer SMS are delivered in time than are usual at this hour; `latency-rise`: they are delivered
+    later; `route-quiet`: far fewer deliveries are told of a route whose SMS are told only when they are final;
+    `silence`: no callbacks of the whole account come.
+    """
+
+    DELIVERY_DROP = "delivery-drop"
+    LATENCY_RISE = "latency-rise"
+    ROUTE_QUIET = "route-quiet"
+    SILENCE = "silence"
+
+
+class AlarmScope(StrEnum):
+    """Whose fault an alarm tells: that of a route, of one sender's list on a route, or of the whole account."""
+
+    ROUTE = "route"
+    SENDER = "sender"
+    ACCOUNT = "account"
+
+
+class AlarmLevel(StrEnum):
+    """`suspected` is to be shown, and wakes no people; it may become an `alarm`."""
+
+    SUSPECTED = "suspected"
+    ALARM = "alarm"
+
+
+class DeliveryAlarm(Record):
+    """`routee.delivery.alarms`: an alarm when it opens, and when it closes."""
+
+    alarm: str = Field(description="key of the record: kind, a colon, subject")
+    kind: AlarmKind = Field(description="the kind of the alarm")
+    subject: str = Field(description="country, operator and, for a sender, the sender as JSON; else `account`")
+    scope: AlarmScope = Field(description="whose fault it tells")
+    country: str | None = Field(description="of the route; null for the account, and when it is not known")
+    operator: str | None = Field(description="likewise")
+    sender: str | None = Field(description="the sender whose list it is; empty for SMS without one; null for a route")
+    level: AlarmLevel = Field(description="suspected, or an alarm")
+    is_open: bool = Field(description="true from its opening until it closes")
+    opened_at: Time = Field(description="minute of the judgement")
+    closed_at: Time | None = Field(description="null while it is open")
+    closed_because: str | None = Field(
+        description="recovered; new normal: it has lasted a day and is the usual from now on; no traffic; widened: "
+        "another sender shows it, too; told as the account's; …"
+    )
+    since: Time = Field(description="begin of the first window of sending that shows it, or the last callback")
+    observed: float = Field(description="share of SMS; for route-quiet and silence a number, for the account routes")
+    expected: float = Field(description="the same in ordinary times")
+    n: int = Field(ge=0, description="SMS that were judged")
+    only_sender: bool = Field(description="true when no other sender has SMS enough to tell the list from the route")
+    routes: list[list[str]] = Field(description="country and operator of each route that an account's alarm stands for")
+    judged: dict[str, float | int | str] = Field(description="all numbers of the judgement; names may be added")
+    why: str = Field(description="one sentence for people")
+    revision: int = Field(ge=1, description="grows with every record of this alarm")
+    generation: int = Field(
+        ge=0,
+        le=_EXACT,
+        description="grows when revisions begin again: the highest (generation, revision) is the newest",
+    )
+
+
 class Rejection(Record):
     """`routee.callbacks.rejected`: bytes that were refused, why, and where they came from."""
 
@@ -323,6 +447,8 @@ PUBLIC_RECORDS: dict[str, type[Record]] = {
     "callbacks.rejected": Rejection,
     "sms.status": SmsStatus,
     "campaign.progress": CampaignProgress,
+    "delivery.windows": DeliveryWindow,
+    "delivery.alarms": DeliveryAlarm,
     "sinks.rejected": SinkRejection,
     "erasures": Erasure,
 }

@@ -282,7 +282,51 @@ CAMPAIGN_PARTIALS: Final = Topic(
     public=False,
 )
 
-PUBLIC_TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED, SMS_STATUS, CAMPAIGN_PROGRESS, SINKS_REJECTED, ERASURES)
+DELIVERY_WINDOWS: Final = Topic(
+    "delivery.windows",
+    "counts of SMS by time of sending and route; streams → sinks, your readers",
+    _LATEST | {"retention.ms": str(35 * _DAY_MS)},
+    key="`cell`",
+    spread="murmur2 of country and operator as JSON, modulo the partitions",
+    tolerated=_OF_LATEST,
+    rules=_RULES_OF_LATEST,
+)
+DELIVERY_PARTIALS: Final = Topic(
+    "delivery.partials",
+    "counts of the cells of one source partition; streams → streams",
+    _DELETE_AFTER_7_DAYS,
+    public=False,
+)
+
+DELIVERY_ALARMS: Final = Topic(
+    "delivery.alarms",
+    "alarms of deliveries that open and close; streams → your readers",
+    _LATEST | {"retention.ms": str(400 * _DAY_MS)},
+    key="`alarm`",
+    spread="partition 0",
+    tolerated=_OF_LATEST,
+    rules=_RULES_OF_LATEST,
+)
+WATCHED_PARTITION: Final = 0
+"""Of the topic of the alarms: those of several routes need all cells and ticks in one order."""
+DELIVERY_WATCH: Final = Topic(
+    "delivery.watch",
+    "cells as the alarms read them, and the ticks of time; streams → streams",
+    _DELETE_AFTER_7_DAYS,
+    spread="partition 0",
+    public=False,
+)
+
+PUBLIC_TOPICS: Final = (
+    CALLBACKS_RAW,
+    CALLBACKS_REJECTED,
+    SMS_STATUS,
+    CAMPAIGN_PROGRESS,
+    DELIVERY_WINDOWS,
+    DELIVERY_ALARMS,
+    SINKS_REJECTED,
+    ERASURES,
+)
 
 
 def changelog(table: str) -> Topic:
@@ -290,4 +334,7 @@ def changelog(table: str) -> Topic:
     return Topic(f"streams-{table}-changelog", f"state of the table {table}", _CHANGELOG, public=False)
 
 
-ALL_TOPICS: Final = (*PUBLIC_TOPICS, CAMPAIGN_PARTIALS, changelog("sms"), changelog("campaigns"))
+CHANGELOGS: Final = (changelog("sms"), changelog("campaigns"), changelog("deliveries"), changelog("alarms"))
+"""Of the state tables of streams."""
+
+ALL_TOPICS: Final = (*PUBLIC_TOPICS, CAMPAIGN_PARTIALS, DELIVERY_PARTIALS, DELIVERY_WATCH, *CHANGELOGS)

@@ -19,6 +19,8 @@ class Callback(msgspec.Struct, frozen=True, gc=False):
     notes: list[str]
     """Names of the fields left out because they were not understood; `unknown-status`, `future-date`: both are kept."""
     erased: int = 0
-    """The moment of the latest erasure of its recipient in ms, 0 when there is none."""
+    """The moment of the erasure that covers its SMS in ms, 0 when there is none; see `erasing.erase_before`."""
+    to: str | None = None
+    """The recipient as received: pseudonyms and masks in the details do not tell it. It is not kept."""
     pulled: bool = False
     """We asked for it: it was not told by a callback of the provider."""

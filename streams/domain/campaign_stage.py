@@ -2,39 +2,45 @@
 Stage 2, `track_campaign`: turns partial counts and reports into the progress of each campaign.
 
 A record of the partials topic has lines of two kinds: `{"partition", "generation", "counts"}` (absolute counts of one
-source partition) and `{"partition", "generation", "campaign", "place", "received", "report"}`.
+source partition) and `{"partition", "generation", "campaign", "place", "received", "report", "clock"}`.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Final
 
+import msgspec
 import orjson
 
 from streams.contract.headers import headers_of
-from streams.contract.personal import Kept
-from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS
-from streams.domain.counts import no_counts
+from streams.domain.counts import NOT_TOUCHED
+from streams.domain.lines import RefusedLineError, rejected_line, taken_line
+from streams.domain.policy import CAMPAIGN_MS
 from streams.domain.progress import (
     Campaign,
     PartitionCounts,
+    following,
     is_ended,
+    last_change,
     new_campaign,
     progress_record,
     read_campaign,
+    read_counts,
     totals,
     with_unit,
 )
-from streams.domain.refusal import Refusal
-from streams.domain.rejection import rejection
 from streams.domain.report import NO_REPORT, join
 from streams.domain.row_forms import filled
-from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
+from streams.domain.silence import noted_time, passed, touched_at
+from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows
 
 CAMPAIGN_PREFIX: Final = b"t:"
 
 CLOCK_KEY: Final = b"v:"
 """The row with the greatest time of receipt so far (ms)."""
+
+TIME_KEY: Final = b"w:"
+"""The row with the time of the campaigns (ms), see `silence`."""
 
 
 def campaign_key(tracking_id: str) -> bytes:
@@ -42,10 +48,25 @@ def campaign_key(tracking_id: str) -> bytes:
     return CAMPAIGN_PREFIX + tracking_id.lower().encode()
 
 
-class CampaignStage:
-    """The rules of `track_campaign`; a `Stage`."""
+class _Silence(msgspec.Struct):
+    """The fields in the row of a campaign that tell when it was changed last."""
 
-    summarized: ClassVar = CAMPAIGN_PREFIX
+    revision: int
+    last: int
+    touched: Sequence[int] = NOT_TOUCHED
+
+
+_read_silence: Final = msgspec.json.Decoder(_Silence).decode
+
+
+class CampaignStage:
+    """The rules of `track_campaign`; a `Stage`. A campaign is kept for `silence_ms` after its last change."""
+
+    summarized: ClassVar[tuple[bytes, ...]] = (CAMPAIGN_PREFIX,)
+    forgettable: ClassVar[bytes | None] = CAMPAIGN_PREFIX
+
+    def __init__(self, silence_ms: int = CAMPAIGN_MS) -> None:
+        self._silence_ms = silence_ms
 
     def apply(  # noqa: PLR0913, PLR0917 - as in Stage
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
@@ -59,9 +80,17 @@ class CampaignStage:
         lines = value.split(b"\n")
         left: int | None = begin
         while left is not None:
-            gatherer = _Gatherer(rows, partition, offset, ended)
+            gatherer = _Gatherer(rows, partition, offset, self._silence_ms, ended)
             left = gatherer.take_piece(lines, left)
             yield Piece(gatherer.rejections, left)
+
+    def forget(self, rows: Rows, keys: Iterable[bytes]) -> int:
+        """Delete the campaigns that are over."""
+        before = (rows.get(TIME_KEY) or 0) - self._silence_ms
+        over = [key for key in keys if (raw := rows.raw(key)) is not None and _changed_at(raw) < before]
+        for key in over:
+            rows.delete(key)
+        return len(over)
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
         """Return one progress record per changed campaign."""
@@ -70,11 +99,17 @@ class CampaignStage:
         return [_output(read_campaign(row), generation) for row in found if row is not None]
 
 
+def _changed_at(raw: bytes) -> int:
+    row = _read_silence(raw)
+    return touched_at(row.touched, row.revision, row.last)
+
+
 class _Gatherer:
     """Puts the lines of one piece of a partials record into the rows."""
 
-    def __init__(self, rows: Rows, partition: int, offset: int, ended: Ending | None) -> None:
+    def __init__(self, rows: Rows, partition: int, offset: int, silence_ms: int, ended: Ending | None) -> None:
         self._rows = rows
+        self._silence_ms = silence_ms
         self._ended = ended
         self._partition = partition
         self._offset = offset
@@ -82,6 +117,8 @@ class _Gatherer:
         self._touched_bytes = 0
         self._known_clock: int = rows.get(CLOCK_KEY) or 0
         self._clock = self._known_clock
+        self._known_time: int = rows.get(TIME_KEY) or 0
+        self._time = self._known_time
         self.rejections: list[Output] = []
 
     def take_piece(self, lines: list[bytes], begin: int) -> int | None:
@@ -89,6 +126,8 @@ class _Gatherer:
         end = self._take_lines(lines, begin)
         if self._clock != self._known_clock:
             self._rows.put(CLOCK_KEY, self._clock)
+        if self._time != self._known_time:
+            self._rows.put(TIME_KEY, self._time)
         return end if end < len(lines) else None
 
     def _take_lines(self, lines: list[bytes], begin: int) -> int:
@@ -99,37 +138,45 @@ class _Gatherer:
         return len(lines)
 
     def _take_guarded(self, at: int, line: bytes) -> None:
-        """Take in one line; reject it when it cannot be read or has ended workers too often."""
-        if self._ended is not None and self._ended.at in (None, at):
-            self._reject(f"it ended a worker {self._ended.times} times in a row", line)
-            return
+        """Take in one line, or reject it."""
         try:
-            campaign = _taken(self._rows, orjson.loads(line))
-        except (MemoryError, RecursionError) as error:
-            raise UnfinishedError(at) from error
-        except Exception as error:  # noqa: BLE001
-            # We wrote this topic: an unreadable line was written by a bug, and must not stop the others.
-            self._reject(type(error).__name__, line)
+            campaign = taken_line(at, line, self._ended, self._taken)
+        except RefusedLineError as why:
+            place = _place_in(line)
+            self.rejections.append(
+                rejected_line(CAMPAIGN_PARTIALS, self._partition, self._offset, line, why, self._clock, place)
+            )
             return
         if campaign is not None:
             self._put(campaign)
 
-    def _reject(self, why: str, line: bytes) -> None:
-        detail = f"{why} for offset {self._offset} of {CAMPAIGN_PARTIALS.suffix}[{self._partition}]"
-        # Our own line, made of what the privacy settings had left.
-        kept = Kept(line, redacted=False)
-        self.rejections.append(rejection(Refusal(Reason.BUG, detail), kept, self._clock, _place_in(line)))
-
     def _put(self, campaign: Campaign) -> None:
         key = campaign_key(campaign["id"])
-        if key not in self._revised:
+        if key not in self._revised or not campaign["revision"]:
             # The record's offset plus one: the same in every replay, however many lines of the piece change the row.
             # A further piece of the record counts on from it, as does a recreated topic, whose offsets restart at 0.
             campaign["revision"] = max(self._offset, campaign["revision"]) + 1
             self._revised.add(key)
+        campaign["touched"] = [campaign["revision"], self._time]
         self._rows.put(key, campaign)
         self._touched_bytes += len(self._rows.raw(key) or b"")
         self._clock = max(self._clock, campaign["last"])
+
+    def _taken(self, record: dict[str, Any]) -> Campaign | None:
+        """Return the campaign after a line, None when the line changes nothing."""
+        if "report" in record:
+            self._time = passed(self._time, record.get("clock", 0), record["received"])
+            return _take_report(self._row(record["campaign"], record["received"]), record)
+        source, counts = read_counts(record)
+        dated = noted_time(counts.get("touched", NOT_TOUCHED), counts["v"])
+        self._time = passed(self._time, dated, counts["last"])
+        return _take_counts(self._row(counts["id"], counts["first"]), source, counts)
+
+    def _row(self, name: str, received: int) -> Campaign:
+        row = self._rows.get(campaign_key(name))
+        known = None if row is None else read_campaign(row)
+        is_over = known is not None and last_change(known) < self._time - self._silence_ms
+        return new_campaign(name, received) if known is None or is_over else known
 
 
 def _output(campaign: Campaign, generation: int) -> Output:
@@ -151,22 +198,13 @@ def _place_in(value: bytes) -> tuple[int, int, int] | None:
             return None
 
 
-def _taken(rows: Rows, record: dict[str, Any]) -> Campaign | None:
-    if "report" in record:
-        return _take_report(rows, record)
-    counts: Any = {**record["counts"], "generation": record["generation"]}
-    known = PartitionCounts(**no_counts(counts["id"], counts["first"]), generation=0)
-    return _take_counts(rows, str(record["partition"]), filled(known, counts))
-
-
-def _take_counts(rows: Rows, source: str, counts: PartitionCounts) -> Campaign | None:
-    row = _row(rows, counts["id"], counts["first"])
+def _take_counts(row: Campaign, source: str, counts: PartitionCounts) -> Campaign | None:
     known = row["sources"].get(source)
     if known is not None and _age(known) >= _age(counts):
         return None
     row = {
         **row,
-        "sources": {**row["sources"], source: counts},
+        "sources": {**row["sources"], source: following(known, counts)},
         "first": min(row["first"], counts["first"]),
         "last": max(row["last"], counts["last"]),
     }
@@ -177,9 +215,8 @@ def _age(counts: PartitionCounts) -> tuple[int, int, int]:
     return counts["generation"], counts["v"], counts.get("taken", 0)
 
 
-def _take_report(rows: Rows, record: dict[str, Any]) -> Campaign | None:
+def _take_report(row: Campaign, record: dict[str, Any]) -> Campaign | None:
     generation, place, received = record["generation"], record["place"], record["received"]
-    row = _row(rows, record["campaign"], received)
     last = row["report_place"]
     if last is not None and last[0] == place[0] and (row["report_generation"], last) >= (generation, place):
         return None
@@ -196,11 +233,6 @@ def _take_report(rows: Rows, record: dict[str, Any]) -> Campaign | None:
         "last": max(row["last"], received),
     }
     return _with_end(with_unit(row, report), received)
-
-
-def _row(rows: Rows, campaign: str, received: int) -> Campaign:
-    row = rows.get(campaign_key(campaign))
-    return new_campaign(campaign, received) if row is None else read_campaign(row)
 
 
 def _with_end(row: Campaign, received: int) -> Campaign:

@@ -4,10 +4,12 @@ The counts of one campaign in one source partition: absolute numbers that move w
 Their row lies beside those of the messages and is written in the same batch, so the two cannot drift apart.
 """
 
+from collections.abc import Sequence
 from typing import Final, NotRequired, TypedDict
 
 from streams.domain.message import Contribution
 from streams.domain.row_forms import filled
+from streams.domain.silence import touched_at
 from streams.domain.statuses import is_known
 
 COUNTS_PREFIX: Final = b"c:"
@@ -39,6 +41,19 @@ class Counts(TypedDict):
     conflicts: int
     first: int
     last: int
+    begun: NotRequired[int]
+    """Offset of the source record that the counts began with. Stage 2 has the counts that were forgotten before it."""
+    touched: NotRequired[Sequence[int]]
+    """[v, stream time in ms] of the last change, see `silence`."""
+
+
+NOT_TOUCHED: Final = (0, 0)
+"""Stands for `touched` in the row of an older version."""
+
+
+def last_change(counts: Counts) -> int:
+    """Return the stream time (ms) at which the counts were changed last."""
+    return touched_at(counts.get("touched", NOT_TOUCHED), counts["v"], counts["last"])
 
 
 def counts_key(campaign: str) -> bytes:
@@ -46,10 +61,14 @@ def counts_key(campaign: str) -> bytes:
     return COUNTS_PREFIX + campaign.lower().encode()
 
 
-def counts_of(row: Counts | None, campaign: str, received: int) -> Counts:
-    """Return the counts of a row that any version wrote; for None, those of a new campaign."""
-    new = no_counts(campaign, received)
-    return new if row is None else filled(new, row)
+def counts_of(row: Counts, campaign: str, received: int) -> Counts:
+    """Return the counts of a row that any version wrote."""
+    return filled(no_counts(campaign, received), row)
+
+
+def begun_counts(campaign: str, received: int, offset: int) -> Counts:
+    """Return the counts of a campaign that begins with the source record at this offset."""
+    return Counts(**no_counts(campaign, received), begun=offset)
 
 
 def no_counts(campaign: str, received: int) -> Counts:
@@ -94,16 +113,16 @@ class Tallying:
         """Subtract a message's previous contribution and add its present one (None: nothing)."""
         if before is not None:
             _, _, status, part_statuses, price, conflicts = before
-            _add(self._messages, status, -1)
+            add(self._messages, status, -1)
             for part_status in part_statuses:
-                _add(self._parts, part_status, -1)
+                add(self._parts, part_status, -1)
             self._price -= price
             self._row["conflicts"] -= conflicts
         if after is not None:
             _, name, status, part_statuses, price, conflicts = after
-            _add(self._messages, status, 1)
+            add(self._messages, status, 1)
             for part_status in part_statuses:
-                _add(self._parts, part_status, 1)
+                add(self._parts, part_status, 1)
             self._price += price
             self._row["conflicts"] += conflicts
             if name != self._row["name"]:
@@ -115,9 +134,19 @@ class Tallying:
         if name is not None and (known is None or name > known):
             self._row["name"] = name
 
-    def reach(self, received: int, offset: int, taken: int) -> None:
-        """Note that the counts contain the first `taken` callbacks of the envelope at `offset`, received at that ms."""
+    @property
+    def last_change(self) -> int:
+        """The stream time (ms) at which the counts were changed last."""
+        return last_change(self._row)
+
+    def reach(self, received: int, offset: int, taken: int, clock: int) -> None:
+        """
+        Note that the counts contain the first `taken` callbacks of the envelope at `offset`, received at that ms.
+
+        `clock` is stream time by then in ms, 0 before the first date.
+        """
         row = self._row
+        row["touched"] = [offset, clock]
         row["v"] = offset
         row["taken"] = taken
         row["first"] = min(row["first"], received)
@@ -129,7 +158,7 @@ class Tallying:
         return self._row
 
 
-def _add(numbers: dict[str, int], status: str, change: int) -> None:
+def add(numbers: dict[str, int], status: str, change: int) -> None:
     """Add `change` under a status; a word to subtract that is not in the row was counted under OTHER."""
     known = numbers.get(status)
     if known is not None and known + change:  # nearly always

@@ -15,13 +15,17 @@ import msgspec
 from streams.contract.erasures import BLANKED, Erasure, Erasures, Marks, moment_of
 from streams.domain.callback import Callback
 from streams.domain.dates import NO_DATE
+from streams.domain.deliveries import Deliveries
 from streams.domain.details import Details
+from streams.domain.expiry import forgotten_before
 from streams.domain.intake import output_of
 from streams.domain.lifecycle import ERASED_STAMP, Sms
 from streams.domain.message import MESSAGE_PREFIX, Message, find_part, read_message
 from streams.domain.message_state import message_state
+from streams.domain.policy import MOST_CELLS
 from streams.domain.policy import Erased as ErasedInRows
 from streams.domain.stage import Output, Rows
+from streams.domain.tally import keep_tally
 
 _REMEMBERED: Final = 65_536
 _VIEWS_KEPT: Final = 4
@@ -52,6 +56,8 @@ class Erased:
         self._erasures = erasures
         self.at: Callable[[str | None], int] = _Moments(erasures).__getitem__
         """The moment of a recipient's latest erasure in ms, 0 when there is none."""
+        self.latest = _in_ms(erasures.latest)
+        """The moment of the latest of all erasures in ms."""
 
     def covers_body(self, body: bytes, moments: Iterable[int]) -> bool:
         """Tell whether a refused body has a recipient whose erasure any of the moments (ms, 0: none) lies before."""
@@ -66,13 +72,14 @@ class KnownErasures:
     """
     The erasures of the topic as far as it was read. `erasing` rows are told by it which ones hold in them.
 
-    `marks` are those of ERASURE_KEY, None when it is not set.
+    `marks` are those of ERASURE_KEY, None when it is not set; `cells` is the most cells of a window.
     """
 
     prefix: ClassVar = MESSAGE_PREFIX
 
-    def __init__(self, marks: Marks | None = None) -> None:
+    def __init__(self, marks: Marks | None = None, cells: int = MOST_CELLS) -> None:
         self._marks = marks
+        self._cells = cells
         self._log: list[tuple[int, Erasure]] = []
         self._views: dict[int, Erased | None] = {}
         self.end = 0
@@ -96,19 +103,24 @@ class KnownErasures:
             self._views[end] = Erased(erasures) if erasures else None
         return self._views[end]
 
-    @staticmethod
-    def erase(rows: Rows, keys: Iterable[bytes]) -> list[Output]:
+    def erase(self, rows: Rows, keys: Iterable[bytes]) -> list[Output]:
         """Erase in the rows of messages what the erasures that hold cover; return the records of the new revisions."""
-        return [output for key in keys for output in _erase_row(rows, key)] if rows.erased is not None else []
+        if rows.erased is None:
+            return []
+        tally = keep_tally(rows)
+        tally["forgotten"] = forgotten_before(tally)
+        deliveries = Deliveries(self._cells, rows, tally)
+        return [output for key in keys for output in _erase_row(rows, deliveries, key)]
 
 
-def _erase_row(rows: Rows, key: bytes) -> Iterator[Output]:
+def _erase_row(rows: Rows, deliveries: Deliveries, key: bytes) -> Iterator[Output]:
     written = rows.raw(key)
     if written is None or rows.erased is None:
         return
     found, later = read_message(written)
     message, outputs = _erase_parts(found, _covered(found, rows.erased))
     if message is not found:
+        deliveries.erase(found, message)
         rows.put(key, message if later is None else later.added_to(message))
     yield from outputs
 
@@ -166,12 +178,33 @@ def _blank(sms: Sms) -> Sms:
     )
 
 
-def may_be_erased(callback: Callback, found: Message) -> bool:
+def may_be_covered(callback: Callback, found: Message | None, received: int, latest: int) -> bool:
     """
-    Tell whether `erase_before` has to be asked about a callback whose own recipient is not erased.
+    Tell whether `erase_before` has to be asked about a callback received then; `latest` is that of all erasures.
 
-    Nearly every callback has the recipient of its row, so this costs next to nothing.
+    Of nearly every callback, and of the SMS of its message, all moments are later: comparing them costs far less than
+    the mark of a recipient.
     """
+    if received < latest or NO_DATE < callback.date < latest:
+        return True
+    if found is None:
+        return False
+    for sms in found.parts:
+        if (
+            sms.first_received < latest
+            or sms.stamps
+            or sms.finals
+            or NO_DATE < sms.date < latest
+            or NO_DATE < sms.queued < latest
+            or NO_DATE < sms.sent < latest
+            or NO_DATE < sms.since < latest
+        ):
+            return True
+    return False
+
+
+def _differs(callback: Callback, found: Message) -> bool:
+    """Tell whether an SMS of a message may be covered though the recipient of its callback is not erased."""
     recipient = callback.details.recipient
     for sms in found.parts:  # noqa: SIM110 - `any` of a generator takes twice as long
         if sms.stamps or sms.details.recipient != recipient:
@@ -185,20 +218,21 @@ def erase_before(
     """
     Return a callback and its message without the data that is erased, and the records of the SMS that lost any.
 
-    The SMS of the callback is covered by its own recipient and dates, too; `callback.erased` is the moment of the
-    erasure of its recipient, in the returned one 0 unless it is covered.
+    The SMS of the callback is covered by its own recipient and dates, too; `erased` of the returned callback is the
+    moment of that erasure.
     """
+    own = erased.at(callback.to)
+    if not own and (found is None or not _differs(callback, found)):
+        return callback, found, []
     at = None if found is None else find_part(found.parts, callback.details.sms_id, callback.details.part)
     sms = None if found is None or at is None else found.parts[at]
-    moment = max(callback.erased, erased.at(sms.details.recipient) if sms else 0)
+    moment = max(own, erased.at(sms.details.recipient) if sms else 0)
     is_covered = bool(moment) and (received < moment or NO_DATE < callback.date < moment)
     is_covered = is_covered or (sms is not None and (is_erased(sms) or (bool(moment) and _is_before(sms, moment))))
     if is_covered:
         callback = msgspec.structs.replace(
             callback, details=msgspec.structs.replace(callback.details, **_BLANK), erased=moment
         )
-    elif callback.erased:
-        callback = msgspec.structs.replace(callback, erased=0)
     if found is None:
         return callback, None, []
     places = _covered(found, erased)

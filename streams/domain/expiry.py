@@ -18,14 +18,13 @@ forgotten before its own dates are old enough to be refused. A date further ahea
 time lies far back because every clock of ours did. For the second case a due message is looked at once more: it stays
 when one of its dates lies within the retention of stream time as it is then.
 
-A bucket is a row [number of full chunks, keys of the open chunk]; each full chunk is a row of its own, so the rows
-that change stay small under any traffic. Where stream time leaps further than any message is remembered, the buckets
+Where stream time leaps further than any message is remembered, the buckets
 in between are empty and are skipped as one.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
+from streams.domain.listing import CHUNK_KEYS, Listing
 from streams.domain.message import Message, read_message, sms_index_key
 from streams.domain.policy import HOUR_MS, LEAST_RETENTION_HOURS
 from streams.domain.stage import PIECE_BYTES, Rows
@@ -33,7 +32,11 @@ from streams.domain.statuses import is_final
 from streams.domain.tally import Tally
 
 BUCKET_MS: Final = 600_000
-CHUNK_KEYS: Final = 100
+
+_LISTING: Final = Listing(b"x:")
+
+list_keys: Final = _LISTING.add
+"""Lists messages (their row keys as text) in a bucket."""
 
 PATIENCE: Final = 4
 """A message that is not final is kept for this many times the retention."""
@@ -93,6 +96,18 @@ def forgotten_before(tally: Tally) -> int:
     return noted if left_off * BUCKET_MS > latest else max(noted, min((left_off + 1) * BUCKET_MS, latest))
 
 
+def silent_before(tally: Tally, retention: int, kept: int) -> int:
+    """
+    Return the moment (ms) before which counts were touched last that are over, 0 before the first date.
+
+    Counts must outlive their messages, which are forgotten some time after stream time has come by: so the first bucket
+    that may still have messages tells the time. `kept` is how long counts are kept.
+    """
+    clock = tally["clock"]
+    come_by = min(tally["oldest"], bucket_of(clock)) * BUCKET_MS
+    return max(min(come_by + retention, clock) - kept, 0) if clock else 0
+
+
 def note_forgotten(tally: Tally, retention: int) -> None:
     """Let `forgotten` rise to the moment (ms) that stream time and the retention give; 0 before the first date."""
     tally["forgotten"] = max(tally["forgotten"], tally["clock"] - retention, 0)
@@ -106,21 +121,6 @@ def is_touched_ahead(touched: int, bucket: int, retention: int) -> bool:
 def is_due(bucket: int, clock: int, retention: int) -> bool:
     """Tell whether messages whose last callback came in this bucket are to be forgotten (times in ms)."""
     return (bucket + 1) * BUCKET_MS + retention <= clock
-
-
-def list_keys(rows: Rows, bucket: int, keys: Iterable[str]) -> None:
-    """List messages (their row keys as text) in a bucket."""
-    bucket_key = _bucket_key(bucket)
-    row = rows.kept(bucket_key)
-    if row is None:
-        row = rows.get(bucket_key) or [0, []]
-        rows.keep(bucket_key, row)
-    opened = row[1]
-    opened += keys
-    while len(opened) >= CHUNK_KEYS:
-        rows.put(_chunk_key(bucket, row[0]), opened[:CHUNK_KEYS])
-        del opened[:CHUNK_KEYS]
-        row[0] += 1
 
 
 def pass_moment(rows: Rows, tally: Tally, moment: int, retention: int) -> None:
@@ -147,11 +147,11 @@ def bring_back(rows: Rows, tally: Tally, retention: int, budget: int) -> int:
     bucket, last = tally["ahead"]
     bucket = max(bucket, later + 1)
     while budget > 0 and bucket <= last:
-        keys = _take_chunk(rows, bucket)
+        keys = _LISTING.take_chunk(rows, bucket)
         if keys is None:
             bucket += 1
         else:
-            list_keys(rows, later, keys)
+            _LISTING.add(rows, later, keys)
         budget -= len(keys or [None])
     tally["ahead"] = [bucket, last]
     if bucket > last:
@@ -178,7 +178,7 @@ def forget_due(rows: Rows, oldest: int, clock: int, retention: int, budget: int)
     """
     touched_bytes = 0
     while budget > 0 and touched_bytes <= PIECE_BYTES and is_due(oldest, clock, retention):
-        keys = _take_chunk(rows, oldest)
+        keys = _LISTING.take_chunk(rows, oldest)
         if keys is None:
             oldest = _after(rows, oldest)
             budget -= 1
@@ -208,7 +208,7 @@ def _forget(rows: Rows, bucket: int, keys: list[str], clock: int, retention: int
             again[bucket] = keys[at + 1 :]
             break
     for later, survivors in again.items():
-        list_keys(rows, later, survivors)
+        _LISTING.add(rows, later, survivors)
     return touched_bytes
 
 
@@ -236,32 +236,3 @@ def _delete(rows: Rows, key: bytes, message: Message) -> None:
         # Another message may have an SMS of the same key: then the index row names that message and stays.
         if index_key is not None and rows.get(index_key) == message.message_id:
             rows.delete(index_key)
-
-
-def _take_chunk(rows: Rows, bucket: int) -> list[str] | None:
-    """Take the newest chunk out of a bucket, the open one first; None when the bucket has no row (any more)."""
-    row = rows.get(_bucket_key(bucket))
-    if row is None:
-        return None
-    chunks, opened = row[:2]
-    if chunks == 0:
-        rows.delete(_bucket_key(bucket))
-        return list(opened)
-    if opened:
-        row[1] = []
-        rows.put(_bucket_key(bucket), row)
-        return list(opened)
-    key = _chunk_key(bucket, chunks - 1)
-    keys = rows.get(key)
-    rows.delete(key)
-    row[0] -= 1
-    rows.put(_bucket_key(bucket), row)
-    return list(keys)
-
-
-def _bucket_key(bucket: int) -> bytes:
-    return b"x:%d" % bucket
-
-
-def _chunk_key(bucket: int, chunk: int) -> bytes:
-    return b"x:%d:%d" % (bucket, chunk)

@@ -69,6 +69,8 @@ class Sms(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=Tr
     received: int
     place: list[int]
     """[partition, offset, index] in the raw topic of the callback that made this revision."""
+    cell: int = 0
+    """The cell that it entered, as `cells.entered` numbers it; 0 when it is in none."""
     pulled: int = 0
     """
     The latest revision that a pulled callback made, 0 when none did.
@@ -101,8 +103,8 @@ def begin(key: str, callback: Callback, received: int, place: list[int]) -> Sms:
     queued = date if status == QUEUED else NO_DATE
     sent = date if status == SENT else NO_DATE
     stamps = [ERASED_STAMP] if callback.erased else []
-    pulled = int(callback.pulled)
-    return Sms(key, status, date, since, queued, sent, [], details, stamps, 1, None, received, received, place, pulled)
+    first = Sms(key, status, date, since, queued, sent, [], details, stamps, 1, None, received, received, place)
+    return msgspec.structs.replace(first, pulled=1) if callback.pulled else first
 
 
 def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: FinalsRule) -> Joined:
@@ -138,6 +140,7 @@ def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: Fi
         sms.first_received,
         received,
         place,
+        sms.cell,
         sms.revision + 1 if callback.pulled else sms.pulled,
     )
     if finals is not sms.finals and changes_of_mind(finals) > changes_of_mind(sms.finals):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from streams.contract.personal import without_numbers
+from streams.domain.cells import cell_name, place_named
 from streams.domain.policy import Policy
 from streams.domain.privacy import kept_recipient
 
@@ -43,6 +44,16 @@ def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - a value of JSON
     return value
 
 
+def _cell(name: str) -> str:
+    """Return the name of a cell without its label, as its own fields are shown."""
+    window, route = place_named(name)
+    return cell_name(window, (*map(_words, route[:-1]), None))
+
+
+def _routes(routes: list[list[str]]) -> list[list[str | None]]:
+    return [[*map(_words, route)] for route in routes]
+
+
 def _each(views: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [masked(one) for one in views]
 
@@ -57,12 +68,15 @@ _KEPT: Final = """
     strategy total_recipients messages messages_final messages_delivered messages_by_status parts_by_status
     reported_by_status progress delivery_rate price_total reconciliation reconciliation_unit drift stale_reports
     last_received_at finished_at unordered_reports
+    sending_at sent_from
+    window_start window_end delivered_by_latency price_delivered price_undelivered unpriced is_closed
     next
+    kind scope level is_open opened_at closed_at closed_because since observed expected n only_sender judged
 """.split()  # noqa: SIM905 - a list of words
 
 _WORDS: Final = """
     sender campaign_name name operator application_name status previous_status detailed_status status_description
-    message_status message_previous_status campaign_status
+    message_status message_previous_status campaign_status alarm subject why
 """.split()  # noqa: SIM905 - the same
 
 RULES: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -74,5 +88,9 @@ RULES: Final[Mapping[str, Callable[[Any], Any]]] = {
     "groups": _no_groups,
     "sms": _each,
     "campaigns": _each,
+    "cells": _each,
+    "alarms": _each,
+    "routes": _routes,
+    "cell": _cell,
 }
 """How a masked answer shows each field."""

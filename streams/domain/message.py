@@ -160,10 +160,15 @@ def fitting_row(message: Message) -> Message | msgspec.Raw | Refusal:
     """
     if len(message.parts) == 1:
         return message
-    row = _ENCODER.encode(message)
+    row = as_row(message)
     if len(row) > ROW_MAX_BYTES:
         return Refusal(Reason.INVALID_FIELD, f"smsId: expected all SMS of one message to fit in {ROW_MAX_BYTES} bytes")
-    return msgspec.Raw(row)
+    return row
+
+
+def as_row(message: Message) -> msgspec.Raw:
+    """Return the row of a message, encoded."""
+    return msgspec.Raw(_ENCODER.encode(message))
 
 
 def _new_key(message_id: str, callback: Callback) -> str:

@@ -7,6 +7,17 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+
+MOST_CELLS: Final = 2000
+"""The most cells of a window and source partition, by default."""
+
+CAMPAIGN_DAYS: Final = 400
+"""The state of a campaign is kept this long after its last change; longer where messages are kept very long."""
+CAMPAIGN_MS: Final = CAMPAIGN_DAYS * 24 * HOUR_MS
+
+_RETENTIONS: Final = 8
+"""The counts of a campaign are kept for this many times the retention at least: twice as long as any message."""
 
 LEAST_RETENTION_HOURS: Final = 48
 """The least retention that can be set, in any version; Routee retries for up to 40 hours."""
@@ -18,6 +29,10 @@ class Erased(Protocol):
     @property
     def at(self) -> Callable[[str | None], int]:
         """Returns the moment of a recipient's latest erasure in ms, 0 when there is none."""
+
+    @property
+    def latest(self) -> int:
+        """The moment of the latest of all erasures in ms: no SMS is covered whose moments are all later."""
 
     def covers_body(self, body: bytes, moments: Iterable[int]) -> bool:
         """Tell whether a refused body has a recipient whose erasure any of the moments (ms, 0: none) lies before."""
@@ -36,6 +51,7 @@ class Policy:
     recipient: Literal["keep", "mask", "hmac", "drop"] = "keep"
     hmac_key: str = field(default="", repr=False)
     message_text: Literal["keep", "drop"] = "keep"
+    delivery_cells: int = MOST_CELLS
     mask_texts: bool = False
 
     erased: Erased | None = field(default=None, repr=False, compare=False)
@@ -45,6 +61,8 @@ class Policy:
     """Whether any personal data is not kept as received."""
     retention_ms: int = field(init=False)
     """How long a message is remembered after its last callback, in ms."""
+    silence_ms: int = field(init=False)
+    """How long the state of a campaign is kept after its last change, in ms; far longer than any of its messages."""
 
     def __post_init__(self) -> None:
         if self.recipient == "hmac" and not self.hmac_key:
@@ -53,3 +71,4 @@ class Policy:
         withholds = self.recipient != "keep" or self.message_text == "drop" or self.mask_texts
         object.__setattr__(self, "withholds", withholds)
         object.__setattr__(self, "retention_ms", self.retention_hours * HOUR_MS)
+        object.__setattr__(self, "silence_ms", max(CAMPAIGN_MS, _RETENTIONS * self.retention_ms))

@@ -2,17 +2,28 @@
 The progress of one campaign: the partial counts of all source partitions combined with the newest report.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypedDict, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from streams.contract.codec import format_time_ms
 from streams.contract.records import Unit
-from streams.domain.counts import Counts
+from streams.domain.counts import NOT_TOUCHED, Counts, no_counts
 from streams.domain.money import MOST_UNITS, money_text
 from streams.domain.reconciliation import Numbers, Told, reconcile, tell
 from streams.domain.report import ENDED, NO_REPORTS, Report, Reports, finals_of, lacks_last_numbers
 from streams.domain.row_forms import filled
+from streams.domain.silence import touched_at
 from streams.domain.statuses import DELIVERED
+
+
+class Sums(TypedDict):
+    """Counts that move no more."""
+
+    name: str | None
+    messages: dict[str, int]
+    parts: dict[str, int]
+    price: str
+    conflicts: int
 
 
 class PartitionCounts(Counts):
@@ -20,6 +31,8 @@ class PartitionCounts(Counts):
 
     generation: int
     """Generation of the rows that the counts were made from; the greater is newer."""
+    before: NotRequired[Sums]
+    """The counts that the partition has forgotten before it began with these, in the same generation."""
 
 
 class Campaign(TypedDict):
@@ -44,6 +57,8 @@ class Campaign(TypedDict):
     last: int
     finished: int
     """Time of receipt (ms) of the counts or report that made the campaign final, 0 while it is not."""
+    touched: Sequence[int]
+    """[revision, stream time in ms] of the last change, see `silence`."""
 
 
 def new_campaign(campaign: str, received: int) -> Campaign:
@@ -62,6 +77,7 @@ def new_campaign(campaign: str, received: int) -> Campaign:
         first=received,
         last=received,
         finished=0,
+        touched=NOT_TOUCHED,
     )
 
 
@@ -73,6 +89,35 @@ def read_campaign(row: Mapping[str, Any]) -> Campaign:
     reports = filled(NO_REPORTS, campaign["report"])
     campaign = {**campaign, "report": reports}
     return campaign if "unit" in row else with_unit(campaign, reports)
+
+
+def last_change(campaign: Campaign) -> int:
+    """Return the stream time (ms) at which a campaign was changed last."""
+    return touched_at(campaign["touched"], campaign["revision"], campaign["last"])
+
+
+def read_counts(line: Mapping[str, Any]) -> tuple[str, PartitionCounts]:
+    """Return the source partition and the counts of a line that any version wrote."""
+    given = line["counts"]
+    counts = {**no_counts(given["id"], given["first"]), **given, "generation": line["generation"]}
+    return str(line["partition"]), cast("PartitionCounts", counts)
+
+
+def following(known: PartitionCounts | None, counts: PartitionCounts) -> PartitionCounts:
+    """Return newer counts of a partition, with the forgotten ones before them."""
+    if known is None or known["generation"] != counts["generation"]:
+        return counts
+    if known.get("begun") == counts.get("begun"):
+        return {**counts, "before": known["before"]} if "before" in known else counts
+    summed = totals([known])
+    before = Sums(
+        name=summed.name,
+        messages=summed.messages,
+        parts=summed.parts,
+        price=str(summed.price),
+        conflicts=summed.conflicts,
+    )
+    return {**counts, "before": before}
 
 
 def with_unit(campaign: Campaign, report: Report) -> Campaign:
@@ -91,9 +136,10 @@ class Totals(NamedTuple):
     name: str | None
 
 
-def totals(sources: Iterable[Counts]) -> Totals:
-    """Add up the counts of the source partitions."""
-    counts = list(sources)
+def totals(sources: Iterable[PartitionCounts]) -> Totals:
+    """Add up the counts of the source partitions, forgotten ones included."""
+    present = list(sources)
+    counts = [*present, *(source["before"] for source in present if "before" in source)]
     return Totals(
         _sum(source["messages"] for source in counts),
         _sum(source["parts"] for source in counts),

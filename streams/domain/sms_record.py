@@ -12,6 +12,7 @@ from streams.domain.lifecycle import Sms
 from streams.domain.message import Message
 from streams.domain.message_state import MessageState
 from streams.domain.money import money_text, money_text_or_none
+from streams.domain.sending import sending
 from streams.domain.statuses import changes_of_mind, is_final
 
 _CALLBACK: Final = Source.CALLBACK.value
@@ -65,6 +66,8 @@ class SmsRecord(msgspec.Struct, gc=False):
     message_latency_seconds: float | None
     message_price: str | None
     message_revision: int
+    sending_at: str
+    sent_from: str
     source: str
 
 
@@ -75,6 +78,11 @@ def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
     status, date, queued, sent = sms.status, sms.date, sms.queued, sms.sent
     final = is_final(status)
     partition, offset, index = sms.place
+    queued_at = format_time_ms(queued) if queued else None
+    sent_at = format_time_ms(sent) if sent else None
+    sending_ms, sent_from = sending(sms)
+    # Nearly always one of these two: writing a time costs more than looking.
+    sending_at = queued_at if sending_ms == queued else sent_at if sending_ms == sent else None
     whole, whole_is_final, parts, parts_seen, latency, total, revision = state
     # By position: every status of every SMS makes one, and keywords cost time.
     return SmsRecord(
@@ -97,8 +105,8 @@ def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
         details.detailed_status,
         details.status_description,
         format_time_ms(date or sms.since),
-        format_time_ms(queued) if queued else None,
-        format_time_ms(sent) if sent else None,
+        queued_at,
+        sent_at,
         format_time_ms(date) if final and date else None,
         details.latency_seconds,
         price_text,
@@ -122,5 +130,7 @@ def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
         latency,
         price_text if total == price else money_text_or_none(total),
         revision,
+        sending_at or format_time_ms(sending_ms),
+        sent_from,
         _PULL if sms.pulled == sms.revision else _CALLBACK,
     )

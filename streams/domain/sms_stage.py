@@ -5,7 +5,7 @@ The outputs are in the order of the callbacks, and each callback gets exactly on
 piece. A large one is several, all with the same time of receipt; stream time advances by it after the last.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from traceback import extract_tb
 from typing import ClassVar, Final
@@ -17,9 +17,12 @@ from streams.contract.personal import Kept
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS
 from streams.domain.callback import Callback
-from streams.domain.counts import COUNTS_PREFIX, Tallying, counts_key, counts_of
+from streams.domain.cells import CELL_PREFIX, cell_key
+from streams.domain.counts import COUNTS_PREFIX, Tallying, begun_counts, counts_key, counts_of, last_change
+from streams.domain.deliveries import Deliveries
+from streams.domain.delivery_partials import changed_cells, closed_cells
 from streams.domain.envelope import Opened, Repaired, open_envelope
-from streams.domain.erasing import erase_before, may_be_erased
+from streams.domain.erasing import erase_before, may_be_covered
 from streams.domain.expiry import (
     BUCKET_MS,
     bring_back,
@@ -30,11 +33,12 @@ from streams.domain.expiry import (
     note_forgotten,
     pass_moment,
     receive,
+    silent_before,
     stream_time,
 )
 from streams.domain.intake import Moment, Taken, as_moment, take
-from streams.domain.message import Contribution, Message, message_key, read_message
-from streams.domain.policy import Erased, Policy
+from streams.domain.message import Contribution, Message, as_row, contribution, message_key, read_message
+from streams.domain.policy import HOUR_MS, Erased, Policy
 from streams.domain.privacy import withholding_of
 from streams.domain.refusal import Refusal
 from streams.domain.rejection import kept_of, rejection
@@ -43,7 +47,12 @@ from streams.domain.routee.campaign_report import Read
 from streams.domain.routee.wire import PlainSms
 from streams.domain.row_forms import LaterFields
 from streams.domain.stage import GENERATION_KEY, PIECE_BYTES, Ending, Output, Piece, Rows, UnfinishedError
-from streams.domain.tally import count, keep_tally
+from streams.domain.tally import TALLY_KEY, count, keep_tally, read_tally
+
+_DAY: Final = 24 * HOUR_MS // BUCKET_MS
+"""In buckets."""
+_SOON: Final = 0.75
+"""Of the time for which counts are kept: within it of their end, a message that goes on touches them."""
 
 REPORTED: Final = "report"
 REJECTED: Final = "rejected"
@@ -55,15 +64,28 @@ PIECE_CALLBACKS: Final = 250
 _EXPIRY_PER_CALLBACK: Final = 2
 _EXPIRY_PER_RECORD: Final = 16
 
+_LATE_MS: Final = 60_000
+"""A callback that is received so long after the date of its status is late."""
+
 
 class SmsStage:
     """The rules of `track_sms`; a `Stage`."""
 
-    summarized: ClassVar = COUNTS_PREFIX
+    summarized: ClassVar[tuple[bytes, ...]] = (COUNTS_PREFIX, CELL_PREFIX)
+    forgettable: ClassVar[bytes | None] = COUNTS_PREFIX
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._erasing = policy
+        self._late: dict[int, int] = {}
+
+    def late(self, partition: int) -> int:
+        """
+        Return how many callbacks of a partition came late since this worker began.
+
+        The ticks of the alarms tell it: when most callbacks are late, SMS only look as if they hung.
+        """
+        return self._late.get(partition, 0)
 
     def apply(  # noqa: PLR0913, PLR0917 - as in Stage
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
@@ -77,6 +99,8 @@ class SmsStage:
         while left is not None:
             gatherer = _Gatherer(self._policy_in(rows), rows, partition, offset, ended)
             left = gatherer.take_piece(opened, left)
+            if gatherer.late:
+                self._late[partition] = self.late(partition) + gatherer.late
             yield Piece(gatherer.outputs, left)
 
     def _policy_in(self, rows: Rows) -> Policy:
@@ -88,7 +112,7 @@ class SmsStage:
         return self._erasing
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:
-        """Return one partial per campaign with changed counts: absolute numbers, and the fields that order partials."""
+        """Return one partial per campaign and per cell with changed counts, with the fields that order partials."""
         outputs = []
         generation = rows.get(GENERATION_KEY) or 0
         for key in sorted(key for key in changed if key.startswith(COUNTS_PREFIX)):
@@ -96,7 +120,16 @@ class SmsStage:
             if counts is not None:
                 value = orjson.dumps({"partition": partition, "generation": generation, "counts": counts})
                 outputs.append(Output(CAMPAIGN_PARTIALS, key.removeprefix(COUNTS_PREFIX), value))
-        return outputs
+        return outputs + changed_cells(rows, partition, changed)
+
+    def forget(self, rows: Rows, keys: Iterable[bytes]) -> int:
+        """Delete the counts that are over."""
+        tally = rows.kept(TALLY_KEY) or read_tally(rows)
+        before = silent_before(tally, self._policy.retention_ms, self._policy.silence_ms)
+        over = [key for key in keys if (counts := rows.get(key)) is not None and last_change(counts) < before]
+        for key in over:
+            rows.delete(key)
+        return len(over)
 
 
 def _opened(value: bytes, ended: Ending | None) -> Opened | Refusal:
@@ -124,12 +157,15 @@ class _Gatherer:
         self._ended = ended
         self._tally = keep_tally(rows)
         self._tally["forgotten"] = forgotten_before(self._tally)
+        self._silent_before = silent_before(self._tally, policy.retention_ms, policy.silence_ms)
         self._received = 0
         self._pulled = False
         self._touched_bytes = 0
         self._campaigns: dict[str, Tallying] = {}
         self._counts: dict[bytes, Tallying] = {}
         self._new_keys: dict[int, list[str]] = {}
+        self._deliveries = Deliveries(policy.delivery_cells, rows, self._tally)
+        self.late = 0
         self.outputs: list[Output] = []
 
     def refuse(self, refusal: Refusal, value: bytes) -> list[Output]:
@@ -148,11 +184,12 @@ class _Gatherer:
             self._note_repairs(opened.repaired, range(begin, end))
         self._accept(end - begin)
         self._list_new()
+        self._deliveries.reach(self._offset, end)
         # Time does not pass with a record that ended workers at no callback: that may be where it ended them.
         if end == len(opened.callbacks) and (self._ended is None or self._ended.at is not None):
             self._let_time_pass(end)
         for counts in self._counts.values():
-            counts.reach(self._received, self._offset, end)
+            counts.reach(self._received, self._offset, end, self._tally["clock"])
         return end if end < len(opened.callbacks) else None
 
     def _accept(self, callbacks: int) -> None:
@@ -205,6 +242,7 @@ class _Gatherer:
             "place": [self._partition, self._offset, index],
             "received": self._received,
             "report": read.report,
+            "clock": self._tally["clock"],
         }
         self.outputs.append(Output(CAMPAIGN_PARTIALS, read.campaign.lower().encode(), orjson.dumps(value)))
         self._note(read.notes)
@@ -220,16 +258,18 @@ class _Gatherer:
             self._touched_bytes += len(written)
             found, later = read_message(written)
         erased = self._policy.erased
-        if erased is not None and (callback.erased or (found is not None and may_be_erased(callback, found))):
+        if erased is not None and may_be_covered(callback, found, self._received, erased.latest):
             callback, found = self._erase_before(erased, callback, found, later)
         date = callback.date
+        if 0 < date < self._received - _LATE_MS:
+            self.late += 1
         if self._received > self._tally["clock"] < date:
             pass_moment(self._rows, self._tally, min(self._received, date), self._policy.retention_ms)
         taken = take(callback, found, self._moment(index, date), self._policy)
         if isinstance(taken, Refusal):
             return taken
         # Nothing above changes the message's rows and nothing below can fail: a bug leaves out the whole callback.
-        self._put(key, taken, later)
+        self._put(key, found, taken, later)
         if callback.notes:
             self._note(callback.notes)
         return taken.verdict
@@ -240,6 +280,7 @@ class _Gatherer:
         """Return a callback and its message without erased data; a message that loses any is written."""
         callback, message, outputs = erase_before(callback, found, self._received, erased)
         if message is not None and message is not found:
+            self._deliveries.erase(found, message)
             key = message_key(message.message_id)
             self._rows.put(key, message if later is None else later.added_to(message))
             self.outputs += outputs
@@ -255,17 +296,21 @@ class _Gatherer:
         forgotten, generation = self._tally["forgotten"], self._tally["generation"] + 1
         return as_moment(Moment, (self._received, clock, forgotten, bucket, place, generation))
 
-    def _put(self, key: bytes, taken: Taken, later: LaterFields | None) -> None:
+    def _put(self, key: bytes, found: Message | None, taken: Taken, later: LaterFields | None) -> None:
         _, message, row, output, before, after, is_new, index_key = taken
         if output is not None:
             self._move(before, after)
             self.outputs.append(output)
         if row is not None:
+            if self._deliveries.move(found, message) and isinstance(row, Raw):
+                row = as_row(message)
             self._rows.put(key, row if later is None else later.added_to(message))
             if is_new:
                 self._tally["generation"] = message.generation
                 # A message that is not listed would never be forgotten.
                 self._new_keys.setdefault(message.touched, []).append(key.decode())
+            elif before == after and found is not None and found.touched // _DAY != message.touched // _DAY:
+                self._keep_counts_of(message)
             if index_key is not None:
                 self._rows.put(index_key, message.message_id)
 
@@ -280,6 +325,15 @@ class _Gatherer:
         if after is not None:
             self._counts_of(after[0]).move(None, after)
 
+    def _keep_counts_of(self, message: Message) -> None:
+        """Touch the counts that a message is in, long before they are over: callbacks may keep it without a move."""
+        counted = contribution(message, message.status)
+        if counted is not None and counted[0] not in self._campaigns:
+            key = counts_key(counted[0])
+            counts: Tallying | None = self._rows.kept(key) or self._written_counts(key, counted[0])
+            if counts is not None and counts.last_change < self._silent_before + _SOON * self._policy.silence_ms:
+                self._counts_of(counted[0])
+
     def _counts_of(self, campaign: str) -> Tallying:
         counts = self._campaigns.get(campaign)
         if counts is None:
@@ -292,11 +346,17 @@ class _Gatherer:
         return counts
 
     def _kept_counts(self, key: bytes, campaign: str) -> Tallying:
-        counts: Tallying | None = self._rows.kept(key)
-        if counts is None:
-            counts = Tallying(counts_of(self._rows.get(key), campaign, self._received))
+        kept: Tallying | None = self._rows.kept(key)
+        counts = self._written_counts(key, campaign) if kept is None else kept
+        if counts is None or counts.last_change < self._silent_before:
+            counts = Tallying(begun_counts(campaign, self._received, self._offset))
+        if counts is not kept:
             self._rows.keep(key, counts)
         return counts
+
+    def _written_counts(self, key: bytes, campaign: str) -> Tallying | None:
+        row = self._rows.get(key)
+        return None if row is None else Tallying(counts_of(row, campaign, self._received))
 
     def _note(self, notes: list[str]) -> None:
         for note in notes:
@@ -338,3 +398,8 @@ class _Gatherer:
             budget = bring_back(self._rows, tally, self._policy.retention_ms, budget)
         oldest = min(tally["oldest"] or bucket_of(clock), bucket_of(clock))
         tally["oldest"] = forget_due(self._rows, oldest, clock, self._policy.retention_ms, budget)
+        closed = self._deliveries.close_due(budget)
+        if closed:
+            self.outputs += closed_cells(self._rows, self._partition, closed, self._offset, callbacks)
+        for name in closed:
+            self._rows.delete(cell_key(name))

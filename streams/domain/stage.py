@@ -122,8 +122,10 @@ class Stage(Protocol):
     raised ends the worker, and the record is taken again; UnfinishedError names the callback.
     """
 
-    summarized: ClassVar[bytes]
-    """Prefix of the keys that `summarize` has outputs for."""
+    summarized: ClassVar[tuple[bytes, ...]]
+    """Prefixes of the keys that `summarize` has outputs for; none of them begins another."""
+    forgettable: ClassVar[bytes | None] = None
+    """Prefix of the keys that `forget` looks at; None: it has nothing to delete."""
 
     def apply(  # noqa: PLR0913, PLR0917 - a record, and the part of it that is left
         self, rows: Rows, partition: int, offset: int, value: bytes, begin: int = 0, ended: Ending | None = None
@@ -146,3 +148,11 @@ class Stage(Protocol):
 
         `changed` are the summarized keys put or deleted since the last call. The same rows give the same outputs.
         """
+
+    def forget(self, rows: Rows, keys: Iterable[bytes]) -> int:  # noqa: ARG002 - of a stage that has nothing to delete
+        """
+        Delete those rows of summarized keys that are over; return how many.
+
+        `apply` has no use for a row that is over, so it does not matter when this is called, or whether ever.
+        """
+        return 0

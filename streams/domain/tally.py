@@ -26,6 +26,8 @@ class Tally(TypedDict):
     """The moment in ms before which messages may have been forgotten; it only rises. See `expiry.forgotten_before`."""
     forgotten_at: NotRequired[int]
     """`accepted` when `forgotten` was noted last: another number now means that an older version worked since."""
+    first_window: NotRequired[int]
+    """The oldest window that has cells; missing before the first, and when there is none. See `deliveries`."""
     oldest: int
     """The first bucket of the expiry index that may still have keys."""
     generation: int
@@ -36,7 +38,10 @@ class Tally(TypedDict):
     rejected: dict[str, int]
     """By reason."""
     notes: dict[str, int]
-    """How often each field was left out as not understood; `unknown-status`, `future-date`: both are kept."""
+    """
+    How often each field was left out as not understood; `unknown-status`, `future-date`: both are kept;
+    `closed-cell`, `coarse-cell`: see `deliveries`.
+    """
 
 
 def read_tally(rows: Rows) -> Tally:

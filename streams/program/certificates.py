@@ -1,9 +1,11 @@
 """
-The faults of files with certificates and keys, each told with the setting that names the file.
+Files with certificates and keys: their faults, each told with the setting that names the file, and their end.
 """
 
+import re
 import ssl
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +13,7 @@ NO_PASSWORD: Final = ""
 """Handed to OpenSSL for every key: without it, OpenSSL asks the terminal for the password of an encrypted key."""
 
 _KEY: Final = b"PRIVATE KEY-----"
+_PEM: Final = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 def pair_problems(named: Mapping[str, Any], setting: str, key_setting: str) -> Iterator[str]:
@@ -77,3 +80,44 @@ def _no_pair(file: str, key_file: str | None) -> str | None:
 
 def _words(error: OSError) -> str:
     return (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or str(error)
+
+
+def end_of_certificate(file: str) -> float | None:
+    """
+    Return until when the first certificate of a file is valid, in seconds since 1970 UTC; None when it cannot be read.
+
+    Python shows this date of a certificate of the other side only, not of one's own.
+    """
+    try:
+        found = _PEM.search(Path(file).read_text(encoding="latin-1"))
+        return _not_after(ssl.PEM_cert_to_DER_cert(found[0])) if found else None
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+_TAGGED_VERSION: Final = 0xA0
+_UTC_TIME: Final = 0x17
+
+
+def _not_after(der: bytes) -> float:
+    """Read the end of validity of a certificate (RFC 5280, 4.1). ValueError or IndexError for other bytes."""
+    ((_, certificate),) = _elements(der)
+    (_, signed), *_ = _elements(certificate)
+    fields = list(_elements(signed))
+    if fields[0][0] == _TAGGED_VERSION:
+        del fields[0]
+    _number, _algorithm, _issuer, (_, validity) = fields[:4]
+    kind, text = list(_elements(validity))[1]
+    form = "%y%m%d%H%M%SZ" if kind == _UTC_TIME else "%Y%m%d%H%M%SZ"
+    return datetime.strptime(text.decode("ascii"), form).replace(tzinfo=UTC).timestamp()
+
+
+def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield tag and content of each element of DER."""
+    at = 0
+    while at < len(der):
+        tag, length, at = der[at], der[at + 1], at + 2
+        if length & 0x80:  # so many bytes of length follow
+            at, length = at + (length & 0x7F), int.from_bytes(der[at : at + (length & 0x7F)])
+        yield tag, der[at : at + length]
+        at += length

@@ -23,7 +23,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from streams.app import StreamsApp
 from streams.contract.keys import KEY_MAX_CHARS, partition_of
-from streams.contract.topics import CAMPAIGN_PARTIALS
+from streams.contract.topics import CAMPAIGN_PARTIALS, WATCHED_PARTITION
+from streams.domain.alarms.watch import told_alarms
 from streams.domain.campaign_index import Wanted
 from streams.domain.masked_views import masked
 from streams.domain.stage import Output, Rows
@@ -32,8 +33,11 @@ from streams.program.http_bounds import Bounds, Handler
 from streams.program.http_server import HttpServer
 from streams.program.origin import Origin
 from streams.program.problems import problem_answer
+from streams.read_api.alarm_query import read_alarm_query
 from streams.read_api.campaign_lists import CampaignLists, OwnPage
 from streams.read_api.campaign_query import cursor_after, read_query, time_of
+from streams.read_api.delivery_lists import DeliveryLists, OwnCells
+from streams.read_api.delivery_query import cursor_after_cell, place_of, read_cell_query
 from streams.read_api.peers import FORWARDED, PeerAnswer, Peers
 from streams.readers import LOCAL, Reader, Readers
 from streams.runtime.table import CheckpointedTable
@@ -53,6 +57,7 @@ class ReadApi:
         self._own = own
         self._readers = readers
         self._lists = CampaignLists(app.campaigns, app.pulse.check_pause)
+        self._cells = DeliveryLists(app.deliveries, app.pulse.check_pause)
         self._reads = Counter(
             "routee_streams_reads", "Requests of readers, by the name of their token.", ["reader"], registry=registry
         )
@@ -68,6 +73,8 @@ class ReadApi:
             web.get("/messages/{key}", self.message),
             web.get("/campaigns/{key}", self.campaign),
             web.get("/campaigns", self.campaigns),
+            web.get("/delivery", self.delivery),
+            web.get("/alarms", self.alarms),
         ]
         self.server = HttpServer(routes, _BOUNDS, self._gate())
         self.peers = Peers(app, readers.worker_token)
@@ -171,7 +178,7 @@ class ReadApi:
         owner = self.peers.owner(table.checkpointer.changelog, partition)
         if owner is None or _is_forwarded(request):
             return _ask_again(f"partition {partition} is being taken over")
-        answer = await self.peers.ask(owner, path)
+        answer = await self.peers.ask(owner, path, dict(request.query))
         if answer is None:
             return _ask_again(f"the owner of partition {partition} does not answer")
         if answer.status == HTTPStatus.OK:
@@ -190,6 +197,46 @@ class ReadApi:
         own, answers = await asyncio.gather(self._lists.page(wanted), asking)
         searched = set(own.searched).union(*(answer.searched for answer in answers))
         return self._ask_again_for_missing(searched) or _answer(request, _merged(own, answers, wanted))
+
+    async def delivery(self, request: web.Request) -> web.Response:
+        """Answer with a page of cells of deliveries, of all workers."""
+        wanted, faults = read_cell_query([*request.query.items()])
+        if faults:
+            return problem_answer(HTTPStatus.BAD_REQUEST, "; ".join(faults))
+        if _is_forwarded(request):
+            own = await self._cells.page(wanted)
+            return _json(_cell_page(own.records, has_more=own.has_more) | {"searched": own.searched})
+        asking = self._ask_others(self._app.deliveries, "/delivery", request.query.items())
+        own, answers = await asyncio.gather(self._cells.page(wanted), asking)
+        searched = set(own.searched).union(*(answer.searched for answer in answers))
+        return self._ask_again_for_missing(searched) or _answer(request, _merged_cells(own, answers, wanted.limit))
+
+    async def alarms(self, request: web.Request) -> web.Response:
+        """Answer with the alarms, the one that changed last first."""
+        wanted, faults = read_alarm_query([*request.query.items()])
+        if faults:
+            return problem_answer(HTTPStatus.BAD_REQUEST, "; ".join(faults))
+
+        def view(rows: Rows, _key: bytes) -> dict[str, Any]:
+            return {"alarms": told_alarms(rows, wanted)}
+
+        path = "/alarms"
+        return await self._answer(request, path, self._app.alarms, WATCHED_PARTITION, b"", view)
+
+
+def _merged_cells(own: OwnCells, answers: Iterable[PeerAnswer], limit: int) -> dict[str, Any]:
+    """Return the first cells of the pages of all workers; each has at least as many as the whole may have of it."""
+    pages = [answer.body for answer in answers if answer.status == HTTPStatus.OK]
+    records = [*own.records, *(record for page in pages for record in page["cells"])]
+    # A partition that was handed over meanwhile may be in two of them: the newest record of a cell stands.
+    newest = {record["cell"]: record for record in sorted(records, key=_age)}
+    found = sorted(newest.values(), key=lambda record: place_of(record["cell"]))
+    has_more = own.has_more or len(found) > limit or any(page["next"] for page in pages)
+    return _cell_page(found[:limit], has_more=has_more)
+
+
+def _cell_page(records: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
+    return {"cells": records, "next": cursor_after_cell(records[-1]) if records and has_more else None}
 
 
 def _merged(own: OwnPage, answers: Iterable[PeerAnswer], wanted: Wanted) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from faust.types.transports import TransportT
 from mode import Service
 
-from streams.contract.erasures import AnotherKeyError
+from streams.contract.erasures import AnotherKeyError, NotAnErasureError
 from streams.domain.erasing import KnownErasures
 from streams.errors import Die, Exit, die
 from streams.runtime import private_names
@@ -134,7 +134,7 @@ class CheckpointedApp(faust.App):
         """Die when recipients cannot be compared: the numbers of erased people would come back."""
         try:
             await read()
-        except AnotherKeyError as error:
+        except (AnotherKeyError, NotAnErasureError) as error:
             self.holdings.die(Exit.ERASURES_UNKNOWN, str(error))
         except KafkaError as error:
             self.holdings.die(Exit.READ_FAILED, f"the erasures cannot be read: {error!r}")

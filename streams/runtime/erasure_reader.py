@@ -8,9 +8,8 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from pydantic import ValidationError
 
-from streams.contract.erasures import Erasure
+from streams.contract.erasures import Reading
 from streams.domain.erasing import KnownErasures
 from streams.state.succession.reader import Reader
 
@@ -28,23 +27,34 @@ class ErasureReader:
         self._reader = reader
         self._partition = TopicPartition(topic, 0)
         self._next = 0
+        self._reading = Reading(topic)
 
     async def catch_up(self) -> None:
-        """Read up to the end of the topic. Raises AnotherKeyError, and KafkaError when no broker answers."""
+        """
+        Read up to the end of the topic.
+
+        Raises AnotherKeyError, NotAnErasureError, and KafkaError when no broker answers.
+        """
         async with self._reader.open() as consumer:
             end = (await consumer.end_offsets([self._partition]))[self._partition]
             self._begin(consumer)
             while await consumer.position(self._partition) < end:
                 await self._take(consumer)
+        self._reading.check()
 
     async def follow(self) -> None:
-        """Read what comes, for ever: a second later, or when Kafka answers again. Raises AnotherKeyError."""
+        """
+        Read what comes, for ever: a second later, or when Kafka answers again.
+
+        Raises AnotherKeyError and NotAnErasureError.
+        """
         while True:
             try:
                 async with self._reader.open() as consumer:
                     self._begin(consumer)
                     while True:
                         await self._take(consumer)
+                        self._reading.check()
             except KafkaError as error:
                 logger.warning("cannot read the erasures: %r", error)
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -56,11 +66,6 @@ class ErasureReader:
     async def _take(self, consumer: AIOKafkaConsumer) -> None:
         for record in (await consumer.getmany(self._partition, timeout_ms=_POLL_MS)).get(self._partition, ()):
             self._next = record.offset + 1
-            if record.value is None:
-                continue
-            try:
-                erasure = Erasure.model_validate_json(record.value)
-            except ValidationError:
-                logger.error("%s offset %s is no erasure, and is left out", self._partition.topic, record.offset)  # noqa: TRY400
-                continue
-            self.known.add(record.offset, erasure)
+            erasure = self._reading.read(record.offset, record.key, record.value)
+            if erasure is not None:
+                self.known.add(record.offset, erasure)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Final, NoReturn
 
 import faust
@@ -34,8 +35,8 @@ Unflushed bytes of one partition for which the agent waits for the flush (backpr
 still fit in one batch.
 """
 
-_ERASE_SECONDS: Final = 0.5
-"""How often a partition without records is looked at for erasures."""
+_TIDY_SECONDS: Final = 0.5
+"""How often a partition without records is looked at for erasures, and for rows that are over."""
 
 _ABANDON_SECONDS: Final = 10.0
 """The longest wait for the acknowledgement of an ending."""
@@ -176,22 +177,30 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
                 await self.checkpointer.flush()
 
     @Service.task
-    async def _erase_regularly(self) -> None:
+    async def _tidy_regularly(self) -> None:
         while not self.should_stop:
             for owned in [*self.checkpointer.owned.values()]:
                 await self._erase(owned)
-            await self.sleep(_ERASE_SECONDS)
+                await self._forget(owned)
+            await self.sleep(_TIDY_SECONDS)
 
     async def _erase(self, owned: Owned) -> None:
         """Let erasures hold also in a partition without records, and apply them to its rows, in turns."""
         while self._may_change(owned) and not self.should_stop and await self._holds_erasures(owned):
             if not owned.partition.is_walking:
                 return
-            size = self.checkpointer.erase_slice(owned)
-            if size > SOFT_LIMIT_BYTES:
-                await self.checkpointer.flush()
-            else:
-                await asyncio.sleep(0)
+            await self._after_slice(self.checkpointer.erase_slice(owned))
+
+    async def _forget(self, owned: Owned) -> None:
+        """Delete rows that are over, in turns."""
+        while self._may_change(owned) and not self.should_stop and owned.partition.is_forgetting(monotonic()):
+            await self._after_slice(self.checkpointer.forget_slice(owned))
+
+    async def _after_slice(self, size: int) -> None:
+        if size > SOFT_LIMIT_BYTES:
+            await self.checkpointer.flush()
+        else:
+            await asyncio.sleep(0)
 
     async def on_stop(self) -> None:
         """Flush, and give up all partitions."""

@@ -14,9 +14,9 @@ position in the changelog and skips them. No step is skipped: a failure ends the
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 from time import monotonic
@@ -84,8 +84,10 @@ class Spec:
     exclusive: frozenset[Topic]
     bundled: frozenset[Topic] = frozenset()
     """Topics whose records of one flush and partition are joined as lines of one record: reading costs per record."""
-    summary_seconds: float = 0.0
-    """A changed key is summarized at most once per interval; 0 summarizes at every flush."""
+    summary_seconds: Mapping[bytes, float] = field(default_factory=dict)
+    """
+    Prefix → a changed key with it is summarized at most once per interval; without an interval at every flush.
+    """
     counted_by: tuple[Topic, ...] = ()
     """
     The topics whose lengths, added up, number the generations of this table's rows. A number that rows of an older
@@ -95,6 +97,11 @@ class Spec:
     """The erasures that are known and the rules of erasing; None for rows that have nothing of a recipient."""
     skip_expired: bool = False
     """Go on when source records expired unread; otherwise their partition cannot be taken over."""
+
+    @property
+    def intervals(self) -> dict[bytes, float]:
+        """Return the interval of each prefix of summarized keys, in seconds."""
+        return dict.fromkeys(self.stage.summarized, 0.0) | {**self.summary_seconds}
 
 
 @dataclass(slots=True)
@@ -228,6 +235,11 @@ class Checkpointer:
         """Apply erasures to the next rows of a partition; return the bytes that its next flush must write."""
         number = owned.partition.number
         return owned.partition.erase_slice(lambda prefix, after: self.store.scan(number, prefix, after))
+
+    def forget_slice(self, owned: Owned) -> int:
+        """Delete those of a partition's next rows that are over; return the bytes that its next flush must write."""
+        number = owned.partition.number
+        return owned.partition.forget_slice(lambda prefix, after: self.store.scan(number, prefix, after))
 
     async def _uncancelled(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for work that goes on when the caller is cancelled: it would lose the changes that it has in hand."""

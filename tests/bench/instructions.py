@@ -16,11 +16,14 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from shutil import which
 from types import SimpleNamespace
 from typing import Any, Final
 
+from streams.contract.erasures import KEY_BYTES, Erasure, Marks
 from streams.contract.topics import CALLBACKS_RAW, CAMPAIGN_PARTIALS, SMS_STATUS, Topic
+from streams.domain.erasing import KnownErasures
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import Output
@@ -37,6 +40,7 @@ from tests.bench.measuring import say
 _COUNTED: Final = re.compile(r"I\s+refs:\s+([\d,]+)")
 _TOOL: Final = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
 _PER_ENVELOPE: Final = 50
+_MARKS: Final = Marks(bytes(range(KEY_BYTES)))
 _FLUSH_EVERY: Final = 8
 _RECEIVED_AT: Final = "2026-11-22T09:16:54.000Z"
 _STEPS: Final = (
@@ -56,35 +60,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.instructions", description=__doc__)
     parser.add_argument("loads", nargs="*", choices=[[], *LOADS], metavar="LOAD", help=", ".join(LOADS))
     parser.add_argument("--callbacks", type=int, default=2_400)
+    parser.add_argument("--erasures", type=int, default=0, help="of other recipients, made before the callbacks")
+    parser.add_argument("--behind", action="store_true", help="the erasures were made after the callbacks")
     parser.add_argument("--run", choices=[_NOTHING, _RULES, _BATCHES], help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     loads = given.loads or [*LOADS]
     if given.run:
-        asyncio.run(_run(given.run, loads[0], given.callbacks))
+        asyncio.run(_run(given, loads[0]))
         return 0
     if which(_TOOL[0]) is None:
         say("left out: valgrind is not installed, which counts instructions (Debian: apt install valgrind)")
         return 0
     say(f"{'instructions per callback':28} {'rules':>9} {'batches':>9} {'both':>9}")
     for load in loads:
-        _process(_BATCHES, load, given.callbacks)  # so that no count has the compiling of modules
-        nothing, rules, both = (_count(run, load, given.callbacks) for run in (_NOTHING, _RULES, _BATCHES))
+        _process(_BATCHES, load, given)  # so that no count has the compiling of modules
+        nothing, rules, both = (_count(run, load, given) for run in (_NOTHING, _RULES, _BATCHES))
         figures = (rules - nothing, both - rules, both - nothing)
         say(f"{load:28} " + " ".join(f"{figure / given.callbacks:9,.0f}" for figure in figures))
     return 0
 
 
-def _count(run: str, load: str, count: int) -> int:
+def _count(run: str, load: str, given: argparse.Namespace) -> int:
     """Return the instructions of a whole process."""
-    found = _COUNTED.search(_process(run, load, count, *_TOOL))
+    found = _COUNTED.search(_process(run, load, given, *_TOOL))
     if found is None:
         raise ValueError("valgrind printed no number of instructions")
     return int(found[1].replace(",", ""))
 
 
-def _process(run: str, load: str, count: int, *tool: str) -> str:
+def _process(run: str, load: str, given: argparse.Namespace, *tool: str) -> str:
     """Return what a process of its own prints on standard error."""
-    command = [*tool, sys.executable, "-m", "tests.bench.instructions", load, "--callbacks", str(count), "--run", run]
+    options = [f"--callbacks={given.callbacks}", f"--erasures={given.erasures}", *["--behind"] * given.behind]
+    command = [*tool, sys.executable, "-m", "tests.bench.instructions", load, *options, "--run", run]
     # The order of a set of texts would differ from run to run.
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
@@ -103,21 +110,30 @@ def envelopes(load: str, count: int) -> list[bytes]:
     return [callbacks.envelope_of(bodies[at : at + _PER_ENVELOPE], _RECEIVED_AT) for at in every]
 
 
-async def _run(run: str, load: str, count: int) -> None:
-    records = envelopes(load, count)
+async def _run(given: argparse.Namespace, load: str) -> None:
+    run, records = given.run, envelopes(load, given.callbacks)
     turns.TURN_SECONDS = 1e9  # type: ignore[misc]  # how many turns there are would depend on the time
     gc.freeze()
-    worker = Worker()
+    worker = Worker(_erasures(given.erasures, is_behind=given.behind))
     for at in range(0, len(records) if run != _NOTHING else 0, _FLUSH_EVERY):
         for offset, record in enumerate(records[at : at + _FLUSH_EVERY], at):
             worker.take_in(offset, record)
         await worker.flush(at / 80, is_sent=run == _BATCHES)
 
 
+def _erasures(number: int, *, is_behind: bool) -> KnownErasures:
+    known, marks = KnownErasures(_MARKS), _MARKS
+    received = datetime.fromisoformat(_RECEIVED_AT)
+    at = received + timedelta(days=1) if is_behind else received - timedelta(days=1)
+    for offset in range(number):
+        known.add(offset, Erasure(mark=marks.of(f"+4470000{offset:05}") or "", at=at, key_id=marks.key_id))
+    return known
+
+
 class Worker:
     """One partition as a worker has it, with rows in a dictionary, and a producer that only builds batches."""
 
-    def __init__(self) -> None:
+    def __init__(self, erasing: KnownErasures | None = None) -> None:
         self._store = MemoryStore()
         self._store.open(0)
         spec = Spec(
@@ -139,7 +155,7 @@ class Worker:
             check=lambda: None,
         )
         read = lambda key: self._store.read(0, key)  # noqa: E731 - one line of glue
-        self._partition = Partition(0, spec.stage, read, Throttle(0.25), Origin("topic-id"))
+        self._partition = Partition(0, spec.stage, read, Throttle(0.25), Origin("topic-id"), erasing=erasing)
         self._owned = Owned(self._partition, ProducerEpoch(1, 0), -1, None, 0)
         self._checkpointer.owned[0] = self._owned
 

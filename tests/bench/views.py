@@ -2,7 +2,8 @@
 How long the analysts' views take over millions of SMS.
 
 That is asked three times: right after all SMS were inserted as fast as possible, after the background merges that this
-leaves behind, and while a sink goes on inserting.
+leaves behind, and while a sink goes on inserting. The views over the cells of deliveries are asked for a day, 31 days
+and all 90, beside these SMS: after the merges, and while a sink inserts SMS and tells cells anew.
 
 `python -m tests.bench.views --help`. Each SMS has two revisions, one in five is a part of a longer message, one in
 twenty never came to an end; they are spread over a month, twenty countries, sixty operators and forty campaigns.
@@ -28,6 +29,8 @@ from sinks.settings import SinksSettings
 from tests.bench.measuring import say
 
 _LIMIT_SECONDS: Final = 1.0
+_SPANS: Final = {1: 0.2, 31: 1.0, 90: 3.0}
+"""Days → seconds that a view over the cells may take for them."""
 _ROWS_AT_ONCE: Final = 100_000
 _MERGED_SECONDS: Final = 60.0
 _ROWS_PER_SECOND: Final = 5_000
@@ -37,6 +40,14 @@ _CALM_SECONDS: Final = 5.0
 # One level of numbers: what a column's value depends on is seen at once.
 _INSERT: Final = """
 INSERT INTO sms_inbox
+(
+    sms_key, message_id, sms_id, campaign_tracking_id, campaign_name, part, parts, label, recipient, sender,
+    country, operator, groups, status, previous_status, is_final, detailed_status, status_description,
+    status_updated_at, queued_at, sent_at, final_at, latency_seconds, price, application_name, direction,
+    originating_service, message, revision, conflicts, first_received_at, received_at, `partition`, `offset`,
+    `index`, generation, message_status, message_previous_status, message_is_final, message_parts,
+    message_parts_seen, message_latency_seconds, message_price, message_revision, sending_at, sent_from
+)
 WITH
     intHash64(number) AS chance,
     number % 10 IN (0, 1) AS is_long,
@@ -67,26 +78,62 @@ SELECT
     if({revision} > 1 OR part = parts, status, 'Sent') AS message_status, NULL AS message_previous_status,
     ended AND part = parts AS message_is_final, parts AS message_parts,
     if({revision} > 1, parts, part) AS message_parts_seen, latency_seconds AS message_latency_seconds,
-    price * message_parts_seen AS message_price, ({revision} - 1) * parts + part AS message_revision
+    price * message_parts_seen AS message_price, ({revision} - 1) * parts + part AS message_revision,
+    at AS sending_at, 'queued' AS sent_from
 FROM numbers({first}, {rows})
 """
+_FIRST_DAY: Final = "2026-08-25"
+_WINDOWS: Final = 90 * 288
+_CELLS_AT_ONCE: Final = 250_000
+_CELLS_PER_SECOND: Final = 500
+
+# A cell has a country with one of its three operators, a sender, an application and a label.
+_INSERT_CELLS: Final = """
+INSERT INTO delivery_inbox
+WITH
+    {cell} AS place,
+    intDiv(place * {windows}, {cells}) AS window,
+    intHash32(place - intDiv(window * {cells}, {windows})) AS route,
+    toDateTime64('{first_day} 00:00:00', 3, 'UTC') + toIntervalMinute(5 * window) AS at,
+    concat('C', toString(route % 20)) AS of_country, concat('Operator ', toString(route % 60)) AS of_operator,
+    concat('Sender', toString(route % 97)) AS of_sender, concat('App ', toString(route % 7)) AS of_application,
+    concat('Label ', toString(route % 50)) AS of_label,
+    1 + intHash64(place) % 30 AS amount, intDiv(amount * 9, 10) AS good
+SELECT
+    concat(toString(intDiv(toUnixTimestamp(at), 300)), ':["', of_country, '","', of_operator, '","', of_sender, '","',
+        of_application, '","Sms","', of_label, toString(place), '"]') AS cell,
+    at AS window_start, at + toIntervalMinute(5) AS window_end, of_country AS country, of_operator AS operator,
+    of_sender AS sender, of_application AS application_name, 'Sms' AS originating_service, of_label AS label,
+    amount AS messages,
+    mapFilter((status, n) -> n > 0, map('Delivered', good, 'Undelivered', amount - good)) AS messages_by_status,
+    amount AS parts, messages_by_status AS parts_by_status, 0 AS conflicts,
+    mapFilter((bound, n) -> n > 0, map('5', intDiv(good, 2), '10', good - intDiv(good, 2) - intDiv(good, 7),
+        '60', intDiv(good, 7))) AS delivered_by_latency,
+    toDecimal64(0.03, 8) * amount AS price_total, toDecimal64(0.03, 8) * good AS price_delivered,
+    price_total - price_delivered AS price_undelivered, 0 AS unpriced, false AS is_closed, {revision} AS revision,
+    1 AS generation
+FROM numbers({first}, {rows})
+"""
+_OF_CELLS: Final = (
+    *("delivery_by_country", "delivery_by_operator", "delivery_by_sender", "delivery_by_application"),
+    *("delivery_by_label", "delivery_by_hour", "sla_by_operator", "latency_by_operator"),
+    *("cost_by_country", "cost_by_day", "cost_by_month"),
+)
 _VIEWS: Final = {
     "messages": "SELECT count(), countIf(is_final), sum(price) FROM messages",
     "campaigns": "SELECT * FROM campaigns",
-    "stuck_messages": "SELECT count(), max(age_seconds) FROM stuck_messages",
+    "stuck_messages": "SELECT count(), max(age_seconds) FROM stuck_messages(older_than_seconds = 3600)",
     "missing_parts": "SELECT count(), sum(length(missing)) FROM missing_parts",
     **{
         view: f"SELECT * FROM {view}"  # noqa: S608 - names of ours
         for view in (
-            "delivery_by_country",
-            "delivery_by_operator",
-            "delivery_by_sender",
-            "delivery_by_hour",
             "delivery_by_final_hour",
-            "latency_by_operator",
             "failure_reasons",
-            "cost_by_country",
             "campaign_reconciliation",
+            "campaign_by_operator",
+            "campaign_curve",
+            "cost_by_campaign",
+            "strategy_by_application",
             "conflicting_finals",
         )
     },
@@ -94,9 +141,10 @@ _VIEWS: Final = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark and print a table; 1 when a view takes longer than a second."""
+    """Run the benchmark and print the tables; 1 when a view takes longer than it may."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.views", description=__doc__)
     parser.add_argument("--sms", type=int, default=5_000_000)
+    parser.add_argument("--cells", type=int, default=26_000_000, help="of 90 days")
     parser.add_argument("--runs", type=int, default=3, help="runs of each query, of which the median is shown")
     given = parser.parse_args(arguments)
     with (
@@ -105,7 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         settings = SinksSettings(clickhouse_url=server.url, clickhouse_user=server.user)
         run_schema(settings)
-        return _table(settings, given)
+        slow = [_table(settings, given), _table_of_cells(settings, given)]
+        return max(slow)
 
 
 def _table(settings: SinksSettings, given: argparse.Namespace) -> int:
@@ -130,12 +179,64 @@ def _table(settings: SinksSettings, given: argparse.Namespace) -> int:
     return 0 if max(*fresh.values(), *merged.values(), *flowing.values()) < _LIMIT_SECONDS else 1
 
 
-class _Flow:
-    """Inserts once a second, for the length of the block: new SMS, and the second revisions of those before."""
+def _table_of_cells(settings: SinksSettings, given: argparse.Namespace) -> int:
+    clickhouse = connect(settings)
+    began = time.monotonic()
+    for first in range(0, given.cells, _CELLS_AT_ONCE):
+        _insert_cells(clickhouse, given.cells, "number", first, min(_CELLS_AT_ONCE, given.cells - first), 1)
+    _wait_for_merges(clickhouse)
+    say(f"{given.cells:,} cells of 90 days in {time.monotonic() - began:.0f} s")
+    merged = _times_of_spans(clickhouse, given.runs)
+    with _Flow(connect(settings), given.sms, given.cells):
+        time.sleep(_CALM_SECONDS)
+        flowing = _times_of_spans(clickhouse, given.runs)
+    heads = [f"{days} days{when}" for when in ("", ", inserts") for days in _SPANS]
+    say(f"{'milliseconds':28} " + " ".join(f"{head:>16}" for head in heads))
+    for view in _OF_CELLS:
+        times = [found[view, days] for found in (merged, flowing) for days in _SPANS]
+        say(f"{view:28} " + " ".join(f"{seconds * 1000:16.0f}" for seconds in times))
+    worst = {days: max(found[view, days] for found in (merged, flowing) for view in _OF_CELLS) for days in _SPANS}
+    return 0 if all(worst[days] < limit for days, limit in _SPANS.items()) else 1
 
-    def __init__(self, clickhouse: ClickHouse, sms: int) -> None:
+
+def _times_of_spans(clickhouse: ClickHouse, runs: int) -> dict[tuple[str, int], float]:
+    return {
+        (view, days): median(_seconds(clickhouse, _asked(view, days)) for _ in range(runs))
+        for view in _OF_CELLS
+        for days in _SPANS
+    }
+
+
+def _asked(view: str, days: int) -> str:
+    """Return the query for the last days of a view; for a month, for as many as have one of these days."""
+    day = "month" if view == "cost_by_month" else "day"
+    since = f"toDate('{_FIRST_DAY}') + {90 - days}"
+    since = f"toStartOfMonth({since})" if day == "month" else since
+    # All rows and columns are made, and thrown away: a client's part is not measured.
+    return f"SELECT * FROM {view} WHERE {day} >= {since} FORMAT Null"  # noqa: S608 - names of ours
+
+
+def _insert_cells(  # noqa: PLR0917 - of the statement
+    clickhouse: ClickHouse, cells: int, cell: str, first: int, rows: int, revision: int
+) -> None:
+    statement = _INSERT_CELLS.format(
+        cells=cells, cell=cell, first=first, rows=rows, revision=revision, windows=_WINDOWS, first_day=_FIRST_DAY
+    )
+    settings = ", ".join(f"{name} = '{value}'" for name, value in INSERT_SETTINGS.items())
+    clickhouse.execute(f"{statement} SETTINGS {settings}")
+
+
+class _Flow:
+    """
+    Inserts once a second, for the length of the block: new SMS, and the second revisions of those before.
+
+    With cells, some of the last two days are told anew, too.
+    """
+
+    def __init__(self, clickhouse: ClickHouse, sms: int, cells: int = 0) -> None:
         self._clickhouse = clickhouse
         self._sms = sms
+        self._cells = cells
         self._ended = threading.Event()
         self._pool = ThreadPoolExecutor(1)
 
@@ -155,6 +256,9 @@ class _Flow:
             first = self._sms + second * rows
             _insert(self._clickhouse, self._sms, 1, first, rows)
             _insert(self._clickhouse, self._sms, 2, first - rows, rows)
+            if self._cells:
+                told = f"{self._cells} - 1 - intHash64(number) % {self._cells // 45}"
+                _insert_cells(self._clickhouse, self._cells, told, second * rows, _CELLS_PER_SECOND, second + 2)
 
 
 def _insert(clickhouse: ClickHouse, sms: int, revision: int, first: int, rows: int) -> None:
@@ -170,7 +274,10 @@ def _times(clickhouse: ClickHouse, runs: int) -> dict[str, float]:
 
 def _seconds(clickhouse: ClickHouse, sql: str) -> float:
     began = time.perf_counter()
-    clickhouse.rows(sql)
+    if sql.endswith("FORMAT Null"):
+        clickhouse.execute(sql)
+    else:
+        clickhouse.rows(sql)
     return time.perf_counter() - began
 
 

@@ -33,7 +33,7 @@ def test_it_makes_every_file_that_compose_mounts(tmp_path: Path) -> None:
     secrets = made(tmp_path)
     wanted = {
         secret["file"].rsplit("/", 1)[1]
-        for file in ("compose.yaml", "compose.secure.yaml")
+        for file in ("compose.yaml", "compose.secure.yaml", "compose.monitoring.yaml")
         for secret in compose(file)["secrets"].values()
     }
     assert {file.name for file in secrets.iterdir()} == wanted

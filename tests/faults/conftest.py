@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.sinks.conftest import running, settings, tables, topics
+from tests.integration.sinks.conftest import database, running, settings, spare_databases, tables, topics
 
-__all__ = ["running", "settings", "tables", "topics"]
+__all__ = ["database", "running", "settings", "spare_databases", "tables", "topics"]
 
 
 @pytest.fixture(autouse=True)

@@ -64,7 +64,8 @@ def test_killed_at_random_moments_under_load_it_ends_with_the_latest_records(
             eventually(lambda sink=sink: has_written(sink), 60)  # type: ignore[misc]
             time.sleep(chance.uniform(0, 1))
             sink.kill()
-        running.start("clickhouse", **SMALL_BATCHES)
+        # With the usual batches: how much is left depends on the machine, and none of it is lost any more.
+        running.start("clickhouse")
         load.end()
         wait_until_all_is_written(topics, views)
         expect_latest(topics, views)

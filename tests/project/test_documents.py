@@ -47,7 +47,10 @@ LEFT_OUT = {
     "callbacks.raw": {"repaired", "source"},
     "callbacks.rejected": {"redacted"},
     "campaign.progress": {"generation"},
-    "sms.status": {"generation", "source", *(f"message_{name}" for name in LATER_FIELDS)},
+    "sms.status": {
+        *("generation", "sending_at", "sent_from", "source"),
+        *(f"message_{name}" for name in LATER_FIELDS),
+    },
 }
 """Fields that a writer leaves out when there is nothing to say, and the fields that records of 0.1.0 lack."""
 SECTIONS = {
@@ -55,6 +58,8 @@ SECTIONS = {
     "callbacks.rejected": "Rejection",
     "sms.status": "SMS status",
     "campaign.progress": "Campaign progress",
+    "delivery.windows": "Delivery window",
+    "delivery.alarms": "Delivery alarm",
     "sinks.rejected": "Sink rejection",
     "erasures": "Erasure",
 }

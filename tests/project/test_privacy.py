@@ -7,6 +7,7 @@ from sinks.clickhouse.migrations import known_migrations
 from sinks.clickhouse.objects import objects_of
 from sinks.clickhouse.retention import LIFETIMES
 from streams.contract.topics import ALL_TOPICS
+from streams.domain.policy import CAMPAIGN_DAYS
 from streams.settings import StreamsSettings
 from tests.support.markdown import code, tables
 from tests.support.privacy_document import DOCUMENT, KINDS, fields, written
@@ -35,3 +36,4 @@ def test_the_settings_that_withhold_are_named_with_the_hours_of_the_state() -> N
     assert {"STREAMS_RECIPIENT", "STREAMS_MESSAGE_TEXT", "STREAMS_MASK_TEXTS"} <= set(re.findall(r"`(\w+)`", text))
     hours = StreamsSettings.model_fields["streams_state_retention_hours"].default
     assert f"{hours} hours after its last callback" in text
+    assert f"go {CAMPAIGN_DAYS} days after its last change" in text

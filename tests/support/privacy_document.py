@@ -11,6 +11,7 @@ from sinks.tables import TABLE_OF
 from streams.contract.permissions import PERMISSIONS, Kind, Operation
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.topics import ALL_TOPICS, Topic, changelog
+from streams.domain.policy import CAMPAIGN_DAYS
 from streams.program.settings import CommonSettings
 from tests.support.markdown import ROOT
 
@@ -25,18 +26,21 @@ KINDS: Final = {
         callbacks repaired.original body body_base64 value value_base64 error
     """,
     "chosen by the customer; may name a person": """
-        label groups sender campaign_name name application_name sms_key message_id sms_id campaign_tracking_id
+        label groups sender campaign_name name application_name sms_key message_id sms_id campaign_tracking_id cell
+        alarm subject why
     """,
     "about the message of one person": """
-        country operator status previous_status is_final detailed_status status_description status_updated_at queued_at
-        sent_at final_at latency_seconds price direction originating_service part parts conflicts first_received_at
-        received_at message_status message_previous_status message_is_final message_parts message_parts_seen
-        message_latency_seconds message_price
+        country operator status previous_status is_final detailed_status status_description status_updated_at
+        queued_at sent_at sending_at sent_from final_at latency_seconds price direction originating_service part parts
+        conflicts first_received_at received_at message_status message_previous_status message_is_final message_parts
+        message_parts_seen message_latency_seconds message_price
     """,
-    "sums over a campaign": """
+    "sums over a campaign, or over the SMS of a route within five minutes": """
         campaign_status strategy total_recipients messages messages_final messages_delivered messages_by_status
         parts_by_status reported_by_status progress delivery_rate price_total reconciliation reconciliation_unit drift
         stale_reports unordered_reports last_received_at finished_at
+        window_start window_end delivered_by_latency price_delivered price_undelivered unpriced is_closed
+        kind scope level is_open opened_at closed_at closed_because since observed expected n only_sender routes judged
     """,
     "where and when a record was made": """
         revision generation message_revision source partition offset index repaired.index repaired.repairs stage
@@ -65,6 +69,15 @@ def rows_of_fields() -> Iterator[tuple[str, ...]]:
         yield kind, ", ".join(f"`{name}`" for name in mine), ", ".join(of)
 
 
+_ROWS_KEPT: Final = {
+    changelog("sms"): f"until the SMS is forgotten; counts of a campaign, {CAMPAIGN_DAYS} days after their last change",
+    changelog("campaigns"): f"{CAMPAIGN_DAYS} days after the last change of the campaign",
+    changelog("alarms"): "while the route is watched: 30 days after its last SMS",
+    changelog("deliveries"): "until the cell is forgotten, about 16 days after the SMS were sent",
+}
+"""A record of a changelog goes with its row."""
+
+
 def rows_of_topics() -> Iterator[tuple[str, ...]]:
     """Yield a row for each topic: how long it keeps a record, and the programs with a permission to write and read."""
     for topic in ALL_TOPICS:
@@ -75,7 +88,7 @@ def kept(topic: Topic) -> str:
     """Return how long a topic keeps a record."""
     policy = topic.config["cleanup.policy"]
     if policy == "compact":
-        return "the latest per key, " + ("until the SMS is forgotten" if topic == changelog("sms") else "for ever")
+        return f"the latest per key, {_ROWS_KEPT.get(topic, 'for ever')}"
     days = int(topic.config["retention.ms"]) // _DAY_MS
     return f"{days} days" if policy == "delete" else f"the latest per key, {days} days after its last change"
 

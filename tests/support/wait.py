@@ -11,14 +11,20 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], deadline: float = 30.0, every: float = 0.02) -> T:
+LEAST_PAUSE = 0.02
+MOST_PAUSE = 0.25
+
+
+def eventually(condition: Callable[[], T], deadline: float = 30.0, every: float | None = None) -> T:
     """
     Return what `condition()` returns as soon as that is true.
 
     AssertionError after `deadline` seconds: raised by the condition itself when it asserts, else naming its last
-    value. AssertionErrors before the deadline are waited out; other exceptions pass through at once.
+    value. AssertionErrors before the deadline are waited out; other exceptions pass through at once. Without `every`,
+    the seconds between two looks grow with the wait: looks cost time that the programs under test need.
     """
-    end = time.monotonic() + deadline
+    began = time.monotonic()
+    end = began + deadline
     while True:
         try:
             value = condition()
@@ -30,12 +36,15 @@ def eventually(condition: Callable[[], T], deadline: float = 30.0, every: float 
                 return value
             if time.monotonic() > end:
                 raise AssertionError(_late(condition, deadline, value))
-        time.sleep(every)
+        time.sleep(_pause(began) if every is None else every)
 
 
-async def eventually_async(condition: Callable[[], T | Awaitable[T]], deadline: float = 30.0, every: float = 0.02) -> T:
+async def eventually_async(
+    condition: Callable[[], T | Awaitable[T]], deadline: float = 30.0, every: float | None = None
+) -> T:
     """Do as `eventually`, inside an event loop; the condition may be a coroutine function."""
-    end = time.monotonic() + deadline
+    began = time.monotonic()
+    end = began + deadline
     while True:
         try:
             found = condition()
@@ -48,7 +57,12 @@ async def eventually_async(condition: Callable[[], T | Awaitable[T]], deadline: 
                 return value
             if time.monotonic() > end:
                 raise AssertionError(_late(condition, deadline, value))
-        await asyncio.sleep(every)
+        await asyncio.sleep(_pause(began) if every is None else every)
+
+
+def _pause(began: float) -> float:
+    """Return a tenth of the time waited so far, within bounds."""
+    return min(max((time.monotonic() - began) / 10, LEAST_PAUSE), MOST_PAUSE)
 
 
 def _late(condition: Callable[[], object], deadline: float, value: object) -> str:

@@ -95,11 +95,10 @@ def _callback(  # noqa: PLR0913, PLR0917 - the values that both readers have rea
     if date > received + FUTURE_TOLERANCE_MS:
         # Noted and kept: a date that counted or not by our clock would give the same bytes two meanings.
         notes.append("future-date")
-    # Before the number is withheld: pseudonyms and masks do not tell it.
-    erased = policy.erased.at(details.recipient) if policy.erased is not None else 0
+    recipient = details.recipient
     if policy.withholds or holds_one_time_code(details.originating_service):
         _withhold(details, policy)
-    return Callback(message_id, word, date, details, notes, erased)
+    return Callback(message_id, word, date, details, notes, 0, recipient)
 
 
 def _read_word(name: Any, notes: list[str]) -> str | None:  # noqa: ANN401 - JSON is any

@@ -5,6 +5,7 @@ One partition of a table between two flushes: changes that are not durable yet. 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from operator import attrgetter
 from typing import Final
 
@@ -15,11 +16,14 @@ from streams.state.rows.erasures import Progress
 from streams.state.rows.overlay import Overlay
 from streams.state.rows.position import Position
 from streams.state.rows.reserved_keys import ENDING, ERASED, HELD, POSITION, SOURCE
-from streams.state.rows.throttle import Throttle
+from streams.state.rows.throttle import Throttle, Throttles
 from streams.state.rows.walk import Walk
 
 MOST_OUTPUT_BYTES: Final = 16 << 20
 """No checkpoint of one partition has outputs of more bytes: its rows and outputs are limited together, far below."""
+
+FORGET_SECONDS: Final = 21_600.0
+"""How often all summarized rows are looked at, to delete the ones that are over: hours do not matter there."""
 
 _MARK: Final = b"1"
 _VALUE_OF: Final = attrgetter("value")
@@ -59,7 +63,7 @@ class Partition:
         number: int,
         stage: Stage,
         read: Callable[[bytes], bytes | None],
-        throttle: Throttle,
+        throttle: Throttle | Throttles,
         origin: Origin,
         guards: Guards = ALL_GUARDS,
         erasing: Erasing | None = None,
@@ -89,6 +93,9 @@ class Partition:
         self._walk = Walk()
         if self._erased.is_walking:
             self._walk.begin([])
+        self._forgetting = Walk()
+        self._forgets_at = -inf
+        self._has_forgotten = False
         self._hold_erasures()
 
     @property
@@ -145,7 +152,7 @@ class Partition:
     @property
     def unsealed(self) -> bool:
         """Whether anything was applied that no checkpoint contains."""
-        return self.position != self._sealed_position or bool(self._outputs) or self._has_erased
+        return self.position != self._sealed_position or bool(self._outputs) or self._has_erased or self._has_forgotten
 
     @property
     def _has_erased(self) -> bool:
@@ -193,6 +200,20 @@ class Partition:
                 self._erased = self._erased._replace(is_walking=False)
         return self.rows.size + self._output_bytes
 
+    def is_forgetting(self, now: float) -> bool:
+        """Return whether rows are left to be looked at by `forget_slice`: from time to time that is all of them."""
+        if self._stage.forgettable is not None and self.position is not None and now >= self._forgets_at:
+            self._forgets_at = now + FORGET_SECONDS
+            self._forgetting.begin([])
+        return not self._forgetting.is_over
+
+    def forget_slice(self, scan: Callable[[bytes, bytes], Iterator[tuple[bytes, bytes]]]) -> int:
+        """Delete those of the next rows that are over; `scan` and the returned bytes are those of `erase_slice`."""
+        if self._stage.forgettable is not None:
+            keys = self._forgetting.next_keys(partial(scan, self._stage.forgettable))
+            self._has_forgotten |= self._stage.forget(self.rows, keys) > 0
+        return self.rows.size + self._output_bytes
+
     @property
     def _here(self) -> Position:
         return max(self.position or Position(0), Position(self.next))
@@ -230,6 +251,7 @@ class Partition:
             if self._ending is not None and self._ending.offset < self.position.offset:
                 rows[ENDING], self._ending = None, None
         self._outputs, self._output_bytes = [], 0
+        self._has_forgotten = False
         self._sealed_position, self._kept_erased = self.position, self._erased
         return Checkpoint(self.number, outputs, rows, self.position)
 

@@ -2,7 +2,7 @@
 Limits how often a changed key is summarized.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 
 class Throttle:
@@ -46,3 +46,31 @@ class Throttle:
             if self._passed[key] > over:
                 return
             del self._passed[key]
+
+
+class Throttles:
+    """Throttles of several intervals, one for each prefix of the keys; a `Throttle` for all of them."""
+
+    def __init__(self, intervals: Mapping[bytes, float], held: Iterable[bytes] = ()) -> None:
+        """`intervals` has the seconds of each prefix; none of them begins another."""
+        waiting = [*held]
+        self._throttles = {
+            prefix: Throttle(seconds, (key for key in waiting if key.startswith(prefix)))
+            for prefix, seconds in intervals.items()
+        }
+
+    @property
+    def held(self) -> set[bytes]:
+        """The keys held back."""
+        return set[bytes]().union(*(throttle.held for throttle in self._throttles.values()))
+
+    def is_due(self, now: float) -> bool:
+        """Return whether a key that was held back may go now."""
+        return any(throttle.is_due(now) for throttle in self._throttles.values())
+
+    def admit(self, changed: Collection[bytes], now: float) -> list[bytes]:
+        """Return the keys that go now, changed or held back before; hold back the other keys of `changed`."""
+        due = []
+        for prefix, throttle in self._throttles.items():
+            due += throttle.admit([key for key in changed if key.startswith(prefix)], now)
+        return due

@@ -35,6 +35,15 @@ class Reader:
 
         None when there is no such record, or the partition begins later. Raises KafkaError when Kafka does not answer.
         """
+        found = await self._first(tp, offset)
+        return None if found is None else int(found.offset)
+
+    async def first_moment(self, tp: TopicPartition, offset: int) -> float | None:
+        """Return when that record was written, in seconds since 1970 UTC; None and KafkaError as of `first_record`."""
+        found = await self._first(tp, offset)
+        return None if found is None else found.timestamp / 1000
+
+    async def _first(self, tp: TopicPartition, offset: int) -> Any:  # noqa: ANN401 - aiokafka has no types
         async with self.open() as reader:
             source = TopicPartition(tp.topic, tp.partition)
             if (await reader.beginning_offsets([source]))[source] > offset:
@@ -44,5 +53,5 @@ class Reader:
             end = (await reader.end_offsets([source]))[source]
             while await reader.position(source) < end:
                 for records in (await reader.getmany(timeout_ms=500, max_records=1)).values():
-                    return int(records[0].offset)
+                    return records[0]
             return None

@@ -24,7 +24,7 @@ from streams.state.checkpoint import Checkpointer, Owned
 from streams.state.rows.partition import Origin, Partition
 from streams.state.rows.position import Position
 from streams.state.rows.reserved_keys import CLAIM, HELD, OWNER, PARTITIONS, POSITION, SOURCE
-from streams.state.rows.throttle import Throttle
+from streams.state.rows.throttle import Throttles
 from streams.state.store.stores import Store
 from streams.state.succession.restore import missing
 
@@ -115,7 +115,7 @@ class Takeover:
             partition,
             table.spec.stage,
             lambda key: table.store.read(partition, key),
-            Throttle(table.spec.summary_seconds, held),
+            Throttles(table.spec.intervals, held),
             Origin(table.spec.source_id, begin, generation, end),
             table.guards,
             table.spec.erasing,

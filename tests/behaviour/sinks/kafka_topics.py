@@ -12,10 +12,17 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import PolicyViolationError, TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from streams.contract.topics import CALLBACKS_REJECTED, CAMPAIGN_PROGRESS, ERASURES, SINKS_REJECTED, SMS_STATUS
+from streams.contract.topics import (
+    CALLBACKS_REJECTED,
+    CAMPAIGN_PROGRESS,
+    DELIVERY_WINDOWS,
+    ERASURES,
+    SINKS_REJECTED,
+    SMS_STATUS,
+)
 from tests.support.wait import eventually
 
-TOPICS = (SMS_STATUS, CAMPAIGN_PROGRESS, CALLBACKS_REJECTED, SINKS_REJECTED, ERASURES)
+TOPICS = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, CALLBACKS_REJECTED, SINKS_REJECTED, ERASURES)
 
 
 def create_topics(bootstrap_servers: str, prefix: str, partitions: int) -> None:

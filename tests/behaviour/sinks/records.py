@@ -2,12 +2,14 @@
 Records of the public topics, as streams writes them: every field has a default, a test names the fields that matter.
 """
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from streams.contract.records import (
     CampaignProgress,
+    DeliveryWindow,
     Reason,
     Reconciliation,
     RefusedBy,
@@ -104,6 +106,42 @@ def campaign(key: str, **fields: Any) -> CampaignProgress:  # noqa: ANN401 - sam
             "revision": 1,
             "unordered_reports": 2,
             **fields,
+        }
+    )
+
+
+def cell(start: datetime = START, **fields: Any) -> DeliveryWindow:  # noqa: ANN401 - same
+    """Return a cell of one window: ten SMS to Greece, six of them delivered."""
+    route = {
+        "country": "GR",
+        "operator": "Cosmote",
+        "sender": "Shop",
+        "application_name": "default",
+        "originating_service": "Sms",
+        "label": None,
+        **fields,
+    }
+    names = ("country", "operator", "sender", "application_name", "originating_service", "label")
+    named = json.dumps([route[name] for name in names], separators=(",", ":"))
+    return DeliveryWindow(
+        **{
+            "cell": f"{int(start.timestamp()) // 300}:{named}",
+            "window_start": start,
+            "window_end": start + timedelta(minutes=5),
+            "messages": 9,
+            "messages_by_status": {"Delivered": 5, "Undelivered": 2, "Failed": 1, "Sent": 1},
+            "parts": 10,
+            "parts_by_status": {"Delivered": 6, "Undelivered": 2, "Failed": 1, "Sent": 1},
+            "conflicts": 1,
+            "delivered_by_latency": {"5": 3, "30": 2},
+            "price_total": Decimal("0.05400000"),
+            "price_delivered": Decimal("0.03600000"),
+            "price_undelivered": Decimal("0.01200000"),
+            "unpriced": 1,
+            "is_closed": False,
+            "revision": 1,
+            "generation": 7,
+            **route,
         }
     )
 

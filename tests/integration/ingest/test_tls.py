@@ -14,6 +14,7 @@ import pytest
 from ingest.errors import CannotListenError
 from ingest.settings import IngestSettings
 from ingest.tls import Certificate, tls_context
+from streams.program.certificates import end_of_certificate
 from tests.integration.ingest.process import environment, ingest
 from tests.integration.ingest.wire import Server, post, serving
 from tests.support.clock import FakeClock
@@ -107,7 +108,8 @@ class Renewal:
         context = tls_context(told)
         assert context is not None
         self.context = context
-        self.served = Certificate(context, told, self.clock)
+        self.ends: list[float] = []
+        self.served = Certificate(context, told, self.clock, self.ends.append)
 
     def write(self, cert: str, key: str) -> None:
         shutil.copyfile(cert, self.cert)
@@ -158,6 +160,14 @@ async def test_the_files_are_looked_at_every_few_seconds(renewal: Renewal) -> No
             await server.has_read()
         assert await handed_out(server) == der(RENEWED)
     looking.cancel()
+
+
+def test_the_end_of_each_certificate_is_told_and_of_one_that_cannot_be_used_it_is_not(renewal: Renewal) -> None:
+    renewal.write(RENEWED, OTHER)
+    renewal.served.look()
+    shutil.copyfile(RSA, renewal.cert)
+    renewal.served.look()
+    assert renewal.ends == [end_of_certificate(CERT), end_of_certificate(RENEWED)]
 
 
 async def test_links_that_are_exchanged_are_followed(tmp_path: Path, renewal: Renewal) -> None:

@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
     "routee-streams worker": (streams.cli.main, ["check"]),
     "routee-streams topics": (streams.cli.main, ["topics"]),
     "routee-streams topics --alter": (streams.cli.main, ["topics", "--alter"]),
-    "routee-streams rebuild --campaigns": (streams.cli.main, ["rebuild", "--campaigns"]),
+    "routee-streams rebuild --campaigns --deliveries": (streams.cli.main, ["rebuild", "--campaigns", "--deliveries"]),
     "routee-streams erase": (streams.cli.main, ["erase", "--recipient", "+306912345678"]),
     "routee-streams erase --verify": (streams.cli.main, ["erase", "--verify", "--recipient", "+306912345678"]),
     "routee-sinks": (sinks.cli.main, ["check"]),

@@ -14,9 +14,23 @@ from sinks.clickhouse.client import ClickHouse, connect
 from sinks.settings import SinksSettings
 from tests.behaviour.sinks.kafka_topics import Topics, create_topics
 from tests.integration.sinks.running import Running
+from tests.integration.sinks.spare_databases import SpareDatabases
 
 PARTITIONS = 3
 FOR_EVER = [name for name in SinksSettings.model_fields if "_retention_days" in name]
+
+
+@pytest.fixture(scope="session")
+def spare_databases() -> SpareDatabases:
+    return SpareDatabases()
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, database: str, spare_databases: SpareDatabases) -> str:
+    """Give the name of a database that no other test has; with `tables`, of one that has the schema if one is spare."""
+    if "tables" in request.fixturenames and spare_databases.names:
+        return spare_databases.names.pop()
+    return database
 
 
 @pytest.fixture
@@ -45,13 +59,20 @@ def empty(clickhouse: ClickHouseServer, settings: SinksSettings) -> Iterator[Cli
 
 
 @pytest.fixture
-def tables(settings: SinksSettings) -> Iterator[ClickHouse]:
-    """Give a connection to a database of one's own that has the schema."""
-    run_schema(settings)
+def tables(settings: SinksSettings, spare_databases: SpareDatabases) -> Iterator[ClickHouse]:
+    """Give a connection to a database of one's own that has the schema, and no rows."""
+    name = settings.clickhouse_database
+    anywhere = connect(settings, database="")
+    if (name,) not in anywhere.rows("SELECT name FROM system.databases"):
+        run_schema(settings)
     connection = connect(settings)
+    if not spare_databases.form:
+        spare_databases.learn(connection)
     yield connection
-    connection.execute(f"DROP DATABASE `{settings.clickhouse_database}`")
+    if not spare_databases.offer(name, connection):
+        connection.execute(f"DROP DATABASE `{name}`")
     connection.close()
+    anywhere.close()
 
 
 @pytest.fixture

@@ -11,8 +11,16 @@ from ingest.callback.envelope import reject, seal
 from ingest.callback.redaction import Redactor
 from sandbox.demo.run import traffic_options
 from sandbox.emulator.traffic.schedule import schedule
-from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, CAMPAIGN_PARTIALS, Topic
+from streams.contract.topics import (
+    CALLBACKS_RAW,
+    CALLBACKS_REJECTED,
+    CAMPAIGN_PARTIALS,
+    DELIVERY_PARTIALS,
+    DELIVERY_WATCH,
+    Topic,
+)
 from streams.domain.campaign_stage import CampaignStage
+from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import Output
@@ -22,30 +30,34 @@ from tests.support.memory_rows import MemoryRows, outputs_of
 _SEED: Final = 7
 _RECIPIENTS: Final = 1500
 _START: Final = datetime(2026, 11, 21, tzinfo=UTC)
+Partials = dict[Topic, list[bytes]]
+"""Values of the internal topics."""
+
 _URL: Final = "http://127.0.0.1:8080/callbacks"
 
 
 def demo_records() -> Iterator[tuple[str, bytes]]:
-    """Yield (topic without prefix, value) for every change, rejection and, at the end, campaign."""
+    """Yield (topic without prefix, value) for every change, rejection and, at the end, campaign and cell."""
     sms_stage, rows = SmsStage(Policy()), MemoryRows()
-    partials: list[bytes] = []
+    partials: Partials = {CAMPAIGN_PARTIALS: [], DELIVERY_PARTIALS: []}
     for offset, (topic, value) in enumerate(_taken_in()):
         if topic is CALLBACKS_REJECTED:
             yield topic.suffix, value
         else:
             yield from _public(outputs_of(sms_stage.apply(rows, 0, offset, value)), partials)
     yield from _public(sms_stage.summarize(rows, 0, rows.changed), partials)
-    campaign_stage, campaigns = CampaignStage(), MemoryRows()
-    for offset, partial in enumerate(partials):
-        outputs_of(campaign_stage.apply(campaigns, 0, offset, partial))
-    yield from _public(campaign_stage.summarize(campaigns, 0, campaigns.changed), partials)
+    for topic, stage in ((CAMPAIGN_PARTIALS, CampaignStage()), (DELIVERY_PARTIALS, DeliveryStage())):
+        merged = MemoryRows()
+        for offset, partial in enumerate(partials[topic]):
+            outputs_of(stage.apply(merged, 0, offset, partial))
+        yield from _public(stage.summarize(merged, 0, merged.changed), partials)
 
 
-def _public(outputs: list[Output], partials: list[bytes]) -> Iterator[tuple[str, bytes]]:
+def _public(outputs: list[Output], partials: Partials) -> Iterator[tuple[str, bytes]]:
     for output in outputs:
-        if output.topic is CAMPAIGN_PARTIALS:
-            partials.append(output.value)
-        else:
+        if output.topic in partials:
+            partials[output.topic].append(output.value)
+        elif output.topic is not DELIVERY_WATCH:
             yield output.topic.suffix, output.value
 
 

@@ -201,6 +201,10 @@ def test_a_message_is_erased_when_its_sms_is_by_a_date_of_routee_alone(
         assert tables.rows(query) == expected
 
 
+OF_MANY_PEOPLE = {("delivery_windows", "label")}
+"""A cell counts SMS of many people: streams moves an erased SMS out of the cell of its label."""
+
+
 def test_every_column_with_data_of_people_is_erased() -> None:
     """A column of such a name in a new table, or a new table, has to be listed."""
     named = {*BLANKED, *BODIES}
@@ -211,7 +215,7 @@ def test_every_column_with_data_of_people_is_erased() -> None:
         for column in thing.columns
         if column in named
     }
-    assert kept == {(personal.table, column) for personal in TABLES for column in personal.blanked}
+    assert kept - OF_MANY_PEOPLE == {(personal.table, column) for personal in TABLES for column in personal.blanked}
 
 
 def test_rows_that_come_in_the_middle_of_an_erasure_are_erased_too(tables: ClickHouse, settings: SinksSettings) -> None:

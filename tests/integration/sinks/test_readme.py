@@ -1,6 +1,7 @@
 """
 The README's queries, asked as it says, print what stands below them, byte for byte.
 """
+# ruff: noqa: S608 - the SQL is put together from the tests' own words
 
 import re
 import urllib.request
@@ -11,6 +12,7 @@ import pytest
 
 from sandbox.audit.clickhouse import ClickHouse
 from sandbox.clickhouse.process import ClickHouseServer
+from sandbox.demo.queries import QUERIES as DEMO_QUERIES
 from sinks.cli import run_schema
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.sink import ClickHouseSink
@@ -55,6 +57,32 @@ def demo(clickhouse: ClickHouseServer) -> Iterator[ClickHouse]:
 
 def test_there_are_ten_of_them() -> None:
     assert list(QUERIES) == list(range(1, 11))
+
+
+def test_the_cells_of_the_demo_are_the_sums_of_its_sms(demo: ClickHouse) -> None:
+    """For every window of sending and every route; the price in whole units of the eighth decimal."""
+    route = "country, operator, sender, application_name, originating_service, label"
+    cells = f"SELECT window_start AS at, {route}, parts, delivered, final, price_total, unpriced FROM delivery_cells"
+    window = "toDateTime64(toStartOfFiveMinutes(sending_at), 3, 'UTC')"
+    sums = "count(), countIf(status = 'Delivered'), countIf(is_final), sum(price), countIf(isNull(price))"
+    single = f"SELECT {window} AS at, {route}, {sums} FROM sms GROUP BY ALL"
+    found, expected = (
+        sorted(map(str, demo.rows(f"SELECT tuple(*) AS row FROM ({query})"))) for query in (cells, single)
+    )
+    assert len(expected) > 100
+    assert found == expected
+
+
+def test_the_demo_has_answers_to_its_questions(demo: ClickHouse) -> None:
+    """The table by operator and hour: all SMS were sent within the first hour, and the largest route comes first."""
+    answers = [list(demo.rows(query.sql)) for query in DEMO_QUERIES]
+    assert all(answers)
+    hours, *_ = answers
+    assert {row["hour"] for row in hours} == {"2026-11-21T00:00:00Z"}
+    assert [(row["operator"], row["sms"], row["delivered"]) for row in hours[:2]] == [
+        ("Cosmote", 1722, 1651),
+        ("Vodafone", 1078, 1020),
+    ]
 
 
 @pytest.mark.parametrize("number", range(1, 11))

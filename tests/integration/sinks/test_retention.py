@@ -16,7 +16,7 @@ from sinks.metrics import Metrics, Readiness
 from sinks.settings import SinksSettings
 from sinks.source import Record
 from streams.contract.codec import encode
-from tests.behaviour.sinks.records import campaign, rejection, sms
+from tests.behaviour.sinks.records import campaign, cell, rejection, sms
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.clickhouse
@@ -46,6 +46,7 @@ def write(clickhouse: ClickHouse, now: datetime) -> None:
             "campaign_progress": campaign(
                 f"campaign-{days}", last_received_at=at["received_at"], first_received_at=at["received_at"]
             ),
+            "delivery_windows": cell(now - timedelta(days=days), window_end=now - timedelta(days=days)),
             "rejected_callbacks": rejection(offset=days, received_at=at["received_at"]),
         }
         for table, row in records.items():
@@ -63,8 +64,8 @@ def oldest(clickhouse: ClickHouse) -> dict[str, int]:
 
 
 def moment(table: str) -> str:
-    if table == "sms_lives":
-        return "first_received_at"
+    if named := {"sms_lives": "first_received_at", "delivery_windows": "window_end"}.get(table):
+        return named
     return "last_received_at" if table.startswith("campaign") else "received_at"
 
 
@@ -90,6 +91,7 @@ def test_rows_go_after_their_days_and_the_days_may_change(tables: ClickHouse, se
             sms_status_history=89,
             campaign_progress=399,
             campaign_progress_history=89,
+            delivery_windows=399,
             rejected_callbacks=29,
         )
     )

@@ -8,23 +8,29 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from pydantic import SecretStr
 
 from sinks.cli import run_schema
+from sinks.clickhouse.analyst import LIMITS, statements
 from sinks.clickhouse.client import ClickHouse, connect
+from sinks.clickhouse.comments import apply_comments
 from sinks.clickhouse.differences import Comparison, Fault
 from sinks.clickhouse.migrate import look, migrate, verify, verify_way_of_rows
-from sinks.clickhouse.migrations import Migration, known_migrations
+from sinks.clickhouse.migrations import Migration, known_migrations, render
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.clickhouse.watch import SchemaWatch
-from sinks.errors import ConnectError, RetryableError, SchemaError, ShortError
+from sinks.clickhouse.words import words_of
+from sinks.errors import ConnectError, FatalError, RetryableError, SchemaError, ShortError, SinksError
 from sinks.files.columns import POSITION
 from sinks.metrics import Metrics, Readiness
 from sinks.settings import SinksSettings
 from sinks.source import Record
 from streams.contract.codec import encode
-from streams.contract.records import CampaignProgress, Rejection, SmsStatus
+from streams.contract.records import CampaignProgress, DeliveryWindow, Rejection, SmsStatus
 from tests.behaviour.sinks.records import sms
 from tests.integration.sinks.older import apply_until
+from tests.support.data_dictionary import DOCUMENT, rows
+from tests.support.data_dictionary import written as written_dictionary
 from tests.support.markdown import ROOT
 from tests.support.sql_types import MODEL_OF, fits
 from tests.support.wait import eventually
@@ -36,6 +42,8 @@ DELIVERY = {
 }  # fmt: skip
 SMS = set(SmsStatus.model_fields)
 CAMPAIGN = set(CampaignProgress.model_fields)
+CELL = set(DeliveryWindow.model_fields)
+COST = {"sms", "delivered", "unpriced", "price_total", "price_delivered", "price_wasted", "price_per_delivered"}
 
 OBJECTS = {
     "sms_status": SMS,
@@ -54,25 +62,35 @@ OBJECTS = {
         "is_final", "parts", "parts_seen", "latency_seconds", "price", "first_received_at", "received_at",
         "previous_status", "generation", "revision",
     },
-    "delivery_by_country": {"country", *DELIVERY},
-    "delivery_by_operator": {"country", "operator", *DELIVERY},
-    "delivery_by_sender": {"sender", *DELIVERY},
-    "delivery_by_hour": {"hour", *DELIVERY},
-    "delivery_by_final_hour": {"hour", *DELIVERY},
-    "latency_by_operator": {"country", "operator", "delivered", "p50", "p90", "p99"},
-    "failure_reasons": {"country", "operator", "status", "detailed_status", "sms"},
-    "cost_by_country": {
-        "country", "sms", "price_total", "price_delivered", "price_wasted", "price_per_delivered",
+    "delivery_windows": CELL,
+    "delivery_cells": {"day", "hour", "month", "final", "delivered", "undelivered", "failed", "unsent", *CELL},
+    "delivery_by_country": {"day", "hour", "country", "messages", *DELIVERY},
+    "delivery_by_operator": {"day", "hour", "country", "operator", "messages", *DELIVERY},
+    "delivery_by_sender": {"day", "hour", "country", "sender", "messages", *DELIVERY},
+    "delivery_by_application": {"day", "hour", "country", "application_name", "messages", *DELIVERY},
+    "delivery_by_label": {"day", "hour", "label", "messages", *DELIVERY},
+    "delivery_by_hour": {"day", "hour", "messages", *DELIVERY},
+    "delivery_by_final_hour": {"day", "hour", *DELIVERY},
+    "sla_by_operator": {
+        "day", "hour", "country", "operator", "delivered", "timed", "within_10s", "within_10s_per_timed",
     },
+    "latency_by_operator": {"day", "hour", "country", "operator", "delivered", "timed", "within", "p50", "p90", "p99"},
+    "failure_reasons": {"day", "country", "operator", "status", "detailed_status", "sms"},
+    "cost_by_country": {"day", "hour", "country", *COST},
+    "cost_by_day": {"day", "country", "operator", "application_name", *COST},
+    "cost_by_month": {"month", "country", "operator", "application_name", *COST},
+    "cost_by_campaign": {"month", "campaign_tracking_id", "campaign_name", *COST},
+    "campaign_by_operator": {"campaign_tracking_id", "campaign_name", "country", "operator", *DELIVERY},
+    "campaign_curve": {"campaign_tracking_id", "campaign_name", "started_at", "minutes", "sms", "sent", "delivered"},
+    "strategy_by_application": {"day", "application_name", "sms", "staged", "only_final", "staged_per_sms", "strategy"},
     "campaign_reconciliation": {
         "campaign_tracking_id", "name", "campaign_status", "reconciliation", "reconciliation_unit", "total_recipients",
         "messages", "parts", "drift", "messages_by_status", "parts_by_status", "stale_reports", "unordered_reports",
     },
-    "stuck_messages": {
-        "sms_key", "message_id", "campaign_tracking_id", "country", "operator", "status", "age_seconds",
+    "missing_parts": {
+        "message_id", "campaign_tracking_id", "parts", "parts_seen", "missing", "first_received_at", "received_at",
     },
-    "missing_parts": {"message_id", "campaign_tracking_id", "parts", "parts_seen", "missing"},
-    "conflicting_finals": {"country", "operator", "sms", "conflicts", "conflicting_sms"},
+    "conflicting_finals": {"day", "country", "operator", "sms", "conflicts", "conflicting_sms", "conflicting_per_sms"},
 }  # fmt: skip
 
 
@@ -90,6 +108,7 @@ OF_ONE_RECORD = {
         *("campaign_inbox", "campaign_progress", "campaign_progress_history"),
         *("campaigns", "campaign_history"),
     ),
+    "delivery_windows": ("delivery_inbox", "delivery_windows"),
     "rejected_callbacks": ("rejected_callbacks", "rejections"),
 }
 """Table → everything that has its columns: where rows are inserted, the latest, the history, and the views of both."""
@@ -146,6 +165,39 @@ def test_a_field_more_is_one_file_more_of_the_schema(empty: ClickHouse) -> None:
 def test_every_table_and_view_says_what_it_counts(tables: ClickHouse) -> None:
     silent = tables.rows("SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = ''")
     assert silent == []
+
+
+def test_every_column_of_every_table_and_view_says_what_it_means(tables: ClickHouse) -> None:
+    columns = tables.rows(
+        "SELECT table, name, comment FROM system.columns "
+        "WHERE database = currentDatabase() AND table NOT LIKE '%_inbox_to_%'"
+    )
+    assert [(table, name) for table, name, comment in columns if not comment] == []
+    assert {(table, name): comment for table, name, comment in columns if comment != words_of(table, name)} == {}
+    # The columns of a view with a parameter are known when it is asked.
+    asked = tables.rows("DESCRIBE TABLE (SELECT * FROM stuck_messages(older_than_seconds = 3600))")
+    assert [name for name, *_ in asked if not words_of("stuck_messages", name)] == []
+
+
+def test_the_data_dictionary_has_every_column_of_every_view(tables: ClickHouse) -> None:
+    """`python -m tests.support.data_dictionary` writes it anew."""
+    text = DOCUMENT.read_text()
+    assert text == written_dictionary(text, rows(tables))
+
+
+def test_comments_are_applied_again_where_they_differ_and_nowhere_else(
+    tables: ClickHouse, settings: SinksSettings
+) -> None:
+    assert apply_comments(tables, None) == []
+    tables.execute("ALTER TABLE sms_status COMMENT COLUMN price 'ours', ADD COLUMN note String COMMENT 'a note'")
+    tables.execute("DROP VIEW delivery_by_hour")
+    run_schema(settings)
+    comments = "SELECT table, name, comment FROM system.columns WHERE database = currentDatabase()"
+    found = {(table, name): comment for table, name, comment in tables.rows(comments)}
+    assert found["sms_status", "price"] == words_of("sms_status", "price") != "ours"
+    assert found["sms_status", "note"] == "a note"
+    assert found["delivery_by_hour", "sms"] == words_of("delivery_by_hour", "sms")
+    assert apply_comments(tables, None) == []
 
 
 def test_applying_it_again_does_nothing(empty: ClickHouse, settings: SinksSettings) -> None:
@@ -518,3 +570,20 @@ def test_another_server_at_the_address_is_told_from_no_answer(something_else: st
     line = f"CLICKHOUSE_URL={something_else}: something answers there, but not as ClickHouse does (HTTP status 501)"
     with pytest.raises(ConnectError, match=re.escape(line)):
         connect(SinksSettings(clickhouse_url=something_else))
+
+
+def test_the_engine_reads_the_statements_of_the_user_for_analysts_and_keeps_the_limits(
+    tables: ClickHouse, settings: SinksSettings
+) -> None:
+    """Each statement is SQL, and a query under the limits writes nothing; the engine of the tests can store no user."""
+    for cluster in (None, "main"):
+        for statement in statements("routee", "routee_analyst", "ana", "IDENTIFIED WITH sha256_hash BY 'ab' SALT 'cd'"):
+            literal = render(statement, cluster).replace("'", "\\'")
+            ((formatted,),) = tables.rows(f"SELECT formatQuerySingleLine('{literal}')")
+            assert ("ON CLUSTER main" in formatted) == (cluster is not None)
+    limits = ", ".join(re.sub(r" (?:CONST|MIN \d+ MAX \d+)$", "", limit) for limit in LIMITS)
+    tables.execute(f"SELECT count() FROM delivery_by_hour SETTINGS {limits}")  # noqa: S608 - ours
+    with pytest.raises(SinksError, match="READONLY"):
+        tables.execute(f"INSERT INTO sms_inbox (sms_key) SETTINGS {limits} SELECT 'x'")
+    with pytest.raises(FatalError, match=r"^--analyst-user ana: .*CLICKHOUSE_USER needs ACCESS MANAGEMENT"):
+        run_schema(settings.model_copy(update={"clickhouse_analyst_password": SecretStr("twelve chars")}), "ana")

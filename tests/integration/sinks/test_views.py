@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from sinks.cli import run_schema
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.sink import ClickHouseSink
+from sinks.settings import SinksSettings
 from sinks.source import Record as Row
 from streams.contract.codec import encode
 from streams.contract.records import Record, SmsStatus
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.clickhouse
 
 HOUR = timedelta(hours=1)
 NINE = START.replace(tzinfo=None)
+DAY = START.date()
 PRICE = Decimal("0.006")
 
 
@@ -118,7 +121,7 @@ def test_an_sms_that_begins_anew_has_one_row_the_newer(tables: ClickHouse, *, at
     for _ in range(2):
         rows = found(tables, "SELECT sms_key, generation, revision, status, first_received_at FROM sms")
         assert sorted(rows) == sorted({*newest, ("another", 0, 1, "Queued", NINE)})
-        assert found(tables, "SELECT sum(sms) FROM delivery_by_country") == [(len(orders) + 1,)]
+        assert found(tables, "SELECT sum(sms) FROM conflicting_finals") == [(len(orders) + 1,)]
         assert found(tables, "SELECT count() FROM sms_history WHERE generation > 0") == [(4 * len(orders),)]
         tables.execute("OPTIMIZE TABLE sms_status FINAL")
 
@@ -166,88 +169,122 @@ def test_every_field_of_an_sms_arrives_as_it_was_written(tables: ClickHouse) -> 
         assert value == (expected.replace(tzinfo=None) if hasattr(expected, "tzinfo") else expected), column
 
 
-def test_delivery_by_country(sent: ClickHouse) -> None:
-    assert found(sent, f"SELECT country, {COUNTS} FROM delivery_by_country ORDER BY country") == [
-        ("DE", 3, 2, 1, 0, 0, 1, 1 / 2, 1 / 3),
-        ("GR", 7, 5, 3, 1, 1, 0, 3 / 5, 3 / 7),
-    ]
-
-
-def test_delivery_by_operator(sent: ClickHouse) -> None:
-    assert found(sent, f"SELECT country, operator, {COUNTS} FROM delivery_by_operator ORDER BY country, operator") == [
-        ("DE", "Telekom", 3, 2, 1, 0, 0, 1, 1 / 2, 1 / 3),
-        ("GR", "Cosmote", 5, 4, 3, 1, 0, 0, 3 / 4, 3 / 5),
-        ("GR", None, 2, 1, 0, 0, 1, 0, 0.0, 0.0),
-    ]
-
-
-def test_delivery_by_sender(sent: ClickHouse) -> None:
-    assert found(sent, f"SELECT sender, {COUNTS} FROM delivery_by_sender ORDER BY sender") == [
-        ("Laden", 3, 2, 1, 0, 0, 1, 1 / 2, 1 / 3),
-        ("Shop", 7, 5, 3, 1, 1, 0, 3 / 5, 3 / 7),
-    ]
-
-
-def test_delivery_by_hour_of_sending_counts_the_sms_sent_in_it(sent: ClickHouse) -> None:
-    assert found(sent, f"SELECT hour, {COUNTS} FROM delivery_by_hour ORDER BY hour") == [
-        (NINE, 9, 6, 3, 1, 1, 1, 3 / 6, 3 / 9),
-        (NINE + HOUR, 1, 1, 1, 0, 0, 0, 1.0, 1.0),
-    ]
-
-
 def test_delivery_by_final_hour_counts_the_sms_that_became_final_in_it(sent: ClickHouse) -> None:
-    assert found(sent, f"SELECT hour, {COUNTS} FROM delivery_by_final_hour ORDER BY hour") == [
-        (NINE, 5, 5, 2, 1, 1, 1, 2 / 5, 2 / 5),
-        (NINE + HOUR, 1, 1, 1, 0, 0, 0, 1.0, 1.0),
-        (NINE + 2 * HOUR, 1, 1, 1, 0, 0, 0, 1.0, 1.0),
+    assert found(sent, f"SELECT day, hour, {COUNTS} FROM delivery_by_final_hour ORDER BY hour") == [
+        (DAY, NINE, 5, 5, 2, 1, 1, 1, 2 / 5, 2 / 5),
+        (DAY, NINE + HOUR, 1, 1, 1, 0, 0, 0, 1.0, 1.0),
+        (DAY, NINE + 2 * HOUR, 1, 1, 1, 0, 0, 0, 1.0, 1.0),
     ]
-
-
-def test_rates_without_a_denominator_are_null(tables: ClickHouse) -> None:
-    write(tables, "sms_status", [sms("a")])
-    assert found(tables, "SELECT delivered_per_final, delivered_per_accepted FROM delivery_by_country") == [(None, 0.0)]
-
-
-def test_latency_by_operator_is_of_delivered_parts_alone(sent: ClickHouse) -> None:
-    assert found(sent, "SELECT * FROM latency_by_operator WHERE country = 'GR'") == [
-        ("GR", "Cosmote", 3, 4.0, 30.0, 30.0)
-    ]
-
-
-def test_latency_quantiles_are_those_of_a_hundred_numbers(tables: ClickHouse) -> None:
-    write(tables, "sms_status", [final(f"s{n}", "Delivered", float(n)) for n in range(1, 101)])
-    assert found(tables, "SELECT delivered, p50, p90, p99 FROM latency_by_operator") == [(100, 51.0, 91.0, 100.0)]
 
 
 def test_failure_reasons(sent: ClickHouse) -> None:
     assert found(sent, "SELECT * FROM failure_reasons ORDER BY status") == [
-        ("GR", None, "Failed", "InvalidNumber", 1),
-        ("GR", "Cosmote", "Undelivered", "Expired", 1),
-        ("DE", "Telekom", "Unsent", None, 1),
+        (DAY, "GR", None, "Failed", "InvalidNumber", 1),
+        (DAY, "GR", "Cosmote", "Undelivered", "Expired", 1),
+        (DAY, "DE", "Telekom", "Unsent", None, 1),
     ]
 
 
-def test_cost_by_country(sent: ClickHouse) -> None:
-    columns = "country, sms, price_total, price_delivered, price_wasted, price_per_delivered"
-    german = Decimal("0.07")
-    assert found(sent, f"SELECT {columns} FROM cost_by_country ORDER BY country") == [
-        ("DE", 3, 3 * german, german, german, 3 * german),
-        ("GR", 7, 6 * PRICE, 3 * PRICE, PRICE, 2 * PRICE),
-    ]
-
-
-def test_cost_where_nothing_was_delivered_has_no_cost_per_delivered(tables: ClickHouse) -> None:
-    write(tables, "sms_status", [sms("a", price=None)])
-    assert found(
-        tables, "SELECT price_total, price_delivered, price_wasted, price_per_delivered FROM cost_by_country"
-    ) == [(0, 0, 0, None)]
+def test_days_of_single_sms_are_those_of_their_sending_in_the_zone(sent: ClickHouse, settings: SinksSettings) -> None:
+    """Half past six in the evening of UTC is midnight in Kolkata; `sending_at` counts before any other date."""
+    run_schema(settings.model_copy(update={"clickhouse_time_zone": "Asia/Kolkata"}))
+    for hours, day in ((9, DAY), (10, DAY + timedelta(days=1))):
+        late = final("late", "Failed", revision=hours, sending_at=START + hours * HOUR, sent_from="sent")
+        write(sent, "sms_status", [late])
+        days = "SELECT DISTINCT day FROM {} WHERE operator = 'Cosmote' ORDER BY day DESC LIMIT 1"
+        for view in ("failure_reasons", "conflicting_finals"):
+            assert found(sent, days.format(view)) == [(day,)]
+    begun = "SELECT toString(hour) FROM delivery_by_final_hour ORDER BY hour LIMIT 1"
+    assert found(sent, begun) == [("2026-11-22 14:00:00",)]
 
 
 def test_conflicting_finals(sent: ClickHouse) -> None:
     assert found(sent, "SELECT * FROM conflicting_finals ORDER BY country, operator") == [
-        ("DE", "Telekom", 3, 1, 1),
-        ("GR", "Cosmote", 5, 2, 1),
-        ("GR", None, 2, 0, 0),
+        (DAY, "DE", "Telekom", 3, 1, 1, 1 / 3),
+        (DAY, "GR", "Cosmote", 5, 2, 1, 1 / 5),
+        (DAY, "GR", None, 2, 0, 0, 0.0),
+    ]
+
+
+def test_campaign_by_operator(sent: ClickHouse) -> None:
+    write(sent, "sms_status", [sms("single", campaign_tracking_id=None), sms("other", campaign_tracking_id="two")])
+    columns = f"campaign_name, country, operator, {COUNTS}, unpriced, price_total"
+    rows = found(
+        sent,
+        f"SELECT {columns} FROM campaign_by_operator WHERE campaign_tracking_id = 'campaign-1' ORDER BY 2, 3",
+    )
+    assert rows == [
+        ("Spring", "DE", "Telekom", 3, 2, 1, 0, 0, 1, 1 / 2, 1 / 3, 0, Decimal("0.21")),
+        ("Spring", "GR", "Cosmote", 5, 4, 3, 1, 0, 0, 3 / 4, 3 / 5, 0, 5 * PRICE),
+        ("Spring", "GR", None, 2, 1, 0, 0, 1, 0, 0.0, 0.0, 1, PRICE),
+    ]
+    assert found(sent, "SELECT count() FROM campaign_by_operator") == [(4,)]
+
+
+def test_the_curve_of_a_campaign_begins_with_its_first_sms(tables: ClickHouse) -> None:
+    """One SMS each 4 minutes from START on, the last a day later; delivered a minute after, but for the third."""
+    sent = [0, 240, 480, 720, 86_400]
+    records = [
+        final(
+            f"{number}",
+            "Failed" if number == 2 else "Delivered",
+            60.0,
+            queued_at=at(seconds),
+            final_at=at(seconds + 60),
+        )
+        for number, seconds in enumerate(sent)
+    ]
+    unasked = [sms("none", campaign_tracking_id=None), sms("waits", campaign_tracking_id="two")]
+    write(tables, "sms_status", [*records, *unasked])
+    columns = "minutes, started_at, sms, sent, delivered, sent_per_sms, delivered_per_sms"
+    rows = found(
+        tables, f"SELECT {columns} FROM campaign_curve WHERE campaign_tracking_id = 'campaign-1' ORDER BY minutes"
+    )
+    curve = {1: (1, 1), 5: (2, 2), 15: (4, 3), 60: (4, 3), 240: (4, 3), 720: (4, 3), 1440: (5, 3), 2880: (5, 4)}
+    assert rows == [(step, NINE, 5, *counts, counts[0] / 5, counts[1] / 5) for step, counts in curve.items()]
+    waits = "SELECT max(sent), max(delivered) FROM campaign_curve WHERE campaign_tracking_id = 'two'"
+    assert found(tables, waits) == [(1, 0)]
+
+
+def test_cost_by_campaign_and_month(sent: ClickHouse) -> None:
+    """The SMS of a month of sending: the last one was sent in the next."""
+    write(sent, "sms_status", [final("k", "Failed", queued_at=at(864_000), price=Decimal("0.5"))])
+    prices = "price_total, price_delivered, price_wasted, price_per_delivered"
+    columns = f"month, campaign_name, sms, delivered, unpriced, {prices}"
+    assert found(sent, f"SELECT {columns} FROM cost_by_campaign ORDER BY month") == [
+        (
+            *(DAY.replace(day=1), "Spring", 10, 4, 1),
+            *map(Decimal, ("0.246", "0.088", "0.076", "0.0615")),
+        ),
+        (DAY.replace(month=12, day=1), "Spring", 1, 0, 0, Decimal("0.5"), 0, Decimal("0.5"), None),
+    ]
+
+
+def test_the_strategy_of_an_application_follows_from_the_first_statuses(tables: ClickHouse) -> None:
+    """OnCompletion shows no SMS before it is final; one in twenty may have lost its first callbacks."""
+    staged: dict[str, Any] = {"queued_at": START}
+    only: dict[str, Any] = {"queued_at": None, "sent_at": None, "status_updated_at": START}
+    of = {
+        "changes": [staged] * 19 + [only],
+        "completion": [only] * 19 + [staged],
+        "both": [staged] * 18 + [only] * 2,
+    }
+    write(
+        tables,
+        "sms_status",
+        [
+            final(f"{name}-{number}", "Delivered", **fields, application_name=name)
+            for name, some in of.items()
+            for number, fields in enumerate(some)
+        ]
+        + [sms("open", status="Sent", application_name="starts", **only)],
+    )
+    columns = "application_name, day, sms, staged, only_final, staged_per_sms, strategy"
+    assert found(tables, f"SELECT {columns} FROM strategy_by_application ORDER BY 1") == [
+        ("both", DAY, 20, 18, 2, 0.9, "mixed"),
+        ("changes", DAY, 20, 19, 1, 0.95, "OnChange"),
+        ("completion", DAY, 20, 1, 19, 0.05, "OnCompletion"),
+        ("starts", DAY, 1, 1, 0, 1.0, "OnChange"),
     ]
 
 
@@ -309,6 +346,7 @@ def test_missing_parts_are_named(tables: ClickHouse) -> None:
         ],
     )
     columns = "message_id, campaign_tracking_id, parts, parts_seen, length(missing), arraySlice(missing, 1, 3)"
+    assert found(tables, "SELECT DISTINCT first_received_at, received_at FROM missing_parts") == [(NINE, NINE)]
     assert found(tables, f"SELECT {columns} FROM missing_parts ORDER BY message_id") == [
         ("a", "campaign-1", 4, 2, 2, [2, 4]),
         ("d", "campaign-1", 2, 1, 1, [2]),
@@ -316,7 +354,7 @@ def test_missing_parts_are_named(tables: ClickHouse) -> None:
     ]
 
 
-def test_stuck_messages_are_those_not_final_for_over_an_hour(tables: ClickHouse) -> None:
+def test_stuck_messages_are_those_not_final_for_longer_than_asked(tables: ClickHouse) -> None:
     ((now,),) = found(tables, "SELECT now64(3, 'UTC')")
     now = now.replace(tzinfo=START.tzinfo)
     young = {"queued_at": now, "first_received_at": now}
@@ -324,19 +362,24 @@ def test_stuck_messages_are_those_not_final_for_over_an_hour(tables: ClickHouse)
         tables,
         "sms_status",
         [
-            sms("old", queued_at=now - 2 * HOUR, first_received_at=now),
+            sms("old", queued_at=now - 2 * HOUR, first_received_at=now, status_updated_at=now - HOUR),
             sms("sent", status="Sent", queued_at=None, sent_at=now - 3 * HOUR, first_received_at=now),
-            sms("seen", queued_at=None, first_received_at=now - 4 * HOUR),
+            sms("seen", status="Network Error", queued_at=None, first_received_at=now - 4 * HOUR),
             sms("young", **young),
             final("done", "Delivered", queued_at=now - 2 * HOUR, first_received_at=now - 2 * HOUR),
         ],
     )
-    rows = found(tables, "SELECT sms_key, status, age_seconds FROM stuck_messages ORDER BY age_seconds")
-    assert [(key, status, round(age / 3600)) for key, status, age in rows] == [
-        ("old", "Queued", 2),
-        ("sent", "Sent", 3),
-        ("seen", "Queued", 4),
-    ]
+
+    def asked(seconds: int) -> list[tuple[str, str, int]]:
+        view = f"stuck_messages(older_than_seconds = {seconds})"
+        rows = found(tables, f"SELECT sms_key, status, age_seconds FROM {view} ORDER BY age_seconds")
+        return [(key, status, round(age / 3600)) for key, status, age in rows]
+
+    assert asked(3600) == [("old", "Queued", 2), ("sent", "Sent", 3), ("seen", "Network Error", 4)]
+    assert asked(3 * 3600 + 600) == [("seen", "Network Error", 4)]
+    columns = "recipient, sender, campaign_name, application_name, status_updated_at, received_at"
+    rows = found(tables, f"SELECT {columns} FROM stuck_messages(older_than_seconds = 60) WHERE sms_key = 'old'")
+    assert rows == [("+306900000001", "Shop", "Spring", "default", (now - HOUR).replace(tzinfo=None), NINE)]
 
 
 def test_campaigns_have_their_latest_progress(tables: ClickHouse) -> None:

@@ -1,16 +1,22 @@
 """Erasures through the command, Kafka and workers that are killed: nothing of a number is left, and no count moves."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 import pytest
+from kafka import KafkaProducer
 
 from sandbox.kafka import KafkaCluster
+from sinks.errors import FatalError
+from sinks.kafka.erasures import KafkaErasures
+from sinks.settings import SinksSettings
 from streams import cli
 from streams.admin import verify
 from streams.contract.keys import partition_of
+from streams.contract.topics import ERASURES
 from streams.errors import Exit
 from tests.builders import envelope, sms_callback
 from tests.support.pipeline.lab import Lab
@@ -107,7 +113,10 @@ def test_erased_numbers_go_and_nothing_else_changes(  # noqa: PLR0917 - fixtures
     step: tuple[str, str, int] | None,
     store: str,
 ) -> None:
-    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, ERASURE_KEY=KEY, STREAMS_STORE=store) as lab:
+    # Cells are told at once: a flush that held some back would come before the step of the erasures.
+    with Lab(
+        kafka.bootstrap_servers, topic_prefix, tmp_path, ERASURE_KEY=KEY, STREAMS_STORE=store, STREAMS_DELIVERY_MS="0"
+    ) as lab:
         lab.create_topics()
         worker = lab.start_ready(rules="product")
         lab.produce(sent(lab, ("Sent", "Delivered")))
@@ -155,6 +164,50 @@ def test_a_worker_without_the_key_does_not_work_with_erasures(
         refused = lab.start(rules="product")
         assert refused.wait() == Exit.ERASURES_UNKNOWN
         assert "ERASURE_KEY is not set" in refused.log
+
+
+def test_nothing_works_beside_a_record_that_is_no_erasure_until_another_one_takes_its_place(
+    kafka: KafkaCluster,
+    topic_prefix: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, ERASURE_KEY=KEY) as lab:
+        lab.create_topics()
+        running = lab.start_ready(rules="product")
+        assert erase(lab, monkeypatch, ERASED[0]) == 0
+        produce_erasure(lab, b"a key", b'{"mark": "of another form"}')
+        assert running.wait() == Exit.ERASURES_UNKNOWN
+        refused = lab.start(rules="product")
+        assert refused.wait() == Exit.ERASURES_UNKNOWN
+        line = f"{topic_prefix}erasures offset 1 is no erasure"
+        assert line in running.log
+        assert line in refused.log
+        assert erase(lab, monkeypatch, ERASED[1]) == 1
+        assert line in capsys.readouterr().err
+        with closing(KafkaErasures(sinks_settings(lab))) as source, pytest.raises(FatalError, match=line):
+            source.all()
+        produce_erasure(lab, b"a key", None)
+        lab.start_ready(rules="product")
+        assert erase(lab, monkeypatch, ERASED[1]) == 0
+        with closing(KafkaErasures(sinks_settings(lab))) as source:
+            assert len(source.all()) == 2
+            produce_erasure(lab, b"another key", b"no JSON")
+            with pytest.raises(FatalError, match="offset 4 is no erasure"):
+                eventually(lambda: bool(source.read(1)), 30)
+
+
+def produce_erasure(lab: Lab, key: bytes, value: bytes | None) -> None:
+    producer = KafkaProducer(bootstrap_servers=lab.environment()["KAFKA_BOOTSTRAP_SERVERS"], acks="all")
+    producer.send(ERASURES.name(lab.prefix), key=key, value=value).get(timeout=30)
+    producer.close()
+
+
+def sinks_settings(lab: Lab) -> SinksSettings:
+    return SinksSettings(
+        kafka_bootstrap_servers=lab.environment()["KAFKA_BOOTSTRAP_SERVERS"], kafka_topic_prefix=lab.prefix
+    )
 
 
 def test_records_read_later_are_written_without_an_erased_number(

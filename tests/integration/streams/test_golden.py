@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from sandbox.kafka import KafkaCluster
+from streams.contract.topics import CHANGELOGS
 from tests.support.golden import traffic, verdicts
 from tests.support.golden.loading import load, put_store
 from tests.support.golden.product import CALLBACKS_REJECTED, CAMPAIGN_PREFIX, HELD, campaign_view, changelog
@@ -122,7 +123,7 @@ def test_a_worker_goes_on_with_stored_state_as_if_it_had_written_all_of_it(
         if local_state == "with its local state":
             put_store(lab, golden, tmp_path / "data" / "worker-0")
         worker = lab.start_ready(rules="product")
-        takeovers = 2 * len(TABLES) * golden.partitions
+        takeovers = 2 * len(CHANGELOGS) * golden.partitions
         if local_state == "with its local state":
             assert worker.restored[0] <= takeovers, "claims and owners, and no row"
         else:

@@ -1,5 +1,6 @@
 """Lists of campaigns from two workers: whole, in order, page by page, or "ask again"; tags; keys of odd characters."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -52,17 +53,27 @@ def report(campaign: int, status: str = "Running", minute: int | None = None) ->
     return partition_of(name_of(campaign), 4), envelope(body, received_at=at)
 
 
+def pages(worker: ToyWorker, path: str, token: str, query: dict[str, object]) -> Iterator[dict[str, Any]]:
+    """Yield all pages of a list."""
+    while True:
+        status, page, _ = ask(worker, f"{path}?{urlencode(query)}", token)
+        assert status == 200, page
+        yield page
+        if page["next"] is None:
+            return
+        query["cursor"] = page["next"]
+
+
 def listed(worker: ToyWorker, token: str = "", **query: object) -> list[dict[str, Any]]:
     """Return the campaigns of all pages."""
-    found: list[dict[str, Any]] = []
-    while True:
-        status, page, _ = ask(worker, f"/campaigns?{urlencode(query)}", token)
-        assert status == 200, page
-        found += page["campaigns"]
-        if page["next"] is None:
-            return found
-        assert len(page["campaigns"]) == query.get("limit", 100)
-        query["cursor"] = page["next"]
+    found = [*pages(worker, "/campaigns", token, query)]
+    assert all(len(page["campaigns"]) == query.get("limit", 100) for page in found[:-1])
+    return [one for page in found for one in page["campaigns"]]
+
+
+def cells(worker: ToyWorker, token: str = "", **query: object) -> list[dict[str, Any]]:
+    """Return the cells of all pages."""
+    return [one for page in pages(worker, "/delivery", token, query) for one in page["cells"]]
 
 
 def numbers(campaigns: list[dict[str, Any]]) -> list[int]:
@@ -216,3 +227,33 @@ def test_a_key_of_any_characters_is_found_encoded(kafka: KafkaCluster, topic_pre
                 for kind in ("sms", "messages", "campaigns"):
                     assert ask(worker, f"/{kind}/{nothing}")[0] in {400, 404}
         assert [worker.log.count("a request failed") for worker in workers] == [0, 0]
+
+
+def test_any_worker_lists_the_cells_of_all(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
+    tokens = f"all:{'a' * 32}:full,few:{'b' * 32}:masked"
+    here = {**HERE, "STREAMS_READ_TOKENS": tokens, "STREAMS_WORKER_TOKEN": "c" * 32}
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4, **here) as lab:
+        lab.create_topics()
+        workers = [lab.start(rules="product"), lab.start(rules="product")]
+        share_partitions(workers)
+        bodies = [
+            sms_callback(
+                "Sent", format_time_ms(BEGIN_MS), message_id=f"m-{number}", sms_id=f"s-{number}", to="+306900000001",
+                operator=f"operator {number % 8}", label=f"for 690000000{number % 2}",
+            )
+            for number in range(80)
+        ]  # fmt: skip
+        lab.produce([(partition_of(one["messageId"], 4), envelope(one, received_at=moment(1))) for one in bodies])
+        lab.drain()
+        for worker in workers:
+            whole = cells(worker, "a" * 32)
+            assert sum(one["messages"] for one in whole) == 80
+            assert sorted({one["operator"] for one in whole}) == [f"operator {number}" for number in range(8)]
+            assert cells(worker, "a" * 32, limit=3) == whole
+            (one,) = cells(worker, "a" * 32, country="GR", operator="operator 3")
+            assert (one["messages"], one["label"]) == (10, "for 6900000001")
+            assert cells(worker, "a" * 32, country="GR", until=moment(-10)) == []
+            assert all(one["label"] is None and "690000000" not in one["cell"] for one in cells(worker, "b" * 32))
+            status, told, _ = ask(worker, "/delivery?label=690000000", "a" * 32)
+            assert status == 400
+            assert "6900" not in told["detail"]

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from sandbox.kafka import KafkaCluster
+from streams.contract.topics import CHANGELOGS
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.truth import endless_traffic, traffic
 
@@ -33,7 +34,8 @@ def test_a_worker_stops_in_seconds_leaves_nothing_undone_and_finds_its_rows_agai
             assert time.monotonic() - began < 10
         assert first.log.splitlines()[-1].endswith("streams: stopped")
         second = lab.start_ready()
-        assert second.restored == [2 * lab.partitions], "the claims of this takeover, and no row"
+        claims = len(CHANGELOGS) * lab.partitions
+        assert second.restored == [claims], "the claims of this takeover, and no row"
         lab.verify()
 
 

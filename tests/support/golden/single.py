@@ -50,6 +50,7 @@ def placed(golden: Golden, later: Iterable[Record]) -> Iterator[Stored]:
 
 
 BUCKET_PREFIX: Final = b"x:"
+CELL_PREFIXES: Final = (b"d:", b"w:", b"o:")
 
 RETENTION_HOURS_OF_THEN: Final = 96
 """The default of 0.1.0, which its state was written with."""
@@ -132,17 +133,18 @@ def sms_state(partitions: dict[int, MemoryRows]) -> dict[str, Any]:
     """
     Return all that can be seen of the rows of the SMS: messages, totals, which messages are listed, and other keys.
 
-    In which bucket a message is listed may differ by a moment between versions, and so may how far was forgotten.
+    In which bucket a message is listed may differ by a moment between versions, and so may how far was forgotten. Cells
+    of deliveries are left out: SMS that 0.1.0 took in are in none.
     """
     state: dict[str, Any] = {}
     for number, rows in partitions.items():
-        unlike = {"generation": None, "forgotten": None, "forgotten_at": None}
+        unlike = {"generation": None, "forgotten": None, "forgotten_at": None, "first_window": None}
         state[f"tally {number}"] = {**read_tally(rows), **unlike}
         state[f"listed {number}"] = sorted(_listed(rows))
         for key in rows.written:
             if key.startswith(MESSAGE_PREFIX):
                 state[f"{number} {key.decode()}"] = comparable(message_view(rows, key) or {})
-            elif key[:1] != b"\0" and not key.startswith(BUCKET_PREFIX):
+            elif key[:1] != b"\0" and not key.startswith((BUCKET_PREFIX, *CELL_PREFIXES)):
                 state[f"{number} {key.decode()}"] = "there"
     return state
 
@@ -156,7 +158,7 @@ def comparable(view: dict[str, Any]) -> dict[str, Any]:
     view = {name: value for name, value in view.items() if name not in {"generation", "previous_status"}}
     unlike = {"generation": None, "message_previous_status": None}
     if view["message_id"] == FUTURE:
-        unlike |= {"status_updated_at": None, "sent_at": None}
+        unlike |= {"status_updated_at": None, "sent_at": None, "sending_at": None, "sent_from": None}
     view["sms"] = [{**sms, **unlike} for sms in view["sms"]]
     return view
 

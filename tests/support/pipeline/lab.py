@@ -17,7 +17,7 @@ from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
-from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS, Topic
+from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, CAMPAIGN_PARTIALS, DELIVERY_PARTIALS, Topic
 from streams.errors import Exit
 from tests.support.pipeline.toy_worker import READY_SECONDS, CopiedWorker, ToyWorker
 from tests.support.pipeline.truth import Record, Records, Truth, differences, endless_traffic
@@ -278,7 +278,7 @@ class Lab:
         eventually(lambda: done() >= before + records, deadline, every=0.05)
 
     def drain(self, deadline: float = 60.0) -> None:
-        """Return when the group has committed the ends of both source topics; the newest worker must live."""
+        """Return when the group has committed the ends of all source topics; the newest worker must live."""
 
         def is_drained() -> bool:
             self._look_after_workers()
@@ -306,7 +306,7 @@ class Lab:
     def lag(self) -> int:
         """Return how many records of the source topics the group has not committed."""
         committed = self.committed()
-        bounds = self._bounds(CALLBACKS_RAW.suffix, CAMPAIGN_PARTIALS.suffix)
+        bounds = self._bounds(CALLBACKS_RAW.suffix, CAMPAIGN_PARTIALS.suffix, DELIVERY_PARTIALS.suffix)
         return sum(end - max(begin, committed.get(tp, 0)) for tp, (begin, end) in bounds.items())
 
     def ends(self, *suffixes: str) -> dict[TopicPartition, int]:

@@ -13,15 +13,15 @@ from typing import Any, ClassVar, Final
 import orjson
 
 from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS, SMS_STATUS
-from streams.domain.stage import GENERATION_KEY, Ending, Output, Piece, Rows
+from streams.domain.stage import GENERATION_KEY, Ending, Output, Piece, Rows, Stage
 
 EVENTS_PER_PIECE: Final = 500
 
 
-class ToySmsStage:
+class ToySmsStage(Stage):
     """The highest level of each key, counts per group, and how many events were seen."""
 
-    summarized: ClassVar = b"g:"
+    summarized: ClassVar[tuple[bytes, ...]] = (b"g:",)
 
     def apply(
         self, rows: Rows, _partition: int, offset: int, value: bytes, begin: int = 0, _ended: Ending | None = None
@@ -69,10 +69,10 @@ def _partial(rows: Rows, partition: int, group: bytes) -> Output:
     return Output(CAMPAIGN_PARTIALS, group, orjson.dumps(partial))
 
 
-class ToyCampaignStage:
+class ToyCampaignStage(Stage):
     """The newest partial of each source partition; their sum is the progress of the group."""
 
-    summarized: ClassVar = b"t:"
+    summarized: ClassVar[tuple[bytes, ...]] = (b"t:",)
 
     def apply(
         self, rows: Rows, _partition: int, _offset: int, value: bytes, _begin: int = 0, _ended: Ending | None = None

@@ -38,8 +38,10 @@ from aiokafka.producer.sender import SendProduceReqHandler
 from faust.transport.drivers.aiokafka import Consumer
 
 import streams.app
-from streams.app import Hooks
+from streams.app import Hooks, Stages
 from streams.domain import sms_stage
+from streams.domain.alarm_stage import AlarmStage
+from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.routee.bodies import read_body
 from streams.errors import StreamsError
 from streams.process import run_worker
@@ -73,7 +75,11 @@ def main(log: str, environment: dict[str, str], faults: dict[str, Any]) -> None:
     if "freeze" in faults:
         on_step = _at(lambda: os.kill(os.getpid(), signal.SIGSTOP), *faults["freeze"])
     _tell_commits(on_step)
-    toy = None if faults.get("rules") == "product" else (ToySmsStage(), ToyCampaignStage())
+    toy = (
+        None
+        if faults.get("rules") == "product"
+        else Stages(ToySmsStage(), ToyCampaignStage(), DeliveryStage(), AlarmStage())
+    )
     try:
         run_worker(settings, toy, Hooks(on_step=on_step, guards=_guards(faults.get("without", ()))))
     except StreamsError as error:

@@ -20,6 +20,7 @@ from streams.contract.erasures import Erasure, Marks, moment_of
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.schemas import EXAMPLES
 from tests.support.markdown import ROOT
+from tests.unit.streams.domain.alarms.feed import example_alarms
 from tests.unit.streams.domain.pipeline import Pipeline
 
 _REDACTOR: Final = Redactor(["s3cret"])
@@ -37,12 +38,14 @@ def example_records() -> dict[str, list[dict[str, Any]]]:
     envelopes.append(_envelope(_body("case3-single")[:-2] + b",}", _FIRST_MS))
     refused = [reject(b"{", *_why(b"{"), _FIRST_MS), reject(b"\xff\xfe\x00", *_why(b"\xff\xfe\x00"), _FIRST_MS)]
     pipeline.take_in(0, len(_SENT), _envelope(_body("other-viber"), _FIRST_MS))
-    progress = pipeline.of("campaign.progress")
+    progress, windows = pipeline.of("campaign.progress"), pipeline.settle_deliveries()
     return {
         "callbacks.raw": [orjson.loads(envelopes[3]), orjson.loads(envelopes[-1])],
         "callbacks.rejected": [*map(orjson.loads, refused), *pipeline.rejections],
         "sms.status": pipeline.revisions,
         "campaign.progress": [progress[0], progress[-1]],
+        "delivery.windows": windows,
+        "delivery.alarms": example_alarms(),
         "sinks.rejected": [_sink_rejection(pipeline.revisions[0])],
         "erasures": [_erasure()],
     }

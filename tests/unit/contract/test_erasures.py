@@ -2,9 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 
-from streams.contract.erasures import AnotherKeyError, Erasure, Erasures, Marks, normal_form, recipients_in
+from streams.contract.erasures import (
+    AnotherKeyError,
+    Erasure,
+    Erasures,
+    Marks,
+    NotAnErasureError,
+    Reading,
+    normal_form,
+    recipients_in,
+)
 
 KEY = bytes(range(32))
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -100,6 +110,31 @@ def test_an_erasure_that_cannot_be_compared_is_refused() -> None:
         Erasures().add(erasure(NUMBER))
     with pytest.raises(AnotherKeyError, match="another ERASURE_KEY"):
         erasures(erasure(NUMBER, marks=Marks(bytes(32))))
+
+
+def read(*records: tuple[bytes, bytes | None]) -> list[Erasure]:
+    """Return the erasures of a topic of these records, as a program that has come to its end."""
+    reading = Reading("routee.erasures")
+    found = [reading.read(offset, key, value) for offset, (key, value) in enumerate(records)]
+    reading.check()
+    return [one for one in found if one is not None]
+
+
+def test_erasures_are_read_in_order_and_records_without_a_value_are_none() -> None:
+    first, second = erasure(NUMBER), erasure("+306900000002")
+    written = [(one.mark.encode(), one.model_dump_json().encode()) for one in (first, second)]
+    assert read(written[0], (b"x", None), written[1]) == [first, second]
+    later = orjson.dumps({**orjson.loads(written[0][1]), "later": [1]})
+    assert read((b"x", later)) == [first]
+
+
+@pytest.mark.parametrize("value", [b"", b"no JSON", b"[]", b"{}", b'{"mark": "short"}', b"\xff"])
+def test_a_record_that_is_no_erasure_is_refused_until_another_one_of_its_key_follows(value: bytes) -> None:
+    good = erasure(NUMBER)
+    with pytest.raises(NotAnErasureError, match=r"^routee.erasures offset 1 is no erasure"):
+        read((b"a", None), (b"b", value), (b"c", good.model_dump_json().encode()))
+    assert read((b"b", value), (b"b", None)) == []
+    assert read((b"b", value), (b"b", good.model_dump_json().encode())) == [good]
 
 
 @pytest.mark.parametrize(

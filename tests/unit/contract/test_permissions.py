@@ -9,11 +9,13 @@ from sinks.clickhouse.sink import ClickHouseSink
 from sinks.files.sink import FileSink
 from sinks.tables import TABLE_OF
 from streams.admin.topics import WORKER_TOPICS
-from streams.app import _specs
+from streams.app import Stages, _specs
 from streams.contract import permissions
 from streams.contract.permissions import PERMISSIONS, Kind, Need, Operation, Permission
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_REJECTED, ERASURES, SINKS_REJECTED, Topic, changelog
+from streams.domain.alarm_stage import AlarmStage
 from streams.domain.campaign_stage import CampaignStage
+from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.settings import StreamsSettings
@@ -41,7 +43,11 @@ def test_ingest_writes_its_topics() -> None:
 
 def test_a_worker_reads_sources_and_changelogs_and_writes_outputs_and_changelogs() -> None:
     settings = StreamsSettings(kafka_topic_prefix=PREFIX)
-    specs = _specs(settings, dict.fromkeys(ALL_TOPICS, "an id"), (SmsStage(Policy()), CampaignStage()))
+    specs = _specs(
+        settings,
+        dict.fromkeys(ALL_TOPICS, "an id"),
+        Stages(SmsStage(Policy()), CampaignStage(), DeliveryStage(), AlarmStage()),
+    )
     changelogs = [changelog(spec.name) for spec in specs]
     outputs = frozenset().union(*(spec.exclusive | spec.bundled for spec in specs))
     granted = permissions.worker(PREFIX)

@@ -53,7 +53,8 @@ def test_names_carry_the_prefix() -> None:
 
 def test_public_names_never_change() -> None:
     assert [topic.suffix for topic in PUBLIC_TOPICS] == [
-        "callbacks.raw", "callbacks.rejected", "sms.status", "campaign.progress", "sinks.rejected", "erasures",
+        "callbacks.raw", "callbacks.rejected", "sms.status", "campaign.progress", "delivery.windows",
+        "delivery.alarms", "sinks.rejected", "erasures",
     ]  # fmt: skip
 
 
@@ -114,6 +115,8 @@ def test_the_latest_records_go_some_days_after_their_last_change() -> None:
     assert {topic.suffix: int(topic.config["retention.ms"]) // DAY_MS for topic in LATEST} == {
         "sms.status": 30,
         "campaign.progress": 400,
+        "delivery.windows": 35,
+        "delivery.alarms": 400,
     }
 
 

@@ -1,5 +1,7 @@
 """The counts, and the sums over all workers."""
 
+import os
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from ingest.causes import Cause
@@ -75,6 +77,27 @@ def test_envelopes_are_observed_whole() -> None:
     assert told['routee_ingest_envelope_bytes_bucket{le="64000"}'] == 1
     assert told['routee_ingest_kafka_ack_seconds_bucket{le="0.0025"}'] == 0
     assert told['routee_ingest_kafka_ack_seconds_bucket{le="0.005"}'] == 1
+
+
+def test_of_the_certificates_of_all_workers_the_one_is_shown_that_ends_first() -> None:
+    pages = Pages(2)
+    first, second = Metrics(pages, 0), Metrics(pages, 1)
+    assert "routee_ingest_certificate_end_seconds" not in lines(first), "without TLS there is none"
+    first.certificate_ends(2_000)
+    assert lines(second)["routee_ingest_certificate_end_seconds"] == 2_000
+    second.certificate_ends(1_000)
+    assert lines(first)["routee_ingest_certificate_end_seconds"] == 1_000
+    second.certificate_ends(3_000)
+    assert lines(first)["routee_ingest_certificate_end_seconds"] == 2_000
+
+
+def test_every_worker_and_their_parent_are_known_by_their_process() -> None:
+    pages = Pages(2)
+    Metrics(pages, pages.of_parent)
+    metrics = Metrics(pages, 1)
+    assert metrics.processes() == {"1": os.getpid(), "parent": os.getpid()}
+    assert Metrics().processes() == {"": os.getpid()}, "a lone process needs no name"
+    assert list(pages.beats) == [0, 0]
 
 
 def test_prometheus_reads_the_page() -> None:

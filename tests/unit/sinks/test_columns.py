@@ -165,6 +165,8 @@ def clickhouse_columns(table: str) -> dict[str, str]:
     [
         ("sms_inbox", "sms_status"),
         ("sms_status", "sms_status"),
+        ("delivery_inbox", "delivery_windows"),
+        ("delivery_windows", "delivery_windows"),
         ("campaign_inbox", "campaign_progress"),
         ("campaign_progress", "campaign_progress"),
         ("rejected_callbacks", "rejected_callbacks"),

@@ -5,13 +5,15 @@ The answers of `/livez`, `/readyz` and `/metrics`.
 from sinks.metrics import Metrics, Readiness
 from sinks.source import TopicPartition
 from sinks.web import pages
+from streams.program.vitals import Vitals
 from tests.support.problems import problem_in
 
 ZERO = TopicPartition("routee.sms.status", 0)
+VITALS = Vitals("sinks-files")
 
 
 def ready(readiness: Readiness) -> tuple[int, str | None]:
-    page = pages(Metrics().registry, readiness).ready()
+    page = pages(Metrics().registry, readiness, VITALS).ready()
     if page.status == 200:
         return page.status, page.text
     assert isinstance(page.body, bytes)
@@ -19,7 +21,7 @@ def ready(readiness: Readiness) -> tuple[int, str | None]:
 
 
 def test_it_is_alive_while_it_answers() -> None:
-    assert pages(Metrics().registry, Readiness()).live().status == 200
+    assert pages(Metrics().registry, Readiness(), VITALS).live().status == 200
 
 
 def test_it_is_ready_without_reasons_and_tells_the_reasons_otherwise() -> None:
@@ -36,7 +38,7 @@ def test_it_is_ready_without_reasons_and_tells_the_reasons_otherwise() -> None:
 def test_lag_is_shown_by_topic_and_partition() -> None:
     metrics = Metrics()
     metrics.show_lag({ZERO: 110}, {ZERO: (100, 5_000)}, now_ms=7_500)
-    text = pages(metrics.registry, Readiness()).metrics().decode()
+    text = pages(metrics.registry, Readiness(), VITALS).metrics().decode()
     assert 'routee_sinks_lag_records{partition="0",topic="routee.sms.status"} 10.0' in text
     assert 'routee_sinks_lag_seconds{partition="0",topic="routee.sms.status"} 2.5' in text
 
@@ -51,4 +53,14 @@ def test_the_lag_of_a_revoked_partition_is_no_longer_shown() -> None:
     metrics = Metrics()
     metrics.show_lag({ZERO: 100}, {}, now_ms=0)
     metrics.show_lag({}, {}, now_ms=0)
-    assert b"routee_sinks_lag_records{" not in pages(metrics.registry, Readiness()).metrics()
+    assert b"routee_sinks_lag_records{" not in pages(metrics.registry, Readiness(), VITALS).metrics()
+
+
+def test_no_counter_has_a_series_with_the_time_of_its_creation() -> None:
+    metrics = Metrics()
+    metrics.rows.labels("sms_status").inc()
+    metrics.write_seconds.observe(0.1)
+    text = pages(metrics.registry, Readiness(), VITALS).metrics().decode()
+    assert 'routee_sinks_rows_total{table="sms_status"} 1.0' in text
+    assert "_created" not in text
+    assert 'routee_build_info{program="sinks-files"' in text

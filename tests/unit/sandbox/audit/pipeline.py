@@ -70,7 +70,8 @@ def _first_stage(callbacks: list[Callback], result: Shown) -> list[bytes]:
         partials += [output.value for output in outputs if output.topic is CAMPAIGN_PARTIALS]
         for record in (orjson.loads(output.value) for output in outputs if output.topic is SMS_STATUS):
             result.sms[record["sms_key"]] = record
-    return partials + [output.value for output in stage.summarize(rows, 0, rows.changed)]
+    summary = stage.summarize(rows, 0, rows.changed)
+    return partials + [output.value for output in summary if output.topic is CAMPAIGN_PARTIALS]
 
 
 def _time(offset: int) -> bytes:

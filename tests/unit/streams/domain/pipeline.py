@@ -1,5 +1,5 @@
 """
-Both stages over rows in memory, as the runtime drives them; every output is checked against its model and schema.
+The stages over rows in memory, as the runtime drives them; every output is checked against its model and schema.
 """
 
 from collections.abc import Iterable
@@ -10,8 +10,9 @@ from jsonschema import Draft202012Validator
 
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.schemas import FOLDER
-from streams.contract.topics import CAMPAIGN_PARTIALS
+from streams.contract.topics import CAMPAIGN_PARTIALS, DELIVERY_PARTIALS, DELIVERY_WATCH
 from streams.domain.campaign_stage import CampaignStage
+from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import Output
@@ -33,7 +34,12 @@ def checked(output: Output) -> dict[str, Any]:
         _SCHEMAS[output.topic.suffix].validate(value)
         assert value.keys() == model.model_fields.keys()
         assert orjson.loads(model.model_validate(value).model_dump_json()).keys() == value.keys()
-    key = {"sms.status": "sms_key", "campaign.progress": "campaign_tracking_id"}.get(output.topic.suffix)
+    key = {
+        "sms.status": "sms_key",
+        "campaign.progress": "campaign_tracking_id",
+        "delivery.windows": "cell",
+        "delivery.alarms": "alarm",
+    }.get(output.topic.suffix)
     assert key is None or output.key == value[key].encode()
     assert dict(output.headers) == expected_headers(output.topic.suffix, value)
     return value
@@ -50,6 +56,11 @@ def expected_headers(suffix: str, value: dict[str, Any]) -> dict[str, bytes]:
     return found if campaign is None else found | {"campaign": campaign.encode()}
 
 
+def partials_in(outputs: Iterable[Output]) -> list[bytes]:
+    """Return the lines about campaigns among outputs."""
+    return [output.value for output in outputs if output.topic is CAMPAIGN_PARTIALS]
+
+
 def newest_of_message(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return the state of a message as its newest record has it, of all its records on the topic."""
     newest = max(records, key=lambda record: (record["generation"], record["message_revision"]))
@@ -63,13 +74,18 @@ def now(record: dict[str, Any], records: Iterable[dict[str, Any]]) -> dict[str, 
 
 
 class Pipeline:
-    """Stage 1 over some partitions, stage 2 over one; source offsets count from 0."""
+    """Stage 1 over some partitions, the ones that merge over one each; source offsets count from 0."""
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.sms_stage = SmsStage(policy or Policy())
         self.campaign_stage = CampaignStage()
+        self.delivery_stage = DeliveryStage()
         self.sms_rows: dict[int, MemoryRows] = {}
         self.campaign_rows = MemoryRows()
+        self.delivery_rows = MemoryRows()
+        self.cells_told: list[bytes] = []
+        self.watched: list[bytes] = []
+        self._cells_taken = 0
         self.log: list[tuple[int, int, bytes]] = []
         self.outputs: list[tuple[str, dict[str, Any]]] = []
         self.partials: list[bytes] = []
@@ -92,6 +108,10 @@ class Pipeline:
             value = checked(output)
             if output.topic is CAMPAIGN_PARTIALS:
                 self.partials.append(output.value)
+            elif output.topic is DELIVERY_PARTIALS:
+                self.cells_told.append(output.value)
+            elif output.topic is DELIVERY_WATCH:
+                self.watched.append(output.value)
             else:
                 self.outputs.append((output.topic.suffix, value))
                 public.append(value)
@@ -111,6 +131,17 @@ class Pipeline:
         self.partials.clear()
         outputs = self.campaign_stage.summarize(self.campaign_rows, 0, self.campaign_rows.changed)
         self.campaign_rows.changed.clear()
+        return self.collected(outputs)
+
+    def settle_deliveries(self) -> list[dict[str, Any]]:
+        """Flush all stages; return the records of the cells that changed."""
+        self.settle()
+        value, self.cells_told = b"\n".join(self.cells_told), []
+        if value:
+            self._cells_taken += 1
+            self.collected(outputs_of(self.delivery_stage.apply(self.delivery_rows, 0, self._cells_taken - 1, value)))
+        outputs = self.delivery_stage.summarize(self.delivery_rows, 0, self.delivery_rows.changed)
+        self.delivery_rows.changed.clear()
         return self.collected(outputs)
 
     def take_partials(self, value: bytes) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.contract.topics import SMS_STATUS
+from streams.contract.topics import DELIVERY_PARTIALS, SMS_STATUS
 from streams.domain.dates import NO_DATE
 from streams.domain.message import find_message
 from streams.domain.policy import Policy
@@ -26,8 +26,9 @@ ARRIVAL: Final = {
     *("sms_key", "revision", "previous_status", "first_received_at", "received_at"),
     *("partition", "offset", "index", "generation"),
     *("message_previous_status", "message_revision"),
+    *("sending_at", "sent_from"),
 }
-"""The fields of a record that tell of its arrival; `status_updated_at` does, too, of a status without a date."""
+"""The fields of a record that depend on its arrival, too; `status_updated_at` does, too, of a status without a date."""
 
 CLOCKS: Final = [
     "1969-12-31T23:59:59.999Z",
@@ -117,8 +118,9 @@ def rows_after(bodies: Sequence[bytes], clocks: Sequence[str], policy: Policy) -
     for offset, (body, clock) in enumerate(zip(bodies, clocks, strict=True)):
         value = b'{"received_at":"%s","callbacks":[%s]}' % (clock.encode(), body)
         for output in outputs_of(stage.apply(rows, 0, offset, value)):
-            assert output.topic is SMS_STATUS, output.value
-            published[output.key] = orjson.loads(output.value)
+            assert output.topic in (SMS_STATUS, DELIVERY_PARTIALS), output.value
+            if output.topic is SMS_STATUS:
+                published[output.key] = orjson.loads(output.value)
     message = find_message(rows, b"m:m")
     assert message is not None
     assert {sms.key.encode() for sms in message.parts} == published.keys()

@@ -11,7 +11,7 @@ from streams.domain.stage import GENERATION_KEY
 from streams.domain.views import campaign_key
 from tests.builders import ABSENT, CAMPAIGN_ID, NOW, campaign_report, envelope, sms_callback
 from tests.support.memory_rows import MemoryRows
-from tests.unit.streams.domain.pipeline import Pipeline
+from tests.unit.streams.domain.pipeline import Pipeline, partials_in
 
 LATER = "2026-11-22T12:00:05.000Z"
 
@@ -196,7 +196,7 @@ def test_replayed_partials_change_nothing_not_even_the_revision() -> None:
         pipeline.send(sms_callback(message_id=f"m{n}", sms_id="s"), campaign_report("Running", {"Delivered": n}))
         pipeline.settle()
         rows = pipeline.sms_rows[0]
-        taken += [o.value for o in pipeline.sms_stage.summarize(rows, 0, list(rows.rows))]
+        taken += partials_in(pipeline.sms_stage.summarize(rows, 0, list(rows.rows)))
     before = {**pipeline.campaign_rows.rows}
     pipeline.partials += taken
     assert pipeline.settle_campaigns() == []
@@ -210,7 +210,7 @@ def test_counts_of_rebuilt_rows_replace_the_counts_of_lost_rows() -> None:
         pipeline.send(sms_callback(message_id=f"m{n}", sms_id="s"))
         pipeline.settle()
     rows = pipeline.sms_rows[0]
-    (late,) = (output.value for output in pipeline.sms_stage.summarize(rows, 0, list(rows.rows)))
+    (late,) = partials_in(pipeline.sms_stage.summarize(rows, 0, list(rows.rows)))
     pipeline.sms_rows[0] = anew = MemoryRows()
     anew.put(GENERATION_KEY, 7)
     pipeline.take_in(0, 1, envelope(sms_callback(message_id="m1", sms_id="s")))
@@ -316,7 +316,7 @@ def test_the_same_partials_give_the_same_revisions_however_they_are_flushed() ->
             pipeline.send(campaign_report("Running", {"Delivered": n}))
     often, once = pipelines
     rows = often.sms_rows[0]
-    values = [*often.partials, *(o.value for o in often.sms_stage.summarize(rows, 0, rows.changed))]
+    values = [*often.partials, *partials_in(often.sms_stage.summarize(rows, 0, rows.changed))]
     rows.changed.clear()
     often.partials.clear()
     records = []

@@ -22,7 +22,7 @@ from streams.domain.sms_stage import PIECE_CALLBACKS, SmsStage
 from streams.domain.stage import Ending, UnfinishedError
 from tests.builders import ABSENT, NOW, campaign_report, envelope, sms_callback
 from tests.support.memory_rows import MemoryRows, outputs_of
-from tests.unit.streams.domain.pipeline import Pipeline
+from tests.unit.streams.domain.pipeline import Pipeline, partials_in
 
 
 @pytest.mark.parametrize(
@@ -356,9 +356,7 @@ def test_of_a_record_that_ended_workers_too_often_at_no_known_callback_each_that
 def test_a_line_of_partials_that_ended_workers_too_often_is_rejected_untried() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback(), sms_callback(message_id="m2", campaign="c2"))
-    lines = [
-        output.value for output in pipeline.sms_stage.summarize(pipeline.sms_rows[0], 0, pipeline.sms_rows[0].changed)
-    ]
+    lines = partials_in(pipeline.sms_stage.summarize(pipeline.sms_rows[0], 0, pipeline.sms_rows[0].changed))
     value = b"\n".join(lines)
     pipeline.collected(outputs_of(CampaignStage().apply(pipeline.campaign_rows, 0, 7, value, 0, Ending(7, 1, 3))))
     (rejection,) = pipeline.rejections

@@ -12,7 +12,8 @@ import pytest
 
 from streams.contract.codec import format_time_ms
 from streams.domain.dates import read_date
-from streams.domain.expiry import BUCKET_MS, CHUNK_KEYS, advanced, stream_time
+from streams.domain.expiry import BUCKET_MS, advanced, stream_time
+from streams.domain.listing import CHUNK_KEYS
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from tests.builders import campaign_report, envelope, sms_callback
@@ -404,7 +405,8 @@ def _simulate(rows: MemoryRows, per_step: int, days: int) -> list[int]:
 def test_over_a_simulated_week_the_number_of_rows_stays_flat_and_counts_stay_whole(per_step: int) -> None:
     rows = MemoryRows()
     sizes = _simulate(rows, per_step, days=7)
-    assert max(sizes[72:]) <= max(sizes[:72])
+    full = 48 + 24 + 2  # a cell is closed a day after the last message of its window may be forgotten
+    assert max(sizes[full:]) <= max(sizes[:full])
     assert len(rows.with_prefix(b"m:")) <= 51 * per_step
     (counts,) = rows.with_prefix(b"c:").values()
     assert counts["messages"] == {"Queued": per_step, "Delivered": (7 * 24 - 1) * per_step}

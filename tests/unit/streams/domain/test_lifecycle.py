@@ -61,6 +61,8 @@ def test_a_first_callback_makes_revision_1_with_every_field_of_the_contract() ->
         "message_latency_seconds": 27,
         "message_price": "0.04320000",
         "message_revision": 1,
+        "sending_at": "2026-11-22T09:16:27.000Z",
+        "sent_from": "latency",
         "source": "callback",
     }
 

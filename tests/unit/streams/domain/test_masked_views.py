@@ -2,12 +2,21 @@
 
 import pytest
 
-from streams.contract.answers import CampaignPage, MessageAnswer
+from streams.contract.answers import AlarmList, CampaignPage, DeliveryPage, MessageAnswer
 from streams.contract.personal import without_numbers
-from streams.contract.records import CampaignProgress, SmsStatus
+from streams.contract.records import CampaignProgress, DeliveryAlarm, DeliveryWindow, SmsStatus
 from streams.domain.masked_views import RULES, masked
 
-ANSWERS = (SmsStatus, CampaignProgress, CampaignPage, MessageAnswer)
+ANSWERS = (
+    SmsStatus,
+    CampaignProgress,
+    DeliveryWindow,
+    DeliveryAlarm,
+    AlarmList,
+    CampaignPage,
+    DeliveryPage,
+    MessageAnswer,
+)
 
 
 def test_every_field_of_an_answer_has_a_rule() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streams.domain import campaign_stage, sms_stage
 from streams.domain.campaign_stage import CampaignStage
-from streams.domain.expiry import CHUNK_KEYS
+from streams.domain.listing import CHUNK_KEYS
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import PIECE_CALLBACKS, SmsStage
 from streams.domain.stage import PIECE_BYTES, Output, Stage
@@ -23,6 +23,7 @@ from streams.state.changelog.batches import MAX_BATCH_BYTES
 from streams.state.rows.overlay import Overlay
 from tests.builders import NOW, envelope, sms_callback
 from tests.support.memory_rows import MemoryRows, outputs_of
+from tests.unit.streams.domain.pipeline import partials_in
 from tests.unit.streams.domain.test_properties import MIXED, QUICK
 
 LARGE_PARTS = 50
@@ -168,7 +169,7 @@ def _require_the_same(envelopes: list[list[Any]], is_flushed: Callable[[], bool]
 
 
 def _counts(rows: MemoryRows) -> dict[bytes, Any]:
-    return {key: {**counts, "taken": 0} for key, counts in rows.with_prefix(b"c:").items()}
+    return {key: {**counts, "taken": 0, "touched": []} for key, counts in rows.with_prefix(b"c:").items()}
 
 
 def test_of_the_counts_after_two_pieces_of_an_envelope_the_later_stay_in_any_order(
@@ -176,10 +177,9 @@ def test_of_the_counts_after_two_pieces_of_an_envelope_the_later_stay_in_any_ord
 ) -> None:
     monkeypatch.setattr(sms_stage, "PIECE_CALLBACKS", 2)
     stage, rows = SmsStage(Policy()), MemoryRows()
-    partials = []
+    partials = list[bytes]()
     for _ in stage.apply(rows, 0, 0, envelope(*(sms_callback(message_id=f"m{n}") for n in range(5)))):
-        (partial,) = stage.summarize(rows, 0, rows.changed)
-        partials.append(partial.value)
+        partials += partials_in(stage.summarize(rows, 0, rows.changed))
     for order in itertools.permutations(partials):
         assert _messages(order) == 5
     old = orjson.loads(partials[-1])
@@ -203,7 +203,7 @@ def test_partials_of_campaigns_with_large_rows_are_pieces_after_each_of_which_an
     stage, rows = SmsStage(Policy()), MemoryRows()
     callbacks = [sms_callback(message_id=f"m{n}", campaign=f"c{n}") for n in range(20)]
     outputs_of(stage.apply(rows, 0, 0, envelope(*callbacks)))
-    value = b"\n".join(output.value for output in stage.summarize(rows, 0, rows.changed))
+    value = b"\n".join(partials_in(stage.summarize(rows, 0, rows.changed)))
     whole = MemoryRows()
     (piece,) = CampaignStage().apply(whole, 0, 7, value)
     monkeypatch.setattr(campaign_stage, "PIECE_BYTES", 2000)

@@ -82,7 +82,11 @@ def rows_of(counted: dict[str, Tallying]) -> dict[str, dict[str, Any]]:
 def counts_of(rows: MemoryRows) -> dict[bytes, Any]:
     """Return the counts of each non-empty campaign, without the values that depend on arrival."""
     return {
-        key: {name: value for name, value in counts.items() if name not in ("id", "v", "taken", "first", "last")}
+        key: {
+            name: value
+            for name, value in counts.items()
+            if name not in ("id", "v", "taken", "first", "last", "begun", "touched")
+        }
         for key, counts in rows.with_prefix(b"c:").items()
         if counts["messages"]
     }

@@ -11,7 +11,8 @@ import pytest
 
 from streams.contract.codec import format_time_ms
 from streams.domain.dates import read_date
-from streams.domain.expiry import CHUNK_KEYS, forgotten_before
+from streams.domain.expiry import forgotten_before
+from streams.domain.listing import CHUNK_KEYS
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.tally import TALLY_KEY, read_tally

@@ -10,6 +10,7 @@ import pytest
 from streams.contract.answers import CampaignState
 from streams.domain.campaign_index import Wanted
 from streams.domain.campaign_stage import CampaignStage
+from streams.domain.policy import CAMPAIGN_MS
 from streams.read_api import campaign_lists
 from streams.read_api.campaign_lists import CampaignLists
 from streams.state.rows.partition import Origin, Partition
@@ -49,7 +50,7 @@ class Worker:
         del self.owned[number]
         self.store.close(number)
 
-    def report(self, campaign: int, status: str = "Running", at: int = 0) -> None:
+    def report(self, campaign: int, status: str = "Running", at: int = 0, clock: int = 0) -> None:
         """Take a report of a campaign in, which lies in one of the partitions."""
         partition = self.owned[campaign % 2].partition
         offset = partition.next
@@ -58,12 +59,18 @@ class Worker:
         }  # fmt: skip
         line = {
             "partition": 0, "generation": 0, "campaign": f"c-{campaign:03}", "place": [0, offset, 0],
-            "received": BEGIN_MS + (at or campaign), "report": report,
+            "received": BEGIN_MS + (at or campaign), "report": report, "clock": clock,
         }  # fmt: skip
         for _ in partition.take_in(offset, orjson.dumps(line)):
             pass
         if status == "Finished":
             self.finished.add(campaign)
+
+    def forget(self, number: int) -> None:
+        """Delete the campaigns of a partition that are over."""
+        partition = self.owned[number].partition
+        while partition.is_forgetting(0.0):
+            partition.forget_slice(lambda prefix, after: self.store.scan(number, prefix, after))
 
     def seal(self) -> list[Any]:
         """Begin a flush, after the end of the one before; return what it has to store."""
@@ -101,6 +108,21 @@ async def test_each_campaign_is_listed_wherever_its_row_lies(worker: Worker) -> 
     assert await worker.listed() == [*range(9, 0, -1)]
     assert await worker.listed(limit=4) == [9, 8, 7, 6]
     assert await worker.listed(FINISHED) == []
+
+
+async def test_a_campaign_that_is_forgotten_leaves_the_lists() -> None:
+    worker = Worker()
+    for campaign in range(1, 10):
+        worker.report(campaign)
+    worker.write(worker.seal())
+    assert len(await worker.listed()) == 9
+    worker.report(2, clock=BEGIN_MS + 2 * CAMPAIGN_MS)
+    worker.forget(0)
+    assert await worker.listed() == [9, 7, 5, 3, 2, 1]
+    worker.write(worker.seal())
+    assert await worker.listed() == [9, 7, 5, 3, 2, 1]
+    worker.report(4)
+    assert await worker.listed() == [9, 7, 5, 4, 3, 2, 1]
 
 
 async def test_each_change_is_in_the_next_list(worker: Worker) -> None:

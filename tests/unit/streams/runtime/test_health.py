@@ -1,6 +1,12 @@
-"""StuckWatch notices a partition that has lag and does not move."""
+"""A partition that has lag and does not move is noticed, and the age of a lag is known."""
 
-from streams.health import Place, StuckWatch
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka.errors import KafkaConnectionError
+from faust.types import TP
+
+from streams.health import LagAges, Place, Reached, StuckWatch, date_lags
 
 PLACE = ("sms", 3)
 
@@ -54,3 +60,104 @@ def test_a_partition_that_was_never_fetched_may_have_work() -> None:
     for now in (0.0, 61.0):
         watch.observe({PLACE: 5}, {}, now)
     assert watch.stuck() == [PLACE]
+
+
+class Ages:
+    """The ages of one partition's lag, second by second."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.ages = LagAges(lambda: self.now)
+
+    def see(self, durable: int, end: int, seconds: float = 1.0) -> float:
+        self.now += seconds
+        self.ages.observe({PLACE: Reached(durable, end)})
+        return self.ages.seconds()[PLACE]
+
+
+def test_without_a_lag_its_age_is_0() -> None:
+    assert Ages().see(5, 5) == 0
+
+
+def test_a_lag_is_as_old_as_the_moment_without_one_at_most() -> None:
+    ages = Ages()
+    ages.see(5, 5)
+    assert ages.see(5, 9, 3.0) == 0
+    assert ages.see(5, 9, 4.0) == 4
+    assert ages.see(9, 9) == 0
+    assert ages.see(9, 10, 3600.0) == 0, "a quiet hour is no lag"
+
+
+def test_busy_traffic_that_is_never_seen_without_a_lag_stays_young_and_is_never_looked_up() -> None:
+    ages = Ages()
+    for second in range(100):
+        assert ages.see(second * 10, second * 10 + 5) <= 2
+        assert ages.ages.due() == []
+
+
+def test_a_lag_that_grows_grows_old_and_is_looked_up_every_ten_seconds() -> None:
+    ages = Ages()
+    looked = 0
+    for second in range(60):
+        ages.see(0, 10 * second + 10)
+        if ages.ages.due():
+            looked += 1
+            ages.ages.date(PLACE, 1_000.5)
+    assert ages.ages.seconds()[PLACE] == ages.now - 1_000.5
+    assert looked == 5
+
+
+def test_a_lag_that_was_there_at_the_start_is_dated_by_its_oldest_record_though_it_shrinks() -> None:
+    ages = Ages()
+    for second in range(11):
+        ages.see(second * 10, 100_000)
+    assert ages.ages.due() == [PLACE]
+    ages.ages.date(PLACE, ages.now - 7_200)
+    assert ages.ages.due() == []
+    assert ages.see(200, 100_000) == 7_201
+    ages.ages.date(PLACE, ages.now - 30)
+    assert ages.see(300, 100_000) == 31
+    assert ages.see(100_000, 100_005) < 31
+    assert ages.see(100_005, 100_005) == 0
+
+
+def test_a_lag_without_a_record_has_no_age() -> None:
+    """The offsets that remain may be transaction markers."""
+    ages = Ages()
+    for _ in range(12):
+        ages.see(5, 9)
+    ages.ages.date(PLACE, None)
+    assert ages.see(5, 9) == 1
+
+
+def test_a_date_for_a_partition_that_is_gone_is_dropped() -> None:
+    ages = Ages()
+    ages.see(5, 9)
+    ages.ages.observe({})
+    ages.ages.date(PLACE, 1.0)
+    assert ages.ages.seconds() == {}
+
+
+async def test_an_old_lag_is_dated_by_the_record_at_its_durable_offset_also_at_a_second_try() -> None:
+    ages, asked = Ages(), list[tuple[str, int, int]]()
+    for _ in range(12):
+        ages.see(5, 9)
+    answers: list[float | None] = [None, 800.0]
+
+    async def first_moment(source: TP, offset: int) -> float:
+        asked.append((source.topic, source.partition, offset))
+        if (moment := answers.pop(0)) is None:
+            raise KafkaConnectionError
+        return moment
+
+    owned = SimpleNamespace(durable=5, begin=0)
+    table = SimpleNamespace(name="sms", source="raw", checkpointer=SimpleNamespace(owned={3: owned}))
+    app: Any = SimpleNamespace(
+        checkpointed=[table], holdings=SimpleNamespace(reader=SimpleNamespace(first_moment=first_moment))
+    )
+    await date_lags(app, ages.ages)
+    assert ages.ages.seconds()[PLACE] < 60
+    await date_lags(app, ages.ages)
+    assert ages.ages.seconds()[PLACE] == ages.now - 800
+    await date_lags(app, ages.ages)
+    assert asked == [("raw", 3, 5)] * 2

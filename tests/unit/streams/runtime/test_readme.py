@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 import streams
 from streams.errors import Exit
+from streams.health import LagAges
 from streams.metrics import FlushMetrics, StateMetrics
 from streams.program.origin import Origin
 from streams.read_api.routes import ReadApi
@@ -40,12 +41,14 @@ def test_the_readme_lists_exactly_the_served_metrics() -> None:
         checkpointed=(),
         sms=SimpleNamespace(checkpointer=SimpleNamespace(owned={})),
         campaigns=None,
+        deliveries=None,
+        alarms=SimpleNamespace(checkpointer=SimpleNamespace(owned={})),
         pulse=SimpleNamespace(check_pause=None),
-        conf=SimpleNamespace(canonical_url=""),
+        conf=SimpleNamespace(canonical_url="", topic_partitions=8),
         bulk_recovery=SimpleNamespace(restore_seconds=0.0, restored_records=0),
         standby=SimpleNamespace(at_hand=frozenset(), records=0),
     )
-    registry.register(StateMetrics(cast("StreamsApp", idle)))
+    registry.register(StateMetrics(cast("StreamsApp", idle), LagAges()))
     ReadApi(cast("StreamsApp", idle), Readers([], ""), registry, Origin())
     rows = re.findall(r"^\| (`routee_streams_.*?) \|", README, re.MULTILINE)
     listed = [name.removesuffix("_total") for row in rows for name in re.findall(r"`(\w+)`", row)]

@@ -1,12 +1,12 @@
 """Records applied to one partition, and its checkpoints."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import ClassVar
 
 from streams.contract.topics import CAMPAIGN_PROGRESS, SMS_STATUS
 from streams.domain.stage import GENERATION_KEY, Ending, Output, Piece, Rows
 from streams.state.rows import endings
-from streams.state.rows.partition import Checkpoint, Origin, Partition
+from streams.state.rows.partition import FORGET_SECONDS, Checkpoint, Origin, Partition
 from streams.state.rows.position import Position
 from streams.state.rows.reserved_keys import ENDING, HELD, POSITION, SOURCE
 from streams.state.rows.throttle import Throttle
@@ -19,7 +19,8 @@ class LastValue:
     The values of a record are separated by commas, and each is a piece.
     """
 
-    summarized: ClassVar = b"last"
+    summarized: ClassVar[tuple[bytes, ...]] = (b"last",)
+    forgettable: ClassVar[bytes | None] = b"last"
 
     def __init__(self) -> None:
         self.ended: list[Ending | None] = []
@@ -35,7 +36,14 @@ class LastValue:
             yield Piece([Output(SMS_STATUS, b"last", one)], number if number < len(values) else None)
 
     def summarize(self, rows: Rows, _partition: int, changed: Collection[bytes]) -> list[Output]:
-        return [Output(CAMPAIGN_PROGRESS, key, rows.get(key)[2].encode()) for key in changed]
+        return [Output(CAMPAIGN_PROGRESS, key, rows.get(key)[2].encode()) for key in changed if rows.get(key)]
+
+    def forget(self, rows: Rows, keys: Iterable[bytes]) -> int:
+        """Delete the rows of the value `old`."""
+        over = [key for key in keys if rows.get(key)[2] == "old"]
+        for key in over:
+            rows.delete(key)
+        return len(over)
 
 
 def partition(
@@ -254,3 +262,31 @@ def test_an_ending_survives_a_piece_of_its_record() -> None:
 def test_additions_of_a_later_version_to_a_position_or_an_ending_are_no_error() -> None:
     assert Position.parse(b"12:3:later") == Position(12, 3)
     assert endings.parse(b"12:3:1:later") == Ending(12, 3, 1)
+
+
+def test_rows_that_are_over_are_deleted_with_the_next_checkpoint_and_make_no_output() -> None:
+    first = partition()
+    take_in(first, 0, b"old")
+    rows = stored(first.seal(0.0))
+    mine = partition(rows)
+    assert mine.is_forgetting(0.0)
+    mine.forget_slice(lambda prefix, _after: iter([(prefix, rows[prefix])]))
+    assert not mine.is_forgetting(1.0)
+    assert mine.unsealed
+    checkpoint = mine.seal(1.0)
+    assert (checkpoint.rows[b"last"], checkpoint.outputs) == (None, [])
+    assert not mine.unsealed
+
+
+def test_rows_are_looked_at_again_after_some_hours() -> None:
+    mine = partition()
+    take_in(mine, 0, b"young")
+    assert mine.is_forgetting(0.0)
+    mine.forget_slice(lambda _prefix, _after: iter([(b"last", b"")]))
+    mine.seal(0.0)
+    assert not mine.is_forgetting(FORGET_SECONDS - 1)
+    assert mine.is_forgetting(FORGET_SECONDS)
+
+
+def test_a_partition_without_any_record_has_nothing_to_forget() -> None:
+    assert not partition().is_forgetting(0.0)

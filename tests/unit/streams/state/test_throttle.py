@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.state.rows.throttle import Throttle
+from streams.state.rows.throttle import Throttle, Throttles
 
 
 def test_the_first_change_goes_at_once() -> None:
@@ -53,3 +53,13 @@ def test_no_key_goes_twice_in_an_interval_and_none_is_forgotten(steps: list[tupl
         assert throttle.held == owed
         went.update(dict.fromkeys(due, now))
     assert not owed
+
+
+def test_keys_with_another_prefix_have_an_interval_of_their_own() -> None:
+    throttles = Throttles({b"c:": 1.0, b"d:": 5.0}, held=[b"d:old"])
+    assert throttles.is_due(now=0.0)
+    assert throttles.admit([b"c:1", b"d:1", b"x:1"], now=0.0) == [b"c:1", b"d:1", b"d:old"]
+    assert throttles.admit([b"c:1", b"d:1"], now=1.0) == [b"c:1"]
+    assert throttles.held == {b"d:1"}
+    assert not throttles.is_due(now=4.9)
+    assert throttles.admit([], now=5.0) == [b"d:1"]

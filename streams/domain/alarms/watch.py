@@ -1,0 +1,447 @@
+"""
+Turns cells and ticks into alarms: judges each window of each route when its time has come.
+
+Time is what the ticks say, never a clock. A tick tells that one source of cells has been taken in up to a minute; time
+is the least of all sources, so a source that lags holds all judgement, and nothing is judged before it is complete.
+The judgement follows from the order of cells and ticks alone.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+import orjson
+
+from streams.domain.alarms.alarm import (
+    ACCOUNT,
+    DELIVERY_DROP,
+    LATENCY_RISE,
+    ROUTE_QUIET,
+    SILENCE,
+    Place,
+    Record,
+    account_alarm,
+    alarm_key,
+    closed,
+    quiet_alarm,
+    scan_alarm,
+    silence_alarm,
+    subject_of,
+)
+from streams.domain.alarms.baseline import WINDOWS_OF_DAY
+from streams.domain.alarms.route_quiet import RouteQuiet, Steadiness, judge_routes
+from streams.domain.alarms.scan import DELIVERY_DROP as DROP_RULE
+from streams.domain.alarms.scan import LATENCY_RISE as LATENCY_RULE
+from streams.domain.alarms.scan import REST, Closed, Finding, Opened, Scan, SenderCount
+from streams.domain.alarms.seen import EDGES, WINDOW_SECONDS, Seen, by_sender, counts_within, place_of, seen_of
+from streams.domain.alarms.silence import Silence
+from streams.domain.stage import Rows
+
+ALARM_PREFIX: Final = b"o:"
+"""Prefix of the rows with the newest record of each alarm."""
+MOST_ALARMS: Final = 200
+"""So many alarms are kept for answers, and all open ones."""
+_CLOCK_KEY, _ROUTES_KEY, _ALARMS_KEY = b"v:", b"n:", b"a:"
+_ROUTE, _QUIET, _CELLS = b"r:", b"q:", b"c:"
+
+MOST_ROUTES: Final = 500
+"""Strangers can invent operators. A route beyond so many is not watched until another one is forgotten."""
+_FORGOTTEN_AFTER: Final = 30 * WINDOWS_OF_DAY
+_FOLLOWED_FOR: Final = 7 * WINDOWS_OF_DAY
+_CHOOSING: Final = 7 * WINDOWS_OF_DAY
+_FAST_PART: Final = 0.85
+_LATE_MINUTES, _LATE_PART = 5, 0.5
+_MOST_MINUTES: Final = 2 * 24 * 60
+"""Time that jumps further, after a long standstill, is not gone through."""
+_AT_ONCE_MINUTES, _LEAST_AT_ONCE, _PART_AT_ONCE = 10, 3, 0.5
+_ACTIVE_SMS, _ACTIVE_WINDOWS = 20, 3
+
+
+_Form = TypeVar("_Form")
+
+
+class _Minute(msgspec.Struct):
+    """The counts that the ticks of one minute told."""
+
+    callbacks: int = 0
+    late: int = 0
+
+
+class _Clock(msgspec.Struct):
+    """Time, and what concerns the whole account."""
+
+    sources: dict[str, int] = {}
+    """Source of cells → the minute up to which it has been taken in."""
+    now: int = 0
+    minutes: dict[int, _Minute] = {}
+    silence: Silence = msgspec.field(default_factory=Silence)
+    steadiness: Steadiness = msgspec.field(default_factory=Steadiness)
+    fell: dict[str, int] = {}
+    """Routes whose own alarm is open → the minute at which it opened."""
+    told_together: list[str] | None = None
+    """While the account's alarm is open: the routes that it stands for."""
+
+
+class _Route(msgspec.Struct):
+    """The memory of one route."""
+
+    country: str
+    operator: str
+    last: int = 0
+    """The newest window with a cell."""
+    drop: Scan = msgspec.field(default_factory=lambda: Scan.new(DROP_RULE))
+    latency: Scan = msgspec.field(default_factory=lambda: Scan.new(LATENCY_RULE))
+    followed: dict[str, int] = {}
+    """Sender → the newest window that showed an SMS of it under way. The SMS of others are told when they are final."""
+    first: int = 0
+    edge: int = 0
+    """How soon most SMS are delivered, chosen after a week."""
+    delivered: list[int] = msgspec.field(default_factory=lambda: [0] * len(EDGES))
+
+    @property
+    def place(self) -> Place:
+        """Return the country and the operator."""
+        return self.country, self.operator
+
+
+class AlarmWatch:
+    """
+    The alarms of one partition of cells and ticks. All it remembers is in the rows.
+
+    `thresholds` has the routes, by subject, whose deviance has to be another one than that of the rule.
+    """
+
+    def __init__(self, rows: Rows, thresholds: Mapping[str, float]) -> None:
+        self._rows = rows
+        self._thresholds = thresholds
+        self._clock = _row(rows, _CLOCK_KEY, _Clock) or _Clock()
+        self._names: list[str] = rows.get(_ROUTES_KEY) or []
+        self._offset = self._generation = 0
+
+    def take_cell(self, record: Mapping[str, Any]) -> None:
+        """Take in the public record of a cell, unless its window is judged already, or a newer one is known."""
+        window, country, operator = place_of(record)
+        name = subject_of((country, operator))
+        if self._is_over(window) or not self._is_watched(name):
+            return
+        key = _cells_key(window, name)
+        cells = _row(self._rows, key, dict[str, Seen]) or {}
+        before = cells.get(record["cell"])
+        seen = seen_of(record, before)
+        if before is None or seen.age > before.age:
+            cells[record["cell"]] = seen
+            self._rows.put(key, cells)
+
+    @property
+    def now_ms(self) -> int:
+        """Return the time as far as ticks told it."""
+        return self._clock.now * 60_000
+
+    def take_tick(self, tick: Mapping[str, Any], offset: int = 0, generation: int = 0) -> list[Record]:
+        """Take in a tick: source, minute, callbacks and how many of them came late. Return what opens and closes."""
+        self._offset, self._generation = offset, generation
+        clock, minute = self._clock, tick["minute"]
+        if minute > clock.sources.get(tick["source"], 0):
+            clock.sources[tick["source"]] = minute
+            counted = clock.minutes.setdefault(max(minute, clock.now + 1), _Minute())
+            counted.callbacks += tick.get("callbacks", 0)
+            counted.late += tick.get("late", 0)
+        least = min(clock.sources.values())
+        records: list[Record] = []
+        if not clock.now:
+            clock.now = least
+        for passed in range(max(clock.now, least - _MOST_MINUTES) + 1, least + 1):
+            clock.now = passed
+            records += self._pass(passed)
+        self._rows.put(_CLOCK_KEY, clock)
+        return records
+
+    def _is_over(self, window: int) -> bool:
+        return (window + 1) * WINDOW_SECONDS + EDGES[-1] <= self._clock.now * 60
+
+    def _is_watched(self, name: str) -> bool:
+        if name in self._names:
+            return True
+        if len(self._names) >= MOST_ROUTES:
+            return False
+        self._names = sorted([*self._names, name])
+        self._rows.put(_ROUTES_KEY, self._names)
+        return True
+
+    def _pass(self, minute: int) -> Iterable[Record]:
+        """Judge all windows that are due at a minute."""
+        yield from self._judge_account(minute)
+        is_trusted = not self._is_late(minute) and not self._clock.silence.is_gap(minute)
+        seconds = minute * 60
+        changes: list[tuple[_Route, Opened | Closed]] = []
+        for at, horizon in enumerate(DROP_RULE.horizons):
+            if (seconds - horizon) % WINDOW_SECONDS == 0:
+                changes += self._judge_drops((seconds - horizon) // WINDOW_SECONDS - 1, at, is_trusted=is_trusted)
+        yield from self._told(minute, changes)
+        if seconds % WINDOW_SECONDS == 0:
+            number = seconds // WINDOW_SECONDS - 1
+            yield from self._judge_quiet(
+                minute, number - DROP_RULE.horizons[-1] // WINDOW_SECONDS, is_trusted=is_trusted
+            )
+            yield from self._judge_latency(
+                minute, number - LATENCY_RULE.horizons[-1] // WINDOW_SECONDS, is_trusted=is_trusted
+            )
+
+    # The account
+
+    def _judge_account(self, minute: int) -> Iterator[Record]:
+        counted = self._clock.minutes.get(minute, _Minute())
+        for silent in self._clock.silence.take(minute, counted.callbacks):
+            if self._clock.silence.open is None:
+                yield from self._close(alarm_key(SILENCE, ACCOUNT), minute, "callbacks came again")
+            else:
+                yield self._open(silence_alarm(silent, minute))
+
+    def _is_late(self, minute: int) -> bool:
+        """Tell whether most callbacks of the last minutes came late: SMS then only look as if they hung."""
+        minutes = self._clock.minutes
+        for known in [known for known in minutes if known <= minute - _LATE_MINUTES]:
+            del minutes[known]
+        recent = [counted for at, counted in minutes.items() if at <= minute]
+        return sum(one.late for one in recent) > _LATE_PART * sum(one.callbacks for one in recent)
+
+    # Routes
+
+    def _judge_drops(self, number: int, at: int, *, is_trusted: bool) -> Iterator[tuple[_Route, Opened | Closed]]:
+        rule, is_last = DROP_RULE, at == len(DROP_RULE.horizons) - 1
+        for name in self._names:
+            cells = self._cells(number, name)
+            route = self._route(name) if cells else _row(self._rows, _ROUTE + name.encode(), _Route)
+            if route is None or not (cells or route.drop.open or route.drop.suspected):
+                continue
+            _follow(route, number, cells)
+            if not is_trusted:
+                route.drop.skip(number)
+            elif cells:
+                senders = by_sender(seen for seen in cells.values() if _is_followed(route, number, seen.sender))
+                counts = counts_within(senders, rule.horizons[at])
+                n, x = sum(n for _, n, _ in counts), sum(x for _, _, x in counts)
+                if n or route.drop.has(number):
+                    threshold = self._threshold(name, rule.threshold)
+                    changes = route.drop.judge(rule, threshold, number, at, n, x, counts)
+                    yield from ((route, change) for change in changes)
+            if is_last:
+                yield from ((route, change) for change in route.drop.settle(rule, number))
+            self._put_route(name, route)
+
+    def _told(self, minute: int, changes: Iterable[tuple[_Route, Opened | Closed]]) -> Iterator[Record]:
+        """Tell what changed; many routes that fall at once are one alarm of the account."""
+        clock, fresh = self._clock, set[str]()
+        for route, change in changes:
+            name, finding = subject_of(route.place), change.finding
+            is_routes = finding.scope == "route" and finding.level == "alarm"
+            if isinstance(change, Closed):
+                if is_routes:
+                    clock.fell.pop(name, None)
+                    fresh.discard(name)
+                yield from self._close(_scan_key(DELIVERY_DROP, route, finding), minute, change.reason)
+            elif is_routes:
+                clock.fell[name] = minute
+                fresh.add(name)
+            else:
+                yield self._open(self._drop_record(route, finding, minute))
+        yield from self._tell_routes(minute, fresh)
+
+    def _tell_routes(self, minute: int, fresh: set[str]) -> Iterator[Record]:
+        """Tell the routes whose own alarm opened, each by itself or as one of many."""
+        clock = self._clock
+        if clock.told_together is None:
+            yield from self._join(minute, fresh)
+        else:
+            clock.told_together = sorted({*clock.told_together, *fresh} & clock.fell.keys())
+            if len(clock.told_together) < _LEAST_AT_ONCE:
+                fresh, clock.told_together = set(clock.told_together), None
+                yield from self._close(alarm_key(DELIVERY_DROP, ACCOUNT), minute, "most routes recovered")
+        if clock.told_together is None:
+            for name in sorted(fresh):
+                route = self._route(name)
+                if route.drop.open is not None:
+                    yield self._open(self._drop_record(route, route.drop.open, minute))
+
+    def _join(self, minute: int, fresh: set[str]) -> Iterator[Record]:
+        """Open the account's alarm when too many routes fell within minutes, and close the alarms of these."""
+        clock = self._clock
+        fell = sorted(name for name, at in clock.fell.items() if at > minute - _AT_ONCE_MINUTES)
+        if not fresh or len(fell) < _LEAST_AT_ONCE:
+            return
+        active = self._active(minute)
+        if len(fell) < _PART_AT_ONCE * active:
+            return
+        firsts = [route.drop.open.first for name in fell if (route := self._route(name)).drop.open is not None]
+        clock.told_together = fell
+        yield self._open(account_alarm(fell, active, minute, min(firsts)))
+        for name in fell:
+            yield from self._close(alarm_key(DELIVERY_DROP, name), minute, "told as the account's")
+
+    def _active(self, minute: int) -> int:
+        """Return how many routes have traffic."""
+        least = minute * 60 // WINDOW_SECONDS - 2 - _ACTIVE_WINDOWS
+        recent = (self._route(name).drop.windows[-_ACTIVE_WINDOWS - 2 :] for name in self._names)
+        return sum(sum(one.n for one in windows if one.number > least) >= _ACTIVE_SMS for windows in recent)
+
+    def _drop_record(self, route: _Route, finding: Finding, minute: int) -> Record:
+        threshold = self._threshold(subject_of(route.place), DROP_RULE.threshold)
+        return scan_alarm(DELIVERY_DROP, route.place, finding, threshold, minute, finding.horizon)
+
+    def _judge_latency(self, minute: int, number: int, *, is_trusted: bool) -> Iterator[Record]:
+        """Judge how soon the deliveries of a window came, and forget its cells."""
+        for name in self._names:
+            cells = self._cells(number, name)
+            route = self._route(name)
+            if cells:
+                _choose_edge(route, number, cells)
+                route.last = max(route.last, number)
+            scan = route.latency
+            if cells and route.edge and is_trusted:
+                counts = _fast_counts(cells, route.edge)
+                n, x = sum(n for _, n, _ in counts), sum(x for _, _, x in counts)
+                if n:
+                    threshold = LATENCY_RULE.threshold
+                    for change in scan.judge(LATENCY_RULE, threshold, number, 0, n, x, counts):
+                        yield from self._tell_latency(route, change, minute)
+            if cells or scan.open or scan.suspected:
+                for change in scan.settle(LATENCY_RULE, number):
+                    yield from self._tell_latency(route, change, minute)
+                self._put_route(name, route)
+                self._rows.delete(_cells_key(number, name))
+            elif number - route.last > _FORGOTTEN_AFTER:
+                self._forget(name)
+
+    def _tell_latency(self, route: _Route, change: Opened | Closed, minute: int) -> Iterator[Record]:
+        finding = change.finding
+        if isinstance(change, Closed):
+            yield from self._close(_scan_key(LATENCY_RISE, route, finding), minute, change.reason)
+        else:
+            threshold = LATENCY_RULE.threshold
+            yield self._open(scan_alarm(LATENCY_RISE, route.place, finding, threshold, minute, route.edge))
+
+    def _judge_quiet(self, minute: int, number: int, *, is_trusted: bool) -> Iterator[Record]:
+        """Judge the deliveries of all senders whose SMS are told only when they are final."""
+        if not is_trusted:
+            return
+        deliveries: dict[str, dict[str, int]] = {}
+        for name in self._names:
+            cells = self._cells(number, name)
+            if cells:
+                route = self._route(name)
+                unfollowed = [seen for seen in cells.values() if not _is_followed(route, number, seen.sender)]
+                counts = counts_within(by_sender(unfollowed), DROP_RULE.horizons[-1])
+                deliveries[name] = {sender: x for sender, _, x in counts if x and sender != REST}
+        known = {name: quiet for name in self._names if (quiet := _row(self._rows, _QUIET + name.encode(), RouteQuiet))}
+        for event in judge_routes(self._clock.steadiness, known, number, deliveries):
+            place = self._route(event.route).place
+            if event.reason is None:
+                yield self._open(quiet_alarm(place, event.quiet, minute))
+            else:
+                yield from self._close(alarm_key(ROUTE_QUIET, event.route), minute, event.reason)
+        for name, quiet in known.items():
+            if quiet.senders or quiet.windows:
+                self._rows.put(_QUIET + name.encode(), quiet)
+
+    # Rows
+
+    def _open(self, record: Record) -> Record:
+        """Keep and return the newest record of an alarm."""
+        key = ALARM_PREFIX + record["alarm"].encode()
+        before = self._rows.get(key) or {"revision": 0}
+        # The tick's offset plus one: the same in every replay; further records, and a topic made anew, count on.
+        record |= {"revision": max(self._offset, before["revision"]) + 1, "generation": self._generation}
+        self._rows.put(key, record)
+        self._list(record)
+        return record
+
+    def _list(self, record: Record) -> None:
+        """List an alarm as the newest, and forget closed ones beyond the bound."""
+        listed = [one for one in self._rows.get(_ALARMS_KEY) or [] if one != record["alarm"]]
+        listed.append(record["alarm"])
+        for name in listed[:-MOST_ALARMS]:
+            key = ALARM_PREFIX + name.encode()
+            if not (self._rows.get(key) or {}).get("is_open"):
+                self._rows.delete(key)
+                listed.remove(name)
+        self._rows.put(_ALARMS_KEY, listed)
+
+    def _close(self, key: str, minute: int, reason: str) -> Iterator[Record]:
+        record = self._rows.get(ALARM_PREFIX + key.encode())
+        if record is not None and record["is_open"]:
+            yield self._open(closed(record, minute, reason))
+
+    def _cells(self, number: int, name: str) -> dict[str, Seen]:
+        return _row(self._rows, _cells_key(number, name), dict[str, Seen]) or {}
+
+    def _route(self, name: str) -> _Route:
+        route = _row(self._rows, _ROUTE + name.encode(), _Route)
+        if route is None:
+            country, operator = orjson.loads(name)
+            route = _Route(country, operator, last=self._clock.now * 60 // WINDOW_SECONDS)
+        return route
+
+    def _put_route(self, name: str, route: _Route) -> None:
+        self._rows.put(_ROUTE + name.encode(), route)
+
+    def _forget(self, name: str) -> None:
+        self._rows.delete(_ROUTE + name.encode())
+        self._rows.delete(_QUIET + name.encode())
+        self._names = [one for one in self._names if one != name]
+        self._rows.put(_ROUTES_KEY, self._names)
+
+    def _threshold(self, name: str, usual: float) -> float:
+        return self._thresholds.get(name, usual)
+
+
+def told_alarms(rows: Rows, is_open: bool | None = None) -> list[Record]:  # noqa: FBT001 - a value of a query
+    """Return the newest record of each alarm, the one that changed last first; of open or closed ones if wanted."""
+    names = reversed(rows.get(_ALARMS_KEY) or [])
+    records: list[Record] = [rows.get(ALARM_PREFIX + name.encode()) for name in names]
+    return [record for record in records if is_open is None or record["is_open"] is is_open]
+
+
+def _row(rows: Rows, key: bytes, form: type[_Form]) -> _Form | None:
+    raw = rows.raw(key)
+    return None if raw is None else msgspec.json.decode(raw, type=form)
+
+
+def _cells_key(number: int, name: str) -> bytes:
+    return b"%s%d:%s" % (_CELLS, number, name.encode())
+
+
+def _scan_key(kind: str, route: _Route, finding: Finding) -> str:
+    return alarm_key(kind, subject_of(route.place, finding.sender))
+
+
+def _follow(route: _Route, number: int, cells: Mapping[str, Seen]) -> None:
+    for seen in cells.values():
+        if seen.was_under_way:
+            route.followed[seen.sender] = number
+    for sender in [sender for sender, newest in route.followed.items() if number - newest > _FOLLOWED_FOR]:
+        del route.followed[sender]
+
+
+def _is_followed(route: _Route, number: int, sender: str) -> bool:
+    newest = route.followed.get(sender)
+    return newest is not None and number - newest <= _FOLLOWED_FOR
+
+
+def _choose_edge(route: _Route, number: int, cells: Mapping[str, Seen]) -> None:
+    """Choose, after a week, the edge within which most SMS are delivered."""
+    if route.edge:
+        return
+    route.first = route.first or number
+    for seen in cells.values():
+        route.delivered = [a + b for a, b in zip(route.delivered, seen.within, strict=True)]
+    if number - route.first >= _CHOOSING and route.delivered[-1]:
+        fast = [count / route.delivered[-1] for count in route.delivered[:-1]]
+        nearest = min(range(len(fast)), key=lambda at: abs(fast[at] - _FAST_PART))
+        route.edge = EDGES[nearest]
+
+
+def _fast_counts(cells: Mapping[str, Seen], edge: int) -> list[SenderCount]:
+    """Return the deliveries of each sender, and those within the edge."""
+    at = EDGES.index(edge)
+    senders = by_sender(cells.values())
+    return [(sender, within[-1], within[at]) for sender, (_, within) in senders.items() if within[-1]]
