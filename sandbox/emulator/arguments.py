@@ -3,6 +3,7 @@ The options of `routee-sandbox emulate`, and what they mean for the traffic and 
 """
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
 from math import inf
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.emulator.connection import Target
+from sandbox.emulator.pull.options import DateMeaning, PullOptions
 from sandbox.emulator.retries import RetrySchedule
 from sandbox.emulator.sender import SendOptions
-from sandbox.emulator.traffic.model import Strategy
+from sandbox.emulator.traffic.chance import stream
+from sandbox.emulator.traffic.model import Callback, Strategy
 from sandbox.emulator.traffic.options import TrafficOptions
 
 _USAGE: Final = "routee-sandbox emulate --url URL [options]"
@@ -38,6 +41,7 @@ _SHARES: Final = {
 _STRATEGY_HELP: Final = "call back at every change, or with final statuses only; mixed takes turns (%(default)s)"
 _START_HELP: Final = "Routee's time at the start; the traffic takes up to 24 hours of it (yesterday 00:00 UTC)"
 _RETRY_HELP: Final = "multiplies Routee's waits of 30 s to 24 h before it posts again; 1 is Routee's pace (%(default)s)"
+_DATES_HELP: Final = "which date of an SMS a range of time compares (%(default)s)"
 _DEFAULTS: Final = {field.name: field.default for field in fields(TrafficOptions)}
 
 
@@ -66,7 +70,31 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--connections", type=at_least_one, default=64, metavar="N", help="at most so many (%(default)s)"
     )
     sending.add_argument("--retry-scale", type=_positive, default=0.01, metavar="FACTOR", help=_RETRY_HELP)
+    sending.add_argument(
+        "--swallowed",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of callbacks that are taken for sent, and are not",
+    )
     sending.add_argument("--ledger", type=Path, metavar="FILE", help="write the truth to this file, as NDJSON")
+
+    pulling = parser.add_argument_group("what can be pulled")
+    pulling.add_argument(
+        "--pull-port", type=at_least_one, metavar="PORT", help="serve Routee's pull API on this port, until Ctrl-C"
+    )
+    pulling.add_argument(
+        "--pull-dates", type=DateMeaning, choices=tuple(DateMeaning), default=DateMeaning.STATUS, help=_DATES_HELP
+    )
+    pulling.add_argument("--pull-old-form", action="store_true", help="tracking objects as in 2016")
+    pulling.add_argument("--pull-no-campaign-ids", action="store_true", help="without campaignTrackingId")
+    pulling.add_argument(
+        "--pull-troubles",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of answers that go wrong (%(default)s)",
+    )
 
 
 def traffic_options(args: Namespace) -> TrafficOptions:
@@ -77,7 +105,25 @@ def traffic_options(args: Namespace) -> TrafficOptions:
 
 def send_options(args: Namespace) -> SendOptions:
     """Return the way of sending that was asked for."""
-    return SendOptions(args.rate, RetrySchedule(args.retry_scale), args.connections)
+    return SendOptions(
+        args.rate, RetrySchedule(args.retry_scale), args.connections, swallowing(args.seed, args.swallowed)
+    )
+
+
+def swallowing(seed: int, share: float) -> Callable[[Callback], bool] | None:
+    """Return the choice of the callbacks that are swallowed, the same for the same seed; None when there are none."""
+    random = stream(seed, "swallowed")
+    return (lambda _: random.random() < share) if share else None
+
+
+def pull_options(args: Namespace) -> PullOptions:
+    """Return the behaviour of the pull API that was asked for."""
+    return PullOptions(
+        dates=args.pull_dates,
+        old_form=args.pull_old_form,
+        campaign_ids=not args.pull_no_campaign_ids,
+        troubles=args.pull_troubles,
+    )
 
 
 def command_line(traffic: TrafficOptions) -> str:

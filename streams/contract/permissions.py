@@ -94,6 +94,11 @@ def ingest(prefix: str) -> tuple[Permission, ...]:
     return (*_on(written, prefix, Operation.WRITE), *_settings_of(written, prefix))
 
 
+def backfill(prefix: str) -> tuple[Permission, ...]:
+    """Return the permissions of `routee-ingest backfill`, besides those of `routee-ingest`."""
+    return tuple(_on((SMS_STATUS, CAMPAIGN_PROGRESS), prefix, Operation.READ))
+
+
 def worker(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-streams worker`, which `routee-streams check` looks for."""
     read = (CALLBACKS_RAW, *_PARTIALS, *CHANGELOGS, ERASURES)
@@ -167,6 +172,7 @@ _IDEMPOTENT: Final = Permission(Operation.IDEMPOTENT_WRITE, CLUSTER, Need.OLD_BR
 
 PERMISSIONS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
     "routee-ingest": ingest,
+    "routee-ingest backfill": backfill,
     "routee-streams worker": worker,
     "routee-streams topics": topics,
     "routee-streams topics --alter": alter,

@@ -166,8 +166,15 @@ def _blank(sms: Sms) -> Sms:
     details = msgspec.structs.replace(sms.details, **_BLANK)
     if details == sms.details:
         return msgspec.structs.replace(sms, stamps=[*stamps, ERASED_STAMP])
+    revision = sms.revision + 1
     return msgspec.structs.replace(
-        sms, details=details, stamps=[*stamps, ERASED_STAMP], revision=sms.revision + 1, previous=sms.status
+        sms,
+        details=details,
+        stamps=[*stamps, ERASED_STAMP],
+        revision=revision,
+        previous=sms.status,
+        # The place of the callback stays, and so does its source.
+        pulled=revision if sms.pulled == sms.revision else sms.pulled,
     )
 
 

@@ -75,6 +75,11 @@ class Taken(NamedTuple):
     """The key of the index row for a new SMS, None when no row is needed."""
 
 
+_PULLED_UNDATED: Final = Refusal(
+    Reason.EXPIRED, "status.updatedDate: missing, and the pulled message is not known: it may have been forgotten"
+)
+
+
 def take(callback: Callback, found: Message | None, moment: Moment, policy: Policy) -> Taken | Refusal:
     """Return the effect of a callback on `found`, its message (None: unknown); a refusal when it is not taken in."""
     received, clock, forgotten, bucket, place, generation = moment
@@ -83,6 +88,8 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
         if is_forgotten(callback.date, forgotten):
             hours = (clock - forgotten) // HOUR_MS
             return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
+        if callback.pulled and not callback.date:
+            return _PULLED_UNDATED
         touched = Message(callback.message_id, bucket, [], generation)
     else:
         touched = before

@@ -43,8 +43,8 @@ KINDS: Final = {
         kind scope level is_open opened_at closed_at closed_because since observed expected n only_sender routes judged
     """,
     "where and when a record was made": """
-        revision generation message_revision partition offset index repaired.index repaired.repairs stage reason detail
-        redacted rejected_at sink table topic
+        revision generation message_revision source partition offset index repaired.index repaired.repairs stage
+        reason detail redacted rejected_at sink table topic
     """,
     "an HMAC of a phone number, and the moment of its erasure": "mark at key_id",
 }
