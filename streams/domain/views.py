@@ -11,6 +11,7 @@ from streams.domain.message import contribution, find_message, message_key, sms_
 from streams.domain.message_state import message_state
 from streams.domain.money import money_text_or_none
 from streams.domain.progress import progress_record, read_campaign
+from streams.domain.sending import sending
 from streams.domain.sms_record import sms_record
 from streams.domain.stage import GENERATION_KEY, Rows
 
@@ -35,7 +36,7 @@ def message_view(rows: Rows, key: bytes) -> dict[str, Any] | None:
         "parts_seen": state.parts_seen,
         "latency_seconds": state.latency_seconds,
         "price": money_text_or_none(state.price),
-        "sms": [to_builtins(sms_record(message, state, sms)) for sms in message.parts],
+        "sms": [to_builtins(sms_record(message, state, sms, sending(sms))) for sms in message.parts],
         "previous_status": message.previous,
         "revision": state.revision,
         "generation": message.generation,
@@ -53,7 +54,7 @@ def find_sms(rows: Rows, sms_key: str) -> dict[str, Any] | None:
             continue
         for sms in message.parts:
             if sms.key.lower() == sms_key.lower():
-                return dict(to_builtins(sms_record(message, message_state(message), sms)))
+                return dict(to_builtins(sms_record(message, message_state(message), sms, sending(sms))))
     return None
 
 
