@@ -92,6 +92,11 @@ class KnownErasures:
         self._log.append((offset, erasure))
         self.end = offset + 1
 
+    @property
+    def all(self) -> Erased | None:
+        """The erasures that are known, None when there are none."""
+        return self.before(self.end)
+
     def before(self, end: int) -> Erased | None:
         """Return the erasures in the records before an offset, None when there are none."""
         if end not in self._views:
@@ -124,6 +129,22 @@ def _erase_row(rows: Rows, deliveries: Deliveries, key: bytes) -> Iterator[Outpu
         deliveries.erase(found, message)
         rows.put(key, message if later is None else later.added_to(message))
     yield from outputs
+
+
+def as_shown(message: Message, erased: ErasedInRows | None) -> Message:
+    """
+    Return a message as it may be shown: without erased data, also where these erasures do not hold in its row yet.
+
+    No walk may have met the row, or its partition still takes in records of a former owner. Its revision is not a
+    new one.
+    """
+    places = [] if erased is None else _covered(message, erased)
+    if not places:
+        return message
+    parts = [*message.parts]
+    for at in places:
+        parts[at] = msgspec.structs.replace(parts[at], details=msgspec.structs.replace(parts[at].details, **_BLANK))
+    return msgspec.structs.replace(message, parts=parts)
 
 
 def _covered(message: Message, erased: ErasedInRows) -> list[int]:
