@@ -50,7 +50,7 @@ def acls(prefix: str) -> list[ACL]:
         acl_of(user, needed)
         for user, permissions_of in USERS.items()
         for needed in permissions_of(prefix)
-        if needed.need is not permissions.Need.OLD_BROKERS
+        if needed.need not in {permissions.Need.OLD_BROKERS, permissions.Need.ARCHIVE}
     ]
 
 

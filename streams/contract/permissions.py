@@ -67,6 +67,7 @@ class Need(Enum):
 
     ALWAYS = "it does not work"
     SETTINGS = "a warning: the settings of topics are not compared"
+    ARCHIVE = "needed with `raw_callbacks` in `SINKS_TABLES` only"
     OLD_BROKERS = "needed with brokers before Kafka 2.8 only"
 
 
@@ -150,6 +151,7 @@ def sinks(prefix: str) -> tuple[Permission, ...]:
     read = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, CALLBACKS_REJECTED, ERASURES)
     return (
         *_on(read, prefix, Operation.READ),
+        *(one._replace(need=Need.ARCHIVE) for one in _on([CALLBACKS_RAW], prefix, Operation.READ)),
         *_on([SINKS_REJECTED], prefix, Operation.WRITE),
         *_settings_of((*read, SINKS_REJECTED), prefix),
         *(

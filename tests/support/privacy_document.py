@@ -7,7 +7,7 @@ from typing import Final
 
 from sinks.clickhouse.retention import LIFETIMES
 from sinks.settings import SinksSettings
-from sinks.tables import TABLE_OF
+from sinks.tables import FILE_TABLE_OF, RAW_CALLBACKS_TABLE
 from streams.contract.permissions import PERMISSIONS, Kind, Operation
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.topics import ALL_TOPICS, Topic, changelog
@@ -113,8 +113,9 @@ def rows_of_stores() -> Iterator[tuple[str, ...]]:
         days = SinksSettings.model_fields[lifetime.setting].default
         yield f"ClickHouse `{table}`", f"{days} days", f"`{lifetime.setting.upper()}`"
     days = SinksSettings.model_fields["sinks_files_retention_days"].default
-    for table in TABLE_OF.values():
-        yield f"files `{table}`", f"{days} days", "`SINKS_FILES_RETENTION_DAYS`"
+    for table in FILE_TABLE_OF.values():
+        if_chosen = " and `SINKS_TABLES`; off by default" if table == RAW_CALLBACKS_TABLE else ""
+        yield f"files `{table}`", f"{days} days", f"`SINKS_FILES_RETENTION_DAYS`{if_chosen}"
 
 
 TABLES: Final = {
