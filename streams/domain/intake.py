@@ -85,11 +85,9 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
     received, bucket, place = moment.received, moment.bucket, moment.place
     before = withheld(found, policy) if found is not None and policy.withholds else found
     if before is None:
-        if is_forgotten(callback.date, moment.forgotten):
-            hours = (moment.clock - moment.forgotten) // HOUR_MS
-            return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
-        if callback.pulled and not callback.date:
-            return _PULLED_UNDATED
+        expired = _expired(callback, moment)
+        if expired is not None:
+            return expired
         grown = begin_message(callback, bucket, moment.generation, received, place)
     else:
         touched = before
@@ -119,6 +117,14 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
         if before is None or len(message.parts) > len(before.parts):
             index_key = sms_index_key(message.message_id, sms.key)
     return Taken(verdict, message, row, sent, output, was, is_now, before is None, index_key)
+
+
+def _expired(callback: Callback, moment: Moment) -> Refusal | None:
+    """Return the refusal of a callback whose message is not known and may have been forgotten, None of a new message."""
+    if is_forgotten(callback.date, moment.forgotten):
+        hours = (moment.clock - moment.forgotten) // HOUR_MS
+        return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
+    return _PULLED_UNDATED if callback.pulled and not callback.date else None
 
 
 def output_of(message: Message, state: MessageState, sms: Sms, when: Sending) -> Output:

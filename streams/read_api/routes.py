@@ -5,7 +5,8 @@ The owner of a partition answers for its messages and campaigns; any other worke
 The key of an SMS does not name its partition: a worker searches its own partitions and asks all other workers. So it
 does for a list of campaigns. The answer is "unknown", and a list is given, only when every partition was searched;
 during a takeover it is "ask again" (503 with Retry-After). Answers include changes that become durable with the next
-flush, and have nothing of erased people from the moment on at which the worker reads the erasure. Workers give each other whole answers: the one that was asked first knows its reader, and masks.
+flush, and have nothing of erased people from the moment on at which the worker reads the erasure. Workers give each
+other whole answers: the one that was asked first knows its reader, and masks.
 """
 
 import asyncio
