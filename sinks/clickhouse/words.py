@@ -78,7 +78,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "staged_per_sms": "staged / sms",
     "strategy": "OnChange when staged_per_sms is 0.95 or more, OnCompletion when it is 0.05 or less, else mixed",
     "age_seconds": "since the first thing known of it",
-    "healed": "of sms, those whose latest status came because Routee was asked for it",
+    "healed": "of sms, how many have their latest status because Routee was asked for it",
     "still_missing": "of sms, those not final an hour after their last callback, and parts that were never heard of",
     "both_stages": "Delivered and Undelivered SMS of which both Queued and Sent came",
     "one_stage": "Delivered and Undelivered SMS of which only one of Queued and Sent came",
