@@ -51,13 +51,13 @@ async def _run(settings: BackfillSettings, args: Namespace, clock: Clock) -> Non
         log = await kafka.enter_async_context(_log(settings, clock))
         filling = None if args.dry_run else Filling(log, settings.kafka_partitions, clock)
         backfill = Backfill(routee, known, filling, settings.window_seconds, clock)
-        await topics.catch_up()
         if args.watch and filling is not None:
             seen = Seen(backfill.tally, routee, filling)
             async with _pages(seen, settings):
                 grace = settings.backfill_grace_seconds
                 await _Watching(backfill, topics, seen, clock, grace).until_stopped()
             return
+        await topics.catch_up()
         began = clock.monotonic()
         await _once(backfill, settings, args, clock)
         _tell(backfill, routee, clock.monotonic() - began, dry=args.dry_run)
@@ -70,7 +70,7 @@ async def _once(backfill: Backfill, settings: BackfillSettings, args: Namespace,
         await backfill.time_range(args.begin, args.end or clock.wall())
     jobs = [Job(0, "campaign", name) for name in args.campaign] + [Job(0, "message", name) for name in args.message]
     await backfill.run(jobs)
-    if not args.begin and not jobs:
+    if not jobs:
         await backfill.round(settings.backfill_grace_seconds)
 
 

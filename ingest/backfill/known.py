@@ -5,18 +5,25 @@ The state that the topics tell, as far as the backfill needs it: the known statu
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
+from sys import intern
 from typing import Any, Final, NamedTuple
 
-from ingest.backfill.tracking import Report, Tracked, date_ms, rank
+from ingest.backfill.tracking import ENDED, Report, Tracked, date_ms, rank
 
 _FINAL_RANK: Final = 2
 _UNTOLD: Final = frozenset({"behind", "mixed", "underived", "unreported"})
 """Verdicts on campaigns that Routee may know more about."""
 
 
+_price: Final = lru_cache(maxsize=4096)(Decimal)
+"""Prices repeat, and a Decimal takes as much memory as all else of an SMS but its ids."""
+
+
 class KnownSms(NamedTuple):
     """One SMS as its newest record has it."""
 
+    key: str
     sms_id: str | None
     part: int | None
     status: str
@@ -25,7 +32,7 @@ class KnownSms(NamedTuple):
 
 @dataclass(slots=True)
 class KnownMessage:
-    """A message: its SMS by key, and when it was first and last heard of, in ms."""
+    """A message: its SMS, and when it was first and last heard of, in ms."""
 
     message_id: str
     campaign_id: str | None
@@ -33,18 +40,22 @@ class KnownMessage:
     last_ms: int
     is_final: bool
     price: Decimal = Decimal(0)
-    sms: dict[str, KnownSms] = field(default_factory=dict)
+    sms: list[KnownSms] = field(default_factory=list)
 
     def find(self, sms_id: str | None, part: int | None) -> KnownSms | None:
         """Return the SMS by its id, by its part when either side has no id: the rule of streams."""
         wanted = sms_id and sms_id.lower()
-        for sms in self.sms.values():
+        for sms in self.sms:
             if wanted and sms.sms_id:
                 if sms.sms_id.lower() == wanted:
                     return sms
             elif (sms.part or 1) == (part or 1):
                 return sms
         return None
+
+    def put(self, sms: KnownSms) -> None:
+        """Put in an SMS, in the place of the one with its key."""
+        self.sms = [*(other for other in self.sms if other.key != sms.key), sms]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,11 @@ class KnownCampaign:
         """Tell whether callbacks of it may be lost, as its verdict has it."""
         return self.reconciliation in _UNTOLD
 
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether its last report was told: after it, Routee reports no more."""
+        return (self.status or "").lower() in ENDED
+
 
 class Known:
     """The state that the topics have told so far. SMS that are final and older than `oldest_ms` are left out."""
@@ -76,7 +92,7 @@ class Known:
 
     def take_sms(self, record: Mapping[str, Any]) -> None:
         """Take in a record of `sms.status`; the last one of an SMS stands."""
-        key, last = record["message_id"].lower(), date_ms(record["received_at"])
+        key, last = _key(record["message_id"]), date_ms(record["received_at"])
         whole = record.get("message_is_final")  # records of 0.1.0 do not tell it
         is_final = bool(record["is_final"] if whole is None else whole)
         message = self.messages.get(key)
@@ -85,14 +101,15 @@ class Known:
                 return
             message = KnownMessage(record["message_id"], None, date_ms(record["first_received_at"]), last, is_final)
             self.messages[key] = message
-        message.campaign_id = record["campaign_tracking_id"] or message.campaign_id
+        message.campaign_id = intern(record["campaign_tracking_id"] or "") or message.campaign_id
         message.first_ms = min(message.first_ms, date_ms(record["first_received_at"]))
         message.last_ms = max(message.last_ms, last)
         message.is_final = is_final
-        message.price = Decimal(record.get("message_price") or record["price"] or 0)
-        message.sms[record["sms_key"]] = KnownSms(
-            record["sms_id"], record["part"], record["status"], date_ms(record["status_updated_at"])
-        )
+        message.price = _price(record.get("message_price") or record["price"] or "0")
+        sms_key, sms_id = record["sms_key"], record["sms_id"]
+        sms_id = sms_key if sms_id == sms_key else sms_id
+        status, date = intern(record["status"]), date_ms(record["status_updated_at"])
+        message.put(KnownSms(sms_key, sms_id, record["part"], status, date))
 
     def take_campaign(self, record: Mapping[str, Any]) -> None:
         """Take in a record of `campaign.progress`; the last one of a campaign stands."""
@@ -109,15 +126,15 @@ class Known:
 
     def note(self, found: Tracked, now_ms: int) -> None:
         """Remember an SMS that was written, before streams tells it."""
-        key = found.message_id.lower()
+        key = _key(found.message_id)
         message = self.messages.get(key)
         if message is None:
             message = KnownMessage(found.message_id, found.campaign_id, now_ms, now_ms, is_final=False)
             self.messages[key] = message
         sms = message.find(found.sms_id, found.part)
-        place = next((name for name, one in message.sms.items() if one is sms), found.sms_id or f"#{found.part or 1}")
+        place = sms.key if sms else found.sms_id or f"#{found.part or 1}"
         known_id = found.sms_id or (sms and sms.sms_id)
-        message.sms[place] = KnownSms(known_id, found.part, found.status, found.date_ms)
+        message.put(KnownSms(place, known_id, found.part, found.status, found.date_ms))
         message.last_ms = now_ms
 
     def campaign_of(self, message_id: str) -> str | None:
@@ -152,13 +169,26 @@ class Known:
         return [campaign.campaign_id for campaign in self.campaigns.values() if campaign.name == name]
 
     def lacking(self, before_ms: int) -> Iterator[KnownCampaign]:
-        """Yield the campaigns that may lack callbacks and of which nothing came since a moment."""
+        """Yield the campaigns that may lack callbacks or reports, and of which nothing came since a moment."""
         for campaign in self.campaigns.values():
-            if campaign.may_lack and campaign.last_ms < before_ms:
+            if (campaign.may_lack or not campaign.has_ended) and campaign.last_ms < before_ms:
                 yield campaign
+
+    def forget(self, before_ms: int) -> None:
+        """Let go of the final messages of which nothing came since a moment, also of those told later."""
+        self._oldest_ms = before_ms
+        old = [key for key, one in self.messages.items() if one.is_final and one.last_ms < before_ms]
+        for key in old:
+            del self.messages[key]
 
     def unsettled(self, before_ms: int) -> Iterator[KnownMessage]:
         """Yield the messages that are not final, or lack parts, and of which nothing came since a moment."""
         for message in self.messages.values():
             if not message.is_final and message.last_ms < before_ms:
                 yield message
+
+
+def _key(message_id: str) -> str:
+    """Return the id in lower case; the same text where it is already, so that memory holds it once."""
+    lower = message_id.lower()
+    return message_id if lower == message_id else lower

@@ -48,7 +48,11 @@ class Tally:
 
 
 class Job(NamedTuple):
-    """One thing to ask for; `deadline` is when Routee stops telling it, in seconds since 1970."""
+    """
+    One thing to ask for: a `campaign` with its SMS, the `report` of one, or a `message`.
+
+    `deadline` is when Routee stops telling it, in seconds since 1970.
+    """
 
     deadline: float
     kind: str
@@ -80,14 +84,24 @@ class Backfill:
         else:
             await self._take(rows)
 
-    async def campaign(self, campaign_id: str) -> None:
-        """Ask for a campaign: its details, and all its SMS; a long one by ranges of time where pages end too early."""
+    async def report(self, campaign_id: str) -> bool:
+        """Ask for the details of a campaign; return whether Routee knows it."""
         details = await self._routee.campaign(campaign_id)
         if details is None:
             self._tell_unknown("campaign", campaign_id)
-            return
-        await self._report(campaign_id, details)
-        first = await self._routee.campaign_page(campaign_id, 0)
+            return False
+        found = report(details)
+        if isinstance(found, str):
+            self.tally.unreadable[found] += 1
+        elif not self._known.is_told(campaign_id, found):
+            self.tally.reports += 1
+            if self._filling is not None:
+                await self._filling.store([(campaign_id, found.body)])
+        return True
+
+    async def campaign(self, campaign_id: str) -> None:
+        """Ask for a campaign: its details, and all its SMS; a long one by ranges of time where pages end too early."""
+        first = await self._routee.campaign_page(campaign_id, 0) if await self.report(campaign_id) else None
         if first is None:
             return
 
@@ -122,17 +136,18 @@ class Backfill:
                 await self._take(part.rows, campaign_id)
 
     async def sweep(self, end: float) -> None:
-        """Ask for the time from the last sweep to `end`, at first for all that Routee tells."""
+        """Ask for the time from the last sweep to `end`, at first for all that Routee tells; let older SMS go."""
         begin = self._open_window()[0] if self._swept_to is None else self._swept_to - _OVERLAP_SECONDS
         await self.time_range(begin, end)
         self._swept_to = end
+        self._known.forget(int(self._open_window()[0] * 1000))
 
     async def round(self, grace_seconds: float) -> None:
         """
         Ask for the campaigns and messages that may lack callbacks, and have been quiet for the grace.
 
-        The oldest deadline goes first. A campaign or message that did not change is asked for again after an hour, then
-        ever more seldom.
+        Of a campaign that lacks no more than its last report, only the details are asked for. The oldest deadline goes
+        first. A campaign or message that did not change is asked for again after an hour, then ever more seldom.
         """
         jobs = self._jobs(self._clock.wall() - grace_seconds)
         await self.run(jobs)
@@ -143,12 +158,13 @@ class Backfill:
     async def run(self, jobs: Iterable[Job]) -> None:
         """Do jobs, some at once; one that fails for a while is left for later and told."""
         waiting = iter(sorted(jobs))
+        asking = {"campaign": self.campaign, "message": self.message, "report": self.report}
 
         async def work() -> None:
             for job in waiting:
                 self._note(job)
                 try:
-                    await (self.campaign(job.name) if job.kind == "campaign" else self.message(job.name))
+                    await asking[job.kind](job.name)
                 except (BadRequestError, NoAnswerError) as error:
                     logger.warning("%s %s is left for later: %s", job.kind, job.name, error)
 
@@ -162,9 +178,9 @@ class Backfill:
     def _jobs(self, before: float) -> list[Job]:
         opened = self._open_window()[0]
         jobs = [
-            Job(campaign.first_ms / 1000 + self._window, "campaign", campaign.campaign_id)
-            for campaign in self._known.lacking(int(before * 1000))
-            if campaign.first_ms / 1000 > opened
+            Job(one.first_ms / 1000 + self._window, "campaign" if one.may_lack else "report", one.campaign_id)
+            for one in self._known.lacking(int(before * 1000))
+            if one.first_ms / 1000 > opened
         ]
         loose: dict[str, list[KnownMessage]] = {}
         self.tally.unsettled, self.tally.gone, self.tally.gone_price = 0, 0, Decimal(0)
@@ -175,7 +191,7 @@ class Backfill:
                 continue
             self.tally.unsettled += 1
             loose.setdefault(message.campaign_id or "", []).append(message)
-        asked = {job.name for job in jobs}
+        asked = {job.name for job in jobs if job.kind == "campaign"}
         for campaign_id, messages in loose.items():
             if campaign_id in asked:
                 continue
@@ -184,7 +200,8 @@ class Backfill:
                 jobs.append(Job(deadline, "campaign", campaign_id))
                 continue
             jobs += [Job(one.first_ms / 1000 + self._window, "message", one.message_id) for one in messages]
-        self.tally.oldest_deadline = min((job.deadline for job in jobs), default=None)
+        # The details of a campaign have no deadline.
+        self.tally.oldest_deadline = min((job.deadline for job in jobs if job.kind != "report"), default=None)
         return [job for job in jobs if self._is_due(job)]
 
     def _pages_of(self, campaign_id: str) -> int:
@@ -204,16 +221,6 @@ class Backfill:
         """Return the range of time that Routee tells, a little shorter because clocks differ."""
         now = self._clock.wall()
         return now - self._window + _MARGIN_SECONDS, now
-
-    async def _report(self, campaign_id: str, details: Any) -> None:  # noqa: ANN401 - JSON is any
-        found = report(details)
-        if isinstance(found, str):
-            self.tally.unreadable[found] += 1
-            return
-        if not self._known.is_told(campaign_id, found):
-            self.tally.reports += 1
-            if self._filling is not None:
-                await self._filling.store([(campaign_id, found.body)])
 
     async def _take(self, rows: Iterable[Any], campaign_id: str | None = None) -> None:
         """Store the SMS of these tracking objects that tell something new."""

@@ -12,6 +12,7 @@ from ingest.backfill.client import Routee
 from ingest.backfill.filling import Filling
 from ingest.backfill.rounds import Tally
 from streams.program.pages import Pages, fine, trouble
+from streams.program.vitals import Vitals
 
 KINDS = ("final", "missing", "status")
 
@@ -26,13 +27,14 @@ class Seen(Collector):
         self._filling = filling
         self._registry = CollectorRegistry()
         self._registry.register(self)
+        self._vitals = Vitals("backfill")
 
     def pages(self) -> Pages:
         """Return what the pages say."""
         return Pages(
             live=lambda: fine("ok"),
             ready=lambda: trouble(self.trouble) if self.trouble else fine("ok"),
-            metrics=lambda: generate_latest(self._registry),
+            metrics=lambda: generate_latest(self._registry) + self._vitals.render(),
         )
 
     def collect(self) -> Iterator[Metric]:

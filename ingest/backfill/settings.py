@@ -43,7 +43,7 @@ class BackfillSettings(CommonSettings):
         3600, ge=0, le=86_400, description="an SMS or campaign is asked for when nothing came for so long"
     )
     backfill_admin_host: str = Field("127.0.0.1", description="address of /livez, /readyz and /metrics, with --watch")
-    backfill_admin_port: int = Field(9104, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
+    backfill_admin_port: int = Field(9105, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
     streams_state_retention_hours: int = Field(
         192, ge=48, description="as streams has it: of an SMS that streams has forgotten nothing is asked"
     )

@@ -17,6 +17,9 @@ _SAME_NAMES: Final = (
 """Fields that have the same name and meaning in a callback."""
 
 FINALS: Final = frozenset({"delivered", "undelivered", "failed", "unsent"})
+ENDED: Final = frozenset({"finished", "failed"})
+"""Statuses after which a campaign has no other one."""
+
 _FINAL_RANK: Final = 2
 
 

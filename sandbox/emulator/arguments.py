@@ -3,7 +3,6 @@ The options of `routee-sandbox emulate`, and what they mean for the traffic and 
 """
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
 from math import inf
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.emulator.connection import Target
+from sandbox.emulator.losses import Losses
 from sandbox.emulator.pull.options import DateMeaning, PullOptions
 from sandbox.emulator.retries import RetrySchedule
 from sandbox.emulator.sender import SendOptions
-from sandbox.emulator.traffic.chance import stream
-from sandbox.emulator.traffic.model import Callback, Strategy
+from sandbox.emulator.traffic.model import Strategy
 from sandbox.emulator.traffic.options import TrafficOptions
 
 _USAGE: Final = "routee-sandbox emulate --url URL [options]"
@@ -105,15 +104,8 @@ def traffic_options(args: Namespace) -> TrafficOptions:
 
 def send_options(args: Namespace) -> SendOptions:
     """Return the way of sending that was asked for."""
-    return SendOptions(
-        args.rate, RetrySchedule(args.retry_scale), args.connections, swallowing(args.seed, args.swallowed)
-    )
-
-
-def swallowing(seed: int, share: float) -> Callable[[Callback], bool] | None:
-    """Return the choice of the callbacks that are swallowed, the same for the same seed; None when there are none."""
-    random = stream(seed, "swallowed")
-    return (lambda _: random.random() < share) if share else None
+    losses = Losses(args.seed, args.swallowed) if args.swallowed else None
+    return SendOptions(args.rate, RetrySchedule(args.retry_scale), args.connections, losses)
 
 
 def pull_options(args: Namespace) -> PullOptions:

@@ -120,6 +120,30 @@ def test_old_final_messages_take_no_memory() -> None:
     assert list(known.messages) == ["m-2"]
 
 
+def test_final_messages_are_forgotten_with_the_window() -> None:
+    """A program that watches for months must not grow; one that is not final stays."""
+    known = Known()
+    known.take_sms(record("Delivered"))
+    known.take_sms(record("Delivered", message_id="m-2", received_at="2026-11-22T12:00:02.000Z"))
+    known.take_sms(record("Sent", message_id="m-3"))
+    known.forget(LATER)
+    assert list(known.messages) == ["m-2", "m-3"]
+    known.take_sms(record("Delivered"))
+    assert list(known.messages) == ["m-2", "m-3"]
+
+
+def test_a_campaign_that_has_not_ended_may_lack_its_last_report() -> None:
+    """Whatever its verdict is; after the end Routee reports no more."""
+    known = Known()
+    for number, (verdict, status) in enumerate(
+        [("ahead", "Running"), ("undecided", None), ("consistent", "Finished"), ("ahead", "Failed")]
+    ):
+        known.take_campaign(
+            campaign(campaign_tracking_id=f"x-{number}", reconciliation=verdict, campaign_status=status)
+        )
+    assert [(one.campaign_id, one.may_lack) for one in known.lacking(LATER)] == [("x-0", False), ("x-1", False)]
+
+
 @pytest.mark.parametrize("verdict", ["behind", "mixed", "underived", "unreported"])
 def test_campaigns_that_may_lack_callbacks(verdict: str) -> None:
     """After the grace; one that is consistent, ahead or undecided lacks none that Routee counts."""

@@ -36,6 +36,13 @@ def test_the_metrics_follow_the_tally() -> None:
     assert found["routee_backfill_oldest_deadline_seconds"] == 1_795_000_000
 
 
+def test_it_tells_its_version_as_every_program() -> None:
+    """Beside processor time and memory of its process."""
+    found = metrics(seen(Tally()))
+    assert any(name.startswith('routee_build_info{program="backfill"') for name in found)
+    assert found["process_resident_memory_bytes"] > 0
+
+
 def test_it_is_ready_after_a_round_and_not_after_one_that_failed() -> None:
     """The page says why, without a word of the server's."""
     page = seen(Tally())
