@@ -85,6 +85,8 @@ class KnownErasures:
         self._views: dict[int, Erased | None] = {}
         self.end = 0
         """The offset after the last record that was read."""
+        self.is_current = True
+        """Whether Kafka has said of late that there are no others; without that nothing is taken in, nor told."""
 
     def add(self, offset: int, erasure: Erasure) -> None:
         """Add the next record of the topic; AnotherKeyError when recipients cannot be compared with it."""

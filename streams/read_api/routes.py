@@ -111,6 +111,8 @@ class ReadApi:
         key = request.match_info["key"]
         if not _is_key(key):
             return _unknown()
+        if unsure := self._unsure_of_erasures():
+            return unsure
         self._app.pulse.check_pause()
         owned = self._app.sms.checkpointer.owned
         for mine in owned.values():
@@ -118,6 +120,12 @@ class ReadApi:
             if found is not None:
                 return _answer(request, found)
         return await self._search_others(request, key, set(owned))
+
+    def _unsure_of_erasures(self) -> web.Response | None:
+        """Return the answer while Kafka does not tell all erasures; None while it does."""
+        if self._app.erasures.known.is_current:
+            return None
+        return _ask_again("Kafka does not tell which numbers are erased")
 
     async def _search_others(self, request: web.Request, key: str, searched: set[int]) -> web.Response:
         """Ask every other worker. `searched` are the partitions searched without success so far."""
@@ -151,6 +159,8 @@ class ReadApi:
         key = request.match_info["key"]
         if not _is_key(key):
             return _unknown()
+        if unsure := self._unsure_of_erasures():
+            return unsure
         partition = partition_of(key, self._app.conf.topic_partitions)
         path = f"/messages/{quote(key, safe='')}"
         view = partial(message_view, erased=self._app.erasures.known.all)

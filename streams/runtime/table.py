@@ -35,7 +35,9 @@ still fit in one batch.
 """
 
 _TIDY_SECONDS: Final = 0.5
-"""How often a partition without records is looked at for erasures, and for rows that are over."""
+"""
+How often a partition without records is looked at for erasures and for rows that are over, and whether all are known.
+"""
 
 _ABANDON_SECONDS: Final = 10.0
 """The longest wait for the acknowledgement of an ending."""
@@ -103,7 +105,15 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         return self._may_change(owned) and await self._holds_erasures(owned)
 
     async def _holds_erasures(self, owned: Owned) -> bool:
-        """Let all known erasures hold in a partition; return whether the partition is still owned."""
+        """
+        Let all erasures hold in a partition; return whether the partition is still owned.
+
+        Waits while they are not known: a number that was erased meanwhile would be written.
+        """
+        while not owned.partition.knows_erasures:
+            if self.should_stop or not self._may_change(owned):
+                return False
+            await asyncio.sleep(_TIDY_SECONDS)
         if not owned.partition.is_behind:
             return True
         await self.checkpointer.hold_erasures(owned)

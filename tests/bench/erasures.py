@@ -128,7 +128,9 @@ class Load:
         ]
         to = orjson.loads(templates[0] % (b"", b""))["to"].encode()
         templates = [one.replace(to, b"%b") for one in templates]
-        order = sorted((templates[0].index(word), name) for word, name in ((b'"messageId"', 0), (b'"smsId"', 1), (b'"to"', 2)))
+        order = sorted(
+            (templates[0].index(word), name) for word, name in ((b'"messageId"', 0), (b'"smsId"', 1), (b'"to"', 2))
+        )
         for person in range(self.half):
             message = self.key(person)
             fields = (message.encode(), message.encode(), number_of(person).encode())
@@ -286,7 +288,7 @@ class Bench:
 
     def _asked(self, key: str) -> dict[str, Any]:
         try:
-            with urlopen(f"http://127.0.0.1:{self._port}/sms/{key}", timeout=10) as answer:  # noqa: S310 - our own
+            with urlopen(f"http://127.0.0.1:{self._port}/sms/{key}", timeout=10) as answer:
                 found: dict[str, Any] = orjson.loads(answer.read())
                 return found
         except HTTPError as error:
