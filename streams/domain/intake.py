@@ -120,7 +120,7 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
 
 
 def _expired(callback: Callback, moment: Moment) -> Refusal | None:
-    """Return the refusal of a callback whose message is not known and may have been forgotten, None of a new message."""
+    """Return the refusal of a callback whose message is unknown and may have been forgotten, None of a new message."""
     if is_forgotten(callback.date, moment.forgotten):
         hours = (moment.clock - moment.forgotten) // HOUR_MS
         return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
