@@ -4,17 +4,26 @@ Which topic fills which table. A table has the same name in ClickHouse and as a 
 
 from typing import Final
 
-from streams.contract.topics import CALLBACKS_REJECTED, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, SMS_STATUS, Topic
+from streams.contract.topics import (
+    CALLBACKS_REJECTED,
+    CAMPAIGN_PROGRESS,
+    DELIVERY_ALARMS,
+    DELIVERY_WINDOWS,
+    SMS_STATUS,
+    Topic,
+)
 
 SMS_STATUS_TABLE: Final = "sms_status"
 CAMPAIGN_PROGRESS_TABLE: Final = "campaign_progress"
 DELIVERY_WINDOWS_TABLE: Final = "delivery_windows"
+DELIVERY_ALARMS_TABLE: Final = "delivery_alarms"
 REJECTED_CALLBACKS_TABLE: Final = "rejected_callbacks"
 
 TABLE_OF: Final[dict[Topic, str]] = {
     SMS_STATUS: SMS_STATUS_TABLE,
     CAMPAIGN_PROGRESS: CAMPAIGN_PROGRESS_TABLE,
     DELIVERY_WINDOWS: DELIVERY_WINDOWS_TABLE,
+    DELIVERY_ALARMS: DELIVERY_ALARMS_TABLE,
     CALLBACKS_REJECTED: REJECTED_CALLBACKS_TABLE,
 }
 
