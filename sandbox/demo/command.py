@@ -20,6 +20,7 @@ from typing import Final
 
 from sandbox.audit.audit import Audit
 from sandbox.audit.errors import AuditError
+from sandbox.demo import alarms
 from sandbox.demo.queries import QUERIES
 from sandbox.demo.run import Look, Run, SwallowOne, traffic_options
 from sandbox.demo.screen import Screen, difference_lines, healed_line, verdict_lines
@@ -150,6 +151,7 @@ def _watched(screen: Screen, sandbox: Sandbox, disk: Place, args: argparse.Names
         screen.done(line)
     if requests:
         screen.done(healed_line(tally, demo.healed(), requests))
+    _alarm(screen, args.seed)
     _what_next(screen, demo, traffic)
     return exit_codes.DONE
 
@@ -157,6 +159,19 @@ def _watched(screen: Screen, sandbox: Sandbox, disk: Place, args: argparse.Names
 def _heal(screen: Screen, demo: Run) -> int:
     with screen.step("Asking Routee for what no callback told: routee-ingest backfill"):
         return asyncio.run(demo.heal())
+
+
+def _alarm(screen: Screen, seed: int) -> None:
+    screen.heading(
+        f"An operator breaks, in {alarms.HOURS} hours of simulated time",
+        f"{alarms.SINGLES:,} SMS by the seed, through the rules of streams alone: routee-streams alarms rehearse",
+    )
+    with screen.step("Letting the day pass"):
+        told = alarms.rehearse(seed)
+    for line in alarms.lines(told):
+        screen.done(line)
+    if not told.alarms:
+        screen.hint("No alarm was told: the traffic of this seed is too little for this break.")
 
 
 def _send(screen: Screen, demo: Run, disk: Place, swallow: Callable[[Callback], bool] | None) -> Tally:

@@ -27,6 +27,7 @@ _SIZES: Final = {
     "campaigns": "campaigns",
     "recipients": "recipients of each campaign",
     "singles": "messages that belong to no campaign",
+    "breaks": "operators that break for a while during the single messages: lost SMS, slow ones, or silence",
 }
 _SHARES: Final = {
     "duplicates": "share of callbacks that come again",
@@ -37,8 +38,9 @@ _SHARES: Final = {
     "malformed": "share of callbacks followed by bytes that are none",
     "legacy": "share of one-part messages in the shape of 2016: no smsId, part, label, reason",
 }
+_NUMBERS: Final = (*_SIZES, "operators", "singles_seconds", *_SHARES)
 _STRATEGY_HELP: Final = "call back at every change, or with final statuses only; mixed takes turns (%(default)s)"
-_START_HELP: Final = "Routee's time at the start; the traffic takes up to 24 hours of it (yesterday 00:00 UTC)"
+_START_HELP: Final = "Routee's time at the start; the last SMS may end 24 hours after it was sent (yesterday 00:00 UTC)"
 _RETRY_HELP: Final = "multiplies Routee's waits of 30 s to 24 h before it posts again; 1 is Routee's pace (%(default)s)"
 _DATES_HELP: Final = "which date of an SMS a range of time compares (%(default)s)"
 _DEFAULTS: Final = {field.name: field.default for field in fields(TrafficOptions)}
@@ -53,6 +55,20 @@ def add_arguments(parser: ArgumentParser) -> None:
         traffic.add_argument(
             f"--{name}", type=_count, default=_DEFAULTS[name], metavar="N", help=f"{about} (%(default)s)"
         )
+    traffic.add_argument(
+        "--operators",
+        type=at_least_one,
+        default=_DEFAULTS["operators"],
+        metavar="N",
+        help="so many operators have all traffic (%(default)s)",
+    )
+    traffic.add_argument(
+        "--singles-seconds",
+        type=_positive,
+        default=_DEFAULTS["singles_seconds"],
+        metavar="SECONDS",
+        help="of Routee's time within which the single messages are queued (%(default)s)",
+    )
     traffic.add_argument("--strategy", choices=_STRATEGIES, default="on-change", help=_STRATEGY_HELP)
     for name, about in _SHARES.items():
         traffic.add_argument(
@@ -98,7 +114,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def traffic_options(args: Namespace) -> TrafficOptions:
     """Return the traffic that was asked for."""
-    shares = {name: getattr(args, name) for name in (*_SIZES, *_SHARES)}
+    shares = {name: getattr(args, name) for name in _NUMBERS}
     return TrafficOptions(args.seed, args.url, strategies=_STRATEGIES[args.strategy], **shares)
 
 
@@ -121,8 +137,8 @@ def pull_options(args: Namespace) -> PullOptions:
 def command_line(traffic: TrafficOptions) -> str:
     """Return the command that sends this traffic, without the options that are at their defaults."""
     (strategy,) = (name for name, strategies in _STRATEGIES.items() if strategies == traffic.strategies)
-    given = {name: getattr(traffic, name) for name in (*_SIZES, *_SHARES)}
-    changed = [f"--{name} {value}" for name, value in given.items() if value != _DEFAULTS[name]]
+    given = {name: getattr(traffic, name) for name in _NUMBERS}
+    changed = [f"--{name.replace('_', '-')} {value}" for name, value in given.items() if value != _DEFAULTS[name]]
     return " ".join(
         [f"routee-sandbox emulate --url {traffic.callback_url} --seed {traffic.seed} --strategy {strategy}", *changed]
     )

@@ -7,7 +7,7 @@ A column that is a field of the contract's records has the words of the field th
 from collections.abc import Mapping
 from typing import Final
 
-from streams.contract.records import CampaignProgress, DeliveryWindow, Record, Rejection, SmsStatus
+from streams.contract.records import CampaignProgress, DeliveryAlarm, DeliveryWindow, Record, Rejection, SmsStatus
 
 _OF_MESSAGES: Final = ("message_status", "messages", "missing_parts", "sms_inbox_to_messages")
 _RECORDS: Final[Mapping[type[Record], tuple[str, ...]]] = {
@@ -24,6 +24,8 @@ _RECORDS: Final[Mapping[type[Record], tuple[str, ...]]] = {
         "campaign_reconciliation",
     ),
     Rejection: ("rejected_callbacks", "rejections"),
+    # Before the cells, whose names begin likewise.
+    DeliveryAlarm: ("delivery_alarms", "alarm"),
     DeliveryWindow: ("delivery_", "sla_", "latency_by", "cost_by"),
 }
 """Record → how the names of the tables and views that have its fields begin."""

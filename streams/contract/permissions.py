@@ -117,6 +117,24 @@ def worker(prefix: str) -> tuple[Permission, ...]:
     )
 
 
+def webhook(prefix: str) -> tuple[Permission, ...]:
+    """Return the permissions of a worker with STREAMS_ALARM_WEBHOOK beside those of every worker."""
+    return (
+        *_on([DELIVERY_ALARMS], prefix, Operation.READ),
+        Permission(Operation.READ, Resource(Kind.GROUP, webhook_group(prefix))),
+    )
+
+
+def webhook_group(prefix: str) -> str:
+    """Return the consumer group that tells the webhook of alarms."""
+    return f"{prefix}streams-webhook"
+
+
+def mute(prefix: str) -> tuple[Permission, ...]:
+    """Return the permissions of `routee-streams alarms`."""
+    return (*_on([DELIVERY_WATCH], prefix, Operation.WRITE), *_settings_of([DELIVERY_WATCH], prefix), _IDEMPOTENT)
+
+
 def topics(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-streams topics`. Create on the cluster does as well as on the topics."""
     return (*_on(ALL_TOPICS, prefix, Operation.DESCRIBE, Operation.CREATE), *_settings_of(ALL_TOPICS, prefix))
@@ -148,7 +166,7 @@ def verify(prefix: str) -> tuple[Permission, ...]:
 
 def sinks(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-sinks`, with the groups of both sinks."""
-    read = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, CALLBACKS_REJECTED, ERASURES)
+    read = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, DELIVERY_ALARMS, CALLBACKS_REJECTED, ERASURES)
     return (
         *_on(read, prefix, Operation.READ),
         *(one._replace(need=Need.ARCHIVE) for one in _on([CALLBACKS_RAW], prefix, Operation.READ)),
@@ -165,7 +183,7 @@ def sinks(prefix: str) -> tuple[Permission, ...]:
 def consumer(prefix: str, group: str = YOUR_GROUP) -> tuple[Permission, ...]:
     """Return the permissions of a consumer of the public topics of results, in a group."""
     return (
-        *_on((SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS), prefix, Operation.READ),
+        *_on((SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, DELIVERY_ALARMS), prefix, Operation.READ),
         Permission(Operation.READ, Resource(Kind.GROUP, group)),
     )
 
@@ -176,6 +194,8 @@ PERMISSIONS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
     "routee-ingest": ingest,
     "routee-ingest backfill": backfill,
     "routee-streams worker": worker,
+    "routee-streams worker with STREAMS_ALARM_WEBHOOK": webhook,
+    "routee-streams alarms": mute,
     "routee-streams topics": topics,
     "routee-streams topics --alter": alter,
     "routee-streams rebuild --campaigns --deliveries": rebuild,

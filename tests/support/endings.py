@@ -1,5 +1,6 @@
 """
-The last words of programs that had ended, for when their test fails: a seldom failure has to explain itself the first time.
+The last words of programs that had ended, for when their test fails: a seldom failure has to explain itself the first
+time.
 """
 
 import signal

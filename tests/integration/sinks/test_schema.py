@@ -26,7 +26,7 @@ from sinks.metrics import Metrics, Readiness
 from sinks.settings import SinksSettings
 from sinks.source import Record
 from streams.contract.codec import encode
-from streams.contract.records import CampaignProgress, DeliveryWindow, Rejection, SmsStatus
+from streams.contract.records import CampaignProgress, DeliveryAlarm, DeliveryWindow, Rejection, SmsStatus
 from tests.behaviour.sinks.records import sms
 from tests.integration.sinks.older import apply_until
 from tests.support.data_dictionary import DOCUMENT, rows
@@ -43,6 +43,7 @@ DELIVERY = {
 SMS = set(SmsStatus.model_fields)
 CAMPAIGN = set(CampaignProgress.model_fields)
 CELL = set(DeliveryWindow.model_fields)
+ALARM = set(DeliveryAlarm.model_fields)
 COST = {"sms", "delivered", "unpriced", "price_total", "price_delivered", "price_wasted", "price_per_delivered"}
 
 OBJECTS = {
@@ -63,6 +64,10 @@ OBJECTS = {
         "previous_status", "generation", "revision",
     },
     "delivery_windows": CELL,
+    "delivery_alarms": ALARM,
+    "delivery_alarms_history": ALARM,
+    "alarms": ALARM,
+    "alarm_history": ALARM,
     "delivery_cells": {"day", "hour", "month", "final", "delivered", "undelivered", "failed", "unsent", *CELL},
     "delivery_by_country": {"day", "hour", "country", "messages", *DELIVERY},
     "delivery_by_operator": {"day", "hour", "country", "operator", "messages", *DELIVERY},
@@ -115,6 +120,7 @@ OF_ONE_RECORD = {
         *("campaigns", "campaign_history"),
     ),
     "delivery_windows": ("delivery_inbox", "delivery_windows"),
+    "delivery_alarms": ("alarm_inbox", "delivery_alarms", "delivery_alarms_history", "alarms", "alarm_history"),
     "rejected_callbacks": ("rejected_callbacks", "rejections"),
 }
 """Table → everything that has its columns: where rows are inserted, the latest, the history, and the views of both."""

@@ -18,7 +18,7 @@ from sinks.settings import SinksSettings
 from sinks.source import Record as Row
 from streams.contract.codec import encode
 from streams.contract.records import Record, SmsStatus
-from tests.behaviour.sinks.records import START, at, campaign, final, rejection, sms
+from tests.behaviour.sinks.records import START, alarm, at, campaign, final, rejection, sms
 
 pytestmark = pytest.mark.clickhouse
 
@@ -390,6 +390,35 @@ def test_campaigns_have_their_latest_progress(tables: ClickHouse) -> None:
         ("two", 1, {"Sent": 5, "Delivered": 4, "Failed": 1}),
     ]
     assert found(tables, "SELECT count() FROM campaign_history") == [(4,)]
+
+
+def test_alarms_have_their_latest_state_and_the_history_has_every_time(tables: ClickHouse) -> None:
+    """In any order: a revision of an older generation is older, and each month has its own partition of the history."""
+    closing = {"is_open": False, "closed_at": at(600), "closed_because": "recovered"}
+    later = START + timedelta(days=40)
+    sender = {"subject": '["GR","Cosmote","Shop"]', "scope": "sender", "sender": "Shop", "only_sender": True}
+    account = {"subject": "account", "scope": "account", "country": None, "routes": [["GR", "A"], ["", "B"]]}
+    write(
+        tables,
+        "delivery_alarms",
+        [
+            alarm(opened_at=later, revision=2, generation=8),
+            alarm(revision=9, **closing),
+            alarm(revision=9, **closing),
+            alarm(revision=4),
+            alarm(muted_until=later, **sender),
+            alarm(until=None, judged={}, **account),
+        ],
+    )
+    columns = "subject, is_open, opened_at, muted_until, routes, judged"
+    judged = {"deviance": 88.5, "threshold": 22.0}
+    ending = later.replace(tzinfo=None)
+    assert found(tables, f"SELECT {columns} FROM alarms ORDER BY length(subject)") == [
+        ("account", True, NINE, None, [["GR", "A"], ["", "B"]], {}),
+        ('["GR","Cosmote"]', True, ending, None, [], judged),
+        ('["GR","Cosmote","Shop"]', True, NINE, ending, [], judged),
+    ]
+    assert found(tables, "SELECT count() FROM alarm_history") == [(5,)]
 
 
 def test_a_campaign_without_a_report_has_an_empty_one(tables: ClickHouse) -> None:

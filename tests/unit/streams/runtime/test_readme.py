@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 import streams
 from streams.errors import Exit
 from streams.health import LagAges
-from streams.metrics import FlushMetrics, StateMetrics
+from streams.metrics import FlushMetrics, StateMetrics, notices_metric
 from streams.program.origin import Origin
 from streams.read_api.routes import ReadApi
 from streams.readers import Readers
@@ -38,6 +38,7 @@ def test_every_setting_is_explained(name: str) -> None:
 def test_the_readme_lists_exactly_the_served_metrics() -> None:
     registry = CollectorRegistry()
     FlushMetrics(registry)
+    notices_metric(registry)
     idle = SimpleNamespace(
         checkpointed=(),
         sms=SimpleNamespace(checkpointer=SimpleNamespace(owned={})),
