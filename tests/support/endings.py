@@ -1,6 +1,5 @@
 """
-The last words of programs that had ended, for when their test fails: a seldom failure has to explain itself the first
-time.
+The last words of programs that had ended, when their test fails: a seldom failure has to explain itself at once.
 """
 
 import signal
