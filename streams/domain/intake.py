@@ -108,7 +108,7 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
                 return fitting
             row = fitting
         when = sending(sms)
-        sent = when[0] if before is found else None  # what is withheld from now on changes all SMS
+        sent = when[0] if before is found else None  # withholding data changes all SMS
         if is_visible:
             state = message_state(message)
             output = output_of(message, state, sms, when)
