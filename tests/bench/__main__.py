@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import Final
 
-BENCHMARKS: Final = ("ingest", "instructions", "streams", "sinks", "visibility", "views", "alarms")
+BENCHMARKS: Final = ("ingest", "instructions", "streams", "sinks", "visibility", "views", "erasures", "alarms")
 
 
 def main() -> int:

@@ -12,7 +12,6 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams.contract.codec import encode
 from streams.domain.erasing import KnownErasures
-from streams.runtime import erasure_reader
 from streams.runtime.erasure_reader import CURRENT_SECONDS, ErasureReader
 from streams.runtime.table import CheckpointedTable
 from tests.behaviour.sinks.records import at
@@ -73,7 +72,7 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
         await real(0)
 
     real = asyncio.sleep
-    monkeypatch.setattr(erasure_reader.asyncio, "sleep", pass_)
+    monkeypatch.setattr(asyncio, "sleep", pass_)
     return made
 
 
