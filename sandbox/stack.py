@@ -5,7 +5,7 @@ The whole pipeline on this machine: what `routee-sandbox up` runs, and what the 
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Final, Self
@@ -18,7 +18,7 @@ from sandbox.kafka import KafkaCluster
 from sandbox.logs import keep_within
 from sandbox.ports import require_free
 from sandbox.process import Process, stop_all
-from sandbox.programs import Launcher, programs, wait_ready
+from sandbox.programs import WRITERS, Launcher, programs, wait_ready
 from sandbox.settings import SandboxSettings, file_problems
 from sandbox.supervisor import Supervisor
 
@@ -46,7 +46,8 @@ class Sandbox:
     Use it as a context manager: inside the block callbacks can be sent to `addresses.callback_url`; after it nothing
     runs, and the state is in `SANDBOX_DIR` for the next time. A process that dies is back within 2 s.
     `tell` is told each step of the start, the first one when folder and ports are known to be free.
-    Processes are named `kafka-1` …, `clickhouse`, `ingest`, `streams`, `sinks-clickhouse`, `sinks-files`.
+    Processes are named `kafka-1` …, `clickhouse`, `ingest`, `streams`, `sinks-clickhouse`, `sinks-files`, and
+    `backfill`, where an application at Routee is named.
     """
 
     def __init__(self, settings: SandboxSettings, tell: Tell = _untold) -> None:
@@ -108,6 +109,12 @@ class Sandbox:
             self._processes[name].stop(_STORES_SECONDS)
             yield
 
+    def run(self, name: str, command: tuple[str, ...], environment: Mapping[str, str], seconds: float) -> None:
+        """Run a command of the programs to its end; StartError with what it said when it fails or takes longer."""
+        process = self._launcher.process(name, command, environment)
+        process.start()
+        process.require_success(seconds)
+
     def start(self) -> None:
         """
         Return when callbacks can be sent.
@@ -133,10 +140,12 @@ class Sandbox:
         if self._supervisor is not None:
             self._supervisor.stop()
             self._supervisor = None
-        ingest, streams, *sinks = self._programs.values()
-        stop_all([ingest], _INGEST_SECONDS)
+        programs = dict(self._programs)
+        streams = programs.pop("streams")
+        writers = [programs.pop(name) for name in WRITERS if name in programs]
+        stop_all(writers, _INGEST_SECONDS)
         stop_all([streams], _STREAMS_SECONDS)
-        stop_all(sinks, _SINKS_SECONDS)
+        stop_all(programs.values(), _SINKS_SECONDS)
         stop_all([self._clickhouse.process, *self._kafka.processes.values()], _STORES_SECONDS)
         if self._lock is not None:
             self._lock.close()
@@ -171,6 +180,7 @@ class Sandbox:
             "STREAMS_WEB_PORT": settings.streams_web_port,
             "SINKS_ADMIN_PORT": settings.sinks_admin_port,
             f"SINKS_ADMIN_PORT (+{FILES_SINK})": settings.sinks_admin_port + FILES_SINK,
+            **({"BACKFILL_ADMIN_PORT": settings.backfill_admin_port} if settings.routee_application_id else {}),
         }
         files = list(file_problems(vars(settings)))
         try:

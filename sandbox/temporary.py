@@ -40,6 +40,8 @@ def temporary_settings(folder: Path) -> SandboxSettings:
         ingest_secrets=secrets.token_urlsafe(12),
         streams_web_port=free_port(),
         sinks_admin_port=_two_free_ports(),
+        routee_application_id=None,
+        backfill_admin_port=free_port(),
         clickhouse_user="default",
         clickhouse_password="",
         clickhouse_database="routee",

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.emulator.connection import Target
+from sandbox.emulator.losses import Losses
+from sandbox.emulator.pull.options import DateMeaning, PullOptions
 from sandbox.emulator.retries import RetrySchedule
 from sandbox.emulator.sender import SendOptions
 from sandbox.emulator.traffic.model import Strategy
@@ -40,6 +42,7 @@ _NUMBERS: Final = (*_SIZES, "operators", "singles_seconds", *_SHARES)
 _STRATEGY_HELP: Final = "call back at every change, or with final statuses only; mixed takes turns (%(default)s)"
 _START_HELP: Final = "Routee's time at the start; the last SMS may end 24 hours after it was sent (yesterday 00:00 UTC)"
 _RETRY_HELP: Final = "multiplies Routee's waits of 30 s to 24 h before it posts again; 1 is Routee's pace (%(default)s)"
+_DATES_HELP: Final = "which date of an SMS a range of time compares (%(default)s)"
 _DEFAULTS: Final = {field.name: field.default for field in fields(TrafficOptions)}
 
 
@@ -82,7 +85,31 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--connections", type=at_least_one, default=64, metavar="N", help="at most so many (%(default)s)"
     )
     sending.add_argument("--retry-scale", type=_positive, default=0.01, metavar="FACTOR", help=_RETRY_HELP)
+    sending.add_argument(
+        "--swallowed",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of callbacks that are taken for sent, and are not",
+    )
     sending.add_argument("--ledger", type=Path, metavar="FILE", help="write the truth to this file, as NDJSON")
+
+    pulling = parser.add_argument_group("what can be pulled")
+    pulling.add_argument(
+        "--pull-port", type=at_least_one, metavar="PORT", help="serve Routee's pull API on this port, until Ctrl-C"
+    )
+    pulling.add_argument(
+        "--pull-dates", type=DateMeaning, choices=tuple(DateMeaning), default=DateMeaning.STATUS, help=_DATES_HELP
+    )
+    pulling.add_argument("--pull-old-form", action="store_true", help="tracking objects as in 2016")
+    pulling.add_argument("--pull-no-campaign-ids", action="store_true", help="without campaignTrackingId")
+    pulling.add_argument(
+        "--pull-troubles",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of answers that go wrong (%(default)s)",
+    )
 
 
 def traffic_options(args: Namespace) -> TrafficOptions:
@@ -93,7 +120,18 @@ def traffic_options(args: Namespace) -> TrafficOptions:
 
 def send_options(args: Namespace) -> SendOptions:
     """Return the way of sending that was asked for."""
-    return SendOptions(args.rate, RetrySchedule(args.retry_scale), args.connections)
+    losses = Losses(args.seed, args.swallowed) if args.swallowed else None
+    return SendOptions(args.rate, RetrySchedule(args.retry_scale), args.connections, losses)
+
+
+def pull_options(args: Namespace) -> PullOptions:
+    """Return the behaviour of the pull API that was asked for."""
+    return PullOptions(
+        dates=args.pull_dates,
+        old_form=args.pull_old_form,
+        campaign_ids=not args.pull_no_campaign_ids,
+        troubles=args.pull_troubles,
+    )
 
 
 def command_line(traffic: TrafficOptions) -> str:

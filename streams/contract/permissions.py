@@ -67,6 +67,7 @@ class Need(Enum):
 
     ALWAYS = "it does not work"
     SETTINGS = "a warning: the settings of topics are not compared"
+    ARCHIVE = "needed with `raw_callbacks` in `SINKS_TABLES` only"
     OLD_BROKERS = "needed with brokers before Kafka 2.8 only"
 
 
@@ -92,6 +93,11 @@ def ingest(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-ingest`."""
     written = (CALLBACKS_RAW, CALLBACKS_REJECTED)
     return (*_on(written, prefix, Operation.WRITE), *_settings_of(written, prefix))
+
+
+def backfill(prefix: str) -> tuple[Permission, ...]:
+    """Return the permissions of `routee-ingest backfill`, besides those of `routee-ingest`."""
+    return tuple(_on((SMS_STATUS, CAMPAIGN_PROGRESS), prefix, Operation.READ))
 
 
 def worker(prefix: str) -> tuple[Permission, ...]:
@@ -163,6 +169,7 @@ def sinks(prefix: str) -> tuple[Permission, ...]:
     read = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, DELIVERY_ALARMS, CALLBACKS_REJECTED, ERASURES)
     return (
         *_on(read, prefix, Operation.READ),
+        *(one._replace(need=Need.ARCHIVE) for one in _on([CALLBACKS_RAW], prefix, Operation.READ)),
         *_on([SINKS_REJECTED], prefix, Operation.WRITE),
         *_settings_of((*read, SINKS_REJECTED), prefix),
         *(
@@ -185,6 +192,7 @@ _IDEMPOTENT: Final = Permission(Operation.IDEMPOTENT_WRITE, CLUSTER, Need.OLD_BR
 
 PERMISSIONS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
     "routee-ingest": ingest,
+    "routee-ingest backfill": backfill,
     "routee-streams worker": worker,
     "routee-streams worker with STREAMS_ALARM_WEBHOOK": webhook,
     "routee-streams alarms": mute,

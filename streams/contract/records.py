@@ -118,6 +118,17 @@ class Unit(StrEnum):
     PARTS = "parts"
 
 
+class Source(StrEnum):
+    """
+    How a status came to us.
+
+    `callback`: Routee posted it; `pull`: we asked Routee for it.
+    """
+
+    CALLBACK = "callback"
+    PULL = "pull"
+
+
 class RepairedCallback(Record):
     """A callback that ingest repaired, as its envelope notes it."""
 
@@ -142,6 +153,7 @@ class Envelope(Record):
     repaired: list[RepairedCallback] = Field(
         default=[], description="the callbacks that were repaired; missing when none was"
     )
+    source: Source = Field(default=Source.CALLBACK, description="how the bodies came; missing when Routee posted them")
 
 
 class SentFrom(StrEnum):
@@ -229,6 +241,9 @@ class SmsStatus(Record):
         default=None, description="when it was sent, as well as its callbacks tell; never after the receipt"
     )
     sent_from: SentFrom | None = Field(default=None, description="the value that tells sending_at")
+    source: Source = Field(
+        default=Source.CALLBACK, description="how the callback that made this revision came; callback if missing"
+    )
 
 
 class CampaignProgress(Record):

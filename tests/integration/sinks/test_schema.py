@@ -95,6 +95,12 @@ OBJECTS = {
     "missing_parts": {
         "message_id", "campaign_tracking_id", "parts", "parts_seen", "missing", "first_received_at", "received_at",
     },
+    "lost_callbacks": {
+        "day", "application_name", "sms", "healed", "still_missing", "both_stages", "one_stage", "loss_estimate",
+    },
+    "backfill_deadline": {
+        "day", "application_name", "is_gone", "messages", "price_total", "deadline", "seconds_left",
+    },
     "conflicting_finals": {"day", "country", "operator", "sms", "conflicts", "conflicting_sms", "conflicting_per_sms"},
 }  # fmt: skip
 
