@@ -12,10 +12,13 @@ BUILD_TOOLS := uv hatchling editables packaging pathspec pluggy trove-classifier
 CYCLONEDX := $(BIN)/uv run --quiet --isolated --no-project --python $(BIN)/python --with cyclonedx-bom==7.5.0
 STARTED_OFTEN := aiohttp aiokafka attr clickhouse_connect dateutil faust hypothesis kafka mode prometheus_client pydantic _pytest rich yarl
 
-.PHONY: demo test test-quick test-sinks test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others sandbox lock sbom clean
+.PHONY: demo demo-console test-console screenshots test test-quick test-sinks test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
+
+demo-console: $(PROGRAMS)   ## the same in the console, in a browser; everything stays until Ctrl-C
+	$(BIN)/routee-sandbox demo --console
 
 # Tests of programs wait more than they compute, so three suites run beside each other.
 test: check                 ## the whole suite: the four below
@@ -33,6 +36,13 @@ test-faults: $(INSTALLED)   ## one short pass of each fault test
 
 test-programs: $(INSTALLED) ## all others: behaviour and integration of the other programs, end to end
 	$(BIN)/pytest $(addprefix --ignore=,tests/unit tests/project tests/faults $(SINKS)) --durations=5
+
+test-console: $(INSTALLED)  ## the console in Debian's chromium, which it installs where it may; skipped with a reason without it
+	@command -v chromium > /dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || apt-get install -qq -y --no-install-recommends chromium > /dev/null
+	$(BIN)/pytest tests/console --durations=5
+
+screenshots: $(INSTALLED)   ## draws each page of the console for the documents, in docs/console; needs chromium
+	$(BIN)/python -m tests.console.screenshots
 
 test-containers: $(INSTALLED)  ## the image and the whole pipeline as containers; needs an engine, see docker/README.md
 	TEST_CONTAINERS=1 $(BIN)/pytest tests/containers
@@ -61,7 +71,7 @@ faults-streams: $(INSTALLED)
 faults-others: $(INSTALLED)
 	$(BIN)/pytest tests/faults tests/e2e/test_demo.py tests/integration/sandbox/test_full_disk.py tests/integration/contract tests/e2e/test_examples.py $(addprefix --ignore=,$(wildcard tests/faults/test_streams_*.py)) --full --durations=10
 
-sandbox: $(PROGRAMS)        ## Kafka, ClickHouse and the three programs, until Ctrl-C
+sandbox: $(PROGRAMS)        ## Kafka, ClickHouse, the three programs and the console, until Ctrl-C
 	$(BIN)/routee-sandbox up
 
 format: $(INSTALLED)
@@ -134,7 +144,7 @@ $(PROGRAMS): requirements.lock pyproject.toml
 	@sed -n $(BUILD_TOOLS:%=-e '/^%==/,/[^\\]$$/p') requirements.lock > .venv/tools.lock
 	@$(BIN)/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r .venv/tools.lock
 	@echo '  3/3 the programs, with Kafka'"'"'s Java and the ClickHouse engine'
-	@$(UV_INSTALL) --require-hashes --constraint requirements.lock --requirement pyproject.toml --extra sandbox
+	@$(UV_INSTALL) --require-hashes --constraint requirements.lock --requirement pyproject.toml --extra sandbox --extra console
 	@$(UV_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(PROGRAMS)
 
