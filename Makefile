@@ -16,10 +16,13 @@ CLASS_CACHE := .venv/kafka.aot
 # would compile the same files anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-quick test-sinks test-streams test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others sandbox lock sbom clean
+.PHONY: demo demo-console test-console screenshots test test-quick test-sinks test-streams test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
+
+demo-console: $(PROGRAMS)   ## the same in the console, in a browser; everything stays until Ctrl-C
+	$(BIN)/routee-sandbox demo --console
 
 # Tests of programs wait more than they compute, so four run beside each other; those that take longest begin first.
 test: $(CLASS_CACHE)        ## `check`, and the whole suite: the five below
@@ -40,6 +43,13 @@ test-faults: $(CLASS_CACHE) ## one short pass of each fault test
 
 test-programs: $(CLASS_CACHE)  ## all others: behaviour and integration of the other programs, end to end
 	$(BIN)/pytest $(addprefix --ignore=,tests/unit tests/project tests/faults $(SINKS) $(STREAMS)) --durations=5
+
+test-console: $(INSTALLED)  ## the console in Debian's chromium, which it installs where it may; skipped with a reason without it
+	@command -v chromium > /dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || apt-get install -qq -y --no-install-recommends chromium > /dev/null
+	$(BIN)/pytest tests/console --durations=5
+
+screenshots: $(INSTALLED)   ## draws each page of the console for the documents, in docs/console; needs chromium
+	$(BIN)/python -m tests.console.screenshots
 
 test-containers: $(INSTALLED)  ## the image and the whole pipeline as containers; needs an engine, see docker/README.md
 	TEST_CONTAINERS=1 $(BIN)/pytest tests/containers
@@ -68,7 +78,7 @@ faults-streams: $(CLASS_CACHE)
 faults-others: $(CLASS_CACHE)
 	$(BIN)/pytest tests/faults tests/e2e/test_demo.py tests/integration/sandbox/test_full_disk.py tests/integration/contract tests/e2e/test_examples.py $(addprefix --ignore=,$(wildcard tests/faults/test_streams_*.py)) --full --durations=10
 
-sandbox: $(PROGRAMS)        ## Kafka, ClickHouse and the three programs, until Ctrl-C
+sandbox: $(PROGRAMS)        ## Kafka, ClickHouse, the three programs and the console, until Ctrl-C
 	$(BIN)/routee-sandbox up
 
 format: $(INSTALLED)
@@ -141,7 +151,7 @@ $(PROGRAMS): requirements.lock pyproject.toml
 	@sed -n $(BUILD_TOOLS:%=-e '/^%==/,/[^\\]$$/p') requirements.lock > .venv/tools.lock
 	@$(BIN)/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r .venv/tools.lock
 	@echo '  3/3 the programs, with Kafka'"'"'s Java and the ClickHouse engine'
-	@$(UV_INSTALL) --require-hashes --constraint requirements.lock --requirement pyproject.toml --extra sandbox
+	@$(UV_INSTALL) --require-hashes --constraint requirements.lock --requirement pyproject.toml --extra sandbox --extra console
 	@$(UV_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(PROGRAMS)
 

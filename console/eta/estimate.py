@@ -39,7 +39,7 @@ _LEAST: Final = 1e-6
 
 
 class Cohort(NamedTuple):
-    """Messages of one route that were sent `age` seconds ago: those that are known, and of them the final ones."""
+    """Messages of one route that were sent `age` seconds ago: the known ones, and of them the final ones."""
 
     curve: Curve
     age: float
@@ -110,7 +110,7 @@ def _time(groups: Sequence[_Group], final: float, wanted: float, seen: float, do
 
 
 def _open_groups(cohorts: list[Cohort], total: int, *, only_finals: bool) -> tuple[list[_Group], float]:
-    """Return what is open or to be sent, and how doubtful the pace of sending is."""
+    """Return the messages that are open or to be sent, and how doubtful the pace of sending is."""
     if only_finals:
         return _hidden_groups(cohorts, total)
     groups = [_Group(one.curve, one.age, one.known - one.final) for one in cohorts if one.known > one.final]
@@ -121,7 +121,7 @@ def _open_groups(cohorts: list[Cohort], total: int, *, only_finals: bool) -> tup
 
 
 def _hidden_groups(cohorts: list[Cohort], total: int) -> tuple[list[_Group], float]:
-    """Return what is open although nothing is told of it: each cohort is as large as its finals say."""
+    """Return the open messages that nothing is told of: each cohort is as large as its finals say."""
     hidden = total - sum(one.final for one in cohorts)
     told = [(one, 1.0 - one.curve.still_open(one.age)) for one in cohorts if one.final]
     trusted = [(one, share) for one, share in told if share >= _SEEN_ENOUGH]

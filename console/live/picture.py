@@ -23,7 +23,7 @@ _MOST_POINTS: Final = 400
 
 
 class Point(NamedTuple):
-    """A campaign at one moment: messages seen, those that are sent or further, final and delivered."""
+    """A campaign at one moment: messages seen, sent or further, final and delivered."""
 
     at: datetime
     seen: int
@@ -35,7 +35,7 @@ class Point(NamedTuple):
 
 
 class Picture:
-    """What is live. Everything in it can be read anew from Kafka."""
+    """The live state. Everything in it can be read anew from Kafka."""
 
     def __init__(self) -> None:
         self.campaigns: dict[str, Campaign] = {}
@@ -106,7 +106,7 @@ class Picture:
         return sorted(found, key=lambda campaign: campaign.first_received_at, reverse=True)
 
     def forget(self, now: datetime) -> None:
-        """Let go of what is old, and of the oldest where there is too much."""
+        """Let go of old state, and of the oldest where there is too much."""
         oldest = now - KEPT
         for key in [
             key for key, one in self.campaigns.items() if (moment_of(one.last_received_at) or oldest) < oldest

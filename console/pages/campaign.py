@@ -1,5 +1,5 @@
 """
-A campaign: how it is going, why, and what is missing.
+A campaign: how it is going, why, and which callbacks are missing.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _SLOW: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A campaign at one operator, beside what is usual there."""
+    """A campaign at one operator, beside its usual numbers there."""
 
     row: Row
     counts: dict[str, int]

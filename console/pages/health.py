@@ -15,7 +15,7 @@ from console.words.times import moment_of
 from streams.program.version import project_version
 
 _QUIET: Final = 300.0
-"""Without a callback for so long a person is told, whatever is usual at this hour."""
+"""Without a callback for so long a person is told, at any hour."""
 
 
 class HealthPage:
@@ -100,6 +100,6 @@ def _minutes(pace: list[dict[str, Any]] | None) -> list[tuple[int, float, float]
 
 
 def _rate(pace: list[dict[str, Any]] | None) -> tuple[float, float] | None:
-    """Return changes a second in the last full minute, and those that are usual then."""
+    """Return changes a second in the last full minute, and the usual ones then."""
     full = [row for row in pace or [] if row["ago"] == 1]
     return (full[0]["changes"] / 60, full[0]["usual"] / 60) if full else None

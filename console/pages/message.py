@@ -34,7 +34,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a part, and what was made of it."""
+    """A change of a part, and its effect."""
 
     row: Row
     received: datetime | None
@@ -151,7 +151,7 @@ def _is_masked(name: str, value: object) -> bool:
 
 
 def _whole(parts: Rows) -> dict[str, Any]:
-    """Return what is true of the message: its status is in the record of the part that changed last."""
+    """Return the facts of the message: its status is in the record of the part that changed last."""
     last = max(parts, key=lambda row: (row["generation"], row.get("message_revision") or 0))
     prices = [float(row["price"]) for row in parts if row.get("price") is not None]
     return {

@@ -78,7 +78,7 @@ class RefusedPage:
         try:
             return json.dumps(masked_callback(json.loads(body)), ensure_ascii=False)[:_SHOWN_BYTES]
         except (ValueError, RecursionError):
-            # What cannot be parsed cannot be masked by its fields: only its numbers are, and most of it is left out.
+            # Bytes that cannot be parsed cannot be masked by field: only numbers are, and most of it is left out.
             return (masked_words(body[:48]) or "") + " …"
 
     def _cells(self, look: Look, row: Row) -> list[object]:

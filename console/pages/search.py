@@ -17,7 +17,7 @@ _MOST: Final = 200
 
 
 class SearchPage:
-    """The page of search, and of what was found."""
+    """The page of search, and of its results."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -48,7 +48,7 @@ class SearchPage:
         )
 
     async def _found(self, look: Look, asked: str) -> tuple[str, Rows | None]:
-        """Return what was asked for, and the messages found; a text that is no id is a label."""
+        """Return the kind of the question, and the messages found; a text that is no id is a label."""
         messages, kind = self._site.sources.messages, kind_of(asked)
         if kind == "number":
             found = await look.part("search", messages.to_number(spellings(asked)))

@@ -147,7 +147,7 @@ class CampaignTables:
         )
 
     async def cohorts(self, keys: list[str]) -> Rows:
-        """Return SMS by campaign, route and half minute of sending: all of them, and those that are final."""
+        """Return SMS by campaign, route and half minute of sending: all of them, and the final ones."""
         return await self._tables.rows(
             """
             SELECT campaign_tracking_id AS campaign, country, operator,

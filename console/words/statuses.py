@@ -1,5 +1,5 @@
 """
-Statuses in the order of a bar, and what is left of it: recipients of whom nothing has come yet.
+Statuses in the order of a bar, and the rest of it: recipients of whom nothing has come yet.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,5 +1,5 @@
 """
-What our numbers say beside Routee's own, in words.
+Our numbers beside Routee's own, in words.
 """
 
 from collections.abc import Mapping
