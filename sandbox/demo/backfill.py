@@ -15,7 +15,7 @@ from sandbox.emulator.traffic.population import campaigns
 from sandbox.stack import Sandbox
 
 SHARE: Final = 0.05
-"""Of all callbacks, those that never come although Routee takes them for told."""
+"""The share of the callbacks that never come although Routee takes them for told."""
 
 _OUTAGE: Final = (60.0, 70.0)
 """In seconds of Routee's time after the first campaign began: then no callback comes at all."""
