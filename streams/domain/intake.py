@@ -79,14 +79,19 @@ class Taken(Struct, frozen=True, gc=False):
     """The key of the index row for a new SMS, None when no row is needed."""
 
 
+_PULLED_UNDATED: Final = Refusal(
+    Reason.EXPIRED, "status.updatedDate: missing, and the pulled message is not known: it may have been forgotten"
+)
+
+
 def take(callback: Callback, found: Message | None, moment: Moment, policy: Policy) -> Taken | Refusal:
     """Return the effect of a callback on `found`, its message (None: unknown); a refusal when it is not taken in."""
     received, bucket, place = moment.received, moment.bucket, moment.place
     before = withheld(found, policy) if found is not None and policy.withholds else found
     if before is None:
-        if is_forgotten(callback.date, moment.forgotten):
-            hours = (moment.clock - moment.forgotten) // HOUR_MS
-            return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
+        expired = _expired(callback, moment)
+        if expired is not None:
+            return expired
         grown = begin_message(callback, bucket, moment.generation, received, place)
     else:
         touched = _touched(before, bucket, policy)
@@ -104,7 +109,7 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
                 return fitting
             row = fitting
         when = sending(sms)
-        sent = when[0] if before is found else None  # what is withheld from now on changes all SMS
+        sent = when[0] if before is found else None  # withholding data changes all SMS
         if is_visible:
             state = message_state(message)
             was, status = message.previous, state.status
@@ -128,6 +133,14 @@ def _touched(message: Message, bucket: int, policy: Policy) -> Message:
 def _refused(refusal: Refusal, message: Message) -> Refusal:
     """Return the refusal of a callback of a message, which tells whether that has a one-time code."""
     return refusal._replace(of_code=any(holds_one_time_code(sms.details.originating_service) for sms in message.parts))
+
+
+def _expired(callback: Callback, moment: Moment) -> Refusal | None:
+    """Return the refusal of a callback whose message is unknown and may have been forgotten, None of a new message."""
+    if is_forgotten(callback.date, moment.forgotten):
+        hours = (moment.clock - moment.forgotten) // HOUR_MS
+        return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
+    return _PULLED_UNDATED if callback.pulled and not callback.date else None
 
 
 def output_of(message: Message, state: MessageState, sms: Sms, when: Sending) -> Output:

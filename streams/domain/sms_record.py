@@ -2,15 +2,21 @@
 The public record of an SMS, as written for each revision.
 """
 
+from typing import Final
+
 import msgspec
 
 from streams.contract.codec import format_time_ms
+from streams.contract.records import Source
 from streams.domain.lifecycle import Sms
 from streams.domain.message import Message
 from streams.domain.message_state import MessageState
 from streams.domain.money import money_text, money_text_or_none
 from streams.domain.sending import Sending
 from streams.domain.statuses import changes_of_mind, is_final
+
+_CALLBACK: Final = Source.CALLBACK.value
+_PULL: Final = Source.PULL.value
 
 
 class SmsRecord(msgspec.Struct, gc=False):
@@ -62,6 +68,7 @@ class SmsRecord(msgspec.Struct, gc=False):
     message_revision: int
     sending_at: str
     sent_from: str
+    source: str
 
 
 def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -> SmsRecord:
@@ -124,4 +131,5 @@ def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -
         state.revision,
         sending_at or format_time_ms(sending_ms),
         sent_from,
+        _PULL if sms.pulled == sms.revision else _CALLBACK,
     )
