@@ -21,8 +21,8 @@ from streams.domain.alarms.seen import watched_line
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.alarms.feed import BEGIN, DAY, Account, cell, tick, told
 
-ROUTES, SENDERS, PARTITIONS = 50, 4, 8
-_MINUTES: Final = 20
+ROUTES, SENDERS, PARTITIONS = 20, 4, 8
+_MINUTES: Final = 10
 _TELLINGS: Final = 12
 _COUNTED: Final = re.compile(r"I\s+refs:\s+([\d,]+)")
 _TOOL: Final = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
