@@ -53,7 +53,11 @@ class World:
 
     def fields(self, message: int) -> dict[str, Any]:
         """Return what the newest record of an SMS must have."""
-        own = {"recipient": self.number(message), "message": f"text of {message}", "label": f"label of {message}"}
+        own: dict[str, Any] = {
+            "recipient": self.number(message),
+            "message": f"text of {message}",
+            "label": f"label of {message}",
+        }
         if self.number(message) in self.erased and not self.is_later(message):
             own = dict.fromkeys(BLANKED)
         return {**own, "status": WORDS[-1], "price": f"{PRICE:.8f}"}
