@@ -98,6 +98,7 @@ class SinksSettings(CommonSettings):
     clickhouse_retention_days_history: int = _days(90, "the changes of SMS and campaigns")
     clickhouse_retention_days_campaigns: int = _days(400, "the latest state of each campaign, after its last change")
     clickhouse_retention_days_delivery: int = _days(400, "the cells of deliveries, after their window")
+    clickhouse_retention_days_alarms: int = _days(400, "the alarms of deliveries, after they opened")
     clickhouse_retention_days_rejected: int = _days(30, "refused callbacks")
     sinks_files_retention_days: int = _days(400, "files, by the day of their folder: the sink deletes whole folders")
 

@@ -9,6 +9,7 @@ from streams.contract.topics import (
     CALLBACKS_RAW,
     CALLBACKS_REJECTED,
     CAMPAIGN_PROGRESS,
+    DELIVERY_ALARMS,
     DELIVERY_WINDOWS,
     SMS_STATUS,
     Topic,
@@ -17,6 +18,7 @@ from streams.contract.topics import (
 SMS_STATUS_TABLE: Final = "sms_status"
 CAMPAIGN_PROGRESS_TABLE: Final = "campaign_progress"
 DELIVERY_WINDOWS_TABLE: Final = "delivery_windows"
+DELIVERY_ALARMS_TABLE: Final = "delivery_alarms"
 REJECTED_CALLBACKS_TABLE: Final = "rejected_callbacks"
 RAW_CALLBACKS_TABLE: Final = "raw_callbacks"
 """The archive, of files alone: the records of `callbacks.raw` as they are, with key, headers and timestamp."""
@@ -25,6 +27,7 @@ TABLE_OF: Final[dict[Topic, str]] = {
     SMS_STATUS: SMS_STATUS_TABLE,
     CAMPAIGN_PROGRESS: CAMPAIGN_PROGRESS_TABLE,
     DELIVERY_WINDOWS: DELIVERY_WINDOWS_TABLE,
+    DELIVERY_ALARMS: DELIVERY_ALARMS_TABLE,
     CALLBACKS_REJECTED: REJECTED_CALLBACKS_TABLE,
 }
 

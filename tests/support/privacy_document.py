@@ -40,11 +40,12 @@ KINDS: Final = {
         parts_by_status reported_by_status progress delivery_rate price_total reconciliation reconciliation_unit drift
         stale_reports unordered_reports last_received_at finished_at
         window_start window_end delivered_by_latency price_delivered price_undelivered unpriced is_closed
-        kind scope level is_open opened_at closed_at closed_because since observed expected n only_sender routes judged
+        kind scope level is_open opened_at closed_at closed_because muted_until since until observed expected n
+        only_sender routes judged
     """,
     "where and when a record was made": """
-        revision generation message_revision partition offset index repaired.index repaired.repairs stage reason detail
-        redacted rejected_at sink table topic
+        revision generation message_revision source partition offset index repaired.index repaired.repairs stage
+        reason detail redacted rejected_at sink table topic
     """,
     "an HMAC of a phone number, and the moment of its erasure": "mark at key_id",
 }

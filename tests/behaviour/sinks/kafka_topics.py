@@ -16,6 +16,7 @@ from sinks.source import Record
 from streams.contract.topics import (
     CALLBACKS_REJECTED,
     CAMPAIGN_PROGRESS,
+    DELIVERY_ALARMS,
     DELIVERY_WINDOWS,
     ERASURES,
     SINKS_REJECTED,
@@ -24,7 +25,15 @@ from streams.contract.topics import (
 )
 from tests.support.wait import eventually
 
-TOPICS = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, CALLBACKS_REJECTED, SINKS_REJECTED, ERASURES)
+TOPICS = (
+    SMS_STATUS,
+    CAMPAIGN_PROGRESS,
+    DELIVERY_WINDOWS,
+    DELIVERY_ALARMS,
+    CALLBACKS_REJECTED,
+    SINKS_REJECTED,
+    ERASURES,
+)
 
 
 def create_topics(bootstrap_servers: str, prefix: str, partitions: int) -> None:
