@@ -129,8 +129,13 @@ async def test_a_viewer_of_one_campaign_is_told_of_that_one() -> None:
 
 
 async def test_a_message_is_made_once_for_all_viewers() -> None:
-    picture, made = Picture(), []
-    news = News(picture, lambda one: made.append(one) or words_of(one))  # type: ignore[func-returns-value]
+    picture, made = Picture(), list[Campaign]()
+
+    def tell(one: Campaign) -> dict[str, object]:
+        made.append(one)
+        return words_of(one)
+
+    news = News(picture, tell)
     picture.take_campaign(campaign("a", 1))
     news.tick()
     for _ in range(20):
