@@ -129,13 +129,13 @@ async def test_a_viewer_of_one_campaign_is_told_of_that_one() -> None:
 
 
 async def test_a_message_is_made_once_for_all_viewers() -> None:
-    picture, made = Picture(), []
+    picture, made = Picture(), list[Campaign]()
 
-    def noted(one: Any) -> Any:  # noqa: ANN401 - any of the words
+    def tell(one: Campaign) -> dict[str, object]:
         made.append(one)
         return words_of(one)
 
-    news = News(picture, noted)
+    news = News(picture, tell)
     picture.take_campaign(campaign("a", 1))
     news.tick()
     for _ in range(20):

@@ -40,19 +40,18 @@ PAGES = (
     "/health",
 )
 TOKENS = f"anna:{'a' * 20}:full,ben:{'b' * 20}:masked"
+EXAMPLES = ROOT / "streams" / "contract" / "examples" / "records"
 TIME = "2026-11-29T12:00:00.000Z"
 
 
 def campaign(name: str) -> dict[str, Any]:
-    record: dict[str, Any] = orjson.loads(
-        (ROOT / "streams/contract/examples/records/campaign.progress.json").read_bytes()
-    )[0]
+    record: dict[str, Any] = orjson.loads((EXAMPLES / "campaign.progress.json").read_bytes())[0]
     moment = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}"
     return record | {"campaign_tracking_id": KEY, "name": name, "first_received_at": moment, "last_received_at": moment}
 
 
 def sms(name: str) -> dict[str, Any]:
-    record: dict[str, Any] = orjson.loads((ROOT / "streams/contract/examples/records/sms.status.json").read_bytes())[-1]
+    record: dict[str, Any] = orjson.loads((EXAMPLES / "sms.status.json").read_bytes())[-1]
     return record | {
         "message_id": MESSAGE,
         "recipient": NUMBER,
