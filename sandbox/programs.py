@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +23,15 @@ from streams.program.settings import secret_settings
 # A start takes seconds on an idle machine; the limits are for a busy one.
 _READY_SECONDS: Final = 120.0
 _PREPARED_SECONDS: Final = 60.0
+_CONSOLE_NEEDS: Final = ("jinja2", "starlette", "uvicorn")
 # The sandbox is for the people of this machine, also when `.env` is that of another place.
-_ADDRESSES: Final = ("INGEST_HOST", "INGEST_ADMIN_HOST", "STREAMS_ADMIN_HOST", "SINKS_ADMIN_HOST", "STREAMS_WEB_BIND")
+_ADDRESSES: Final = (
+    *("INGEST_HOST", "INGEST_ADMIN_HOST", "STREAMS_ADMIN_HOST", "SINKS_ADMIN_HOST", "STREAMS_WEB_BIND"),
+    *("BACKFILL_ADMIN_HOST", "CONSOLE_HOST", "CONSOLE_ADMIN_HOST"),
+)
+
+WRITERS: Final = ("ingest", "backfill")
+"""The programs that bring callbacks in: they are stopped first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +43,19 @@ class Program:
     url: str
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def up(self) -> str:
+        """Return the page to wait for. A first round of the backfill may take long, and nothing waits for it."""
+        return f"{self.url}/{'livez' if self.name == 'backfill' else 'readyz'}"
+
 
 def programs(addresses: Addresses) -> list[Program]:
-    """Return the programs in the order of the data, which is the order in which they are stopped."""
-    commands = {"ingest": ("routee-ingest", "serve"), "streams": ("routee-streams", "worker")}
+    """Return the programs in the order of the data."""
+    commands = {
+        "ingest": ("routee-ingest", "serve"),
+        "streams": ("routee-streams", "worker"),
+        "backfill": ("routee-ingest", "backfill", "--watch"),
+    }
     return [
         Program(name, commands[name], url) if name in commands else _sink(name, url)
         for name, url in addresses.pages.items()
@@ -49,6 +66,13 @@ def _sink(name: str, url: str) -> Program:
     # Each sink is a program with a port of its own.
     port = {"SINKS_ADMIN_PORT": url.rpartition(":")[2]}
     return Program(name, ("routee-sinks", name.removeprefix("sinks-")), url, port)
+
+
+def console(addresses: Addresses) -> Program | None:
+    """Return the console, None where its extra is not installed."""
+    if any(find_spec(name) is None for name in _CONSOLE_NEEDS):
+        return None
+    return Program("console", ("routee-console", "serve"), addresses.console_pages)
 
 
 def preparations() -> dict[str, tuple[str, ...]]:
@@ -69,6 +93,9 @@ class Launcher:
             "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",  # `.env` may name another Kafka
             "CLICKHOUSE_URL": addresses.clickhouse,
             **dict.fromkeys(_ADDRESSES, LOOPBACK),
+            "CONSOLE_CLICKHOUSE_USER": settings.clickhouse_user,
+            "CONSOLE_CLICKHOUSE_PASSWORD": settings.clickhouse_password.get_secret_value(),
+            "CONSOLE_READ_API": addresses.streams,
             "STREAMS_DATA_DIR": str(settings.sandbox_dir.absolute() / "streams"),
             "SINKS_FILES_ROOT": str(addresses.files.absolute()),
         }
@@ -104,4 +131,4 @@ def _as_environment(settings: SandboxSettings) -> dict[str, str]:
 
 def wait_ready(program: Program, process: Process) -> None:
     """Return when the program says that it is ready; StartError with the end of its log otherwise."""
-    process.wait_until(lambda: answers_ok(f"{program.url}/readyz"), _READY_SECONDS)
+    process.wait_until(lambda: answers_ok(program.up), _READY_SECONDS)

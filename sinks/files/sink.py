@@ -12,7 +12,7 @@ Rows to files, exactly once: the names of the files are the committed position.
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
@@ -21,10 +21,11 @@ from sinks.errors import FatalError, RetryableError
 from sinks.files.durable import make_folder, publish
 from sinks.files.formats import FORMATS
 from sinks.files.layout import DAYS, Run, parse_name, partition_of_draft, runs
-from sinks.files.locks import Lock
+from sinks.files.locks import Lock, days
 from sinks.files.positions import noted_positions
 from sinks.source import Record, TopicPartition
-from sinks.tables import tables_by_topic
+from sinks.tables import TABLE_OF, tables_by_topic
+from streams.contract.topics import Topic
 
 
 class FileSink:
@@ -37,10 +38,12 @@ class FileSink:
 
     name = "files"
 
-    def __init__(self, root: Path, file_format: str, topic_prefix: str) -> None:
+    def __init__(
+        self, root: Path, file_format: str, topic_prefix: str, table_of: Mapping[Topic, str] = TABLE_OF
+    ) -> None:
         self._root = root
         self._format = file_format
-        self._tables = tables_by_topic(topic_prefix)
+        self._tables = tables_by_topic(topic_prefix, table_of)
         self._locks: dict[TopicPartition, Lock] = {}
         self._next: dict[TopicPartition, int] = {}
         self._giving_up = threading.Lock()
@@ -56,7 +59,9 @@ class FileSink:
             locked = [partition for partition in partitions if self._lock(partition).acquire()]
             for topic, group in groupby(sorted(locked), key=lambda partition: partition.topic):
                 numbers = {partition.partition for partition in group}
-                found = self._tidy(self._root / self._tables[topic], numbers)
+                folder = self._root / self._tables[topic]
+                with days(folder):
+                    found = self._tidy(folder, numbers)
                 self._next.update({TopicPartition(topic, number): found.get(number, 0) for number in numbers})
         except OSError as error:
             raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
@@ -85,7 +90,8 @@ class FileSink:
         for partition, run in self._runs(rows):
             try:
                 content = FORMATS[self._format](table, run.rows)
-                self._publish(self._root / table / run.folder, run.name(self._format), content)
+                with days(self._root / table):
+                    self._publish(self._root / table / run.folder, run.name(self._format), content)
             except OSError as error:
                 raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
             except MemoryError as error:

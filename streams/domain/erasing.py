@@ -24,6 +24,7 @@ from streams.domain.message import MESSAGE_PREFIX, Message, find_part, read_mess
 from streams.domain.message_state import message_state
 from streams.domain.policy import MOST_CELLS
 from streams.domain.policy import Erased as ErasedInRows
+from streams.domain.sending import sending
 from streams.domain.stage import Output, Rows
 from streams.domain.tally import keep_tally
 
@@ -179,7 +180,7 @@ def _erase_parts(message: Message, places: Iterable[int]) -> tuple[Message, list
             message = msgspec.structs.replace(message, parts=parts)
             continue
         message = msgspec.structs.replace(message, parts=parts, previous=message.status)
-        outputs.append(output_of(message, message_state(message), sms))
+        outputs.append(output_of(message, message_state(message), sms, sending(sms)))
     return message, outputs
 
 
@@ -189,8 +190,15 @@ def _blank(sms: Sms) -> Sms:
     details = msgspec.structs.replace(sms.details, **_BLANK)
     if details == sms.details:
         return msgspec.structs.replace(sms, stamps=[*stamps, ERASED_STAMP])
+    revision = sms.revision + 1
     return msgspec.structs.replace(
-        sms, details=details, stamps=[*stamps, ERASED_STAMP], revision=sms.revision + 1, previous=sms.status
+        sms,
+        details=details,
+        stamps=[*stamps, ERASED_STAMP],
+        revision=revision,
+        previous=sms.status,
+        # The place of the callback stays, and so does its source.
+        pulled=revision if sms.pulled == sms.revision else sms.pulled,
     )
 
 

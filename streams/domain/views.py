@@ -15,6 +15,7 @@ from streams.domain.message_state import message_state
 from streams.domain.money import money_text_or_none
 from streams.domain.policy import Erased
 from streams.domain.progress import progress_record, read_campaign
+from streams.domain.sending import sending
 from streams.domain.sms_record import sms_record
 from streams.domain.stage import GENERATION_KEY, Rows
 
@@ -40,7 +41,7 @@ def message_view(rows: Rows, key: bytes, erased: Erased | None = None) -> dict[s
         "parts_seen": state.parts_seen,
         "latency_seconds": state.latency_seconds,
         "price": money_text_or_none(state.price),
-        "sms": [to_builtins(sms_record(message, state, sms)) for sms in message.parts],
+        "sms": [to_builtins(sms_record(message, state, sms, sending(sms))) for sms in message.parts],
         "previous_status": message.previous,
         "revision": state.revision,
         "generation": message.generation,
@@ -59,7 +60,7 @@ def find_sms(rows: Rows, sms_key: str, erased: Erased | None = None) -> dict[str
         message = as_shown(found, erased)
         for sms in message.parts:
             if sms.key.lower() == sms_key.lower():
-                return dict(to_builtins(sms_record(message, message_state(message), sms)))
+                return dict(to_builtins(sms_record(message, message_state(message), sms, sending(sms))))
     return None
 
 

@@ -26,7 +26,7 @@ from prometheus_client import CollectorRegistry, Counter
 from streams.app import StreamsApp
 from streams.contract.keys import KEY_MAX_CHARS, partition_of
 from streams.contract.topics import CAMPAIGN_PARTIALS, WATCHED_PARTITION
-from streams.domain.alarms.watch import told_alarms
+from streams.domain.alarms.watch import told_alarms, told_mutes
 from streams.domain.campaign_index import Wanted
 from streams.domain.masked_views import masked
 from streams.domain.stage import Output, Rows
@@ -58,8 +58,8 @@ class ReadApi:
         self._app = app
         self._own = own
         self._readers = readers
-        self._lists = CampaignLists(app.campaigns, app.pulse.check_pause)
-        self._cells = DeliveryLists(app.deliveries, app.pulse.check_pause)
+        self._lists = CampaignLists(app.campaigns, app.pulse.check_pause, app.turns)
+        self._cells = DeliveryLists(app.deliveries, app.pulse.check_pause, app.turns)
         self._reads = Counter(
             "routee_streams_reads", "Requests of readers, by the name of their token.", ["reader"], registry=registry
         )
@@ -231,7 +231,7 @@ class ReadApi:
             return problem_answer(HTTPStatus.BAD_REQUEST, "; ".join(faults))
 
         def view(rows: Rows, _key: bytes) -> dict[str, Any]:
-            return {"alarms": told_alarms(rows, wanted)}
+            return {"alarms": told_alarms(rows, wanted), "mutes": told_mutes(rows)}
 
         path = "/alarms"
         return await self._answer(request, path, self._app.alarms, WATCHED_PARTITION, b"", view)
