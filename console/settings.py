@@ -72,7 +72,7 @@ class ConsoleSettings(CommonSettings):
         "127.0.0.1", description="Address of /livez, /readyz and /metrics, which need no token."
     )
     console_admin_port: int = Field(
-        9105, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0 takes a free one and logs it."
+        9106, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0 takes a free one and logs it."
     )
     clickhouse_url: str = Field(
         "http://127.0.0.1:8123",

@@ -28,6 +28,7 @@ from streams.contract import permissions
 USERS: Final = {
     "topics": permissions.alter,
     "ingest": permissions.ingest,
+    "backfill": lambda prefix: (*permissions.ingest(prefix), *permissions.backfill(prefix)),
     "streams": permissions.worker,
     "sinks": permissions.sinks,
 }
@@ -50,7 +51,7 @@ def acls(prefix: str) -> list[ACL]:
         acl_of(user, needed)
         for user, permissions_of in USERS.items()
         for needed in permissions_of(prefix)
-        if needed.need is not permissions.Need.OLD_BROKERS
+        if needed.need not in {permissions.Need.OLD_BROKERS, permissions.Need.ARCHIVE}
     ]
 
 

@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
-# Program and command of each server: the setting with the port of its pages, and the port when that is not set.
+# Program and command of each server: the setting with the port of its pages, and the port when that is not set. The
+# backfill is one with `--watch` only.
 SERVERS: Final = {
     ("routee-ingest", "serve"): ("INGEST_ADMIN_PORT", 9101),
+    ("routee-ingest", "--watch"): ("BACKFILL_ADMIN_PORT", 9105),
     ("routee-sinks", "clickhouse"): ("SINKS_ADMIN_PORT", 9102),
     ("routee-sinks", "files"): ("SINKS_ADMIN_PORT", 9102),
     ("routee-streams", "worker"): ("STREAMS_ADMIN_PORT", 9103),

@@ -1,5 +1,5 @@
 """
-The command `routee-ingest`: serve, check.
+The command `routee-ingest`: serve, check, backfill.
 """
 
 import argparse
@@ -8,10 +8,12 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from ingest.backfill.arguments import add_arguments, usage_problem
 from ingest.descriptors import most_connections, raise_limit
 from ingest.errors import IngestError
 from ingest.files import file_problems
 from ingest.settings import IngestSettings
+from streams.program.brokers import kafka_file_problems
 from streams.program.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging
@@ -25,7 +27,10 @@ logger = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted."""
-    command = _parser().parse_args(arguments).command
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.command == "backfill":
+        return _backfill(parser, given)
     try:
         settings = load_settings(IngestSettings, look=file_problems)
     except SettingsError as error:
@@ -33,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     configure_logging("ingest", settings)
     try:
-        return _serve(settings) if command == "serve" else _check(settings)
+        return _serve(settings) if given.command == "serve" else _check(settings)
     except KeyboardInterrupt:  # before the server listens; afterwards it stops as at SIGTERM
         return INTERRUPTED
 
@@ -48,7 +53,33 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="run the HTTP server until SIGTERM")
     commands.add_parser("check", help="validate the settings, reach Kafka, name every problem")
+    add_arguments(commands.add_parser("backfill", help="ask Routee for the statuses that no callback told"))
     return parser
+
+
+def _backfill(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
+    from ingest.backfill.settings import BackfillSettings  # noqa: PLC0415 - the server needs none of this
+
+    if problem := usage_problem(given):
+        parser.error(problem)
+    try:
+        settings = load_settings(BackfillSettings, look=kafka_file_problems)
+    except SettingsError as error:
+        sys.stderr.write(f"{printable_lines(str(error))}\n")
+        return USAGE
+    configure_logging("ingest", settings)
+    keep_files_private()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    from ingest.backfill.command import run  # noqa: PLC0415
+
+    try:
+        run(settings, given)
+    except (IngestError, CannotListenError) as error:
+        logger.error("%s", error)  # noqa: TRY400 - one line for people, the traceback says nothing more
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return DONE
 
 
 def _serve(settings: IngestSettings) -> int:

@@ -71,6 +71,11 @@ def addresses_of(settings: SandboxSettings) -> Addresses:
             "streams": f"http://{LOOPBACK}:{settings.streams_admin_port}",
             "sinks-clickhouse": f"http://{LOOPBACK}:{settings.sinks_admin_port}",
             "sinks-files": f"http://{LOOPBACK}:{settings.sinks_admin_port + FILES_SINK}",
+            **(
+                {"backfill": f"http://{LOOPBACK}:{settings.backfill_admin_port}"}
+                if settings.routee_application_id
+                else {}
+            ),
         },
         files=settings.sandbox_dir / "files",
     )

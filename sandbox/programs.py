@@ -27,8 +27,11 @@ _CONSOLE_NEEDS: Final = ("jinja2", "starlette", "uvicorn")
 # The sandbox is for the people of this machine, also when `.env` is that of another place.
 _ADDRESSES: Final = (
     *("INGEST_HOST", "INGEST_ADMIN_HOST", "STREAMS_ADMIN_HOST", "SINKS_ADMIN_HOST", "STREAMS_WEB_BIND"),
-    *("CONSOLE_HOST", "CONSOLE_ADMIN_HOST"),
+    *("BACKFILL_ADMIN_HOST", "CONSOLE_HOST", "CONSOLE_ADMIN_HOST"),
 )
+
+WRITERS: Final = ("ingest", "backfill")
+"""The programs that bring callbacks in: they are stopped first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,19 @@ class Program:
     url: str
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def up(self) -> str:
+        """Return the page to wait for. A first round of the backfill may take long, and nothing waits for it."""
+        return f"{self.url}/{'livez' if self.name == 'backfill' else 'readyz'}"
+
 
 def programs(addresses: Addresses) -> list[Program]:
-    """Return the programs in the order of the data, which is the order in which they are stopped."""
-    commands = {"ingest": ("routee-ingest", "serve"), "streams": ("routee-streams", "worker")}
+    """Return the programs in the order of the data."""
+    commands = {
+        "ingest": ("routee-ingest", "serve"),
+        "streams": ("routee-streams", "worker"),
+        "backfill": ("routee-ingest", "backfill", "--watch"),
+    }
     return [
         Program(name, commands[name], url) if name in commands else _sink(name, url)
         for name, url in addresses.pages.items()
@@ -119,4 +131,4 @@ def _as_environment(settings: SandboxSettings) -> dict[str, str]:
 
 def wait_ready(program: Program, process: Process) -> None:
     """Return when the program says that it is ready; StartError with the end of its log otherwise."""
-    process.wait_until(lambda: answers_ok(f"{program.url}/readyz"), _READY_SECONDS)
+    process.wait_until(lambda: answers_ok(program.up), _READY_SECONDS)

@@ -5,7 +5,7 @@ The whole pipeline on this machine: what `routee-sandbox up` runs, and what the 
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Final, Self
@@ -18,7 +18,7 @@ from sandbox.kafka import KafkaCluster
 from sandbox.logs import keep_within
 from sandbox.ports import require_free
 from sandbox.process import Process, stop_all
-from sandbox.programs import Launcher, Program, programs, wait_ready
+from sandbox.programs import WRITERS, Launcher, Program, programs, wait_ready
 from sandbox.settings import SandboxSettings, file_problems
 from sandbox.supervisor import Supervisor
 
@@ -47,7 +47,8 @@ class Sandbox:
     runs, and the state is in `SANDBOX_DIR` for the next time. A process that dies is back within 2 s.
     `tell` is told each step of the start, the first one when folder and ports are known to be free.
     `beside` are more programs, started last and stopped first: the console. Processes are named `kafka-1` …,
-    `clickhouse`, `ingest`, `streams`, `sinks-clickhouse`, `sinks-files`.
+    `clickhouse`, `ingest`, `streams`, `sinks-clickhouse`, `sinks-files`, and `backfill`, where an application at Routee
+    is named.
     """
 
     def __init__(self, settings: SandboxSettings, tell: Tell = _untold, beside: Iterable[Program] = ()) -> None:
@@ -121,6 +122,12 @@ class Sandbox:
             self._processes[name].stop(_STORES_SECONDS)
             yield
 
+    def run(self, name: str, command: tuple[str, ...], environment: Mapping[str, str], seconds: float) -> None:
+        """Run a command of the programs to its end; StartError with what it said when it fails or takes longer."""
+        process = self._launcher.process(name, command, environment)
+        process.start()
+        process.require_success(seconds)
+
     def start(self) -> None:
         """
         Return when callbacks can be sent.
@@ -146,11 +153,13 @@ class Sandbox:
         if self._supervisor is not None:
             self._supervisor.stop()
             self._supervisor = None
-        ingest, streams, *sinks = self._programs.values()
         stop_all(self._extra_processes, _SINKS_SECONDS)
-        stop_all([ingest], _INGEST_SECONDS)
+        others = dict(self._programs)
+        streams = others.pop("streams")
+        writers = [others.pop(name) for name in WRITERS if name in others]
+        stop_all(writers, _INGEST_SECONDS)
         stop_all([streams], _STREAMS_SECONDS)
-        stop_all(sinks, _SINKS_SECONDS)
+        stop_all(others.values(), _SINKS_SECONDS)
         stop_all([self._clickhouse.process, *self._kafka.processes.values()], _STORES_SECONDS)
         if self._lock is not None:
             self._lock.close()
@@ -185,6 +194,7 @@ class Sandbox:
             "STREAMS_WEB_PORT": settings.streams_web_port,
             "SINKS_ADMIN_PORT": settings.sinks_admin_port,
             f"SINKS_ADMIN_PORT (+{FILES_SINK})": settings.sinks_admin_port + FILES_SINK,
+            **({"BACKFILL_ADMIN_PORT": settings.backfill_admin_port} if settings.routee_application_id else {}),
         }
         if self._beside:
             ports |= {"CONSOLE_PORT": settings.console_port, "CONSOLE_ADMIN_PORT": settings.console_admin_port}

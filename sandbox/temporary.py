@@ -42,6 +42,8 @@ def temporary_settings(folder: Path) -> SandboxSettings:
         console_port=free_port(),
         console_admin_port=free_port(),
         sinks_admin_port=_two_free_ports(),
+        routee_application_id=None,
+        backfill_admin_port=free_port(),
         clickhouse_user="default",
         clickhouse_password="",
         clickhouse_database="routee",

@@ -2,7 +2,8 @@
 Records and rows without the data of erased recipients.
 
 An erasure covers an SMS by its recipient and its moments, and a refused body by the recipients that are found in it.
-Covered, its personal fields become null; keys, times, statuses and prices stay, and so do all counts.
+Covered, its personal fields become null; keys, times, statuses and prices stay, and so do all counts. Raw callbacks are
+covered and blanked one by one (`raw_callbacks`).
 """
 
 from base64 import b64decode
@@ -14,16 +15,21 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from sinks.raw_callbacks import callback_in, covers, without_erased
 from sinks.source import Record
-from sinks.tables import REJECTED_CALLBACKS_TABLE, SMS_STATUS_TABLE
-from streams.contract.erasures import BLANKED, MOMENTS, Erasures
+from sinks.tables import RAW_CALLBACKS_TABLE, REJECTED_CALLBACKS_TABLE, SMS_STATUS_TABLE
+from streams.contract.erasures import BLANKED, MOMENTS, Erasures, moment_of
 
 RECIPIENT: Final = "recipient"
 RECEIVED: Final = "received_at"
 BODIES: Final = ("body", "body_base64")
 """Of a refused callback: one of them has its bytes."""
 
-PERSONAL: Final[Mapping[str, Sequence[str]]] = {SMS_STATUS_TABLE: BLANKED, REJECTED_CALLBACKS_TABLE: BODIES}
+PERSONAL: Final[Mapping[str, Sequence[str]]] = {
+    SMS_STATUS_TABLE: BLANKED,
+    REJECTED_CALLBACKS_TABLE: BODIES,
+    RAW_CALLBACKS_TABLE: ("value",),
+}
 """Table → its fields that an erasure blanks; the other tables have none."""
 DECIDING: Final[Mapping[str, Sequence[str]]] = {
     SMS_STATUS_TABLE: (RECIPIENT, *MOMENTS),
@@ -56,6 +62,8 @@ def blanked(table: str, records: Sequence[Record], erasures: Erasures, latest: d
     """
     if not erasures or table not in PERSONAL:
         return records
+    if table == RAW_CALLBACKS_TABLE:
+        return [blanked_raw(record, erasures)[0] for record in records]
     if table != SMS_STATUS_TABLE:
         return [_blanked(table, record, erasures) for record in records]
     # One second more, and no fraction: texts of moments then compare like the moments, however exact they are.
@@ -93,8 +101,20 @@ def _blanked(table: str, record: Record, erasures: Erasures) -> Record:
     return record._replace(value=orjson.dumps(row | blanks(table, row)))
 
 
+def blanked_raw(record: Record, erasures: Erasures) -> tuple[Record, int]:
+    """Return a raw record without the data of erased people, and how many of its callbacks had some."""
+    value, count = without_erased(record.value, moment_of(record.timestamp), erasures)
+    return (record._replace(value=value), count) if count else (record, 0)
+
+
 def is_covered(table: str, row: Mapping[str, Any], erasures: Erasures) -> bool:
-    """Return whether an erasure covers a row of the table, given at least its deciding fields."""
+    """
+    Return whether an erasure covers a row of the table, given at least its deciding fields.
+
+    A row of raw callbacks is one callback (`raw_callbacks.row_of`).
+    """
+    if (callback := callback_in(row)) is not None:
+        return covers(erasures, callback, _moment(row.get("timestamp")) or datetime.now(UTC))
     if table == SMS_STATUS_TABLE:
         recipient = row.get(RECIPIENT)
         # The moments cost more than a look for the recipient, which few rows pass.

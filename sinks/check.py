@@ -15,7 +15,7 @@ from sinks.errors import SinksError
 from sinks.kafka.findings import kafka_findings
 from sinks.kafka.topics import KafkaLookup
 from sinks.settings import SinksSettings
-from sinks.tables import tables_by_topic
+from sinks.tables import TABLE_OF, tables_by_topic
 from streams.program.brokers import kafka_file_problems
 from streams.program.kafka_problems import Findings
 
@@ -36,7 +36,7 @@ def problems(settings: SinksSettings, warn: Callable[[str], object]) -> Iterator
 
 def _kafka(settings: SinksSettings) -> Findings:
     try:
-        return kafka_findings(settings)
+        return kafka_findings(settings, topics={**TABLE_OF, **settings.file_table_of})
     except SinksError as error:
         return Findings([str(error)])
 
@@ -58,7 +58,7 @@ def _foreign_files(settings: SinksSettings) -> Iterator[str]:
     # Arrow takes 45 MB, which ClickHouse's sink does not need.
     from sinks.files.origin import problems  # noqa: PLC0415
 
-    tables = tables_by_topic(settings.kafka_topic_prefix)
+    tables = tables_by_topic(settings.kafka_topic_prefix, settings.file_table_of)
     try:
         with closing(KafkaLookup(settings, [*tables])) as lookup:
             yield from problems(settings.sinks_files_root, tables, lookup.origins, lambda: nullcontext(lookup))

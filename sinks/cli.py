@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Final
@@ -38,10 +38,11 @@ from sinks.refused_bodies import redacted
 from sinks.rejections import Flood
 from sinks.settings import SinksSettings
 from sinks.sink import Sink
-from sinks.tables import REJECTED_CALLBACKS_TABLE, tables_by_topic
+from sinks.tables import REJECTED_CALLBACKS_TABLE, TABLE_OF, tables_by_topic
 from sinks.web import StatusServer, endpoint
 from sinks.worker import Worker
 from sinks.writer import Writer
+from streams.contract.topics import Topic
 from streams.program import exit_codes
 from streams.program.brokers import kafka_file_problems
 from streams.program.kafka_problems import Findings
@@ -116,12 +117,12 @@ def run_files(settings: SinksSettings) -> int:
 
     # Arrow's own pool would keep the memory of the largest batch for ever.
     pa.set_memory_pool(pa.system_memory_pool())
-    root, tables = settings.sinks_files_root, tables_by_topic(settings.kafka_topic_prefix)
+    root, tables = settings.sinks_files_root, tables_by_topic(settings.kafka_topic_prefix, settings.file_table_of)
 
     def take_on_folders(source: KafkaSource) -> None:
         take_on(root, tables, source.origins, lambda: closing(KafkaLookup(settings, [*tables])))
 
-    sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix)
+    sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix, settings.file_table_of)
     store = FileErasure(root, tables, lambda: sink.holding, sink.held)
     expire_again_and_again(root, tables.values(), settings.sinks_files_retention_days)
     return _consume(
@@ -131,6 +132,7 @@ def run_files(settings: SinksSettings) -> int:
         Metrics(),
         Readiness(),
         lambda: disk_of("files", root),
+        table_of=settings.file_table_of,
         before_reading=take_on_folders,
     )
 
@@ -223,12 +225,13 @@ def _consume(  # noqa: PLR0913, PLR0917 - what the two sinks differ in
     metrics: Metrics,
     readiness: Readiness,
     disks: Callable[[], Iterable[Disk]],
+    table_of: Mapping[Topic, str] = TABLE_OF,
     before_reading: Callable[[KafkaSource], None] = lambda _: None,
 ) -> int:
     stop = _stop_on_signals()
-    tables = tables_by_topic(settings.kafka_topic_prefix)
+    tables = tables_by_topic(settings.kafka_topic_prefix, table_of)
     group = _group(settings, written.name)
-    found = _require_usable_topics(settings, group)
+    found = _require_usable_topics(settings, group, table_of)
     erasures, erasing = KafkaErasures(settings), Erasing(settings.erasure_marks)
     # Before the first record is read.
     erasing.add(erasures.all())
@@ -277,9 +280,9 @@ def _bind(settings: SinksSettings) -> socket.socket:
         raise FatalError(str(error)) from error
 
 
-def _require_usable_topics(settings: SinksSettings, group: str) -> Findings:
+def _require_usable_topics(settings: SinksSettings, group: str, topics: Collection[Topic]) -> Findings:
     """Return the findings about Kafka. TopicError for topics and permissions without which a sink cannot work."""
-    found = kafka_findings(settings, group)
+    found = kafka_findings(settings, group, topics)
     if found.unusable:
         raise TopicError("\n".join(found.unusable))
     return found

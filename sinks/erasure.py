@@ -15,6 +15,7 @@ from sinks.clickhouse.client import connect
 from sinks.clickhouse.erasure import ClickHouseRows
 from sinks.erasing import Erasing
 from sinks.kafka.erasures import KafkaErasures
+from sinks.raw_callbacks import callback_in
 from sinks.settings import SinksSettings
 from streams.contract.codec import format_time
 from streams.contract.erasures import Erasures, normal_form, recipients_in
@@ -40,7 +41,9 @@ class People:
         return normal_form(recipient) in self._numbers
 
     def in_row(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a row is of one of them, or is a refused callback whose body names one."""
+        """Return whether a row is of one of them, or is a refused or raw callback whose body names one."""
+        if (callback := callback_in(row)) is not None:
+            return any(map(self.has, callback.recipients()))
         if RECIPIENT in row:
             recipient = row[RECIPIENT]
             return isinstance(recipient, str) and self.has(recipient)

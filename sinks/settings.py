@@ -5,9 +5,11 @@ The settings of `routee-sinks`.
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from sinks.batch import Limits
+from sinks.tables import FILE_TABLE_OF, TABLE_OF
+from streams.contract.topics import Topic
 from streams.program.settings import CommonSettings
 
 # Large inserts spare ClickHouse merges. A batch of files is in memory twice: as records, and as columns.
@@ -16,6 +18,10 @@ _BATCH_BYTES: Final = {"clickhouse": 64 << 20, "files": 32 << 20}
 
 def _days(default: int, rows: str) -> Any:  # noqa: ANN401 - as pydantic's Field
     return Field(default, ge=0, le=36_500, description=f"Days for which {rows} are kept; 0: for ever.")
+
+
+def _split(listed: str) -> list[str]:
+    return [name for one in listed.split(",") if (name := one.strip())]
 
 
 class SinksSettings(CommonSettings):
@@ -46,6 +52,11 @@ class SinksSettings(CommonSettings):
         "redacted",
         description="Refused bodies: without numbers and texts, as far as streams has not applied its own settings to "
         "them, and none that cannot be parsed; or as they are in Kafka.",
+    )
+    sinks_tables: str = Field(
+        "",
+        description="Comma-separated tables of files; empty: all but raw_callbacks. That is the archive of "
+        "callbacks.raw, and has every number and text for as long as files are kept.",
     )
     sinks_files_root: Path = Field(
         Path("data/files"), description="Folder of the files; all processes of one group must share it."
@@ -87,8 +98,22 @@ class SinksSettings(CommonSettings):
     clickhouse_retention_days_history: int = _days(90, "the changes of SMS and campaigns")
     clickhouse_retention_days_campaigns: int = _days(400, "the latest state of each campaign, after its last change")
     clickhouse_retention_days_delivery: int = _days(400, "the cells of deliveries, after their window")
+    clickhouse_retention_days_alarms: int = _days(400, "the alarms of deliveries, after they opened")
     clickhouse_retention_days_rejected: int = _days(30, "refused callbacks")
     sinks_files_retention_days: int = _days(400, "files, by the day of their folder: the sink deletes whole folders")
+
+    @field_validator("sinks_tables")
+    @classmethod
+    def _tables_are_known(cls, value: str) -> str:
+        if unknown := sorted({*_split(value)} - {*FILE_TABLE_OF.values()}):
+            raise ValueError(f"no table is named {', '.join(unknown)}; there are {', '.join(FILE_TABLE_OF.values())}")
+        return value
+
+    @property
+    def file_table_of(self) -> dict[Topic, str]:
+        """Return topic → table, of the tables that files are to have."""
+        chosen = _split(self.sinks_tables) or [*TABLE_OF.values()]
+        return {topic: table for topic, table in FILE_TABLE_OF.items() if table in chosen}
 
     def limits_of(self, sink: str) -> Limits:
         """Return the limits of a batch for `clickhouse` or `files`."""

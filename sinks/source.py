@@ -33,6 +33,9 @@ class Record(NamedTuple):
     """Kafka's time, in milliseconds since 1970-01-01 UTC."""
     value: bytes | None
     """The bytes; None in a tombstone."""
+    key: bytes | None = None
+    """Its key, and below its headers: read from `callbacks.raw` alone, since no other table keeps them."""
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class Origin(NamedTuple):

@@ -14,9 +14,10 @@ from sinks.errors import PermanentError, RetryableError
 from sinks.metrics import Metrics, Readiness
 from sinks.rejections import Flood, Rejections, rejection_of
 from sinks.retry import Backoff
-from sinks.rows import NOT_AN_OBJECT, sort_out
+from sinks.rows import NOT_AN_OBJECT, Sorted, sort_out
 from sinks.sink import Sink
 from sinks.source import Record
+from sinks.tables import RAW_CALLBACKS_TABLE
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,9 @@ class Writer:
     def _write_tables(self, batch: Batch, blank: Blank) -> None:
         for table, records in self._by_table(batch).items():
             refine = self._refine.get(table)
-            parts = sort_out(blank(table, [*map(refine, records)] if refine else records))
+            kept = blank(table, [*map(refine, records)] if refine else records)
+            # The archive takes any bytes, and none: its offsets have no gaps.
+            parts = Sorted(list(kept)) if table == RAW_CALLBACKS_TABLE else sort_out(kept)
             # Before the rows: in files a written row is a commit, and an earlier record would not be read again.
             for record in parts.unusable:
                 self._give_up(table, record, NOT_AN_OBJECT)

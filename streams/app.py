@@ -73,6 +73,7 @@ class StreamsApp(CheckpointedApp):
     deliveries: CheckpointedTable
     alarms: CheckpointedTable
     routing: Routing
+    turns: Turns
 
 
 class Stages(NamedTuple):
@@ -122,6 +123,7 @@ def build_app(
         **_faust_options(settings),
     )
     app.routing = _routing(settings)
+    app.turns = Turns()
     memory = RocksMemory()
 
     def table(spec: Spec) -> CheckpointedTable:
@@ -200,19 +202,18 @@ def _specs(
 
 
 def _checkpointer(app: StreamsApp, spec: Spec, store: Store, hooks: Hooks) -> Checkpointer:
-    turns = Turns()
     return Checkpointer(
         spec,
         changelog=app.routing.name(changelog(spec.name)),
         store=store,
-        batches=lambda: Batches(private_names.kafka_producer(app), turns, hooks.guards),
+        batches=lambda: Batches(private_names.kafka_producer(app), app.turns, hooks.guards),
         routing=app.routing,
         check=app.pulse.check,
         die=hooks.die,
         guards=hooks.guards,
         on_step=hooks.on_step,
         on_flush=hooks.on_flush,
-        turns=turns,
+        turns=app.turns,
     )
 
 

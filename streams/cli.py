@@ -1,14 +1,16 @@
 """
-`routee-streams`: worker, topics, check, rebuild, erase, export, contract.
+`routee-streams`: worker, topics, check, rebuild, erase, export, alarms, contract.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from streams.contract import permissions
+from streams.contract.codec import encode, format_time_ms
 from streams.contract.topics import ALL_TOPICS
 from streams.errors import CertificatesError, StreamsError, TopicsDifferError, UsageError
 from streams.program import exit_codes
@@ -90,11 +92,38 @@ def _parser() -> argparse.ArgumentParser:
     exporting = commands.add_parser("export", help=about, description=f"{about}; it has numbers and texts")
     _add_recipients(exporting)
     exporting.set_defaults(command=_export, look=kafka_file_problems)
+    _add_alarms(commands)
     about = "print the contract for machines: AsyncAPI, OpenAPI and JSON Schemas; reads no settings"
     contract = commands.add_parser("contract", help=about, description=about)
     contract.add_argument("--write", type=Path, metavar="FOLDER", help="write each document to a file of its own")
     contract.set_defaults(without_settings=_contract)
     return parser
+
+
+def _add_alarms(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = "mute a route, a sender or the account: its alarms are recorded, and nobody is told"
+    alarms = commands.add_parser("alarms", help=about, description=about)
+    actions = alarms.add_subparsers(required=True, metavar="action")
+    for name, about in (
+        ("mute", "let nobody be told of a subject's alarms for a while, as during a maintenance"),
+        ("unmute", "end a mute; what is open is told again"),
+    ):
+        action = actions.add_parser(name, help=about, description=about)
+        action.add_argument(
+            "subject", metavar="SUBJECT", help='as the alarm has it: account, or JSON as \'["GR","Cosmote"]\''
+        )
+        action.set_defaults(command=_mute, look=kafka_file_problems, hours=None, until=None, mutes=name == "mute")
+        if name == "mute":
+            end = action.add_mutually_exclusive_group(required=True)
+            end.add_argument("--hours", metavar="N", help="for so long, from now on")
+            end.add_argument("--until", metavar="TIME", help="until then, as 2026-12-01T06:00:00Z")
+
+    about = "print the alarms that recorded callbacks would have told, in their own time; reaches no Kafka"
+    rehearsing = actions.add_parser("rehearse", help=about, description=f"{about}. STREAMS_ALARM_THRESHOLDS holds")
+    rehearsing.add_argument(
+        "--from-file", metavar="FILE", default="-", help="envelopes of callbacks.raw, one a line; `-`: standard input"
+    )
+    rehearsing.set_defaults(command=_rehearse, look=lambda _: ())
 
 
 def _add_recipients(parser: argparse.ArgumentParser) -> None:
@@ -172,7 +201,7 @@ def _check(settings: StreamsSettings, _given: argparse.Namespace) -> None:
 
     problems = list(_tokens_files_and_folder(vars(settings)))
     try:
-        verify(settings, warn=lambda line: print(f"warning: {line}"))
+        verify(settings, warn=lambda line: print(f"warning: {line}"), more=settings.more_permissions)
     except CertificatesError:  # told with the other files
         pass
     except StreamsError as error:
@@ -221,6 +250,27 @@ def _export(settings: StreamsSettings, given: argparse.Namespace) -> None:
 
     for line in export(settings, given_recipients(given.recipient, given.from_file), _warn_aside):
         sys.stdout.buffer.write(line + b"\n")
+
+
+def _mute(settings: StreamsSettings, given: argparse.Namespace) -> None:
+    from streams.admin.mute import mute_end, unmuted, write_mute  # noqa: PLC0415
+
+    if given.mutes:
+        subject, minute = mute_end(given.subject, given.hours, given.until, datetime.now(UTC))
+        write_mute(settings, subject, minute, _warn_aside)
+        print(f"{subject} is muted until {format_time_ms(minute * 60_000)}")
+    else:
+        subject = unmuted(given.subject)
+        write_mute(settings, subject, 0, _warn_aside)
+        print(f"{subject} is not muted")
+
+
+def _rehearse(settings: StreamsSettings, given: argparse.Namespace) -> None:
+    from streams.admin.rehearse import rehearse  # noqa: PLC0415
+
+    for record in rehearse(settings, given.from_file, _warn_aside):
+        sys.stdout.buffer.write(encode(record) + b"\n")
+        sys.stdout.buffer.flush()
 
 
 def _rebuild(settings: StreamsSettings, given: argparse.Namespace) -> None:

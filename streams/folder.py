@@ -6,7 +6,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -36,21 +36,18 @@ def worker_folder(root: Path) -> Iterator[Path]:
 
 
 def require_usable(root: Path) -> None:
-    """Raise DataFolderError unless workers can have folders in `root`. Tries it, and removes what it made."""
-    made: list[Path] = []
+    """
+    Raise DataFolderError unless workers can have folders in `root`.
+
+    Tries it in the nearest folder above that is there, and makes nothing on the way: a worker that starts at the same
+    time may be making it.
+    """
     try:
-        for folder in reversed([root, *root.parents]):
-            if not folder.exists():
-                folder.mkdir()
-                made.append(folder)
-        with tempfile.TemporaryDirectory(dir=root):
+        there = next(folder for folder in (root, *root.parents) if os.path.lexists(folder))
+        with tempfile.TemporaryDirectory(dir=there):
             pass
     except OSError as error:
         raise DataFolderError(f"STREAMS_DATA_DIR={root}: {error.strerror}") from error
-    finally:
-        for folder in reversed(made):
-            with suppress(OSError):  # a worker that has just started uses it
-                folder.rmdir()
 
 
 def _lock(folder: Path) -> int | None:

@@ -7,7 +7,7 @@ Each scrape reads the totals of callbacks from the rows themselves: they stay ex
 from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -41,6 +41,13 @@ class FlushMetrics:
         self._seconds.labels(flushed.table).observe(flushed.seconds)
         self._rows.labels(flushed.table).observe(flushed.rows)
         self._outputs.labels(flushed.table).observe(flushed.outputs)
+
+
+def notices_metric(registry: CollectorRegistry) -> Counter:
+    """Return the counter of notices to the webhook by their outcome."""
+    return Counter(
+        "routee_streams_alarm_notices", "Notices to the webhook of alarms by outcome.", ["outcome"], registry=registry
+    )
 
 
 class StateMetrics(Collector):
@@ -117,12 +124,15 @@ class StateMetrics(Collector):
     def _open_alarms(self) -> Metric:
         """Return a sample for each open alarm: their number is bounded, as are the routes that are watched."""
         alarms = GaugeMetricFamily(
-            "routee_streams_alarm_open", "1 for each open alarm of deliveries.", labels=["kind", "subject", "level"]
+            "routee_streams_alarm_open",
+            "1 for each open alarm of deliveries that is not muted.",
+            labels=["kind", "subject", "level"],
         )
         owned = self._app.alarms.checkpointer.owned.get(WATCHED_PARTITION)
         if owned is not None:
             for record in told_alarms(owned.partition.rows, is_open=True):
-                alarms.add_metric([record["kind"], record["subject"], record["level"]], 1)
+                if record["muted_until"] is None:
+                    alarms.add_metric([record["kind"], record["subject"], record["level"]], 1)
         return alarms
 
     def _standby(self) -> Iterator[Metric]:

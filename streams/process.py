@@ -13,26 +13,31 @@ from typing import Final
 
 import faust
 from mode import ServiceT
+from prometheus_client import CollectorRegistry
 
 from streams.admin.topics import verify
 from streams.allocator import keep_large_buffers
 from streams.app import Hooks, Stages, StreamsApp, build_app
-from streams.contract.topics import DELIVERY_WATCH
+from streams.contract.permissions import webhook_group
+from streams.contract.topics import DELIVERY_ALARMS, DELIVERY_WATCH
 from streams.domain.alarm_stage import AlarmStage
+from streams.domain.alarms.notice import secret_bytes
+from streams.domain.alarms.thresholds import parse_thresholds
 from streams.domain.campaign_stage import CampaignStage
 from streams.domain.delivery_stage import DeliveryStage
-from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.errors import Exit, PortInUseError, die
 from streams.folder import worker_folder
 from streams.health import LagAges
-from streams.metrics import FlushMetrics, StateMetrics
+from streams.metrics import FlushMetrics, StateMetrics, notices_metric
+from streams.program.brokers import client_options
 from streams.program.listening import CannotListenError
 from streams.program.registry import new_registry
 from streams.program.signals import ending_signals
 from streams.program.vitals import Vitals, disk_of
 from streams.runtime.private_names import FAUST_LOGGER
 from streams.runtime.ticks import Ticks
+from streams.runtime.webhook import Webhook
 from streams.settings import StreamsSettings
 from streams.web import Sockets, WebServer
 
@@ -84,7 +89,7 @@ def run_worker(settings: StreamsSettings, stages: Stages | None = None, hooks: H
     `die` when nothing more may be written.
     """
     keep_large_buffers()
-    ids = verify(settings)
+    ids = verify(settings, more=settings.more_permissions)
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
     gc.freeze()  # imported modules stay for good
     with worker_folder(settings.streams_data_dir) as folder, _sockets(settings) as sockets:
@@ -94,7 +99,8 @@ def run_worker(settings: StreamsSettings, stages: Stages | None = None, hooks: H
         registry.register(StateMetrics(app, ages))
         vitals = Vitals("streams", lambda: disk_of("state", folder))
         logger.info("starting", extra={"group": settings.group_id, "folder": str(folder)})
-        _execute(Worker(app, WebServer(app, registry, vitals, ages, settings.readers, sockets), _ticks(app, settings)))
+        web = WebServer(app, registry, vitals, ages, settings.readers, sockets)
+        _execute(Worker(app, web, _ticks(app, settings), *_webhook(settings, registry)))
         logger.info("stopped")
 
 
@@ -103,6 +109,21 @@ def _ticks(app: StreamsApp, settings: StreamsSettings) -> Ticks:
     stage = app.sms.checkpointer.spec.stage
     late = stage.late if isinstance(stage, SmsStage) else lambda _: 0
     return Ticks(app, (app.sms, app.deliveries), watch, settings.streams_delivery_ms / 1000, late)
+
+
+def _webhook(settings: StreamsSettings, registry: CollectorRegistry) -> Iterator[Webhook]:
+    """Yield the webhook when there is one."""
+    address, secret = settings.streams_alarm_webhook, settings.streams_alarm_webhook_secret
+    if address and secret:
+        prefix = settings.kafka_topic_prefix
+        yield Webhook(
+            address.get_secret_value(),
+            secret_bytes(secret.get_secret_value()),
+            DELIVERY_ALARMS.name(prefix),
+            webhook_group(prefix),
+            client_options(settings),
+            notices_metric(registry),
+        )
 
 
 def _execute(worker: Worker) -> None:
@@ -130,14 +151,6 @@ def _sockets(settings: StreamsSettings) -> Iterator[Sockets]:
 
 def default_stages(settings: StreamsSettings) -> Stages:
     """Return the stages of the product, configured by the settings."""
-    key = settings.streams_hmac_key
-    policy = Policy(
-        conflicting_finals=settings.streams_conflicting_finals,
-        retention_hours=settings.streams_state_retention_hours,
-        recipient=settings.streams_recipient,
-        hmac_key=key.get_secret_value() if key else "",
-        message_text=settings.streams_message_text,
-        delivery_cells=settings.streams_delivery_cells,
-        mask_texts=settings.streams_mask_texts == "on",
-    )
-    return Stages(SmsStage(policy), CampaignStage(policy.silence_ms), DeliveryStage(), AlarmStage())
+    policy = settings.policy
+    alarms = AlarmStage(parse_thresholds(settings.streams_alarm_thresholds))
+    return Stages(SmsStage(policy), CampaignStage(policy.silence_ms), DeliveryStage(), alarms)

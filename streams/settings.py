@@ -2,13 +2,17 @@
 Settings of `routee-streams`. Every one is an environment variable with the field's name in upper case.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from streams.domain.policy import LEAST_RETENTION_HOURS, MOST_CELLS
+from streams.contract.permissions import Permission, webhook
+from streams.domain.alarms.notice import secret_bytes
+from streams.domain.alarms.thresholds import parse_thresholds
+from streams.domain.policy import LEAST_RETENTION_HOURS, MOST_CELLS, Policy
 from streams.program.listening import Endpoint
 from streams.program.settings import CommonSettings
 from streams.program.weak_keys import weakness
@@ -16,6 +20,7 @@ from streams.readers import TOKEN, Readers, parse_readers
 
 # Phone numbers are few: with a key that can be guessed, every number can be found from its hash.
 _KEY_CHARACTERS: Final = 16
+_ADDRESS: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
 class StreamsSettings(CommonSettings):
@@ -108,6 +113,42 @@ class StreamsSettings(CommonSettings):
         "latest", description="Which of two different final statuses of one SMS stays, by Routee's own times."
     )
 
+    streams_alarm_thresholds: str = Field(
+        "",
+        description='JSON: `[["GR","Cosmote",25]]`, the deviance of `delivery-drop` for routes that need another one '
+        "than that of the rule (22, for large routes up to 28): more is quieter and later.",
+    )
+    streams_alarm_webhook: SecretStr | None = Field(
+        None, description="https:// address that is told of each alarm that opens or closes, with JSON, signed."
+    )
+    streams_alarm_webhook_secret: SecretStr | None = Field(
+        None,
+        validate_default=True,
+        description="Signs the notices: `whsec_` and 24 to 64 random bytes in base64, as Standard Webhooks have it.",
+    )
+
+    @field_validator("streams_alarm_thresholds")
+    @classmethod
+    def _thresholds_have_their_form(cls, text: str) -> str:
+        parse_thresholds(text)
+        return text
+
+    @field_validator("streams_alarm_webhook")
+    @classmethod
+    def _webhook_is_an_address(cls, address: SecretStr | None) -> SecretStr | None:
+        if address and not _ADDRESS.fullmatch(address.get_secret_value()):
+            raise ValueError("an address that begins with https:// or http:// is expected")
+        return address
+
+    @field_validator("streams_alarm_webhook_secret")
+    @classmethod
+    def _webhook_has_a_secret(cls, secret: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        if secret:
+            secret_bytes(secret.get_secret_value())
+        elif others.data.get("streams_alarm_webhook"):
+            raise ValueError("it is needed with STREAMS_ALARM_WEBHOOK")
+        return secret
+
     @field_validator("streams_hmac_key")
     @classmethod
     def _hmac_has_a_key(cls, key: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
@@ -156,6 +197,25 @@ class StreamsSettings(CommonSettings):
                 f"STREAMS_HMAC_KEY: {reason}. A guessed key gives every number away. Before the first use take "
                 "the output of `openssl rand -hex 32`; a key in use stays, or the same number gets another hash"
             )
+
+    @property
+    def policy(self) -> Policy:
+        """Return what the rules let be settled."""
+        key = self.streams_hmac_key
+        return Policy(
+            conflicting_finals=self.streams_conflicting_finals,
+            retention_hours=self.streams_state_retention_hours,
+            recipient=self.streams_recipient,
+            hmac_key=key.get_secret_value() if key else "",
+            message_text=self.streams_message_text,
+            delivery_cells=self.streams_delivery_cells,
+            mask_texts=self.streams_mask_texts == "on",
+        )
+
+    @property
+    def more_permissions(self) -> tuple[Permission, ...]:
+        """Return the permissions that a worker with these settings needs beside those of every worker."""
+        return webhook(self.kafka_topic_prefix) if self.streams_alarm_webhook else ()
 
     @property
     def group_id(self) -> str:

@@ -18,6 +18,7 @@ import pytest
 from sandbox.clickhouse.process import ClickHouseServer
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
+from tests.support.kafka_sockets import close_sockets_of_failed_attempts
 from tests.support.network import NetworkGuard
 
 _HERE = Path(__file__).parent
@@ -38,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes minutes; runs with --full only")
     sys.addaudithook(_GUARD)
+    close_sockets_of_failed_attempts()
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         # Under `nohup` the programs would ignore it, too. A new program inherits no handler, so it ends at the signal.
         signal.signal(signal.SIGHUP, lambda *_: None)

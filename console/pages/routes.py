@@ -97,7 +97,7 @@ class RoutesPage:
         oldest = look.now - _CLOSED_SINCE
         closed = [one for one in alarms if not one.is_open and (moment_of(one.closed_at) or oldest) > oldest]
         closed.sort(key=lambda one: one.closed_at or "", reverse=True)
-        suspected = [one for one in alarms if one.is_open and one.level != "alarm"]
+        suspected = [one for one in alarms if one.is_open and (one.level != "alarm" or one.muted_until is not None)]
         if request.query_params.get("csv") == "alarms":
             return self._site.sheet(
                 "alarms",

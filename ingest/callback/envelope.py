@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from streams.contract.codec import encode, format_time_ms
 from streams.contract.personal import CODES_ONLY, kept_body
-from streams.contract.records import Reason, RefusedBy
+from streams.contract.records import Reason, RefusedBy, Source
 from streams.contract.refused import rejection_record
 
 RECORD_BYTES: Final = 900_000
@@ -31,17 +31,22 @@ _NO_NOTES: Final[Mapping[int, bytes]] = MappingProxyType({})
 
 
 def seal(
-    callbacks: Sequence[bytes], keys: Sequence[str], received_at_ms: int, notes: Mapping[int, bytes] = _NO_NOTES
+    callbacks: Sequence[bytes],
+    keys: Sequence[str],
+    received_at_ms: int,
+    notes: Mapping[int, bytes] = _NO_NOTES,
+    source: Source = Source.CALLBACK,
 ) -> RawRecord:
     """
     Return callbacks of one partition as one envelope, each byte for byte, in the given order.
 
     Each must be one whole JSON object (`body.examine`). An envelope of one callback has that callback's key. `notes`
-    are those of repaired callbacks (`repair.Repaired`), by their place.
+    are those of repaired callbacks (`repair.Repaired`), by their place. Only a source other than callbacks is named.
     """
     time = format_time_ms(received_at_ms).encode()
     repaired = b',"repaired":[%s]' % b",".join(map(_placed, notes, notes.values())) if notes else b""
-    value = b'{"received_at":"%s","callbacks":[%s]%s}' % (time, b",".join(callbacks), repaired)
+    named = b"" if source is Source.CALLBACK else b',"source":"%s"' % source.encode()
+    value = b'{"received_at":"%s","callbacks":[%s]%s%s}' % (time, b",".join(callbacks), repaired, named)
     return RawRecord(keys[0].encode() if len(keys) == 1 else None, value)
 
 

@@ -29,11 +29,11 @@ from ingest.errors import KafkaFilesError, NotStoredError, TooLargeError
 from ingest.kafka.cluster import Cluster
 from ingest.kafka.producer import PATIENCE_SECONDS, Producer
 from ingest.kafka.topics import TOPICS, differing_topics, topic_permissions, topic_settings, unusable_topics
-from ingest.settings import IngestSettings
 from streams.contract.headers import headers
 from streams.contract.topics import Topic
 from streams.program.brokers import UnusableFilesError, client_options
 from streams.program.kafka_problems import refused_user, unreachable
+from streams.program.settings import CommonSettings
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class KafkaCommitLog:
     Appends with acks=all. `run` must be running: it finds the brokers, and watches them.
     """
 
-    def __init__(self, settings: IngestSettings, clock: Clock) -> None:
+    def __init__(self, settings: CommonSettings, clock: Clock) -> None:
         """Raise KafkaFilesError when certificates cannot be read; nothing is connected yet."""
         self._settings = settings
         self._clock = clock
@@ -186,7 +186,7 @@ def _not_stored(error: KafkaError) -> NotStoredError:
     return kind(str(error), _CAUSES.get(type(error)))
 
 
-def cluster_of(settings: IngestSettings, patience_seconds: float, clock: Clock) -> Cluster:
+def cluster_of(settings: CommonSettings, patience_seconds: float, clock: Clock) -> Cluster:
     """Return the brokers that the settings name, not asked yet; raises KafkaFilesError for unusable certificates."""
     try:
         options = client_options(settings)
@@ -196,7 +196,7 @@ def cluster_of(settings: IngestSettings, patience_seconds: float, clock: Clock) 
     return Cluster(options | {"client_id": "routee-ingest"}, names, patience_seconds, clock)
 
 
-def no_answer(settings: IngestSettings, error: Exception) -> Trouble:
+def no_answer(settings: CommonSettings, error: Exception) -> Trouble:
     """Return the trouble when no broker could be asked."""
     why = error.args[0] if error.args and isinstance(error.args[0], str) else type(error).__name__
     if isinstance(error, _REFUSES_USER):

@@ -7,7 +7,6 @@ from typing import Final
 from aiokafka.errors import KafkaError
 
 from ingest.kafka.cluster import Cluster
-from ingest.settings import IngestSettings
 from streams.contract import permissions
 from streams.contract.permissions import Kind, Resource
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, Found
@@ -19,12 +18,13 @@ from streams.program.kafka_problems import (
     topic_problem,
     unseen_topic,
 )
+from streams.program.settings import CommonSettings
 
 TOPICS: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED)
 """The topics that ingest writes to."""
 
 
-def unusable_topics(cluster: Cluster, settings: IngestSettings) -> list[str]:
+def unusable_topics(cluster: Cluster, settings: CommonSettings) -> list[str]:
     """Return a line per topic that this user cannot see, or that does not exist: the next moment may bring it."""
     problems = []
     for name in _names(settings):
@@ -36,14 +36,14 @@ def unusable_topics(cluster: Cluster, settings: IngestSettings) -> list[str]:
     return problems
 
 
-def differing_topics(cluster: Cluster, settings: IngestSettings) -> list[str]:
+def differing_topics(cluster: Cluster, settings: CommonSettings) -> list[str]:
     """Return a line per topic with another partition count than the settings say: keys would change partitions."""
     counts = {name: cluster.partitions(name) for name in _names(settings)}
     found = (topic_problem(name, count, settings) for name, count in counts.items() if count)
     return [problem for problem in found if problem]
 
 
-async def topic_settings(cluster: Cluster, settings: IngestSettings) -> Findings:
+async def topic_settings(cluster: Cluster, settings: CommonSettings) -> Findings:
     """Return the findings about the settings of the topics that exist; that no broker tells them is a warning."""
     present = {name: topic for name, topic in zip(_names(settings), TOPICS, strict=True) if cluster.partitions(name)}
     try:
@@ -57,7 +57,7 @@ async def topic_settings(cluster: Cluster, settings: IngestSettings) -> Findings
     return topic_findings(found, settings)
 
 
-async def topic_permissions(cluster: Cluster, settings: IngestSettings) -> Findings:
+async def topic_permissions(cluster: Cluster, settings: CommonSettings) -> Findings:
     """Return the findings about the permissions on the topics that may be seen; silence of the brokers is a warning."""
     seen = [name for name in _names(settings) if not cluster.may_not_see(name)]
     try:
@@ -68,5 +68,5 @@ async def topic_permissions(cluster: Cluster, settings: IngestSettings) -> Findi
     return permission_findings(permissions.ingest(settings.kafka_topic_prefix), by_topic)
 
 
-def _names(settings: IngestSettings) -> list[str]:
+def _names(settings: CommonSettings) -> list[str]:
     return [topic.name(settings.kafka_topic_prefix) for topic in TOPICS]

@@ -57,7 +57,11 @@ class Sources:
 
 @dataclass(slots=True)
 class Audit:
-    """The result. It agrees when `differences` is empty; `unsure` counts things with an unanswered callback."""
+    """
+    The result. It agrees when `differences` is empty; `unsure` counts things with an unanswered callback.
+
+    `pulled` are the callbacks and reports that a backfill has stored.
+    """
 
     sms: int = 0
     messages: int = 0
@@ -65,6 +69,7 @@ class Audit:
     malformed: int = 0
     verdicts: dict[str, int] = field(default_factory=dict)
     unsure: int = 0
+    pulled: int = 0
     differences: list[Difference] = field(default_factory=list)
 
 
@@ -115,11 +120,13 @@ def compare(oracle: Oracle, sources: Sources) -> Audit:
     result.differences.extend(_in_clickhouse(oracle, sources.clickhouse))
     if sources.kafka and not result.differences:
         result.differences.extend(_in_topics(oracle, sources.kafka))
+    if sources.kafka and oracle.backfilled:
+        result.pulled = _pulled(sources.kafka)
     if sources.streams_metrics:
         result.verdicts = counter(sources.streams_metrics, "routee_streams_callbacks_total", "verdict")
     if sources.streams_metrics and sources.ingest_metrics:
         result.differences.extend(_unexplained(oracle, sources.clickhouse))
-        result.differences.extend(_equation(oracle, result.verdicts, sources.ingest_metrics))
+        result.differences.extend(_equation(oracle, result, sources.ingest_metrics))
     return result
 
 
@@ -138,7 +145,7 @@ def _in_clickhouse(oracle: Oracle, clickhouse: ClickHouse) -> Iterator[Differenc
 def _unexplained(oracle: Oracle, clickhouse: ClickHouse) -> Iterator[Difference]:
     """Yield rows and rejections that come from no callback; valid only if the run had the pipeline to itself."""
     for view, key, known in (
-        ("sms", "sms_key", oracle.sms.keys()),
+        ("sms", "sms_key", {key for sms in oracle.sms.values() for key in sms.keys}),
         ("campaigns", "campaign_tracking_id", oracle.campaigns.keys()),
     ):
         rows = clickhouse.rows(f"SELECT {key} FROM {view}")  # noqa: S608 - our own words
@@ -167,11 +174,20 @@ def _in_topics(oracle: Oracle, kafka: Kafka) -> Iterator[Difference]:
     yield from campaign_differences(oracle, newest(progress, "campaign_tracking_id", "revision"))
 
 
-def _equation(oracle: Oracle, verdicts: dict[str, int], ingest_metrics: str) -> Iterator[Difference]:
-    """Yield what does not add up: answered 200 = stored + refused by ingest, and stored = the sum of all verdicts."""
+def _pulled(kafka: Kafka) -> int:
+    """Return how many callbacks and reports were stored because Routee was asked for them."""
+    envelopes = topics.values(kafka.bootstrap_servers, f"{kafka.prefix}callbacks.raw")
+    return sum(len(envelope["callbacks"]) for envelope in envelopes if envelope.get("source") == "pull")
+
+
+def _equation(oracle: Oracle, result: Audit, ingest_metrics: str) -> Iterator[Difference]:
+    """Yield what does not add up: answered 200 = stored + refused by ingest, and stored + pulled = all verdicts."""
     stored = sum(counter(ingest_metrics, "routee_ingest_accepted_total").values())
     refused = sum(counter(ingest_metrics, "routee_ingest_rejected_total", "reason").values())
     if not oracle.accepted <= stored + refused <= oracle.accepted + oracle.uncertain:
         yield Difference("ingest", "callbacks accepted", stored + refused, oracle.accepted)
-    if sum(verdicts.values()) != stored:
-        yield Difference("streams", "verdicts given", sum(verdicts.values()), f"{stored} callbacks were stored")
+    verdicts = sum(result.verdicts.values())
+    if verdicts != stored + result.pulled:
+        yield Difference(
+            "streams", "verdicts given", verdicts, f"{stored} callbacks were stored, {result.pulled} pulled"
+        )

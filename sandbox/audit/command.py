@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ledger", type=Path, required=True, metavar="FILE", help="what `emulate --ledger` has written"
     )
     parser.add_argument(
+        "--backfilled",
+        action="store_true",
+        help="Routee was asked for what it did not tell: the state is the truth, not what follows from the callbacks",
+    )
+    parser.add_argument(
         "--quiet-seconds",
         type=float,
         default=10.0,
@@ -41,9 +46,8 @@ def run(args: argparse.Namespace) -> int:
     """Compare; return 0 when everything shows what follows from the ledger, 1 if not, 2 for wrong settings."""
     logging.getLogger("kafka").setLevel(logging.ERROR)
     try:
-        found = audit(
-            read_ledger(args.ledger), sources_of(load_settings(SandboxSettings)), quiet_seconds=args.quiet_seconds
-        )
+        oracle = read_ledger(args.ledger, backfilled=args.backfilled)
+        found = audit(oracle, sources_of(load_settings(SandboxSettings)), quiet_seconds=args.quiet_seconds)
     except SettingsError as error:
         sys.stderr.write(f"{printable_lines(str(error))}\n")
         return exit_codes.USAGE

@@ -60,7 +60,7 @@ def _shown(value: object) -> str:
 def sms_differences(oracle: Oracle, rows: Mapping[str, Row]) -> Iterator[Difference]:
     """Yield the differences in the latest rows of SMS, by key."""
     for key, sms in oracle.sms.items():
-        row = rows.get(key)
+        row = next((rows[known] for known in sms.keys if known in rows), None)
         if row is None:
             if None not in sms.possible():
                 yield Difference(f"SMS {key}", "row", None, sms.state and sms.state["status"])
@@ -84,7 +84,7 @@ def _expected_sms(sms: SmsState) -> dict[str, object]:
         return {"row": None}
     is_final = state["status"] in FINALS
     one_time_code = sms.facts["originating_service"] == "TwoStep"
-    return {
+    expected = {
         "status": state["status"],
         "is_final": is_final,
         "status_updated_at": _time(state["updated_at"]),
@@ -97,9 +97,11 @@ def _expected_sms(sms: SmsState) -> dict[str, object]:
         "price": Decimal(state["price"]),
         "conflicts": max(0, sms.different_finals - 1),
         **_sending(sms, state, is_final=is_final),
+        "source": "callback",
         "message": None if one_time_code else sms.facts["message"],
         **{name: sms.facts[name] for name in _SMS_FACTS},
     }
+    return {name: value for name, value in expected.items() if name not in sms.open_cells}
 
 
 def _sending(sms: SmsState, state: Mapping[str, Any], *, is_final: bool) -> dict[str, object]:
@@ -212,7 +214,7 @@ def _expected_campaign(campaign: CampaignState, counts: CampaignCounts) -> dict[
     return {
         "name": campaign.facts["name"],
         "total_recipients": total,
-        "strategy": campaign.facts["strategy"] if campaign.newest else None,
+        "strategy": campaign.facts["strategy"] if campaign.is_told else None,
         "messages": counts.messages,
         "messages_final": counts.messages_final,
         "messages_delivered": counts.messages_delivered,

@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,14 +21,16 @@ from typing import Final
 from sandbox.addresses import addresses_of
 from sandbox.audit.audit import Audit
 from sandbox.audit.errors import AuditError
+from sandbox.demo import alarms
 from sandbox.demo.queries import QUERIES
 from sandbox.demo.run import Look, Run, SwallowOne, traffic_options
-from sandbox.demo.screen import Screen, difference_lines, verdict_lines
+from sandbox.demo.screen import Screen, difference_lines, healed_line, verdict_lines
 from sandbox.disk import Place
 from sandbox.emulator.arguments import at_least_one, command_line
 from sandbox.emulator.command import default_start
 from sandbox.emulator.errors import EmulatorError
 from sandbox.emulator.sender import Tally
+from sandbox.emulator.traffic.model import Callback
 from sandbox.emulator.traffic.options import TrafficOptions
 from sandbox.errors import SandboxError, StartError
 from sandbox.programs import console
@@ -59,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--swallow-one",
         action="store_true",
-        help="answer one callback 200 without delivering it: the check must find it, and the demo fail",
+        help="lose one callback silently, and ask Routee for nothing: the check must find it, and the demo fail",
     )
     parser.add_argument(
         "--console",
@@ -154,11 +156,12 @@ def _watched(screen: Screen, sandbox: Sandbox, disk: Place, args: argparse.Names
     swallow = SwallowOne() if args.swallow_one else None
     screen.heading(
         f"Routee sends {traffic.campaigns} campaigns to {traffic.recipients:,} each, and {traffic.singles} single SMS",
-        "many twice, out of order, in parts",
+        "many twice, out of order, in parts; one callback in twenty never comes, and none during an outage",
     )
-    tally = _send(screen, demo, disk, swallow)
+    tally = _send(screen, demo, disk, swallow or demo.losses())
+    requests = None if swallow else _heal(screen, demo)
     with screen.step("Comparing every row with the ledger, once nothing has moved for 6 s"):
-        audit = demo.audit()
+        audit = demo.audit(backfilled=swallow is None)
     disk.require()
 
     screen.heading("Campaigns, as ClickHouse has them", "SELECT … FROM campaigns")
@@ -172,11 +175,32 @@ def _watched(screen: Screen, sandbox: Sandbox, disk: Place, args: argparse.Names
         return exit_codes.FAILED
     for line in verdict_lines(audit, tally):
         screen.done(line)
+    if requests:
+        screen.done(healed_line(tally, demo.healed(), requests))
+    _alarm(screen, args.seed)
     _what_next(screen, demo, traffic)
     return exit_codes.DONE
 
 
-def _send(screen: Screen, demo: Run, disk: Place, swallow: SwallowOne | None) -> Tally:
+def _heal(screen: Screen, demo: Run) -> int:
+    with screen.step("Asking Routee for what no callback told: routee-ingest backfill"):
+        return asyncio.run(demo.heal())
+
+
+def _alarm(screen: Screen, seed: int) -> None:
+    screen.heading(
+        f"An operator breaks, in {alarms.HOURS} hours of simulated time",
+        f"{alarms.SINGLES:,} SMS by the seed, through the rules of streams alone: routee-streams alarms rehearse",
+    )
+    with screen.step("Letting the day pass"):
+        told = alarms.rehearse(seed)
+    for line in alarms.lines(told):
+        screen.done(line)
+    if not told.alarms:
+        screen.hint("No alarm was told: the traffic of this seed is too little for this break.")
+
+
+def _send(screen: Screen, demo: Run, disk: Place, swallow: Callable[[Callback], bool] | None) -> Tally:
     with screen.campaigns(demo.campaigns) as show:
 
         def look(now: Look) -> None:
@@ -185,7 +209,7 @@ def _send(screen: Screen, demo: Run, disk: Place, swallow: SwallowOne | None) ->
 
         tally = asyncio.run(demo.send(look, swallow))
     again = f"{tally.retried:,} of them only after another try" if tally.retried else "all at the first try"
-    screen.done(f"{tally.accepted:,} callbacks accepted, {again}")
+    screen.done(f"{tally.accepted - tally.swallowed:,} callbacks accepted, {again}")
     return tally
 
 

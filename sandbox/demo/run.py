@@ -12,8 +12,10 @@ from typing import Any, Final
 from sandbox.audit.audit import Audit, audit
 from sandbox.audit.command import sources_of
 from sandbox.audit.errors import SourceError
+from sandbox.demo.backfill import heal, losses
 from sandbox.emulator.connection import Target
 from sandbox.emulator.ledger import Ledger, read_ledger
+from sandbox.emulator.losses import Losses
 from sandbox.emulator.retries import RetrySchedule
 from sandbox.emulator.sender import Sender, SendOptions, Tally
 from sandbox.emulator.traffic.model import Callback, StatusCallback, Strategy
@@ -33,6 +35,7 @@ SELECT name, strategy, total_recipients, messages, parts, messages_delivered, de
        reconciliation, drift, price_total
 FROM campaigns
 ORDER BY first_received_at"""
+_HEALED: Final = "SELECT countIf(s.source = 'pull') AS healed FROM sms AS s"
 
 
 Rows = dict[str, dict[str, Any]]
@@ -70,6 +73,7 @@ class Run:
 
     def __init__(self, sandbox: Sandbox, traffic: TrafficOptions, start: int, rate: float) -> None:
         self.campaigns = campaigns(traffic, start)
+        self._sandbox = sandbox
         self._sources = replace(
             sources_of(sandbox.settings),
             ingest_metrics=f"{sandbox.addresses.pages['ingest']}/metrics",
@@ -98,9 +102,22 @@ class Run:
         await self._arrive(lambda rows: show(Look(sender.tally, took, rows)))
         return sender.tally
 
-    def audit(self) -> Audit:
+    def losses(self) -> Losses:
+        """Return the choice of the callbacks that only the backfill can make good."""
+        return losses(self._traffic, self._start)
+
+    async def heal(self) -> int:
+        """Ask Routee for what no callback told; return how many requests it took."""
+        return await heal(self._sandbox, self._traffic, self._start)
+
+    def audit(self, *, backfilled: bool) -> Audit:
         """Hold topics, tables and metrics against the ledger, once the pipeline is quiet."""
-        return audit(read_ledger(self._ledger), self._sources, quiet_seconds=6.0)
+        return audit(read_ledger(self._ledger, backfilled=backfilled), self._sources, quiet_seconds=6.0)
+
+    def healed(self) -> int:
+        """Return how many SMS have their status from Routee's answers."""
+        ((count,),) = (row.values() for row in self.clickhouse.rows(_HEALED))
+        return int(count)
 
     def table(self) -> list[dict[str, Any]]:
         """Return the campaigns as ClickHouse has them."""

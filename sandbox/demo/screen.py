@@ -124,8 +124,19 @@ def verdict_lines(audit: Audit, tally: Tally) -> Iterator[str]:
     )
     before = audit.malformed - audit.verdicts.get("rejected", 0)
     terms = [f"{audit.verdicts.get(verdict, 0):,} {verdict}" for verdict in _VERDICTS]
-    yield f"{tally.accepted:,} answered 200 = {' + '.join(terms)} by streams + {before:,} by ingest"
+    taken = f"{tally.accepted - tally.swallowed:,} answered 200" + (
+        f" + {audit.pulled:,} pulled" if audit.pulled else ""
+    )
+    yield f"{taken} = {' + '.join(terms)} by streams + {before:,} by ingest"
     yield f"{audit.malformed:,} bodies that were no callbacks: each is in rejected_callbacks with its reason"
+
+
+def healed_line(tally: Tally, healed: int, requests: int) -> str:
+    """Return what became of the callbacks that never came."""
+    return (
+        f"{tally.swallowed:,} callbacks never came: the backfill asked Routee {requests:,} times, "
+        f"and {healed:,} SMS have their status from the answers"
+    )
 
 
 def difference_lines(audit: Audit) -> Iterator[str]:

@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 from argparse import Namespace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -14,11 +16,13 @@ from typing import Final
 
 import uvloop
 
-from sandbox.emulator.arguments import add_arguments, send_options, traffic_options
+from sandbox.emulator.arguments import add_arguments, pull_options, send_options, traffic_options
 from sandbox.emulator.connection import Target
-from sandbox.emulator.errors import EmulatorError
+from sandbox.emulator.errors import EmulatorError, PullPortError
 from sandbox.emulator.ledger import Ledger
-from sandbox.emulator.sender import Sender, SendOptions, Tally, reach
+from sandbox.emulator.pull.books import Books
+from sandbox.emulator.pull.server import PullApi
+from sandbox.emulator.sender import Sender, Tally, reach
 from sandbox.emulator.traffic.options import TrafficOptions
 from sandbox.emulator.traffic.schedule import schedule
 from streams.program import exit_codes
@@ -40,7 +44,7 @@ def run(args: Namespace) -> int:
     start = args.start if args.start is not None else default_start(datetime.now(UTC))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_emulate(traffic_options(args), start, send_options(args), args.ledger))
+            return runner.run(_emulate(args, start))
     except EmulatorError as error:
         _say(str(error))
     except OSError as error:
@@ -54,32 +58,69 @@ def default_start(now: datetime) -> int:
     return int((midnight - timedelta(days=1)).timestamp())
 
 
-async def _emulate(traffic: TrafficOptions, start: int, sending: SendOptions, file: Path | None) -> int:
+async def _emulate(args: Namespace, start: int) -> int:
+    traffic = traffic_options(args)
     target = Target.parse(traffic.callback_url)
     await reach(target)
-    with Ledger(file or Path(os.devnull)) as ledger:  # only when the target answers, since it empties the file
-        return await _send(Sender(target, ledger, sending), ledger, traffic, start)
+    with Ledger(args.ledger or Path(os.devnull)) as ledger:  # only when the target answers, since it empties the file
+        sender = Sender(target, ledger, send_options(args))
+        if args.pull_port is None:
+            return await _send(sender, ledger, traffic, start, _Stopping(sender))
+        books = Books(traffic, start)
+        stopping = _Stopping(sender)
+        async with _served(PullApi(books, pull_options(args), traffic.seed), args.pull_port):
+            code = await _send(sender, ledger, traffic, start, stopping, books)
+            _say(f"the pull API goes on at http://127.0.0.1:{args.pull_port}, until Ctrl-C")
+            await stopping.wait()
+        return code
 
 
-async def _send(sender: Sender, ledger: Ledger, traffic: TrafficOptions, start: int) -> int:
-    stopped: list[int] = []
-    for number in ending_signals():
-        asyncio.get_running_loop().add_signal_handler(number, _stop, sender, stopped, number)
+@asynccontextmanager
+async def _served(pull: PullApi, port: int) -> AsyncIterator[None]:
+    try:
+        await pull.start(port)
+    except OSError as error:
+        raise PullPortError(f"--pull-port {port}: {os.strerror(error.errno or 0)}") from error
+    try:
+        yield
+    finally:
+        await pull.close()
+
+
+class _Stopping:
+    """The signals that came; the first stops the sender."""
+
+    def __init__(self, sender: Sender) -> None:
+        self.numbers: list[int] = []
+        self._sender = sender
+        self._came = asyncio.Event()
+        for number in ending_signals():
+            asyncio.get_running_loop().add_signal_handler(number, self._stop, number)
+
+    async def wait(self) -> None:
+        """Return once a signal has come."""
+        await self._came.wait()
+
+    def _stop(self, number: int) -> None:
+        self.numbers.append(number)
+        self._sender.stop()
+        self._came.set()
+
+
+async def _send(  # noqa: PLR0913, PLR0917 - the parts of one run
+    sender: Sender, ledger: Ledger, traffic: TrafficOptions, start: int, stopping: _Stopping, books: Books | None = None
+) -> int:
     ledger.open(traffic, start)
     began = monotonic()
     progress = asyncio.create_task(_progress(sender.tally))
-    await sender.send(schedule(traffic, start))
+    callbacks = schedule(traffic, start)
+    await sender.send(books.follow(callbacks) if books else callbacks)
     progress.cancel()
-    ledger.close(complete=not stopped)
+    ledger.close(complete=not stopping.numbers)
     _say(_summary(sender.tally, monotonic() - began))
-    if stopped:
-        return exit_codes.INTERRUPTED if signal.SIGINT in stopped else exit_codes.DONE
+    if stopping.numbers:
+        return exit_codes.INTERRUPTED if signal.SIGINT in stopping.numbers else exit_codes.DONE
     return exit_codes.FAILED if sender.tally.unanswered else exit_codes.DONE
-
-
-def _stop(sender: Sender, stopped: list[int], number: int) -> None:
-    stopped.append(number)
-    sender.stop()
 
 
 async def _progress(tally: Tally) -> None:

@@ -3,7 +3,8 @@ Errors of the emulator itself.
 
 EmulatorError
 ├── UnreachableError  no answer from the callback URL
-└── LedgerError       the file is no ledger
+├── LedgerError       the file is no ledger
+└── PullPortError     the pull API cannot be served
 """
 
 
@@ -17,3 +18,7 @@ class UnreachableError(EmulatorError):
 
 class LedgerError(EmulatorError):
     """The file can not be read as a ledger; names the line."""
+
+
+class PullPortError(EmulatorError):
+    """The pull API cannot listen on its port; names the option."""

@@ -8,7 +8,8 @@ One line per thing, told apart by `type`, in this order:
   `true` the state in which it really ends, whether or not its callbacks come through.
 - `callback`: every callback, when it is over with: its content (`kind` is `status`, `report` or `malformed`), and
   `answers`, one per attempt: `{"status": 200, "ms": 3.1}` or `{"error": "timeout", "ms": 2000.0}`. `lost` ones were
-  never sent and have no answers; `copy` marks the repetition of an earlier body.
+  never sent and have no answers; `copy` marks the repetition of an earlier body. An answer that is `swallowed` was
+  given on the way: the callback never reached the URL.
 - `sms-state`, `campaign-state`, `end`: written when the run ends: the state that follows from the callbacks answered
   200. Readers derive it from the lines above when the emulator was killed.
 
@@ -105,13 +106,14 @@ class Ledger:
             self.close(complete=False)
 
 
-def read_ledger(path: Path) -> Oracle:
+def read_ledger(path: Path, *, backfilled: bool = False) -> Oracle:
     """
     Return the oracle of a ledger; a last line that was cut off by a kill is passed over.
 
-    Raises LedgerError for a file that is none, and OSError when it can not be read.
+    With `backfilled`, Routee was asked for what no callback told. Raises LedgerError for a file that is none, and
+    OSError when it can not be read.
     """
-    oracle = Oracle()
+    oracle = Oracle(backfilled=backfilled)
     for number, line in _lines(path):
         try:
             oracle.take(line)
@@ -119,6 +121,7 @@ def read_ledger(path: Path) -> Oracle:
             raise LedgerError(f"{path}:{number} is no line of a ledger ({error!r})") from error
     if not oracle.run:
         raise LedgerError(f"{path} is no ledger: it has no line of type `run`")
+    oracle.ask_routee()
     return oracle
 
 
@@ -166,7 +169,7 @@ def sms_line(message: Message, part: Part) -> dict[str, Any]:
         "direction": "Outbound",
         "originating_service": message.occasion.service,
         "message": message.text,
-        "true": {"status": end.status.value, "updated_at": iso(end.updated_at)},
+        "true": {"status": end.status.value, "updated_at": iso(end.updated_at), "sms_id": part.sms_id},
     }
 
 

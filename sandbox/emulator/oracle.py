@@ -19,6 +19,8 @@ FINALS: Final = ("Delivered", "Undelivered", "Failed", "Unsent")
 _PRECEDENCE: Final = {status: place for place, status in enumerate(reversed(FINALS))}
 _RANK: Final = {"Queued": 0, "Sent": 1, **dict.fromkeys(FINALS, 2)}
 _ROLL_UP: Final = ("Queued", "Sent", "Failed", "Unsent", "Undelivered", "Delivered")
+# The cells that a status which is no final fills for good.
+_CELLS_OF: Final = {"Queued": {"queued_at", "sending_at", "sent_from"}, "Sent": {"sent_at", "sending_at", "sent_from"}}
 _CAMPAIGN_RANK: Final = {"Queued": 0, "Running": 1, "Sent": 2, "Finished": 3}
 
 
@@ -32,6 +34,11 @@ def was_accepted(line: Line) -> bool:
     return any(answer.get("status") == 200 for answer in line["answers"])  # noqa: PLR2004 - the one good answer
 
 
+def was_told(line: Line) -> bool:
+    """Return whether a callback reached the URL, and was answered 200 there."""
+    return any(answer.get("status") == 200 and "swallowed" not in answer for answer in line["answers"])  # noqa: PLR2004
+
+
 def is_uncertain(line: Line) -> bool:
     """Return whether a callback was sent and never answered 200: the pipeline may have it or not."""
     return bool(line["answers"]) and not was_accepted(line)
@@ -39,12 +46,18 @@ def is_uncertain(line: Line) -> bool:
 
 @dataclass(slots=True)
 class SmsState:
-    """One SMS: `facts` is its ledger line, `state` the callback line that decides it, None while none was accepted."""
+    """
+    One SMS: `facts` is its ledger line, `state` the callback line that decides it, None while none was accepted.
+
+    `untold` are the lines of its callbacks that never came. With `is_asked`, Routee was asked for it, now or before.
+    """
 
     facts: Line
     state: Line | None = None
     seen: set[Standing] = field(default_factory=set)
     maybe: list[Line] = field(default_factory=list)
+    untold: list[Line] = field(default_factory=list)
+    is_asked: bool = False
 
     def take(self, line: Line) -> None:
         """Take in one status callback."""
@@ -54,6 +67,39 @@ class SmsState:
             self.seen.add(standing(line))
             if self.state is None or standing(line) > standing(self.state):
                 self.state = line
+
+    def ask_routee(self) -> None:
+        """Take in the last status, as Routee tells it: when none is known, and when it is further or a later final."""
+        self.is_asked = True
+        self.untold = [line for line in self.untold if standing(line) not in self.seen]
+        true = self.facts["true"]["status"], self.facts["true"]["updated_at"]
+        for line in self.untold:
+            if (line["status"], line["updated_at"]) == true and self._is_news(line):
+                self.state = line
+
+    def _is_news(self, line: Line) -> bool:
+        if self.state is None:
+            return True
+        mine, theirs = standing(self.state), standing(line)
+        return theirs[0] > mine[0] or (theirs[:2] > mine[:2] and line["status"] != self.state["status"])
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Return the key that its callbacks give it, and the one of Routee's answers, which may be first to tell it."""
+        return self.facts["sms_key"], self.facts["true"]["sms_id"] if self.untold else self.facts["sms_key"]
+
+    @property
+    def open_cells(self) -> set[str]:
+        """
+        Return the cells that hang on the moments at which Routee was asked, which are not known.
+
+        It tells the status as of that moment, which may be one that no callback told, or be first to tell it.
+        """
+        cells = {"source"} if self.is_asked else set[str]()
+        cells |= {"sms_id"} if self.untold and self.facts["sms_id"] is None else set[str]()
+        for line in self.untold:
+            cells |= _CELLS_OF.get(line["status"], {"conflicts"})
+        return cells
 
     def possible(self) -> list[Line | None]:
         """Return the lines that may decide this SMS: exactly one when every callback was answered."""
@@ -89,6 +135,8 @@ class CampaignState:
     finished: bool = False
     reports: int = 0
     uncertain_reports: int = 0
+    is_told: bool = False
+    """A report came in a callback: it tells the strategy, and the details of a campaign do not."""
 
     def take(self, line: Line) -> None:
         """Take in one report: more finals are newer, then more that left the queue, then the further status."""
@@ -96,6 +144,14 @@ class CampaignState:
             self.uncertain_reports += 1
         if not was_accepted(line):
             return
+        self.is_told = True
+        self._take_report(line)
+
+    def ask_routee(self, counts: Mapping[str, int]) -> None:
+        """Take in the details of a campaign of which every message is final, as Routee tells them."""
+        self._take_report({"campaign_status": "Finished", "counts": counts})
+
+    def _take_report(self, line: Line) -> None:
         self.reports += 1
         counts = {status: number for status, number in line["counts"].items() if number}
         self.sums.setdefault(sum(counts.values()), set()).add(tuple(sorted(counts.items())))
@@ -158,9 +214,14 @@ class CampaignCounts:
 
 
 class Oracle:
-    """Takes ledger lines in any order that has each SMS and campaign before its callbacks."""
+    """
+    Takes ledger lines in any order that has each SMS and campaign before its callbacks.
 
-    def __init__(self) -> None:
+    With `backfilled` it expects what `ask_routee`, after the last line, adds: the truth that no callback told.
+    """
+
+    def __init__(self, *, backfilled: bool = False) -> None:
+        self.backfilled = backfilled
         self.run: Line = {}
         self.sms: dict[str, SmsState] = {}
         self.campaigns: dict[str, CampaignState] = {}
@@ -181,7 +242,22 @@ class Oracle:
         elif kind == "run":
             self.run = line
 
+    def ask_routee(self) -> None:
+        """Take in what Routee tells of every SMS and campaign; nothing when it was not asked."""
+        if not self.backfilled:
+            return
+        for sms in self.sms.values():
+            sms.ask_routee()
+        for key, counts in self.counts().items():
+            if counts.messages_final == self.campaigns[key].facts["total_recipients"]:
+                self.campaigns[key].ask_routee(counts.messages_by_status)
+
     def _take_callback(self, line: Line) -> None:
+        if self.backfilled and not is_uncertain(line) and not was_told(line):
+            self.lost += 1
+            if line["kind"] == "status":
+                self.sms[line["sms_key"]].untold.append(line)
+            return
         self.accepted += sum(answer.get("status") == 200 for answer in line["answers"])  # noqa: PLR2004
         self.uncertain += is_uncertain(line)
         self.lost += line["lost"]

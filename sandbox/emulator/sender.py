@@ -24,9 +24,14 @@ _REACH_WAIT_SECONDS: Final = 0.5
 
 @dataclass(slots=True)
 class Tally:
-    """Progress so far, in callbacks; `answers` counts attempts by status, `timeout` or `no connection`."""
+    """
+    Progress so far, in callbacks; `answers` counts attempts by status, `timeout` or `no connection`.
+
+    `swallowed` are those of `accepted` that never reached the URL.
+    """
 
     accepted: int = 0
+    swallowed: int = 0
     lost: int = 0
     unanswered: int = 0
     retried: int = 0
@@ -43,8 +48,8 @@ class SendOptions:
     """
     How callbacks are posted: at most `rate` per second over at most `connections` at once.
 
-    `swallow` picks callbacks that are answered 200 on the way and never reach the URL: silent losses, to show that the
-    audit finds them.
+    `swallow` picks callbacks that are answered 200 on the way and never reach the URL: silent losses, for an audit to
+    find or for a backfill to heal. The ledger marks their answers.
     """
 
     rate: float
@@ -105,7 +110,7 @@ class Sender:
 
     async def _post(self, callback: Callback, connection: Connection) -> dict[str, Any]:
         if self._options.swallow and self._options.swallow(callback):
-            return {"status": OK}
+            return {"status": OK, "swallowed": True}
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return {"status": await connection.post(callback.body)}
@@ -124,6 +129,7 @@ class Sender:
             tally.accepted += 1
         else:
             tally.unanswered += 1
+        tally.swallowed += bool(answers) and "swallowed" in answers[-1]
         tally.retried += len(answers) > 1
         tally.answers.update(str(answer.get("status") or answer["error"]) for answer in answers)
         self._ledger.record(callback, answers)

@@ -132,7 +132,7 @@ def _erase(clickhouse: ClickHouse, personal: Personal, known: Known) -> int:
 def _covered(
     clickhouse: ClickHouse, personal: Personal, rows: Iterable[Row], erasures: Erasures
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the keys of the covered rows; of messages, also of those whose SMS has lost its data."""
+    """Yield the keys of the covered rows; a message is one, too, when its SMS has lost its data."""
     others: list[Row] = []
     for row in rows:
         if is_covered(personal.kind, row, erasures):

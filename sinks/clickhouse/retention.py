@@ -33,6 +33,8 @@ LIFETIMES: Final[Mapping[str, Lifetime]] = {
     "campaign_progress": Lifetime("clickhouse_retention_days_campaigns", "last_received_at"),
     "campaign_progress_history": Lifetime("clickhouse_retention_days_history", "last_received_at"),
     "delivery_windows": Lifetime("clickhouse_retention_days_delivery", "window_end"),
+    "delivery_alarms": Lifetime("clickhouse_retention_days_alarms", "opened_at"),
+    "delivery_alarms_history": Lifetime("clickhouse_retention_days_alarms", "opened_at"),
     "rejected_callbacks": Lifetime("clickhouse_retention_days_rejected", "received_at"),
 }
 """Each table that keeps rows."""

@@ -11,13 +11,20 @@ from sinks.clickhouse.objects import copies_of, objects_of
 from sinks.errors import ShortError
 from sinks.rows import with_position
 from sinks.source import Record, TopicPartition
-from sinks.tables import CAMPAIGN_PROGRESS_TABLE, DELIVERY_WINDOWS_TABLE, REJECTED_CALLBACKS_TABLE, SMS_STATUS_TABLE
+from sinks.tables import (
+    CAMPAIGN_PROGRESS_TABLE,
+    DELIVERY_ALARMS_TABLE,
+    DELIVERY_WINDOWS_TABLE,
+    REJECTED_CALLBACKS_TABLE,
+    SMS_STATUS_TABLE,
+)
 
 # An inbox keeps no rows: its materialized views pass each block on to the table of latest rows and to the history.
 INBOX_OF: Final = {
     SMS_STATUS_TABLE: "sms_inbox",
     CAMPAIGN_PROGRESS_TABLE: "campaign_inbox",
     DELIVERY_WINDOWS_TABLE: "delivery_inbox",
+    DELIVERY_ALARMS_TABLE: "alarm_inbox",
     REJECTED_CALLBACKS_TABLE: REJECTED_CALLBACKS_TABLE,
 }
 

@@ -7,13 +7,14 @@ A column that is a field of the contract's records has the words of the field th
 from collections.abc import Mapping
 from typing import Final
 
-from streams.contract.records import CampaignProgress, DeliveryWindow, Record, Rejection, SmsStatus
+from streams.contract.records import CampaignProgress, DeliveryAlarm, DeliveryWindow, Record, Rejection, SmsStatus
 
 _OF_MESSAGES: Final = ("message_status", "messages", "missing_parts", "sms_inbox_to_messages")
 _RECORDS: Final[Mapping[type[Record], tuple[str, ...]]] = {
     SmsStatus: (
         *("sms", *_OF_MESSAGES, "stuck_messages", "failure_reasons", "conflicting_finals"),
         *("campaign_by_operator", "campaign_curve", "cost_by_campaign", "strategy_by_application"),
+        *("lost_callbacks", "backfill_deadline"),
     ),
     CampaignProgress: (
         "campaigns",
@@ -23,6 +24,8 @@ _RECORDS: Final[Mapping[type[Record], tuple[str, ...]]] = {
         "campaign_reconciliation",
     ),
     Rejection: ("rejected_callbacks", "rejections"),
+    # Before the cells, whose names begin likewise.
+    DeliveryAlarm: ("delivery_alarms", "alarm"),
     DeliveryWindow: ("delivery_", "sla_", "latency_by", "cost_by"),
 }
 """Record → how the names of the tables and views that have its fields begin."""
@@ -77,6 +80,15 @@ _WORDS: Final[Mapping[str, str]] = {
     "staged_per_sms": "staged / sms",
     "strategy": "OnChange when staged_per_sms is 0.95 or more, OnCompletion when it is 0.05 or less, else mixed",
     "age_seconds": "since the first thing known of it",
+    "healed": "of sms, how many have their latest status because Routee was asked for it",
+    "still_missing": "of sms, those not final an hour after their last callback, and parts that were never heard of",
+    "both_stages": "Delivered and Undelivered SMS of which both Queued and Sent came",
+    "one_stage": "Delivered and Undelivered SMS of which only one of Queued and Sent came",
+    "loss_estimate": "the share of the callbacks of OnChange that never came, as both_stages and one_stage tell it: "
+    "one_stage / (one_stage + 2 both_stages), null without both_stages. One outage that took both is not in it",
+    "is_gone": "whether Routee has stopped telling them",
+    "deadline": "when Routee stops telling the first of them: 7 days after its first callback",
+    "seconds_left": "until the deadline, 0 after it",
     "missing": "the numbers of the parts that were never heard of",
     "topic_partition": "where the rejection lies in the rejected topic",
     "topic_offset": "offset of the rejection there",
@@ -103,6 +115,9 @@ _OWN: Final[Mapping[tuple[str, str], str]] = {
     ("messages", "status"): "of the whole message: that of its least advanced part, and the worst when all are final",
     ("message_status", "first_received_at"): "of the SMS that changed last",
     ("messages", "first_received_at"): "of the SMS that changed last",
+    ("backfill_deadline", "day"): "the day of the first callback in the zone of CLICKHOUSE_TIME_ZONE",
+    ("backfill_deadline", "messages"): "those not final, or without all parts, an hour after their last callback",
+    ("backfill_deadline", "price_total"): "sum of the prices of their SMS, as far as they are known",
     ("schema_migrations", "version"): "number of the file",
     ("schema_migrations", "name"): "name of the file",
     ("schema_migrations", "checksum"): "SHA-256 of the file",

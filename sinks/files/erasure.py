@@ -25,14 +25,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from sinks.blanking import DECIDING, PERSONAL, RECIPIENT, blanks, is_covered
+from sinks.blanking import DECIDING, PERSONAL, RECIPIENT, blanked_raw, blanks, is_covered
 from sinks.erasing import Known
 from sinks.errors import FatalError, RetryableError
+from sinks.files.archive import records_in
 from sinks.files.durable import publish
-from sinks.files.formats import packed, to_parquet
+from sinks.files.formats import FORMATS, packed, to_parquet
 from sinks.files.layout import parse_name
 from sinks.files.proof import UNREADABLE_CONTENT, whole_files
-from sinks.source import TopicPartition
+from sinks.raw_callbacks import callbacks_of, erased_of, row_of
+from sinks.source import Record, TopicPartition
+from sinks.tables import RAW_CALLBACKS_TABLE
+from streams.contract.erasures import Erasures
 
 Row = dict[str, Any]
 IsWanted = Callable[[Row], bool]
@@ -116,16 +120,26 @@ def _erase_file(file: Path, table: str, known: Known) -> int:
     name = parse_name(file.name)
     if content is None or name is None:
         return 0  # moved to an archive in the meantime
-    erase = _erased_parquet if name.file_format == "parquet" else _erased_ndjson
-    erased, count = erase(
-        content,
-        table,
-        lambda row: is_covered(table, row, erasures),
-        lambda recipient: erasures.erased_at(recipient) is not None,
-    )
+    if table == RAW_CALLBACKS_TABLE:
+        erased, count = _erased_archive(content, name.file_format, erasures)
+    else:
+        erase = _erased_parquet if name.file_format == "parquet" else _erased_ndjson
+        erased, count = erase(
+            content,
+            table,
+            lambda row: is_covered(table, row, erasures),
+            lambda recipient: erasures.erased_at(recipient) is not None,
+        )
     if count:
         publish(file.parent, file.name, erased)
     return count
+
+
+def _erased_archive(content: bytes, file_format: str, erasures: Erasures) -> tuple[bytes, int]:
+    """Return a file of raw records without the data of erased people, and how many callbacks had some."""
+    blanked = [blanked_raw(record, erasures) for record in records_in(content, file_format)]
+    count = sum(number for _, number in blanked)
+    return (FORMATS[file_format](RAW_CALLBACKS_TABLE, [record for record, _ in blanked]) if count else content), count
 
 
 def _erased_parquet(content: bytes, table: str, is_wanted: IsWanted, may_be: MayBeWanted) -> tuple[bytes, int]:
@@ -185,11 +199,17 @@ class FileRows:
                 yield str(file.relative_to(self._root)), table, row
 
     def without_data(self) -> int:
-        """Return how many rows have no data of a person."""
-        return sum(len(list(_rows_of(file, table, partial(_is_blank, table), None))) for table, file in self._files())
+        """Return how many rows have no data of a person; of raw callbacks, how many have lost theirs."""
+        return sum(_without_data(table, file) for table, file in self._files())
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         return ((table, file) for table in self._tables for file in files_of(self._root / table))
+
+
+def _without_data(table: str, file: Path) -> int:
+    if table == RAW_CALLBACKS_TABLE:
+        return sum(erased_of(record.value) for record in _archived(file))
+    return len(list(_rows_of(file, table, partial(_is_blank, table), None)))
 
 
 def _is_blank(table: str, row: Row) -> bool:
@@ -202,11 +222,24 @@ def _rows_of(file: Path, table: str, is_wanted: IsWanted, may_be: MayBeWanted | 
     if content is None or name is None:
         return
     try:
-        if name.file_format == "parquet":
+        if table == RAW_CALLBACKS_TABLE:
+            archived = records_in(content, name.file_format)
+            rows = (row_of(record, callback) for record in archived for callback in callbacks_of(record.value))
+            yield from filter(is_wanted, rows)
+        elif name.file_format == "parquet":
             parquet = pyarrow.parquet.ParquetFile(io.BytesIO(content))
             if wanted := _wanted_of_parquet(parquet, table, is_wanted, may_be):
                 yield from parquet.read().take(pa.array(list(wanted))).to_pylist()
         else:
             yield from filter(is_wanted, map(orjson.loads, gzip.decompress(content).splitlines()))
+    except UNREADABLE_CONTENT as error:
+        raise FatalError(f"{file} cannot be read: {type(error).__name__}") from error
+
+
+def _archived(file: Path) -> Sequence[Record]:
+    """Return the records of a file of the archive; none of one that is moved away in the meantime."""
+    content, name = _content(file), parse_name(file.name)
+    try:
+        return [] if content is None or name is None else records_in(content, name.file_format)
     except UNREADABLE_CONTENT as error:
         raise FatalError(f"{file} cannot be read: {type(error).__name__}") from error

@@ -16,9 +16,11 @@ import pyarrow.json
 import pyarrow.parquet
 
 from sinks.errors import PermanentError
+from sinks.files.archive import ARCHIVE_SCHEMA, archive_lines, archive_table
 from sinks.files.columns import SCHEMAS
 from sinks.rows import with_position
 from sinks.source import Record
+from sinks.tables import RAW_CALLBACKS_TABLE
 
 Format = Callable[[str, Sequence[Record]], bytes]
 
@@ -28,6 +30,8 @@ _GZIP_LEVEL: Final = 3
 
 def parquet(table: str, rows: Sequence[Record]) -> bytes:
     """Return a Parquet file with typed columns, compressed by zstd. Fields without a column are left out."""
+    if table == RAW_CALLBACKS_TABLE:
+        return to_parquet(archive_table(rows))
     try:
         data = to_table(table, [with_position(row) for row in rows])
     except MemoryError:
@@ -41,13 +45,16 @@ def parquet(table: str, rows: Sequence[Record]) -> bytes:
 def to_parquet(data: pa.Table) -> bytes:
     """Return the bytes of a Parquet file."""
     file = io.BytesIO()
-    pyarrow.parquet.write_table(data, file, compression="zstd")
+    # Envelopes are all different: a dictionary of them would be made for nothing.
+    dictionary: bool | list[str] = [] if data.schema.equals(ARCHIVE_SCHEMA) else True
+    pyarrow.parquet.write_table(data, file, compression="zstd", use_dictionary=dictionary)
     return file.getvalue()
 
 
 def ndjson(table: str, rows: Sequence[Record]) -> bytes:
     """Return one JSON object per line, compressed by gzip: each record as it is, with its position."""
-    del table
+    if table == RAW_CALLBACKS_TABLE:
+        return packed(archive_lines(rows))
     lines = [with_position(row) for row in rows]
     for number, line in enumerate(lines):
         try:

@@ -18,8 +18,10 @@ from sinks.blanking import PERSONAL
 from sinks.errors import PermanentError
 from sinks.files.formats import FORMATS
 from sinks.files.layout import DAYS, Name, parse_name
+from sinks.raw_callbacks import from_text, is_erased
 from sinks.refused_bodies import CHANGED
 from sinks.source import Lookup, Record, TopicPartition
+from sinks.tables import RAW_CALLBACKS_TABLE
 
 _OFFSET: Final = "topic_offset"
 UNREADABLE_CONTENT: Final = (pa.ArrowException, EOFError, ValueError, KeyError, TypeError, zlib.error, gzip.BadGzipFile)
@@ -91,7 +93,11 @@ def _difference(file: Path, name: Name, record: Record, table: str) -> str | Non
 
 
 def _erased(table: str, written: Row) -> set[str]:
-    """Return the columns that may have lost their value to an erasure."""
+    """Return the columns that may have lost their value, or a part of it, to an erasure."""
+    if table == RAW_CALLBACKS_TABLE:
+        value = written["value"]
+        told = value if isinstance(value, bytes) else from_text(value, written.get("value_base64"))
+        return {"value", "value_base64"} if is_erased(told) else set()
     return {column for column in PERSONAL.get(table, ()) if written.get(column) is None}
 
 

@@ -12,7 +12,7 @@ Rows to files, exactly once: the names of the files are the committed position.
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +24,8 @@ from sinks.files.layout import DAYS, Run, parse_name, partition_of_draft, runs
 from sinks.files.locks import Lock
 from sinks.files.positions import noted_positions
 from sinks.source import Record, TopicPartition
-from sinks.tables import tables_by_topic
+from sinks.tables import TABLE_OF, tables_by_topic
+from streams.contract.topics import Topic
 
 
 class FileSink:
@@ -37,10 +38,12 @@ class FileSink:
 
     name = "files"
 
-    def __init__(self, root: Path, file_format: str, topic_prefix: str) -> None:
+    def __init__(
+        self, root: Path, file_format: str, topic_prefix: str, table_of: Mapping[Topic, str] = TABLE_OF
+    ) -> None:
         self._root = root
         self._format = file_format
-        self._tables = tables_by_topic(topic_prefix)
+        self._tables = tables_by_topic(topic_prefix, table_of)
         self._locks: dict[TopicPartition, Lock] = {}
         self._next: dict[TopicPartition, int] = {}
         self._giving_up = threading.Lock()

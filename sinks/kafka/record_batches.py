@@ -2,7 +2,7 @@
 Record batches → records, several times as fast as kafka-python's own.
 
 kafka-python fetches the batches and keeps the positions, but makes ten function calls for each record. Here aiokafka's
-compiled reader reads the same bytes, and only the fields that the sinks need are kept.
+compiled reader reads the same bytes, and only the fields that the sinks need are kept: all of them of `callbacks.raw`.
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from kafka.errors import CorruptRecordError
 
 from sinks.kafka.private_names import batch_bytes
 from sinks.source import Record, TopicPartition
+from streams.contract.topics import CALLBACKS_RAW
 
 _CURRENT_FORMAT: Final = 2
 
@@ -28,6 +29,7 @@ class QuickRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-pyt
         The position moves with each record, and over records that compaction removed and over control batches.
         """
         topic, partition = tp
+        is_whole = topic.endswith(CALLBACKS_RAW.suffix)
         new = tuple.__new__
         # By this kafka-python decides which partition is next.
         self.bytes_read = records.size_in_bytes()
@@ -40,8 +42,13 @@ class QuickRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-pyt
             for found in _records(batch) if is_current else batch:
                 offset = found.offset
                 self.next_fetch_offset = offset + 1
-                # `Record(…)` without a call of a Python function.
-                yield new(Record, (topic, partition, offset, found.timestamp, found.value))
+                # `Record(…)` without a call of a Python function. Headers would double the memory of every other topic.
+                if is_whole:
+                    yield new(
+                        Record, (topic, partition, offset, found.timestamp, found.value, found.key, found.headers)
+                    )
+                else:
+                    yield new(Record, (topic, partition, offset, found.timestamp, found.value, None, ()))
             if is_current:
                 self.next_fetch_offset = batch.next_offset
         self.drain()

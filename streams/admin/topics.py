@@ -290,16 +290,19 @@ def require(found: Findings, warn: Callable[[str], object]) -> None:
 
 
 def verify(
-    settings: CommonSettings, topics: Sequence[Topic] = WORKER_TOPICS, warn: Callable[[str], object] = logger.warning
+    settings: CommonSettings,
+    topics: Sequence[Topic] = WORKER_TOPICS,
+    warn: Callable[[str], object] = logger.warning,
+    more: Sequence[Permission] = (),
 ) -> dict[Topic, str]:
     """
     Return the topics' ids; tells `warn` a line for each difference that is only worth a warning.
 
-    The topics, and this user's permissions, must be as a worker needs them. Raises TopicsDifferError with all problems,
-    or the errors of `connect`.
+    The topics, and this user's permissions, must be as a worker needs them, `more` among them. Raises TopicsDifferError
+    with all problems, or the errors of `connect`.
     """
     with connect(settings) as kafka:
-        require(kafka.findings(topics, worker(settings.kafka_topic_prefix)), warn)
+        require(kafka.findings(topics, (*worker(settings.kafka_topic_prefix), *more)), warn)
         ids = kafka.ids(topics)
     # Another broker may have answered, which does not know of a new topic yet.
     if unknown := [topic.name(settings.kafka_topic_prefix) for topic in topics if topic not in ids]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import Field
 
-from streams.contract.records import CampaignProgress, DeliveryAlarm, DeliveryWindow, Money, Record, SmsStatus
+from streams.contract.records import CampaignProgress, DeliveryAlarm, DeliveryWindow, Money, Record, SmsStatus, Time
 
 
 class MessageAnswer(Record):
@@ -55,10 +55,18 @@ class DeliveryPage(Record):
     next: str | None = Field(description="`cursor` of the next page; null when this is the last one")
 
 
+class AlarmMute(Record):
+    """A subject that is muted."""
+
+    subject: str = Field(description="as that of an alarm; of a route also its senders are muted")
+    until: Time = Field(description="the end")
+
+
 class AlarmList(Record):
     """Alarms of deliveries, the one that changed last first: all open ones, and the last of the closed ones."""
 
     alarms: list[DeliveryAlarm] = Field(description="each as it was told last")
+    mutes: list[AlarmMute] = Field(description="subjects of which nobody is told")
 
 
 class Problem(Record):

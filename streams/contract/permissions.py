@@ -67,6 +67,7 @@ class Need(Enum):
 
     ALWAYS = "it does not work"
     SETTINGS = "a warning: the settings of topics are not compared"
+    ARCHIVE = "needed with `raw_callbacks` in `SINKS_TABLES` only"
     OLD_BROKERS = "needed with brokers before Kafka 2.8 only"
 
 
@@ -94,6 +95,11 @@ def ingest(prefix: str) -> tuple[Permission, ...]:
     return (*_on(written, prefix, Operation.WRITE), *_settings_of(written, prefix))
 
 
+def backfill(prefix: str) -> tuple[Permission, ...]:
+    """Return the permissions of `routee-ingest backfill`, besides those of `routee-ingest`."""
+    return tuple(_on((SMS_STATUS, CAMPAIGN_PROGRESS), prefix, Operation.READ))
+
+
 def worker(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-streams worker`, which `routee-streams check` looks for."""
     read = (CALLBACKS_RAW, *_PARTIALS, *CHANGELOGS, ERASURES)
@@ -109,6 +115,24 @@ def worker(prefix: str) -> tuple[Permission, ...]:
         Permission(Operation.WRITE, Resource(Kind.TRANSACTIONAL_ID, f"{group}:", is_prefix=True)),
         _IDEMPOTENT,
     )
+
+
+def webhook(prefix: str) -> tuple[Permission, ...]:
+    """Return the permissions of a worker with STREAMS_ALARM_WEBHOOK beside those of every worker."""
+    return (
+        *_on([DELIVERY_ALARMS], prefix, Operation.READ),
+        Permission(Operation.READ, Resource(Kind.GROUP, webhook_group(prefix))),
+    )
+
+
+def webhook_group(prefix: str) -> str:
+    """Return the consumer group that tells the webhook of alarms."""
+    return f"{prefix}streams-webhook"
+
+
+def mute(prefix: str) -> tuple[Permission, ...]:
+    """Return the permissions of `routee-streams alarms`."""
+    return (*_on([DELIVERY_WATCH], prefix, Operation.WRITE), *_settings_of([DELIVERY_WATCH], prefix), _IDEMPOTENT)
 
 
 def topics(prefix: str) -> tuple[Permission, ...]:
@@ -142,9 +166,10 @@ def verify(prefix: str) -> tuple[Permission, ...]:
 
 def sinks(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-sinks`, with the groups of both sinks."""
-    read = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, CALLBACKS_REJECTED, ERASURES)
+    read = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, DELIVERY_ALARMS, CALLBACKS_REJECTED, ERASURES)
     return (
         *_on(read, prefix, Operation.READ),
+        *(one._replace(need=Need.ARCHIVE) for one in _on([CALLBACKS_RAW], prefix, Operation.READ)),
         *_on([SINKS_REJECTED], prefix, Operation.WRITE),
         *_settings_of((*read, SINKS_REJECTED), prefix),
         *(
@@ -164,7 +189,7 @@ def console(prefix: str) -> tuple[Permission, ...]:
 def consumer(prefix: str, group: str = YOUR_GROUP) -> tuple[Permission, ...]:
     """Return the permissions of a consumer of the public topics of results, in a group."""
     return (
-        *_on((SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS), prefix, Operation.READ),
+        *_on((SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, DELIVERY_ALARMS), prefix, Operation.READ),
         Permission(Operation.READ, Resource(Kind.GROUP, group)),
     )
 
@@ -173,7 +198,10 @@ _IDEMPOTENT: Final = Permission(Operation.IDEMPOTENT_WRITE, CLUSTER, Need.OLD_BR
 
 PERMISSIONS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
     "routee-ingest": ingest,
+    "routee-ingest backfill": backfill,
     "routee-streams worker": worker,
+    "routee-streams worker with STREAMS_ALARM_WEBHOOK": webhook,
+    "routee-streams alarms": mute,
     "routee-streams topics": topics,
     "routee-streams topics --alter": alter,
     "routee-streams rebuild --campaigns --deliveries": rebuild,

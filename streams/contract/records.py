@@ -118,6 +118,17 @@ class Unit(StrEnum):
     PARTS = "parts"
 
 
+class Source(StrEnum):
+    """
+    How a status came to us.
+
+    `callback`: Routee posted it; `pull`: we asked Routee for it.
+    """
+
+    CALLBACK = "callback"
+    PULL = "pull"
+
+
 class RepairedCallback(Record):
     """A callback that ingest repaired, as its envelope notes it."""
 
@@ -142,6 +153,7 @@ class Envelope(Record):
     repaired: list[RepairedCallback] = Field(
         default=[], description="the callbacks that were repaired; missing when none was"
     )
+    source: Source = Field(default=Source.CALLBACK, description="how the bodies came; missing when Routee posted them")
 
 
 class SentFrom(StrEnum):
@@ -229,6 +241,9 @@ class SmsStatus(Record):
         default=None, description="when it was sent, as well as its callbacks tell; never after the receipt"
     )
     sent_from: SentFrom | None = Field(default=None, description="the value that tells sending_at")
+    source: Source = Field(
+        default=Source.CALLBACK, description="how the callback that made this revision came; callback if missing"
+    )
 
 
 class CampaignProgress(Record):
@@ -367,13 +382,17 @@ class DeliveryAlarm(Record):
         description="recovered; new normal: it has lasted a day and is the usual from now on; no traffic; widened: "
         "another sender shows it, too; told as the account's; …"
     )
+    muted_until: Time | None = Field(
+        description="while its subject is muted: until when nobody is told of it, else null"
+    )
     since: Time = Field(description="begin of the first window of sending that shows it, or the last callback")
+    until: Time | None = Field(description="end of the last window of sending that was judged; null for the account")
     observed: float = Field(description="share of SMS; for route-quiet and silence a number, for the account routes")
     expected: float = Field(description="the same in ordinary times")
     n: int = Field(ge=0, description="SMS that were judged")
     only_sender: bool = Field(description="true when no other sender has SMS enough to tell the list from the route")
     routes: list[list[str]] = Field(description="country and operator of each route that an account's alarm stands for")
-    judged: dict[str, float | int | str] = Field(description="all numbers of the judgement; names may be added")
+    judged: dict[str, float] = Field(description="all numbers of the judgement; names may be added")
     why: str = Field(description="one sentence for people")
     revision: int = Field(ge=1, description="grows with every record of this alarm")
     generation: int = Field(

@@ -300,7 +300,7 @@ DELIVERY_PARTIALS: Final = Topic(
 
 DELIVERY_ALARMS: Final = Topic(
     "delivery.alarms",
-    "alarms of deliveries that open and close; streams → your readers",
+    "alarms of deliveries that open and close; streams → sinks, your readers",
     _LATEST | {"retention.ms": str(400 * _DAY_MS)},
     key="`alarm`",
     spread="partition 0",

@@ -1,7 +1,7 @@
 """
 The stage of the alarms: cells and ticks of the whole account in, alarms out. Its rules are in `alarms`.
 
-A record of its source has a line for each cell that changed, or one tick.
+A record of its source has a line for each cell that changed, or one tick, or one mute.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -46,6 +46,6 @@ def _told(watch: AlarmWatch, rows: Rows, offset: int, line: dict[str, Any]) -> I
     if "cell" in line:
         watch.take_cell(line)
         return
-    generation = rows.get(GENERATION_KEY) or 0
-    for record in watch.take_tick(line, offset + 1, generation):
+    take = watch.take_mute if "mute" in line else watch.take_tick
+    for record in take(line, offset + 1, rows.get(GENERATION_KEY) or 0):
         yield Output(DELIVERY_ALARMS, record["alarm"].encode(), orjson.dumps(record), headers(DELIVERY_ALARMS))

@@ -22,3 +22,5 @@ class Callback(msgspec.Struct, frozen=True, gc=False):
     """The moment of the erasure that covers its SMS in ms, 0 when there is none; see `erasing.erase_before`."""
     to: str | None = None
     """The recipient as received: pseudonyms and masks in the details do not tell it. It is not kept."""
+    pulled: bool = False
+    """We asked for it: it was not told by a callback of the provider."""

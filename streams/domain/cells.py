@@ -176,25 +176,27 @@ class CellTallying:
         self._delivered = int(self._row["price_delivered"])
         self._undelivered = int(self._row["price_undelivered"])
 
-    def change(self, old: Share | None, new: Share | None, was: str | None, now: str | None) -> None:
-        """Take away the share of a part and the status of a message, and add others; None: nothing."""
-        if was != now:
+    def add(self, share: Share | None, status: str | None, change: int) -> None:
+        """Add the share of a part and the status of a message, or take them away (`change` -1); None: nothing."""
+        if status is not None:
+            add(self._messages, status, change)
+        if share is not None:
+            add(self._parts, share[0], change)
+            self._add_figures(share, change)
+
+    def replace(self, old: Share, new: Share, was: str | None, now: str | None) -> None:
+        """Replace the share of a part, and the status of its message; None: the message is elsewhere."""
+        if was is not None and now is not None and was != now:
             _replace(self._messages, was, now)
         if old == new:
             return
-        if old is not None and new is not None:
-            if old[0] != new[0]:
-                _replace(self._parts, old[0], new[0])
-            if old[1:] == new[1:] and not (is_final(old[0]) or is_final(new[0])):
-                return  # on its way: nothing else moves
-        else:
-            _replace(self._parts, old and old[0], new and new[0])
-        if old is not None:
-            self._move(old, -1)
-        if new is not None:
-            self._move(new, 1)
+        if old[0] != new[0]:
+            _replace(self._parts, old[0], new[0])
+        if old[1:] != new[1:] or is_final(old[0]) or is_final(new[0]):  # else it is on its way: nothing else moves
+            self._add_figures(old, -1)
+            self._add_figures(new, 1)
 
-    def _move(self, share: Share, change: int) -> None:
+    def _add_figures(self, share: Share, change: int) -> None:
         status, price, bound, conflicts = share
         if bound is not None:
             add_number(self._latencies, bound, change)
@@ -226,17 +228,14 @@ class CellTallying:
         return row
 
 
-def _replace(numbers: dict[str, int], old: str | None, new: str | None) -> None:
-    """Take one away under a status, and add one under another; None: neither."""
-    if old is not None and new is not None:
-        known = numbers.get(old, 0)
-        if known > 1 and numbers.get(new, 0) > 0:  # nearly always
-            numbers[old] = known - 1
-            numbers[new] += 1
-            return
-    if old is not None:
+def _replace(numbers: dict[str, int], old: str, new: str) -> None:
+    """Take one away under a status, and add one under another."""
+    known = numbers.get(old, 0)
+    if known > 1 and numbers.get(new, 0) > 0:  # nearly always
+        numbers[old] = known - 1
+        numbers[new] += 1
+    else:
         add(numbers, old, -1)
-    if new is not None:
         add(numbers, new, 1)
 
 

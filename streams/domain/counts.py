@@ -117,14 +117,16 @@ class Tallying:
             for part_status in part_statuses:
                 add(self._parts, part_status, -1)
             self._price -= price
-            self._row["conflicts"] -= conflicts
+            if conflicts:
+                self._row["conflicts"] -= conflicts
         if after is not None:
             _, name, status, part_statuses, price, conflicts = after
             add(self._messages, status, 1)
             for part_status in part_statuses:
                 add(self._parts, part_status, 1)
             self._price += price
-            self._row["conflicts"] += conflicts
+            if conflicts:
+                self._row["conflicts"] += conflicts
             if name != self._row["name"]:
                 self._be_named(name)
 

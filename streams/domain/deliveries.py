@@ -24,6 +24,7 @@ from streams.domain.cells import (
     route_of,
     share_of,
 )
+from streams.domain.intake import Taken
 from streams.domain.lifecycle import Sms
 from streams.domain.listing import Listing
 from streams.domain.message import Message
@@ -67,28 +68,26 @@ class Deliveries:
         self._tally = tally
         self._cells: dict[tuple[int, Route], CellTallying] = {}
         self._touched: dict[str, CellTallying] = {}
-        self._entered: dict[tuple[int, Route], int] = {}
+        self._entered: dict[tuple[int, Route], tuple[int, CellTallying]] = {}
 
-    def move(self, before: Message | None, after: Message) -> bool:
+    def move(self, before: Message | None, taken: Taken) -> bool:
         """
-        Move the shares of a message that changed, and of its parts; `before` None: it is new.
+        Move the shares of a message by the effect of a callback, and of its parts; `before` None: it is new.
 
-        A part that enters a cell gets its number, so `after` is written only now. Returns whether any did.
+        A part that enters a cell gets its number, so the message is written only now. Returns whether any did.
         """
-        parts = after.parts
+        parts = taken.message.parts
         was = before.parts if before is not None else []
         if parts is was:
             return False
         if len(parts) == 1:  # nearly all messages: the message and its part are in one cell
-            if before is None:
-                return self._move_part(None, parts[0], None, after.status)
-            return self._move_part(was[0], parts[0], before.status, after.status)
+            return self._move_part(was[0] if was else None, parts[0], taken.sent, taken.was, taken.status)
         has_entered = False
         for at, sms in enumerate(parts):
             old = was[at] if at < len(was) else None
             if sms is not old:
-                has_entered = self._move_part(old, sms) or has_entered
-        self._move_message(before, after)
+                has_entered = self._move_part(old, sms, taken.sent) or has_entered
+        self._move_message(before, taken.message)
         return has_entered
 
     def erase(self, before: Message | None, after: Message) -> None:
@@ -105,31 +104,35 @@ class Deliveries:
                         cell.count_erased()
         self._move_message(before, after)
 
-    def _move_part(self, old: Sms | None, sms: Sms, was: str | None = None, now: str | None = None) -> bool:
+    def _move_part(
+        self, old: Sms | None, sms: Sms, sent: int | None = None, was: str | None = None, now: str | None = None
+    ) -> bool:
         """
         Move the share of a part; return whether it enters a cell.
 
+        `sent` is when it was sent, in ms, if that is known.
         `was` and `now` are the statuses of its message when that moves with it, else None.
         """
-        window, route = sending(sms)[0] // WINDOW_MS, route_of(sms.details)
-        if old is not None and old.cell >> 3 == window and old.cell and route_of(old.details) == route:
-            cell = self._open(old.cell, route)
+        window, route = (sending(sms)[0] if sent is None else sent) // WINDOW_MS, route_of(sms.details)
+        is_late = False
+        if old is not None and old.cell:
+            former = route_of(old.details)
+            cell = self._open(old.cell, former)
+            if old.cell >> 3 == window and former == route:
+                if cell is not None:
+                    cell.replace(share_of(old), share_of(sms), was, now)
+                elif share_of(old) != share_of(sms):
+                    count(self._tally["notes"], CLOSED)
+                return False
             if cell is not None:
-                cell.change(share_of(old), share_of(sms), was, now)
-            elif share_of(old) != share_of(sms):
-                count(self._tally["notes"], CLOSED)
-            return False
-        left = None if old is None else self._open(old.cell, route_of(old.details))
-        if old is not None and left is not None:
-            left.change(share_of(old), None, was, None)
-        is_over = is_closed(window, self._tally["forgotten"])
-        if is_over or (old is not None and old.cell and left is None):
-            count(self._tally["notes"], CLOSED)
-        number = 0 if is_over else self._enter(window, route)
+                cell.add(share_of(old), was, -1)
+            is_late = cell is None
+        number, entered_cell = self._enter(window, route)
         _set(sms, "cell", number)
-        entered_cell = self._open(number, route)
         if entered_cell is not None:
-            entered_cell.change(None, share_of(sms), None, now)
+            entered_cell.add(share_of(sms), now, 1)
+        if is_late or entered_cell is None:
+            count(self._tally["notes"], CLOSED)
         return True
 
     def _move_message(self, before: Message | None, after: Message) -> None:
@@ -137,9 +140,9 @@ class Deliveries:
         left = None if before is None else self._cell_of(before)
         cell, status = self._cell_of(after), after.status
         if before is not None and left is not None:
-            left.change(None, None, before.status, None)
+            left.add(None, before.status, -1)
         if cell is not None:
-            cell.change(None, None, None, status)
+            cell.add(None, status, 1)
 
     def _cell_of(self, message: Message) -> CellTallying | None:
         """Return the cell of a message, that of its first part; None when it is in none, or its cell is closed."""
@@ -150,6 +153,10 @@ class Deliveries:
         """Return the cell with this number; None for 0, or when it is closed."""
         if not cell or is_closed(cell >> 3, self._tally["forgotten"]):
             return None
+        return self._cell(cell, route)
+
+    def _cell(self, cell: int, route: Route) -> CellTallying:
+        """Return the cell with this number, which is not closed."""
         found = self._cells.get((cell, route))
         if found is None:
             name = name_entered(cell, route)
@@ -167,15 +174,21 @@ class Deliveries:
             self._rows.keep(key, kept)
         return kept
 
-    def _enter(self, window: int, route: Route) -> int:
-        """Return the number of the cell for an SMS that enters this window; the cell is made when it is new."""
-        cell = self._entered.get((window, route))
-        if cell is None:
-            level = self._level(window, route)
-            cell = self._entered[window, route] = entered(window, level)
-        if cell & 7 > 1:
+    def _enter(self, window: int, route: Route) -> tuple[int, CellTallying | None]:
+        """
+        Return the number and the counts of the cell for an SMS that enters this window: 0 and None when it is closed.
+
+        A cell that is new is made.
+        """
+        if is_closed(window, self._tally["forgotten"]):
+            return 0, None
+        found = self._entered.get((window, route))
+        if found is None:
+            cell = entered(window, self._level(window, route))
+            found = self._entered[window, route] = cell, self._cell(cell, route)
+        if found[0] & 7 > 1:
             count(self._tally["notes"], COARSE)
-        return cell
+        return found
 
     def _level(self, window: int, route: Route) -> int:
         """Return the first level at which the cell is there, or there is room for it."""

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import orjson
 
-from streams.contract.records import Reason, Repair
+from streams.contract.records import Reason, Repair, Source
 from streams.domain.dates import read_receipt
 from streams.domain.refusal import Refusal
 from streams.domain.routee.wire import PlainSms, read_plain
@@ -39,6 +39,8 @@ class Repaired(msgspec.Struct):
             return None
 
 
+_PULL: Final = orjson.dumps(Source.PULL)
+"""Any other source, also of a later version, is a callback's."""
 _REPAIRS: Final = frozenset(repair.value for repair in Repair)
 _NONE_REPAIRED: Final[Mapping[int, Repaired]] = MappingProxyType({})
 
@@ -47,7 +49,7 @@ class Opened:
     """
     The callbacks of one envelope, and when it was received (ms).
 
-    Callbacks in `repaired`, by their index, are not as they were posted.
+    Callbacks in `repaired`, by their index, are not as they were posted. `pulled` says that we asked for all of them.
     """
 
     def __init__(
@@ -56,11 +58,14 @@ class Opened:
         callbacks: Sequence[msgspec.Raw | PlainSms],
         value: bytes,
         repaired: Mapping[int, Repaired] = _NONE_REPAIRED,
+        *,
+        pulled: bool = False,
     ) -> None:
         self.received: Final = received
         self.callbacks: Final = callbacks
         """Each to be read, or read already when all have the documented form."""
         self.repaired: Final = repaired
+        self.pulled: Final = pulled
         self._value = value
 
     @cached_property
@@ -80,6 +85,7 @@ class _Envelope(msgspec.Struct):
     received_at: str | int | float | None
     callbacks: list[msgspec.Raw]
     repaired: msgspec.Raw = msgspec.Raw()
+    source: msgspec.Raw = msgspec.Raw()
 
 
 MAX_DEPTH: Final = 850
@@ -115,7 +121,7 @@ def open_envelope(value: bytes) -> Opened | Refusal:
     if not received:
         return _NO_TIME
     repaired = _repaired(envelope.repaired) if len(envelope.repaired) else _NONE_REPAIRED
-    return Opened(received, envelope.callbacks, value, repaired)
+    return Opened(received, envelope.callbacks, value, repaired, pulled=bytes(envelope.source) == _PULL)
 
 
 def _repaired(notes: msgspec.Raw) -> Mapping[int, Repaired]:

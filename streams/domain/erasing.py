@@ -24,6 +24,7 @@ from streams.domain.message import MESSAGE_PREFIX, Message, find_part, read_mess
 from streams.domain.message_state import message_state
 from streams.domain.policy import MOST_CELLS
 from streams.domain.policy import Erased as ErasedInRows
+from streams.domain.sending import sending
 from streams.domain.stage import Output, Rows
 from streams.domain.tally import keep_tally
 
@@ -84,12 +85,19 @@ class KnownErasures:
         self._views: dict[int, Erased | None] = {}
         self.end = 0
         """The offset after the last record that was read."""
+        self.is_current = True
+        """Whether Kafka has said of late that there are no others; without that nothing is taken in, nor told."""
 
     def add(self, offset: int, erasure: Erasure) -> None:
         """Add the next record of the topic; AnotherKeyError when recipients cannot be compared with it."""
         Erasures(self._marks).add(erasure)
         self._log.append((offset, erasure))
         self.end = offset + 1
+
+    @property
+    def all(self) -> Erased | None:
+        """The erasures that are known, None when there are none."""
+        return self.before(self.end)
 
     def before(self, end: int) -> Erased | None:
         """Return the erasures in the records before an offset, None when there are none."""
@@ -125,6 +133,22 @@ def _erase_row(rows: Rows, deliveries: Deliveries, key: bytes) -> Iterator[Outpu
     yield from outputs
 
 
+def as_shown(message: Message, erased: ErasedInRows | None) -> Message:
+    """
+    Return a message as it may be shown: without erased data, also where these erasures do not hold in its row yet.
+
+    No walk may have met the row, or its partition still takes in records of a former owner. Its revision is not a
+    new one.
+    """
+    places = [] if erased is None else _covered(message, erased)
+    if not places:
+        return message
+    parts = [*message.parts]
+    for at in places:
+        parts[at] = msgspec.structs.replace(parts[at], details=msgspec.structs.replace(parts[at].details, **_BLANK))
+    return msgspec.structs.replace(message, parts=parts)
+
+
 def _covered(message: Message, erased: ErasedInRows) -> list[int]:
     """Return the indexes of the SMS that are to be erased and are not yet."""
     return [
@@ -156,7 +180,7 @@ def _erase_parts(message: Message, places: Iterable[int]) -> tuple[Message, list
             message = msgspec.structs.replace(message, parts=parts)
             continue
         message = msgspec.structs.replace(message, parts=parts, previous=message.status)
-        outputs.append(output_of(message, message_state(message), sms))
+        outputs.append(output_of(message, message_state(message), sms, sending(sms)))
     return message, outputs
 
 
@@ -166,8 +190,15 @@ def _blank(sms: Sms) -> Sms:
     details = msgspec.structs.replace(sms.details, **_BLANK)
     if details == sms.details:
         return msgspec.structs.replace(sms, stamps=[*stamps, ERASED_STAMP])
+    revision = sms.revision + 1
     return msgspec.structs.replace(
-        sms, details=details, stamps=[*stamps, ERASED_STAMP], revision=sms.revision + 1, previous=sms.status
+        sms,
+        details=details,
+        stamps=[*stamps, ERASED_STAMP],
+        revision=revision,
+        previous=sms.status,
+        # The place of the callback stays, and so does its source.
+        pulled=revision if sms.pulled == sms.revision else sms.pulled,
     )
 
 

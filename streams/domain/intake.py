@@ -2,9 +2,9 @@
 The effect of one SMS callback, as values: the row, the record, the counts that move and the verdict. Pure.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 from msgspec.json import Encoder
 
 from streams.contract.headers import headers_of
@@ -16,6 +16,7 @@ from streams.domain.lifecycle import Sms
 from streams.domain.message import (
     Contribution,
     Message,
+    begin_message,
     contribution,
     fitting_row,
     join_message,
@@ -26,14 +27,17 @@ from streams.domain.message_state import MessageState, message_state
 from streams.domain.policy import HOUR_MS, Policy
 from streams.domain.privacy import holds_one_time_code
 from streams.domain.refusal import Refusal
+from streams.domain.sending import Sending, sending
 from streams.domain.sms_record import sms_record
 from streams.domain.stage import Output
 
 _ENCODER: Final = Encoder()
+# A NamedTuple's own constructor takes three times as long, and nearly every callback makes an output.
+_as_output: Final = tuple.__new__
 _SUFFIX: Final = SMS_STATUS.suffix
 
 
-class Moment(NamedTuple):
+class Moment(Struct, frozen=True, gc=False):
     """Time and place at which a callback comes."""
 
     received: int
@@ -50,13 +54,7 @@ class Moment(NamedTuple):
     """The generation of a message that begins with the callback."""
 
 
-# A NamedTuple's own constructor takes three times as long, and every callback makes one of each.
-as_moment: Final = tuple.__new__
-_as_taken: Final = tuple.__new__
-_as_output: Final = tuple.__new__
-
-
-class Taken(NamedTuple):
+class Taken(Struct, frozen=True, gc=False):
     """The effect of a callback that is taken in."""
 
     verdict: str
@@ -64,6 +62,12 @@ class Taken(NamedTuple):
     """The message after the callback."""
     row: Message | Raw | None
     """The row to write, None when it does not change."""
+    sent: int | None
+    """When the one SMS that changed was sent, in ms; None when several may have changed, or none."""
+    was: str | None
+    """Status of the message before the callback, None when it was unknown."""
+    status: str | None
+    """And after the callback; both are None when the row does not change."""
     output: Output | None
     """The public record of the new revision, None when there is no new revision."""
     before: Contribution | None
@@ -75,42 +79,72 @@ class Taken(NamedTuple):
     """The key of the index row for a new SMS, None when no row is needed."""
 
 
+_PULLED_UNDATED: Final = Refusal(
+    Reason.EXPIRED, "status.updatedDate: missing, and the pulled message is not known: it may have been forgotten"
+)
+
+
 def take(callback: Callback, found: Message | None, moment: Moment, policy: Policy) -> Taken | Refusal:
     """Return the effect of a callback on `found`, its message (None: unknown); a refusal when it is not taken in."""
-    received, clock, forgotten, bucket, place, generation = moment
+    received, bucket, place = moment.received, moment.bucket, moment.place
     before = withheld(found, policy) if found is not None and policy.withholds else found
     if before is None:
-        if is_forgotten(callback.date, forgotten):
-            hours = (clock - forgotten) // HOUR_MS
-            return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
-        touched = Message(callback.message_id, bucket, [], generation)
+        expired = _expired(callback, moment)
+        if expired is not None:
+            return expired
+        grown = begin_message(callback, bucket, moment.generation, received, place)
     else:
-        touched = before
-        if before.touched != bucket and not is_touched_ahead(before.touched, bucket, policy.retention_ms):
-            touched = Message(before.message_id, bucket, before.parts, before.generation, before.previous)
-    joined = join_message(touched, callback, received, place, policy.conflicting_finals)
-    if isinstance(joined, Refusal):
-        of_code = any(holds_one_time_code(sms.details.originating_service) for sms in touched.parts)
-        return joined._replace(of_code=of_code)
-    message, (sms, verdict, is_visible) = joined
-    row: Message | Raw | Refusal | None = None if message is found else message
-    if message.parts is not touched.parts:
-        row = fitting_row(message)
-        if isinstance(row, Refusal):
-            return row
-    output = was = is_now = index_key = None
-    if is_visible:
-        state = message_state(message)
-        output = output_of(message, state, sms)
-        was = None if before is None or message.previous is None else contribution(before, message.previous)
-        is_now = contribution(message, state.status)
-    if before is None or len(message.parts) > len(before.parts):
-        index_key = sms_index_key(message.message_id, sms.key)
-    return _as_taken(Taken, (verdict, message, row, output, was, is_now, before is None, index_key))
+        touched = _touched(before, bucket, policy)
+        joined = join_message(touched, callback, received, place, policy.conflicting_finals)
+        if isinstance(joined, Refusal):
+            return _refused(joined, touched)
+        grown = joined
+    message, (sms, verdict, is_visible) = grown
+    row: Message | Raw | None = None if message is found else message
+    sent = was = status = output = counted = counts = index_key = None
+    if before is None or message.parts is not before.parts:
+        if len(message.parts) > 1:
+            fitting = fitting_row(message)
+            if isinstance(fitting, Refusal):
+                return fitting
+            row = fitting
+        when = sending(sms)
+        sent = when[0] if before is found else None  # withholding data changes all SMS
+        if is_visible:
+            state = message_state(message)
+            was, status = message.previous, state.status
+            output = output_of(message, state, sms, when)
+            counted = None if before is None or was is None else contribution(before, was)
+            counts = contribution(message, status)
+        if before is None or len(message.parts) > len(before.parts):
+            index_key = sms_index_key(message.message_id, sms.key)
+    if row is not None and not is_visible:
+        was = status = message.status
+    return Taken(verdict, message, row, sent, was, status, output, counted, counts, before is None, index_key)
 
 
-def output_of(message: Message, state: MessageState, sms: Sms) -> Output:
+def _touched(message: Message, bucket: int, policy: Policy) -> Message:
+    """Return a message as touched in a bucket of stream time, or in a later one that a date ahead led to."""
+    if message.touched == bucket or is_touched_ahead(message.touched, bucket, policy.retention_ms):
+        return message
+    return Message(message.message_id, bucket, message.parts, message.generation, message.previous)
+
+
+def _refused(refusal: Refusal, message: Message) -> Refusal:
+    """Return the refusal of a callback of a message, which tells whether that has a one-time code."""
+    return refusal._replace(of_code=any(holds_one_time_code(sms.details.originating_service) for sms in message.parts))
+
+
+def _expired(callback: Callback, moment: Moment) -> Refusal | None:
+    """Return the refusal of a callback whose message is unknown and may have been forgotten, None of a new message."""
+    if is_forgotten(callback.date, moment.forgotten):
+        hours = (moment.clock - moment.forgotten) // HOUR_MS
+        return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
+    return _PULLED_UNDATED if callback.pulled and not callback.date else None
+
+
+def output_of(message: Message, state: MessageState, sms: Sms, when: Sending) -> Output:
     """Return the public record of an SMS, as a record to produce."""
-    record = sms_record(message, state, sms)
+    record = sms_record(message, state, sms, when)
     headers = headers_of(_SUFFIX, record.is_final, record.campaign_tracking_id)
     return _as_output(Output, (SMS_STATUS, sms.key.encode(), _ENCODER.encode(record), headers))

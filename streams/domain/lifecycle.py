@@ -71,6 +71,12 @@ class Sms(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=Tr
     """[partition, offset, index] in the raw topic of the callback that made this revision."""
     cell: int = 0
     """The cell that it entered, as `cells.entered` numbers it; 0 when it is in none."""
+    pulled: int = 0
+    """
+    The latest revision that a pulled callback made, 0 when none did.
+
+    A version that does not know it keeps it as it is, so a revision which that version makes is not taken for pulled.
+    """
 
     @property
     def latest_date(self) -> int:
@@ -97,7 +103,8 @@ def begin(key: str, callback: Callback, received: int, place: list[int]) -> Sms:
     queued = date if status == QUEUED else NO_DATE
     sent = date if status == SENT else NO_DATE
     stamps = [ERASED_STAMP] if callback.erased else []
-    return Sms(key, status, date, since, queued, sent, [], details, stamps, 1, None, received, received, place)
+    first = Sms(key, status, date, since, queued, sent, [], details, stamps, 1, None, received, received, place)
+    return msgspec.structs.replace(first, pulled=1) if callback.pulled else first
 
 
 def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: FinalsRule) -> Joined:
@@ -134,6 +141,7 @@ def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: Fi
         received,
         place,
         sms.cell,
+        sms.revision + 1 if callback.pulled else sms.pulled,
     )
     if finals is not sms.finals and changes_of_mind(finals) > changes_of_mind(sms.finals):
         return state, CONFLICT, True

@@ -63,6 +63,7 @@ _KEPT: Final = """
     status_updated_at queued_at sent_at final_at latency_seconds price direction originating_service
     revision conflicts first_received_at received_at partition offset index
     generation message_is_final message_parts message_parts_seen message_latency_seconds message_price message_revision
+    source
     parts_seen
     strategy total_recipients messages messages_final messages_delivered messages_by_status parts_by_status
     reported_by_status progress delivery_rate price_total reconciliation reconciliation_unit drift stale_reports

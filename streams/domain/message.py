@@ -55,6 +55,10 @@ class Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, froze
         return status_of([sms.status for sms in parts], expected_parts(parts))
 
 
+Grown = tuple[Message, Joined]
+"""A message after one callback, and the effect on its SMS."""
+
+
 def status_of(words: list[str], expected: int) -> str:
     """Return the status of a message whose SMS have these words, of `expected` SMS."""
     return rolled_up((*words, SENT) if expected > len(words) else tuple(words))
@@ -76,7 +80,7 @@ def sms_index_key(message_id: str, sms_key: str) -> bytes | None:
     None when the SMS key itself names the message (`id` or `id#part`): such an SMS has no index row.
     """
     key, message = sms_key.lower(), message_id.lower()
-    if key == message or key.rpartition("#")[0] == message:
+    if key.startswith(message) and (key == message or key.rpartition("#")[0] == message):
         return None
     return SMS_PREFIX + key.encode()
 
@@ -129,18 +133,24 @@ def _withheld(details: Details, policy: Policy) -> Details:
     )
 
 
+def begin_message(callback: Callback, bucket: int, generation: int, received: int, place: list[int]) -> Grown:
+    """Return the first state of a message, touched in this bucket, and the effect on its SMS."""
+    sms = begin(_new_key(callback.message_id, callback), callback, received, place)
+    return Message(callback.message_id, bucket, [sms], generation), (sms, APPLIED, True)
+
+
 def join_message(
     message: Message, callback: Callback, received: int, place: list[int], rule: FinalsRule
-) -> tuple[Message, Joined] | Refusal:
-    """Return the message after one callback, and the effect on its SMS; a refusal when it has too many."""
+) -> Grown | Refusal:
+    """Return the message after one more callback, and the effect on its SMS; a refusal when it has too many."""
     known = message.parts
     at = find_part(known, callback.details.sms_id, callback.details.part)
     if at is None:
         if len(known) >= MAX_PARTS:
             return Refusal(Reason.INVALID_FIELD, f"smsId: expected at most {MAX_PARTS} SMS of one message")
         sms = begin(_new_key(message.message_id, callback), callback, received, place)
-        previous = message.status if known else None
-        grown = Message(message.message_id, message.touched, [*known, sms], message.generation, previous)
+        parts = [*known, sms]
+        grown = Message(message.message_id, message.touched, parts, message.generation, message.status)
         return grown, (sms, APPLIED, True)
     joined = join(known[at], callback, received, place, rule)
     sms, _, is_revision = joined
@@ -152,14 +162,12 @@ def join_message(
     return Message(message.message_id, message.touched, parts, message.generation, previous), joined
 
 
-def fitting_row(message: Message) -> Message | msgspec.Raw | Refusal:
+def fitting_row(message: Message) -> msgspec.Raw | Refusal:
     """
-    Return the row to write; a refusal when it would be too large.
+    Return the row of a message of several SMS; a refusal when it would be too large.
 
-    Only several SMS can be, because the fields of one are bounded. Their length is known once they are encoded.
+    Their length is known once they are encoded. One SMS alone always fits, because its fields are bounded.
     """
-    if len(message.parts) == 1:
-        return message
     row = as_row(message)
     if len(row) > ROW_MAX_BYTES:
         return Refusal(Reason.INVALID_FIELD, f"smsId: expected all SMS of one message to fit in {ROW_MAX_BYTES} bytes")

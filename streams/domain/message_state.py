@@ -2,14 +2,14 @@
 The state of a message: its parts rolled up. The one rule for records, counts and answers over HTTP.
 """
 
-from typing import Final, NamedTuple
+import msgspec
 
 from streams.domain.message import WHOLE, Message, expected_parts, status_of
 from streams.domain.money import MOST_UNITS
 from streams.domain.statuses import is_final
 
 
-class MessageState(NamedTuple):
+class MessageState(msgspec.Struct, frozen=True, gc=False):
     """The state of a message after a revision."""
 
     status: str
@@ -26,9 +26,6 @@ class MessageState(NamedTuple):
     """How many revisions its parts had, so how many records there are of it."""
 
 
-_as_state: Final = tuple.__new__
-
-
 def message_state(message: Message) -> MessageState:
     """Return the state of a message that has a part at least."""
     parts = message.parts
@@ -36,10 +33,8 @@ def message_state(message: Message) -> MessageState:
         sms = parts[0]
         details = sms.details
         if details.parts in WHOLE:  # nearly all messages: the same as below, at a fraction of its cost
-            return _as_state(
-                MessageState,
-                (sms.status, is_final(sms.status), 1, 1, details.latency_seconds, details.price, sms.revision),
-            )
+            status, latency, price = sms.status, details.latency_seconds, details.price
+            return MessageState(status, is_final(status), 1, 1, latency, price, sms.revision)
     latency = price = None
     revision = 0
     for sms in parts:
@@ -53,5 +48,4 @@ def message_state(message: Message) -> MessageState:
         price = max(-MOST_UNITS, min(price, MOST_UNITS))
     expected = expected_parts(parts)
     status = status_of([sms.status for sms in parts], expected)
-    state = (status, is_final(status), expected, len(parts), latency, price, revision)
-    return _as_state(MessageState, state)
+    return MessageState(status, is_final(status), expected, len(parts), latency, price, revision)

@@ -9,18 +9,21 @@ from streams.domain.statuses import is_final
 
 QUEUED, SENT, LATENCY, STATUS, RECEIPT = (word.value for word in SentFrom)
 
+Sending = tuple[int, str]
+"""The moment of sending in ms, and the value that tells it, of `SentFrom`."""
 
-def sending(sms: Sms) -> tuple[int, str]:
+
+def sending(sms: Sms) -> Sending:
     """
-    Return the moment of sending in ms, and the value that tells it: the first of `SentFrom` that can be.
+    Return when an SMS was sent, by the first value that can be.
 
     A moment after every receipt cannot be: the SMS had been sent when we heard of it.
     """
-    latest = max(sms.first_received, sms.received)
-    if NO_DATE < sms.queued <= latest:
-        return sms.queued, QUEUED
-    if NO_DATE < sms.sent <= latest:
-        return sms.sent, SENT
+    latest, queued, sent = max(sms.first_received, sms.received), sms.queued, sms.sent
+    if queued and queued <= latest:
+        return queued, QUEUED
+    if sent and sent <= latest:
+        return sent, SENT
     date, latency = sms.date, sms.details.latency_seconds
     if latency is not None and is_final(sms.status):
         sent = date - round(latency * 1000)

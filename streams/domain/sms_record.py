@@ -2,15 +2,21 @@
 The public record of an SMS, as written for each revision.
 """
 
+from typing import Final
+
 import msgspec
 
 from streams.contract.codec import format_time_ms
+from streams.contract.records import Source
 from streams.domain.lifecycle import Sms
 from streams.domain.message import Message
 from streams.domain.message_state import MessageState
 from streams.domain.money import money_text, money_text_or_none
-from streams.domain.sending import sending
+from streams.domain.sending import Sending
 from streams.domain.statuses import changes_of_mind, is_final
+
+_CALLBACK: Final = Source.CALLBACK.value
+_PULL: Final = Source.PULL.value
 
 
 class SmsRecord(msgspec.Struct, gc=False):
@@ -62,10 +68,11 @@ class SmsRecord(msgspec.Struct, gc=False):
     message_revision: int
     sending_at: str
     sent_from: str
+    source: str
 
 
-def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
-    """Return the public record of an SMS, with the state of its message."""
+def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -> SmsRecord:
+    """Return the public record of an SMS, with the state of its message and when it was sent."""
     details, price = sms.details, sms.details.price
     price_text = None if price is None else money_text(price)
     status, date, queued, sent = sms.status, sms.date, sms.queued, sms.sent
@@ -73,10 +80,9 @@ def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
     partition, offset, index = sms.place
     queued_at = format_time_ms(queued) if queued else None
     sent_at = format_time_ms(sent) if sent else None
-    sending_ms, sent_from = sending(sms)
+    sending_ms, sent_from = when
     # Nearly always one of these two: writing a time costs more than looking.
     sending_at = queued_at if sending_ms == queued else sent_at if sending_ms == sent else None
-    whole, whole_is_final, parts, parts_seen, latency, total, revision = state
     # By position: every status of every SMS makes one, and keywords cost time.
     return SmsRecord(
         sms.key,
@@ -115,14 +121,15 @@ def sms_record(message: Message, state: MessageState, sms: Sms) -> SmsRecord:
         offset,
         index,
         message.generation,
-        whole,
+        state.status,
         message.previous,
-        whole_is_final,
-        parts,
-        parts_seen,
-        latency,
-        price_text if total == price else money_text_or_none(total),
-        revision,
+        state.is_final,
+        state.parts,
+        state.parts_seen,
+        state.latency_seconds,
+        price_text if state.price == price else money_text_or_none(state.price),
+        state.revision,
         sending_at or format_time_ms(sending_ms),
         sent_from,
+        _PULL if sms.pulled == sms.revision else _CALLBACK,
     )

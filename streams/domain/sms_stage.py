@@ -11,7 +11,7 @@ from traceback import extract_tb
 from typing import ClassVar, Final
 
 import orjson
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from streams.contract.personal import Kept
 from streams.contract.records import Reason
@@ -36,7 +36,7 @@ from streams.domain.expiry import (
     silent_before,
     stream_time,
 )
-from streams.domain.intake import Moment, Taken, as_moment, take
+from streams.domain.intake import Moment, Taken, take
 from streams.domain.message import Contribution, Message, as_row, contribution, message_key, read_message
 from streams.domain.policy import HOUR_MS, Erased, Policy
 from streams.domain.privacy import withholding_of
@@ -159,6 +159,7 @@ class _Gatherer:
         self._tally["forgotten"] = forgotten_before(self._tally)
         self._silent_before = silent_before(self._tally, policy.retention_ms, policy.silence_ms)
         self._received = 0
+        self._pulled = False
         self._touched_bytes = 0
         self._campaigns: dict[str, Tallying] = {}
         self._counts: dict[bytes, Tallying] = {}
@@ -177,6 +178,7 @@ class _Gatherer:
     def take_piece(self, opened: Opened, begin: int) -> int | None:
         """Take in the piece that begins at callback `begin`; return where the next one begins, None after the last."""
         self._received = opened.received
+        self._pulled = opened.pulled
         end = self._take_callbacks(opened, begin)
         if opened.repaired:
             self._note_repairs(opened.repaired, range(begin, end))
@@ -247,6 +249,8 @@ class _Gatherer:
         return REPORTED
 
     def _take_sms(self, index: int, callback: Callback) -> str | Refusal:
+        if self._pulled:
+            callback = structs.replace(callback, pulled=True)
         key = message_key(callback.message_id)
         found, later = None, None
         written = self._rows.raw(key)
@@ -290,25 +294,25 @@ class _Gatherer:
         bucket = touched // BUCKET_MS
         place = [self._partition, self._offset, index]
         forgotten, generation = self._tally["forgotten"], self._tally["generation"] + 1
-        return as_moment(Moment, (self._received, clock, forgotten, bucket, place, generation))
+        return Moment(self._received, clock, forgotten, bucket, place, generation)
 
     def _put(self, key: bytes, found: Message | None, taken: Taken, later: LaterFields | None) -> None:
-        _, message, row, output, before, after, is_new, index_key = taken
-        if output is not None:
-            self._move(before, after)
-            self.outputs.append(output)
+        message, row = taken.message, taken.row
+        if taken.output is not None:
+            self._move(taken.before, taken.after)
+            self.outputs.append(taken.output)
         if row is not None:
-            if self._deliveries.move(found, message) and isinstance(row, Raw):
+            if self._deliveries.move(found, taken) and isinstance(row, Raw):
                 row = as_row(message)
             self._rows.put(key, row if later is None else later.added_to(message))
-            if is_new:
+            if taken.is_new:
                 self._tally["generation"] = message.generation
                 # A message that is not listed would never be forgotten.
                 self._new_keys.setdefault(message.touched, []).append(key.decode())
-            elif before == after and found is not None and found.touched // _DAY != message.touched // _DAY:
+            elif found is not None and found.touched // _DAY != message.touched // _DAY and taken.before == taken.after:
                 self._keep_counts_of(message)
-            if index_key is not None:
-                self._rows.put(index_key, message.message_id)
+            if taken.index_key is not None:
+                self._rows.put(taken.index_key, message.message_id)
 
     def _move(self, before: Contribution | None, after: Contribution | None) -> None:
         if before == after:

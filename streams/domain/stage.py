@@ -106,6 +106,8 @@ class Erasing(Protocol):
     """Prefix of the keys of the rows that have data of a recipient."""
     end: int
     """How far the erasures are known: the offset after the last one."""
+    is_current: bool
+    """Whether there were no others a moment ago."""
 
     def before(self, end: int) -> Erased | None:
         """Return the erasures before an offset, None when there are none."""

@@ -52,11 +52,11 @@ class CampaignLists:
     `check` is called before rows are read, and ends the process when the partitions may have a newer owner.
     """
 
-    def __init__(self, table: CheckpointedTable, check: Callable[[], None]) -> None:
+    def __init__(self, table: CheckpointedTable, check: Callable[[], None], turns: Turns) -> None:
         self._table = table
         self._check = check
         self._indexed: dict[int, _Indexed] = {}
-        self._turns = Turns()
+        self._turns = turns
         self._one_at_a_time = asyncio.Lock()
 
     async def page(self, wanted: Wanted) -> OwnPage:

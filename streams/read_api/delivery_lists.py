@@ -36,10 +36,10 @@ class DeliveryLists:
     `check` is called before rows are read, and ends the process when the partitions may have a newer owner.
     """
 
-    def __init__(self, table: CheckpointedTable, check: Callable[[], None]) -> None:
+    def __init__(self, table: CheckpointedTable, check: Callable[[], None], turns: Turns) -> None:
         self._table = table
         self._check = check
-        self._turns = Turns()
+        self._turns = turns
 
     async def page(self, wanted: WantedCells) -> OwnCells:
         """Return a page of the cells of all owned partitions."""

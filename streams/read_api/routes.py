@@ -5,11 +5,13 @@ The owner of a partition answers for its messages and campaigns; any other worke
 The key of an SMS does not name its partition: a worker searches its own partitions and asks all other workers. So it
 does for a list of campaigns. The answer is "unknown", and a list is given, only when every partition was searched;
 during a takeover it is "ask again" (503 with Retry-After). Answers include changes that become durable with the next
-flush. Workers give each other whole answers: the one that was asked first knows its reader, and masks.
+flush, and have nothing of erased people from the moment on at which the worker reads the erasure. Workers give each
+other whole answers: the one that was asked first knows its reader, and masks.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from hashlib import blake2b
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,7 +26,7 @@ from prometheus_client import CollectorRegistry, Counter
 from streams.app import StreamsApp
 from streams.contract.keys import KEY_MAX_CHARS, partition_of
 from streams.contract.topics import CAMPAIGN_PARTIALS, WATCHED_PARTITION
-from streams.domain.alarms.watch import told_alarms
+from streams.domain.alarms.watch import told_alarms, told_mutes
 from streams.domain.campaign_index import Wanted
 from streams.domain.masked_views import masked
 from streams.domain.stage import Output, Rows
@@ -56,8 +58,8 @@ class ReadApi:
         self._app = app
         self._own = own
         self._readers = readers
-        self._lists = CampaignLists(app.campaigns, app.pulse.check_pause)
-        self._cells = DeliveryLists(app.deliveries, app.pulse.check_pause)
+        self._lists = CampaignLists(app.campaigns, app.pulse.check_pause, app.turns)
+        self._cells = DeliveryLists(app.deliveries, app.pulse.check_pause, app.turns)
         self._reads = Counter(
             "routee_streams_reads", "Requests of readers, by the name of their token.", ["reader"], registry=registry
         )
@@ -109,13 +111,21 @@ class ReadApi:
         key = request.match_info["key"]
         if not _is_key(key):
             return _unknown()
+        if unsure := self._unsure_of_erasures():
+            return unsure
         self._app.pulse.check_pause()
         owned = self._app.sms.checkpointer.owned
         for mine in owned.values():
-            found = find_sms(mine.partition.rows, key)
+            found = find_sms(mine.partition.rows, key, self._app.erasures.known.all)
             if found is not None:
                 return _answer(request, found)
         return await self._search_others(request, key, set(owned))
+
+    def _unsure_of_erasures(self) -> web.Response | None:
+        """Return the answer while Kafka does not tell all erasures; None while it does."""
+        if self._app.erasures.known.is_current:
+            return None
+        return _ask_again("Kafka does not tell which numbers are erased")
 
     async def _search_others(self, request: web.Request, key: str, searched: set[int]) -> web.Response:
         """Ask every other worker. `searched` are the partitions searched without success so far."""
@@ -149,9 +159,12 @@ class ReadApi:
         key = request.match_info["key"]
         if not _is_key(key):
             return _unknown()
+        if unsure := self._unsure_of_erasures():
+            return unsure
         partition = partition_of(key, self._app.conf.topic_partitions)
         path = f"/messages/{quote(key, safe='')}"
-        return await self._answer(request, path, self._app.sms, partition, message_key(key), message_view)
+        view = partial(message_view, erased=self._app.erasures.known.all)
+        return await self._answer(request, path, self._app.sms, partition, message_key(key), view)
 
     async def campaign(self, request: web.Request) -> web.Response:
         """Answer with the progress of a campaign."""
@@ -218,7 +231,7 @@ class ReadApi:
             return problem_answer(HTTPStatus.BAD_REQUEST, "; ".join(faults))
 
         def view(rows: Rows, _key: bytes) -> dict[str, Any]:
-            return {"alarms": told_alarms(rows, wanted)}
+            return {"alarms": told_alarms(rows, wanted), "mutes": told_mutes(rows)}
 
         path = "/alarms"
         return await self._answer(request, path, self._app.alarms, WATCHED_PARTITION, b"", view)

@@ -4,6 +4,8 @@ Reading `routee.erasures`, all of it and without a group: every worker has to kn
 
 import asyncio
 import logging
+from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,13 +19,26 @@ logger = logging.getLogger(__name__)
 
 _POLL_MS: Final = 1_000
 _RETRY_SECONDS: Final = 2.0
+_ASK_EVERY_SECONDS: Final = 3.0
+_ANSWER_SECONDS: Final = 5.0
+
+CURRENT_SECONDS: Final = 30.0
+"""For so long the erasures that were read count as all, after Kafka has said so. Most outages of Kafka are shorter."""
 
 
 class ErasureReader:
-    """Reads the erasures that it has not read yet."""
+    """
+    Reads the erasures that it has not read yet, and says whether these are all that there are (`known.is_current`).
 
-    def __init__(self, reader: Reader, topic: str, known: KnownErasures) -> None:
+    A worker that cannot reach the topic goes on reading callbacks: they lie on other brokers.
+    """
+
+    def __init__(
+        self, reader: Reader, topic: str, known: KnownErasures, clock: Callable[[], float] = monotonic
+    ) -> None:
         self.known: Final = known
+        self._clock = clock
+        self._confirmed = clock()
         self._reader = reader
         self._partition = TopicPartition(topic, 0)
         self._next = 0
@@ -41,6 +56,7 @@ class ErasureReader:
             while await consumer.position(self._partition) < end:
                 await self._take(consumer)
         self._reading.check()
+        self._note(is_confirmed=True)
 
     async def follow(self) -> None:
         """
@@ -55,9 +71,30 @@ class ErasureReader:
                     while True:
                         await self._take(consumer)
                         self._reading.check()
-            except KafkaError as error:
+                        await self._confirm(consumer)
+            except (KafkaError, TimeoutError) as error:
                 logger.warning("cannot read the erasures: %r", error)
+                self._note(is_confirmed=False)
                 await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _confirm(self, consumer: AIOKafkaConsumer) -> None:
+        """Ask now and then for the end of the topic: a consumer that cannot reach a broker says nothing of it."""
+        if self._clock() - self._confirmed < _ASK_EVERY_SECONDS:
+            return
+        ends = await asyncio.wait_for(consumer.end_offsets([self._partition]), _ANSWER_SECONDS)
+        self._note(is_confirmed=await consumer.position(self._partition) >= ends[self._partition])
+
+    def _note(self, *, is_confirmed: bool) -> None:
+        now = self._clock()
+        if is_confirmed:
+            self._confirmed = now
+        is_current = now - self._confirmed < CURRENT_SECONDS
+        if is_current is not self.known.is_current:
+            told = (
+                "are read again" if is_current else "were not told for too long: no callback is taken in until they are"
+            )
+            logger.warning("the erasures %s", told)
+        self.known.is_current = is_current
 
     def _begin(self, consumer: AIOKafkaConsumer) -> None:
         consumer.assign([self._partition])

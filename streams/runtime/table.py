@@ -22,7 +22,6 @@ from streams.runtime.holdings import held_by
 from streams.state.checkpoint import Checkpointer, Owned
 from streams.state.rows.partition import Partition
 from streams.state.store.stores import StoreError
-from streams.state.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +35,9 @@ still fit in one batch.
 """
 
 _TIDY_SECONDS: Final = 0.5
-"""How often a partition without records is looked at for erasures, and for rows that are over."""
+"""
+How often a partition without records is looked at for erasures and for rows that are over, and whether all are known.
+"""
 
 _ABANDON_SECONDS: Final = 10.0
 """The longest wait for the acknowledgement of an ending."""
@@ -66,7 +67,6 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
         self._die = checkpointer.die
         self._flush_seconds = flush_seconds
         self._wake = asyncio.Event()
-        self._turns = Turns()
 
     async def take_in(self, message: Message) -> None:
         """
@@ -89,19 +89,31 @@ class CheckpointedTable(faust.Table[bytes, bytes]):
             place = f"{_name(message.tp)} offset {message.offset}"
             logger.error("%s ended %s workers in a row: rejected as a bug", place, ended.times)
         pieces = partition.take_in(message.offset, message.value or b"")
-        while await self._holds_erasures(owned) and (size := await self._next(pieces, owned, message)) is not None:
+        while await self._gets_a_turn(owned) and (size := await self._next(pieces, owned, message)) is not None:
             if size > SOFT_LIMIT_BYTES:
                 self._wake.set()
             if size > HARD_LIMIT_BYTES:
                 await self.checkpointer.flush()
-            else:
-                await self._turns.offer()
-            # A rebalance waits for the current record. The partition's next owner goes on with the next piece.
-            if self.app.rebalancing or self.checkpointer.owned.get(message.partition) is not owned:
-                return
+
+    async def _gets_a_turn(self, owned: Owned) -> bool:
+        """
+        Wait for a turn, and let all known erasures hold; return whether the partition may still be changed.
+
+        A rebalance waits for the current record. The partition's next owner goes on with the next piece.
+        """
+        await self.checkpointer.turns.offer()
+        return self._may_change(owned) and await self._holds_erasures(owned)
 
     async def _holds_erasures(self, owned: Owned) -> bool:
-        """Let all known erasures hold in a partition; return whether the partition is still owned."""
+        """
+        Let all erasures hold in a partition; return whether the partition is still owned.
+
+        Waits while they are not known: a number that was erased meanwhile would be written.
+        """
+        while not owned.partition.knows_erasures:
+            if self.should_stop or not self._may_change(owned):
+                return False
+            await asyncio.sleep(_TIDY_SECONDS)
         if not owned.partition.is_behind:
             return True
         await self.checkpointer.hold_erasures(owned)

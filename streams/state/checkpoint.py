@@ -170,7 +170,7 @@ class Checkpointer:
         self._check = check
         self._on_step = on_step
         self._on_flush = on_flush
-        self._turns = turns or Turns()
+        self.turns: Final = turns or Turns()
         self._lock = asyncio.Lock()
         self._running: set[asyncio.Future[None]] = set()
 
@@ -302,9 +302,9 @@ class Checkpointer:
         due = [owned for owned in self.owned.values() if _is_due(owned, now)]
         checkpoints = []
         for owned in due:
-            if not owned.is_abandoned:  # it may have been abandoned during the turns below
+            await self.turns.offer()
+            if not owned.is_abandoned:  # it may have been abandoned meanwhile
                 checkpoints.append((owned, owned.partition.seal(now)))
-            await self._turns.offer()
         return checkpoints
 
     async def _write(self, checkpoints: list[tuple[Owned, Checkpoint]]) -> None:
@@ -315,8 +315,8 @@ class Checkpointer:
         await asyncio.gather(*(self._send_rows(owned, checkpoint) for owned, checkpoint in checkpoints))  # (b)
         self.step("changelog")
         for owned, checkpoint in checkpoints:  # (c)
+            await self.turns.offer()
             self.store.write(checkpoint.partition, checkpoint.rows, owned.changelog_end)
-            await self._turns.offer()
         self.step("store")
         for owned, checkpoint in checkpoints:  # (d)
             if checkpoint.position is not None:
@@ -351,7 +351,7 @@ class Checkpointer:
                 else:
                     for output in run:
                         group(topic, partition_of(output, checkpoint.partition)).append(output)
-            await self._turns.offer()
+            await self.turns.offer()
         return groups.values()
 
     async def _send_rows(self, owned: Owned, checkpoint: Checkpoint) -> None:

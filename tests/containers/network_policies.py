@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+OUTSIDE: Final = ""
+"""Stands for the namespace of everything outside of the cluster, which policies know by its address."""
+
 _OPPOSITE: Final = {"Ingress": "from", "Egress": "to"}
 
 
@@ -57,6 +60,8 @@ class Policies:
         )
 
     def _is_peer(self, rule: dict[str, Any], peer: Pod) -> bool:
+        if "ipBlock" in rule:
+            return peer.namespace == OUTSIDE
         if "namespaceSelector" in rule:
             in_namespace = _selects(rule["namespaceSelector"], peer.namespace_labels)
         else:

@@ -14,6 +14,7 @@ import pytest
 import ingest.cli
 import sinks.cli
 import streams.cli
+from ingest.backfill.settings import BackfillSettings
 from ingest.settings import IngestSettings
 from sandbox.jars import KAFKA_VERSION
 from sinks.settings import SinksSettings
@@ -24,7 +25,8 @@ from tests.containers.manifests import COMPOSE_FILES, compose, containers, kusto
 
 _PROGRAMS = {"routee-ingest": ingest.cli.main, "routee-streams": streams.cli.main, "routee-sinks": sinks.cli.main}
 _OF_KAFKA = compose("compose.secure.yaml")["services"]["kafka"]["environment"].keys()
-_SETTINGS = {name.upper() for model in (IngestSettings, StreamsSettings, SinksSettings) for name in model.model_fields}
+_MODELS = (IngestSettings, BackfillSettings, StreamsSettings, SinksSettings)
+_SETTINGS = {name.upper() for model in _MODELS for name in model.model_fields}
 _DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
 _VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
@@ -58,7 +60,7 @@ def named_settings() -> Iterator[str]:
             yield from (variable["name"] for variable in container.get("env", ()))
     for generator in kustomization()["configMapGenerator"]:
         yield from (literal.split("=")[0] for literal in generator["literals"])
-    yield from re.findall(r"^\s+((?:STREAMS|SINKS|INGEST)_\w+)=", _DOCKERFILE, re.MULTILINE)
+    yield from re.findall(r"^\s+((?:STREAMS|SINKS|INGEST|BACKFILL)_\w+)=", _DOCKERFILE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", [pytest.param(command, id=" ".join(command)) for command in commands()])
@@ -88,6 +90,7 @@ def test_the_ports_are_the_programs_defaults() -> None:
         "INGEST_ADMIN_PORT": IngestSettings.model_fields["ingest_admin_port"].default,
         "SINKS_ADMIN_PORT": SinksSettings.model_fields["sinks_admin_port"].default,
         "STREAMS_ADMIN_PORT": StreamsSettings.model_fields["streams_admin_port"].default,
+        "BACKFILL_ADMIN_PORT": BackfillSettings.model_fields["backfill_admin_port"].default,
     }
     assert exposed[1].split() == [str(port) for port in defaults.values()]
     for service in program_services().values():
@@ -152,18 +155,23 @@ def test_a_secret_reaches_only_who_needs_it() -> None:
             given.setdefault(secret if isinstance(secret, str) else secret["source"], set()).add(name)
     assert given == {
         "ingest_secrets": {"ingest"},
+        "routee_application_secret": {"backfill"},
         "streams_read_tokens": {"streams"},
         "streams_worker_token": {"streams"},
         "streams_hmac_key": {"streams"},
         "clickhouse_password": {"schema", "sinks-clickhouse"},
         "clickhouse_user": {"clickhouse"},
-        "tls_ca": {"kafka", "kafka-users", "topics", "schema", "ingest", "streams", "sinks-clickhouse", "sinks-files"},
+        "tls_ca": {
+            *("kafka", "kafka-users", "topics", "schema", "ingest", "backfill", "streams"),
+            *("sinks-clickhouse", "sinks-files"),
+        },
         "tls_kafka": {"kafka"},
         "tls_admin": {"kafka-users"},
         "tls_clickhouse": {"clickhouse"},
         "tls_ingest": {"ingest"},
         "kafka_password_topics": {"topics", "kafka-users"},
         "kafka_password_ingest": {"ingest", "kafka-users"},
+        "kafka_password_backfill": {"backfill", "kafka-users"},
         "kafka_password_streams": {"streams", "kafka-users"},
         "kafka_password_sinks": {"sinks-clickhouse", "sinks-files", "kafka-users"},
     }
@@ -190,6 +198,7 @@ def test_every_program_has_a_user_of_kafka_with_tls() -> None:
     assert users == {
         "topics": "topics",
         "ingest": "ingest",
+        "backfill": "backfill",
         "streams": "streams",
         "sinks-clickhouse": "sinks",
         "sinks-files": "sinks",
@@ -219,6 +228,7 @@ def test_each_service_that_waits_names_a_condition() -> None:
         "topics": {"kafka"},
         "schema": {"clickhouse"},
         "ingest": {"topics"},
+        "backfill": {"topics"},
         "streams": {"topics"},
         "sinks-clickhouse": {"topics", "schema"},
         "sinks-files": {"topics"},

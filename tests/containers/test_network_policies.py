@@ -8,11 +8,13 @@ from typing import Any, Final
 import pytest
 
 from tests.containers.manifests import resources, workloads
-from tests.containers.network_policies import Pod, Policies, pod
+from tests.containers.network_policies import OUTSIDE, Pod, Policies, pod
 
 _POLICIES: Final[list[dict[str, Any]]] = [each for each in resources() if each["kind"] == "NetworkPolicy"]
 _READER: Final = {"routee-callbacks/reader": "yes"}
-_OURS: Final = {name: pod(name, "routee") for name in ("ingest", "streams", "sinks-clickhouse", "sinks-files")}
+_OURS: Final = {
+    name: pod(name, "routee") for name in ("ingest", "backfill", "streams", "sinks-clickhouse", "sinks-files")
+}
 _OTHERS: Final = {
     "internet": pod("controller", "ingress-nginx"),
     "monitoring": pod("prometheus", "monitoring"),
@@ -24,10 +26,12 @@ _OTHERS: Final = {
     "clickhouse": pod("clickhouse", "clickhouse"),
     "dns": pod("coredns", "kube-system", labels={"k8s-app": "kube-dns"}),
     "pod beside dns": pod("anything", "kube-system"),
+    "routee": pod("routee", OUTSIDE),
 }
 _PODS: Final[dict[str, Pod]] = _OURS | _OTHERS
 _PORTS: Final = {
     "ingest": (8080, 9101),
+    "backfill": (9105,),
     "streams": (6066, 9103),
     "sinks-clickhouse": (9102,),
     "sinks-files": (9102,),
@@ -35,6 +39,7 @@ _PORTS: Final = {
     "clickhouse": (8123, 8443, 9000),
     "dns": (53, 443),
     "pod beside dns": (53,),
+    "routee": (80, 443),
     "pod beside a reader": (443, 6066),
     "stranger of the namespace": (443, 6066, 8080, 9101),
 }
@@ -43,6 +48,8 @@ _NEEDED: Final = {
     ("streams", "streams", 6066),
     ("reader", "streams", 6066),
     ("monitoring", "ingest", 9101),
+    ("monitoring", "backfill", 9105),
+    ("backfill", "routee", 443),
     ("monitoring", "streams", 9103),
     ("monitoring", "sinks-clickhouse", 9102),
     ("monitoring", "sinks-files", 9102),

@@ -19,6 +19,7 @@ port_of: Final[Callable[[Sequence[str], Mapping[str, str]], int | None]] = _PROB
     [
         ("routee-ingest serve", 9101),
         ("/opt/routee/bin/python /opt/routee/bin/routee-ingest serve", 9101),
+        ("routee-ingest backfill --watch", 9105),
         ("/sbin/docker-init -- routee-streams worker", 9103),
         ("/opt/routee/bin/python /opt/routee/bin/routee-sinks clickhouse", 9102),
         ("/opt/routee/bin/python /opt/routee/bin/routee-sinks files", 9102),
@@ -33,6 +34,9 @@ def test_the_port_is_the_one_that_is_set() -> None:
     assert port_of(["routee-streams", "worker"], {"STREAMS_ADMIN_PORT": ""}) == 9103
 
 
-@pytest.mark.parametrize("command", ["routee-streams topics", "routee-sinks schema", "routee-ingest check", "sh", ""])
+@pytest.mark.parametrize(
+    "command",
+    ["routee-streams topics", "routee-sinks schema", "routee-ingest check", "routee-ingest backfill", "sh", ""],
+)
 def test_what_ends_by_itself_is_not_asked(command: str) -> None:
     assert port_of(command.split(), {}) is None

@@ -51,7 +51,8 @@ def test_secrets_that_are_there_stay(tmp_path: Path) -> None:
 
 def test_secrets_are_long_and_all_different(tmp_path: Path) -> None:
     secrets = made(tmp_path)
-    texts = [file.read_text() for file in secrets.iterdir() if file.suffix == ""]
+    made_here = [file for file in secrets.iterdir() if file.suffix == "" and file.name != "routee_application_secret"]
+    texts = [file.read_text() for file in made_here]
     assert min(map(len, texts)) >= _SHORTEST
     assert len(set(texts)) == len(texts)
     readers = [reader.split(":") for reader in (secrets / "streams_read_tokens").read_text().split(",")]
@@ -69,6 +70,13 @@ def test_a_value_from_the_environment_is_taken_over(tmp_path: Path) -> None:
     secrets = made(tmp_path, INGEST_SECRETS="of-the-url-that-routee-has", CLICKHOUSE_PASSWORD="of-the-volume")  # noqa: S106
     assert (secrets / "ingest_secrets").read_text() == "of-the-url-that-routee-has"
     assert (secrets / "clickhouse_password").read_text() == "of-the-volume"
+
+
+def test_the_secret_of_the_application_at_routee_is_taken_over_when_it_is_given(tmp_path: Path) -> None:
+    """Only Routee can make it: until then its file is empty, so that Compose finds one."""
+    assert (made(tmp_path) / "routee_application_secret").read_text() == ""
+    secrets = made(tmp_path, ROUTEE_APPLICATION_SECRET="of-the-application")  # noqa: S106
+    assert (secrets / "routee_application_secret").read_text() == "of-the-application"
 
 
 def test_clickhouse_gets_the_hash_of_the_password_and_no_user_without_one(tmp_path: Path) -> None:

@@ -36,6 +36,11 @@ def test_the_demo_succeeds_when_every_number_agrees(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\x1b" not in done.stdout
     assert "4 campaigns: every cell" in done.stdout
+    assert re.search(
+        r"minutes after the break, delivery-drop opens: .*minutes after its end, delivery-drop closes",
+        done.stdout,
+        re.DOTALL,
+    )
     assert not list(tmp_path.iterdir())
 
 

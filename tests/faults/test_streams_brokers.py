@@ -2,7 +2,6 @@
 Brokers that go, refuse and forget: twenty seconds of nothing, leaders killed, writes not authorised or too large.
 """
 
-import gc
 import signal
 import threading
 from collections.abc import Iterator
@@ -31,7 +30,6 @@ from tests.support.wait import eventually
 pytestmark = [
     pytest.mark.kafka,
     pytest.mark.timeout(300),
-    pytest.mark.filterwarnings("ignore:Exception ignored in.*socket:pytest.PytestUnraisableExceptionWarning"),
 ]
 full = pytest.mark.full
 
@@ -47,7 +45,6 @@ def started(folder: Path, brokers: int = 1, **properties: str) -> Iterator[Kafka
         yield cluster
     finally:
         cluster.stop()
-        gc.collect()  # kafka-python leaves the sockets of failed attempts to the collector
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 Faults of Kafka and its clients under a worker: records skipped, brokers away, state gone, changelogs compacted.
 """
 
-import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from tests.support.wait import eventually
 
 pytestmark = [
     pytest.mark.kafka,
-    pytest.mark.filterwarnings("ignore:Exception ignored in.*socket:pytest.PytestUnraisableExceptionWarning"),
 ]
 full = pytest.mark.full
 
@@ -33,7 +31,6 @@ def own_kafka(tmp_path: Path) -> Iterator[KafkaCluster]:
         yield cluster
     finally:
         cluster.stop()
-        gc.collect()  # kafka-python leaves the sockets of failed attempts to the collector
 
 
 @pytest.mark.parametrize("offset", [0, pytest.param(12, marks=full)])

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from console.settings import ConsoleSettings
+from ingest.backfill.settings import BackfillSettings
 from ingest.settings import IngestSettings
 from sandbox.settings import SandboxSettings
 from sinks.settings import SinksSettings
@@ -30,6 +31,7 @@ from tests.support.markdown import ROOT, Table, anchors, code, documents, tables
 CONTRACT = ROOT / "streams" / "contract" / "README.md"
 PROGRAMS: dict[str, type[CommonSettings]] = {
     "ingest": IngestSettings,
+    "backfill": BackfillSettings,
     "streams": StreamsSettings,
     "sinks": SinksSettings,
     "console": ConsoleSettings,
@@ -44,10 +46,13 @@ LATER_FIELDS = (
     *("status", "previous_status", "is_final", "parts", "parts_seen", "latency_seconds", "price", "revision"),
 )
 LEFT_OUT = {
-    "callbacks.raw": {"repaired"},
+    "callbacks.raw": {"repaired", "source"},
     "callbacks.rejected": {"redacted"},
     "campaign.progress": {"generation"},
-    "sms.status": {"generation", "sending_at", "sent_from", *(f"message_{name}" for name in LATER_FIELDS)},
+    "sms.status": {
+        *("generation", "sending_at", "sent_from", "source"),
+        *(f"message_{name}" for name in LATER_FIELDS),
+    },
 }
 """Fields that a writer leaves out when there is nothing to say, and the fields that records of 0.1.0 lack."""
 SECTIONS = {

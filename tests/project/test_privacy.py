@@ -9,8 +9,10 @@ from sinks.clickhouse.retention import LIFETIMES
 from streams.contract.topics import ALL_TOPICS
 from streams.domain.policy import CAMPAIGN_DAYS
 from streams.settings import StreamsSettings
-from tests.support.markdown import code, tables
+from tests.support.markdown import ROOT, code, tables
 from tests.support.privacy_document import DOCUMENT, KINDS, fields, written
+
+_LABELS = r"labels=\[([^\]]*)\]|(?:Counter|Gauge|Histogram)\([^()]*?\[([^\]]*)\]"
 
 
 def test_every_field_of_every_record_is_of_one_kind() -> None:
@@ -29,6 +31,22 @@ def test_every_topic_has_a_reason_and_every_table_an_end() -> None:
     (reasons,) = [table for table in tables(DOCUMENT) if table.header == ("why", "topics")]
     assert sorted(name for row in reasons.rows for name in code(row[1])) == sorted(it.suffix for it in ALL_TOPICS)
     assert {it.name for it in objects_of(known_migrations()).values() if it.keeps_rows} == LIFETIMES.keys()
+
+
+def test_metrics_name_nothing_of_people_but_the_subject_of_an_alarm() -> None:
+    """Every label of every metric of the programs; a new one has to be looked at."""
+    harmless = "cause kind level note partition reader reason source status table topic verdict".split()  # noqa: SIM905
+    named = {
+        label
+        for folder in ("ingest", "streams", "sinks")
+        for file in (ROOT / folder).rglob("*.py")
+        for labels in re.findall(_LABELS, file.read_text())
+        for label in re.findall(r'"(\w+)"', "".join(labels))
+    }
+    assert named.difference(harmless) == {"subject"}
+    monitoring = "docker/compose.monitoring.yaml"
+    (days,) = re.findall(r"retention\.time=(\d+)d", (ROOT / monitoring).read_text())
+    assert f"the Prometheus of `{monitoring}` keeps them for {days} days" in DOCUMENT.read_text()
 
 
 def test_the_settings_that_withhold_are_named_with_the_hours_of_the_state() -> None:

@@ -34,8 +34,8 @@ _EDITS: Final = {
         (r"(class SmsStatus.*?\n)(\n\nclass CampaignProgress)", rf"\1{_FIELD}\2"),
     ],
     "streams/domain/sms_record.py": [
-        (r"(class SmsRecord.*?    sent_from: str\n)", r"\1    cost_center: str | None\n"),
-        (r"(        sent_from,\n    \))", "        sent_from,\n        details.cost_center,\n    )"),
+        (r"(class SmsRecord.*?    source: str\n)", r"\1    cost_center: str | None\n"),
+        (r"(        _PULL if .* else _CALLBACK,\n)", r"\1        details.cost_center,\n"),
     ],
 }
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from sinks.clickhouse.retention import LIFETIMES
 from sinks.settings import SinksSettings
-from sinks.tables import TABLE_OF
+from sinks.tables import FILE_TABLE_OF, RAW_CALLBACKS_TABLE
 from streams.contract.permissions import PERMISSIONS, Kind, Operation
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.topics import ALL_TOPICS, Topic, changelog
@@ -40,11 +40,12 @@ KINDS: Final = {
         parts_by_status reported_by_status progress delivery_rate price_total reconciliation reconciliation_unit drift
         stale_reports unordered_reports last_received_at finished_at
         window_start window_end delivered_by_latency price_delivered price_undelivered unpriced is_closed
-        kind scope level is_open opened_at closed_at closed_because since observed expected n only_sender routes judged
+        kind scope level is_open opened_at closed_at closed_because muted_until since until observed expected n
+        only_sender routes judged
     """,
     "where and when a record was made": """
-        revision generation message_revision partition offset index repaired.index repaired.repairs stage reason detail
-        redacted rejected_at sink table topic
+        revision generation message_revision source partition offset index repaired.index repaired.repairs stage
+        reason detail redacted rejected_at sink table topic
     """,
     "an HMAC of a phone number, and the moment of its erasure": "mark at key_id",
 }
@@ -113,8 +114,9 @@ def rows_of_stores() -> Iterator[tuple[str, ...]]:
         days = SinksSettings.model_fields[lifetime.setting].default
         yield f"ClickHouse `{table}`", f"{days} days", f"`{lifetime.setting.upper()}`"
     days = SinksSettings.model_fields["sinks_files_retention_days"].default
-    for table in TABLE_OF.values():
-        yield f"files `{table}`", f"{days} days", "`SINKS_FILES_RETENTION_DAYS`"
+    for table in FILE_TABLE_OF.values():
+        if_chosen = " and `SINKS_TABLES`; off by default" if table == RAW_CALLBACKS_TABLE else ""
+        yield f"files `{table}`", f"{days} days", f"`SINKS_FILES_RETENTION_DAYS`{if_chosen}"
 
 
 TABLES: Final = {

@@ -26,7 +26,9 @@ _SQL_OF: Final = {
     pa.timestamp("ms", tz="UTC"): r"DateTime64\(3, 'UTC'\)",
     pa.decimal128(18, 8): r"Decimal\(18, 8\)",
     pa.list_(pa.string()): r"Array\(String\)",
+    pa.list_(pa.list_(pa.string())): r"Array\(Array\(String\)\)",
     pa.map_(pa.string(), pa.int64()): rf"Map\(String, {_INTEGER}\)",
+    pa.map_(pa.string(), pa.float64()): r"Map\(String, Float64\)",
 }
 
 

@@ -195,3 +195,5 @@ class Callback:
     body: bytes
     copy: bool
     lost: bool
+    at: float
+    """When it comes through in Routee's time, in seconds since 1970-01-01 UTC."""

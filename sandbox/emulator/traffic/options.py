@@ -5,6 +5,7 @@ The options of the traffic.
 from dataclasses import dataclass
 
 from sandbox.emulator.traffic.model import Strategy
+from sandbox.emulator.traffic.world import ROUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,9 @@ class TrafficOptions:
 
     With several `strategies` the campaigns take turns. `duplicates`, `reorder` and `lost` are shares of callbacks,
     `multipart` of messages, `conflicts` of SMS (a different final status after the first), `malformed` of callbacks
-    that are followed by a malformed body, `legacy` of one-part messages that come in the shape of 2016.
+    that are followed by a malformed body, `legacy` of one-part messages that come in the shape of 2016. The single
+    messages are queued within `singles_seconds`, and `breaks` operators break for a while meanwhile (`breaks.py`). The
+    first `operators` of the world have all traffic.
     """
 
     seed: int
@@ -30,3 +33,6 @@ class TrafficOptions:
     conflicts: float = 0.001
     malformed: float = 0.001
     legacy: float = 0.02
+    singles_seconds: float = 180.0
+    breaks: int = 0
+    operators: int = len(ROUTES)

@@ -7,6 +7,8 @@ from heapq import merge
 from random import Random
 from typing import Final
 
+from sandbox.emulator.traffic.breaks import Break, broken, held
+from sandbox.emulator.traffic.breaks import breaks as planned_breaks
 from sandbox.emulator.traffic.chance import stream, uuid
 from sandbox.emulator.traffic.lifecycle import contradicted, life, outcome
 from sandbox.emulator.traffic.model import (
@@ -27,7 +29,6 @@ from sandbox.emulator.traffic.world import GROUPS, LONG_TEXT, NAMES, OCCASIONS, 
 _QUEUED_FASTER: Final = 2
 _CAMPAIGN_SECONDS: Final = (60.0, 150.0)
 _CAMPAIGN_GAP_SECONDS: Final = (5.0, 30.0)
-_SINGLES_SECONDS: Final = 180.0
 _SENDING_SECONDS: Final = (0.1, 2.5)
 _ONE_TIME_CODES: Final = 0.1
 _PART_ENDS_ITS_OWN_WAY: Final = 0.05
@@ -57,40 +58,43 @@ def campaigns(options: TrafficOptions, start: float) -> list[Campaign]:
 
 def messages(options: TrafficOptions, planned: list[Campaign], start: float) -> Iterator[Message]:
     """Yield every message of every campaign and every single one, by the time at which it is queued."""
-    sources = [_of_campaign(options, campaign) for campaign in planned]
-    return merge(*sources, _singles(options, start), key=lambda message: message.queued_at)
+    broken_for_a_while = planned_breaks(options, start)
+    sources = [_of_campaign(options, campaign, broken_for_a_while) for campaign in planned]
+    return merge(*sources, _singles(options, start, broken_for_a_while), key=lambda message: message.queued_at)
 
 
-def _of_campaign(options: TrafficOptions, campaign: Campaign) -> Iterator[Message]:
-    writer = _Writer(stream(options.seed, campaign.tracking_id), options, campaign)
+def _of_campaign(options: TrafficOptions, campaign: Campaign, breaks: list[Break]) -> Iterator[Message]:
+    writer = _Writer(stream(options.seed, campaign.tracking_id), options, campaign, breaks)
     for index in range(campaign.recipients):
         queued_at = campaign.started_at + index / (_QUEUED_FASTER * campaign.per_second)
         sent_at = campaign.started_at + index / campaign.per_second
         yield writer.message(campaign.occasion, campaign.strategy, queued_at, max(queued_at, sent_at))
 
 
-def _singles(options: TrafficOptions, start: float) -> Iterator[Message]:
+def _singles(options: TrafficOptions, start: float, breaks: list[Break]) -> Iterator[Message]:
     random = stream(options.seed, "singles")
-    writer = _Writer(random, options, None)
+    writer = _Writer(random, options, None, breaks)
     for index in range(options.singles):
         occasion = ONE_TIME_CODE if random.random() < _ONE_TIME_CODES else random.choice(SINGLES)
-        at = start + index * _SINGLES_SECONDS / options.singles
+        at = start + index * options.singles_seconds / options.singles
         yield writer.message(occasion, options.strategies[index % len(options.strategies)], at, at)
 
 
 class _Writer:
     """Makes the messages of one campaign, or the single ones; draws what differs between them from one stream."""
 
-    def __init__(self, random: Random, options: TrafficOptions, campaign: Campaign | None) -> None:
+    def __init__(self, random: Random, options: TrafficOptions, campaign: Campaign | None, breaks: list[Break]) -> None:
         self._random = random
         self._options = options
         self._campaign = campaign
+        self._breaks = breaks
 
     def message(self, occasion: Occasion, strategy: Strategy, queued_at: float, sent_at: float) -> Message:
         """Return a message queued and sent at about these times, with the whole life of every part."""
         random = self._random
         parts = random.randint(2, _MAX_PARTS) if random.random() < self._options.multipart else 1
-        route = random.choices(ROUTES, _ROUTE_SHARES)[0]
+        number = self._options.operators
+        route = random.choices(ROUTES[:number], _ROUTE_SHARES[:number])[0]
         return Message(
             message_id=uuid(random),
             campaign=self._campaign,
@@ -112,9 +116,10 @@ class _Writer:
         return text + LONG_TEXT * (parts - 1)
 
     def _parts(self, route: Route, count: int, queued_at: float, sent_at: float) -> tuple[Part, ...]:
+        usual, route = route, broken(route, self._breaks, sent_at)
         final = self._outcome(route)
         return tuple(
-            Part(number, uuid(self._random), self._changes(route, queued_at, sent_at, final))
+            Part(number, uuid(self._random), held(self._changes(route, queued_at, sent_at, final), usual, self._breaks))
             for number in range(1, count + 1)
         )
 

@@ -58,7 +58,7 @@ class Reporter:
         return self._parts.get(message.sms_key(part), Status.QUEUED)
 
     def _report(self) -> Iterator[Report]:
-        status = self._campaign_status()
+        status = campaign_status(self._counts, self._campaign.recipients)
         state = (status, tuple(self._counts[name] * _STEPS // self._campaign.recipients for name in Status))
         finished = status is CampaignStatus.FINISHED
         if (
@@ -68,24 +68,26 @@ class Reporter:
         ):
             return
         self._reported = state
-        yield Report(self._campaign, status, self._snapshot())
+        yield Report(self._campaign, status, listed_counts(self._counts))
 
     def _over(self) -> bool:
         return self._reported is not None and self._reported[0] is CampaignStatus.FINISHED
 
-    def _campaign_status(self) -> CampaignStatus:
-        total = self._campaign.recipients
-        if sum(self._counts[status] for status in FINALS) == total:
-            return CampaignStatus.FINISHED
-        if self._counts[Status.QUEUED] == total:
-            return CampaignStatus.QUEUED
-        return CampaignStatus.RUNNING if self._counts[Status.QUEUED] else CampaignStatus.SENT
 
-    def _snapshot(self) -> dict[str, int]:
-        """Return the counts in the form once seen: zeros are listed, save for Unsent."""
-        counts = {status.value: self._counts[status] for status in _ALWAYS_LISTED}
-        unsent = self._counts[Status.UNSENT]
-        return counts | ({Status.UNSENT.value: unsent} if unsent else {})
+def campaign_status(counts: Counter[Status], recipients: int) -> CampaignStatus:
+    """Return the state of a campaign from the counts of its messages."""
+    if sum(counts[status] for status in FINALS) == recipients:
+        return CampaignStatus.FINISHED
+    if counts[Status.QUEUED] == recipients:
+        return CampaignStatus.QUEUED
+    return CampaignStatus.RUNNING if counts[Status.QUEUED] else CampaignStatus.SENT
+
+
+def listed_counts(counts: Counter[Status]) -> dict[str, int]:
+    """Return the counts in the form once seen: zeros are listed, save for Unsent."""
+    listed = {status.value: counts[status] for status in _ALWAYS_LISTED}
+    unsent = counts[Status.UNSENT]
+    return listed | ({Status.UNSENT.value: unsent} if unsent else {})
 
 
 def roll_up(parts: list[Status]) -> Status:

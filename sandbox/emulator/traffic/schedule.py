@@ -22,7 +22,7 @@ def schedule(options: TrafficOptions, start: float) -> Iterator[Callback]:
     """
     Yield every callback in the order of sending; the same arguments give the same callbacks, byte for byte.
 
-    `start` is when the first campaign starts, in seconds since 1970-01-01 UTC. All of it happens within 24 hours.
+    `start` is when the first campaign starts, in seconds since 1970-01-01 UTC. An SMS ends within 24 hours.
     Memory grows with the messages under way, not with all of them.
     """
     changes = _changes(messages(options, campaigns(options, start), start))
@@ -77,7 +77,7 @@ def _numbered(options: TrafficOptions, arrived: Iterator[tuple[Subject, Arrival]
     numbers = count(1)
     for subject, arrival in arrived:
         body = status_body(subject) if isinstance(subject, StatusCallback) else report_body(subject)
-        yield Callback(next(numbers), subject, body, arrival.copy, arrival.lost)
+        yield Callback(next(numbers), subject, body, arrival.copy, arrival.lost, arrival.at)
         if random.random() < options.malformed:
             bad = malformed(random)
-            yield Callback(next(numbers), bad, bad.body, copy=False, lost=False)
+            yield Callback(next(numbers), bad, bad.body, copy=False, lost=False, at=arrival.at)

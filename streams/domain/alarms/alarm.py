@@ -38,7 +38,7 @@ def alarm_key(kind: str, subject: str) -> str:
     return f"{kind}:{subject}"
 
 
-def scan_alarm(kind: Kind, place: Place, finding: Finding, threshold: float, minute: int, edge: int) -> Record:  # noqa: PLR0913, PLR0917 - all that was judged
+def scan_alarm(kind: Kind, place: Place, finding: Finding, minute: int, edge: int) -> Record:
     """Return the record of a fall that a scan found; `edge` is how soon, in seconds, an SMS has to be delivered."""
     observed, expected = finding.x / finding.n, finding.expected / finding.n
     noun = "SMS" if kind == DELIVERY_DROP else "delivered SMS"
@@ -52,12 +52,12 @@ def scan_alarm(kind: Kind, place: Place, finding: Finding, threshold: float, min
         "expected": round(expected, 4),
         "n": finding.n,
         "only_sender": finding.only_sender,
+        "until": _start(finding.last + 1),
         "judged": {
             "deviance": round(finding.deviance, 3),
-            "threshold": threshold,
+            "threshold": round(finding.threshold, 2),
             "horizon_seconds": finding.horizon,
             "edge_seconds": edge,
-            "until": _start(finding.last + 1),
             "seen": finding.x,
             "usual": round(finding.expected, 2),
             "rest_n": finding.rest_n,
@@ -80,12 +80,8 @@ def quiet_alarm(place: Place, quiet: Quiet, minute: int) -> Record:
         "observed": quiet.seen,
         "expected": round(quiet.expected, 2),
         "n": quiet.seen,
-        "judged": {
-            "deviance": round(quiet.deviance, 3),
-            "threshold": THRESHOLD,
-            "horizon_seconds": 300,
-            "until": _start(quiet.last + 1),
-        },
+        "until": _start(quiet.last + 1),
+        "judged": {"deviance": round(quiet.deviance, 3), "threshold": THRESHOLD, "horizon_seconds": 300},
         "why": why,
     }
 
@@ -142,7 +138,9 @@ def _opened(kind: str, place: Place | None, sender: str | None, level: str, minu
         "opened_at": format_time_ms(minute * 60_000),
         "closed_at": None,
         "closed_because": None,
+        "muted_until": None,
         "since": _start(first),
+        "until": None,
         "observed": 0,
         "expected": 0,
         "n": 0,

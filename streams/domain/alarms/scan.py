@@ -7,6 +7,7 @@ that only one sender has is that sender's bad list; one that the others have, to
 """
 
 from collections.abc import Iterator, Sequence
+from math import log2
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -36,6 +37,10 @@ _CALM_SPAN, _CALM_TIMES, _CALM_DEVIANCE = 3, 3, 6.0
 _QUIET_TIMES: Final = 6
 """A suspicion ends after so many windows without a new hit."""
 _WITHOUT_TRAFFIC: Final = 6 * WINDOWS_OF_HOUR
+_OF_A_WINDOW_OF_VOLUME: Final = 2 ** (-1 / (7 * WINDOWS_OF_DAY))
+_LARGE: Final = 2_000 / WINDOWS_OF_HOUR
+"""SMS of a window, by the route's own mean, from which on the threshold rises."""
+_MOST_DOUBLINGS: Final = 2.0
 
 
 class ScanRule(NamedTuple):
@@ -49,10 +54,17 @@ class ScanRule(NamedTuple):
     early_floor: float
     """The floor of a single window that is not yet judged by the last horizon."""
     second_deviance: float
+    more_when_doubled: float
+    """
+    How much higher the threshold is for each doubling of a route's volume beyond `_LARGE`, up to `_MOST_DOUBLINGS`.
+
+    Such a route has SMS enough to be judged in every window, also at night, so it is looked at most often, and what it
+    shows is the operator's own unrest and no longer chance. It can afford the minutes that this costs.
+    """
 
 
-DELIVERY_DROP: Final = ScanRule((60, 120, 300), 22.0, 14.0, 0.15, 0.30, 6.6)
-LATENCY_RISE: Final = ScanRule((900,), 21.0, 14.0, 0.20, 0.20, 4.0)
+DELIVERY_DROP: Final = ScanRule((60, 120, 300), 22.0, 14.0, 0.15, 0.30, 6.6, 3.0)
+LATENCY_RISE: Final = ScanRule((900,), 21.0, 14.0, 0.20, 0.20, 4.0, 0.0)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -73,6 +85,8 @@ class Finding(msgspec.Struct, frozen=True):
     rest_x: int
     rest_expected: float
     """The SMS of all senders but the one that lost most."""
+    threshold: float = 0.0
+    """What the deviance of an alarm had to reach."""
 
     @property
     def only_sender(self) -> bool:
@@ -121,6 +135,9 @@ class Scan(msgspec.Struct):
 
     baselines: list[Baseline]
     began: int = 0
+    sent: float = 0.0
+    """SMS of all learnt windows, halved in a week."""
+    sent_until: int = 0
     windows: list[Judged] = []
     closed_through: int = 0
     """No span looks back over the end of a closed alarm: it would open again at once."""
@@ -139,16 +156,27 @@ class Scan(msgspec.Struct):
         return cls([Baseline() for _ in rule.horizons])
 
     def judge(  # noqa: PLR0913, PLR0917 - a window, its counts, and the rule
-        self, rule: ScanRule, threshold: float, number: int, at: int, n: int, x: int, senders: list[SenderCount]
+        self, rule: ScanRule, threshold: float | None, number: int, at: int, n: int, x: int, senders: list[SenderCount]
     ) -> Iterator[Opened | Closed]:
-        """Judge a window by the horizon of that index. Yield what it changes."""
+        """Judge a window by the horizon of that index, and by the route's own threshold, if any. Yield what changes."""
+        if threshold is None:
+            threshold = rule.threshold + rule.more_when_doubled * self._doublings
         share = self.baselines[at].share(number)
         self._note(number, at, n, x, share, senders)
         if self._is_silent(number):
             return
         hit = self._hit(rule, min(rule.suspected, threshold), at)
         if hit is not None:
-            yield from self._take(hit, threshold)
+            yield from self._take(msgspec.structs.replace(hit, threshold=threshold), threshold)
+
+    @property
+    def _doublings(self) -> float:
+        """Return how often the volume of the route is twice the one from which on it is large."""
+        if not self.sent:
+            return 0.0
+        kept = _OF_A_WINDOW_OF_VOLUME
+        mean = self.sent * (1 - kept) / (1 - kept ** (self.sent_until - self.began + 1))
+        return min(max(log2(mean / _LARGE), 0.0), _MOST_DOUBLINGS)
 
     def has(self, number: int) -> bool:
         """Tell whether a window is the newest that was judged."""
@@ -320,6 +348,8 @@ class Scan(msgspec.Struct):
     def _learn(self, number: int) -> None:
         while self.windows and self.windows[0].number <= number - _KEPT:
             window = self.windows.pop(0)
+            self.sent = self.sent * _OF_A_WINDOW_OF_VOLUME ** (window.number - self.sent_until) + window.n
+            self.sent_until = window.number
             baselines = self.fresh if window.touched else self.baselines
             if baselines is None or (window.touched and window.number < self.opened):
                 continue

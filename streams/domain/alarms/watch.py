@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import orjson
 
+from streams.contract.codec import format_time_ms
 from streams.domain.alarms.alarm import (
     ACCOUNT,
     DELIVERY_DROP,
@@ -29,6 +30,7 @@ from streams.domain.alarms.alarm import (
     subject_of,
 )
 from streams.domain.alarms.baseline import WINDOWS_OF_DAY
+from streams.domain.alarms.mute import MOST_MUTES, Mute, is_of, mute_of
 from streams.domain.alarms.route_quiet import RouteQuiet, Steadiness, judge_routes
 from streams.domain.alarms.scan import DELIVERY_DROP as DROP_RULE
 from streams.domain.alarms.scan import LATENCY_RISE as LATENCY_RULE
@@ -54,7 +56,8 @@ _LATE_MINUTES, _LATE_PART = 5, 0.5
 _MOST_MINUTES: Final = 2 * 24 * 60
 """Time that jumps further, after a long standstill, is not gone through."""
 _AT_ONCE_MINUTES, _LEAST_AT_ONCE, _PART_AT_ONCE = 10, 3, 0.5
-_ACTIVE_SMS, _ACTIVE_WINDOWS = 20, 3
+ACTIVE_SMS, ACTIVE_WINDOWS = 20, 3
+"""A route has traffic when it has so many SMS in so many windows."""
 
 
 _Form = TypeVar("_Form")
@@ -80,6 +83,8 @@ class _Clock(msgspec.Struct):
     """Routes whose own alarm is open → the minute at which it opened."""
     told_together: list[str] | None = None
     """While the account's alarm is open: the routes that it stands for."""
+    mutes: dict[str, Mute] = {}
+    """Subject → its mute."""
 
 
 class _Route(msgspec.Struct):
@@ -137,6 +142,20 @@ class AlarmWatch:
         """Return the time as far as ticks told it."""
         return self._clock.now * 60_000
 
+    def take_mute(self, line: Mapping[str, Any], offset: int = 0, generation: int = 0) -> list[Record]:
+        """Take in that a subject is muted until a minute, or no more. Return its open alarms, which tell it."""
+        self._offset, self._generation = offset, generation
+        mutes, subject, until = self._clock.mutes, line["mute"], line["until"]
+        if until > self._clock.now:
+            before = mutes.get(subject)
+            mutes[subject] = Mute(self._clock.now if before is None else before.since, until)
+            if len(mutes) > MOST_MUTES:
+                del mutes[min(mutes, key=lambda name: (mutes[name].until, name))]
+        elif mutes.pop(subject, None) is None:
+            return []
+        self._rows.put(_CLOCK_KEY, self._clock)
+        return [*self._tell_again(subject)]
+
     def take_tick(self, tick: Mapping[str, Any], offset: int = 0, generation: int = 0) -> list[Record]:
         """Take in a tick: source, minute, callbacks and how many of them came late. Return what opens and closes."""
         self._offset, self._generation = offset, generation
@@ -170,6 +189,7 @@ class AlarmWatch:
 
     def _pass(self, minute: int) -> Iterable[Record]:
         """Judge all windows that are due at a minute."""
+        yield from self._end_mutes(minute)
         yield from self._judge_account(minute)
         is_trusted = not self._is_late(minute) and not self._clock.silence.is_gap(minute)
         seconds = minute * 60
@@ -186,6 +206,28 @@ class AlarmWatch:
             yield from self._judge_latency(
                 minute, number - LATENCY_RULE.horizons[-1] // WINDOW_SECONDS, is_trusted=is_trusted
             )
+
+    # Mutes
+
+    def _end_mutes(self, minute: int) -> Iterator[Record]:
+        mutes = self._clock.mutes
+        for subject in sorted(name for name, mute in mutes.items() if mute.until <= minute):
+            del mutes[subject]
+            yield from self._tell_again(subject)
+
+    def _tell_again(self, subject: str) -> Iterator[Record]:
+        """Tell the open alarms of a subject that is muted from now on, or no more."""
+        for record in told_alarms(self._rows, is_open=True)[::-1]:
+            if is_of(record["subject"], subject):
+                yield self._open(record)
+
+    def _muted_until(self, record: Record) -> str | None:
+        mute = mute_of(self._clock.mutes, record["subject"])
+        if mute is None:
+            return None
+        # People were told that it opened: they are told that it closes, too.
+        was_told = not record["is_open"] and record["opened_at"] <= format_time_ms(mute.since * 60_000)
+        return None if was_told else format_time_ms(mute.until * 60_000)
 
     # The account
 
@@ -222,8 +264,7 @@ class AlarmWatch:
                 counts = counts_within(senders, rule.horizons[at])
                 n, x = sum(n for _, n, _ in counts), sum(x for _, _, x in counts)
                 if n or route.drop.has(number):
-                    threshold = self._threshold(name, rule.threshold)
-                    changes = route.drop.judge(rule, threshold, number, at, n, x, counts)
+                    changes = route.drop.judge(rule, self._thresholds.get(name), number, at, n, x, counts)
                     yield from ((route, change) for change in changes)
             if is_last:
                 yield from ((route, change) for change in route.drop.settle(rule, number))
@@ -266,11 +307,9 @@ class AlarmWatch:
     def _join(self, minute: int, fresh: set[str]) -> Iterator[Record]:
         """Open the account's alarm when too many routes fell within minutes, and close the alarms of these."""
         clock = self._clock
-        fell = sorted(name for name, at in clock.fell.items() if at > minute - _AT_ONCE_MINUTES)
-        if not fresh or len(fell) < _LEAST_AT_ONCE:
-            return
-        active = self._active(minute)
-        if len(fell) < _PART_AT_ONCE * active:
+        active = self._active(minute) if len(clock.fell) >= _LEAST_AT_ONCE else 0
+        fell = fell_at_once(clock.fell, active, minute)
+        if not fresh or not fell:
             return
         firsts = [route.drop.open.first for name in fell if (route := self._route(name)).drop.open is not None]
         clock.told_together = fell
@@ -280,13 +319,12 @@ class AlarmWatch:
 
     def _active(self, minute: int) -> int:
         """Return how many routes have traffic."""
-        least = minute * 60 // WINDOW_SECONDS - 2 - _ACTIVE_WINDOWS
-        recent = (self._route(name).drop.windows[-_ACTIVE_WINDOWS - 2 :] for name in self._names)
-        return sum(sum(one.n for one in windows if one.number > least) >= _ACTIVE_SMS for windows in recent)
+        least = minute * 60 // WINDOW_SECONDS - 2 - ACTIVE_WINDOWS
+        recent = (self._route(name).drop.windows[-ACTIVE_WINDOWS - 2 :] for name in self._names)
+        return sum(sum(one.n for one in windows if one.number > least) >= ACTIVE_SMS for windows in recent)
 
     def _drop_record(self, route: _Route, finding: Finding, minute: int) -> Record:
-        threshold = self._threshold(subject_of(route.place), DROP_RULE.threshold)
-        return scan_alarm(DELIVERY_DROP, route.place, finding, threshold, minute, finding.horizon)
+        return scan_alarm(DELIVERY_DROP, route.place, finding, minute, finding.horizon)
 
     def _judge_latency(self, minute: int, number: int, *, is_trusted: bool) -> Iterator[Record]:
         """Judge how soon the deliveries of a window came, and forget its cells."""
@@ -301,8 +339,7 @@ class AlarmWatch:
                 counts = _fast_counts(cells, route.edge)
                 n, x = sum(n for _, n, _ in counts), sum(x for _, _, x in counts)
                 if n:
-                    threshold = LATENCY_RULE.threshold
-                    for change in scan.judge(LATENCY_RULE, threshold, number, 0, n, x, counts):
+                    for change in scan.judge(LATENCY_RULE, None, number, 0, n, x, counts):
                         yield from self._tell_latency(route, change, minute)
             if cells or scan.open or scan.suspected:
                 for change in scan.settle(LATENCY_RULE, number):
@@ -317,8 +354,7 @@ class AlarmWatch:
         if isinstance(change, Closed):
             yield from self._close(_scan_key(LATENCY_RISE, route, finding), minute, change.reason)
         else:
-            threshold = LATENCY_RULE.threshold
-            yield self._open(scan_alarm(LATENCY_RISE, route.place, finding, threshold, minute, route.edge))
+            yield self._open(scan_alarm(LATENCY_RISE, route.place, finding, minute, route.edge))
 
     def _judge_quiet(self, minute: int, number: int, *, is_trusted: bool) -> Iterator[Record]:
         """Judge the deliveries of all senders whose SMS are told only when they are final."""
@@ -350,7 +386,11 @@ class AlarmWatch:
         key = ALARM_PREFIX + record["alarm"].encode()
         before = self._rows.get(key) or {"revision": 0}
         # The tick's offset plus one: the same in every replay; further records, and a topic made anew, count on.
-        record |= {"revision": max(self._offset, before["revision"]) + 1, "generation": self._generation}
+        record |= {
+            "muted_until": self._muted_until(record),
+            "revision": max(self._offset, before["revision"]) + 1,
+            "generation": self._generation,
+        }
         self._rows.put(key, record)
         self._list(record)
         return record
@@ -390,8 +430,15 @@ class AlarmWatch:
         self._names = [one for one in self._names if one != name]
         self._rows.put(_ROUTES_KEY, self._names)
 
-    def _threshold(self, name: str, usual: float) -> float:
-        return self._thresholds.get(name, usual)
+
+def fell_at_once(fell: Mapping[str, int], active: int, minute: int) -> list[str]:
+    """
+    Return the routes that fell within minutes, when they are too many for a cause of their own; else none.
+
+    `fell` has the minute at which the alarm of each route opened, and `active` is how many routes have traffic.
+    """
+    names = sorted(name for name, at in fell.items() if at > minute - _AT_ONCE_MINUTES)
+    return names if len(names) >= max(_LEAST_AT_ONCE, _PART_AT_ONCE * active) else []
 
 
 def told_alarms(rows: Rows, is_open: bool | None = None) -> list[Record]:  # noqa: FBT001 - a value of a query
@@ -399,6 +446,15 @@ def told_alarms(rows: Rows, is_open: bool | None = None) -> list[Record]:  # noq
     names = reversed(rows.get(_ALARMS_KEY) or [])
     records: list[Record] = [rows.get(ALARM_PREFIX + name.encode()) for name in names]
     return [record for record in records if is_open is None or record["is_open"] is is_open]
+
+
+def told_mutes(rows: Rows) -> list[Record]:
+    """Return the subjects that are muted now, and until when."""
+    clock = _row(rows, _CLOCK_KEY, _Clock) or _Clock()
+    return [
+        {"subject": subject, "until": format_time_ms(mute.until * 60_000)}
+        for subject, mute in sorted(clock.mutes.items())
+    ]
 
 
 def _row(rows: Rows, key: bytes, form: type[_Form]) -> _Form | None:

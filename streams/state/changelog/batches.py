@@ -60,9 +60,8 @@ class Batches:
     async def _send(
         self, topic: str, partition: int, build: Callable[[int], RecordBatch], writer: ProducerEpoch | None
     ) -> tuple[int, int]:
-        async with self._turns.one_at_a_time:
-            batch = build(int(time.time() * 1000))
-            await self._turns.offer()
+        await self._turns.offer()
+        batch = build(int(time.time() * 1000))
         if batch.size > MAX_BATCH_BYTES:
             raise BatchTooLargeError(f"{topic}[{partition}]: more than {MAX_BATCH_BYTES} bytes in one checkpoint")
         if writer is not None and self._guards.fence:

@@ -159,6 +159,11 @@ class Partition:
         return self.position is not None and self._erased != self._kept_erased
 
     @property
+    def knows_erasures(self) -> bool:
+        """Whether all erasures are known: without them no record may be taken in."""
+        return self._erasing is None or self._erasing.is_current
+
+    @property
     def is_behind(self) -> bool:
         """Whether erasures are known that do not hold in the rows, and may hold from here on."""
         if self._erasing is None or self._erased.end == self._erasing.end or self._erased.planned is not None:

@@ -12,17 +12,28 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import PolicyViolationError, TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
+from sinks.source import Record
 from streams.contract.topics import (
     CALLBACKS_REJECTED,
     CAMPAIGN_PROGRESS,
+    DELIVERY_ALARMS,
     DELIVERY_WINDOWS,
     ERASURES,
     SINKS_REJECTED,
     SMS_STATUS,
+    Topic,
 )
 from tests.support.wait import eventually
 
-TOPICS = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, CALLBACKS_REJECTED, SINKS_REJECTED, ERASURES)
+TOPICS = (
+    SMS_STATUS,
+    CAMPAIGN_PROGRESS,
+    DELIVERY_WINDOWS,
+    DELIVERY_ALARMS,
+    CALLBACKS_REJECTED,
+    SINKS_REJECTED,
+    ERASURES,
+)
 
 
 def create_topics(bootstrap_servers: str, prefix: str, partitions: int) -> None:
@@ -33,19 +44,22 @@ def create_topics(bootstrap_servers: str, prefix: str, partitions: int) -> None:
     """
     admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
-        admin.create_topics(
-            {
-                topic.name(prefix): {
-                    "num_partitions": topic.partitions or partitions,
-                    "replication_factor": 1,
-                    "configs": topic.config_with(1) | {"message.timestamp.type": "CreateTime"},
-                }
-                for topic in TOPICS
-            }
-        )
-        admin.wait_for_topics([topic.name(prefix) for topic in TOPICS], timeout_ms=60_000)
+        _create(admin, TOPICS, prefix, partitions)
     finally:
         admin.close()
+
+
+def _create(admin: Any, topics: Iterable[Topic], prefix: str, partitions: int) -> None:  # noqa: ANN401 - no types
+    wanted = {
+        topic.name(prefix): {
+            "num_partitions": topic.partitions or partitions,
+            "replication_factor": 1,
+            "configs": topic.config_with(1) | {"message.timestamp.type": "CreateTime"},
+        }
+        for topic in topics
+    }
+    admin.create_topics(wanted)
+    admin.wait_for_topics([*wanted], timeout_ms=60_000)
 
 
 class Topics:
@@ -68,7 +82,16 @@ class Topics:
             future.get(timeout=30)
 
     def everything(self, suffix: str) -> dict[tuple[int, int], bytes | None]:
-        """Return all records of a topic by (partition, offset)."""
+        """Return the values of all records of a topic by (partition, offset)."""
+        return {(record.partition, record.offset): record.value for record in self.whole(suffix)}
+
+    def add(self, topic: Topic, partitions: int) -> None:
+        """Create one more topic."""
+        with self._admin() as admin:
+            _create(admin, [topic], self.prefix, partitions)
+
+    def whole(self, suffix: str) -> list[Record]:
+        """Return all records of a topic, with their keys and headers."""
         consumer = KafkaConsumer(bootstrap_servers=self._bootstrap_servers, enable_auto_commit=False)
         topic = self.prefix + suffix
         try:
@@ -76,12 +99,15 @@ class Topics:
             consumer.assign(partitions)
             consumer.seek_to_beginning(*partitions)
             ends = consumer.end_offsets(partitions)
-            found: dict[tuple[int, int], bytes | None] = {}
+            found: list[Record] = []
             deadline = time.monotonic() + 60
             while any(consumer.position(partition) < end for partition, end in ends.items()):
                 assert time.monotonic() < deadline
                 for records in consumer.poll(timeout_ms=200, max_records=10_000).values():
-                    found.update({(record.partition, record.offset): record.value for record in records})
+                    found += [
+                        Record(topic, one.partition, one.offset, one.timestamp, one.value, one.key, [*one.headers])
+                        for one in records
+                    ]
             return found
         finally:
             consumer.close()

@@ -9,6 +9,7 @@ from typing import Any
 
 from streams.contract.records import (
     CampaignProgress,
+    DeliveryAlarm,
     DeliveryWindow,
     Reason,
     Reconciliation,
@@ -142,6 +143,38 @@ def cell(start: datetime = START, **fields: Any) -> DeliveryWindow:  # noqa: ANN
             "revision": 1,
             "generation": 7,
             **route,
+        }
+    )
+
+
+def alarm(**fields: Any) -> DeliveryAlarm:  # noqa: ANN401 - same
+    """Return an alarm that is open: 40 of 100 SMS to Greece are delivered, and 90 are usual."""
+    named = {"kind": "delivery-drop", "subject": '["GR","Cosmote"]', **fields}
+    return DeliveryAlarm(
+        **{
+            "alarm": f"{named['kind']}:{named['subject']}",
+            "scope": "route",
+            "country": "GR",
+            "operator": "Cosmote",
+            "sender": None,
+            "level": "alarm",
+            "is_open": True,
+            "opened_at": START,
+            "closed_at": None,
+            "closed_because": None,
+            "muted_until": None,
+            "since": at(-900),
+            "until": at(-300),
+            "observed": 0.4,
+            "expected": 0.9,
+            "n": 100,
+            "only_sender": False,
+            "routes": [],
+            "judged": {"deviance": 88.5, "threshold": 22.0},
+            "why": "Cosmote (GR): 40 % of 100 SMS were delivered within 300 s, 90 % are usual",
+            "revision": 1,
+            "generation": 7,
+            **named,
         }
     )
 

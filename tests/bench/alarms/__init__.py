@@ -14,14 +14,18 @@ from typing import Final
 import numpy as np
 
 from streams.domain.alarms.scan import DELIVERY_DROP, LATENCY_RISE, NEW_NORMAL
+from tests.bench.alarms.cost import PARTITIONS, ROUTES, SENDERS, bytes_of_state, instructions_of_a_minute
 from tests.bench.alarms.faults import Fault, Run, best_edge, runs
+from tests.bench.alarms.late import late, ordinary
 from tests.bench.alarms.quiet import quiet_run, size_of
 from tests.bench.alarms.scanning import Event, drop_events, latency_events, window_of
+from tests.bench.alarms.together import together
 from tests.bench.alarms.traffic import DAY, Route, account
 from tests.bench.measuring import say
 
 _SIZES: Final = (60, 200, 600, 2_000, 10_000)
 _GOALS: Final = (
+    (0.20, 10_000, 20, 90),
     (0.20, 2_000, 20, 90),
     (0.20, 600, 20, 58),
     (0.30, 600, 20, 93),
@@ -215,6 +219,39 @@ def _say_quiet(size: str, after: Sequence[float]) -> None:
     say(f"{size:>10} {len(after):8} {np.quantile(after, 0.5, method='higher'):7.1f}   {parts}")
 
 
+def _together(given: argparse.Namespace, pool: ProcessPoolExecutor) -> None:
+    """Faults of the provider, told as the account's; a fault of a part of the routes is not."""
+    count = max(given.runs // 10, 1)
+    say(" fall  of the routes  told as account  median   80 %   alarms of routes before it, of active routes")
+    for fall, part in ((0.3, 1.0), (0.5, 1.0), (0.8, 1.0), (0.5, 0.3), (0.8, 0.3)):
+        made = [*pool.map(together, range(count), [fall] * count, [part] * count)]
+        after = sorted(one.after for one in made)
+        told = sum(one.after < float("inf") for one in made)
+        alone = float(np.median([one.alone for one in made]))
+        active = float(np.mean([one.active for one in made]))
+        quantiles = " ".join(f"{np.quantile(after, q, method='higher'):6.1f}" for q in (0.5, 0.8))
+        say(f"{fall:5.0%} {part:14.0%} {told:13} of {count:3}  {quantiles}   {alone:.0f} of {active:.0f}")
+
+
+def _late(given: argparse.Namespace, _pool: ProcessPoolExecutor) -> None:
+    """Alarms that an outage of our own tells, with the guard for late callbacks and without."""
+    count = max(given.runs // 10, 1)
+    known = ordinary()
+    for minutes in (5, 20, 60):
+        made = [late(known, seed, minutes) for seed in range(count)]
+        guarded, unguarded = (sum(map(bool, column)) for column in zip(*made, strict=True))
+        say(f"{minutes:3} minutes: {guarded} of {count} outages tell an alarm with the guard, {unguarded} without")
+
+
+def _cost(_given: argparse.Namespace, _pool: ProcessPoolExecutor) -> None:
+    """Instructions of a minute, and bytes of a route."""
+    counted = instructions_of_a_minute()
+    what = f"{ROUTES} routes with {SENDERS} senders each, {PARTITIONS} partitions"
+    say(f"{what}: {'valgrind is not installed' if counted is None else f'{counted:,.0f} instructions a minute'}")
+    for name, size in bytes_of_state().items():
+        say(f"{size:10,} bytes of a route: {name}")
+
+
 _PARTS: Final[dict[str, Callable[[argparse.Namespace, ProcessPoolExecutor], None]]] = {
     "found": _found,
     "false": _false,
@@ -223,4 +260,7 @@ _PARTS: Final[dict[str, Callable[[argparse.Namespace, ProcessPoolExecutor], None
     "normal": _normal,
     "latency": _latency,
     "quiet": _quiet,
+    "together": _together,
+    "late": _late,
+    "cost": _cost,
 }

@@ -54,7 +54,7 @@ def _events(
                 seen = in_time[horizon][at]
                 named = [(name, n, x) for name, n, x in zip(senders, sent, seen, strict=True) if n]
                 minute = (at + 1) * 5 + rule.horizons[horizon] // 60
-                for change in scan.judge(rule, rule.threshold, number, horizon, total, sum(seen), named):
+                for change in scan.judge(rule, None, number, horizon, total, sum(seen), named):
                     yield _event(minute, change)
         if total or scan.open is not None or scan.suspected is not None:
             minute = (at + 1) * 5 + rule.horizons[-1] // 60

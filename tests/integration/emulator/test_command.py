@@ -10,8 +10,10 @@ from pathlib import Path
 
 import orjson
 import pytest
+from aiohttp import ClientSession
 
 from sandbox.emulator.ledger import read_ledger
+from sandbox.ports import free_port
 from tests.integration.emulator.receiver import receiver
 from tests.support.wait import eventually_async
 
@@ -105,3 +107,33 @@ async def test_wrong_options_are_wrong_usage() -> None:
     code, said = await emulate("--url", "somewhere")
     assert code == 2
     assert "argument --url: 'somewhere': a callback URL looks like" in said.splitlines()[-1]
+
+
+async def test_the_pull_api_is_served_until_a_signal_comes(tmp_path: Path) -> None:
+    """After the last callback it goes on; swallowed callbacks are in the ledger and were not posted."""
+    ledger, port = tmp_path / "ledger.ndjson", free_port()
+    async with receiver() as received, ClientSession() as session:
+        process = await asyncio.create_subprocess_exec(
+            PROGRAM, "emulate", "--url", received.url, *SMALL, "--swallowed", "0.2", "--ledger", str(ledger),
+            "--pull-port", str(port), stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stderr is not None
+        while b"the pull API goes on" not in await asyncio.wait_for(process.stderr.readline(), 60):
+            pass
+        async with session.get(f"http://127.0.0.1:{port}/campaigns/x") as answer:
+            assert answer.status == 401
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.wait(), 60)
+    assert process.returncode == 0
+    assert 0 < len(received.bodies) < read_ledger(ledger).accepted
+
+
+async def test_a_pull_port_that_is_taken_is_one_line() -> None:
+    """The line names the option."""
+    async with receiver() as received:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            code, said = await emulate("--url", received.url, *SMALL, "--pull-port", str(port))
+    assert (code, said.splitlines()) == (1, [f"emulate: --pull-port {port}: Address already in use"])

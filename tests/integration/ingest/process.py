@@ -17,6 +17,7 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 from tests.integration.ingest.topics import PARTITIONS, body_of
+from tests.support.endings import tell_ending
 from tests.support.problems import lines_of
 from tests.support.stalls import Stalls
 from tests.support.wait import eventually
@@ -95,6 +96,10 @@ class Ingest:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(10)
 
+    def tell_ending(self) -> None:
+        """Print how the process ended, if it has and was not killed."""
+        tell_ending("routee-ingest", self.process.poll(), self._log)
+
     def _ports(self, of: str) -> list[int]:
         """Return the port that each worker has told so far."""
         assert self.process.poll() is None, self.log
@@ -113,6 +118,7 @@ def ingest(folder: Path, settings: dict[str, str]) -> Iterator[Ingest]:
     try:
         yield running
     finally:
+        running.tell_ending()
         if running.process.poll() is None:
             running.process.terminate()
             try:

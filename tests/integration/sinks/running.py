@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from tests.support.endings import tell_ending
 from tests.support.problems import lines_of
 from tests.support.wait import eventually
 
@@ -26,6 +27,7 @@ class Sink:
     """One running command, and its output."""
 
     def __init__(self, command: str, environment: Mapping[str, str], log: Path) -> None:
+        self._command = command
         self._log = log
         with log.open("ab") as file:
             self.process = subprocess.Popen(
@@ -67,6 +69,10 @@ class Sink:
         lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith((f"{name}{{", f"{name} "))]
         return sum(float(line.rpartition(" ")[2]) for line in lines)
 
+    def tell_ending(self) -> None:
+        """Print how the process ended, if it has and was not killed."""
+        tell_ending(f"routee-sinks {self._command}", self.process.poll(), self._log)
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -94,6 +100,7 @@ class Running:
 
     def kill_all(self) -> None:
         for sink in self._started:
+            sink.tell_ending()
             if sink.process.poll() is None:
                 sink.kill()
 

@@ -14,7 +14,9 @@ import orjson
 import pyarrow.dataset
 import pytest
 
+from sinks.files.archive import records_in
 from streams.contract.codec import encode
+from streams.contract.topics import CALLBACKS_RAW
 from tests.behaviour.sinks.kafka_topics import Topics
 from tests.behaviour.sinks.records import START, campaign, rejection, sms
 from tests.integration.sinks.conftest import PARTITIONS
@@ -241,3 +243,33 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, topics: Topics
     sink = running.start("files", SINKS_FILES_ROOT=str(root))
     assert sink.process.wait(60) == 1
     assert sink.messages[-1] == f"SINKS_FILES_ROOT={root}: {root} is not a folder"
+
+
+def test_the_archive_has_every_raw_record_as_kafka_has_it_through_a_kill(
+    folder: Folder, file_format: str, topics: Topics, running: Running, tmp_path: Path
+) -> None:
+    """The values are no rows of any table: an archive takes every byte."""
+    topics.add(CALLBACKS_RAW, PARTITIONS)
+    values = [b'{"received_at":"2026-11-22T09:00:00.000Z","callbacks":[{"n":%d}]}' % at for at in range(120)]
+    values[7:10] = [b"no json \xff", b'{"a":1}{"b":2}', b""]
+    topics.produce("callbacks.raw", [(number % PARTITIONS, value) for number, value in enumerate(values[:60])])
+    topics.produce("sms.status", statuses(4))
+    settings = {"SINKS_FILES_FORMAT": file_format, "SINKS_TABLES": "raw_callbacks"}
+    first = running.start("files", **settings)
+    wait_for_archive(folder, 60)
+    first.kill()
+    topics.produce("callbacks.raw", [(number % PARTITIONS, value) for number, value in enumerate(values[60:])])
+    running.start("files", **settings)
+    wait_for_archive(folder, 120)
+    found = [
+        row
+        for file in folder.files("raw_callbacks")
+        for row in records_in(file.read_bytes(), file_format, topics.prefix + "callbacks.raw")
+    ]
+    assert sorted(found) == sorted(topics.whole("callbacks.raw"))
+    assert {row.key for row in found} == {b"key"}
+    assert not (tmp_path / "files" / "sms_status").exists(), "a table that is not chosen"
+
+
+def wait_for_archive(folder: Folder, rows: int) -> None:
+    eventually(lambda: len(folder.positions("raw_callbacks")) >= rows, 60, every=0.1)

@@ -16,7 +16,7 @@ from sinks.metrics import Metrics, Readiness
 from sinks.settings import SinksSettings
 from sinks.source import Record
 from streams.contract.codec import encode
-from tests.behaviour.sinks.records import campaign, cell, rejection, sms
+from tests.behaviour.sinks.records import alarm, campaign, cell, rejection, sms
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.clickhouse
@@ -47,6 +47,7 @@ def write(clickhouse: ClickHouse, now: datetime) -> None:
                 f"campaign-{days}", last_received_at=at["received_at"], first_received_at=at["received_at"]
             ),
             "delivery_windows": cell(now - timedelta(days=days), window_end=now - timedelta(days=days)),
+            "delivery_alarms": alarm(opened_at=now - timedelta(days=days), subject=f'["GR","{days}"]'),
             "rejected_callbacks": rejection(offset=days, received_at=at["received_at"]),
         }
         for table, row in records.items():
@@ -66,6 +67,8 @@ def oldest(clickhouse: ClickHouse) -> dict[str, int]:
 def moment(table: str) -> str:
     if named := {"sms_lives": "first_received_at", "delivery_windows": "window_end"}.get(table):
         return named
+    if table.startswith("delivery_alarms"):
+        return "opened_at"
     return "last_received_at" if table.startswith("campaign") else "received_at"
 
 
@@ -92,6 +95,8 @@ def test_rows_go_after_their_days_and_the_days_may_change(tables: ClickHouse, se
             campaign_progress=399,
             campaign_progress_history=89,
             delivery_windows=399,
+            delivery_alarms=399,
+            delivery_alarms_history=399,
             rejected_callbacks=29,
         )
     )

@@ -26,7 +26,7 @@ from sinks.metrics import Metrics, Readiness
 from sinks.settings import SinksSettings
 from sinks.source import Record
 from streams.contract.codec import encode
-from streams.contract.records import CampaignProgress, DeliveryWindow, Rejection, SmsStatus
+from streams.contract.records import CampaignProgress, DeliveryAlarm, DeliveryWindow, Rejection, SmsStatus
 from tests.behaviour.sinks.records import sms
 from tests.integration.sinks.older import apply_until
 from tests.support.data_dictionary import DOCUMENT, rows
@@ -43,6 +43,7 @@ DELIVERY = {
 SMS = set(SmsStatus.model_fields)
 CAMPAIGN = set(CampaignProgress.model_fields)
 CELL = set(DeliveryWindow.model_fields)
+ALARM = set(DeliveryAlarm.model_fields)
 COST = {"sms", "delivered", "unpriced", "price_total", "price_delivered", "price_wasted", "price_per_delivered"}
 
 OBJECTS = {
@@ -63,6 +64,10 @@ OBJECTS = {
         "previous_status", "generation", "revision",
     },
     "delivery_windows": CELL,
+    "delivery_alarms": ALARM,
+    "delivery_alarms_history": ALARM,
+    "alarms": ALARM,
+    "alarm_history": ALARM,
     "delivery_cells": {"day", "hour", "month", "final", "delivered", "undelivered", "failed", "unsent", *CELL},
     "delivery_by_country": {"day", "hour", "country", "messages", *DELIVERY},
     "delivery_by_operator": {"day", "hour", "country", "operator", "messages", *DELIVERY},
@@ -90,6 +95,12 @@ OBJECTS = {
     "missing_parts": {
         "message_id", "campaign_tracking_id", "parts", "parts_seen", "missing", "first_received_at", "received_at",
     },
+    "lost_callbacks": {
+        "day", "application_name", "sms", "healed", "still_missing", "both_stages", "one_stage", "loss_estimate",
+    },
+    "backfill_deadline": {
+        "day", "application_name", "is_gone", "messages", "price_total", "deadline", "seconds_left",
+    },
     "conflicting_finals": {"day", "country", "operator", "sms", "conflicts", "conflicting_sms", "conflicting_per_sms"},
 }  # fmt: skip
 
@@ -109,6 +120,7 @@ OF_ONE_RECORD = {
         *("campaigns", "campaign_history"),
     ),
     "delivery_windows": ("delivery_inbox", "delivery_windows"),
+    "delivery_alarms": ("alarm_inbox", "delivery_alarms", "delivery_alarms_history", "alarms", "alarm_history"),
     "rejected_callbacks": ("rejected_callbacks", "rejections"),
 }
 """Table → everything that has its columns: where rows are inserted, the latest, the history, and the views of both."""
@@ -346,7 +358,7 @@ def test_damage_to_the_schema_is_told_and_mended(
 
 
 @pytest.mark.parametrize("lost", ["%", "sms_status_history", "message%"])
-def test_what_is_made_again_is_as_it_was(tables: ClickHouse, settings: SinksSettings, lost: str) -> None:
+def test_an_object_that_is_made_again_is_as_it_was(tables: ClickHouse, settings: SinksSettings, lost: str) -> None:
     """Also when the list of applied files alone is left, and a later file has changed a table or a view since."""
     columns = (
         "SELECT table, groupArray((name, type, default_kind)) FROM system.columns "

@@ -18,7 +18,7 @@ from sinks.settings import SinksSettings
 from sinks.source import Record as Row
 from streams.contract.codec import encode
 from streams.contract.records import Record, SmsStatus
-from tests.behaviour.sinks.records import START, at, campaign, final, rejection, sms
+from tests.behaviour.sinks.records import START, alarm, at, campaign, final, rejection, sms
 
 pytestmark = pytest.mark.clickhouse
 
@@ -392,6 +392,35 @@ def test_campaigns_have_their_latest_progress(tables: ClickHouse) -> None:
     assert found(tables, "SELECT count() FROM campaign_history") == [(4,)]
 
 
+def test_alarms_have_their_latest_state_and_the_history_has_every_time(tables: ClickHouse) -> None:
+    """In any order: a revision of an older generation is older, and each month has its own partition of the history."""
+    closing = {"is_open": False, "closed_at": at(600), "closed_because": "recovered"}
+    later = START + timedelta(days=40)
+    sender = {"subject": '["GR","Cosmote","Shop"]', "scope": "sender", "sender": "Shop", "only_sender": True}
+    account = {"subject": "account", "scope": "account", "country": None, "routes": [["GR", "A"], ["", "B"]]}
+    write(
+        tables,
+        "delivery_alarms",
+        [
+            alarm(opened_at=later, revision=2, generation=8),
+            alarm(revision=9, **closing),
+            alarm(revision=9, **closing),
+            alarm(revision=4),
+            alarm(muted_until=later, **sender),
+            alarm(until=None, judged={}, **account),
+        ],
+    )
+    columns = "subject, is_open, opened_at, muted_until, routes, judged"
+    judged = {"deviance": 88.5, "threshold": 22.0}
+    ending = later.replace(tzinfo=None)
+    assert found(tables, f"SELECT {columns} FROM alarms ORDER BY length(subject)") == [
+        ("account", True, NINE, None, [["GR", "A"], ["", "B"]], {}),
+        ('["GR","Cosmote"]', True, ending, None, [], judged),
+        ('["GR","Cosmote","Shop"]', True, NINE, ending, [], judged),
+    ]
+    assert found(tables, "SELECT count() FROM alarm_history") == [(5,)]
+
+
 def test_a_campaign_without_a_report_has_an_empty_one(tables: ClickHouse) -> None:
     unreported: dict[str, Any] = {
         "reported_by_status": None,
@@ -431,3 +460,76 @@ def test_rejections_are_kept_once_per_position(tables: ClickHouse) -> None:
         ("ingest", "not-json", None, None, None, '{"messageId":"1"}', None, 1, 4),
         ("streams", "invalid-field", 1, 3, 0, '{"messageId":"1"}', None, 1, 5),
     ]
+
+
+def test_lost_callbacks_are_counted_by_day_and_application(tables: ClickHouse) -> None:
+    """
+    Of ten final SMS six have both stages and three have one: 3 / (3 + 2 * 6) = 0.2 of the callbacks are lost.
+
+    One has none, like SMS of OnCompletion; a Failed one was perhaps never sent, so its stages tell nothing.
+    """
+    ((now,),) = found(tables, "SELECT now64(3, 'UTC')")
+    recent = now.replace(tzinfo=START.tzinfo)
+    both: dict[str, Any] = {"queued_at": START, "sent_at": at(1)}
+    pulled: dict[str, Any] = {"source": "pull"}
+    write(
+        tables,
+        "sms_status",
+        [
+            *[final(f"both-{number}", "Delivered", **both) for number in range(5)],
+            final("both-5", "Undelivered", **both, **pulled),
+            final("queued", "Delivered", queued_at=START, sent_at=None, sending_at=START),
+            final("sent", "Delivered", queued_at=None, sent_at=START, **pulled),
+            final("sent-2", "Delivered", queued_at=None, sent_at=START),
+            final("none", "Delivered", queued_at=None, sent_at=None),
+            final("failed", "Failed", queued_at=START, sent_at=None),
+            sms("open", queued_at=START),
+            sms("young", queued_at=START, received_at=recent),
+            # Two of its three parts were never heard of; it is open as well.
+            of_message("part", "Sent", 1, (3, 1), message_id="three", queued_at=START),
+            final("other", "Delivered", application_name="second", queued_at=None, sent_at=None, **pulled),
+            sms("next day", queued_at=START + 24 * HOUR),
+        ],
+    )
+    columns = "application_name, sms, healed, still_missing, both_stages, one_stage, loss_estimate"
+    assert found(tables, f"SELECT day, {columns} FROM lost_callbacks ORDER BY day, application_name") == [
+        (DAY, "default", 14, 2, 4, 6, 3, 0.2),
+        (DAY, "second", 1, 1, 0, 0, 0, None),
+        (DAY + 24 * HOUR, "default", 1, 0, 1, 0, 0, None),
+    ]
+
+
+def test_routee_tells_the_missing_parts_until_a_moment(tables: ClickHouse) -> None:
+    """For seven days after the first callback of a message, of any part; then it is gone, with its price."""
+    ((now,),) = found(tables, "SELECT now64(3, 'UTC')")
+    now = now.replace(tzinfo=START.tzinfo)
+    days = [now - timedelta(days=number) for number in range(10)]
+
+    def heard(first: Any, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+        return {"first_received_at": first, "received_at": first, "price": PRICE, **fields}
+
+    write(
+        tables,
+        "sms_status",
+        [
+            of_message("a", "Sent", 1, (2, 1), message_id="a", **heard(days[6])),
+            of_message("b", "Sent", 2, (2, 2), message_id="b", part=2, **heard(days[6] + HOUR)),
+            of_message("b-1", "Sent", 1, (2, 1), message_id="b", **heard(days[6])),
+            of_message("second", "Sent", 1, message_id="second", **heard(days[6], application_name="second")),
+            of_message("gone", "Sent", 1, message_id="gone", **heard(days[9])),
+            of_message("young", "Sent", 1, message_id="young", **heard(now)),
+            of_message("done", "Delivered", 1, message_id="done", **heard(days[6])),
+        ],
+    )
+    columns = "application_name, is_gone, messages, price_total, deadline, seconds_left"
+    rows = found(tables, f"SELECT {columns} FROM backfill_deadline ORDER BY deadline, application_name")
+    assert [(name, is_gone, count, price) for name, is_gone, count, price, *_ in rows] == [
+        ("default", True, 1, PRICE),
+        ("default", False, 2, 3 * PRICE),
+        ("second", False, 1, PRICE),
+    ]
+    week = timedelta(days=7)
+    assert [row[4].replace(tzinfo=START.tzinfo) for row in rows] == [days[9] + week, days[6] + week, days[6] + week]
+    gone, *left = [row[5] for row in rows]
+    assert gone == 0
+    assert all(86_400 - 120 < seconds <= 86_400 for seconds in left)

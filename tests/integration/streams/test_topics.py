@@ -131,12 +131,11 @@ def test_all_differences_are_reported_at_once(change: Change, settings: CommonSe
     assert differing.endswith("or set cleanup.policy=delete")
 
 
-@pytest.mark.filterwarnings("ignore:Exception ignored in.*socket:pytest.PytestUnraisableExceptionWarning")
 def test_an_unreachable_kafka_is_one_line_with_the_variable() -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     with pytest.raises(KafkaUnreachableError, match=rf"^Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS={nowhere} \("):
         verify(common(nowhere, "x."))
-    gc.collect()  # kafka-python leaves the sockets of its attempts to the collector
+    gc.collect()  # a socket that is left would be reported here
 
 
 @pytest.mark.usefixtures("command_line")
@@ -179,7 +178,7 @@ def test_a_wrong_setting_is_a_line_and_exit_code_2(
 
 
 _ONCE_COMPACT = {SMS_STATUS, CAMPAIGN_PROGRESS}
-"""What version 0.1.0 kept for ever."""
+"""The topics that version 0.1.0 kept for ever."""
 
 
 def make_as_before(kafka: KafkaCluster, prefix: str) -> None:

@@ -61,6 +61,7 @@ class Lab:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         for started in self.workers:
+            started.tell_ending()
             if started.exit_code is None:
                 started.kill()
         self.admin.close()

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from sandbox.ports import accepts_connections, free_port
+from tests.support.endings import tell_ending
 from tests.support.pipeline import worker
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -76,6 +77,10 @@ class ToyWorker:
         """Kill -9, and wait until it is gone."""
         self._process.kill()
         self._process.join()
+
+    def tell_ending(self) -> None:
+        """Print how the process ended, if it has and was not killed."""
+        tell_ending(f"worker {self.pid}", self.exit_code, self._log)
 
     def require_running(self) -> None:
         """Return while the process runs; RuntimeError with its log otherwise."""

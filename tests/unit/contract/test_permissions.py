@@ -7,7 +7,7 @@ import pytest
 from ingest.kafka.topics import TOPICS
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.files.sink import FileSink
-from sinks.tables import TABLE_OF
+from sinks.tables import FILE_TABLE_OF
 from streams.admin.topics import WORKER_TOPICS
 from streams.app import Stages, _specs
 from streams.contract import permissions
@@ -59,7 +59,7 @@ def test_a_worker_reads_sources_and_changelogs_and_writes_outputs_and_changelogs
 
 def test_sinks_read_the_topics_of_their_tables_in_a_group_for_each_sink() -> None:
     granted = permissions.sinks(PREFIX)
-    assert topics_with(Operation.READ, granted) == names(*TABLE_OF, ERASURES)
+    assert topics_with(Operation.READ, granted) == names(*FILE_TABLE_OF, ERASURES)
     assert topics_with(Operation.WRITE, granted) == names(SINKS_REJECTED)
     assert groups(granted) == {f"{PREFIX}sinks-{sink.name}" for sink in (ClickHouseSink, FileSink)}
 
@@ -77,10 +77,11 @@ def test_no_permission_is_one_that_another_allows(program: str) -> None:
         assert not others & allows.get(one.operation, set())
 
 
-def test_only_the_settings_of_topics_and_old_brokers_need_permissions_that_are_no_must() -> None:
+def test_only_the_settings_of_topics_the_archive_and_old_brokers_need_permissions_that_are_no_must() -> None:
     kinds = {(one.operation, one.need) for of in PERMISSIONS.values() for one in of(PREFIX)}
     assert {pair for pair in kinds if pair[1] is not Need.ALWAYS} == {
         (Operation.DESCRIBE_CONFIGS, Need.SETTINGS),
+        (Operation.READ, Need.ARCHIVE),
         (Operation.IDEMPOTENT_WRITE, Need.OLD_BROKERS),
     }
 

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from ingest.callback.envelope import RECORD_BYTES, RawRecord, fitting, noted_bytes, reject, seal
 from streams.contract.codec import decode
-from streams.contract.records import Envelope, Reason, RefusedBy, Rejection, Repair
+from streams.contract.records import Envelope, Reason, RefusedBy, Rejection, Repair, Source
 from streams.contract.schemas import FOLDER
 
 NOON_MS = 1_795_348_800_123
@@ -36,6 +36,14 @@ def test_an_envelope_of_one_callback_has_its_key() -> None:
         b"Ab", b'{"received_at":"2026-11-22T12:00:00.123Z","callbacks":[{}]}'
     )
     assert seal([b"{}", b"{}"], ["a", "b"], NOON_MS).key is None
+
+
+def test_an_envelope_names_its_source_only_when_its_bodies_were_pulled() -> None:
+    """The reader before this one passes the field over; envelopes of callbacks are the bytes that they were."""
+    pulled = seal([b"{}"], ["a"], NOON_MS, source=Source.PULL).value
+    assert Envelope.model_validate_json(pulled).source is Source.PULL
+    assert seal([b"{}"], ["a"], NOON_MS, source=Source.CALLBACK) == seal([b"{}"], ["a"], NOON_MS)
+    assert pulled == seal([b"{}"], ["a"], NOON_MS).value[:-1] + b',"source":"pull"}'
 
 
 def test_an_envelope_has_the_notes_of_repaired_callbacks_by_their_place() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field, SecretStr
 
+from ingest.backfill.settings import BackfillSettings
 from ingest.settings import IngestSettings
 from sandbox.settings import SandboxSettings
 from sinks.settings import SinksSettings
@@ -16,7 +17,7 @@ from streams.program.secret_files import file_setting, without_files
 from streams.program.settings import CommonSettings, SettingsError, load_settings, secret_settings
 from streams.settings import StreamsSettings
 
-PROGRAMS = (IngestSettings, StreamsSettings, SinksSettings, SandboxSettings)
+PROGRAMS = (IngestSettings, BackfillSettings, StreamsSettings, SinksSettings, SandboxSettings)
 SECRET = "s3cret-of-a-file-0123456789"  # noqa: S105 - made up here
 
 
@@ -57,6 +58,9 @@ def test_each_secret_of_each_program_may_stand_in_a_file(
     program: type[CommonSettings], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INGEST_HOST", "127.0.0.1")
+    monkeypatch.setenv("ROUTEE_APPLICATION_ID", "an application")
+    if name != "ROUTEE_APPLICATION_SECRET":
+        monkeypatch.setenv("ROUTEE_APPLICATION_SECRET", SECRET)
     secret = {"STREAMS_READ_TOKENS": f"desk:{SECRET}:full", "ERASURE_KEY": SECRET * 2}.get(name, SECRET)
     monkeypatch.setenv(f"{name}_FILE", str(written(f"{secret}\n".encode())))
     assert getattr(load_settings(program), name.lower()).get_secret_value() == secret

@@ -32,6 +32,16 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert addresses.console == "http://127.0.0.1:8090"
 
 
+def test_an_application_at_routee_brings_a_backfill() -> None:
+    """It has pages on a port of its own; it watches, and it is up before its first round is over."""
+    addresses = addresses_of(settings(routee_application_id="a-1"))
+    assert addresses.pages["backfill"] == "http://127.0.0.1:9105"
+    assert len(set(addresses.pages.values())) == len(addresses.pages)
+    (program,) = (one for one in programs(addresses) if one.name == "backfill")
+    assert program.command == ("routee-ingest", "backfill", "--watch")
+    assert program.up == "http://127.0.0.1:9105/livez"
+
+
 def test_every_broker_is_a_way_in() -> None:
     assert addresses_of(settings(sandbox_kafka_port=19092, sandbox_kafka_brokers=3)).kafka == (
         "127.0.0.1:19092,127.0.0.1:19093,127.0.0.1:19094"

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.blanking import blanked
+from sinks.blanking import BODIES, PERSONAL, blanked
 from sinks.source import Record
+from sinks.tables import DELIVERY_WINDOWS_TABLE, TABLE_OF
 from streams.contract.codec import encode
 from streams.contract.erasures import BLANKED, MOMENTS, Erasures
+from streams.contract.records import PUBLIC_RECORDS
 from tests.behaviour.sinks.records import START, at, campaign, rejection, sms
 from tests.support.erasures import MARKS, erasure
 from tests.unit.sinks.records import record
@@ -43,6 +45,16 @@ def test_a_covered_sms_loses_recipient_text_and_label_and_nothing_else() -> None
 def test_without_erasures_the_records_are_not_even_copied() -> None:
     records = [record(0), record(1, b"no JSON")]
     assert blanked("sms_status", records, Erasures(MARKS), ERASED_AT) is records
+
+
+def test_every_field_with_data_of_people_is_erased_in_every_table() -> None:
+    """A table of a new topic with such a field has to be listed. A cell counts SMS of many people."""
+    named = {
+        table: tuple(name for name in (*BLANKED, *BODIES) if name in PUBLIC_RECORDS[topic.suffix].model_fields)
+        for topic, table in TABLE_OF.items()
+    }
+    assert named.pop(DELIVERY_WINDOWS_TABLE) == ("label",)
+    assert {table: names for table, names in named.items() if names} == PERSONAL
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

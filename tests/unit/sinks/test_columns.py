@@ -167,6 +167,8 @@ def clickhouse_columns(table: str) -> dict[str, str]:
         ("sms_status", "sms_status"),
         ("delivery_inbox", "delivery_windows"),
         ("delivery_windows", "delivery_windows"),
+        ("alarm_inbox", "delivery_alarms"),
+        ("delivery_alarms", "delivery_alarms"),
         ("campaign_inbox", "campaign_progress"),
         ("campaign_progress", "campaign_progress"),
         ("rejected_callbacks", "rejected_callbacks"),

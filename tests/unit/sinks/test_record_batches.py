@@ -77,6 +77,17 @@ def test_any_records_of_any_batches_are_read_from_any_offset_on(
     expect_the_same(data, first)
 
 
+@pytest.mark.parametrize("compression", [0, GZIP])
+def test_key_and_headers_are_kept_of_raw_callbacks_alone(compression: int) -> None:
+    data = batch([(0, b"key", b"{}"), (0, None, None)], compression=compression)
+    for topic, kept in (("x.callbacks.raw", True), ("routee.sms.status", False)):
+        part: Any = QuickRecords(0, TopicPartition(topic, 3), MemoryRecords(data))
+        first, second = part.take(2)
+        assert (first.value, second.value) == (b"{}", None)
+        assert (first.key, [*first.headers]) == ((b"key", []) if kept else (None, []))
+        assert (second.key, [*second.headers]) == (None, [("header", b"any")] if kept else [])
+
+
 def test_marks_of_transactions_are_left_out() -> None:
     data = batch([(0, None, b"{}")]) + control(1) + batch([(0, None, b"{}")], base=2) + control(3)
     assert [found[2] for found in expect_the_same(data)] == [0, 2]

@@ -6,6 +6,7 @@ import pytest
 
 from sinks.batch import Limits
 from sinks.settings import SinksSettings
+from sinks.tables import TABLE_OF
 from streams.program.settings import SettingsError, load_settings
 
 
@@ -42,6 +43,7 @@ def test_the_bytes_of_a_batch_can_be_set(sink: str, monkeypatch: pytest.MonkeyPa
         ("SINKS_BATCH_SECONDS", "nan"),
         ("SINKS_BATCH_SECONDS", "inf"),
         ("SINKS_FILES_FORMAT", "csv"),
+        ("SINKS_TABLES", "sms_status,sms"),
         ("CLICKHOUSE_URL", "127.0.0.1:8123"),
         ("CLICKHOUSE_URL", "http://user:secret@host:8123"),
         ("CLICKHOUSE_DATABASE", "routee; DROP"),
@@ -54,6 +56,21 @@ def test_a_wrong_setting_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPat
         load_settings(SinksSettings)
     assert str(error.value).startswith(name)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [
+        ("", {*TABLE_OF.values()}),
+        ("raw_callbacks", {"raw_callbacks"}),
+        (" sms_status, raw_callbacks ", {"sms_status", "raw_callbacks"}),
+    ],
+)
+def test_tables_of_files_are_chosen_and_the_archive_only_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, given: str, chosen: set[str]
+) -> None:
+    monkeypatch.setenv("SINKS_TABLES", given)
+    assert {*load_settings(SinksSettings).file_table_of.values()} == chosen
 
 
 def test_the_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
 """
-The picture of what is live, and the news of it.
+The picture of the live state, and the news of it.
 """
 
 import asyncio
@@ -156,7 +156,7 @@ async def _all(news: News) -> list[bytes]:
     return [event async for event in news.stream(None)]
 
 
-def test_words_of_a_campaign_add_up_whatever_the_statuses_are() -> None:
+def test_words_of_a_campaign_add_up_also_with_statuses_that_are_not_known() -> None:
     for seed in range(50):
         draw = random.Random(seed)  # noqa: S311 - the same draw for the same seed
         counts = {name: draw.randint(0, 9) for name in ("Delivered", "Failed", "Parked", "</b>", "Queued", "Sent")}

@@ -11,7 +11,7 @@ import pytest
 from sandbox.audit.audit import Audit
 from sandbox.audit.differences import Difference
 from sandbox.demo.run import Look, SwallowOne, traffic_options
-from sandbox.demo.screen import Screen, difference_lines, verdict_lines
+from sandbox.demo.screen import Screen, difference_lines, healed_line, verdict_lines
 from sandbox.emulator.sender import Tally
 from sandbox.emulator.traffic.model import Campaign, StatusCallback
 from sandbox.emulator.traffic.population import campaigns
@@ -174,6 +174,14 @@ def test_agreement_is_an_equation() -> None:
     lines = list(verdict_lines(found, Tally(accepted=100)))
     assert "100 answered 200 = 70 applied + 10 duplicate + 6 stale + 1 conflict + 4 report + 3 rejected" in lines[1]
     assert lines[1].endswith("+ 6 by ingest")
+
+
+def test_what_was_healed_is_one_line_and_part_of_the_equation() -> None:
+    """Swallowed callbacks were answered on the way, so they are no part of what was taken in."""
+    tally = Tally(accepted=100, swallowed=8)
+    line = healed_line(tally, 6, 3)
+    assert line.startswith("8 callbacks never came: the backfill asked Routee 3 times, and 6 SMS ")
+    assert "92 answered 200 + 7 pulled = " in list(verdict_lines(Audit(pulled=7), tally))[1]
 
 
 def test_differences_are_a_line_per_thing() -> None:

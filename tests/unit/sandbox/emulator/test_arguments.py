@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sandbox.emulator.arguments import add_arguments, command_line, send_options, traffic_options
+from sandbox.emulator.arguments import add_arguments, command_line, pull_options, send_options, traffic_options
 from sandbox.emulator.command import default_start
+from sandbox.emulator.pull.options import DateMeaning
 from sandbox.emulator.retries import WAITS, RetrySchedule
 from sandbox.emulator.traffic.model import Strategy
+from sandbox.emulator.traffic.schedule import schedule
 
 URL = ("--url", "http://127.0.0.1:8080/callbacks/s3cret")
 
@@ -94,3 +96,19 @@ def test_retries_are_those_of_routee_to_scale() -> None:
     assert schedule.wait(1) == pytest.approx(0.3)
     assert schedule.wait(12) == pytest.approx(864)
     assert schedule.wait(13) is None
+
+
+def test_the_pull_api_and_swallowed_callbacks_are_options() -> None:
+    """The same seed swallows the same callbacks; without the option none is."""
+    line = "--swallowed 0.5 --pull-port 8099 --pull-dates created --pull-old-form --pull-no-campaign-ids"
+    args = parser().parse_args([*URL, *line.split()])
+    options = pull_options(args)
+    assert (options.dates, options.old_form, options.campaign_ids) == (DateMeaning.CREATED, True, False)
+    (callback, *_) = schedule(traffic_options(args), 1_795_000_000)
+    swallow, again = send_options(args).swallow, send_options(args).swallow
+    assert swallow is not None
+    assert again is not None
+    chosen = [swallow(callback) for _ in range(50)]
+    assert chosen == [again(callback) for _ in range(50)]
+    assert set(chosen) == {True, False}
+    assert send_options(parser().parse_args(URL)).swallow is None

@@ -163,3 +163,72 @@ def test_every_200_is_counted() -> None:
     """A callback that was refused first and accepted later counts once as accepted."""
     found = oracle(sms(), status("Sent", 1, answers=[*TIMEOUT, *ACCEPTED]), status("Queued", 0, answers=TIMEOUT))
     assert (found.accepted, found.uncertain, found.lost) == (1, 1, 0)
+
+
+SWALLOWED = [{"status": 200, "swallowed": True, "ms": 0.1}]
+
+
+def backfilled(
+    end: tuple[str, int], *lines: dict[str, Any], key: str = "a", sms_id: str | None = "a", recipients: int = 2
+) -> Oracle:
+    """Return the expectation after the backfill of one SMS of a campaign that ends so."""
+    found = Oracle(backfilled=True)
+    true = {"status": end[0], "updated_at": f"2026-11-22T09:00:{end[1]:02d}Z", "sms_id": "a"}
+    of_campaign = campaign() | {"total_recipients": recipients}
+    for line in (of_campaign, sms(key) | {"true": true, "sms_id": sms_id}, *lines):
+        found.take(line)
+    found.ask_routee()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "expected", "open_cells"),
+    [
+        ([status("Sent", 1), status("Delivered", 4, answers=SWALLOWED)], "Delivered", {"conflicts"}),
+        ([status("Sent", 1), status("Delivered", 4, answers=[])], "Delivered", {"conflicts"}),
+        (
+            [status("Sent", 1, answers=SWALLOWED), status("Delivered", 4)],
+            "Delivered",
+            {"sent_at", "sending_at", "sent_from"},
+        ),
+        ([status("Failed", 2, answers=SWALLOWED), status("Delivered", 4)], "Delivered", {"conflicts"}),
+        ([status("Failed", 2), status("Delivered", 4, answers=SWALLOWED)], "Delivered", {"conflicts"}),
+        # Routee's last word is of the same second as the known one: it is no news.
+        ([status("Undelivered", 4), status("Delivered", 4, answers=SWALLOWED)], "Undelivered", {"conflicts"}),
+        # A copy told what the first one did not.
+        ([status("Delivered", 4, answers=SWALLOWED), status("Delivered", 4)], "Delivered", set()),
+    ],
+)
+def test_a_backfill_makes_the_truth_known(callbacks: list[dict[str, Any]], expected: str, open_cells: set[str]) -> None:
+    """Lost statuses count as Routee tells them at the end; the times of lost stages, and lost conflicts, are open."""
+    (of_sms,) = backfilled(("Delivered", 4), *callbacks).sms.values()
+    assert of_sms.state
+    assert of_sms.state["status"] == expected
+    assert of_sms.open_cells == {"source", *open_cells}
+
+
+def test_an_sms_that_no_callback_told_may_have_the_key_of_the_answer() -> None:
+    """In the form of 2016 its callbacks have no smsId, and Routee's answers have one."""
+    told = status("Sent", 1, key="m#1")
+    lost = status("Delivered", 4, key="m#1", answers=SWALLOWED)
+    (of_sms,) = backfilled(("Delivered", 4), told, lost, key="m#1", sms_id=None).sms.values()
+    assert of_sms.keys == ("m#1", "a")
+    assert of_sms.open_cells == {"source", "conflicts", "sms_id"}
+    (of_sms,) = backfilled(("Sent", 1), told, key="m#1", sms_id=None).sms.values()
+    assert of_sms.keys == ("m#1", "m#1")
+
+
+def test_the_details_of_a_campaign_are_its_last_report() -> None:
+    """When every recipient is final: a lost report comes back, and no report is the last one while an SMS lacks."""
+    lines = [
+        report("Running", {"Delivered": 1}),
+        report("Finished", {"Delivered": 2}, SWALLOWED),
+        status("Delivered", 4),
+    ]
+    (of_campaign,) = backfilled(("Delivered", 4), *lines).campaigns.values()
+    assert [line["campaign_status"] for line in of_campaign.newest] == ["Running"]
+    (of_campaign,) = backfilled(("Delivered", 4), *lines, recipients=1).campaigns.values()
+    assert [(line["campaign_status"], line["counts"]) for line in of_campaign.newest] == [
+        ("Finished", {"Delivered": 1})
+    ]
+    assert of_campaign.is_told

@@ -225,6 +225,25 @@ def test_a_flood_of_invented_names_costs_a_bounded_number_of_cells_and_is_noted(
     assert partition.notes == {"coarse-cell": 3_000 - 70}
 
 
+@pytest.mark.parametrize("status", ["Sent", "Delivered"])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_next_callback_after_labels_are_to_be_masked_moves_all_parts_of_its_message(
+    parts: int, status: str
+) -> None:
+    """Also one that says nothing new; each part was sent in a window of its own."""
+    partition, callback = Partition(), dict[str, Any]()
+    for part in range(1, parts + 1):
+        one = {"message_id": "m", "sms_id": f"m-{part}", "part": part, "parts": parts, "label": f"order 000000{part}"}
+        callback = sms_callback("Sent", at(part * 6 * MINUTE), **one)
+        partition.send(callback, received=HOUR)
+    partition.stage = SmsStage(Policy(mask_texts=True))
+    partition.send(callback | {"status": {**callback["status"], "name": status}}, received=HOUR)
+    full = {(window, route[5]) for (window, route), row in partition.cells.items() if row["parts"]}
+    assert full == {((START + part * 6 * MINUTE) // WINDOW_MS, f"order ***00{part}") for part in range(1, parts + 1)}
+    of_all = status if parts == 1 else "Sent"
+    assert [row["messages"] for row in partition.cells.values() if row["messages"]] == [{of_all: 1}]
+
+
 def test_first_the_label_gives_way_then_the_sender_then_the_operator_then_the_country() -> None:
     partition = Partition(Policy(delivery_cells=10))
     for number in range(14):
@@ -299,5 +318,10 @@ def test_over_twenty_days_closed_and_open_cells_are_the_sms_less_the_changes_tha
         for cell, counts in expected.items()
     )
     assert differing == partition.notes.get("closed-cell", 0) > 0
+    windows = {window for window, _ in partition.cells}
+    still_open = {cell: counts for cell, counts in found.items() if cell[0] in windows}
+    expected = {cell: counts for cell, counts in expected.items() if cell[0] in windows}
+    for dimension in (None, *range(len(DIMENSIONS))):
+        assert summed(still_open, dimension) == summed(expected, dimension)
     assert not closed.keys() & partition.cells.keys()
     assert len(partition.cells) < 80 * 4

@@ -63,6 +63,7 @@ def test_a_first_callback_makes_revision_1_with_every_field_of_the_contract() ->
         "message_revision": 1,
         "sending_at": "2026-11-22T09:16:27.000Z",
         "sent_from": "latency",
+        "source": "callback",
     }
 
 

@@ -16,6 +16,7 @@ from streams.read_api.campaign_lists import CampaignLists
 from streams.state.rows.partition import Origin, Partition
 from streams.state.rows.throttle import Throttle
 from streams.state.store.stores import MemoryStore
+from streams.state.turns import Turns
 
 RUNNING, FINISHED = CampaignState.RUNNING, CampaignState.FINISHED
 BEGIN_MS = 1_795_300_000_000
@@ -32,7 +33,7 @@ class Worker:
         table: Any = SimpleNamespace(store=self.store, checkpointer=SimpleNamespace(owned=self.owned))
         self.finished: set[int] = set()
         self.finished_at_check: set[int] = set()
-        self.lists = CampaignLists(table, self._check)
+        self.lists = CampaignLists(table, self._check, Turns())
         self._flushing: list[Any] = []
 
     def _check(self) -> None:

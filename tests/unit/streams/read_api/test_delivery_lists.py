@@ -15,6 +15,7 @@ from streams.read_api.delivery_query import WantedCells, cursor_after_cell, read
 from streams.state.rows.partition import Origin, Partition
 from streams.state.rows.throttle import Throttle
 from streams.state.store.stores import MemoryStore
+from streams.state.turns import Turns
 
 WINDOWS = (5_984_350, 5_984_351, 5_984_352)
 ROUTES: list[tuple[str | None, ...]] = [
@@ -48,7 +49,7 @@ class Worker:
                     checkpoint = partition.seal(0.0)
                     self.store.write(number, checkpoint.rows, offset)
         table: Any = SimpleNamespace(store=self.store, checkpointer=SimpleNamespace(owned=self.owned))
-        self.lists = DeliveryLists(table, lambda: None)
+        self.lists = DeliveryLists(table, lambda: None, Turns())
 
     async def listed(self, **query: str) -> list[tuple[str, ...]]:
         """Return window and route of the cells of all pages."""

@@ -1,5 +1,6 @@
 """Each worker has a folder of its own."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,27 @@ def test_trying_a_folder_leaves_nothing(tmp_path: Path) -> None:
     require_usable(tmp_path / "not" / "yet")
     require_usable(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_not_taken_away_from_a_worker_that_makes_it_meanwhile(tmp_path: Path) -> None:
+    changes: list[str] = []
+
+    def note(event: str, given: tuple[object, ...]) -> None:
+        if event in {"os.mkdir", "os.rmdir"} and is_noted:
+            changes.append(str(given[0]))
+
+    is_noted = True
+    sys.addaudithook(note)  # it cannot be removed, only be told to stop
+    require_usable(tmp_path / "not" / "yet")
+    is_noted = False
+    assert changes
+    assert str(tmp_path / "not") not in changes
+
+
+def test_a_link_to_nowhere_in_the_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataFolderError, match=r"link: No such file or directory$"):
+        require_usable(tmp_path / "link")
 
 
 def test_a_folder_that_is_used_stays_when_it_is_tried(tmp_path: Path) -> None:

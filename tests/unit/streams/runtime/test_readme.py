@@ -11,11 +11,12 @@ from prometheus_client import CollectorRegistry
 import streams
 from streams.errors import Exit
 from streams.health import LagAges
-from streams.metrics import FlushMetrics, StateMetrics
+from streams.metrics import FlushMetrics, StateMetrics, notices_metric
 from streams.program.origin import Origin
 from streams.read_api.routes import ReadApi
 from streams.readers import Readers
 from streams.settings import StreamsSettings
+from streams.state.turns import Turns
 
 if TYPE_CHECKING:
     from streams.app import StreamsApp
@@ -37,6 +38,7 @@ def test_every_setting_is_explained(name: str) -> None:
 def test_the_readme_lists_exactly_the_served_metrics() -> None:
     registry = CollectorRegistry()
     FlushMetrics(registry)
+    notices_metric(registry)
     idle = SimpleNamespace(
         checkpointed=(),
         sms=SimpleNamespace(checkpointer=SimpleNamespace(owned={})),
@@ -44,6 +46,7 @@ def test_the_readme_lists_exactly_the_served_metrics() -> None:
         deliveries=None,
         alarms=SimpleNamespace(checkpointer=SimpleNamespace(owned={})),
         pulse=SimpleNamespace(check_pause=None),
+        turns=Turns(),
         conf=SimpleNamespace(canonical_url="", topic_partitions=8),
         bulk_recovery=SimpleNamespace(restore_seconds=0.0, restored_records=0),
         standby=SimpleNamespace(at_hand=frozenset(), records=0),

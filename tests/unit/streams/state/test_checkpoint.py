@@ -33,6 +33,7 @@ class Kafka:
         self.ends: dict[tuple[str, int], int] = {}
         self.error: Exception | None = None
         self.gate: asyncio.Event | None = None
+        self.is_asked = asyncio.Event()
         self.next_writer: ProducerEpoch | None = None
 
     async def renewed(self, writer: ProducerEpoch) -> ProducerEpoch:
@@ -42,6 +43,7 @@ class Kafka:
     async def send(
         self, topic: str, partition: int, rows: Iterable[bytes | None], writer: ProducerEpoch | None = None
     ) -> tuple[int, int]:
+        self.is_asked.set()
         if self.gate is not None:
             await self.gate.wait()
         if self.error is not None:
@@ -194,8 +196,7 @@ async def test_a_record_applied_during_a_flush_is_in_the_next_flush(bench: Bench
     bench.kafka.gate = asyncio.Event()
     bench.take_in(0, 0, "a")
     first = asyncio.ensure_future(bench.table.flush())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await asyncio.wait_for(bench.kafka.is_asked.wait(), 10)
     bench.take_in(0, 1, "b")
     bench.kafka.gate.set()
     await first
@@ -209,7 +210,7 @@ async def test_a_cancelled_flush_is_finished_nevertheless(bench: Bench) -> None:
     bench.kafka.gate = asyncio.Event()
     bench.take_in(0, 0, "a")
     flush = asyncio.ensure_future(bench.table.flush())
-    await asyncio.sleep(0)
+    await asyncio.wait_for(bench.kafka.is_asked.wait(), 10)
     flush.cancel()
     bench.kafka.gate.set()
     await bench.table.flush()

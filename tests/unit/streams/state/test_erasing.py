@@ -17,10 +17,11 @@ from streams.domain import sms_stage
 from streams.domain.cells import CELL_PREFIX, place_named
 from streams.domain.counts import COUNTS_PREFIX
 from streams.domain.erasing import KnownErasures
-from streams.domain.message import MESSAGE_PREFIX, read_message
+from streams.domain.message import MESSAGE_PREFIX, message_key, read_message
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import Output
+from streams.domain.views import find_sms, message_view
 from streams.state.rows import walk
 from streams.state.rows.erasures import Progress
 from streams.state.rows.partition import Origin, Partition
@@ -349,6 +350,36 @@ def test_a_refused_body_of_an_erased_recipient_is_lost(minute: int, date: Any) -
     lost, kept = worker.rejected
     assert (lost["body"], lost["body_base64"], lost["reason"], lost["offset"]) == ("", None, "invalid-field", 1)
     assert NUMBERS[1] in kept["body"]
+
+
+def shown(worker: Worker, *erased: Any) -> list[Any]:  # noqa: ANN401 - as the views take it
+    """Return what HTTP tells of the SMS of message `m`: by its own key, and as a part of the message."""
+    rows = worker.partition.rows
+    of_message = (message_view(rows, message_key("m"), *erased) or {})["sms"][0]
+    return [[one[name] for name in (*BLANK, "revision")] for one in (find_sms(rows, "s", *erased) or {}, of_message)]
+
+
+@pytest.mark.parametrize("is_taken_over", [False, True])
+def test_no_answer_has_a_number_once_its_erasure_is_known_wherever_the_rows_stand(is_taken_over: bool) -> None:  # noqa: FBT001
+    """Before a walk has met the row, and while a partition takes in what a former owner may have taken in."""
+    worker = Worker()
+    for word in ("Sent", "Delivered"):
+        worker.raw.append(
+            envelope(sms_callback(word, message_id="m", sms_id="s"), received_at=format_time_ms(BEGIN_MS))
+        )
+    worker.take_piece()
+    worker.flush()
+    if is_taken_over:
+        worker.crash()
+    worker.erase(erasure(NUMBERS[0], BEGIN_MS + MINUTE))
+    assert worker.partition.is_behind is not is_taken_over
+    assert shown(worker) == [[NUMBERS[0], "Hello", "spring", 1]] * 2
+    assert shown(worker, worker.known.all) == [[None, None, None, 1]] * 2
+    worker.finish()
+    assert shown(worker) == shown(worker, worker.known.all)
+    assert shown(worker)[0][:3] == [None, None, None]
+    worker.known = KnownErasures(MARKS)
+    assert worker.known.all is None
 
 
 def test_a_walk_meets_every_row_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:

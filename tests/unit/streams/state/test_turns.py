@@ -38,9 +38,39 @@ async def test_a_turn_ends_when_it_has_become_long(
     async with others(events):
         mine = Turns()
         for piece in ("one", "two"):
-            events.append(piece)
             await mine.offer()
-    assert events[1] == expected
+            events.append(piece)
+    assert events[events.index("one") + 1] == expected
+
+
+async def test_a_round_of_the_loop_has_one_turn_however_many_tasks_have_long_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    events: list[str] = []
+    shared = Turns()
+
+    async def work(name: str) -> None:
+        for _ in range(20):
+            await shared.offer()
+            events.append(name)
+
+    async with others(events):
+        await asyncio.gather(work("one"), work("two"), work("three"))
+    done = [event for event in events if event != "others"]
+    assert done == ["one", "two", "three"] * 20
+    assert all(first == "others" or second == "others" for first, second in pairwise(events))
+
+
+async def test_a_task_that_is_cancelled_takes_no_turn_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    shared = Turns()
+    waiting = [asyncio.ensure_future(shared.offer()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.wait_for(asyncio.gather(*waiting[1:]), 10)
+    await asyncio.wait_for(shared.offer(), 10)
+    assert waiting[0].cancelled()
 
 
 async def test_batches_started_together_are_built_in_a_turn_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def test_closed_alarms_beyond_the_bound_are_forgotten_and_open_ones_are_not() ->
     rows = MemoryRows()
     watch = AlarmWatch(rows, {})
     for at in range(MOST_ALARMS + 20):
-        watch._open({"alarm": f"k:{at}", "is_open": at == 3})
+        watch._open({"alarm": f"k:{at}", "subject": "account", "is_open": at == 3})
     kept = [record["alarm"] for record in told_alarms(rows)]
     assert len(kept) == MOST_ALARMS + 1
     assert kept[-1] == "k:3"

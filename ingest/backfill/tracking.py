@@ -1,0 +1,162 @@
+"""
+Routee's tracking objects and details of campaigns, put into the form of callbacks. Pure.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from streams.contract.keys import KEY_MAX_CHARS
+
+_SAME_NAMES: Final = (
+    *("part", "parts", "label", "to", "from", "country", "operator", "groups", "applicationName", "latency", "price"),
+    *("direction", "originatingService"),
+)
+"""Fields that have the same name and meaning in a callback."""
+
+FINALS: Final = frozenset({"delivered", "undelivered", "failed", "unsent"})
+ENDED: Final = frozenset({"finished", "failed"})
+"""Statuses after which a campaign has no other one."""
+
+_FINAL_RANK: Final = 2
+
+
+class Tracked(NamedTuple):
+    """One SMS as Routee knows it by now."""
+
+    body: bytes
+    """The callback that tells it."""
+    message_id: str
+    sms_id: str | None
+    part: int | None
+    status: str
+    date_ms: int
+    """Routee's time of the status, 0 when it has none that can be read."""
+    campaign_id: str | None
+    campaign_name: str | None
+
+
+class Report(NamedTuple):
+    """A campaign as Routee knows it by now."""
+
+    body: bytes
+    status: str | None
+    counts: dict[str, int]
+    """Statuses with at least one message."""
+
+
+def rank(status: str) -> int:
+    """Return how far a status is: 0 queued, 2 final, 1 any other."""
+    word = status.strip().lower()
+    return _FINAL_RANK if word in FINALS else 0 if word == "queued" else 1
+
+
+def tracked(found: object, campaign_id: str | None = None) -> Tracked | str:
+    """
+    Return an SMS from a tracking object; a text says why it is none.
+
+    `campaign_id` is that of the list in which it lies, for objects that do not name their campaign.
+    """
+    if not isinstance(found, dict):
+        return "no object"
+    message_id, status = _id(found.get("messageId")), _status(found.get("status"))
+    if message_id is None:
+        return "no messageId"
+    if status is None:
+        return "no status"
+    if str(found.get("direction") or "").lower() == "inbound":
+        return "an inbound SMS"
+    sms_id, name = _id(found.get("smsId")), _campaign_name(found)
+    campaign = _id(found.get("campaignTrackingId")) or campaign_id
+    body = {
+        "messageId": message_id,
+        "smsId": sms_id,
+        "campaignTrackingId": campaign,
+        **{field: found.get(field) for field in _SAME_NAMES},
+        "campaignName": name,
+        "status": status,
+        "message": found.get("body", found.get("message")),
+    }
+    body = {field: value for field, value in body.items() if value is not None}
+    date = date_ms(status.get("updatedDate"))
+    part = found.get("part")
+    number = int(part) if isinstance(part, int) or (isinstance(part, str) and part.isdecimal()) else None
+    return Tracked(orjson.dumps(body), message_id, sms_id, number, status["name"], date, campaign, name)
+
+
+def with_campaign(found: Tracked, campaign_id: str) -> Tracked:
+    """Return an SMS as one of a campaign."""
+    body = orjson.loads(found.body) | {"campaignTrackingId": campaign_id}
+    return found._replace(body=orjson.dumps(body), campaign_id=campaign_id)
+
+
+def report(details: object) -> Report | str:
+    """Return a campaign's report from its details; a text says why they give none."""
+    if not isinstance(details, dict):
+        return "no object"
+    tracking_id = _id(details.get("trackingId"))
+    if tracking_id is None:
+        return "no trackingId"
+    if str(details.get("type") or "Sms").lower() != "sms":
+        return "no campaign of SMS"
+    analysis, statuses = details.get("smsAnalysis"), details.get("statuses")
+    recipients = analysis.get("numberOfRecipients") if isinstance(analysis, dict) else None
+    counts = _counts(statuses) if isinstance(statuses, dict) else {}
+    state = details.get("state") if isinstance(details.get("state"), str) else None
+    body = {
+        "trackingId": tracking_id,
+        "name": details.get("campaignName"),
+        "totalRecipients": recipients if recipients is not None else details.get("totalMessages"),
+        "campaignStatus": state,
+        "messageStatuses": counts,
+    }
+    known = {field: value for field, value in body.items() if value is not None}
+    return Report(orjson.dumps(known), state, {word: count for word, count in counts.items() if count})
+
+
+def date_ms(text: object) -> int:
+    """Return a date of Routee's in ms since 1970, 0 when it cannot be read."""
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        return int(text if abs(text) >= 1e11 else text * 1000)  # noqa: PLR2004 - seconds reach it in the year 5138
+    if not isinstance(text, str):
+        return 0
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return 0
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _status(found: object) -> dict[str, Any] | None:
+    """Return the status in the form of callbacks, None when it has no word."""
+    if isinstance(found, str):
+        found = {"status": found}
+    if not isinstance(found, dict):
+        return None
+    word = found.get("status", found.get("name"))
+    if not isinstance(word, str) or not word.strip():
+        return None
+    told = {"name": word, "updatedDate": found.get("date", found.get("updatedDate")), "reason": found.get("reason")}
+    return {field: value for field, value in told.items() if value is not None}
+
+
+def _id(found: object) -> str | None:
+    """Return an id as text, None when it is none that can be a key."""
+    if isinstance(found, int) and not isinstance(found, bool):
+        found = str(found)
+    return found if isinstance(found, str) and 0 < len(found.strip()) <= KEY_MAX_CHARS else None
+
+
+def _campaign_name(found: Mapping[str, Any]) -> str | None:
+    """Return the campaign's name: lists call it `campaignName`, single answers `campaign`."""
+    for name in (found.get("campaignName"), found.get("campaign")):
+        text = name.get("name") if isinstance(name, dict) else name
+        if isinstance(text, str) and text:
+            return text
+    return None
+
+
+def _counts(statuses: Mapping[str, Any]) -> dict[str, int]:
+    return {word: count for word, count in statuses.items() if type(count) is int and count >= 0}

@@ -1,0 +1,3 @@
+"""
+Routee's pull API, emulated: the state of the traffic, asked for over HTTP.
+"""

@@ -1,0 +1,141 @@
+"""
+Whole lists although rows move, ranges divided until they fit, and the number of requests that this takes.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from ingest.backfill.client import PAGE_ROWS, Page
+from ingest.backfill.lists import MOST_ROWS, divided, parts, whole
+
+DAY: Final = 86_400.0
+WEEK: Final = 7 * DAY
+
+
+class Api:
+    """SMS at moments; counts its requests and refuses deep pages."""
+
+    def __init__(self, moments: list[float]) -> None:
+        self.moments = sorted(moments)
+        self.asked = 0
+        self.moves = 0
+
+    async def page(self, begin: float, end: float, number: int) -> Page:
+        self.asked += 1
+        rows = [{"smsId": str(place)} for place, at in enumerate(self.moments) if begin <= at <= end]
+        assert len(rows) <= MOST_ROWS or number == 0
+        if number and self.moves:
+            self.moves -= 1
+            rows = rows[-1:] + rows[:-1]
+        return Page(rows[number * PAGE_ROWS : (number + 1) * PAGE_ROWS], len(rows))
+
+    async def all(self) -> tuple[set[str], int]:
+        found, missing = set(), 0
+        async for part in parts(self.page, 0, WEEK):
+            found |= {row["smsId"] for row in part.rows}
+            missing += part.missing
+        return found, missing
+
+
+def spread(count: int) -> list[float]:
+    return [WEEK * place / count for place in range(count)]
+
+
+def bursts(count: int) -> list[float]:
+    """Half of all SMS in ten campaigns of five minutes."""
+    half = count // 2
+    return spread(half) + [DAY / 3 + DAY / 2 * (place % 10) + 300 * place / half for place in range(half)]
+
+
+@pytest.mark.parametrize("count", [0, 1, PAGE_ROWS, PAGE_ROWS + 1, MOST_ROWS, MOST_ROWS + 1, 60_000])
+@pytest.mark.parametrize("spreading", [spread, bursts])
+async def test_every_row_of_a_range_comes(count: int, spreading: Callable[[int], list[float]]) -> None:
+    """However many there are, and however they lie."""
+    api = Api(spreading(count))
+    found, missing = await api.all()
+    assert (len(found), missing) == (len(api.moments), 0)
+
+
+class Counted(Api):
+    """A million rows that are only counted: a page has its numbers only."""
+
+    async def page(self, begin: float, end: float, number: int) -> Page:
+        self.asked += 1
+        first, last = bisect_left(self.moments, begin), bisect_right(self.moments, end)
+        assert last - first <= MOST_ROWS or number == 0
+        begin_row = first + number * PAGE_ROWS
+        rows: list[Any] = [{"smsId": place} for place in range(begin_row, min(begin_row + PAGE_ROWS, last))]
+        return Page(rows, last - first)
+
+
+@pytest.mark.parametrize("spreading", [spread, bursts])
+async def test_a_million_parts_take_at_most_800_requests_by_range(
+    spreading: Callable[[int], list[float]], record_property: Callable[[str, int], None]
+) -> None:
+    """Ranges are sized by the density seen, and divided again where it is higher."""
+    api = Counted(spreading(1_000_000))
+    found, missing = await api.all()
+    record_property("requests", api.asked)
+    assert (len(found), missing) == (1_000_000, 0)
+    assert api.asked <= 800
+
+
+async def test_a_million_parts_take_at_most_520_requests_by_campaign() -> None:
+    """Where Routee gives deep pages, a campaign takes one request for 2,000 SMS, and one for its details."""
+    asked = 0
+
+    async def page(number: int) -> Page:
+        nonlocal asked
+        asked += 1
+        return Page([{"smsId": row} for row in range(number * PAGE_ROWS, (number + 1) * PAGE_ROWS)], 1_000_000)
+
+    rows = await whole(page, await page(0))
+    assert (len(rows.rows), rows.missing) == (1_000_000, 0)
+    assert asked + 1 <= 520
+
+
+async def test_a_list_in_which_a_row_moves_is_read_again() -> None:
+    """One pass misses a row and has another one twice; the next pass has all."""
+    api = Api(spread(5000))
+    api.moves = 2
+    found, missing = await api.all()
+    assert (len(found), missing) == (5000, 0)
+    assert api.asked > 3
+
+
+async def test_a_list_that_never_stands_still_is_given_up_after_five_passes() -> None:
+    """The rows that came are returned, and how many did not."""
+    passes = 0
+
+    async def page(number: int) -> Page:
+        nonlocal passes
+        passes += number == 0
+        return Page([{"smsId": "1"}], 3)
+
+    rows = await whole(page, await page(0))
+    assert (rows.rows, rows.missing, passes) == ([{"smsId": "1"}], 2, 5)
+
+
+async def test_a_single_second_is_not_divided() -> None:
+    """More rows than are given in one second: the range is read as it is."""
+    asked = []
+
+    async def fetch(begin: float, end: float, number: int) -> Page:
+        asked.append((begin, end, number))
+        return Page([{"smsId": "1"}], MOST_ROWS + 1)
+
+    async for part in parts(fetch, 5, 6):
+        assert part.missing
+    assert {(begin, end) for begin, end, _ in asked} == {(5, 6)}
+
+
+def test_ranges_meet() -> None:
+    """Each begins where the one before ends, so no moment is left out; and they end where the whole did."""
+    ranges = divided(10.5, 1000, 25_000)
+    assert [begin for begin, _ in ranges[1:]] == [end for _, end in ranges[:-1]]
+    assert (ranges[0][0], ranges[-1][1]) == (10, 1000)
+    assert len(ranges) == 4
+    assert divided(0, 2, 10**9) == [(0, 1), (1, 2)]
