@@ -63,7 +63,7 @@ KNOWN_SETTINGS: Final = _OTHER_SETTINGS | SECRET_SETTINGS | {file_setting(name) 
 """Every variable that a program reads as a setting, or as the name of a secret's file."""
 
 COMPOSE_VARIABLES: Final = frozenset(
-    {"INGEST_PUBLISHED", "CLICKHOUSE_PUBLISHED_PORT", "KAFKA_IMAGE", "CLICKHOUSE_IMAGE"}
+    {"INGEST_PUBLISHED", "CONSOLE_PUBLISHED", "CLICKHOUSE_PUBLISHED_PORT", "KAFKA_IMAGE", "CLICKHOUSE_IMAGE"}
 )
 """Other variables that the `.env` of the Compose files may have: the containers are given that file whole."""
 

@@ -118,7 +118,7 @@ class Stage:
         producer.close()
 
     def console(self, port: int = 0, **settings: str) -> tuple[str, subprocess.Popen[bytes]]:
-        """Start a console, and return its address and its process when it has read what is live."""
+        """Start a console, and return its address and its process when it has read the live state."""
         port, admin = port or free_port(), free_port()
         log: IO[bytes] = (self.logs / f"console-{port}.log").open("ab")
         told = {**self.environment, "CONSOLE_PORT": str(port), "CONSOLE_ADMIN_PORT": str(admin), **settings}

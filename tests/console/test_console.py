@@ -39,9 +39,7 @@ def violations(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_each_page_is_for_everyone_light_dark_and_on_a_phone(
-    page: Page, address: str, shown: World, place: str
-) -> None:
+def test_each_page_is_for_all_light_dark_and_on_a_phone(page: Page, address: str, shown: World, place: str) -> None:
     told: list[str] = []
     asked: list[str] = []
     page.on("console", lambda line: told.append(line.text) if line.type in {"error", "warning"} else None)

@@ -108,6 +108,7 @@ def console(name: str = "Sale", **more: Any) -> Console:  # noqa: ANN401 - as th
         "max(received_at) AS newest": [{"newest": TIME, "changes": 1, "conflicts": 0}],
         "stuck_messages": [{"n": 1}],
         "schema_migrations": [{"version": 14}],
+        "backfill_deadline": [{"healed": 1, "missing": 2, "sms": 9, "open_days": 1, "deadline": TIME, "gone": 0}],
         "count() AS n FROM campaigns": [{"n": 1}],
         "count() AS n FROM sms": [{"n": 1}],
         "FROM campaigns WHERE": [campaign(name)],
@@ -262,7 +263,7 @@ async def test_a_wrong_token_is_told_and_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("place", ["//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nSet-Cookie: x"])
-async def test_after_the_login_nobody_is_sent_elsewhere(place: str) -> None:
+async def test_after_the_login_no_person_is_sent_elsewhere(place: str) -> None:
     made = console(settings={"console_tokens": TOKENS})
     assert (await made.get("/login", "POST", {"token": "a" * 20, "next": place})).headers["location"] == "/"
 

@@ -1,5 +1,5 @@
 """
-Who may look, and how much is shown.
+The people who may look, and how much is shown.
 """
 
 from collections.abc import Callable
