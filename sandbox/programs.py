@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +23,11 @@ from streams.program.settings import secret_settings
 # A start takes seconds on an idle machine; the limits are for a busy one.
 _READY_SECONDS: Final = 120.0
 _PREPARED_SECONDS: Final = 60.0
+_CONSOLE_NEEDS: Final = ("jinja2", "starlette", "uvicorn")
 # The sandbox is for the people of this machine, also when `.env` is that of another place.
 _ADDRESSES: Final = (
     *("INGEST_HOST", "INGEST_ADMIN_HOST", "STREAMS_ADMIN_HOST", "SINKS_ADMIN_HOST", "STREAMS_WEB_BIND"),
-    "BACKFILL_ADMIN_HOST",
+    *("BACKFILL_ADMIN_HOST", "CONSOLE_HOST", "CONSOLE_ADMIN_HOST"),
 )
 
 WRITERS: Final = ("ingest", "backfill")
@@ -66,6 +68,13 @@ def _sink(name: str, url: str) -> Program:
     return Program(name, ("routee-sinks", name.removeprefix("sinks-")), url, port)
 
 
+def console(addresses: Addresses) -> Program | None:
+    """Return the console, None where its extra is not installed."""
+    if any(find_spec(name) is None for name in _CONSOLE_NEEDS):
+        return None
+    return Program("console", ("routee-console", "serve"), addresses.console_pages)
+
+
 def preparations() -> dict[str, tuple[str, ...]]:
     """Return the commands that have to succeed before the programs start, by name; they need no order."""
     return {"topics": ("routee-streams", "topics", "--alter"), "schema": ("routee-sinks", "schema")}
@@ -84,6 +93,9 @@ class Launcher:
             "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",  # `.env` may name another Kafka
             "CLICKHOUSE_URL": addresses.clickhouse,
             **dict.fromkeys(_ADDRESSES, LOOPBACK),
+            "CONSOLE_CLICKHOUSE_USER": settings.clickhouse_user,
+            "CONSOLE_CLICKHOUSE_PASSWORD": settings.clickhouse_password.get_secret_value(),
+            "CONSOLE_READ_API": addresses.streams,
             "STREAMS_DATA_DIR": str(settings.sandbox_dir.absolute() / "streams"),
             "SINKS_FILES_ROOT": str(addresses.files.absolute()),
         }

@@ -42,6 +42,8 @@ class SandboxSettings(CommonSettings):
         None, description="The application at Routee; where it is set, a backfill runs, too."
     )
     backfill_admin_port: int = Field(9105, ge=1, le=65535, description="Port of the backfill's pages.")
+    console_port: int = Field(8090, ge=1, le=65535, description="Port of the console's pages.")
+    console_admin_port: int = Field(9106, ge=1, le=65535, description="Port of its /livez, /readyz and /metrics.")
     clickhouse_user: str = Field("default", description="The one user of the sandbox's ClickHouse.")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="That user's password.")
     clickhouse_database: str = Field("routee", description="The database with the tables and views.")

@@ -5,7 +5,7 @@ The whole pipeline on this machine: what `routee-sandbox up` runs, and what the 
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Final, Self
@@ -18,7 +18,7 @@ from sandbox.kafka import KafkaCluster
 from sandbox.logs import keep_within
 from sandbox.ports import require_free
 from sandbox.process import Process, stop_all
-from sandbox.programs import WRITERS, Launcher, programs, wait_ready
+from sandbox.programs import WRITERS, Launcher, Program, programs, wait_ready
 from sandbox.settings import SandboxSettings, file_problems
 from sandbox.supervisor import Supervisor
 
@@ -46,11 +46,12 @@ class Sandbox:
     Use it as a context manager: inside the block callbacks can be sent to `addresses.callback_url`; after it nothing
     runs, and the state is in `SANDBOX_DIR` for the next time. A process that dies is back within 2 s.
     `tell` is told each step of the start, the first one when folder and ports are known to be free.
-    Processes are named `kafka-1` …, `clickhouse`, `ingest`, `streams`, `sinks-clickhouse`, `sinks-files`, and
-    `backfill`, where an application at Routee is named.
+    `beside` are more programs, started last and stopped first: the console. Processes are named `kafka-1` …,
+    `clickhouse`, `ingest`, `streams`, `sinks-clickhouse`, `sinks-files`, and `backfill`, where an application at Routee
+    is named.
     """
 
-    def __init__(self, settings: SandboxSettings, tell: Tell = _untold) -> None:
+    def __init__(self, settings: SandboxSettings, tell: Tell = _untold, beside: Iterable[Program] = ()) -> None:
         self.settings = settings
         self._tell = tell
         self.addresses = addresses_of(settings)
@@ -71,6 +72,9 @@ class Sandbox:
             program.name: self._launcher.process(program.name, program.command, program.environment)
             for program in programs(self.addresses)
         }
+        self._beside = {
+            program.name: (program, self._launcher.process(program.name, program.command)) for program in beside
+        }
         self._supervisor: Supervisor | None = None
         self._lock: IO[bytes] | None = None
 
@@ -84,8 +88,17 @@ class Sandbox:
         self.stop()
 
     @property
+    def _extra_processes(self) -> list[Process]:
+        return [process for _, process in self._beside.values()]
+
+    @property
     def _processes(self) -> dict[str, Process]:
-        everything = [*self._kafka.processes.values(), self._clickhouse.process, *self._programs.values()]
+        everything = [
+            *self._kafka.processes.values(),
+            self._clickhouse.process,
+            *self._programs.values(),
+            *self._extra_processes,
+        ]
         return {process.name: process for process in everything}
 
     def pids(self) -> dict[str, int]:
@@ -140,12 +153,13 @@ class Sandbox:
         if self._supervisor is not None:
             self._supervisor.stop()
             self._supervisor = None
-        programs = dict(self._programs)
-        streams = programs.pop("streams")
-        writers = [programs.pop(name) for name in WRITERS if name in programs]
+        stop_all(self._extra_processes, _SINKS_SECONDS)
+        others = dict(self._programs)
+        streams = others.pop("streams")
+        writers = [others.pop(name) for name in WRITERS if name in others]
         stop_all(writers, _INGEST_SECONDS)
         stop_all([streams], _STREAMS_SECONDS)
-        stop_all(programs.values(), _SINKS_SECONDS)
+        stop_all(others.values(), _SINKS_SECONDS)
         stop_all([self._clickhouse.process, *self._kafka.processes.values()], _STORES_SECONDS)
         if self._lock is not None:
             self._lock.close()
@@ -182,6 +196,8 @@ class Sandbox:
             f"SINKS_ADMIN_PORT (+{FILES_SINK})": settings.sinks_admin_port + FILES_SINK,
             **({"BACKFILL_ADMIN_PORT": settings.backfill_admin_port} if settings.routee_application_id else {}),
         }
+        if self._beside:
+            ports |= {"CONSOLE_PORT": settings.console_port, "CONSOLE_ADMIN_PORT": settings.console_admin_port}
         files = list(file_problems(vars(settings)))
         try:
             require_free(ports)
@@ -210,3 +226,7 @@ class Sandbox:
         for program in programs(self.addresses):
             wait_ready(program, self._programs[program.name])
             self._tell(f"{program.name} is ready")
+        for beside, process in self._beside.values():
+            process.start()
+            wait_ready(beside, process)
+            self._tell(f"{beside.name} is ready")

@@ -39,6 +39,8 @@ def temporary_settings(folder: Path) -> SandboxSettings:
         streams_admin_port=free_port(),
         ingest_secrets=secrets.token_urlsafe(12),
         streams_web_port=free_port(),
+        console_port=free_port(),
+        console_admin_port=free_port(),
         sinks_admin_port=_two_free_ports(),
         routee_application_id=None,
         backfill_admin_port=free_port(),

@@ -11,10 +11,11 @@ import time
 from types import FrameType
 from typing import Final, NoReturn
 
-from sandbox.addresses import Addresses
+from sandbox.addresses import Addresses, addresses_of
 from sandbox.disk import Place
 from sandbox.errors import SandboxError
 from sandbox.logs import Follower
+from sandbox.programs import console
 from sandbox.settings import SandboxSettings, file_problems
 from sandbox.stack import Sandbox
 from streams.program import exit_codes
@@ -76,9 +77,10 @@ def _run(settings: SandboxSettings) -> None:
     progress = _Progress(settings)
     with disk.watched():
         disk.require(_STARTS_WITH_BYTES)
-        sandbox = Sandbox(settings, progress.tell)
+        shown = console(addresses_of(settings))
+        sandbox = Sandbox(settings, progress.tell, [shown] if shown else [])
         with sandbox:
-            progress.ready(sandbox.addresses)
+            progress.ready(sandbox.addresses, has_console=shown is not None)
             try:
                 _watch(sandbox, disk)
             except KeyboardInterrupt:
@@ -115,9 +117,11 @@ class _Progress:
             self.say(f"  to stop     Ctrl-C, or kill {os.getpid()}")
         self.say(f"{time.monotonic() - self._began:6.1f} s  {step}")
 
-    def ready(self, addresses: Addresses) -> None:
+    def ready(self, addresses: Addresses, *, has_console: bool) -> None:
         """Say where everything is."""
         self.tell("ready")
+        where = addresses.console if has_console else "(the extra `console` is not installed)"
+        self.say(f"  {'look at it at':18}{where}")
         for what, where in _places(addresses, self._settings):
             self.say(f"  {what:18}{where}")
         if not sys.stdout.isatty():

@@ -3,9 +3,11 @@ Erasures in a sink: records are written without the data of erased people, and r
 
 1. All erasures are read before the first record. Killed here: nothing was written.
 2. Each batch is written without the data that the erasures known at its beginning cover.
-3. A later erasure is added between two batches. So every batch written without it is in the store by then,
-   and the store is erased after that. Killed before or in the middle: the sink that takes on the partitions erases the
-   store again; it erases after each claim of partitions, since their former owner may have been killed at any step.
+3. A later erasure is added between two batches, also while the store is being erased. So every batch written without
+   it is in the store by then, and the store is erased after that. Killed before or in the middle: the sink that takes
+   on the partitions erases the store again; it erases after each claim of partitions, since their former owner may
+   have been killed at any step.
+4. While Kafka does not tell whether there are further erasures, no batch is written: it may tell other records.
 
 Two sinks may erase the same rows; the second one finds nothing. A row that another sink inserts meanwhile, without
 knowing the erasure, is erased by that sink, or by its successor.
@@ -13,11 +15,13 @@ knowing the erasure, is erased by that sink, or by its successor.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
+from math import inf
 from typing import Final, NamedTuple, Protocol
 
 from sinks.blanking import blanked
@@ -31,7 +35,13 @@ from streams.contract.erasures import AnotherKeyError, Erasure, Erasures, Marks
 logger = logging.getLogger(__name__)
 
 _CONCERN: Final = "erasure"
+_READING: Final = "erasures"
 _POLL_SECONDS: Final = 1.0
+_ASK_EVERY_SECONDS: Final = 3.0
+_LOOK_SECONDS: Final = 0.1
+
+CURRENT_SECONDS: Final = 30.0
+"""For so long the erasures that were read count as all, after Kafka has said so. Most outages of Kafka are shorter."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 Blank = Callable[[str, Sequence[Record]], Sequence[Record]]
@@ -55,6 +65,9 @@ class ErasureSource(Protocol):
     def read(self, seconds: float) -> list[Erasure]:
         """Wait at most so long for further erasures, and return them."""
 
+    def has_all(self) -> bool:
+        """Ask Kafka whether all erasures were returned; false, too, when it does not answer."""
+
     def close(self) -> None:
         """Close the connection."""
 
@@ -64,6 +77,7 @@ class MemoryErasures:
 
     def __init__(self) -> None:
         self.log: list[Erasure] = []
+        self.is_away = False
         self._position = 0
 
     def all(self) -> list[Erasure]:
@@ -73,9 +87,13 @@ class MemoryErasures:
     def read(self, seconds: float) -> list[Erasure]:
         """Return the erasures that were added since, without waiting."""
         del seconds
-        found = self.log[self._position :]
+        found = [] if self.is_away else self.log[self._position :]
         self._position += len(found)
         return found
+
+    def has_all(self) -> bool:
+        """Return whether all were returned; false while the topic is away."""
+        return not self.is_away and self._position == len(self.log)
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
@@ -93,10 +111,12 @@ class Store(Protocol):
 
 
 class Erasing:
-    """The erasures that are known, for two threads: one adds them, and one writes batches."""
+    """The erasures that are known, for three threads: one adds them, one erases the store, and one writes batches."""
 
-    def __init__(self, marks: Marks | None = None) -> None:
+    def __init__(self, marks: Marks | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._erasures = Erasures(marks)
+        self._clock = clock
+        self._confirmed = inf
         self._latest = _NEVER
         self._all: dict[str, datetime] = {}
         self._writing = threading.Lock()
@@ -119,14 +139,24 @@ class Erasing:
                 self._all[erasure.mark] = max(erasure.at, self._all.get(erasure.mark, _NEVER))
                 self._latest = max(self._latest, erasure.at)
 
+    def confirm(self) -> None:
+        """Note that these are all erasures, now. From the first time on that has to be noted again and again."""
+        self._confirmed = self._clock()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether these were all erasures a moment ago."""
+        return self._clock() - self._confirmed < CURRENT_SECONDS
+
     def fail(self, fault: FatalError) -> None:
         """Have nothing written any more: further erasures will not be known."""
         self._fault = fault
 
     @property
     def known(self) -> Known:
-        """Return the erasures that are known; the thread that adds them may ask."""
-        told = "\n".join(f"{mark} {at.isoformat()}" for mark, at in sorted(self._all.items()))
+        """Return the erasures that are known; more may be added to them."""
+        with self._writing:
+            told = "\n".join(f"{mark} {at.isoformat()}" for mark, at in sorted(self._all.items()))
         return Known(self._erasures, sha256(told.encode()).hexdigest())
 
     @contextmanager
@@ -134,8 +164,10 @@ class Erasing:
         """
         Let a batch be written, with the function that blanks its records; no erasure is added meanwhile.
 
-        The fault is raised when there is one.
+        Waits while it is not known whether these are all. The fault is raised when there is one.
         """
+        while self._fault is None and not self.is_current:
+            time.sleep(_LOOK_SECONDS)
         with self._writing:
             if self._fault is not None:
                 raise self._fault
@@ -143,7 +175,11 @@ class Erasing:
 
 
 class Eraser:
-    """A thread that reads further erasures, and erases the store after each, and after each claim of partitions."""
+    """
+    Two threads: one reads further erasures, one erases the store after each, and after each claim of partitions.
+
+    A store may take minutes, in which further erasures are to be known.
+    """
 
     def __init__(  # noqa: PLR0913 - its collaborators
         self,
@@ -163,29 +199,43 @@ class Eraser:
         self._backoff = backoff
         self._due = threading.Event()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="eraser", daemon=True)
+        self._asked = -inf
+        self._threads = [
+            threading.Thread(target=self._run, args=(work, close), name=name, daemon=True)
+            for name, work, close in (
+                ("erasures", self.follow, source.close),
+                ("eraser", self.erase_when_due, lambda: None),
+            )
+        ]
 
     def start(self) -> None:
         """Begin; the erasures that the source had must have been added."""
-        self._thread.start()
+        self._erasing.confirm()
+        for thread in self._threads:
+            thread.start()
 
     def erase_again(self) -> None:
         """Have the store erased once more: partitions were taken on, whose former owner may not have done it."""
         self._due.set()
 
     def close(self, seconds: float = 1.5) -> None:
-        """End the thread; the next run erases the rest."""
+        """End the threads; the next run erases the rest."""
         self._ended.set()
-        self._thread.join(seconds)
+        self._due.set()
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _run(self) -> None:
+    def _run(self, work: Callable[[float], object], close: Callable[[], object]) -> None:
         try:
             while not self._ended.is_set():
-                self.step(_POLL_SECONDS)
+                work(_POLL_SECONDS)
         except Exception as error:  # noqa: BLE001 - after any error the next erasure would not be seen
             self._fail(error if isinstance(error, FatalError) else FatalError(f"erasures are not read: {error!r}"))
         finally:
-            self._source.close()
+            # A consumer is of one thread.
+            close()
 
     def _fail(self, fault: FatalError) -> None:
         self._erasing.fail(fault)
@@ -194,10 +244,26 @@ class Eraser:
 
     def step(self, seconds: float) -> None:
         """Take up further erasures, and erase the store if that is due."""
+        self.follow(seconds)
+        self.erase_when_due(0)
+
+    def follow(self, seconds: float) -> None:
+        """Take up further erasures, and ask now and then whether these are all."""
         if found := self._source.read(seconds):
             self._erasing.add(found)
             self._due.set()
-        if self._due.is_set():
+        if (now := time.monotonic()) - self._asked >= _ASK_EVERY_SECONDS or not self._erasing.is_current:
+            self._asked = now
+            if self._source.has_all():
+                self._erasing.confirm()
+            if self._erasing.is_current:
+                self._readiness.fine(_READING)
+            else:
+                self._readiness.trouble(_READING, "Kafka does not tell which numbers are erased: nothing is written")
+
+    def erase_when_due(self, seconds: float) -> None:
+        """Erase the store, if that is due within so many seconds."""
+        if self._due.wait(seconds):
             self._due.clear()
             self._erase()
 

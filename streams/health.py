@@ -125,7 +125,7 @@ class _Age(NamedTuple):
 
 
 async def date_lags(app: CheckpointedApp, ages: LagAges) -> None:
-    """Look up when the oldest records of old lags were written. What Kafka does not tell now is asked again."""
+    """Look up when the oldest records of old lags were written; times that Kafka does not tell are asked for again."""
     tables = {table.name: table for table in app.checkpointed}
     for name, number in ages.due():
         owned = tables[name].checkpointer.owned.get(number)

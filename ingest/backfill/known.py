@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
-from sys import intern
 from typing import Any, Final, NamedTuple
 
 from ingest.backfill.tracking import ENDED, Report, Tracked, date_ms, rank
@@ -15,9 +14,12 @@ _FINAL_RANK: Final = 2
 _UNTOLD: Final = frozenset({"behind", "mixed", "underived", "unreported"})
 """Verdicts on campaigns that Routee may know more about."""
 
-
 _price: Final = lru_cache(maxsize=4096)(Decimal)
-"""Prices repeat, and a Decimal takes as much memory as all else of an SMS but its ids."""
+"""Prices repeat, and each Decimal takes 104 bytes."""
+
+
+_word: Final = lru_cache(maxsize=4096)(str)
+"""Statuses and campaigns repeat, too: each text is kept once."""
 
 
 class KnownSms(NamedTuple):
@@ -101,14 +103,14 @@ class Known:
                 return
             message = KnownMessage(record["message_id"], None, date_ms(record["first_received_at"]), last, is_final)
             self.messages[key] = message
-        message.campaign_id = intern(record["campaign_tracking_id"] or "") or message.campaign_id
+        message.campaign_id = _word(record["campaign_tracking_id"] or "") or message.campaign_id
         message.first_ms = min(message.first_ms, date_ms(record["first_received_at"]))
         message.last_ms = max(message.last_ms, last)
         message.is_final = is_final
         message.price = _price(record.get("message_price") or record["price"] or "0")
         sms_key, sms_id = record["sms_key"], record["sms_id"]
         sms_id = sms_key if sms_id == sms_key else sms_id
-        status, date = intern(record["status"]), date_ms(record["status_updated_at"])
+        status, date = _word(record["status"]), date_ms(record["status_updated_at"])
         message.put(KnownSms(sms_key, sms_id, record["part"], status, date))
 
     def take_campaign(self, record: Mapping[str, Any]) -> None:

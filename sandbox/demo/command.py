@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from sandbox.addresses import addresses_of
 from sandbox.audit.audit import Audit
 from sandbox.audit.errors import AuditError
 from sandbox.demo import alarms
@@ -32,6 +33,7 @@ from sandbox.emulator.sender import Tally
 from sandbox.emulator.traffic.model import Callback
 from sandbox.emulator.traffic.options import TrafficOptions
 from sandbox.errors import SandboxError, StartError
+from sandbox.programs import console
 from sandbox.stack import Sandbox
 from sandbox.temporary import RULES, temporary_settings
 from streams.program import exit_codes
@@ -40,6 +42,7 @@ from streams.program.settings import SettingsError
 from streams.program.signals import ending_signals
 
 _RATE: Final = 1500.0
+_LOOK_SECONDS: Final = 1.0
 # The demo leaves 75 MB as it stands, and more the more recipients it is given.
 _NEEDED_BYTES: Final = 150_000_000
 
@@ -59,6 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--swallow-one",
         action="store_true",
         help="lose one callback silently, and ask Routee for nothing: the check must find it, and the demo fail",
+    )
+    parser.add_argument(
+        "--console",
+        action="store_true",
+        help="show all of it in the console, and leave everything running until Ctrl-C",
     )
     parser.add_argument("--keep", action="store_true", help="keep the folder with all data, logs and the ledger")
 
@@ -114,14 +122,32 @@ def _in_sandbox(screen: Screen, folder: Path, disk: Place, args: argparse.Namesp
     screen.title(args.seed)
     began = time.monotonic()
     with screen.step("Starting Kafka, ClickHouse, ingest, streams and two sinks") as tell:
-        sandbox = Sandbox(settings, tell)
+        shown = console(addresses_of(settings)) if args.console else None
+        sandbox = Sandbox(settings, tell, [shown] if shown else [])
         sandbox.start()
     try:
         screen.done(f"Kafka, ClickHouse, ingest, streams and two sinks are up after {time.monotonic() - began:.1f} s")
-        return _watched(screen, sandbox, disk, args)
+        if args.console:
+            screen.hint(f"Look at {sandbox.addresses.console}" if shown else "The extra `console` is not installed.")
+        code = _watched(screen, sandbox, disk, args)
+        if shown:
+            _leave_running(screen, sandbox, disk)
+        return code
     finally:
         with screen.step("Stopping"):
             sandbox.stop()
+
+
+def _leave_running(screen: Screen, sandbox: Sandbox, disk: Place) -> None:
+    """Return when a person ends it."""
+    screen.heading("Look at it", "everything runs until Ctrl-C")
+    screen.command(sandbox.addresses.console)
+    try:
+        while True:
+            disk.require()
+            time.sleep(_LOOK_SECONDS)
+    except KeyboardInterrupt:
+        return
 
 
 def _watched(screen: Screen, sandbox: Sandbox, disk: Place, args: argparse.Namespace) -> int:
@@ -156,6 +182,11 @@ def _watched(screen: Screen, sandbox: Sandbox, disk: Place, args: argparse.Names
     return exit_codes.DONE
 
 
+def _heal(screen: Screen, demo: Run) -> int:
+    with screen.step("Asking Routee for what no callback told: routee-ingest backfill"):
+        return asyncio.run(demo.heal())
+
+
 def _alarm(screen: Screen, seed: int) -> None:
     screen.heading(
         f"An operator breaks, in {alarms.HOURS} hours of simulated time",
@@ -167,11 +198,6 @@ def _alarm(screen: Screen, seed: int) -> None:
         screen.done(line)
     if not told.alarms:
         screen.hint("No alarm was told: the traffic of this seed is too little for this break.")
-
-
-def _heal(screen: Screen, demo: Run) -> int:
-    with screen.step("Asking Routee for what no callback told: routee-ingest backfill"):
-        return asyncio.run(demo.heal())
 
 
 def _send(screen: Screen, demo: Run, disk: Place, swallow: Callable[[Callback], bool] | None) -> Tally:
@@ -197,6 +223,7 @@ def _what_next(screen: Screen, demo: Run, traffic: TrafficOptions) -> None:
     for query in QUERIES:
         screen.answers(query.question, query.sql, list(demo.clickhouse.rows(query.sql)))
     screen.heading("Ask yourself", "the same traffic, in a sandbox that stays up")
+    screen.command("make demo-console    # or this traffic in the console, with everything left running")
     screen.command("make sandbox")
     screen.command(f".venv/bin/{command_line(replace(traffic, callback_url=_ITS_URL))}")
     screen.command("curl http://127.0.0.1:8123 -d 'SELECT * FROM routee.latency_by_operator FORMAT PrettyCompact'")

@@ -68,6 +68,15 @@ class KafkaErasures:
         self._check()
         return found
 
+    def has_all(self) -> bool:
+        """Ask for the end of the topic; false when no broker tells it."""
+        try:
+            end = self._consumer.end_offsets([self._partition], timeout_ms=ASK_MS)[self._partition]
+            return bool(self._consumer.position(self._partition, timeout_ms=ASK_MS) >= end)
+        except KafkaError as error:
+            logger.warning("Kafka does not tell erasures", extra={"error": type(error).__name__})
+            return False
+
     def _check(self) -> None:
         try:
             self._reading.check()

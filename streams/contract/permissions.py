@@ -180,6 +180,12 @@ def sinks(prefix: str) -> tuple[Permission, ...]:
     )
 
 
+def console(prefix: str) -> tuple[Permission, ...]:
+    """Return the permissions of `routee-console`, which is in no group."""
+    read = (CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, DELIVERY_ALARMS, CALLBACKS_RAW)
+    return tuple(_on(read, prefix, Operation.READ))
+
+
 def consumer(prefix: str, group: str = YOUR_GROUP) -> tuple[Permission, ...]:
     """Return the permissions of a consumer of the public topics of results, in a group."""
     return (
@@ -202,6 +208,7 @@ PERMISSIONS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
     "routee-streams erase": erase,
     "routee-streams erase --verify": verify,
     "routee-sinks": sinks,
+    "routee-console": console,
     "a consumer": consumer,
 }
 """The table: for each program, given the prefix of names, its permissions."""

@@ -24,6 +24,7 @@ from streams.domain.cells import (
     route_of,
     share_of,
 )
+from streams.domain.intake import Taken
 from streams.domain.lifecycle import Sms
 from streams.domain.listing import Listing
 from streams.domain.message import Message
@@ -69,27 +70,24 @@ class Deliveries:
         self._touched: dict[str, CellTallying] = {}
         self._entered: dict[tuple[int, Route], tuple[int, CellTallying]] = {}
 
-    def move(self, before: Message | None, after: Message, sent: int | None = None) -> bool:
+    def move(self, before: Message | None, taken: Taken) -> bool:
         """
-        Move the shares of a message that changed, and of its parts; `before` None: it is new.
+        Move the shares of a message by the effect of a callback, and of its parts; `before` None: it is new.
 
-        `sent` is when its part was sent, in ms, if only one changed and that is known. A part that enters a cell gets
-        its number, so `after` is written only now. Returns whether any did.
+        A part that enters a cell gets its number, so the message is written only now. Returns whether any did.
         """
-        parts = after.parts
+        parts = taken.message.parts
         was = before.parts if before is not None else []
         if parts is was:
             return False
         if len(parts) == 1:  # nearly all messages: the message and its part are in one cell
-            if before is None:
-                return self._move_part(None, parts[0], sent, None, after.status)
-            return self._move_part(was[0], parts[0], sent, before.status, after.status)
+            return self._move_part(was[0] if was else None, parts[0], taken.sent, taken.was, taken.status)
         has_entered = False
         for at, sms in enumerate(parts):
             old = was[at] if at < len(was) else None
             if sms is not old:
-                has_entered = self._move_part(old, sms, sent) or has_entered
-        self._move_message(before, after)
+                has_entered = self._move_part(old, sms, taken.sent) or has_entered
+        self._move_message(before, taken.message)
         return has_entered
 
     def erase(self, before: Message | None, after: Message) -> None:

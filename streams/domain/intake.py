@@ -64,6 +64,10 @@ class Taken(Struct, frozen=True, gc=False):
     """The row to write, None when it does not change."""
     sent: int | None
     """When the one SMS that changed was sent, in ms; None when several may have changed, or none."""
+    was: str | None
+    """Status of the message before the callback, None when it was unknown."""
+    status: str | None
+    """And after the callback; both are None when the row does not change."""
     output: Output | None
     """The public record of the new revision, None when there is no new revision."""
     before: Contribution | None
@@ -90,17 +94,14 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
             return expired
         grown = begin_message(callback, bucket, moment.generation, received, place)
     else:
-        touched = before
-        if before.touched != bucket and not is_touched_ahead(before.touched, bucket, policy.retention_ms):
-            touched = Message(before.message_id, bucket, before.parts, before.generation, before.previous)
+        touched = _touched(before, bucket, policy)
         joined = join_message(touched, callback, received, place, policy.conflicting_finals)
         if isinstance(joined, Refusal):
-            of_code = any(holds_one_time_code(sms.details.originating_service) for sms in touched.parts)
-            return joined._replace(of_code=of_code)
+            return _refused(joined, touched)
         grown = joined
     message, (sms, verdict, is_visible) = grown
     row: Message | Raw | None = None if message is found else message
-    sent = output = was = is_now = index_key = None
+    sent = was = status = output = counted = counts = index_key = None
     if before is None or message.parts is not before.parts:
         if len(message.parts) > 1:
             fitting = fitting_row(message)
@@ -108,15 +109,30 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
                 return fitting
             row = fitting
         when = sending(sms)
-        sent = when[0] if before is found else None  # what is withheld from now on changes all SMS
+        sent = when[0] if before is found else None  # withholding data changes all SMS
         if is_visible:
             state = message_state(message)
+            was, status = message.previous, state.status
             output = output_of(message, state, sms, when)
-            was = None if before is None or message.previous is None else contribution(before, message.previous)
-            is_now = contribution(message, state.status)
+            counted = None if before is None or was is None else contribution(before, was)
+            counts = contribution(message, status)
         if before is None or len(message.parts) > len(before.parts):
             index_key = sms_index_key(message.message_id, sms.key)
-    return Taken(verdict, message, row, sent, output, was, is_now, before is None, index_key)
+    if row is not None and not is_visible:
+        was = status = message.status
+    return Taken(verdict, message, row, sent, was, status, output, counted, counts, before is None, index_key)
+
+
+def _touched(message: Message, bucket: int, policy: Policy) -> Message:
+    """Return a message as touched in a bucket of stream time, or in a later one that a date ahead led to."""
+    if message.touched == bucket or is_touched_ahead(message.touched, bucket, policy.retention_ms):
+        return message
+    return Message(message.message_id, bucket, message.parts, message.generation, message.previous)
+
+
+def _refused(refusal: Refusal, message: Message) -> Refusal:
+    """Return the refusal of a callback of a message, which tells whether that has a one-time code."""
+    return refusal._replace(of_code=any(holds_one_time_code(sms.details.originating_service) for sms in message.parts))
 
 
 def _expired(callback: Callback, moment: Moment) -> Refusal | None:

@@ -302,14 +302,14 @@ class _Gatherer:
             self._move(taken.before, taken.after)
             self.outputs.append(taken.output)
         if row is not None:
-            if self._deliveries.move(found, message, taken.sent) and isinstance(row, Raw):
+            if self._deliveries.move(found, taken) and isinstance(row, Raw):
                 row = as_row(message)
             self._rows.put(key, row if later is None else later.added_to(message))
             if taken.is_new:
                 self._tally["generation"] = message.generation
                 # A message that is not listed would never be forgotten.
                 self._new_keys.setdefault(message.touched, []).append(key.decode())
-            elif taken.before == taken.after and found is not None and found.touched // _DAY != message.touched // _DAY:
+            elif found is not None and found.touched // _DAY != message.touched // _DAY and taken.before == taken.after:
                 self._keep_counts_of(message)
             if taken.index_key is not None:
                 self._rows.put(taken.index_key, message.message_id)

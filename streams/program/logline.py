@@ -25,7 +25,7 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
 }
 
 
-_OURS: Final = frozenset({"ingest", "streams", "sinks", "sandbox"})
+_OURS: Final = frozenset({"ingest", "streams", "sinks", "console", "sandbox"})
 
 REPEAT_SECONDS: Final = 10.0
 _LINES_REMEMBERED: Final = 1000

@@ -23,7 +23,7 @@ _ASK_EVERY_SECONDS: Final = 3.0
 _ANSWER_SECONDS: Final = 5.0
 
 CURRENT_SECONDS: Final = 30.0
-"""For so long what was read counts as all erasures, after Kafka has said so. An outage of Kafka is often shorter."""
+"""For so long the erasures that were read count as all, after Kafka has said so. Most outages of Kafka are shorter."""
 
 
 class ErasureReader:

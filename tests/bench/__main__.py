@@ -7,7 +7,9 @@ import importlib
 import sys
 from typing import Final
 
-BENCHMARKS: Final = ("ingest", "instructions", "streams", "sinks", "visibility", "views", "alarms")
+BENCHMARKS: Final = (
+    "ingest", "instructions", "cells", "streams", "sinks", "visibility", "views", "erasures", "alarms"
+)  # fmt: skip
 
 
 def main() -> int:

@@ -58,7 +58,7 @@ _ROWS_OF: Final = {
     table: f"SELECT count() FROM {table} WHERE recipient IN %(numbers)s"  # noqa: S608 - our own names
     for table in ("sms_status", "sms_status_history", "message_status", "sms", "sms_history", "messages")
 } | {"rejections": r"""SELECT count() FROM rejections WHERE extract(body, '"to":"([^"]*)"') IN %(numbers)s"""}
-"""What people ask, and every table behind it → how many rows of the erased numbers it shows."""
+"""The questions of people, and every table behind them → how many rows of the erased numbers it shows."""
 _OTHERS: Final = """
 SELECT groupBitXor(cityHash64(toString(tuple(*)))), count() FROM {table}
 WHERE recipient IS NOT NULL AND recipient NOT IN %(numbers)s

@@ -114,6 +114,9 @@ SELECT
     1 AS generation
 FROM numbers({first}, {rows})
 """
+_DISK: Final = """
+SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase() AND table = 'delivery_windows' AND active
+"""
 _OF_CELLS: Final = (
     *("delivery_by_country", "delivery_by_operator", "delivery_by_sender", "delivery_by_application"),
     *("delivery_by_label", "delivery_by_hour", "sla_by_operator", "latency_by_operator"),
@@ -185,7 +188,8 @@ def _table_of_cells(settings: SinksSettings, given: argparse.Namespace) -> int:
     for first in range(0, given.cells, _CELLS_AT_ONCE):
         _insert_cells(clickhouse, given.cells, "number", first, min(_CELLS_AT_ONCE, given.cells - first), 1)
     _wait_for_merges(clickhouse)
-    say(f"{given.cells:,} cells of 90 days in {time.monotonic() - began:.0f} s")
+    disk = clickhouse.value(_DISK) / given.cells
+    say(f"{given.cells:,} cells of 90 days in {time.monotonic() - began:.0f} s, {disk:.0f} bytes on disk each")
     merged = _times_of_spans(clickhouse, given.runs)
     with _Flow(connect(settings), given.sms, given.cells):
         time.sleep(_CALM_SECONDS)

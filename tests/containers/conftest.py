@@ -58,7 +58,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Only the owner may read its programs, as in a checkout that was made with the umask 077.
     """
     copy = tmp_path_factory.mktemp("sources")
-    for name in ("docker", "ingest", "sandbox", "sinks", "streams"):
+    for name in ("console", "docker", "ingest", "sandbox", "sinks", "streams"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".env", "secrets"))
     for name in (".dockerignore", "LICENSE", "README.md", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, copy / name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 OUTSIDE: Final = ""
-"""Stands for the namespace of what is outside of the cluster, which policies know by its address."""
+"""Stands for the namespace of everything outside of the cluster, which policies know by its address."""
 
 _OPPOSITE: Final = {"Ingress": "from", "Egress": "to"}
 

@@ -21,9 +21,9 @@ from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.schemas import FOLDER
 from tests.support.markdown import ROOT
 
-PROGRAMS = ("routee-ingest", "routee-streams", "routee-sinks", "routee-sandbox")
-PACKAGES = ("ingest", "streams", "sinks", "sandbox")
-READ = {".sql", ".json", ".lock", ".yaml", ".xml"}
+PROGRAMS = ("routee-ingest", "routee-streams", "routee-sinks", "routee-console", "routee-sandbox")
+PACKAGES = ("ingest", "streams", "sinks", "console", "sandbox")
+READ = {".sql", ".json", ".lock", ".yaml", ".xml", ".html", ".css", ".js", ".svg"}
 """Endings of files that the programs read, beside their code."""
 UV = Path(sys.executable).with_name("uv")
 

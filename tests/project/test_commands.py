@@ -12,6 +12,7 @@ from importlib import metadata
 
 import pytest
 
+from console.cli import main as console
 from ingest.cli import main as ingest
 from sandbox.cli import main as sandbox
 from sandbox.demo.run import traffic_options as demo_traffic
@@ -25,6 +26,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], tuple[str, ...]]] = {
     "routee-ingest": (ingest, ("serve", "check", "backfill")),
     "routee-streams": (streams, ("worker", "topics", "check", "rebuild", "erase", "export", "contract")),
     "routee-sinks": (sinks, ("clickhouse", "files", "schema", "check")),
+    "routee-console": (console, ("serve", "check")),
     "routee-sandbox": (sandbox, ("up", "demo", "emulate", "verify")),
 }
 
@@ -61,7 +63,8 @@ def test_a_program_tells_its_version(program: str, capsys: pytest.CaptureFixture
 
 def test_the_version_is_written_in_one_place() -> None:
     version = metadata.version("routee-callbacks")
-    sources = [file for name in ("ingest", "streams", "sinks", "sandbox") for file in (ROOT / name).rglob("*.py")]
+    folders = ("ingest", "streams", "sinks", "console", "sandbox")
+    sources = [file for name in folders for file in (ROOT / name).rglob("*.py")]
     assert [str(file) for file in sources if f'"{version}"' in file.read_text()] == []
 
 
@@ -86,6 +89,7 @@ def test_wrong_usage_is_2(program: str, arguments: list[str], capsys: pytest.Cap
         ("routee-ingest", "check", "ingest.check.problems"),
         ("routee-streams", "check", "streams.admin.topics.verify"),
         ("routee-sinks", "check", "sinks.cli.problems"),
+        ("routee-console", "check", "console.check.problems"),
         ("routee-sandbox", "up", "sandbox.cli.import_module"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from console.settings import ConsoleSettings
 from ingest.backfill.settings import BackfillSettings
 from ingest.settings import IngestSettings
 from sandbox.settings import SandboxSettings
@@ -33,6 +34,7 @@ PROGRAMS: dict[str, type[CommonSettings]] = {
     "backfill": BackfillSettings,
     "streams": StreamsSettings,
     "sinks": SinksSettings,
+    "console": ConsoleSettings,
     "sandbox": SandboxSettings,
 }
 FIELDS: dict[str, FieldInfo] = {
@@ -107,7 +109,7 @@ def test_the_readme_names_the_variable_of_the_file_of_each_secret() -> None:
 
 def test_what_compose_reads_from_dot_env_is_taken_for_no_misspelt_setting() -> None:
     read = {name for file in ROOT.glob("docker/*.yaml") for name in re.findall(r"\$\{(\w+)", file.read_text())}
-    prefixes = ("KAFKA_", "INGEST_", "STREAMS_", "SINKS_", "CLICKHOUSE_", "SANDBOX_")
+    prefixes = ("KAFKA_", "INGEST_", "STREAMS_", "SINKS_", "CLICKHOUSE_", "CONSOLE_", "SANDBOX_")
     assert {name for name in read if name.startswith(prefixes)} - KNOWN_SETTINGS == COMPOSE_VARIABLES
 
 
@@ -130,7 +132,7 @@ def test_each_setting_of_a_program_says_what_changing_it_does(program: str) -> N
     assert [name for name, field in own.items() if not field.description] == []
 
 
-@pytest.mark.parametrize("program", ["ingest", "streams", "sinks"])
+@pytest.mark.parametrize("program", ["ingest", "streams", "sinks", "console"])
 def test_the_sandbox_and_a_program_mean_the_same_default(program: str) -> None:
     shared = PROGRAMS[program].model_fields.keys() & SandboxSettings.model_fields.keys()
     assert shared > set(CommonSettings.model_fields)
@@ -307,7 +309,7 @@ def doors() -> tuple[tuple[str, ...], ...]:
 
 
 def test_the_architecture_has_a_rule_for_every_folder_of_the_programs() -> None:
-    programs = [ROOT / name for name in ("ingest", "streams", "sinks")]
+    programs = [ROOT / name for name in ("ingest", "streams", "sinks", "console")]
     folders = {f"{file.parent.relative_to(ROOT)}/" for folder in programs for file in folder.rglob("__init__.py")}
     ruled = {name for table in tables(ROOT / "ARCHITECTURE.md") for row in table.rows for name in code(row[0])}
     assert folders <= ruled

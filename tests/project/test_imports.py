@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.markdown import ROOT
 
-PROGRAMS = ("ingest", "streams", "sinks", "sandbox")
+PROGRAMS = ("ingest", "streams", "sinks", "console", "sandbox")
 PURE = (
     "ingest/causes.py",
     "ingest/http/admission.py",
@@ -22,6 +22,9 @@ PURE = (
     "ingest/backfill/tracking.py",
     "ingest/backfill/known.py",
     "streams/domain",
+    "console/eta",
+    "console/safety/masking.py",
+    "console/words",
     "sinks/batch.py",
     "sinks/rows.py",
     "sinks/errors.py",
@@ -41,7 +44,7 @@ PURE_CONTRACT = {
 }
 
 BREACHES = {
-    "ingest, sinks and sandbox are independent programs": ("ingest/settings.py", "import sandbox.errors"),
+    "ingest, sinks, console and sandbox are independent programs": ("ingest/settings.py", "import sandbox.errors"),
     "the other programs import of streams contract and program only": (
         "sinks/rows.py",
         "import streams.domain",
@@ -89,6 +92,10 @@ BREACHES = {
         "import streams.state.checkpoint",
     ),
     "the state and the rules do not know Faust": ("streams/state/turns.py", "import mode"),
+    "console: pages over their sources, these over the rules": (
+        "console/live/picture.py",
+        "import console.pages.site",
+    ),
     "no circles": ("streams/domain/statuses.py", "import streams.domain.sms_stage"),
     "sinks: the loop and the writer know their ports only": (
         "sinks/worker.py",

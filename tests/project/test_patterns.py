@@ -27,7 +27,7 @@ def possessive_groups(source: str) -> list[str]:
     return [text for text in texts(source) if POSSESSIVE_GROUP.search(text)]
 
 
-@pytest.mark.parametrize("folder", ["ingest", "streams", "sinks", "sandbox", "docker", "tests"])
+@pytest.mark.parametrize("folder", ["ingest", "streams", "sinks", "console", "sandbox", "docker", "tests"])
 def test_no_group_is_repeated_possessively(folder: str) -> None:
     """
     Python before 3.11.5 goes on at a wrong place behind such a group, when its last repetition fails half way.

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.markdown import ROOT
 
-PROGRAMS = ("ingest", "streams", "sinks", "sandbox")
+PROGRAMS = ("ingest", "streams", "sinks", "console", "sandbox")
 LIBRARIES = ("faust", "mode", "aiokafka", "kafka")
 # Programs in which each private name of a library is behind a function of their `private_names.py`.
 WITHOUT_EXCEPTION = ("ingest", "streams", "sinks")

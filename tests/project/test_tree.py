@@ -31,7 +31,7 @@ REGISTRIES = [
 ]
 MACHINE = re.compile(r"[/](work|farm|root|home/\w+)[/]")
 TEXT = {".py", ".md", ".toml", ".lock", ".sql", ".json", ".yaml", ".yml", ".sh", ".txt", ".ini", ".cfg", ""}
-FOLDERS = {"ingest", "streams", "sinks", "sandbox", "docker", "docs", "tests"}
+FOLDERS = {"ingest", "streams", "sinks", "console", "sandbox", "docker", "docs", "tests"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 

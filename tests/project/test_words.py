@@ -15,7 +15,7 @@ from tests.support.markdown import ROOT, documents
 
 LIMIT = 0.2
 """Riddles in 1,000 lines that the Python of each folder, and each document, may have at most."""
-FOLDERS = ("ingest", "streams", "sinks", "sandbox", "tests")
+FOLDERS = ("ingest", "streams", "sinks", "console", "sandbox", "tests")
 
 RIDDLES = re.compile(
     r"\b(?i:(?:who|what|which)(?:so)?ever|(?:some|any|every)(?:body|one)|nobody)\b"

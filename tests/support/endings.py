@@ -1,5 +1,5 @@
 """
-What programs that had ended said, for when their test fails: a seldom failure has to explain itself the first time.
+The last words of programs that had ended, when their test fails: a seldom failure has to explain itself at once.
 """
 
 import signal
@@ -14,7 +14,7 @@ def tell_ending(name: str, exit_code: int | None, log: Path) -> None:
     """
     Print the exit code and the end of the log of a program that has ended by itself, or was asked to.
 
-    Nothing of one that runs (exit code None) or was killed. pytest shows what is printed if the test fails.
+    Nothing of one that runs (exit code None) or was killed. pytest shows the output if the test fails.
     """
     if exit_code in (None, _KILLED):
         return

@@ -2,7 +2,7 @@
 Sockets of kafka-python's failed attempts to connect, which it leaves to the collector: closed at once.
 
 In the programs that is soon enough. In a test every warning is an error, and the warning of such a socket comes in
-whichever test the collector happens to run. It can go when kafka-python (3.0.12) closes them itself.
+any test in which the collector happens to run. It can go when kafka-python (3.0.12) closes them itself.
 """
 
 from typing import Any

@@ -14,7 +14,7 @@ from typing import Final
 
 from tests.support.markdown import ROOT
 
-_TREES: Final = ("ingest", "streams", "sinks", "sandbox", "tests")
+_TREES: Final = ("ingest", "streams", "sinks", "console", "sandbox", "tests")
 _DOCUMENTS_COMMAND: Final = ("-m", "streams.contract.documents")
 _DOCUMENTS: Final = ("streams/contract/asyncapi.yaml", "streams/contract/openapi.yaml", "streams/contract/schemas/")
 _FIELD: Final = '    cost_center: str | None = Field(default=None, description="the cost centre that pays")\n'

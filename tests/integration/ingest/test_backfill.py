@@ -51,6 +51,9 @@ TRAFFIC: Final = TrafficOptions(
     legacy=0.1, strategies=(Strategy.ON_CHANGE, Strategy.ON_COMPLETION),
 )  # fmt: skip
 OUTAGE: Final = (40.0, 120.0)
+LARGE: Final = replace(TRAFFIC, campaigns=120, recipients=590, singles=1200)
+"""100,000 SMS in half an hour of Routee's time."""
+LARGE_OUTAGE: Final = (600.0, 1200.0)
 
 
 class QuickClock:
@@ -151,13 +154,15 @@ def settings(url: str, **given: Any) -> BackfillSettings:  # noqa: ANN401
     return load_settings(BackfillSettings, env_file=None, **(told | given))
 
 
-def with_losses(traffic: TrafficOptions = TRAFFIC, start: int = START) -> Iterator[Callback]:
+def with_losses(
+    traffic: TrafficOptions = TRAFFIC, start: int = START, outage: tuple[float, float] = OUTAGE
+) -> Iterator[Callback]:
     """Yield the callbacks that come through: one in twenty is swallowed, and all of an outage."""
     random = Random(3)  # noqa: S311 - repeatable on purpose
     for callback in schedule(traffic, start):
         subject = callback.subject
         at = subject.change.at if isinstance(subject, StatusCallback) else None
-        if random.random() < 0.05 or (at is not None and OUTAGE[0] <= at - start < OUTAGE[1]):
+        if random.random() < 0.05 or (at is not None and outage[0] <= at - start < outage[1]):
             continue
         yield callback
 
@@ -275,10 +280,19 @@ class MortalLog(MemoryCommitLog):
             raise KilledError
 
 
-async def test_kills_of_the_backfill_cost_nothing_and_count_nothing_twice() -> None:
+@pytest.mark.parametrize(
+    ("traffic", "outage"),
+    [
+        pytest.param(TRAFFIC, OUTAGE, id="200-sms"),
+        pytest.param(LARGE, LARGE_OUTAGE, id="100,000-sms", marks=[pytest.mark.full, pytest.mark.timeout(3_600)]),
+    ],
+)
+async def test_kills_of_the_backfill_cost_nothing_and_count_nothing_twice(
+    traffic: TrafficOptions, outage: tuple[float, float]
+) -> None:
     """Twenty backfills are killed between two appends, and streams has taken in none, some or all of them by then."""
-    async with world() as at:
-        at.post(with_losses())
+    async with world(traffic) as at:
+        at.post(with_losses(traffic, outage=outage))
         at.log = log = MortalLog()
         for kill in range(20):
             backfill, _ = at.backfill()

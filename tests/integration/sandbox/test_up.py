@@ -164,9 +164,9 @@ def look_at_the_steps(up: Up) -> None:
     assert f"  logs in     {up.settings['SANDBOX_DIR']}/logs, a file for each process\n" in up.output
     assert f"  to stop     Ctrl-C, or kill {up.process.pid}\n" in up.output
     steps = re.findall(r"^ +\d+\.\d s  (\S+ [^ ,\n]+|ready$)", up.output, re.MULTILINE)
-    assert steps[-9:] == [
+    assert steps[-10:] == [
         *("starting Kafka", "starting ClickHouse", "making topics", "starting ingest"),
-        *("ingest is", "streams is", "sinks-clickhouse is", "sinks-files is", "ready"),
+        *("ingest is", "streams is", "sinks-clickhouse is", "sinks-files is", "console is", "ready"),
     ]
     assert f"  post callbacks to {up.address('callbacks')}\n" in up.output
 

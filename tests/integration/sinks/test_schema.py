@@ -358,7 +358,7 @@ def test_damage_to_the_schema_is_told_and_mended(
 
 
 @pytest.mark.parametrize("lost", ["%", "sms_status_history", "message%"])
-def test_what_is_made_again_is_as_it_was(tables: ClickHouse, settings: SinksSettings, lost: str) -> None:
+def test_an_object_that_is_made_again_is_as_it_was(tables: ClickHouse, settings: SinksSettings, lost: str) -> None:
     """Also when the list of applied files alone is left, and a later file has changed a table or a view since."""
     columns = (
         "SELECT table, groupArray((name, type, default_kind)) FROM system.columns "

@@ -499,8 +499,8 @@ def test_lost_callbacks_are_counted_by_day_and_application(tables: ClickHouse) -
     ]
 
 
-def test_until_when_routee_tells_what_is_missing(tables: ClickHouse) -> None:
-    """For seven days after the first callback of a message, of whichever part; then it is gone, with its price."""
+def test_routee_tells_the_missing_parts_until_a_moment(tables: ClickHouse) -> None:
+    """For seven days after the first callback of a message, of any part; then it is gone, with its price."""
     ((now,),) = found(tables, "SELECT now64(3, 'UTC')")
     now = now.replace(tzinfo=START.tzinfo)
     days = [now - timedelta(days=number) for number in range(10)]

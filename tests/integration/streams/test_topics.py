@@ -178,7 +178,7 @@ def test_a_wrong_setting_is_a_line_and_exit_code_2(
 
 
 _ONCE_COMPACT = {SMS_STATUS, CAMPAIGN_PROGRESS}
-"""What version 0.1.0 kept for ever."""
+"""The topics that version 0.1.0 kept for ever."""
 
 
 def make_as_before(kafka: KafkaCluster, prefix: str) -> None:

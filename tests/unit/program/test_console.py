@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAMS = ("ingest", "streams", "sinks", "sandbox")
+PROGRAMS = ("ingest", "streams", "sinks", "console", "sandbox")
 # Stands in the place of a module that a command imports: says that it is being imported, and never ends.
 _STUCK = "import sys, time\nsys.stderr.write('importing\\n')\nsys.stderr.flush()\ntime.sleep(600)\n"
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from console.settings import ConsoleSettings
 from ingest.settings import IngestSettings
 from sandbox.addresses import addresses_of
 from sandbox.programs import Launcher, programs
@@ -28,6 +29,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "sinks-files": "http://127.0.0.1:9104",
     }
     assert addresses.files == Path(".sandbox/files")
+    assert addresses.console == "http://127.0.0.1:8090"
 
 
 def test_an_application_at_routee_brings_a_backfill() -> None:
@@ -69,7 +71,7 @@ def test_each_sink_has_a_port_of_its_own() -> None:
 def test_every_program_listens_on_this_machine_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     addresses = {
         name
-        for model in (IngestSettings, StreamsSettings, SinksSettings)
+        for model in (IngestSettings, StreamsSettings, SinksSettings, ConsoleSettings)
         for name in model.model_fields
         if name.endswith(("_host", "_bind")) and name != "streams_web_host"
     }

@@ -145,7 +145,7 @@ def test_an_erased_number_is_found_in_any_spelling_and_the_others_stay_byte_for_
     assert after(value or b"") == (value, 0), "once is enough"
 
 
-def test_what_is_no_number_text_or_label_of_an_erased_callback_stays() -> None:
+def test_all_but_number_text_and_label_of_an_erased_callback_stays() -> None:
     value, _ = after(envelope(body(ERASED)))
     (kept,) = callbacks_of(value)
     told = orjson.loads(body(ERASED))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from sinks.erasing import Eraser, Erasing, ErasingSink, Known, MemoryErasures
+from sinks.erasing import CURRENT_SECONDS, Eraser, Erasing, ErasingSink, Known, MemoryErasures
 from sinks.errors import FatalError, RetryableError, SinksError
 from sinks.metrics import Metrics, Readiness
 from sinks.rejections import Flood, MemoryRejections
@@ -175,6 +175,45 @@ def test_an_eraser_that_fails_in_any_way_stops_the_writing() -> None:
     eventually(lambda: bench.readiness.reasons)
     with pytest.raises(FatalError, match="erasures are not read: ZeroDivisionError"):
         bench.write(0)
+
+
+def test_while_kafka_does_not_tell_whether_there_are_further_erasures_nothing_is_written() -> None:
+    """It may tell records of other partitions meanwhile, whose leaders are other brokers."""
+    bench = Bench()
+    seconds = [0.0]
+    bench.erasing = bench.writer._erasing = bench.eraser._erasing = Erasing(MARKS, lambda: seconds[0])
+    bench.erasing.confirm()
+    bench.write(0)
+    bench.source.is_away = True
+    bench.source.log.append(erasure(NUMBER, at(1)))
+    seconds[0] = CURRENT_SECONDS
+    bench.eraser.follow(0)
+    assert bench.readiness.reasons == ["erasures: Kafka does not tell which numbers are erased: nothing is written"]
+    writing = threading.Thread(target=bench.write, args=(1,))
+    writing.start()
+    writing.join(0.3)
+    assert writing.is_alive()
+    bench.source.is_away = False
+    bench.eraser.follow(0)
+    writing.join(10)
+    assert [bench.recipient(0), bench.recipient(1)] == [NUMBER, None]
+    assert bench.readiness.reasons == []
+
+
+def test_a_further_erasure_is_known_while_the_store_is_being_erased() -> None:
+    bench = Bench()
+    goes_on = threading.Event()
+    bench.store.erase = lambda known: int(goes_on.wait(30))  # type: ignore[method-assign]  # noqa: ARG005 - as called
+    other = "+306900000002"
+    bench.source.log.append(erasure(other, at(1)))
+    bench.eraser.start()
+    eventually(lambda: bench.erasing.known.erasures)
+    bench.source.log.append(erasure(NUMBER, at(1)))
+    eventually(lambda: len(bench.erasing.known.erasures) == 2)
+    bench.write(0)
+    assert bench.recipient(0) is None
+    goes_on.set()
+    bench.eraser.close()
 
 
 def test_the_digest_tells_erasures_apart_in_any_order() -> None:

@@ -229,9 +229,11 @@ def test_rows_of_people_are_found_for_them_and_nothing_of_others(folder: Folder)
     assert rows.without_data() == 4
 
 
-def test_a_damaged_file_is_no_row_and_is_told(folder: Folder) -> None:
+@pytest.mark.parametrize("content", [b"no file of ours", b"PAR1" + bytes(40) + b"\xff" * 20 + b"\x14\0\0\0PAR1"])
+def test_a_damaged_file_is_no_row_and_is_told(folder: Folder, content: bytes) -> None:
+    """Arrow tells a damaged footer by an OSError, which is no error of the disk."""
     damaged = min((folder.root / "sms_status").glob("date=*/0-0-*"))
-    damaged.write_bytes(b"no file of ours")
+    damaged.write_bytes(content)
     rows = FileRows(folder.root, ["sms_status"])
     with pytest.raises(FatalError, match="cannot be read"):
         list(rows.of(lambda _: True, lambda _: True))

@@ -133,7 +133,7 @@ def test_final_messages_are_forgotten_with_the_window() -> None:
 
 
 def test_a_campaign_that_has_not_ended_may_lack_its_last_report() -> None:
-    """Whatever its verdict is; after the end Routee reports no more."""
+    """Its verdict does not matter; after the end Routee reports no more."""
     known = Known()
     for number, (verdict, status) in enumerate(
         [("ahead", "Running"), ("undecided", None), ("consistent", "Finished"), ("ahead", "Failed")]

@@ -225,18 +225,39 @@ def test_a_flood_of_invented_names_costs_a_bounded_number_of_cells_and_is_noted(
     assert partition.notes == {"coarse-cell": 3_000 - 70}
 
 
+def test_a_route_that_is_there_before_a_flood_keeps_its_cell_and_the_next_window_has_room_again() -> None:
+    partition = Partition(Policy(delivery_cells=20))
+
+    def send(name: str, sent: float, **invented: str) -> None:
+        told = sms_callback("Delivered", at(sent), message_id=name, sms_id=name, latency=0, **invented)
+        partition.send(told, received=HOUR)
+
+    for number in range(300):
+        send(f"before {number}", 0)
+        send(f"flood {number}", 0, operator=f"invented {number}", label=f"invented {number}")
+    send("next", 6 * MINUTE)
+    assert max(Counter(window for window, _ in partition.cells).values()) <= 20
+    ours = [row["parts"] for (_, route), row in partition.cells.items() if route[1] == "Cosmote"]
+    assert ours == [{"Delivered": 300}, {"Delivered": 1}]
+
+
 @pytest.mark.parametrize("status", ["Sent", "Delivered"])
-def test_the_next_callback_after_labels_are_to_be_masked_moves_all_parts_of_its_message(status: str) -> None:
-    partition = Partition()
-    for part, sent in enumerate((0, 6 * MINUTE), 1):
-        one = {"message_id": "m", "sms_id": f"m-{part}", "part": part, "parts": 2, "label": f"order 000000{part}"}
-        partition.send(sms_callback("Sent", at(sent), **one), received=HOUR)
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_next_callback_after_labels_are_to_be_masked_moves_all_parts_of_its_message(
+    parts: int, status: str
+) -> None:
+    """Also one that says nothing new; each part was sent in a window of its own."""
+    partition, callback = Partition(), dict[str, Any]()
+    for part in range(1, parts + 1):
+        one = {"message_id": "m", "sms_id": f"m-{part}", "part": part, "parts": parts, "label": f"order 000000{part}"}
+        callback = sms_callback("Sent", at(part * 6 * MINUTE), **one)
+        partition.send(callback, received=HOUR)
     partition.stage = SmsStage(Policy(mask_texts=True))
-    next_of_second = sms_callback(status, at(6 * MINUTE), **one)
-    partition.send(next_of_second, received=HOUR)
+    partition.send(callback | {"status": {**callback["status"], "name": status}}, received=HOUR)
     full = {(window, route[5]) for (window, route), row in partition.cells.items() if row["parts"]}
-    assert full == {(START // WINDOW_MS, "order ***001"), ((START + 6 * MINUTE) // WINDOW_MS, "order ***002")}
-    assert [row["messages"] for row in partition.cells.values() if row["messages"]] == [{"Sent": 1}]
+    assert full == {((START + part * 6 * MINUTE) // WINDOW_MS, f"order ***00{part}") for part in range(1, parts + 1)}
+    of_all = status if parts == 1 else "Sent"
+    assert [row["messages"] for row in partition.cells.values() if row["messages"]] == [{of_all: 1}]
 
 
 def test_first_the_label_gives_way_then_the_sender_then_the_operator_then_the_country() -> None:

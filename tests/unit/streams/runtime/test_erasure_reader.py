@@ -1,4 +1,4 @@
-"""What a worker knows of the erasures: all of them, or it says that it does not know."""
+"""A worker knows all erasures, or it says that it does not know them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

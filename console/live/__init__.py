@@ -1,0 +1,3 @@
+"""
+The newest state of campaigns, cells and alarms, read from Kafka as it comes, and its news for the viewers.
+"""

@@ -1,0 +1,3 @@
+"""
+Answers of streams: the state of one message as it is now.
+"""

@@ -1,0 +1,58 @@
+"""
+Questions to the read API of streams, with the console's token.
+"""
+
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+
+from console.errors import AwayError, UnusableError
+from console.settings import ConsoleSettings
+
+_SECONDS: Final = 3.0
+_MOST_BYTES: Final = 4 << 20
+
+
+class ReadApi:
+    """The read API; every failure is an AwayError."""
+
+    def __init__(self, settings: ConsoleSettings) -> None:
+        self._url = settings.console_read_api.rstrip("/")
+        self._token = settings.console_read_token.get_secret_value()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def message(self, message_id: str) -> dict[str, Any] | None:
+        """Return a message and its parts as streams has them now; None for one that it does not know."""
+        return await self._asked(f"/messages/{quote(message_id, safe='')}")
+
+    async def _asked(self, path: str) -> dict[str, Any] | None:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        try:
+            async with self._opened().get(f"{self._url}{path}", headers=headers) as answer:
+                body = await answer.content.read(_MOST_BYTES)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise AwayError(f"streams does not answer ({type(error).__name__})") from error
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise UnusableError("streams refuses CONSOLE_READ_TOKEN")
+        if answer.status != HTTPStatus.OK:
+            raise AwayError(f"streams answers {answer.status}")
+        try:
+            found: dict[str, Any] = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise UnusableError("something answers at CONSOLE_READ_API, but not as streams does") from None
+        return found
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS))
+        return self._session

@@ -1,0 +1,3 @@
+"""
+Numbers, times and verdicts as people read them. Pure.
+"""

@@ -1,0 +1,380 @@
+"""
+The pages: hostile names, masks, the login, and sources that are away.
+"""
+
+import logging
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+
+import orjson
+import pytest
+from starlette.requests import Request
+
+from console.live.callbacks import Callback
+from console.records import Alarm, Campaign
+from tests.support.markdown import ROOT
+from tests.unit.console.pages.asgi import Console
+
+KEY, MESSAGE = "c0ffee00-0000-4000-8000-000000000001", "5b1c9f0a-7c1e-4a3b-9f4c-2f1f0d8f6a11"
+NUMBER, TEXT = "+306912345678", "Dear Maria, your code"
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'-alert(1)-'",
+    "{{ 7 * 7 }}",
+    "a\u202egnp.exe",
+    "a\x00b\x1b[31mc",
+    "\ud83d",
+    "javascript:alert(1)",
+    "</title></table><h1>x",
+)
+PAGES = (
+    "/",
+    f"/campaigns/{KEY}",
+    f"/messages/{MESSAGE}",
+    f"/search?q={NUMBER.replace('+', '%2B')}",
+    "/routes",
+    "/refused",
+    "/health",
+)
+TOKENS = f"anna:{'a' * 20}:full,ben:{'b' * 20}:masked"
+EXAMPLES = ROOT / "streams" / "contract" / "examples" / "records"
+TIME = "2026-11-29T12:00:00.000Z"
+
+
+def campaign(name: str) -> dict[str, Any]:
+    record: dict[str, Any] = orjson.loads((EXAMPLES / "campaign.progress.json").read_bytes())[0]
+    moment = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}"
+    return record | {"campaign_tracking_id": KEY, "name": name, "first_received_at": moment, "last_received_at": moment}
+
+
+def sms(name: str) -> dict[str, Any]:
+    record: dict[str, Any] = orjson.loads((EXAMPLES / "sms.status.json").read_bytes())[-1]
+    return record | {
+        "message_id": MESSAGE,
+        "recipient": NUMBER,
+        "message": TEXT,
+        "campaign_name": name,
+        "sender": name,
+        "operator": name,
+        "label": name,
+        "detailed_status": name,
+        "status_description": name,
+        "partition": 1,
+        "offset": 2,
+        "index": 0,
+    }
+
+
+def console(name: str = "Sale", **more: Any) -> Console:  # noqa: ANN401 - as the class takes them
+    """Return a console whose every source has a name, a number and a text."""
+    found = {
+        **{
+            key: sms(name).get(key)
+            for key in ("message_id", "campaign_tracking_id", "campaign_name", "recipient", "sender")
+        },
+        "country": name,
+        "operator": name,
+        "first_seen": TIME,
+        "final_at": TIME,
+        "status": name,
+        "seen": 1,
+        "parts": 2,
+        "price": "0.04",
+        "is_final": True,
+        "message_status": None,
+        "detailed_status": name,
+        "conflicts": 0,
+    }
+    route = {"country": name, "operator": name, "sms": 100, "final": 90, "delivered": 80, "price_total": "4.0"}
+    body = orjson.dumps({"messageId": MESSAGE, "to": NUMBER, "message": TEXT}).decode()
+    answers: dict[str, list[dict[str, Any]]] = {
+        "campaign_history": [],
+        "BY reason, stage LIMIT 200": [
+            {
+                "received_at": TIME,
+                "stage": "ingest",
+                "reason": "not-json",
+                "detail": name,
+                "body": body,
+                "body_base64": None,
+            }
+            | {"redacted": False, "partition": None, "offset": None, "index": None}
+        ],
+        "groupArray((step, n))": [{"reason": "not-json", "stage": name, "callbacks": 3, "steps": [[0, 3]]}],
+        "max(received_at) AS at": [{"at": TIME, "n": 1}],
+        "max(received_at) AS newest": [{"newest": TIME, "changes": 1, "conflicts": 0}],
+        "stuck_messages": [{"n": 1}],
+        "schema_migrations": [{"version": 14}],
+        "backfill_deadline": [{"healed": 1, "missing": 2, "sms": 9, "open_days": 1, "deadline": TIME, "gone": 0}],
+        "count() AS n FROM campaigns": [{"n": 1}],
+        "count() AS n FROM sms": [{"n": 1}],
+        "FROM campaigns WHERE": [campaign(name)],
+        "groupArray((ago, share))": [{**route, "points": [[2, 0.9], [1, 0.8]]}],
+        "quantilesIf": [
+            {**route, "soon": [0.7, 0.8, 0.9], "windows": 99, "within": [0] * 8 + [80] + [0] * 7, "hours": 100}
+        ],
+        "is_told": [{**route, "within": [0] * 8 + [80] + [0] * 7, "judged": 100, "soon": 70}],
+        "groupUniqArray(300)": [{"countries": [name], "senders": [name]}],
+        "topK(3)": [
+            {
+                "status": "Failed",
+                "detailed_status": name,
+                "description": name,
+                "sms": 3,
+                "operators": [name],
+                "places": 1,
+            }
+        ],
+        "sumMap(map": [
+            route | {"by_status": {"Delivered": 80, name: 20}, "p50": 3, "p90": 9, "senders": [name], "labels": [name]}
+        ],
+        "argMax(message_status": [found],
+        "FROM sms WHERE message_id IN": [sms(name)],
+        "FROM sms_history": [sms(name)],
+    }
+    kept = {
+        (1, 2, 0): Callback(
+            "routee.callbacks.raw", orjson.dumps({"to": NUMBER, "message": TEXT, "from": "Shop"}), datetime.now(UTC), ()
+        )
+    }
+    made = Console(**{"answers": answers, "kept": kept, **more})
+    made.picture.take_alarm(
+        Alarm("delivery-drop:x", "delivery-drop", TIME, TIME, 1, country=name, operator=name, is_open=True, why=name)
+    )
+    return made
+
+
+class Seen(HTMLParser):
+    """The tags of a page with their attributes, as a browser takes them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_hostile_name_is_text_on_every_page(name: str) -> None:
+    asked, plain = console(name), console()
+    for path in PAGES:
+        body = (await asked.get(path)).body
+        tags = Seen(body).tags
+        assert [one for one in body if one in "\x00\x1b\u202e\ud83d"] == [], path
+        assert {tag for tag, _ in tags} == {tag for tag, _ in Seen((await plain.get(path)).body).tags}, path
+        assert [one for tag, one in tags if tag == "script" and not one["src"].startswith("/static/")] == [], path
+        attributes = [(name, value) for _, one in tags for name, value in one.items()]
+        assert [one for one in attributes if one[0].startswith("on") or one[0] == "style"] == [], path
+        places = [value for name, value in attributes if name in {"href", "src", "action"}]
+        assert [place for place in places if not place.startswith(("/", "?", "#"))] == [], path
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_each_page_shows_its_data_and_names_its_zone(path: str) -> None:
+    answer = await console(settings={"console_time_zone": "Europe/Athens"}).get(path)
+    assert answer.status == 200, answer.body
+    assert "Times are Europe/Athens" in answer.body
+    assert "This part is away" not in answer.body
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_runs_nothing_but_our_own_files(path: str) -> None:
+    answer = await console().get(path)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    places = re.findall(r"(?:src|href|action)=\"([^\"]*)\"", answer.body)
+    assert [place for place in places if not place.startswith(("/", "?", "#"))] == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_numbers_and_texts_are_masked_unless_asked_for_by_a_person_who_may(path: str) -> None:
+    shown = path + ("&" if "?" in path else "?") + "show=1"
+    for person, asked, may in ((None, path, False), ("a", path, False), ("b", shown, False), ("a", shown, True)):
+        settings = {"console_tokens": TOKENS} if person else {}
+        made = console(settings=settings)
+        cookie = await logged_in(made, person * 20) if person else ""
+        body = (await made.get(asked, cookie=cookie)).body
+        # The field of the search, and the links that keep it, repeat what the person typed.
+        body = re.sub(r'<input type="search"[^>]*>|href="\?q=[^"]*"', "", body)
+        if not may:
+            assert "6912345678" not in body, (path, person)
+            assert TEXT not in body, (path, person)
+        elif path.startswith("/messages"):
+            assert NUMBER in body
+            assert TEXT in body
+
+
+@pytest.mark.parametrize(
+    "query", ["csv=finished", "csv=messages", "csv=samples", "csv=operators", "csv=routes", "csv=alarms"]
+)
+async def test_every_table_is_a_sheet_masked_alike(query: str) -> None:
+    for path in PAGES:
+        answer = await console("=cmd()").get(path + ("&" if "?" in path else "?") + query)
+        if answer.headers["content-type"].startswith("text/csv"):
+            assert "6912345678" not in answer.body
+            assert not re.search(r"(^|,)\"?=cmd", answer.body, re.MULTILINE)
+            return
+    pytest.fail("no page has this table")
+
+
+async def test_a_look_at_numbers_is_logged_without_them(caplog: pytest.LogCaptureFixture) -> None:
+    made = console(settings={"console_tokens": TOKENS})
+    cookie = await logged_in(made, "a" * 20)
+    with caplog.at_level(logging.INFO):
+        for path in PAGES:
+            await made.get(path + ("&" if "?" in path else "?") + "show=1", cookie=cookie)
+    lines = [record for record in caplog.records if "looks at" in record.message]
+    assert {record.person for record in lines} == {"anna"}  # type: ignore[attr-defined]
+    assert len(lines) == len(PAGES)
+    assert NUMBER[1:] not in " ".join(str(vars(record)) for record in caplog.records)
+
+
+async def logged_in(made: Console, token: str) -> str:
+    answer = await made.get("/login", "POST", {"token": token, "next": "/routes"})
+    assert (answer.status, answer.headers["location"]) == (303, "/routes")
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= {
+        part.strip() for part in answer.headers["set-cookie"].split(";")
+    }
+    return answer.headers["set-cookie"].split(";")[0]
+
+
+async def test_a_stranger_is_sent_to_the_login() -> None:
+    made = console(settings={"console_tokens": TOKENS})
+    for path in (*PAGES, "/events", "/?csv=finished"):
+        answer = await made.get(path, cookie="routee_console=anna:9999999999:00")
+        assert answer.status == 303
+        assert answer.headers["location"].startswith("/login?next=%2F")
+    assert (await made.get("/login")).status == 200
+
+
+async def test_a_wrong_token_is_told_and_not_repeated() -> None:
+    answer = await console(settings={"console_tokens": TOKENS}).get("/login", "POST", {"token": "wrong-token-of-mine"})
+    assert answer.status == 403
+    assert "wrong-token-of-mine" not in answer.body
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("place", ["//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nSet-Cookie: x"])
+async def test_after_the_login_no_person_is_sent_elsewhere(place: str) -> None:
+    made = console(settings={"console_tokens": TOKENS})
+    assert (await made.get("/login", "POST", {"token": "a" * 20, "next": place})).headers["location"] == "/"
+
+
+async def test_over_https_the_cookie_never_travels_in_the_clear() -> None:
+    made = console(settings={"console_tokens": TOKENS, "console_url": "https://console.example.com"})
+    answer = await made.get("/login", "POST", {"token": "a" * 20}, host="console.example.com")
+    assert "Secure" in answer.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8090", "127.0.0.1.evil.example", ""])
+async def test_a_name_that_is_pointed_at_loopback_is_refused(host: str) -> None:
+    assert (await console().get("/", host=host)).status == 421
+
+
+async def test_a_page_of_another_site_is_given_nothing() -> None:
+    made = console()
+    assert (await made.get("/?csv=finished", sec_fetch_site="cross-site", sec_fetch_mode="no-cors")).status == 403
+    assert (await made.get("/events", sec_fetch_site="same-site", sec_fetch_mode="cors")).status == 403
+    assert (await made.get("/login", "POST", {"token": "x"}, sec_fetch_site="cross-site")).status == 403
+    assert (await made.get("/", sec_fetch_site="cross-site", sec_fetch_mode="navigate")).status == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_no_request_but_the_login_changes_anything(method: str) -> None:
+    for path in PAGES:
+        assert (await console().get(path, method)).status == 405
+
+
+async def test_a_proxy_names_the_person_and_from_elsewhere_the_name_counts_for_nothing() -> None:
+    settings = {"console_proxy_header": "X-Forwarded-User", "console_proxy_full": "anna"}
+    assert (await console(settings=settings).get("/", x_forwarded_user="ben")).status == 200
+    assert (await console(settings=settings, peer="192.0.2.1").get("/", x_forwarded_user="ben")).status == 403
+    assert (await console(settings=settings).get("/")).status == 403
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_without_clickhouse_each_page_says_so_and_live_numbers_go_on(path: str) -> None:
+    made = console(answers=None)
+    made.picture.take_campaign(
+        Campaign(KEY, 5, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", TIME, name="Sale", messages=10)
+    )
+    body = (await made.get(path)).body
+    assert "ClickHouse does not answer" in body
+    assert "Live numbers go on" in body
+    if path == "/" or path.startswith("/campaigns"):
+        assert "Sale" in body
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_without_kafka_each_page_says_so_and_the_tables_go_on(path: str) -> None:
+    made = console()
+    made.site.sources.feed.trouble = "Kafka does not answer (KafkaConnectionError)"
+    made.picture.alarms.clear()
+    answer = await made.get(path)
+    assert answer.status == 200
+    assert "The live numbers stand still since" in answer.body
+
+
+@pytest.mark.parametrize(
+    "path", ["/campaigns/unknown", "/messages/unknown", "/nothing", "/static/x/console.css", "/campaigns/"]
+)
+async def test_a_place_that_is_not_there_is_404_in_words(path: str) -> None:
+    answer = await Console(answers={}).get(path)
+    assert answer.status == 404
+    assert "<h1>" in answer.body
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "page=-1",
+        "page=99999999999",
+        "page=x",
+        "sort=name;drop",
+        "order=1",
+        "period=0",
+        "verdict=x",
+        "name=" + "x" * 9999,
+        "csv=x",
+    ],
+)
+async def test_a_form_with_nonsense_is_the_page_as_it_is(query: str) -> None:
+    assert (await console().get(f"/?{query}")).status == 200
+
+
+@pytest.mark.parametrize("place", ["1/2", "1/2/3/4", "a/b/c", "-1/2/0", "1/99999999999999999999999/0", "²/1/1"])
+async def test_a_callback_at_no_place_is_none(place: str) -> None:
+    assert (await console().get(f"/messages/{MESSAGE}?callback={place}")).status == 200
+
+
+async def test_the_first_load_is_at_most_150_kb() -> None:
+    """As it travels: the page, and every file that it names, compressed."""
+    made = console()
+    for path in PAGES:
+        body = (await made.get(path)).body
+        size = len(body.encode())
+        for place in set(re.findall(r"\"(/static/[^\"]*)\"", body)):
+            answer = await made.site.files(_request(place, made.site.files.digest))
+            size += len(answer.body)
+        assert size <= 150_000, (path, size)
+
+
+def _request(place: str, digest: str) -> Request:
+    name = place.removeprefix(f"/static/{digest}/")
+    return Request({"type": "http", "headers": [(b"accept-encoding", b"gzip")], "path_params": {"name": name}})
+
+
+async def test_the_stream_is_not_collected_by_a_proxy() -> None:
+    made = console()
+    made.news.close()  # so that it ends
+    answer = await made.get("/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["x-accel-buffering"] == "no"
