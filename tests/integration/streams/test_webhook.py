@@ -183,6 +183,7 @@ async def test_a_notice_is_given_up_after_a_day(
     assert "given up" in caplog.text
 
 
+@pytest.mark.timeout(600)
 def test_a_worker_tells_the_webhook_and_takes_mutes(kafka: KafkaCluster, topic_prefix: str, tmp_path: Path) -> None:
     def command(*arguments: str) -> str:
         environment = {
