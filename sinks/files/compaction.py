@@ -61,7 +61,7 @@ class _UnjoinableError(ValueError):
 
 
 class Compacted(NamedTuple):
-    """What became of a day: how many files it had and has; or why it stays as it is."""
+    """The result for a day: how many files it had and has; or why it stays as it is."""
 
     day: Path
     before: int

@@ -4,7 +4,7 @@ The manifest of a day, `date=2026-11-22/.manifest.json`: its files, with their r
 Per partition it has the first and the last offset and the count. It is written last, when the day is over; later files
 of the day are added to it.
 
-1. The files of the day that no manifest names are read. What a manifest says of a file, it says for good: a file that
+1. The files of the day that no manifest names are read. A manifest speaks of a file for good: a file that
    went away, or is another one, stays named.
 2. The manifest is published, whole and synced, while no process writes or reads files of the table by their names, and
    unless a file of the day was written anew since. Killed before: it is written at the next look.
