@@ -123,11 +123,12 @@ def test_the_same_erasures_are_not_looked_for_twice_and_other_ones_are(
 
     monkeypatch.setattr("sinks.files.erasure.files_of", looking)
     folder.erasure().erase(erasing(ERASED).known)
-    assert sorted(looked) == ["rejected_callbacks", "sms_status"]
+    # Each table once more: a compaction may have joined files meanwhile.
+    assert sorted(looked) == ["rejected_callbacks"] * 2 + ["sms_status"] * 2
     folder.erasure().erase(erasing(ERASED).known)
-    assert len(looked) == 2
-    assert folder.erasure().erase(erasing(ERASED, NUMBERS[2]).known) == 4
     assert len(looked) == 4
+    assert folder.erasure().erase(erasing(ERASED, NUMBERS[2]).known) == 4
+    assert len(looked) == 8
 
 
 class Killed(BaseException):
