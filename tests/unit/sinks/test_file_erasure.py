@@ -123,7 +123,7 @@ def test_the_same_erasures_are_not_looked_for_twice_and_other_ones_are(
 
     monkeypatch.setattr("sinks.files.erasure.files_of", looking)
     folder.erasure().erase(erasing(ERASED).known)
-    # Each folder is looked at again after the pass, for files that came meanwhile.
+    # Each table once more: a compaction may have joined files meanwhile.
     assert sorted(looked) == ["rejected_callbacks"] * 2 + ["sms_status"] * 2
     folder.erasure().erase(erasing(ERASED).known)
     assert len(looked) == 4
