@@ -7,6 +7,8 @@ INSTALLED := .venv/installed
 UV_INSTALL := $(BIN)/uv pip install $(shell [ -t 2 ] || echo --quiet) --python $(BIN)/python
 SINKS := tests/behaviour/sinks tests/integration/sinks
 STREAMS := tests/behaviour/state tests/integration/streams
+FAULTS_OF_STREAMS := $(wildcard tests/faults/test_streams_*.py)
+FAULTS_WITH_LATENCY := tests/faults/test_ingest_strangers.py tests/faults/test_ingest_overload.py
 # Make 3.81, as macOS has it, mixes the output of two suites.
 SUITE_BY_SUITE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=line)
 BUILD_TOOLS := uv hatchling editables packaging pathspec pluggy trove-classifiers
@@ -16,7 +18,7 @@ CLASS_CACHE := .venv/kafka.aot
 # would compile the same files anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-console test-console screenshots test test-quick test-sinks test-streams test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others sandbox lock sbom clean
+.PHONY: demo demo-console test-console screenshots test test-quick test-sinks test-streams test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others faults-latency sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
@@ -67,16 +69,24 @@ check: $(INSTALLED)         ## format, lint, types, import rules, and no change 
 bench: $(INSTALLED)         ## speed and cost; see tests/bench
 	$(BIN)/python -m tests.bench
 
-# Long tests wait more than they compute, too. The parts are about as long as each other.
+# Long tests wait more than they compute, too. The parts are about as long as each other. Bounds of latency hold on a
+# machine that does nothing else, so these tests come last and alone.
 faults: $(CLASS_CACHE)      ## long fault and soak runs, and tests that fetch tools of other languages
-	@echo 'Two parts beside each other, about 45 minutes'
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(SUITE_BY_SUITE) faults-streams faults-others
+	@echo 'Two parts beside each other, about 45 minutes, and then a third'
+	@result=0; \
+	    $(MAKE) --no-print-directory --jobs=2 --keep-going $(SUITE_BY_SUITE) faults-streams faults-others || result=$$?; \
+	    $(MAKE) --no-print-directory faults-latency || result=$$?; \
+	    exit $$result
 
 faults-streams: $(CLASS_CACHE)
-	$(BIN)/pytest $(wildcard tests/faults/test_streams_*.py) --full --durations=10
+	$(BIN)/pytest $(FAULTS_OF_STREAMS) --full --durations=10
 
 faults-others: $(CLASS_CACHE)
-	$(BIN)/pytest tests/faults tests/e2e/test_demo.py tests/integration/sandbox/test_full_disk.py tests/integration/contract tests/e2e/test_examples.py $(addprefix --ignore=,$(wildcard tests/faults/test_streams_*.py)) --full --durations=10
+	$(BIN)/pytest tests/faults $(addprefix --ignore=,$(FAULTS_OF_STREAMS) $(FAULTS_WITH_LATENCY)) --full --durations=10
+	$(BIN)/pytest --ignore=tests/faults -m full --full --durations=10
+
+faults-latency: $(CLASS_CACHE)
+	$(BIN)/pytest $(FAULTS_WITH_LATENCY) --full --durations=10
 
 sandbox: $(PROGRAMS)        ## Kafka, ClickHouse, the three programs and the console, until Ctrl-C
 	$(BIN)/routee-sandbox up

@@ -94,6 +94,7 @@ class Alarm(msgspec.Struct, frozen=True):
     expected: float = 0.0
     n: int = 0
     only_sender: bool = False
+    muted_until: str | None = None
     why: str = ""
 
     @property

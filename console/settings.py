@@ -104,7 +104,7 @@ class ConsoleSettings(CommonSettings):
     def _zone_is_known(cls, zone: str) -> str:
         try:
             ZoneInfo(zone)
-        except (OSError, ValueError):  # a name that is no zone, or a file that is none
+        except (KeyError, OSError, ValueError):  # no such zone, or a file that is none
             raise ValueError("it is no time zone of this machine; a name such as Europe/Athens is expected") from None
         return zone
 

@@ -28,6 +28,7 @@ from streams.contract import permissions
 USERS: Final = {
     "topics": permissions.alter,
     "ingest": permissions.ingest,
+    "console": permissions.console,
     "backfill": lambda prefix: (*permissions.ingest(prefix), *permissions.backfill(prefix)),
     "streams": permissions.worker,
     "sinks": permissions.sinks,

@@ -20,6 +20,7 @@ SERVERS: Final = {
     ("routee-sinks", "clickhouse"): ("SINKS_ADMIN_PORT", 9102),
     ("routee-sinks", "files"): ("SINKS_ADMIN_PORT", 9102),
     ("routee-streams", "worker"): ("STREAMS_ADMIN_PORT", 9103),
+    ("routee-console", "serve"): ("CONSOLE_ADMIN_PORT", 9106),
 }
 # Less than the health check's own time limit, so that the reason is seen.
 _SECONDS: Final = 3.0

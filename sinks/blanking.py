@@ -38,6 +38,7 @@ DECIDING: Final[Mapping[str, Sequence[str]]] = {
 """Table → the fields that tell whether an erasure covers a row."""
 
 _SECOND: Final = timedelta(seconds=1)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -114,7 +115,7 @@ def is_covered(table: str, row: Mapping[str, Any], erasures: Erasures) -> bool:
     A row of raw callbacks is one callback (`raw_callbacks.row_of`).
     """
     if (callback := callback_in(row)) is not None:
-        return covers(erasures, callback, _moment(row.get("timestamp")) or datetime.now(UTC))
+        return covers(erasures, callback, _moment(row.get("timestamp")) or _LONG_AGO)
     if table == SMS_STATUS_TABLE:
         recipient = row.get(RECIPIENT)
         # The moments cost more than a look for the recipient, which few rows pass.

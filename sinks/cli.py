@@ -9,9 +9,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from sinks.check import file_problems, problems
@@ -38,7 +40,7 @@ from sinks.refused_bodies import redacted
 from sinks.rejections import Flood
 from sinks.settings import SinksSettings
 from sinks.sink import Sink
-from sinks.tables import REJECTED_CALLBACKS_TABLE, TABLE_OF, tables_by_topic
+from sinks.tables import FILE_TABLE_OF, REJECTED_CALLBACKS_TABLE, TABLE_OF, tables_by_topic
 from sinks.web import StatusServer, endpoint
 from sinks.worker import Worker
 from sinks.writer import Writer
@@ -112,7 +114,7 @@ def run_files(settings: SinksSettings) -> int:
 
     from sinks.files.erasure import FileErasure  # noqa: PLC0415
     from sinks.files.origin import take_on  # noqa: PLC0415
-    from sinks.files.retention import expire_again_and_again  # noqa: PLC0415
+    from sinks.files.retention import care_again_and_again  # noqa: PLC0415
     from sinks.files.sink import FileSink  # noqa: PLC0415
 
     # Arrow's own pool would keep the memory of the largest batch for ever.
@@ -124,7 +126,7 @@ def run_files(settings: SinksSettings) -> int:
 
     sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix, settings.file_table_of)
     store = FileErasure(root, tables, lambda: sink.holding, sink.held)
-    expire_again_and_again(root, tables.values(), settings.sinks_files_retention_days)
+    care_again_and_again(root, tables.values(), settings.sinks_files_retention_days)
     return _consume(
         settings,
         sink,
@@ -135,6 +137,48 @@ def run_files(settings: SinksSettings) -> int:
         table_of=settings.file_table_of,
         before_reading=take_on_folders,
     )
+
+
+def run_files_verify(settings: SinksSettings) -> int:
+    """Print for each table of files what was found, and each gap, overlap and damage."""
+    # Arrow takes 45 MB, which ClickHouse's sink does not need.
+    from sinks.files.verify import verify  # noqa: PLC0415
+
+    root, is_right = settings.sinks_files_root, True
+    with _files_at_fault(root):
+        for found in verify(root, FILE_TABLE_OF.values()):
+            for problem in found.problems:
+                print(printable_lines(problem), file=sys.stderr)
+            print(json.dumps({**found._asdict(), "problems": len(found.problems)}), flush=True)
+            is_right = is_right and not found.problems
+    return exit_codes.DONE if is_right else exit_codes.FAILED
+
+
+def run_files_compact(settings: SinksSettings) -> int:
+    """Join the files of days that are over, and print for each day what became of it."""
+    # Arrow takes 45 MB, which ClickHouse's sink does not need.
+    from sinks.files.compaction import compact  # noqa: PLC0415
+
+    root, is_right = settings.sinks_files_root, True
+    with _files_at_fault(root):
+        for done in compact(root, FILE_TABLE_OF.values(), datetime.now(UTC)):
+            told = {"day": str(done.day.relative_to(root)), "before": done.before, "after": done.after}
+            if done.problem is not None:
+                is_right = False
+                print(printable_lines(f"{told['day']} stays as it is: {done.problem}"), file=sys.stderr)
+            print(json.dumps(told), flush=True)
+    return exit_codes.DONE if is_right else exit_codes.FAILED
+
+
+@contextmanager
+def _files_at_fault(root: Path) -> Iterator[None]:
+    """Raise FatalError for an error of the file system."""
+    if not root.is_dir():
+        raise FatalError(f"SINKS_FILES_ROOT={root}: there is no such folder")
+    try:
+        yield
+    except OSError as error:
+        raise FatalError(f"SINKS_FILES_ROOT={root}: {error.filename or root}: {error.strerror}") from error
 
 
 def run_schema(settings: SinksSettings, analyst_user: str | None = None) -> int:
@@ -316,7 +360,9 @@ def _parser() -> argparse.ArgumentParser:
         "Consume into ClickHouse: at least once into tables that keep one row per key.",
         kafka_file_problems,
     )
-    command("files", run_files, "Consume into Parquet or NDJSON files: each record in exactly one file.", file_problems)
+    files = command(
+        "files", run_files, "Consume into Parquet or NDJSON files: each record in exactly one file.", file_problems
+    )
     command(
         "schema",
         run_schema,
@@ -335,7 +381,21 @@ def _parser() -> argparse.ArgumentParser:
         "Look at Kafka, the topics, ClickHouse, its schema and the folder; say every problem at once.",
         file_problems,
     )
-    erasure = commands.add_parser("erasure", help="The data that the stores have of people: to prove, to show.")
+    programs = commands
+    commands = files.add_subparsers(metavar="COMMAND")
+    command(
+        "verify",
+        run_files_verify,
+        "Look into every file: say each gap, overlap and damage. Without Kafka.",
+        None,
+    )
+    command(
+        "compact",
+        run_files_compact,
+        "Join the many files of each day that is over into few large ones. Without Kafka.",
+        None,
+    )
+    erasure = programs.add_parser("erasure", help="The data that the stores have of people: to prove, to show.")
     commands = erasure.add_subparsers(required=True, metavar="COMMAND")
     command(
         "verify",

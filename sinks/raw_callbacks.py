@@ -1,9 +1,9 @@
 """
 The callbacks in a record of `callbacks.raw`, found and blanked one by one. Pure.
 
-A record is an envelope of callbacks about several people. An erasure takes numbers and texts out of the ones it
-covers; the others stay byte for byte. The envelope then names these in `erased`, by their places. Of bytes that are no
-envelope nothing can be taken out: one that is covered loses its whole value.
+A record is an envelope of callbacks about several people. An erasure takes numbers and texts out of the callbacks that
+it covers; the others stay byte for byte. The envelope then names the covered ones in `erased`, by their places. Of
+bytes that are no envelope nothing can be taken out: one that is covered loses its whole value.
 """
 
 import re

@@ -91,8 +91,12 @@ class Picture:
 
     @property
     def open_alarms(self) -> list[Alarm]:
-        """Return the open alarms: those of the account first, then the newest."""
-        found = [alarm for alarm in self.alarms.values() if alarm.is_open and alarm.level == "alarm"]
+        """Return the open alarms that people want to be told of: the account's first, then the newest."""
+        found = [
+            alarm
+            for alarm in self.alarms.values()
+            if alarm.is_open and alarm.level == "alarm" and alarm.muted_until is None
+        ]
         return sorted(found, key=lambda alarm: (alarm.scope == "account", alarm.opened_at), reverse=True)
 
     def running(self, now: datetime) -> list[Campaign]:

@@ -114,7 +114,7 @@ def in_words(campaign: Campaign, found: Forecast | None, now: datetime, clock: C
         if (time := found.times[share]) is not None and 0 < time.seconds < _TODAY
     )
     if ninety_five is not None and ninety_five.seconds == 0:
-        big = f"reached at {clock.today(reached, now)}" if reached else "reached"
+        big = f"reached at {clock.short(reached, now)}" if reached else "reached"
         return Told(big, _later(ninety_nine, found, now, clock), plotted)
     if ninety_five is None:
         return Told("not within a day", _waiting(found), plotted)
@@ -146,13 +146,13 @@ def _waiting(found: Forecast) -> str:
 
 def _by(time: Time, now: datetime, clock: Clock) -> str:
     at = now + timedelta(seconds=time.seconds)
-    return f"by {clock.today(at, now)} ±{SPACE}{max(1, round(time.spread / 60))}{SPACE}min"
+    return f"by {clock.short(at, now)} ±{SPACE}{max(1, round(time.spread / 60))}{SPACE}min"
 
 
 def _between(time: Time, now: datetime, clock: Clock) -> str:
     early = now + timedelta(seconds=max(0.0, time.seconds - time.spread))
     late = now + timedelta(seconds=time.seconds + time.spread)
-    return f"between {clock.today(early, now)} and {clock.today(late, now)}"
+    return f"between {clock.short(early, now)} and {clock.short(late, now)}"
 
 
 def _moment(row: Row) -> datetime:

@@ -37,11 +37,12 @@ class HealthPage:
                 ("Minutes ago", "Changes", "usual"),
                 ([row["ago"], row["changes"], row["usual"]] for row in pace or []),
             )
-        fresh, reasons, stuck, schema, read_api = await asyncio.gather(
+        fresh, reasons, stuck, schema, backfill, read_api = await asyncio.gather(
             look.part("fresh", health.fresh()),
             look.part("refused", refused.by_reason(24, "")),
             look.part("stuck", health.stuck()),
             look.part("schema", health.schema()),
+            look.part("backfill", health.backfill()),
             self._read_api(look),
         )
         picture, feed = self._site.sources.picture, self._site.sources.feed
@@ -60,6 +61,7 @@ class HealthPage:
             fresh=fresh,
             stuck=stuck,
             schema=schema,
+            backfill=backfill,
             refused=sum(row["callbacks"] for row in reasons or []),
             picture=picture,
             feed=feed,

@@ -175,6 +175,8 @@ def _change(row: Row) -> Change:
     is_conflict = before in FINALS and row["status"] in FINALS and before != row["status"]
     if is_conflict:
         made = "conflict: a second, different final status stands now"
+    elif row.get("source") == "pull":
+        made = "told by Routee when backfill asked: no callback had come"
     elif before == row["status"]:
         made = "the status stays; other fields were filled"
     else:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from console.live.routes import live_routes
 from console.pages.site import Site
 from console.records import Alarm
 from console.tables.clickhouse import Row
@@ -88,6 +89,8 @@ class RoutesPage:
             look.part("filters", tables.filters()),
         )
         usual, day = by_route(week or []), by_route(last_day or [])
+        if now is None:
+            now = live_routes(self._site.sources.picture.cells.values(), look.now, country, sender) or None
         here = by_route(now or [])
         routes = [self._route(key, here.get(key), usual.get(key), day.get(key)) for key in {**here, **usual}]
         routes.sort(key=lambda one: (not one.is_out, -one.sms, one.operator or ""))
@@ -97,7 +100,7 @@ class RoutesPage:
         oldest = look.now - _CLOSED_SINCE
         closed = [one for one in alarms if not one.is_open and (moment_of(one.closed_at) or oldest) > oldest]
         closed.sort(key=lambda one: one.closed_at or "", reverse=True)
-        suspected = [one for one in alarms if one.is_open and one.level != "alarm"]
+        suspected = [one for one in alarms if one.is_open and (one.level != "alarm" or one.muted_until is not None)]
         if request.query_params.get("csv") == "alarms":
             return self._site.sheet(
                 "alarms",
@@ -133,7 +136,7 @@ class RoutesPage:
             usual_p90=quantile(usual["within"], 0.9) if usual else None,
             sms=now["sms"] if now else 0,
             usual_sms=usual["sms"] / max(1.0, usual["hours"] - 1) if usual else None,
-            price=float(now["price_total"]) / now["sms"] if now and now["sms"] else None,
+            price=float(now["price_total"]) / now["sms"] if now and now["sms"] and now["price_total"] else None,
             spark=spark,
             band=band,
             end=end,

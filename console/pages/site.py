@@ -188,7 +188,7 @@ class Site:
                 alarm.why or alarms.kind_in_words(alarm),
                 place="/routes" if alarm.scope != "account" else "/health",
                 link="See the route" if alarm.scope != "account" else "Health",
-                mark=f"Alarm since {self.clock.today(moment_of(alarm.opened_at), datetime.now(UTC))}",
+                mark=f"Alarm since {self.clock.short(moment_of(alarm.opened_at), datetime.now(UTC))}",
             )
             for alarm in self.sources.picture.open_alarms[:1]
         ]
@@ -200,7 +200,7 @@ class Site:
             found.append(
                 Banner(
                     "warn",
-                    f"{tables.trouble}, since {self.clock.today(tables.since, look.now)}.",
+                    f"{tables.trouble}, since {self.clock.short(tables.since, look.now)}.",
                     "Live numbers go on. Search, finished campaigns and the routes’ week come back with it; it is "
                     "tried again with every look.",
                     "/health",
@@ -211,7 +211,7 @@ class Site:
             found.append(
                 Banner(
                     "warn",
-                    f"The live numbers stand still since {self.clock.today(feed.since, look.now)}: {feed.trouble}.",
+                    f"The live numbers stand still since {self.clock.short(feed.since, look.now)}: {feed.trouble}.",
                     "The tables below are from ClickHouse, and go on. No callback is lost by it: ingest goes on taking "
                     "them.",
                     "/health",

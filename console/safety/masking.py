@@ -2,6 +2,7 @@
 Numbers and texts, masked: a number keeps its last three digits, a text none of its letters. Pure.
 """
 
+import re
 from typing import Any, Final
 
 from streams.contract.personal import without_numbers
@@ -11,7 +12,7 @@ _SHORTEST: Final = 7
 _DOT: Final = "•"
 _TEXTS: Final = frozenset({"message", "text", "body"})
 _NUMBERS: Final = frozenset({"to", "recipient", "from", "sender"})
-_LETTERS_OF_SENDERS: Final = 1
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _IDS: Final = frozenset({"messageId", "smsId", "campaignTrackingId", "trackingId"})
 
 
@@ -47,7 +48,7 @@ def masked_callback(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON i
         return masked_number(str(value)) if _is_number(str(value)) else masked_words(str(value))
     if name in _TEXTS and isinstance(value, str):
         return masked_text(value)
-    if isinstance(value, str) and name not in _IDS:
+    if isinstance(value, str) and name not in _IDS and not _DATE.match(value):
         return masked_words(value)
     return value
 

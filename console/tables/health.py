@@ -46,6 +46,21 @@ class HealthTables:
         rows = await self._tables.rows("SELECT count() AS n FROM stuck_messages(older_than_seconds = 3600)", None, 30.0)
         return int(rows[0]["n"])
 
+    async def backfill(self) -> Row:
+        """Return what backfill has filled in seven days, the SMS that are still missing, and until when Routee can be asked."""
+        rows = await self._tables.rows(
+            """
+            SELECT sum(healed) AS healed, sum(still_missing) AS missing, sum(sms) AS sms,
+                (SELECT count() FROM backfill_deadline WHERE NOT is_gone) AS open_days,
+                (SELECT min(deadline) FROM backfill_deadline WHERE NOT is_gone) AS deadline,
+                (SELECT sum(messages) FROM backfill_deadline WHERE is_gone) AS gone
+            FROM lost_callbacks WHERE day > today() - 7
+            """,
+            None,
+            30.0,
+        )
+        return rows[0]
+
     async def schema(self) -> str:
         """Return the number of the newest file of the schema that was applied."""
         rows = await self._tables.rows("SELECT max(version) AS version FROM schema_migrations", None, 60.0)

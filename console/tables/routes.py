@@ -4,11 +4,9 @@ Questions about routes: an operator in a country.
 
 from typing import Any, Final
 
+from console.live.routes import SOON
 from console.tables.campaigns import BOUNDS
 from console.tables.clickhouse import Rows, Tables
-
-SOON: Final = 300
-"""Delivered within so many seconds of sending: a window of five minutes is judged five minutes after its end."""
 
 _SOON: Final = " + ".join(f"sum(latency_{bound})" for bound in BOUNDS if bound <= SOON)
 _WITHIN: Final = ", ".join(f"sum(latency_{bound})" for bound in BOUNDS)

@@ -63,14 +63,14 @@ class Clock:
         here = self.local(moment)
         return f"{here:%H:%M:%S}.{here.microsecond // 1000:03d}"
 
-    def today(self, moment: datetime | None, now: datetime) -> str:
+    def short(self, moment: datetime | None, now: datetime) -> str:
         """Return `10:42` of today, `Wed 25 Nov, 10:42` of another day, with the year of another one."""
         if moment is None:
             return NONE
-        here, today = self.local(moment), self.day_of(now)
-        if here.date() == today:
+        here, day = self.local(moment), self.day_of(now)
+        if here.date() == day:
             return f"{here:%H:%M}"
-        if here.date() == today + timedelta(days=1):
+        if here.date() == day + timedelta(days=1):
             return f"tomorrow {here:%H:%M}"
         return f"{self.day(moment, now)}, {here:%H:%M}"
 
@@ -78,7 +78,7 @@ class Clock:
         """Return `at 10:42` of today, `on Wed 25 Nov, 10:42` of another day."""
         if moment is None:
             return NONE
-        return f"{'at' if self.day_of(moment) == self.day_of(now) else 'on'} {self.today(moment, now)}"
+        return f"{'at' if self.day_of(moment) == self.day_of(now) else 'on'} {self.short(moment, now)}"
 
     def day(self, moment: datetime | None, now: datetime) -> str:
         """Return `Wed 25 Nov`, with its year if that is another one."""

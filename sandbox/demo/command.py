@@ -209,7 +209,7 @@ def _send(screen: Screen, demo: Run, disk: Place, swallow: Callable[[Callback], 
 
         tally = asyncio.run(demo.send(look, swallow))
     again = f"{tally.retried:,} of them only after another try" if tally.retried else "all at the first try"
-    screen.done(f"{tally.accepted - tally.swallowed:,} callbacks accepted, {again}")
+    screen.done(f"{tally.arrived:,} callbacks accepted, {again}")
     return tally
 
 

@@ -124,7 +124,7 @@ def verdict_lines(audit: Audit, tally: Tally) -> Iterator[str]:
     )
     before = audit.malformed - audit.verdicts.get("rejected", 0)
     terms = [f"{audit.verdicts.get(verdict, 0):,} {verdict}" for verdict in _VERDICTS]
-    taken = f"{tally.accepted - tally.swallowed:,} answered 200" + (
+    taken = f"{tally.arrived:,} answered 200" + (
         f" + {audit.pulled:,} pulled" if audit.pulled else ""
     )
     yield f"{taken} = {' + '.join(terms)} by streams + {before:,} by ingest"
@@ -204,7 +204,7 @@ def _news(row: dict[str, Any]) -> str:
 
 
 def _pace(look: Look) -> str:
-    return f"{look.tally.accepted:,} callbacks accepted, {look.tally.accepted / look.seconds:,.0f}/s"
+    return f"{look.tally.arrived:,} callbacks accepted, {look.tally.arrived / look.seconds:,.0f}/s"
 
 
 def _cells(row: dict[str, Any]) -> Iterator[Text]:

@@ -38,6 +38,11 @@ class Tally:
     answers: Counter[str] = field(default_factory=Counter)
 
     @property
+    def arrived(self) -> int:
+        """Return how many callbacks the URL has accepted."""
+        return self.accepted - self.swallowed
+
+    @property
     def over(self) -> int:
         """Return how many callbacks are over with."""
         return self.accepted + self.lost + self.unanswered

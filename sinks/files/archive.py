@@ -5,15 +5,14 @@ In Parquet key, value and headers are bytes. In NDJSON they are text, or base64 
 """
 
 import gzip
-import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
 import pyarrow as pa
-import pyarrow.parquet
 
+from sinks.files.contents import parquet_table
 from sinks.raw_callbacks import as_text, from_text
 from sinks.source import Record
 from streams.contract.codec import format_time_ms
@@ -89,7 +88,7 @@ def records_in(content: bytes, file_format: str, topic: str = "") -> list[Record
 
 
 def _parquet_rows(content: bytes) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pyarrow.parquet.ParquetFile(io.BytesIO(content)).read().to_pylist()
+    rows: list[dict[str, Any]] = parquet_table(content).to_pylist()
     return rows
 
 

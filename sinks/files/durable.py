@@ -12,7 +12,7 @@ def make_folder(folder: Path) -> None:
     """Make a folder, durably, unless it is there."""
     if not folder.is_dir():
         folder.mkdir()
-        _sync(folder.parent)
+        sync(folder.parent)
 
 
 def publish(folder: Path, name: str, content: bytes) -> None:
@@ -28,10 +28,11 @@ def publish(folder: Path, name: str, content: bytes) -> None:
         draft.unlink(missing_ok=True)
         raise
     draft.rename(folder / name)
-    _sync(folder)
+    sync(folder)
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

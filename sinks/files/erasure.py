@@ -9,13 +9,16 @@ The data of people in the files: found, and erased by writing each file that has
 4. When all files of the partition are done, `.erasures-{partition}.json` says with which erasures. Killed before: the
    next owner looks through all of them again.
 
+A compaction (`compaction`) joins files meanwhile: the joined ones are looked through, too, before step 4, and each
+file is read and written anew while no folder of a day can be exchanged.
+
 Later files need no look: their rows were written without the data, as every sink knows all erasures that were before.
 """
 
 import gzip
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -29,10 +32,14 @@ from sinks.blanking import DECIDING, PERSONAL, RECIPIENT, blanked_raw, blanks, i
 from sinks.erasing import Known
 from sinks.errors import FatalError, RetryableError
 from sinks.files.archive import records_in
+from sinks.files.compaction import remove_rest
+from sinks.files.contents import UNREADABLE_CONTENT, decoding
 from sinks.files.durable import publish
 from sinks.files.formats import FORMATS, packed, to_parquet
 from sinks.files.layout import parse_name
-from sinks.files.proof import UNREADABLE_CONTENT, whole_files
+from sinks.files.locks import days
+from sinks.files.manifest import note_change
+from sinks.files.proof import whole_files
 from sinks.raw_callbacks import callbacks_of, erased_of, row_of
 from sinks.source import Record, TopicPartition
 from sinks.tables import RAW_CALLBACKS_TABLE
@@ -69,6 +76,7 @@ class FileErasure:
     def erase(self, known: Known) -> int:
         """Write the files anew that have covered rows, and return how many rows they had."""
         try:
+            remove_rest(self._root)
             return sum(
                 self._erase(partition, table, known)
                 for partition in self._holding()
@@ -85,14 +93,17 @@ class FileErasure:
         if _content(folder / note) == says:
             return 0
         erased, unreadable = 0, []
-        for file in files_of(folder, partition.partition):
-            with self._held(partition) as is_held:
-                if not is_held:
-                    return erased
-                try:
-                    erased += _erase_file(file, table, known)
-                except UNREADABLE_CONTENT as error:
-                    unreadable.append(f"{file} cannot be read: {type(error).__name__}")
+        looked: set[Path] = set()
+        while due := [file for file in files_of(folder, partition.partition) if file not in looked]:
+            for file in due:
+                with self._held(partition) as is_held, days(folder):
+                    if not is_held:
+                        return erased
+                    try:
+                        erased += _erase_file(file, table, known)
+                    except UNREADABLE_CONTENT as error:
+                        unreadable.append(f"{file} cannot be read: {type(error).__name__}")
+            looked.update(due)
         if unreadable:
             raise RetryableError("; ".join(unreadable))
         with self._held(partition) as is_held:
@@ -131,6 +142,7 @@ def _erase_file(file: Path, table: str, known: Known) -> int:
             lambda recipient: erasures.erased_at(recipient) is not None,
         )
     if count:
+        note_change(file.parent, name.partition, file.name, erased)
         publish(file.parent, file.name, erased)
     return count
 
@@ -144,11 +156,12 @@ def _erased_archive(content: bytes, file_format: str, erasures: Erasures) -> tup
 
 def _erased_parquet(content: bytes, table: str, is_wanted: IsWanted, may_be: MayBeWanted) -> tuple[bytes, int]:
     """Return a file without the data of the wanted rows, and how many these are."""
-    file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
-    wanted = _wanted_of_parquet(file, table, is_wanted, may_be)
-    if not wanted:
-        return content, 0
-    data = file.read()
+    with decoding():
+        file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
+        wanted = _wanted_of_parquet(file, table, is_wanted, may_be)
+        if not wanted:
+            return content, 0
+        data = file.read()
     mask = pa.array([number in wanted for number in range(data.num_rows)])
     for column in blanks(table, data.column_names):
         index = data.schema.get_field_index(column)
@@ -194,16 +207,26 @@ class FileRows:
 
     def of(self, may_be: MayBeWanted, is_wanted: IsWanted) -> Iterator[tuple[str, str, Row]]:
         """Yield the wanted rows of all files. FatalError for a file that cannot be read."""
-        for table, file in self._files():
-            for row in _rows_of(file, table, is_wanted, may_be):
-                yield str(file.relative_to(self._root)), table, row
+        for table in self._tables:
+            with self._as_they_are(table) as files:
+                for file in files:
+                    for row in _rows_of(file, table, is_wanted, may_be):
+                        yield str(file.relative_to(self._root)), table, row
 
     def without_data(self) -> int:
         """Return how many rows have no data of a person; of raw callbacks, how many have lost theirs."""
-        return sum(_without_data(table, file) for table, file in self._files())
+        found = 0
+        for table in self._tables:
+            with self._as_they_are(table) as files:
+                found += sum(_without_data(table, file) for file in files)
+        return found
 
-    def _files(self) -> Iterator[tuple[str, Path]]:
-        return ((table, file) for table in self._tables for file in files_of(self._root / table))
+    @contextmanager
+    def _as_they_are(self, table: str) -> Iterator[list[Path]]:
+        """Give the files of a table, which a compaction does not exchange meanwhile."""
+        folder = self._root / table
+        with days(folder) if folder.is_dir() else nullcontext():
+            yield files_of(folder)
 
 
 def _without_data(table: str, file: Path) -> int:
@@ -227,13 +250,19 @@ def _rows_of(file: Path, table: str, is_wanted: IsWanted, may_be: MayBeWanted | 
             rows = (row_of(record, callback) for record in archived for callback in callbacks_of(record.value))
             yield from filter(is_wanted, rows)
         elif name.file_format == "parquet":
-            parquet = pyarrow.parquet.ParquetFile(io.BytesIO(content))
-            if wanted := _wanted_of_parquet(parquet, table, is_wanted, may_be):
-                yield from parquet.read().take(pa.array(list(wanted))).to_pylist()
+            yield from _rows_of_parquet(content, table, is_wanted, may_be)
         else:
             yield from filter(is_wanted, map(orjson.loads, gzip.decompress(content).splitlines()))
     except UNREADABLE_CONTENT as error:
         raise FatalError(f"{file} cannot be read: {type(error).__name__}") from error
+
+
+def _rows_of_parquet(content: bytes, table: str, is_wanted: IsWanted, may_be: MayBeWanted | None) -> list[Row]:
+    with decoding():
+        file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
+        wanted = _wanted_of_parquet(file, table, is_wanted, may_be)
+        rows: list[Row] = file.read().take(pa.array(list(wanted))).to_pylist() if wanted else []
+    return rows
 
 
 def _archived(file: Path) -> Sequence[Record]:

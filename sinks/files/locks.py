@@ -1,6 +1,9 @@
 """
 One writer per partition: a lock of the operating system for each partition and table, and one for its `.source.json`.
 
+Another one, `days`, is shared by all that write and read files by their names; who exchanges the folder of a day
+(`compaction`) has it alone.
+
 The lock ends with its process, however the process ends. A frozen process keeps its locks, so its successor waits and
 never writes a file that the frozen one will write when it wakes up. All processes that share a folder must be on one
 machine, or on a file system whose `flock` works between machines.
@@ -8,7 +11,17 @@ machine, or on a file system whose `flock` works between machines.
 
 import fcntl
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+from sinks.errors import RetryableError
+
+_DAYS: Final = "days"
+_WAIT_SECONDS: Final = 30.0
+_RETRY_SECONDS: Final = 0.01
 
 
 class Lock:
@@ -18,13 +31,13 @@ class Lock:
         self._path = folder / f".lock-{purpose}"
         self._descriptor: int | None = None
 
-    def acquire(self) -> bool:
-        """Take the lock if it is free, and return whether it is held now."""
+    def acquire(self, *, shared: bool = False) -> bool:
+        """Take the lock if it is free, and return whether it is held now; a shared one may have several holders."""
         if self._descriptor is not None:
             return True
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return False
@@ -39,3 +52,22 @@ class Lock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@contextmanager
+def days(folder: Path, *, alone: bool = False, seconds: float = _WAIT_SECONDS) -> Iterator[None]:
+    """
+    Keep the folders of a table's days from being exchanged meanwhile; with `alone`, be the one who exchanges them.
+
+    RetryableError when another process holds them for so many seconds.
+    """
+    lock = Lock(folder, _DAYS)
+    deadline = time.monotonic() + seconds
+    while not lock.acquire(shared=not alone):
+        if time.monotonic() > deadline:
+            raise RetryableError(f"{folder}: another process has held .lock-{_DAYS} for {seconds:.0f} s: is it frozen?")
+        time.sleep(_RETRY_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -3,19 +3,16 @@ Whether files can be those of a topic, by what both have: offsets, and the last 
 """
 
 import gzip
-import io
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import pyarrow as pa
 import pyarrow.compute
-import pyarrow.parquet
 
 from sinks.blanking import PERSONAL
 from sinks.errors import PermanentError
+from sinks.files.contents import UNREADABLE_CONTENT, parquet_table
 from sinks.files.formats import FORMATS
 from sinks.files.layout import DAYS, Name, parse_name
 from sinks.raw_callbacks import from_text, is_erased
@@ -24,8 +21,6 @@ from sinks.source import Lookup, Record, TopicPartition
 from sinks.tables import RAW_CALLBACKS_TABLE
 
 _OFFSET: Final = "topic_offset"
-UNREADABLE_CONTENT: Final = (pa.ArrowException, EOFError, ValueError, KeyError, TypeError, zlib.error, gzip.BadGzipFile)
-"""Raised by the readers of both formats for a damaged file."""
 _UNREADABLE: Final = (*UNREADABLE_CONTENT, OSError)
 
 Row = dict[str, Any]
@@ -102,7 +97,7 @@ def _erased(table: str, written: Row) -> set[str]:
 
 
 def _from_parquet(content: bytes, offset: int) -> Row | None:
-    rows = pyarrow.parquet.ParquetFile(io.BytesIO(content)).read()
+    rows = parquet_table(content)
     index = pyarrow.compute.index(rows[_OFFSET], offset).as_py()
     return None if index < 0 else rows.slice(index, 1).to_pylist()[0]
 

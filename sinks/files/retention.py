@@ -3,8 +3,8 @@ An end for files: folders of days that are older than SINKS_FILES_RETENTION_DAYS
 
 1. The furthest position of each partition in the folder is written beside the folders of days, synced: names of files
    are positions, and a quiet partition may have no other file. Killed here: nothing is removed yet.
-2. The folder is renamed to a name that no reader's pattern matches. A reader sees all of a day, or nothing; files that
-   it has open stay readable. Killed here: the next pass goes on with it.
+2. The folder is moved beside the folders of the tables: `**` of some readers finds hidden folders, too. A reader sees
+   all of a day, or nothing; files that it has open stay readable. Killed here: the next pass goes on with it.
 3. The renamed folder is deleted. A process that was writing a file of that day makes the folder anew, and writes again.
 """
 
@@ -17,9 +17,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from sinks.files.compaction import remove_rest
 from sinks.files.durable import publish
 from sinks.files.layout import DAYS, day_of, parse_name
 from sinks.files.locks import Lock
+from sinks.files.manifest import write_manifests
 from sinks.files.positions import noted_positions, position_file
 
 logger = logging.getLogger(__name__)
@@ -47,12 +49,13 @@ def expire(root: Path, tables: Iterable[str], days: int, today: date) -> list[Pa
 
 
 def _expire_table(folder: Path, oldest: date) -> list[Path]:
-    for left in folder.glob(f"{_EXPIRED}*"):
+    # Until 0.2.0 they were in the folder of the table.
+    for left in (*folder.glob(f"{_EXPIRED}*"), *folder.parent.glob(f"{_EXPIRED}{folder.name}-*")):
         shutil.rmtree(left)
     due = [day for day in sorted(folder.glob(DAYS)) if (of := day_of(day.name)) is not None and of < oldest]
     for day in due:
         _note_positions(folder, day)
-        hidden = folder / f"{_EXPIRED}{day.name}"
+        hidden = folder.parent / f"{_EXPIRED}{folder.name}-{day.name}"
         day.rename(hidden)
         shutil.rmtree(hidden)
     return due
@@ -69,19 +72,25 @@ def _note_positions(folder: Path, day: Path) -> None:
             publish(folder, position_file(partition), b"%d\n" % position)
 
 
-def expire_again_and_again(
+def care_again_and_again(
     root: Path, tables: Iterable[str], days: int, seconds: float = LOOK_SECONDS
 ) -> Callable[[], None]:
-    """Expire on a thread of its own, at once and then once in so many seconds; return the function that ends it."""
+    """
+    Expire, on a thread of its own, at once and then once in so many seconds; return the function that ends it.
+
+    Besides, write the manifests of days that are over, and remove what a compaction that was killed has left.
+    """
     ended, tables = threading.Event(), [*tables]
 
     def run() -> None:
         while True:
             try:
+                remove_rest(root)
+                write_manifests(root, tables, datetime.now(UTC))
                 if removed := expire(root, tables, days, datetime.now(UTC).date()):
                     logger.info("files were kept as long as they may be", extra={"folders": [*map(str, removed)]})
             except OSError as error:
-                logger.warning("old files cannot be removed: %s: %s", error.filename, error.strerror)
+                logger.warning("files are not looked after: %s: %s", error.filename, error.strerror)
             if ended.wait(seconds):
                 return
 

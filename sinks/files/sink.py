@@ -21,7 +21,7 @@ from sinks.errors import FatalError, RetryableError
 from sinks.files.durable import make_folder, publish
 from sinks.files.formats import FORMATS
 from sinks.files.layout import DAYS, Run, parse_name, partition_of_draft, runs
-from sinks.files.locks import Lock
+from sinks.files.locks import Lock, days
 from sinks.files.positions import noted_positions
 from sinks.source import Record, TopicPartition
 from sinks.tables import TABLE_OF, tables_by_topic
@@ -59,7 +59,9 @@ class FileSink:
             locked = [partition for partition in partitions if self._lock(partition).acquire()]
             for topic, group in groupby(sorted(locked), key=lambda partition: partition.topic):
                 numbers = {partition.partition for partition in group}
-                found = self._tidy(self._root / self._tables[topic], numbers)
+                folder = self._root / self._tables[topic]
+                with days(folder):
+                    found = self._tidy(folder, numbers)
                 self._next.update({TopicPartition(topic, number): found.get(number, 0) for number in numbers})
         except OSError as error:
             raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
@@ -88,7 +90,8 @@ class FileSink:
         for partition, run in self._runs(rows):
             try:
                 content = FORMATS[self._format](table, run.rows)
-                self._publish(self._root / table / run.folder, run.name(self._format), content)
+                with days(self._root / table):
+                    self._publish(self._root / table / run.folder, run.name(self._format), content)
             except OSError as error:
                 raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
             except MemoryError as error:

@@ -16,7 +16,7 @@ from typing import Any, Final, NotRequired, TypedDict
 
 import orjson
 
-from streams.domain.counts import OTHER, add
+from streams.domain.counts import OTHER, add, replace
 from streams.domain.details import Details
 from streams.domain.lifecycle import Sms
 from streams.domain.row_forms import filled
@@ -187,11 +187,11 @@ class CellTallying:
     def replace(self, old: Share, new: Share, was: str | None, now: str | None) -> None:
         """Replace the share of a part, and the status of its message; None: the message is elsewhere."""
         if was is not None and now is not None and was != now:
-            _replace(self._messages, was, now)
+            replace(self._messages, was, now)
         if old == new:
             return
         if old[0] != new[0]:
-            _replace(self._parts, old[0], new[0])
+            replace(self._parts, old[0], new[0])
         if old[1:] != new[1:] or is_final(old[0]) or is_final(new[0]):  # else it is on its way: nothing else moves
             self._add_figures(old, -1)
             self._add_figures(new, 1)
@@ -226,17 +226,6 @@ class CellTallying:
         row["price"], row["price_delivered"] = str(self._price), str(self._delivered)
         row["price_undelivered"] = str(self._undelivered)
         return row
-
-
-def _replace(numbers: dict[str, int], old: str, new: str) -> None:
-    """Take one away under a status, and add one under another."""
-    known = numbers.get(old, 0)
-    if known > 1 and numbers.get(new, 0) > 0:  # nearly always
-        numbers[old] = known - 1
-        numbers[new] += 1
-    else:
-        add(numbers, old, -1)
-        add(numbers, new, 1)
 
 
 def add_number(numbers: dict[str, int], name: str, change: int) -> None:

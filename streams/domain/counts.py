@@ -111,24 +111,24 @@ class Tallying:
 
     def move(self, before: Contribution | None, after: Contribution | None) -> None:
         """Subtract a message's previous contribution and add its present one (None: nothing)."""
+        if before is not None and after is not None and len(before[3]) == len(after[3]) == 1:
+            # An SMS goes on, nearly always.
+            replace(self._messages, before[2], after[2])
+            replace(self._parts, before[3][0], after[3][0])
+        else:
+            for counted, change in ((before, -1), (after, 1)):
+                if counted is not None:
+                    add(self._messages, counted[2], change)
+                    for status in counted[3]:
+                        add(self._parts, status, change)
         if before is not None:
-            _, _, status, part_statuses, price, conflicts = before
-            add(self._messages, status, -1)
-            for part_status in part_statuses:
-                add(self._parts, part_status, -1)
-            self._price -= price
-            if conflicts:
-                self._row["conflicts"] -= conflicts
+            self._price -= before[4]
+            self._row["conflicts"] -= before[5]
         if after is not None:
-            _, name, status, part_statuses, price, conflicts = after
-            add(self._messages, status, 1)
-            for part_status in part_statuses:
-                add(self._parts, part_status, 1)
-            self._price += price
-            if conflicts:
-                self._row["conflicts"] += conflicts
-            if name != self._row["name"]:
-                self._be_named(name)
+            self._price += after[4]
+            self._row["conflicts"] += after[5]
+            if after[1] != self._row["name"]:
+                self._be_named(after[1])
 
     def _be_named(self, name: str | None) -> None:
         """Keep the greatest of several names, which does not depend on the order of arrival."""
@@ -173,3 +173,14 @@ def add(numbers: dict[str, int], status: str, change: int) -> None:
         numbers[status] = number
     else:
         del numbers[status]
+
+
+def replace(numbers: dict[str, int], old: str, new: str) -> None:
+    """Take one away under a status, and add one under another."""
+    known = numbers.get(old, 0)
+    if known > 1 and numbers.get(new, 0) > 0:  # nearly always
+        numbers[old] = known - 1
+        numbers[new] += 1
+    else:
+        add(numbers, old, -1)
+        add(numbers, new, 1)

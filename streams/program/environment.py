@@ -22,6 +22,7 @@ _ENCODING: Final = "utf-8-sig"
 SECRET_SETTINGS: Final = frozenset(
     """
     KAFKA_SASL_PASSWORD ERASURE_KEY INGEST_SECRETS STREAMS_HMAC_KEY STREAMS_READ_TOKENS STREAMS_WORKER_TOKEN
+    STREAMS_ALARM_WEBHOOK STREAMS_ALARM_WEBHOOK_SECRET
     CLICKHOUSE_PASSWORD CLICKHOUSE_ANALYST_PASSWORD ROUTEE_APPLICATION_SECRET
     CONSOLE_TOKENS CONSOLE_CLICKHOUSE_PASSWORD CONSOLE_READ_TOKEN
     """.split()  # noqa: SIM905 - as below
@@ -62,7 +63,7 @@ KNOWN_SETTINGS: Final = _OTHER_SETTINGS | SECRET_SETTINGS | {file_setting(name) 
 """Every variable that a program reads as a setting, or as the name of a secret's file."""
 
 COMPOSE_VARIABLES: Final = frozenset(
-    {"INGEST_PUBLISHED", "CLICKHOUSE_PUBLISHED_PORT", "KAFKA_IMAGE", "CLICKHOUSE_IMAGE"}
+    {"INGEST_PUBLISHED", "CONSOLE_PUBLISHED", "CLICKHOUSE_PUBLISHED_PORT", "KAFKA_IMAGE", "CLICKHOUSE_IMAGE"}
 )
 """Other variables that the `.env` of the Compose files may have: the containers are given that file whole."""
 

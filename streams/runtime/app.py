@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, cast
 
 import faust
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InconsistentGroupProtocolError, KafkaError
 from faust.types.transports import TransportT
 from mode import Service
 
@@ -149,7 +149,7 @@ class CheckpointedApp(faust.App):
             self.pulse.beat()
             failure = private_names.group_failure(self)
             if failure is not None:
-                self.holdings.die(Exit.READ_FAILED, f"no part in the group any more: {failure!r}")
+                self.holdings.die(Exit.READ_FAILED, f"no part in the group: {_reason(failure)}")
             await asyncio.sleep(PULSE_SECONDS)
 
     def _new_transport(self) -> TransportT:
@@ -157,3 +157,9 @@ class CheckpointedApp(faust.App):
 
     def _new_producer_transport(self) -> TransportT:
         return CheckpointedTransport(self.conf.broker_producer, self)
+
+
+def _reason(failure: BaseException) -> str:
+    if isinstance(failure, InconsistentGroupProtocolError):
+        return "it has workers of a version that must not run beside this one: stop them all first"
+    return repr(failure)

@@ -3,7 +3,7 @@ The assignor: the partitions of each worker, and the address at which other work
 """
 
 from collections.abc import MutableMapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from faust.assignor.client_assignment import ClientAssignment, ClientMetadata, CopartitionedAssignment
 from faust.assignor.copartitioned_assignor import CopartitionedAssignor
@@ -12,6 +12,13 @@ from faust.assignor.partition_assignor import PartitionAssignor
 from streams.runtime import private_names
 from streams.runtime.holdings import held_by
 from streams.state.succession.shares import Shares, share_out
+
+PROTOCOL: Final = "routee-streams-cells"
+"""
+Kafka gives a group no member that knows none of the protocols of the others. So workers never share a group with those
+of 0.1.0, whose protocol has another name: these know no cells of deliveries, and would change SMS in them unnoticed. A
+version that must not run beside the one before it changes this name.
+"""
 
 
 class StickyAssignor(CopartitionedAssignor):
@@ -41,6 +48,11 @@ class AddressedAssignor(PartitionAssignor):
     A restarted static member receives the assignment of its former process, which has that process's address. Faust
     takes this for impossible and stops. Here the address is corrected, and one more rebalance tells the group.
     """
+
+    @property
+    def name(self) -> str:
+        """The protocol of the group."""
+        return PROTOCOL
 
     def _perform_assignment(self, *arguments: Any) -> Any:  # noqa: ANN401 - as Faust has it
         with private_names.assigning_by(StickyAssignor):

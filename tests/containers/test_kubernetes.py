@@ -119,6 +119,9 @@ def test_a_secret_is_mounted_only_where_it_is_needed() -> None:
     }
     assert {where: names for where, names in needed.items() if names} == {
         ("ingest", "ingest"): {"INGEST_SECRETS_FILE"},
+        ("console", "console"): {
+            *("CONSOLE_TOKENS_FILE", "CONSOLE_READ_TOKEN_FILE", "CONSOLE_CLICKHOUSE_PASSWORD_FILE"),
+        },
         ("backfill", "backfill"): {"ROUTEE_APPLICATION_SECRET_FILE"},
         ("streams", "streams"): {"STREAMS_READ_TOKENS_FILE", "STREAMS_WORKER_TOKEN_FILE"},
         ("sinks-clickhouse", "schema"): {"CLICKHOUSE_PASSWORD_FILE"},

@@ -14,6 +14,8 @@ import pytest
 import ingest.cli
 import sinks.cli
 import streams.cli
+from console.cli import main as console
+from console.settings import ConsoleSettings
 from ingest.backfill.settings import BackfillSettings
 from ingest.settings import IngestSettings
 from sandbox.jars import KAFKA_VERSION
@@ -23,9 +25,14 @@ from streams.settings import StreamsSettings
 from tests.containers.engine import DOCKER, ROOT
 from tests.containers.manifests import COMPOSE_FILES, compose, containers, kustomization, workloads
 
-_PROGRAMS = {"routee-ingest": ingest.cli.main, "routee-streams": streams.cli.main, "routee-sinks": sinks.cli.main}
+_PROGRAMS = {
+    "routee-ingest": ingest.cli.main,
+    "routee-streams": streams.cli.main,
+    "routee-sinks": sinks.cli.main,
+    "routee-console": console,
+}
 _OF_KAFKA = compose("compose.secure.yaml")["services"]["kafka"]["environment"].keys()
-_MODELS = (IngestSettings, BackfillSettings, StreamsSettings, SinksSettings)
+_MODELS = (IngestSettings, BackfillSettings, StreamsSettings, SinksSettings, ConsoleSettings)
 _SETTINGS = {name.upper() for model in _MODELS for name in model.model_fields}
 _DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
 _VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -60,7 +67,7 @@ def named_settings() -> Iterator[str]:
             yield from (variable["name"] for variable in container.get("env", ()))
     for generator in kustomization()["configMapGenerator"]:
         yield from (literal.split("=")[0] for literal in generator["literals"])
-    yield from re.findall(r"^\s+((?:STREAMS|SINKS|INGEST|BACKFILL)_\w+)=", _DOCKERFILE, re.MULTILINE)
+    yield from re.findall(r"^\s+((?:STREAMS|SINKS|INGEST|BACKFILL|CONSOLE)_\w+)=", _DOCKERFILE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", [pytest.param(command, id=" ".join(command)) for command in commands()])
@@ -87,10 +94,12 @@ def test_the_ports_are_the_programs_defaults() -> None:
     defaults = {
         "INGEST_PORT": IngestSettings.model_fields["ingest_port"].default,
         "STREAMS_WEB_PORT": StreamsSettings.model_fields["streams_web_port"].default,
+        "CONSOLE_PORT": ConsoleSettings.model_fields["console_port"].default,
         "INGEST_ADMIN_PORT": IngestSettings.model_fields["ingest_admin_port"].default,
         "SINKS_ADMIN_PORT": SinksSettings.model_fields["sinks_admin_port"].default,
         "STREAMS_ADMIN_PORT": StreamsSettings.model_fields["streams_admin_port"].default,
         "BACKFILL_ADMIN_PORT": BackfillSettings.model_fields["backfill_admin_port"].default,
+        "CONSOLE_ADMIN_PORT": ConsoleSettings.model_fields["console_admin_port"].default,
     }
     assert exposed[1].split() == [str(port) for port in defaults.values()]
     for service in program_services().values():
@@ -159,11 +168,13 @@ def test_a_secret_reaches_only_who_needs_it() -> None:
         "streams_read_tokens": {"streams"},
         "streams_worker_token": {"streams"},
         "streams_hmac_key": {"streams"},
-        "clickhouse_password": {"schema", "sinks-clickhouse"},
+        "console_tokens": {"console"},
+        "console_read_token": {"console"},
+        "clickhouse_password": {"schema", "sinks-clickhouse", "console"},
         "clickhouse_user": {"clickhouse"},
         "tls_ca": {
             *("kafka", "kafka-users", "topics", "schema", "ingest", "backfill", "streams"),
-            *("sinks-clickhouse", "sinks-files"),
+            *("sinks-clickhouse", "sinks-files", "console"),
         },
         "tls_kafka": {"kafka"},
         "tls_admin": {"kafka-users"},
@@ -172,6 +183,7 @@ def test_a_secret_reaches_only_who_needs_it() -> None:
         "kafka_password_topics": {"topics", "kafka-users"},
         "kafka_password_ingest": {"ingest", "kafka-users"},
         "kafka_password_backfill": {"backfill", "kafka-users"},
+        "kafka_password_console": {"console", "kafka-users"},
         "kafka_password_streams": {"streams", "kafka-users"},
         "kafka_password_sinks": {"sinks-clickhouse", "sinks-files", "kafka-users"},
     }
@@ -199,6 +211,7 @@ def test_every_program_has_a_user_of_kafka_with_tls() -> None:
         "topics": "topics",
         "ingest": "ingest",
         "backfill": "backfill",
+        "console": "console",
         "streams": "streams",
         "sinks-clickhouse": "sinks",
         "sinks-files": "sinks",
@@ -229,6 +242,7 @@ def test_each_service_that_waits_names_a_condition() -> None:
         "schema": {"clickhouse"},
         "ingest": {"topics"},
         "backfill": {"topics"},
+        "console": {"topics", "schema"},
         "streams": {"topics"},
         "sinks-clickhouse": {"topics", "schema"},
         "sinks-files": {"topics"},

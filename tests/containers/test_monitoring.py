@@ -18,7 +18,14 @@ from tests.dashboards.panels import COLUMNS, SQL, Dashboard
 from tests.support.monitoring import FOLDER
 
 WATCHING = compose("compose.monitoring.yaml")
-PROGRAMS = {"ingest": 9101, "backfill": 9105, "streams": 9103, "sinks-clickhouse": 9102, "sinks-files": 9102}
+PROGRAMS = {
+    "ingest": 9101,
+    "backfill": 9105,
+    "console": 9106,
+    "streams": 9103,
+    "sinks-clickhouse": 9102,
+    "sinks-files": 9102,
+}
 
 
 def read(name: str) -> Any:  # noqa: ANN401 - as YAML says

@@ -13,7 +13,8 @@ from tests.containers.network_policies import OUTSIDE, Pod, Policies, pod
 _POLICIES: Final[list[dict[str, Any]]] = [each for each in resources() if each["kind"] == "NetworkPolicy"]
 _READER: Final = {"routee-callbacks/reader": "yes"}
 _OURS: Final = {
-    name: pod(name, "routee") for name in ("ingest", "backfill", "streams", "sinks-clickhouse", "sinks-files")
+    name: pod(name, "routee")
+    for name in ("ingest", "backfill", "streams", "sinks-clickhouse", "sinks-files", "console")
 }
 _OTHERS: Final = {
     "internet": pod("controller", "ingress-nginx"),
@@ -32,6 +33,7 @@ _PODS: Final[dict[str, Pod]] = _OURS | _OTHERS
 _PORTS: Final = {
     "ingest": (8080, 9101),
     "backfill": (9105,),
+    "console": (8090, 9106),
     "streams": (6066, 9103),
     "sinks-clickhouse": (9102,),
     "sinks-files": (9102,),
@@ -49,6 +51,11 @@ _NEEDED: Final = {
     ("reader", "streams", 6066),
     ("monitoring", "ingest", 9101),
     ("monitoring", "backfill", 9105),
+    ("internet", "console", 8090),
+    ("monitoring", "console", 9106),
+    ("console", "streams", 6066),
+    ("console", "clickhouse", 8123),
+    ("console", "clickhouse", 8443),
     ("backfill", "routee", 443),
     ("monitoring", "streams", 9103),
     ("monitoring", "sinks-clickhouse", 9102),

@@ -20,6 +20,7 @@ port_of: Final[Callable[[Sequence[str], Mapping[str, str]], int | None]] = _PROB
         ("routee-ingest serve", 9101),
         ("/opt/routee/bin/python /opt/routee/bin/routee-ingest serve", 9101),
         ("routee-ingest backfill --watch", 9105),
+        ("routee-console serve", 9106),
         ("/sbin/docker-init -- routee-streams worker", 9103),
         ("/opt/routee/bin/python /opt/routee/bin/routee-sinks clickhouse", 9102),
         ("/opt/routee/bin/python /opt/routee/bin/routee-sinks files", 9102),

@@ -56,7 +56,9 @@ def test_secrets_are_long_and_all_different(tmp_path: Path) -> None:
     assert min(map(len, texts)) >= _SHORTEST
     assert len(set(texts)) == len(texts)
     readers = [reader.split(":") for reader in (secrets / "streams_read_tokens").read_text().split(",")]
-    assert [(name, rights) for name, _, rights in readers] == [("support", "full"), ("dashboard", "masked")]
+    assert [(name, rights) for name, _, rights in readers] == [
+        *(("support", "full"), ("dashboard", "masked"), ("console", "full")),
+    ]
     assert min(len(token) for _, token, _ in readers) >= _SHORTEST
 
 

@@ -1,8 +1,11 @@
 """
 A rolling upgrade on a real Kafka: workers of this code and of one with one field more share the state under traffic.
+
+Those of a version without cells never share it.
 """
 
 import random
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -21,7 +24,10 @@ from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import Output
 from streams.domain.views import campaign_key, campaign_view
+from streams.errors import Exit
+from streams.runtime.assignor import PROTOCOL
 from tests.builders import envelope, sms_callback
+from tests.support.markdown import ROOT
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.support.one_field_more import copy_with_one_field_more
 from tests.support.pipeline.lab import Lab
@@ -139,6 +145,35 @@ def test_workers_are_replaced_one_by_one_by_those_with_one_field_more_and_no_cel
         eventually(lambda: _nothing(wrong_cells(lab, expected)), 60, every=0.5)
         assert _centers(lab) > 0, "no worker with the field ever wrote"
         assert back.exit_code is None
+
+
+def test_workers_without_cells_and_workers_with_them_are_never_in_one_group(
+    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
+) -> None:
+    """Kafka refuses the later one, of either kind; it says what to do, and the earlier one goes on."""
+    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=PARTITIONS) as lab:
+        lab.create_topics()
+        former = _copy_with_protocol(tmp_path / "code", "faust")  # that of 0.1.0
+        old = lab.start_copy(former, "one")
+        eventually(old.is_ready, 60)
+        new = lab.start("two", rules="product")
+        assert new.wait() == Exit.READ_FAILED
+        assert "stop them all first" in new.log
+        old.stop()
+        new = lab.start_ready("two", rules="product")
+        refused = lab.start_copy(former, "one")
+        assert refused.wait() == Exit.READ_FAILED
+        assert "stop them all first" in refused.log
+        new.stop()
+
+
+def _copy_with_protocol(folder: Path, name: str) -> Path:
+    """Copy the product, with another name for the protocol of its group."""
+    for program in ("streams", "ingest"):
+        shutil.copytree(ROOT / program, folder / program, ignore=shutil.ignore_patterns("__pycache__"))
+    assignor = folder / "streams" / "runtime" / "assignor.py"
+    assignor.write_text(assignor.read_text().replace(PROTOCOL, name))
+    return folder
 
 
 def _nothing(wrong: list[str]) -> bool:

@@ -23,6 +23,7 @@ PURE = (
     "ingest/backfill/known.py",
     "streams/domain",
     "console/eta",
+    "console/records.py",
     "console/safety/masking.py",
     "console/words",
     "sinks/batch.py",

@@ -1,5 +1,5 @@
 """
-What the alarms cost: instructions of the processor for a minute, and bytes of state.
+The cost of the alarms: instructions of the processor for a minute, and bytes of state.
 
 The figures do not depend on how many SMS there are, but on routes, senders and STREAMS_DELIVERY_MS: a cell that changed
 is told every 5 seconds, and a route is judged three times in five minutes.
@@ -21,8 +21,8 @@ from streams.domain.alarms.seen import watched_line
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.alarms.feed import BEGIN, DAY, Account, cell, tick, told
 
-ROUTES, SENDERS, PARTITIONS = 50, 4, 8
-_MINUTES: Final = 20
+ROUTES, SENDERS, PARTITIONS = 20, 4, 8
+_MINUTES: Final = 10
 _TELLINGS: Final = 12
 _COUNTED: Final = re.compile(r"I\s+refs:\s+([\d,]+)")
 _TOOL: Final = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field, SecretStr
 
+from console.settings import ConsoleSettings
 from ingest.backfill.settings import BackfillSettings
 from ingest.settings import IngestSettings
 from sandbox.settings import SandboxSettings
@@ -17,8 +18,9 @@ from streams.program.secret_files import file_setting, without_files
 from streams.program.settings import CommonSettings, SettingsError, load_settings, secret_settings
 from streams.settings import StreamsSettings
 
-PROGRAMS = (IngestSettings, BackfillSettings, StreamsSettings, SinksSettings, SandboxSettings)
+PROGRAMS = (IngestSettings, BackfillSettings, StreamsSettings, SinksSettings, ConsoleSettings, SandboxSettings)
 SECRET = "s3cret-of-a-file-0123456789"  # noqa: S105 - made up here
+SIGNING = f"whsec_{'A' * 40}"
 
 
 class Settings(CommonSettings):
@@ -61,7 +63,15 @@ def test_each_secret_of_each_program_may_stand_in_a_file(
     monkeypatch.setenv("ROUTEE_APPLICATION_ID", "an application")
     if name != "ROUTEE_APPLICATION_SECRET":
         monkeypatch.setenv("ROUTEE_APPLICATION_SECRET", SECRET)
-    secret = {"STREAMS_READ_TOKENS": f"desk:{SECRET}:full", "ERASURE_KEY": SECRET * 2}.get(name, SECRET)
+    if name == "STREAMS_ALARM_WEBHOOK":
+        monkeypatch.setenv("STREAMS_ALARM_WEBHOOK_SECRET", SIGNING)
+    secret = {
+        "STREAMS_READ_TOKENS": f"desk:{SECRET}:full",
+        "CONSOLE_TOKENS": f"desk:{SECRET}:full",
+        "ERASURE_KEY": SECRET * 2,
+        "STREAMS_ALARM_WEBHOOK": f"https://hooks.example/{SECRET}",
+        "STREAMS_ALARM_WEBHOOK_SECRET": SIGNING,
+    }.get(name, SECRET)
     monkeypatch.setenv(f"{name}_FILE", str(written(f"{secret}\n".encode())))
     assert getattr(load_settings(program), name.lower()).get_secret_value() == secret
 

@@ -203,7 +203,7 @@ def test_while_kafka_does_not_tell_whether_there_are_further_erasures_nothing_is
 def test_a_further_erasure_is_known_while_the_store_is_being_erased() -> None:
     bench = Bench()
     goes_on = threading.Event()
-    bench.store.erase = lambda _: int(goes_on.wait(30))  # type: ignore[method-assign]
+    bench.store.erase = lambda known: int(goes_on.wait(30))  # type: ignore[method-assign]  # noqa: ARG005 - as called
     other = "+306900000002"
     bench.source.log.append(erasure(other, at(1)))
     bench.eraser.start()

@@ -123,11 +123,12 @@ def test_the_same_erasures_are_not_looked_for_twice_and_other_ones_are(
 
     monkeypatch.setattr("sinks.files.erasure.files_of", looking)
     folder.erasure().erase(erasing(ERASED).known)
-    assert sorted(looked) == ["rejected_callbacks", "sms_status"]
+    # Each table once more: a compaction may have joined files meanwhile.
+    assert sorted(looked) == ["rejected_callbacks"] * 2 + ["sms_status"] * 2
     folder.erasure().erase(erasing(ERASED).known)
-    assert len(looked) == 2
-    assert folder.erasure().erase(erasing(ERASED, NUMBERS[2]).known) == 4
     assert len(looked) == 4
+    assert folder.erasure().erase(erasing(ERASED, NUMBERS[2]).known) == 4
+    assert len(looked) == 8
 
 
 class Killed(BaseException):
@@ -229,9 +230,11 @@ def test_rows_of_people_are_found_for_them_and_nothing_of_others(folder: Folder)
     assert rows.without_data() == 4
 
 
-def test_a_damaged_file_is_no_row_and_is_told(folder: Folder) -> None:
+@pytest.mark.parametrize("content", [b"no file of ours", b"PAR1" + bytes(40) + b"\xff" * 20 + b"\x14\0\0\0PAR1"])
+def test_a_damaged_file_is_no_row_and_is_told(folder: Folder, content: bytes) -> None:
+    """Arrow tells a damaged footer by an OSError, which is no error of the disk."""
     damaged = min((folder.root / "sms_status").glob("date=*/0-0-*"))
-    damaged.write_bytes(b"no file of ours")
+    damaged.write_bytes(content)
     rows = FileRows(folder.root, ["sms_status"])
     with pytest.raises(FatalError, match="cannot be read"):
         list(rows.of(lambda _: True, lambda _: True))

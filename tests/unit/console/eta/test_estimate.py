@@ -60,7 +60,7 @@ def test_messages_that_wait_for_phones_are_no_time_but_a_number() -> None:
 @pytest.mark.parametrize("only_finals", [False, True])
 @pytest.mark.parametrize("share", SHARES)
 def test_at_a_third_nine_of_ten_certain_times_are_within_a_fifth(share: float, *, only_finals: bool) -> None:
-    """Routes are up to 7 % slower or quicker than the day before; what is off is told as uncertain."""
+    """Routes are up to 7 % slower or quicker than the day before; a time that is off is told as uncertain."""
     errors, told = [], 0
     for seed in SEEDS:
         campaign = simulated(seed, only_finals=only_finals)

@@ -1,5 +1,5 @@
 """
-The picture of what is live, and the news of it.
+The picture of the live state, and the news of it.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import pytest
 
 from console.live.news import News
 from console.live.picture import Picture
+from console.live.routes import live_routes
 from console.pages.campaigns import words_of
 from console.records import ALARMS, CAMPAIGNS, CELLS, Alarm, Campaign, Cell
 from streams.contract.records import PUBLIC_RECORDS
@@ -129,13 +130,13 @@ async def test_a_viewer_of_one_campaign_is_told_of_that_one() -> None:
 
 
 async def test_a_message_is_made_once_for_all_viewers() -> None:
-    picture, made = Picture(), []
+    picture, made = Picture(), list[Campaign]()
 
-    def noted(one: Any) -> Any:  # noqa: ANN401 - any of the words
+    def tell(one: Campaign) -> dict[str, object]:
         made.append(one)
         return words_of(one)
 
-    news = News(picture, noted)
+    news = News(picture, tell)
     picture.take_campaign(campaign("a", 1))
     news.tick()
     for _ in range(20):
@@ -156,7 +157,7 @@ async def _all(news: News) -> list[bytes]:
     return [event async for event in news.stream(None)]
 
 
-def test_words_of_a_campaign_add_up_whatever_the_statuses_are() -> None:
+def test_words_of_a_campaign_add_up_also_with_statuses_that_are_not_known() -> None:
     for seed in range(50):
         draw = random.Random(seed)  # noqa: S311 - the same draw for the same seed
         counts = {name: draw.randint(0, 9) for name in ("Delivered", "Failed", "Parked", "</b>", "Queued", "Sent")}
@@ -164,3 +165,25 @@ def test_words_of_a_campaign_add_up_whatever_the_statuses_are() -> None:
         told = words_of(state)
         assert sum(told["counts"].values()) == state.messages  # type: ignore[attr-defined]
         assert "</b>" not in orjson.dumps(told).decode()
+
+
+def cell(minutes_ago: float, parts: int, **latencies: int) -> Cell:
+    delivered = {name.removeprefix("s"): number for name, number in latencies.items()}
+    return Cell(
+        f"{minutes_ago}",
+        at(-60 * minutes_ago),
+        1,
+        country="GR",
+        operator="A",
+        parts=parts,
+        delivered_by_latency=delivered,
+    )
+
+
+def test_live_routes_are_judged_by_the_windows_that_are_old_enough() -> None:
+    cells = [cell(20, 100, s30=80, s600=10), cell(3, 50, s30=5), cell(50, 10, s5=10), cell(90, 1000, s5=1000)]
+    (row,) = live_routes(cells, NOW)
+    assert (row["sms"], row["judged"], row["soon"]) == (160, 100, 80)
+    assert sum(row["within"]) == 105
+    assert live_routes(cells, NOW, country="DE") == []
+    assert live_routes(cells, NOW, sender="Shop") == []

@@ -40,19 +40,18 @@ PAGES = (
     "/health",
 )
 TOKENS = f"anna:{'a' * 20}:full,ben:{'b' * 20}:masked"
+EXAMPLES = ROOT / "streams" / "contract" / "examples" / "records"
 TIME = "2026-11-29T12:00:00.000Z"
 
 
 def campaign(name: str) -> dict[str, Any]:
-    record: dict[str, Any] = orjson.loads(
-        (ROOT / "streams/contract/examples/records/campaign.progress.json").read_bytes()
-    )[0]
+    record: dict[str, Any] = orjson.loads((EXAMPLES / "campaign.progress.json").read_bytes())[0]
     moment = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}"
     return record | {"campaign_tracking_id": KEY, "name": name, "first_received_at": moment, "last_received_at": moment}
 
 
 def sms(name: str) -> dict[str, Any]:
-    record: dict[str, Any] = orjson.loads((ROOT / "streams/contract/examples/records/sms.status.json").read_bytes())[-1]
+    record: dict[str, Any] = orjson.loads((EXAMPLES / "sms.status.json").read_bytes())[-1]
     return record | {
         "message_id": MESSAGE,
         "recipient": NUMBER,
@@ -109,6 +108,7 @@ def console(name: str = "Sale", **more: Any) -> Console:  # noqa: ANN401 - as th
         "max(received_at) AS newest": [{"newest": TIME, "changes": 1, "conflicts": 0}],
         "stuck_messages": [{"n": 1}],
         "schema_migrations": [{"version": 14}],
+        "backfill_deadline": [{"healed": 1, "missing": 2, "sms": 9, "open_days": 1, "deadline": TIME, "gone": 0}],
         "count() AS n FROM campaigns": [{"n": 1}],
         "count() AS n FROM sms": [{"n": 1}],
         "FROM campaigns WHERE": [campaign(name)],
@@ -263,7 +263,7 @@ async def test_a_wrong_token_is_told_and_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("place", ["//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nSet-Cookie: x"])
-async def test_after_the_login_nobody_is_sent_elsewhere(place: str) -> None:
+async def test_after_the_login_no_person_is_sent_elsewhere(place: str) -> None:
     made = console(settings={"console_tokens": TOKENS})
     assert (await made.get("/login", "POST", {"token": "a" * 20, "next": place})).headers["location"] == "/"
 

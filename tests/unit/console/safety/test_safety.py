@@ -1,5 +1,5 @@
 """
-Who may look, and how much is shown.
+The people who may look, and how much is shown.
 """
 
 from collections.abc import Callable
@@ -104,11 +104,13 @@ def test_a_callback_is_masked_in_depth_and_its_ids_stay() -> None:
                 "label": "for 6912345678",
                 "nested": [{"to": 306912345678, "campaignName": "ask 691 234 5678"}],
                 "price": 0.04,
+                "updatedDate": "2026-11-29T21:35:56Z",
             }
         )
     )
     assert "12345678-1234-1234-1234-123456789012" in shown
     assert "0.04" in shown
+    assert "2026-11-29T21:35:56Z" in shown
     assert "2345" not in shown.replace("12345678-1234-1234-1234-123456789012", "")
     assert "call" not in shown
 

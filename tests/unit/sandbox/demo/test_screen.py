@@ -163,7 +163,7 @@ def test_progress_in_a_pipe_is_a_line_now_and_then(
     rows = {planned[0].tracking_id: {"messages_final": 20, "messages_delivered": 18, "campaign_status": "Running"}}
     with Screen().campaigns(planned) as show:
         for _ in range(3):
-            show(Look(Tally(accepted=100), 2.0, rows))
+            show(Look(Tally(accepted=120, swallowed=20), 2.0, rows))
     assert capsys.readouterr().out.splitlines() == ["  100 callbacks accepted, 50/s · Spring sale 50 %"]
 
 

@@ -1,0 +1,208 @@
+"""
+The manifest of a day, `date=2026-11-22/.manifest.json`: its files, with their rows and checksums.
+
+Per partition it has the first and the last offset and the count. It is written last, when the day is over; later files
+of the day are added to it.
+
+1. The files of the day that no manifest names are read. A manifest speaks of a file for good: a file that
+   went away, or is another one, stays named.
+2. The manifest is published, whole and synced, while no process writes or reads files of the table by their names, and
+   unless a file of the day was written anew since. Killed before: it is written at the next look.
+3. An erasure that writes a file anew notes its new checksum in `.changed-{partition}` first, synced, where there is a
+   manifest. Killed before the file is renamed: both checksums are right, the noted one and the one before.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sinks.errors import RetryableError
+from sinks.files.contents import UNREADABLE_CONTENT, offsets_in
+from sinks.files.durable import publish
+from sinks.files.layout import DAYS, day_of, parse_name
+from sinks.files.locks import Lock, days
+
+MANIFEST: Final = ".manifest.json"
+"""Readers of a folder leave out names that begin with a dot."""
+Listing = dict[str, tuple[int, int, int]]
+"""Name → size, time and inode."""
+
+_CHANGED: Final = ".changed-{}"
+_FORMAT: Final = 1
+# Records may be a batch behind: SINKS_BATCH_SECONDS is an hour at most.
+_OVER: Final = timedelta(hours=1)
+
+
+class File(BaseModel):
+    """A file of a day."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Partition(BaseModel):
+    """The files of a partition in a day, together."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    first: int
+    last: int
+    count: int
+
+
+class Manifest(BaseModel):
+    """The content of the file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int
+    table: str
+    day: date
+    partitions: dict[int, Partition]
+    files: list[File]
+
+
+class DamagedManifestError(ValueError):
+    """A manifest cannot be understood; the text says which."""
+
+
+def read_manifest(day: Path) -> Manifest | None:
+    """Return the manifest of a day, None when it has none. DamagedManifestError when it cannot be understood."""
+    file = day / MANIFEST
+    try:
+        manifest = Manifest.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError:
+        raise DamagedManifestError(f"{file} is damaged") from None
+    if manifest.format != _FORMAT:
+        raise DamagedManifestError(f"{file} has format {manifest.format}, and this version knows {_FORMAT}")
+    return manifest
+
+
+def manifest_of(table: str, day: date, files: Iterable[File]) -> Manifest:
+    """Return the manifest of these files."""
+    ordered = sorted(files, key=lambda file: _place(file.name))
+    partitions: dict[int, Partition] = {}
+    for file in ordered:
+        number, first, last = _place(file.name)
+        known = partitions.get(number, Partition(first=first, last=last, count=0))
+        partitions[number] = Partition(
+            first=min(first, known.first), last=max(last, known.last), count=known.count + file.rows
+        )
+    return Manifest(format=_FORMAT, table=table, day=day, partitions=partitions, files=ordered)
+
+
+def _place(name: str) -> tuple[int, int, int]:
+    parsed = parse_name(name)
+    return (parsed.partition, parsed.first, parsed.last) if parsed else (-1, -1, -1)
+
+
+def publish_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest into a folder of files."""
+    publish(folder, MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+
+
+def described(name: str, content: bytes) -> File:
+    """Return what a manifest says of a file. UNREADABLE_CONTENT when it cannot be read."""
+    return File(name=name, rows=len(offsets_in(content, name)), bytes=len(content), sha256=sha256(content).hexdigest())
+
+
+def note_change(day: Path, partition: int, name: str, content: bytes) -> None:
+    """Note the checksum of a file that is about to be written anew, where a manifest has the one of now."""
+    if not (day / MANIFEST).exists():
+        return
+    descriptor = os.open(day / _CHANGED.format(partition), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        # Begun on a line of its own: a note that a crash cut short spoils no other.
+        os.write(descriptor, b"\n" + orjson.dumps({"name": name, "sha256": sha256(content).hexdigest()}) + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def noted_changes(day: Path) -> dict[str, list[str]]:
+    """Return name → the checksums that erasures noted, in their order."""
+    found: dict[str, list[str]] = {}
+    for file in sorted(day.glob(_CHANGED.format("*"))):
+        for line in file.read_bytes().splitlines():
+            try:
+                note: Mapping[str, str] = orjson.loads(line)
+                found.setdefault(note["name"], []).append(note["sha256"])
+            except (orjson.JSONDecodeError, KeyError, TypeError):
+                continue
+    return found
+
+
+def right_checksums(day: Path, manifest: Manifest) -> dict[str, list[str]]:
+    """Return name → the checksums that a file may have: a crash may lie between the newest note and its change."""
+    changes = noted_changes(day)
+    return {file.name: [file.sha256, *changes.get(file.name, [])][-2:] for file in manifest.files}
+
+
+def write_manifests(root: Path, tables: Iterable[str], now: datetime) -> list[Path]:
+    """
+    Write the manifest of each day that is over and has files that no manifest names; return the folders of these days.
+
+    Another process that is doing the same is left to it. OSError when that cannot be done now.
+    """
+    written = []
+    for folder in map(root.joinpath, tables):
+        lock = Lock(folder, "manifest")
+        if not folder.is_dir() or not lock.acquire():
+            continue
+        try:
+            for day in days_over(folder, now):
+                # A damaged file is told by `verify`, and its day has no manifest. A day whose files are being joined or
+                # read has its turn at the next look.
+                with suppress(*UNREADABLE_CONTENT, FileNotFoundError, RetryableError):
+                    written += [day] if _write(folder, day) else []
+        finally:
+            lock.release()
+    return written
+
+
+def days_over(folder: Path, now: datetime) -> Iterator[Path]:
+    """Yield the folders of the days that are over, in order."""
+    last = (now.astimezone(UTC) - _OVER).date()
+    for day in sorted(folder.glob(DAYS)):
+        if (of := day_of(day.name)) is not None and of < last:
+            yield day
+
+
+def _write(folder: Path, day: Path) -> bool:
+    listing = listed_files(day)
+    try:
+        known = read_manifest(day)
+    except DamagedManifestError:
+        return False  # `verify` tells it; written anew, it would hide what went away
+    named = {file.name: file for file in known.files} if known else {}
+    new = [described(name, (day / name).read_bytes()) for name in listing if name not in named]
+    if not new:
+        return False
+    with days(folder, alone=True):
+        if not day.is_dir() or listed_files(day) != listing:
+            return False  # at the next look
+        publish_manifest(day, manifest_of(folder.name, day_of(day.name) or date.min, [*named.values(), *new]))
+    return True
+
+
+def listed_files(day: Path) -> Listing:
+    """Return the files of a day, each with what changes when it is written anew."""
+    found: Listing = {}
+    for entry in os.scandir(day):
+        if parse_name(entry.name) is not None:
+            told = entry.stat()
+            found[entry.name] = (told.st_size, told.st_mtime_ns, told.st_ino)
+    return found
