@@ -109,6 +109,13 @@ class SinksSettings(CommonSettings):
             raise ValueError(f"no table is named {', '.join(unknown)}; there are {', '.join(FILE_TABLE_OF.values())}")
         return value
 
+    @field_validator("sinks_files_root", mode="before")
+    @classmethod
+    def _root_is_a_folder(cls, value: object) -> object:
+        if "://" in str(value):
+            raise ValueError("expected the path of a folder: files are kept on a disk, not in an object store")
+        return value
+
     @property
     def file_table_of(self) -> dict[Topic, str]:
         """Return topic → table, of the tables that files are to have."""

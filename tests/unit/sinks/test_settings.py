@@ -44,6 +44,7 @@ def test_the_bytes_of_a_batch_can_be_set(sink: str, monkeypatch: pytest.MonkeyPa
         ("SINKS_BATCH_SECONDS", "inf"),
         ("SINKS_FILES_FORMAT", "csv"),
         ("SINKS_TABLES", "sms_status,sms"),
+        ("SINKS_FILES_ROOT", "s3://bucket/prefix"),
         ("CLICKHOUSE_URL", "127.0.0.1:8123"),
         ("CLICKHOUSE_URL", "http://user:secret@host:8123"),
         ("CLICKHOUSE_DATABASE", "routee; DROP"),
