@@ -124,9 +124,7 @@ def verdict_lines(audit: Audit, tally: Tally) -> Iterator[str]:
     )
     before = audit.malformed - audit.verdicts.get("rejected", 0)
     terms = [f"{audit.verdicts.get(verdict, 0):,} {verdict}" for verdict in _VERDICTS]
-    taken = f"{tally.arrived:,} answered 200" + (
-        f" + {audit.pulled:,} pulled" if audit.pulled else ""
-    )
+    taken = f"{tally.arrived:,} answered 200" + (f" + {audit.pulled:,} pulled" if audit.pulled else "")
     yield f"{taken} = {' + '.join(terms)} by streams + {before:,} by ingest"
     yield f"{audit.malformed:,} bodies that were no callbacks: each is in rejected_callbacks with its reason"
 

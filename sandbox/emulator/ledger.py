@@ -106,14 +106,14 @@ class Ledger:
             self.close(complete=False)
 
 
-def read_ledger(path: Path, *, backfilled: bool = False) -> Oracle:
+def read_ledger(path: Path, *, backfilled: bool = False, watched: bool = False) -> Oracle:
     """
     Return the oracle of a ledger; a last line that was cut off by a kill is passed over.
 
-    With `backfilled`, Routee was asked for what no callback told. Raises LedgerError for a file that is none, and
-    OSError when it can not be read.
+    With `backfilled`, Routee was asked for what no callback told; with `watched`, also while they came. Raises
+    LedgerError for a file that is none, and OSError when it can not be read.
     """
-    oracle = Oracle(backfilled=backfilled)
+    oracle = Oracle(backfilled=backfilled, watched=watched)
     for number, line in _lines(path):
         try:
             oracle.take(line)

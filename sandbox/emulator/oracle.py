@@ -49,7 +49,8 @@ class SmsState:
     """
     One SMS: `facts` is its ledger line, `state` the callback line that decides it, None while none was accepted.
 
-    `untold` are the lines of its callbacks that never came. With `is_asked`, Routee was asked for it, now or before.
+    `untold` are the lines of its callbacks that never came. With `is_asked`, Routee was asked for it, now or before;
+    with `is_watched`, also while its callbacks came, at any moment.
     """
 
     facts: Line
@@ -58,6 +59,7 @@ class SmsState:
     maybe: list[Line] = field(default_factory=list)
     untold: list[Line] = field(default_factory=list)
     is_asked: bool = False
+    is_watched: bool = False
 
     def take(self, line: Line) -> None:
         """Take in one status callback."""
@@ -86,7 +88,7 @@ class SmsState:
     @property
     def keys(self) -> tuple[str, str]:
         """Return the key that its callbacks give it, and the one of Routee's answers, which may be first to tell it."""
-        return self.facts["sms_key"], self.facts["true"]["sms_id"] if self.untold else self.facts["sms_key"]
+        return self.facts["sms_key"], self.facts["true"]["sms_id"] if self._may_be_pulled else self.facts["sms_key"]
 
     @property
     def open_cells(self) -> set[str]:
@@ -96,10 +98,16 @@ class SmsState:
         It tells the status as of that moment, which may be one that no callback told, or be first to tell it.
         """
         cells = {"source"} if self.is_asked else set[str]()
-        cells |= {"sms_id"} if self.untold and self.facts["sms_id"] is None else set[str]()
+        cells |= {"sms_id"} if self._may_be_pulled and self.facts["sms_id"] is None else set[str]()
         for line in self.untold:
             cells |= _CELLS_OF.get(line["status"], {"conflicts"})
+        for status, stage in _CELLS_OF.items():
+            cells |= stage if self.is_watched and self.earliest(status) is None else set[str]()
         return cells
+
+    @property
+    def _may_be_pulled(self) -> bool:
+        return bool(self.untold) or self.is_watched
 
     def possible(self) -> list[Line | None]:
         """Return the lines that may decide this SMS: exactly one when every callback was answered."""
@@ -217,11 +225,13 @@ class Oracle:
     """
     Takes ledger lines in any order that has each SMS and campaign before its callbacks.
 
-    With `backfilled` it expects what `ask_routee`, after the last line, adds: the truth that no callback told.
+    With `backfilled` it expects what `ask_routee`, after the last line, adds: the truth that no callback told. With
+    `watched`, Routee was asked for everything at any moment besides.
     """
 
-    def __init__(self, *, backfilled: bool = False) -> None:
+    def __init__(self, *, backfilled: bool = False, watched: bool = False) -> None:
         self.backfilled = backfilled
+        self._watched = watched
         self.run: Line = {}
         self.sms: dict[str, SmsState] = {}
         self.campaigns: dict[str, CampaignState] = {}
@@ -236,7 +246,7 @@ class Oracle:
         if kind == "callback":
             self._take_callback(line)
         elif kind == "sms":
-            self.sms[line["sms_key"]] = SmsState(line)
+            self.sms[line["sms_key"]] = SmsState(line, is_watched=self._watched)
         elif kind == "campaign":
             self.campaigns[line["campaign_tracking_id"]] = CampaignState(line)
         elif kind == "run":
