@@ -3,13 +3,11 @@ Settings of a sandbox for a while: a folder of its own, free ports, a secret, an
 """
 
 import secrets
-from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sandbox.addresses import FILES_SINK
-from sandbox.errors import PortTakenError
-from sandbox.ports import free_port, require_free
+from sandbox.ports import free_port
 from sandbox.settings import SandboxSettings
 from streams.program.settings import load_settings
 
@@ -23,27 +21,24 @@ RULES: Final = {
 }
 """Variables that have to be set like this where the programs start: what a ledger expects rests on them."""
 
-_TRIES: Final = 20
+_PORTS: Final = (
+    "sandbox_kafka_port", "sandbox_clickhouse_port", "ingest_port", "ingest_admin_port", "streams_admin_port",
+    "streams_web_port", "console_port", "console_admin_port", "backfill_admin_port", "sinks_admin_port",
+)  # fmt: skip
+"""The settings of ports; the files sink takes a later one after the last."""
 
 
 def temporary_settings(folder: Path) -> SandboxSettings:
     """Return settings under which a sandbox runs beside any other on this machine."""
+    first = free_port(together=len(_PORTS) + FILES_SINK)
+    ports: dict[str, Any] = {name: first + place for place, name in enumerate(_PORTS)}
     return load_settings(
         SandboxSettings,
+        **ports,
         sandbox_dir=folder,
-        sandbox_kafka_port=free_port(),
-        sandbox_clickhouse_port=free_port(),
         sandbox_kafka_brokers=1,
-        ingest_port=free_port(),
-        ingest_admin_port=free_port(),
-        streams_admin_port=free_port(),
         ingest_secrets=secrets.token_urlsafe(12),
-        streams_web_port=free_port(),
-        console_port=free_port(),
-        console_admin_port=free_port(),
-        sinks_admin_port=_two_free_ports(),
         routee_application_id=None,
-        backfill_admin_port=free_port(),
         clickhouse_user="default",
         clickhouse_password="",
         clickhouse_database="routee",
@@ -51,13 +46,3 @@ def temporary_settings(folder: Path) -> SandboxSettings:
         kafka_partitions=4,
         kafka_replication_factor=-1,
     )
-
-
-def _two_free_ports() -> int:
-    """Return a port that is free together with the one of the files sink."""
-    for _ in range(_TRIES):
-        port = free_port()
-        with suppress(PortTakenError, OverflowError):
-            require_free({"SINKS_ADMIN_PORT": port, f"SINKS_ADMIN_PORT (+{FILES_SINK})": port + FILES_SINK})
-            return port
-    raise PortTakenError("no two free ports for the sinks were found on this machine")

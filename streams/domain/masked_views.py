@@ -71,7 +71,8 @@ _KEPT: Final = """
     sending_at sent_from
     window_start window_end delivered_by_latency price_delivered price_undelivered unpriced is_closed
     next
-    kind scope level is_open opened_at closed_at closed_because since observed expected n only_sender judged
+    kind scope level is_open opened_at closed_at closed_because muted_until since until
+    observed expected n only_sender judged
 """.split()  # noqa: SIM905 - a list of words
 
 _WORDS: Final = """
@@ -90,6 +91,7 @@ RULES: Final[Mapping[str, Callable[[Any], Any]]] = {
     "campaigns": _each,
     "cells": _each,
     "alarms": _each,
+    "mutes": _each,
     "routes": _routes,
     "cell": _cell,
 }

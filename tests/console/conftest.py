@@ -40,8 +40,9 @@ def address(stage: Stage) -> str:
     return stage.console()[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Give a browser. Its driver has a loop of events in this thread, so it ends with these tests."""
     if CHROMIUM is None:
         pytest.skip("needs Debian's chromium: apt install chromium")
     with sync_playwright() as driver:

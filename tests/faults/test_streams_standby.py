@@ -19,7 +19,7 @@ from tests.support.wait import eventually
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 full = pytest.mark.full
 
-CHANGELOGS = ("streams-sms-changelog", "streams-campaigns-changelog")
+CHANGELOGS = tuple(f"streams-{table}-changelog" for table in ("sms", "campaigns", "deliveries", "alarms"))
 
 
 def standing_by(worker: ToyWorker) -> list[set[int]]:

@@ -57,7 +57,14 @@ def test_it_says_every_problem_at_once(topics: Topics, running: Running, tmp_pat
     assert check.process.wait(60) == 1
     problems = [line for line in check.text if not line.startswith("warning: ")]
     starts = [problem.partition(" has ")[0].partition(",")[0] for problem in problems]
-    names = ("sms.status", "campaign.progress", "delivery.windows", "callbacks.rejected", "sinks.rejected")
+    names = (
+        "sms.status",
+        "campaign.progress",
+        "delivery.windows",
+        "delivery.alarms",
+        "callbacks.rejected",
+        "sinks.rejected",
+    )
     assert starts == [
         *[f"topic {topics.prefix}{name}" for name in names],
         "CLICKHOUSE_USER=default",

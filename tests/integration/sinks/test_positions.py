@@ -91,7 +91,7 @@ def test_the_folder_of_a_sink_with_another_prefix_is_refused(
     sink = running.start("files", KAFKA_TOPIC_PREFIX=theirs)
     assert sink.process.wait(60) == 1
     lines = [message for message in sink.messages if "has files of topic" in message]
-    suffixes = (SUFFIX, "campaign.progress", "delivery.windows", "callbacks.rejected")
+    suffixes = (SUFFIX, "campaign.progress", "delivery.windows", "delivery.alarms", "callbacks.rejected")
     assert [f"not of topic {theirs}{suffix} " in line for suffix, line in zip(suffixes, lines, strict=True)] == [
         True
     ] * len(suffixes)
