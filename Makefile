@@ -18,7 +18,7 @@ CLASS_CACHE := .venv/kafka.aot
 # would compile the same files anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-console test-console screenshots test test-quick test-sinks test-streams test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others faults-latency sandbox lock sbom clean
+.PHONY: demo demo-console test-console test-browser screenshots test test-quick test-sinks test-sinks-behaviour test-sinks-integration test-streams test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others faults-latency sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
@@ -26,16 +26,21 @@ demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked again
 demo-console: $(PROGRAMS)   ## the same in the console, in a browser; everything stays until Ctrl-C
 	$(BIN)/routee-sandbox demo --console
 
-# Tests of programs wait more than they compute, so four run beside each other; those that take longest begin first.
-test: $(CLASS_CACHE)        ## `check`, and the whole suite: the five below
-	@echo 'The checks and five suites, four at a time: each prints its results when it is done'
-	@$(MAKE) --no-print-directory --jobs=4 --keep-going $(SUITE_BY_SUITE) check test-programs test-sinks test-faults test-streams test-quick
+# Tests of programs wait more than they compute, so five run beside each other; those that take longest begin first.
+test: $(CLASS_CACHE)        ## `check`, and the whole suite: the six below
+	@echo 'The checks and six suites, five at a time, about 15 minutes: each prints its results when it is done'
+	@$(MAKE) --no-print-directory --jobs=5 --keep-going $(SUITE_BY_SUITE) test-sinks test-programs test-faults test-streams test-browser test-quick check
 
 test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds
 	$(BIN)/pytest tests/unit tests/project
 
-test-sinks: $(CLASS_CACHE)  ## behaviour and integration of the sinks, on the real Kafka and the real engine
-	$(BIN)/pytest $(SINKS) --durations=5
+test-sinks: test-sinks-behaviour test-sinks-integration  ## the sinks, on the real Kafka and the real engine
+
+test-sinks-behaviour: $(CLASS_CACHE)
+	$(BIN)/pytest tests/behaviour/sinks --durations=5
+
+test-sinks-integration: $(CLASS_CACHE)
+	$(BIN)/pytest tests/integration/sinks --durations=5
 
 test-streams: $(CLASS_CACHE)  ## behaviour and integration of streams, on the real Kafka
 	$(BIN)/pytest $(STREAMS) --durations=5
@@ -44,10 +49,14 @@ test-faults: $(CLASS_CACHE) ## one short pass of each fault test
 	$(BIN)/pytest tests/faults --durations=5
 
 test-programs: $(CLASS_CACHE)  ## all others: behaviour and integration of the other programs, end to end
-	$(BIN)/pytest $(addprefix --ignore=,tests/unit tests/project tests/faults $(SINKS) $(STREAMS)) --durations=5
+	$(BIN)/pytest $(addprefix --ignore=,tests/unit tests/project tests/faults tests/console $(SINKS) $(STREAMS)) --durations=5
 
-test-console: $(INSTALLED)  ## the console in Debian's chromium, which it installs where it may; skipped with a reason without it
-	@command -v chromium > /dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || apt-get install -qq -y --no-install-recommends chromium > /dev/null
+test-console:               ## installs Debian's chromium where it may, then: the console in a browser
+	@command -v chromium > /dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null \
+	    || apt-get install -qq -y --no-install-recommends chromium > /dev/null || echo 'chromium could not be installed'
+	@$(MAKE) --no-print-directory test-browser
+
+test-browser: $(CLASS_CACHE)  ## the console in a browser; skipped with a reason where there is no chromium
 	$(BIN)/pytest tests/console --durations=5
 
 screenshots: $(INSTALLED)   ## draws each page of the console for the documents, in docs/console; needs chromium
