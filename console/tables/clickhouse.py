@@ -116,7 +116,10 @@ class Tables:
             async with self._opened().post(
                 self._url, params=asked, data=sql.encode(), auth=aiohttp.BasicAuth(self._user, self._password)
             ) as answer:
-                body = await answer.content.read(_MOST_BYTES + 1)
+                try:
+                    body = await answer.content.readexactly(_MOST_BYTES + 1)
+                except asyncio.IncompleteReadError as whole:  # the answer ended before: as each that is not too large
+                    body = whole.partial
                 return _rows_of(answer.status, answer.headers, body)
         except TimeoutError:
             raise TooSlowError(f"the answer took longer than {self._limit:g} s, and was stopped") from None
