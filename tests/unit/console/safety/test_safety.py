@@ -58,6 +58,8 @@ def test_a_token_is_known_whole_only() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
+        (",", "no person stands there"),
+        (" ", "no person stands there"),
         ("anna:short:full", "16 to 128"),
         (f"anna:{'a' * 20}:all", "name:token:full"),
         (f"anna:{'a' * 20}:full,ben:{'a' * 20}:masked", "twice"),
