@@ -83,8 +83,8 @@ class RefusedPage:
 
     def _cells(self, look: Look, row: Row) -> list[object]:
         return [
-            *(row["received_at"], row["stage"], row["reason"], row["detail"], _size(row), self._shown(look, row)),
-            *(row["partition"], row["offset"], row["index"]),
+            *(row["received_at"], row["stage"], row["reason"], look.words(row["detail"]), _size(row)),
+            *(self._shown(look, row), row["partition"], row["offset"], row["index"]),
         ]
 
 

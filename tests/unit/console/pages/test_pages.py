@@ -61,7 +61,7 @@ def sms(name: str) -> dict[str, Any]:
         "operator": name,
         "label": name,
         "detailed_status": name,
-        "status_description": name,
+        "status_description": f"{name} of {NUMBER}",
         "partition": 1,
         "offset": 2,
         "index": 0,
@@ -97,7 +97,7 @@ def console(name: str = "Sale", **more: Any) -> Console:  # noqa: ANN401 - as th
                 "received_at": TIME,
                 "stage": "ingest",
                 "reason": "not-json",
-                "detail": name,
+                "detail": f"{name} to {NUMBER}",
                 "body": body,
                 "body_base64": None,
             }
@@ -122,7 +122,7 @@ def console(name: str = "Sale", **more: Any) -> Console:  # noqa: ANN401 - as th
             {
                 "status": "Failed",
                 "detailed_status": name,
-                "description": name,
+                "description": f"{name} of {NUMBER}",
                 "sms": 3,
                 "operators": [name],
                 "places": 1,
@@ -142,7 +142,20 @@ def console(name: str = "Sale", **more: Any) -> Console:  # noqa: ANN401 - as th
     }
     made = Console(**{"answers": answers, "kept": kept, **more})
     made.picture.take_alarm(
-        Alarm("delivery-drop:x", "delivery-drop", TIME, TIME, 1, country=name, operator=name, is_open=True, why=name)
+        Alarm(
+            "delivery-drop:x",
+            "delivery-drop",
+            *(TIME, TIME, 1),
+            scope="sender",
+            country=name,
+            operator=name,
+            sender=NUMBER,
+            is_open=True,
+            why=f"{name} for {NUMBER}",
+        )
+    )
+    made.picture.take_alarm(
+        Alarm("silence", "silence", TIME, TIME, 1, scope="account", is_open=True, why=f"{name} by {NUMBER}")
     )
     return made
 
@@ -213,7 +226,7 @@ async def test_numbers_and_texts_are_masked_unless_asked_for_by_a_person_who_may
 
 
 @pytest.mark.parametrize(
-    "query", ["csv=finished", "csv=messages", "csv=samples", "csv=operators", "csv=routes", "csv=alarms"]
+    "query", ["csv=finished", "csv=messages", "csv=samples", "csv=operators", "csv=reasons", "csv=routes", "csv=alarms"]
 )
 async def test_every_table_is_a_sheet_masked_alike(query: str) -> None:
     for path in PAGES:
