@@ -114,7 +114,10 @@ class MessagePage:
         if found is None:
             return told | {"words": "Kafka keeps callbacks for 7 days, and has this one no more."}
         value = orjson.loads(found.body)
-        body = found.body if look.unmasked else orjson.dumps(masked_callback(value), option=orjson.OPT_INDENT_2)
+        masked = None if look.unmasked else masked_callback(value)
+        if masked is None and not look.unmasked:
+            return told | {"words": "It cannot be looked through for numbers and texts, and so is not shown masked."}
+        body = found.body if look.unmasked else orjson.dumps(masked, option=orjson.OPT_INDENT_2)
         return told | {
             "body": body.decode("utf-8", "replace"),
             "topic": found.topic,
