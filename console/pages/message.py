@@ -91,11 +91,11 @@ class MessagePage:
         by_key = {row["sms_key"]: row for row in there}
         for row in (live or {}).get("sms", []):
             known = by_key.get(row["sms_key"])
-            if known is None or (known["generation"], known["revision"]) < (row["generation"], row["revision"]):
-                by_key[row["sms_key"]] = {
-                    **(known or {}),
-                    **{name: value for name, value in row.items() if not _is_masked(name, value)},
-                }
+            if known is None:
+                by_key[row["sms_key"]] = row
+            elif (known["generation"], known["revision"]) < (row["generation"], row["revision"]):
+                told = {name: value for name, value in row.items() if not _is_masked(name, value)}
+                by_key[row["sms_key"]] = {**known, **told}
         return sorted(by_key.values(), key=lambda row: (row.get("part") or 1, row["sms_key"]))
 
     async def _callback(self, look: Look, asked: str) -> dict[str, Any] | None:

@@ -326,6 +326,15 @@ async def test_without_clickhouse_each_page_says_so_and_live_numbers_go_on(path:
         assert "Sale" in body
 
 
+@pytest.mark.parametrize("answers", [{}, None])
+async def test_a_message_that_only_streams_knows_is_shown_also_masked(answers: dict[str, Any] | None) -> None:
+    row: dict[str, Any] = orjson.loads((EXAMPLES / "sms.status.json").read_bytes())[-1]
+    row |= {"message": None, "label": None, "recipient": "***678", "groups": None}
+    answer = await Console(answers=answers, messages={MESSAGE: {"sms": [row]}}).get(f"/messages/{MESSAGE}")
+    assert answer.status == 200
+    assert "***678" in answer.body
+
+
 @pytest.mark.parametrize("path", PAGES)
 async def test_without_kafka_each_page_says_so_and_the_tables_go_on(path: str) -> None:
     made = console()
