@@ -46,6 +46,7 @@ class Picture:
         self.at: datetime | None = None
         """Time of the newest record, None before the first."""
         self._changed: dict[str, int] = {}
+        """The tick of each campaign's last change, in the order of these."""
         self._routes_changed = self._alarms_changed = 0
 
     def take_campaign(self, campaign: Campaign) -> None:
@@ -55,6 +56,7 @@ class Picture:
         if known is not None and known.order >= campaign.order:
             return
         self.campaigns[key] = campaign
+        self._changed.pop(key, None)  # to the end
         self._changed[key] = self.tick
         _extend(self.curves.setdefault(key, []), campaign, known)
         self._seen(campaign.last_received_at)
@@ -76,7 +78,7 @@ class Picture:
 
     def changed_since(self, tick: int) -> Iterator[Campaign]:
         """Yield the campaigns that changed after a tick, the last changed first."""
-        for key, at in sorted(self._changed.items(), key=lambda one: -one[1]):
+        for key, at in reversed(self._changed.items()):
             if at <= tick:
                 return
             yield self.campaigns[key]
