@@ -128,7 +128,8 @@ class Backfill:
         begin = max(begin, self._open_window()[0])
 
         async def page(since: float, until: float, number: int) -> Page | None:
-            return await self._routee.range_page(since, until, number, campaign_id)
+            since = max(since, self._open_window()[0])  # it goes on while a long range is read
+            return await self._routee.range_page(since, until, number, campaign_id) if since < until else None
 
         if begin < end:
             async for part in parts(page, begin, end):
