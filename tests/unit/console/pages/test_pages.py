@@ -268,6 +268,14 @@ async def test_a_stranger_is_sent_to_the_login() -> None:
     assert (await made.get("/login")).status == 200
 
 
+@pytest.mark.parametrize("foreign", ['prefs={"theme":"dark"}', "a b=c", 'x="1', "@;=;;"])
+async def test_cookies_of_other_programs_on_the_host_do_not_end_a_login(foreign: str) -> None:
+    made = console(settings={"console_tokens": TOKENS})
+    cookie = await logged_in(made, "a" * 20)
+    for cookies in (f"{foreign}; {cookie}", f"{cookie}; {foreign}"):
+        assert (await made.get("/routes", cookie=cookies)).status == 200
+
+
 async def test_a_wrong_token_is_told_and_not_repeated() -> None:
     answer = await console(settings={"console_tokens": TOKENS}).get("/login", "POST", {"token": "wrong-token-of-mine"})
     assert answer.status == 403
