@@ -13,7 +13,7 @@ from aiohttp import StreamReader
 
 from console.read_api.client import ReadApi
 from console.settings import ConsoleSettings
-from console.tables.clickhouse import Tables
+from console.tables.clickhouse import Rows, Tables
 from streams.program.settings import load_settings
 
 SETTINGS = load_settings(ConsoleSettings, env_file=None)
@@ -52,3 +52,24 @@ async def test_a_message_in_pieces_is_read_whole() -> None:
     read_api = ReadApi(SETTINGS)
     read_api._session = Session(b'{"sms":', b"[]}")  # type: ignore[assignment]
     assert await read_api.message("x") == {"sms": []}
+
+
+async def test_an_answer_is_kept_for_its_seconds_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = [1000.0], list[str]()
+
+    async def answer(sql: str, _: object) -> Rows:
+        asked.append(sql)
+        return [{"n": len(asked)}]
+
+    monkeypatch.setattr("console.tables.clickhouse.monotonic", lambda: now[0])
+    tables = Tables(SETTINGS)
+    monkeypatch.setattr(tables, "_answer", answer)
+    for sql in ("a", "a", "b"):
+        await tables.rows(sql, None, 2.0)
+    assert asked == ["a", "b"]
+    now[0] += 1.5
+    assert await tables.rows("a", None, 2.0) == [{"n": 1}]
+    await tables.rows("long", None, 60.0)
+    now[0] += 1.0
+    assert await tables.rows("c", None, 2.0) == [{"n": 4}]
+    assert {sql for sql, _ in tables._kept} == {"long", "c"}
