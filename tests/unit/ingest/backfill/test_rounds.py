@@ -10,11 +10,12 @@ from ingest.backfill.client import PAGE_ROWS, Page
 from ingest.backfill.command import _Watching
 from ingest.backfill.errors import BadRequestError, NoAnswerError, WrongUrlError
 from ingest.backfill.known import Known
-from ingest.backfill.rounds import Backfill
+from ingest.backfill.rounds import Backfill, Job
 from ingest.clock import Timer
 
 WINDOW: Final = 7 * 86_400.0
 NOW: Final = 1_795_000_000.0
+HOUR: Final = 3600.0
 
 
 class HandClock:
@@ -92,3 +93,27 @@ async def test_an_error_of_routee_costs_a_watching_backfill_a_round_only(error: 
     watching = _Watching(made, Topics(), Seen(), clock, 60.0)  # type: ignore[arg-type]
     assert not await watching._one_round(sweep=True)
     assert watching.seen.trouble == "the last round ended early: the log says why"
+
+
+async def test_a_pause_grows_with_answers_and_not_while_routee_gives_none() -> None:
+    """A job is not to wait for a day because Routee was away for some hours."""
+    made, routee, clock = backfill()
+    job = Job(0, "message", "x")
+    away = NoAnswerError("away")
+    for pause, routee.trouble in ((1, None), (2, None), (1, away), (1, away), (2, None)):
+        await made.run([job])
+        clock.now += pause * HOUR - 1
+        assert not made._is_due(job)
+        clock.now += 1
+        assert made._is_due(job)
+
+
+async def test_a_sweep_lets_old_pauses_go() -> None:
+    made, _, clock = backfill()
+    await made.run([Job(0, "message", "x")])
+    clock.now += HOUR
+    await made.run([Job(0, "message", "y")])
+    clock.now += 24 * HOUR
+    made._swept_to = clock.now
+    await made.sweep(clock.now)
+    assert [*made._pauses] == [("message", "y")]
