@@ -334,6 +334,14 @@ async def test_without_clickhouse_each_page_says_so_and_live_numbers_go_on(path:
         assert "Sale" in body
 
 
+async def test_an_id_that_begins_with_digits_only_is_found() -> None:
+    answers = console().answers or {}
+    found = answers["argMax(message_status"]
+    made = Console(answers={"startsWith(s.message_id": found, "count() AS n FROM sms": [{"n": 1}]})
+    assert f"/messages/{MESSAGE}" in (await made.get("/search?q=12345678")).body
+    assert f"/messages/{MESSAGE}" not in (await made.get("/search?q=%2B12345678")).body
+
+
 @pytest.mark.parametrize("answers", [{}, None])
 async def test_a_message_that_only_streams_knows_is_shown_also_masked(answers: dict[str, Any] | None) -> None:
     row: dict[str, Any] = orjson.loads((EXAMPLES / "sms.status.json").read_bytes())[-1]
