@@ -14,7 +14,9 @@ from console.words.statuses import final_of
 from console.words.times import moment_of
 
 KEPT: Final = timedelta(hours=48)
-"""A campaign that nothing has come for since then is left to ClickHouse, and a closed alarm after 14 days."""
+"""A campaign that nothing has come for since then is left to ClickHouse."""
+ALARMS_KEPT: Final = timedelta(days=31)
+"""A closed alarm is let go then; the page of routes shows those of 30 days."""
 CELLS_KEPT: Final = timedelta(hours=3)
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_CAMPAIGNS: Final = 20_000
@@ -124,6 +126,11 @@ class Picture:
             key for key, cell in self.cells.items() if (moment_of(cell.window_start) or limit) < limit
         ] + _surplus(self.cells, _MOST_CELLS):
             self.cells.pop(key, None)
+        closed = now - ALARMS_KEPT
+        for key in [
+            key for key, one in self.alarms.items() if not one.is_open and (moment_of(one.closed_at) or closed) < closed
+        ]:
+            self.alarms.pop(key)
 
     def _seen(self, text: str) -> None:
         moment = moment_of(text)
