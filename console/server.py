@@ -84,7 +84,7 @@ async def serve(settings: ConsoleSettings, pages: socket.socket, admin: socket.s
 
 
 def _operators_pages(site: Site) -> Pages:
-    """Return /livez, /readyz and /metrics. It is ready when it can show something: Kafka or ClickHouse answers."""
+    """Return /livez, /readyz and /metrics. It is not ready while Kafka cannot be read."""
     feed, tables, metrics = site.sources.feed, site.sources.tables, site.metrics
     vitals = Vitals("console")
 

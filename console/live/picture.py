@@ -14,7 +14,9 @@ from console.words.statuses import final_of
 from console.words.times import moment_of
 
 KEPT: Final = timedelta(hours=48)
-"""A campaign that nothing has come for since then is left to ClickHouse, and a closed alarm after 14 days."""
+"""A campaign that nothing has come for since then is left to ClickHouse."""
+ALARMS_KEPT: Final = timedelta(days=31)
+"""A closed alarm is let go then; the page of routes shows those of 30 days."""
 CELLS_KEPT: Final = timedelta(hours=3)
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_CAMPAIGNS: Final = 20_000
@@ -46,6 +48,7 @@ class Picture:
         self.at: datetime | None = None
         """Time of the newest record, None before the first."""
         self._changed: dict[str, int] = {}
+        """The tick of each campaign's last change, in the order of these."""
         self._routes_changed = self._alarms_changed = 0
 
     def take_campaign(self, campaign: Campaign) -> None:
@@ -55,6 +58,7 @@ class Picture:
         if known is not None and known.order >= campaign.order:
             return
         self.campaigns[key] = campaign
+        self._changed.pop(key, None)  # to the end
         self._changed[key] = self.tick
         _extend(self.curves.setdefault(key, []), campaign, known)
         self._seen(campaign.last_received_at)
@@ -76,7 +80,7 @@ class Picture:
 
     def changed_since(self, tick: int) -> Iterator[Campaign]:
         """Yield the campaigns that changed after a tick, the last changed first."""
-        for key, at in sorted(self._changed.items(), key=lambda one: -one[1]):
+        for key, at in reversed(self._changed.items()):
             if at <= tick:
                 return
             yield self.campaigns[key]
@@ -122,6 +126,11 @@ class Picture:
             key for key, cell in self.cells.items() if (moment_of(cell.window_start) or limit) < limit
         ] + _surplus(self.cells, _MOST_CELLS):
             self.cells.pop(key, None)
+        closed = now - ALARMS_KEPT
+        for key in [
+            key for key, one in self.alarms.items() if not one.is_open and (moment_of(one.closed_at) or closed) < closed
+        ]:
+            self.alarms.pop(key)
 
     def _seen(self, text: str) -> None:
         moment = moment_of(text)

@@ -64,7 +64,7 @@ class CampaignPage:
         if request.query_params.get("csv") == "curve":
             return self._site.sheet("curve", _CURVE_HEADS, map(_curve_cells, curve))
         if request.query_params.get("csv") == "reasons":
-            return self._site.sheet("reasons", _REASON_HEADS, map(_reason_cells, reasons or []))
+            return self._site.sheet("reasons", _REASON_HEADS, (_reason_cells(look, row) for row in reasons or []))
         return await self._shown(look, campaign, by_operator, curve, reasons)
 
     async def _shown(
@@ -187,8 +187,11 @@ def _curve_cells(point: Point) -> list[object]:
     ]
 
 
-def _reason_cells(row: Row) -> list[object]:
-    return [row["status"], row["detailed_status"], row["description"], row["sms"], "; ".join(row["operators"])]
+def _reason_cells(look: Look, row: Row) -> list[object]:
+    return [
+        *(row["status"], row["detailed_status"], look.words(row["description"]), row["sms"]),
+        "; ".join(row["operators"]),
+    ]
 
 
 def _counts(row: Row) -> dict[str, int]:

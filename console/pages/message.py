@@ -91,11 +91,11 @@ class MessagePage:
         by_key = {row["sms_key"]: row for row in there}
         for row in (live or {}).get("sms", []):
             known = by_key.get(row["sms_key"])
-            if known is None or (known["generation"], known["revision"]) < (row["generation"], row["revision"]):
-                by_key[row["sms_key"]] = {
-                    **(known or {}),
-                    **{name: value for name, value in row.items() if not _is_masked(name, value)},
-                }
+            if known is None:
+                by_key[row["sms_key"]] = row
+            elif (known["generation"], known["revision"]) < (row["generation"], row["revision"]):
+                told = {name: value for name, value in row.items() if not _is_masked(name, value)}
+                by_key[row["sms_key"]] = {**known, **told}
         return sorted(by_key.values(), key=lambda row: (row.get("part") or 1, row["sms_key"]))
 
     async def _callback(self, look: Look, asked: str) -> dict[str, Any] | None:
@@ -114,7 +114,10 @@ class MessagePage:
         if found is None:
             return told | {"words": "Kafka keeps callbacks for 7 days, and has this one no more."}
         value = orjson.loads(found.body)
-        body = found.body if look.unmasked else orjson.dumps(masked_callback(value), option=orjson.OPT_INDENT_2)
+        masked = None if look.unmasked else masked_callback(value)
+        if masked is None and not look.unmasked:
+            return told | {"words": "It cannot be looked through for numbers and texts, and so is not shown masked."}
+        body = found.body if look.unmasked else orjson.dumps(masked, option=orjson.OPT_INDENT_2)
         return told | {
             "body": body.decode("utf-8", "replace"),
             "topic": found.topic,

@@ -30,6 +30,7 @@ _STEPS: Final = 24
 _EACH: Final = 2
 _ALL: Final = 50
 _SHOWN_BYTES: Final = 200
+_UNMASKABLE: Final = "it cannot be looked through for numbers and texts, and so is not shown masked"
 
 
 class RefusedPage:
@@ -76,15 +77,16 @@ class RefusedPage:
         if look.unmasked:
             return body[:_SHOWN_BYTES]
         try:
-            return json.dumps(masked_callback(json.loads(body)), ensure_ascii=False)[:_SHOWN_BYTES]
+            masked = masked_callback(json.loads(body))
+            return _UNMASKABLE if masked is None else json.dumps(masked, ensure_ascii=False)[:_SHOWN_BYTES]
         except (ValueError, RecursionError):
             # Bytes that cannot be parsed cannot be masked by field: only numbers are, and most of it is left out.
             return (masked_words(body[:48]) or "") + " …"
 
     def _cells(self, look: Look, row: Row) -> list[object]:
         return [
-            *(row["received_at"], row["stage"], row["reason"], row["detail"], _size(row), self._shown(look, row)),
-            *(row["partition"], row["offset"], row["index"]),
+            *(row["received_at"], row["stage"], row["reason"], look.words(row["detail"]), _size(row)),
+            *(self._shown(look, row), row["partition"], row["offset"], row["index"]),
         ]
 
 

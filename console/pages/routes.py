@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from console.live.routes import live_routes
-from console.pages.site import Site
+from console.pages.site import Look, Site
 from console.records import Alarm
 from console.tables.clickhouse import Row
 from console.tables.routes import by_route, quantile
@@ -105,7 +105,7 @@ class RoutesPage:
             return self._site.sheet(
                 "alarms",
                 _ALARM_HEADS,
-                map(_alarm_cells, [*self._site.sources.picture.open_alarms, *suspected, *closed]),
+                (_alarm_cells(look, one) for one in [*self._site.sources.picture.open_alarms, *suspected, *closed]),
             )
         return self._site.page(
             look,
@@ -195,8 +195,8 @@ def _cells(one: RouteRow) -> list[object]:
     ]
 
 
-def _alarm_cells(one: Alarm) -> list[object]:
+def _alarm_cells(look: Look, one: Alarm) -> list[object]:
     return [
-        *(one.kind, one.level, one.is_open, one.scope, one.country, one.operator, one.sender, one.opened_at),
-        *(one.closed_at, one.closed_because, one.observed, one.expected, one.n, one.why),
+        *(one.kind, one.level, one.is_open, one.scope, one.country, one.operator, look.words(one.sender)),
+        *(one.opened_at, one.closed_at, one.closed_because, one.observed, one.expected, one.n, look.words(one.why)),
     ]

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from console.pages.site import Look, Site
 from console.safety.masking import masked_number
 from console.tables.clickhouse import Row, Rows
-from console.tables.messages import kind_of, spellings
+from console.tables.messages import kind_of, may_be_id, spellings
 
 _MOST: Final = 200
 
@@ -56,6 +56,10 @@ class SearchPage:
             found = await look.part("search", messages.of_id(asked))
         else:
             found = await look.part("search", messages.labelled(asked))
+        if found == [] and kind == "number" and may_be_id(asked):
+            with_id = await look.part("with id", messages.of_id(asked))
+            if with_id:  # its beginning is of digits only
+                return "id", with_id
         if found == [] and kind != "label":  # a label may be of digits, or look like an id
             labelled = await look.part("labelled", messages.labelled(asked))
             return ("label", labelled) if labelled else (kind, found)

@@ -159,7 +159,7 @@ class Site:
             "is_live": self.sources.feed.trouble is None,
             "live_since": self.sources.feed.since,
             "open_alarms": picture.open_alarms,
-            "banners": [*self._alarm_banners(), *self._away_banners(look)][:2],
+            "banners": [*self._alarm_banners(look), *self._away_banners(look)][:2],
             "address": look.request.url.path,
             "query": query,
         }
@@ -181,11 +181,11 @@ class Site:
         """Return the open alarms of a route, those of its senders too."""
         return [alarm for alarm in self.sources.picture.open_alarms if (alarm.country, alarm.operator) == route]
 
-    def _alarm_banners(self) -> list[Banner]:
+    def _alarm_banners(self, look: Look) -> list[Banner]:
         return [
             Banner(
                 "alarm",
-                alarm.why or alarms.kind_in_words(alarm),
+                look.words(alarm.why) or alarms.kind_in_words(alarm),
                 place="/routes" if alarm.scope != "account" else "/health",
                 link="See the route" if alarm.scope != "account" else "Health",
                 mark=f"Alarm since {self.clock.short(moment_of(alarm.opened_at), datetime.now(UTC))}",

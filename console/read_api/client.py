@@ -2,6 +2,7 @@
 Questions to the read API of streams, with the console's token.
 """
 
+import asyncio
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -37,7 +38,10 @@ class ReadApi:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
             async with self._opened().get(f"{self._url}{path}", headers=headers) as answer:
-                body = await answer.content.read(_MOST_BYTES)
+                try:
+                    body = await answer.content.readexactly(_MOST_BYTES)
+                except asyncio.IncompleteReadError as whole:  # the answer ended before: as each that is not too large
+                    body = whole.partial
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise AwayError(f"streams does not answer ({type(error).__name__})") from error
         if answer.status == HTTPStatus.NOT_FOUND:

@@ -7,12 +7,12 @@ pointed at loopback), the cookie is not sent from there, and data is given to ou
 
 import re
 from collections.abc import Callable, Mapping
-from http.cookies import CookieError, SimpleCookie
 from time import time
 from typing import Final
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -93,11 +93,7 @@ class Gate:
 
 def cookie_in(headers: Mapping[str, str]) -> str:
     """Return the value of our cookie, empty when there is none."""
-    try:
-        jar = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return str(jar[cookies.NAME].value) if cookies.NAME in jar else ""
+    return cookie_parser(headers.get("cookie", "")).get(cookies.NAME, "")
 
 
 def own_path(text: str) -> str:

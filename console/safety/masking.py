@@ -2,24 +2,24 @@
 Numbers and texts, masked: a number keeps its last three digits, a text none of its letters. Pure.
 """
 
+import json
 import re
 from typing import Any, Final
 
-from streams.contract.personal import without_numbers
+from streams.contract.personal import Withholding, kept_body, without_numbers
 
 _SHOWN: Final = 3
 _SHORTEST: Final = 7
 _DOT: Final = "•"
-_TEXTS: Final = frozenset({"message", "text", "body"})
-_NUMBERS: Final = frozenset({"to", "recipient", "from", "sender"})
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
-_IDS: Final = frozenset({"messageId", "smsId", "campaignTrackingId", "trackingId"})
+_PSEUDONYM: Final = re.compile(r"[0-9A-Fa-f]{64}")
 
 
 def masked_number(number: str | None) -> str | None:
     """Return `+30•••••••415`; a pseudonym or a number that is masked already stays as it is."""
-    if number is None or not number.lstrip("+").isdecimal():
+    if number is None or _PSEUDONYM.fullmatch(number):
         return number
+    if not number.lstrip("+").isdecimal():  # in another spelling, or none
+        return without_numbers(number)
     lead = "+" if number.startswith("+") else ""
     digits = number.removeprefix("+")
     if len(digits) < _SHORTEST:
@@ -38,20 +38,26 @@ def masked_text(text: str | None) -> str | None:
     return None if text is None else f"{_DOT * 3} ({len(text)} characters)"
 
 
-def masked_callback(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON is any
-    """Return a callback as Routee sent it, without numbers and texts; every other value stays."""
-    if isinstance(value, dict):
-        return {key: masked_callback(one, key) for key, one in value.items()}
-    if isinstance(value, list):
-        return [masked_callback(one, name) for one in value]
-    if name in _NUMBERS and isinstance(value, str | int) and not isinstance(value, bool):
-        return masked_number(str(value)) if _is_number(str(value)) else masked_words(str(value))
-    if name in _TEXTS and isinstance(value, str):
-        return masked_text(value)
-    if isinstance(value, str) and name not in _IDS and not _DATE.match(value):
-        return masked_words(value)
-    return value
+_MASKED: Final = Withholding(number=masked_number, drops_texts=True, masks_texts=True)
 
 
-def _is_number(text: str) -> bool:
-    return text.lstrip("+").isdecimal()
+def masked_callback(value: Any) -> Any:  # noqa: ANN401 - JSON is any
+    """Return a callback as Routee sent it, without numbers and texts; None when it cannot be looked through."""
+    try:
+        kept = kept_body(json.dumps(value).encode(), _MASKED).body
+    except RecursionError:
+        return None
+    return _with_lengths(value, json.loads(kept)) if kept else None
+
+
+def _with_lengths(value: Any, kept: Any) -> Any:  # noqa: ANN401 - JSON is any
+    """Return the kept form of a value, with the length of each text that was left out."""
+    match value, kept:
+        case dict(), dict() if len(value) == len(kept):
+            return {key: _with_lengths(was, now) for was, (key, now) in zip(value.values(), kept.items(), strict=True)}
+        case list(), list() if len(value) == len(kept):
+            return [_with_lengths(was, now) for was, now in zip(value, kept, strict=True)]
+        case str(), None:
+            return masked_text(value)
+        case _:
+            return kept

@@ -49,6 +49,8 @@ class People:
 def parse_people(text: str) -> list[Person]:
     """Return the people of CONSOLE_TOKENS; ValueError names the fault and repeats no token."""
     people = [_parse(entry) for entry in filter(None, map(str.strip, text.split(",")))]
+    if text and not people:
+        raise ValueError("no person stands there: name:token:full or name:token:masked is expected")
     tokens = [person.token for person in people]
     if len(set(tokens)) < len(tokens):
         raise ValueError("one token stands there twice")

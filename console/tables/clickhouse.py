@@ -21,7 +21,6 @@ Rows = list[Row]
 _GRACE_SECONDS: Final = 2.0
 _CONNECT_SECONDS: Final = 2.0
 _MOST_AT_ONCE: Final = 8
-_MOST_KEPT: Final = 512
 _AGAIN_SECONDS: Final = 2.0
 """For so long after a failure no query is tried: a page would wait for each."""
 _MOST_BYTES: Final = 64 << 20
@@ -52,6 +51,7 @@ class Tables:
         self._session: aiohttp.ClientSession | None = None
         self._room = asyncio.Semaphore(_MOST_AT_ONCE)
         self._kept: dict[tuple[str, str], tuple[float, asyncio.Task[Rows]]] = {}
+        """Each answer with the moment from which on it is too old."""
         self._failed = -_AGAIN_SECONDS
         self.trouble: str | None = None
         self.since = datetime.now(UTC)
@@ -69,10 +69,9 @@ class Tables:
         key = sql, orjson.dumps(dict(parameters or {}), default=str).decode()
         now = monotonic()
         known = self._kept.get(key)
-        if known is None or (known[1].done() and (now - known[0] > seconds or known[1].exception() is not None)):
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept = {one: kept for one, kept in self._kept.items() if not kept[1].done()}
-            known = self._kept[key] = now, asyncio.create_task(self._asked(sql, parameters or {}))
+        if known is None or (known[1].done() and (now > known[0] or known[1].exception() is not None)):
+            self._kept = {one: kept for one, kept in self._kept.items() if now <= kept[0] or not kept[1].done()}
+            known = self._kept[key] = now + seconds, asyncio.create_task(self._asked(sql, parameters or {}))
             known[1].add_done_callback(_looked_at)
         return await asyncio.shield(known[1])
 
@@ -116,7 +115,10 @@ class Tables:
             async with self._opened().post(
                 self._url, params=asked, data=sql.encode(), auth=aiohttp.BasicAuth(self._user, self._password)
             ) as answer:
-                body = await answer.content.read(_MOST_BYTES + 1)
+                try:
+                    body = await answer.content.readexactly(_MOST_BYTES + 1)
+                except asyncio.IncompleteReadError as whole:  # the answer ended before: as each that is not too large
+                    body = whole.partial
                 return _rows_of(answer.status, answer.headers, body)
         except TimeoutError:
             raise TooSlowError(f"the answer took longer than {self._limit:g} s, and was stopped") from None

@@ -87,6 +87,11 @@ def kind_of(asked: str) -> str:
     return "id" if _ID.fullmatch(asked) else "label"
 
 
+def may_be_id(asked: str) -> bool:
+    """Return whether a text has the form of an id, or of its beginning: one of digits only is one of a number, too."""
+    return _ID.fullmatch(asked) is not None
+
+
 def spellings(asked: str) -> list[str]:
     """Return the forms in which a number may be stored: with `+`, as digits, and with `00` for the `+`."""
     digits = re.sub(r"\D", "", asked)

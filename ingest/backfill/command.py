@@ -16,7 +16,7 @@ import uvloop
 from aiohttp import ClientSession
 
 from ingest.backfill.client import Routee
-from ingest.backfill.errors import NoAnswerError, TopicsError
+from ingest.backfill.errors import BadRequestError, NoAnswerError, TopicsError, WrongUrlError
 from ingest.backfill.filling import Filling
 from ingest.backfill.known import Known
 from ingest.backfill.rounds import Backfill, Job
@@ -123,7 +123,7 @@ class _Watching:
             await self.backfill.round(self.grace_seconds)
             if sweep:
                 await self.backfill.sweep(self.clock.wall() - self.grace_seconds)
-        except (NoAnswerError, TopicsError, NotStoredError) as error:
+        except (NoAnswerError, BadRequestError, WrongUrlError, TopicsError, NotStoredError) as error:
             logger.warning("this round ends early, the next one goes on: %s", error)
             self.seen.trouble = "the last round ended early: the log says why"
             return False

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any, Final, NamedTuple
 
 from ingest.backfill.client import PAGE_ROWS, Page
+from ingest.backfill.errors import BadRequestError, NoAnswerError
 
 MOST_ROWS: Final = 10_000
 """The longest list that is read by pages: deeper ones may be refused."""
@@ -78,12 +79,17 @@ async def parts(fetch: FetchRange, begin: float, end: float) -> AsyncIterator[Pa
         first = await fetch(since, until, 0)
         if first is None:
             continue
-        if first.total > MOST_ROWS and until - since > 1:
+        if first.total > MOST_ROWS and int(until) - int(since) > 1:
             waiting += reversed(divided(since, until, first.total))
             continue
 
         async def page(number: int, since: float = since, until: float = until) -> Page | None:
-            return await fetch(since, until, number)
+            try:
+                return await fetch(since, until, number)
+            except (BadRequestError, NoAnswerError):
+                if number * PAGE_ROWS < MOST_ROWS:
+                    raise
+                return None  # too deep for Routee: told as missing
 
         rows = await whole(page, first)
         yield Part(since, until, rows.rows, rows.missing)

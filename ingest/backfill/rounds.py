@@ -128,7 +128,8 @@ class Backfill:
         begin = max(begin, self._open_window()[0])
 
         async def page(since: float, until: float, number: int) -> Page | None:
-            return await self._routee.range_page(since, until, number, campaign_id)
+            since = max(since, self._open_window()[0])  # it goes on while a long range is read
+            return await self._routee.range_page(since, until, number, campaign_id) if since < until else None
 
         if begin < end:
             async for part in parts(page, begin, end):
@@ -136,11 +137,13 @@ class Backfill:
                 await self._take(part.rows, campaign_id)
 
     async def sweep(self, end: float) -> None:
-        """Ask for the time from the last sweep to `end`, at first for all that Routee tells; let older SMS go."""
+        """Ask for the time from the last sweep to `end`, at first for all that Routee tells; let older ones go."""
         begin = self._open_window()[0] if self._swept_to is None else self._swept_to - _OVERLAP_SECONDS
         await self.time_range(begin, end)
         self._swept_to = end
         self._known.forget(int(self._open_window()[0] * 1000))
+        oldest = self._clock.monotonic() - _LONGEST_PAUSE_SECONDS
+        self._pauses = {job: pause for job, pause in self._pauses.items() if pause[0] > oldest}
 
     async def round(self, grace_seconds: float) -> None:
         """
@@ -166,6 +169,9 @@ class Backfill:
                 try:
                     await asking[job.kind](job.name)
                 except (BadRequestError, NoAnswerError) as error:
+                    if isinstance(error, NoAnswerError):  # it tells nothing of the job
+                        self._pauses.pop(job[1:], None)
+                        self._note(job)
                     logger.warning("%s %s is left for later: %s", job.kind, job.name, error)
 
         try:

@@ -75,6 +75,27 @@ def test_old_state_is_let_go() -> None:
     assert kept == []
 
 
+def test_an_alarm_is_let_go_a_month_after_it_closed() -> None:
+    picture = Picture()
+    picture.take_alarm(Alarm("closed", "silence", at(0), at(0), 1, closed_at=at(10)))
+    picture.take_alarm(Alarm("open", "silence", at(0), at(0), 1, is_open=True))
+    picture.forget(NOW + timedelta(days=31))
+    assert [*picture.alarms] == ["closed", "open"]
+    picture.forget(NOW + timedelta(days=31, seconds=11))
+    assert [*picture.alarms] == ["open"]
+
+
+def test_the_last_changes_come_first_also_within_a_tick() -> None:
+    picture = Picture()
+    for key in "abc":
+        picture.take_campaign(campaign(key, 1))
+    picture.tick += 1
+    for state in (campaign("b", 2), campaign("a", 2)):
+        picture.take_campaign(state)
+    assert [one.campaign_tracking_id for one in picture.changed_since(0)] == ["a", "b", "c"]
+    assert [one.campaign_tracking_id for one in picture.changed_since(1)] == ["a", "b"]
+
+
 def test_a_curve_stays_short_and_keeps_reports_and_its_end() -> None:
     picture = Picture()
     for revision in range(1, 3000):

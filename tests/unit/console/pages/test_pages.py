@@ -61,7 +61,7 @@ def sms(name: str) -> dict[str, Any]:
         "operator": name,
         "label": name,
         "detailed_status": name,
-        "status_description": name,
+        "status_description": f"{name} of {NUMBER}",
         "partition": 1,
         "offset": 2,
         "index": 0,
@@ -97,7 +97,7 @@ def console(name: str = "Sale", **more: Any) -> Console:  # noqa: ANN401 - as th
                 "received_at": TIME,
                 "stage": "ingest",
                 "reason": "not-json",
-                "detail": name,
+                "detail": f"{name} to {NUMBER}",
                 "body": body,
                 "body_base64": None,
             }
@@ -122,7 +122,7 @@ def console(name: str = "Sale", **more: Any) -> Console:  # noqa: ANN401 - as th
             {
                 "status": "Failed",
                 "detailed_status": name,
-                "description": name,
+                "description": f"{name} of {NUMBER}",
                 "sms": 3,
                 "operators": [name],
                 "places": 1,
@@ -142,7 +142,20 @@ def console(name: str = "Sale", **more: Any) -> Console:  # noqa: ANN401 - as th
     }
     made = Console(**{"answers": answers, "kept": kept, **more})
     made.picture.take_alarm(
-        Alarm("delivery-drop:x", "delivery-drop", TIME, TIME, 1, country=name, operator=name, is_open=True, why=name)
+        Alarm(
+            "delivery-drop:x",
+            "delivery-drop",
+            *(TIME, TIME, 1),
+            scope="sender",
+            country=name,
+            operator=name,
+            sender=NUMBER,
+            is_open=True,
+            why=f"{name} for {NUMBER}",
+        )
+    )
+    made.picture.take_alarm(
+        Alarm("silence", "silence", TIME, TIME, 1, scope="account", is_open=True, why=f"{name} by {NUMBER}")
     )
     return made
 
@@ -213,7 +226,7 @@ async def test_numbers_and_texts_are_masked_unless_asked_for_by_a_person_who_may
 
 
 @pytest.mark.parametrize(
-    "query", ["csv=finished", "csv=messages", "csv=samples", "csv=operators", "csv=routes", "csv=alarms"]
+    "query", ["csv=finished", "csv=messages", "csv=samples", "csv=operators", "csv=reasons", "csv=routes", "csv=alarms"]
 )
 async def test_every_table_is_a_sheet_masked_alike(query: str) -> None:
     for path in PAGES:
@@ -253,6 +266,14 @@ async def test_a_stranger_is_sent_to_the_login() -> None:
         assert answer.status == 303
         assert answer.headers["location"].startswith("/login?next=%2F")
     assert (await made.get("/login")).status == 200
+
+
+@pytest.mark.parametrize("foreign", ['prefs={"theme":"dark"}', "a b=c", 'x="1', "@;=;;"])
+async def test_cookies_of_other_programs_on_the_host_do_not_end_a_login(foreign: str) -> None:
+    made = console(settings={"console_tokens": TOKENS})
+    cookie = await logged_in(made, "a" * 20)
+    for cookies in (f"{foreign}; {cookie}", f"{cookie}; {foreign}"):
+        assert (await made.get("/routes", cookie=cookies)).status == 200
 
 
 async def test_a_wrong_token_is_told_and_not_repeated() -> None:
@@ -311,6 +332,23 @@ async def test_without_clickhouse_each_page_says_so_and_live_numbers_go_on(path:
     assert "Live numbers go on" in body
     if path == "/" or path.startswith("/campaigns"):
         assert "Sale" in body
+
+
+async def test_an_id_that_begins_with_digits_only_is_found() -> None:
+    answers = console().answers or {}
+    found = answers["argMax(message_status"]
+    made = Console(answers={"startsWith(s.message_id": found, "count() AS n FROM sms": [{"n": 1}]})
+    assert f"/messages/{MESSAGE}" in (await made.get("/search?q=12345678")).body
+    assert f"/messages/{MESSAGE}" not in (await made.get("/search?q=%2B12345678")).body
+
+
+@pytest.mark.parametrize("answers", [{}, None])
+async def test_a_message_that_only_streams_knows_is_shown_also_masked(answers: dict[str, Any] | None) -> None:
+    row: dict[str, Any] = orjson.loads((EXAMPLES / "sms.status.json").read_bytes())[-1]
+    row |= {"message": None, "label": None, "recipient": "***678", "groups": None}
+    answer = await Console(answers=answers, messages={MESSAGE: {"sms": [row]}}).get(f"/messages/{MESSAGE}")
+    assert answer.status == 200
+    assert "***678" in answer.body
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -58,6 +58,8 @@ def test_a_token_is_known_whole_only() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
+        (",", "no person stands there"),
+        (" ", "no person stands there"),
         ("anna:short:full", "16 to 128"),
         (f"anna:{'a' * 20}:all", "name:token:full"),
         (f"anna:{'a' * 20}:full,ben:{'a' * 20}:masked", "twice"),
@@ -86,6 +88,12 @@ def test_a_header_of_no_trusted_proxy_counts_for_nothing() -> None:
         ("306912345678", "•••••••••678"),
         ("+12345", "+•••••"),
         ("***678", "***678"),
+        ("+30 691 234 5678", "***678"),
+        ("0030-6912345678", "***678"),
+        ("tel:+306912345678", "tel:***678"),
+        ("306912345678 ", "***678 "),
+        ("Shop", "Shop"),
+        ("0123456789abcdef" * 4, "0123456789abcdef" * 4),
         (None, None),
     ],
 )
@@ -113,6 +121,29 @@ def test_a_callback_is_masked_in_depth_and_its_ids_stay() -> None:
     assert "2026-11-29T21:35:56Z" in shown
     assert "2345" not in shown.replace("12345678-1234-1234-1234-123456789012", "")
     assert "call" not in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"msisdn": 306912345678}, {"msisdn": "•••••••••678"}),
+        ({"to": "+306912345678"}, {"to": "+30•••••••678"}),
+        ({"subject": "hello Maria"}, {"subject": "••• (11 characters)"}),
+        ({"message": {"lines": ["hello Maria"]}}, {"message": {"lines": ["••• (11 characters)"]}}),
+        ({"label": "2026-11-22T10:00 +306912345678"}, {"label": "***122T10:00 ***678"}),
+        ([{"306912345678": None}], [{"***678": None}]),
+        ("hello", "••• (5 characters)"),
+    ],
+)  # fmt: skip
+def test_a_callback_is_masked_by_the_rules_of_refused_bodies(value: object, shown: object) -> None:
+    assert masked_callback(value) == shown
+
+
+def test_a_callback_that_cannot_be_looked_through_is_none() -> None:
+    deep: list[object] = []
+    for _ in range(60):
+        deep = [deep]
+    assert masked_callback(deep) is None
 
 
 def test_a_text_is_told_by_its_length() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from ingest.backfill.client import PAGE_ROWS, Page
+from ingest.backfill.errors import BadRequestError, NoAnswerError
 from ingest.backfill.lists import MOST_ROWS, divided, parts, whole
 
 DAY: Final = 86_400.0
@@ -139,3 +140,37 @@ def test_ranges_meet() -> None:
     assert (ranges[0][0], ranges[-1][1]) == (10, 1000)
     assert len(ranges) == 4
     assert divided(0, 2, 10**9) == [(0, 1), (1, 2)]
+
+
+@pytest.mark.parametrize("error", [BadRequestError("too deep"), NoAnswerError("no answer")])
+async def test_pages_that_are_too_deep_are_told_as_missing(error: Exception) -> None:
+    """A single second with more rows than Routee gives; a shallow page that is refused ends the reading."""
+    shallowest = MOST_ROWS // PAGE_ROWS
+
+    async def fetch(begin: float, end: float, number: int) -> Page:
+        assert begin < end
+        if number >= shallowest:
+            raise error
+        rows = [{"smsId": str(row)} for row in range(number * PAGE_ROWS, (number + 1) * PAGE_ROWS)]
+        return Page(rows, MOST_ROWS + 7)
+
+    (part,) = [part async for part in parts(fetch, 5, 6)]
+    assert (len(part.rows), part.missing) == (MOST_ROWS, 7)
+    shallowest = 1
+    with pytest.raises(type(error)):
+        _ = [part async for part in parts(fetch, 5, 6)]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("until", [101.0, 101.5, 101.999])
+async def test_a_second_and_a_fraction_is_not_divided_for_ever(until: float) -> None:
+    """Routee takes whole seconds: no part would be shorter."""
+    asked = 0
+
+    async def fetch(_: float, __: float, number: int) -> Page:
+        nonlocal asked
+        asked += 1
+        assert asked < 100
+        return Page([{"smsId": str(number)}], 2 * MOST_ROWS)
+
+    assert [(part.begin, part.end) async for part in parts(fetch, 100, until)] == [(100, until)]

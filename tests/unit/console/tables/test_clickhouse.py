@@ -1,0 +1,75 @@
+"""
+Answers over HTTP as they come, in pieces; and the answers that are kept for a while.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from aiohttp import StreamReader
+
+from console.read_api.client import ReadApi
+from console.settings import ConsoleSettings
+from console.tables.clickhouse import Rows, Tables
+from streams.program.settings import load_settings
+
+SETTINGS = load_settings(ConsoleSettings, env_file=None)
+
+
+class Session:
+    """Answers each request with these pieces: each comes when the one before it was read."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+
+    @asynccontextmanager
+    async def post(self, *_: object, **__: object) -> AsyncIterator[Any]:
+        content = StreamReader(Mock(_reading_paused=False), 1 << 16, loop=asyncio.get_running_loop())
+        sending = asyncio.create_task(self._send(content))
+        yield Mock(status=200, headers={}, content=content)
+        await sending
+
+    get = post
+
+    async def _send(self, content: StreamReader) -> None:
+        for piece in self.pieces:
+            content.feed_data(piece)
+            await asyncio.sleep(0.01)
+        content.feed_eof()
+
+
+@pytest.mark.filterwarnings("ignore:BasicAuth")
+async def test_an_answer_in_pieces_is_read_whole() -> None:
+    tables = Tables(SETTINGS)
+    tables._session = Session(b'{"n":1}\n{"n"', b":2}\n", b'{"n":3}\n')  # type: ignore[assignment]
+    assert await tables.rows("SELECT n") == [{"n": 1}, {"n": 2}, {"n": 3}]
+
+
+async def test_a_message_in_pieces_is_read_whole() -> None:
+    read_api = ReadApi(SETTINGS)
+    read_api._session = Session(b'{"sms":', b"[]}")  # type: ignore[assignment]
+    assert await read_api.message("x") == {"sms": []}
+
+
+async def test_an_answer_is_kept_for_its_seconds_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = [1000.0], list[str]()
+
+    async def answer(sql: str, _: object) -> Rows:
+        asked.append(sql)
+        return [{"n": len(asked)}]
+
+    monkeypatch.setattr("console.tables.clickhouse.monotonic", lambda: now[0])
+    tables = Tables(SETTINGS)
+    monkeypatch.setattr(tables, "_answer", answer)
+    for sql in ("a", "a", "b"):
+        await tables.rows(sql, None, 2.0)
+    assert asked == ["a", "b"]
+    now[0] += 1.5
+    assert await tables.rows("a", None, 2.0) == [{"n": 1}]
+    await tables.rows("long", None, 60.0)
+    now[0] += 1.0
+    assert await tables.rows("c", None, 2.0) == [{"n": 4}]
+    assert {sql for sql, _ in tables._kept} == {"long", "c"}

@@ -1,0 +1,119 @@
+"""
+Rounds with a Routee in memory: the open window goes on, and pauses.
+"""
+
+from typing import Any, Final
+
+import pytest
+
+from ingest.backfill.client import PAGE_ROWS, Page
+from ingest.backfill.command import _Watching
+from ingest.backfill.errors import BadRequestError, NoAnswerError, WrongUrlError
+from ingest.backfill.known import Known
+from ingest.backfill.rounds import Backfill, Job
+from ingest.clock import Timer
+
+WINDOW: Final = 7 * 86_400.0
+NOW: Final = 1_795_000_000.0
+HOUR: Final = 3600.0
+
+
+class HandClock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def wall(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    def call_later(self, seconds: float, callback: Any) -> Timer:  # noqa: ANN401
+        raise NotImplementedError
+
+
+class RouteeInMemory:
+    """Routee with two full pages; each answer takes a minute. It refuses times before its window."""
+
+    def __init__(self, clock: HandClock) -> None:
+        self.clock = clock
+        self.asked: list[tuple[float, float, int]] = []
+        self.trouble: Exception | None = None
+
+    async def range_page(self, begin: float, end: float, number: int, _: str | None) -> Page:
+        assert NOW - WINDOW <= begin < end
+        if begin < self.clock.now - WINDOW:
+            raise BadRequestError("before the window")
+        self.asked.append((begin, end, number))
+        self.clock.now += 60
+        return Page([], 2 * PAGE_ROWS)
+
+    async def message(self, _: str) -> list[Any]:
+        if self.trouble is not None:
+            raise self.trouble
+        return []
+
+
+def backfill() -> tuple[Backfill, RouteeInMemory, HandClock]:
+    clock = HandClock()
+    routee = RouteeInMemory(clock)
+    made: Any = Backfill(routee, Known(0), None, WINDOW, clock)  # type: ignore[arg-type]
+    return made, routee, clock
+
+
+async def test_a_range_follows_the_window_while_it_is_read() -> None:
+    """It takes minutes, and Routee refuses to tell older times than its window."""
+    made, routee, _ = backfill()
+    await made.time_range(0, NOW)
+    assert len(routee.asked) == 10
+    assert [begin for begin, _, _ in routee.asked] == sorted({begin for begin, _, _ in routee.asked})
+
+
+async def test_a_range_that_the_window_has_left_is_not_asked_for() -> None:
+    made, routee, _ = backfill()
+    await made.time_range(0, NOW - WINDOW + 90)
+    assert len(routee.asked) == 1
+
+
+@pytest.mark.parametrize("error", [BadRequestError("no"), WrongUrlError("no"), NoAnswerError("no")])
+async def test_an_error_of_routee_costs_a_watching_backfill_a_round_only(error: Exception) -> None:
+    class Topics:
+        async def catch_up(self) -> None:
+            raise error
+
+    class Seen:
+        trouble = None
+
+    made, _, clock = backfill()
+    watching = _Watching(made, Topics(), Seen(), clock, 60.0)  # type: ignore[arg-type]
+    assert not await watching._one_round(sweep=True)
+    assert watching.seen.trouble == "the last round ended early: the log says why"
+
+
+async def test_a_pause_grows_with_answers_and_not_while_routee_gives_none() -> None:
+    """A job is not to wait for a day because Routee was away for some hours."""
+    made, routee, clock = backfill()
+    job = Job(0, "message", "x")
+    away = NoAnswerError("away")
+    for pause, routee.trouble in ((1, None), (2, None), (1, away), (1, away), (2, None)):
+        await made.run([job])
+        clock.now += pause * HOUR - 1
+        assert not made._is_due(job)
+        clock.now += 1
+        assert made._is_due(job)
+
+
+async def test_a_sweep_lets_old_pauses_go() -> None:
+    made, _, clock = backfill()
+    await made.run([Job(0, "message", "x")])
+    clock.now += HOUR
+    await made.run([Job(0, "message", "y")])
+    clock.now += 24 * HOUR
+    made._swept_to = clock.now
+    await made.sweep(clock.now)
+    assert [*made._pauses] == [("message", "y")]
