@@ -28,7 +28,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from sinks.errors import FatalError, RetryableError
-from sinks.files.contents import UNREADABLE_CONTENT, offsets_in, parquet_table
+from sinks.files.contents import UNREADABLE_CONTENT, offsets_in, parquet_table, places_in
 from sinks.files.durable import make_folder, publish, sync
 from sinks.files.exchange import exchange
 from sinks.files.formats import packed, to_parquet
@@ -130,11 +130,15 @@ def _following(folder: Path) -> Mapping[Name, Name]:
     Return file → the one of its partition with the next offsets, of any day.
 
     Only such two are joined: when clocks jump over midnight and back, files of another day lie between two of one day.
-    In the archive, which has no gaps, no two are joined over one.
+    The last file of a partition has none. In the archive, which has no gaps, no two are joined over one.
     """
     names = sorted(name for _, name in whole_files(folder))
     has_gaps = folder.name != RAW_CALLBACKS_TABLE
-    return {before: after for before, after in pairwise(names) if has_gaps or before.position == after.first}
+    return {
+        before: after
+        for before, after in pairwise(names)
+        if before.partition == after.partition and (has_gaps or before.position == after.first)
+    }
 
 
 def _compact_day(root: Path, day: Path, following: Mapping[Name, Name], most_bytes: int) -> Compacted | None:
@@ -230,6 +234,8 @@ def _joined(names: Sequence[str], contents: Sequence[bytes]) -> tuple[str, bytes
     """Return the name and the content of the file that has all rows of these. ValueError when a file has other rows."""
     parsed = [one for text in names if (one := parse_name(text)) is not None]
     first, last = parsed[0], parsed[-1]
+    if first.partition != last.partition:
+        raise ValueError(names[-1])
     name = f"{first.partition}-{first.first}-{last.last}.{SUFFIXES[first.file_format]}"
     content = _joined_parquet(contents) if first.file_format == "parquet" else _joined_ndjson(contents)
     offsets = [offset for text, one in zip(names, contents, strict=True) for offset in _own(text, one)]
@@ -240,8 +246,11 @@ def _joined(names: Sequence[str], contents: Sequence[bytes]) -> tuple[str, bytes
 
 def _own(text: str, content: bytes) -> list[int]:
     name: Name | None = parse_name(text)
-    offsets = offsets_in(content, text)
+    places = places_in(content, text)
+    offsets = [offset for _, offset in places]
     if name is None or not offsets or (offsets[0], offsets[-1]) != (name.first, name.last):
+        raise ValueError(text)
+    if any(partition != name.partition for partition, _ in places):
         raise ValueError(text)
     return offsets
 

@@ -311,6 +311,27 @@ def test_a_day_becomes_one_file_a_partition_with_the_same_rows_and_a_manifest(fi
     assert not (files.root / compaction.ASIDE).exists()
 
 
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_files_of_two_partitions_are_never_joined(tmp_path: Path, file_format: str) -> None:
+    sink = FileSink(tmp_path, file_format, "routee.", FILE_TABLE_OF)
+    sink.claim([TopicPartition(SMS, number) for number in range(3)])
+    written = [(0, 0, 4), (0, 5, 9), (1, 0, 4), (1, 5, 6), (2, 3, 3)]
+    for partition, first, last in written:
+        rows = [Record(SMS, partition, at, FIRST_MS, encode(sms(f"sms-{at}"))) for at in range(first, last + 1)]
+        sink.write("sms_status", rows)
+    [*compact(tmp_path, TABLES, NOW, grace_seconds=0)]
+    names = sorted(file.name.split(".")[0] for file in files_of(tmp_path / "sms_status"))
+    assert names == ["0-0-9", "1-0-6", "2-3-3"]
+    assert [one.problems for one in verify(tmp_path, ["sms_status"])] == [[]]
+
+
+def test_a_file_with_rows_of_another_partition_is_not_joined(parquet: Files) -> None:
+    shutil.copy(parquet.day(0) / "1-3-5.parquet", parquet.day(0) / "0-3-5.parquet")
+    (done,) = [one for one in parquet.compact() if one.day == parquet.day(0)]
+    assert done.problem is not None
+    assert len(parquet.names(0)) == 8
+
+
 def test_files_are_joined_up_to_a_size(parquet: Files) -> None:
     most = 2 * max(file.stat().st_size for file in files_of(parquet.root / RAW_CALLBACKS_TABLE)) + 1
     done = [*compact(parquet.root, [RAW_CALLBACKS_TABLE], NOW, most, 0)]
