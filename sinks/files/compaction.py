@@ -51,8 +51,11 @@ from sinks.tables import RAW_CALLBACKS_TABLE
 
 ASIDE: Final = ".compacting"
 """Not in the folder of a table: `**` of some readers finds hidden folders, too."""
-MOST_BYTES: Final = 64 << 20
-"""Files are joined up to this size; one that is larger stays as it is."""
+MOST_BYTES: Final = 4 << 20
+"""
+Files are joined up to this size; one that is larger stays as it is. An erasure has all rows of a file in memory, which
+takes up to forty times its size.
+"""
 GRACE_SECONDS: Final = 10.0
 
 

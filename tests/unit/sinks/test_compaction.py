@@ -339,6 +339,10 @@ def test_files_are_joined_up_to_a_size(parquet: Files) -> None:
     assert parquet.found() == parquet.records
 
 
+def test_a_joined_file_is_small_enough_for_an_erasure_which_has_all_its_rows_in_memory() -> None:
+    assert compaction.MOST_BYTES <= 4 << 20
+
+
 def test_the_sink_goes_on_after_the_furthest_file_of_a_compacted_day(files: Files) -> None:
     shutil.rmtree(files.day(2))
     files.compact()
