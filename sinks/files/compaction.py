@@ -19,6 +19,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from hashlib import sha256
 from itertools import pairwise
@@ -145,7 +146,9 @@ def _following(folder: Path) -> Mapping[Name, Name]:
 
 
 def _compact_day(root: Path, day: Path, following: Mapping[Name, Name], most_bytes: int) -> Compacted | None:
-    listing = listed_files(day)
+    listing: Listing = {}
+    with suppress(FileNotFoundError):  # retention has removed it
+        listing = listed_files(day)
     groups = [*_groups(listing, following, most_bytes)]
     if all(len(group) == 1 for group in groups):
         return None
@@ -173,6 +176,8 @@ def _exchanged(day: Path, draft: Path, listing: Listing) -> str | None:
             exchange(draft, day)
             sync(day.parent)
             sync(draft.parent)
+    except FileNotFoundError:
+        return "its folder was removed meanwhile"
     except RetryableError as error:
         return str(error)
     return None

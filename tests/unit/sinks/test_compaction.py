@@ -489,6 +489,23 @@ def test_what_happens_to_a_day_while_its_files_are_joined_is_not_lost(
         assert not parquet.day(0).exists()
 
 
+@pytest.mark.parametrize("moment", ["listed_files", "exchange"])
+def test_a_day_that_is_removed_at_any_moment_does_not_end_the_run(
+    parquet: Files, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    real = getattr(compaction, moment)
+
+    def removing(*given: Path) -> Any:  # noqa: ANN401 - what the real one returns
+        if parquet.day(0) in given and parquet.day(0).exists():
+            shutil.rmtree(parquet.day(0))
+        return real(*given)
+
+    monkeypatch.setattr(compaction, moment, removing)
+    done = {one.day: one for one in compact(parquet.root, [RAW_CALLBACKS_TABLE], NOW, grace_seconds=0)}
+    assert done[parquet.day(1)].after == 2
+    assert not parquet.day(0).exists()
+
+
 def test_an_erasure_looks_also_through_files_that_were_joined_while_it_looked(
     parquet: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
