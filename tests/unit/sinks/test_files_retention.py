@@ -1,14 +1,16 @@
 """Folders of days go after their days, whole, and no position goes with them."""
 
+import time
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from sinks.files import retention
 from sinks.files.layout import DAYS, parse_name
 from sinks.files.locks import Lock
 from sinks.files.positions import noted_positions
-from sinks.files.retention import expire
+from sinks.files.retention import care_again_and_again, expire
 from sinks.files.sink import FileSink
 from sinks.source import Record, TopicPartition
 from streams.contract.codec import encode
@@ -93,6 +95,20 @@ def test_a_writer_whose_folder_goes_writes_again(written: Path) -> None:
     expire(written, _TABLES, 1, date(2999, 1, 1))
     sink.write("sms_status", [record(0, 3, 0)])
     assert days_of(written) == ["date=2025-01-01"]
+
+
+@pytest.mark.parametrize("failing", ["write_manifests", "remove_rest"])
+def test_days_end_also_on_a_full_disk(written: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(written))
+
+    monkeypatch.setattr(retention, failing, fail)
+    end = care_again_and_again(written, _TABLES, 1)
+    deadline = time.monotonic() + 10
+    while days_of(written) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    end()
+    assert days_of(written) == []
 
 
 def test_other_folders_and_files_stay(written: Path) -> None:
