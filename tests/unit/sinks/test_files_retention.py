@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from sinks import cli
 from sinks.files import retention
 from sinks.files.layout import DAYS, parse_name
 from sinks.files.locks import Lock
 from sinks.files.positions import noted_positions
 from sinks.files.retention import care_again_and_again, expire
 from sinks.files.sink import FileSink
+from sinks.settings import SinksSettings
 from sinks.source import Record, TopicPartition
+from sinks.tables import FILE_TABLE_OF
 from streams.contract.codec import encode
 from tests.behaviour.sinks.records import sms
 
@@ -116,3 +119,12 @@ def test_other_folders_and_files_stay(written: Path) -> None:
     other.mkdir()
     expire(written, _TABLES, 1, date(2999, 1, 1))
     assert other.is_dir()
+
+
+def test_tables_that_are_chosen_no_more_end_too(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cared: list[str] = []
+    monkeypatch.setattr(retention, "care_again_and_again", lambda _, tables, __: cared.extend(tables))
+    monkeypatch.setattr(cli, "_require_of_machine", lambda *_: None)
+    monkeypatch.setattr(cli, "_consume", lambda *_, **__: 0)
+    cli.run_files(SinksSettings(sinks_files_root=written, sinks_tables="campaign_progress"))
+    assert sorted(cared) == sorted(FILE_TABLE_OF.values())
