@@ -166,7 +166,7 @@ def _erase_file(file: Path, table: str, known: Known) -> int:
             lambda recipient: erasures.erased_at(recipient) is not None,
         )
     if count:
-        note_change(file.parent, name.partition, file.name, erased)
+        note_change(file.parent, name.partition, file.name, content, erased)
         publish(file.parent, file.name, erased)
     return count
 

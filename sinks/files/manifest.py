@@ -8,8 +8,8 @@ of the day are added to it.
    went away, or is another one, stays named.
 2. The manifest is published, whole and synced, while no process writes or reads files of the table by their names, and
    unless a file of the day was written anew since. Killed before: it is written at the next look.
-3. An erasure that writes a file anew notes its new checksum in `.changed-{partition}` first, synced, where there is a
-   manifest. Killed before the file is renamed: both checksums are right, the noted one and the one before.
+3. An erasure that writes a file anew notes two checksums in `.changed-{partition}` first, synced, where there is a
+   manifest: the one of now, and the new one. Killed before the file is renamed, also several times: both are right.
 """
 
 import os
@@ -119,14 +119,15 @@ def described(name: str, content: bytes) -> File:
     return File(name=name, rows=len(offsets_in(content, name)), bytes=len(content), sha256=sha256(content).hexdigest())
 
 
-def note_change(day: Path, partition: int, name: str, content: bytes) -> None:
-    """Note the checksum of a file that is about to be written anew, where a manifest has the one of now."""
+def note_change(day: Path, partition: int, name: str, before: bytes, after: bytes) -> None:
+    """Note what a file is that is about to be written anew, and what it becomes, where its day has a manifest."""
     if not (day / MANIFEST).exists():
         return
     descriptor = os.open(day / _CHANGED.format(partition), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         # Begun on a line of its own: a note that a crash cut short spoils no other.
-        os.write(descriptor, b"\n" + orjson.dumps({"name": name, "sha256": sha256(content).hexdigest()}) + b"\n")
+        notes = [orjson.dumps({"name": name, "sha256": sha256(one).hexdigest()}) for one in (before, after)]
+        os.write(descriptor, b"\n%b\n%b\n" % (*notes,))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -146,7 +147,7 @@ def noted_changes(day: Path) -> dict[str, list[str]]:
 
 
 def right_checksums(day: Path, manifest: Manifest) -> dict[str, list[str]]:
-    """Return name → the checksums that a file may have: a crash may lie between the newest note and its change."""
+    """Return name → the checksums that a file may have: a crash may lie between the newest notes and the change."""
     changes = noted_changes(day)
     return {file.name: [file.sha256, *changes.get(file.name, [])][-2:] for file in manifest.files}
 

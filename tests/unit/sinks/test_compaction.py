@@ -289,6 +289,19 @@ def test_an_erasure_is_no_damage_also_when_it_was_killed_before_the_rename(
     assert ERASED not in str([row.value for row in files.found().values()])
 
 
+def test_two_erasures_that_were_killed_before_the_rename_are_no_damage_and_a_changed_file_is_one(
+    files: Files,
+) -> None:
+    files.manifests()
+    day, name = files.day(0), files.names(0)[0]
+    now = (day / name).read_bytes()
+    for attempt in (b"first", b"second"):
+        manifest.note_change(day, 0, name, now, attempt)
+    assert files.problems() == []
+    (day / name).write_bytes(b"first")
+    assert any("its checksum is not the manifest's" in problem for problem in files.problems())
+
+
 def test_a_day_becomes_one_file_a_partition_with_the_same_rows_and_a_manifest(files: Files) -> None:
     before = files.found()
     assert before == files.records
