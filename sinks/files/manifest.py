@@ -13,6 +13,7 @@ of the day are added to it.
 """
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -38,6 +39,8 @@ _CHANGED: Final = ".changed-{}"
 _FORMAT: Final = 1
 # Records may be a batch behind: SINKS_BATCH_SECONDS is an hour at most.
 _OVER: Final = timedelta(hours=1)
+# Two changes may have the same time, since file systems tell it in steps.
+_SETTLED_NS: Final = 10_000_000_000
 
 
 class File(BaseModel):
@@ -152,10 +155,13 @@ def right_checksums(day: Path, manifest: Manifest) -> dict[str, list[str]]:
     return {file.name: [file.sha256, *changes.get(file.name, [])][-2:] for file in manifest.files}
 
 
-def write_manifests(root: Path, tables: Iterable[str], now: datetime) -> list[Path]:
+def write_manifests(
+    root: Path, tables: Iterable[str], now: datetime, looked: dict[Path, int] | None = None
+) -> list[Path]:
     """
     Write the manifest of each day that is over and has files that no manifest names; return the folders of these days.
 
+    `looked` remembers days, each with the time of its last change: one that did not change since is not read again.
     Another process that is doing the same is left to it. OSError when that cannot be done now.
     """
     written = []
@@ -165,13 +171,26 @@ def write_manifests(root: Path, tables: Iterable[str], now: datetime) -> list[Pa
             continue
         try:
             for day in days_over(folder, now):
+                changed = _changed_at(day)
+                if changed is None or (looked is not None and looked.get(day) == changed):
+                    continue
                 # A damaged file is told by `verify`, and its day has no manifest. A day whose files are being joined or
                 # read has its turn at the next look.
                 with suppress(*UNREADABLE_CONTENT, FileNotFoundError, RetryableError):
                     written += [day] if _write(folder, day) else []
+                    if looked is not None and time.time_ns() - changed > _SETTLED_NS:
+                        looked[day] = changed
         finally:
             lock.release()
     return written
+
+
+def _changed_at(day: Path) -> int | None:
+    """Return when a file last came, went or was replaced in a folder; None when there is no folder."""
+    try:
+        return day.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def days_over(folder: Path, now: datetime) -> Iterator[Path]:

@@ -82,6 +82,7 @@ def care_again_and_again(
     the three is done also when another one fails: on a full disk no manifest can be written, and files have to go.
     """
     ended, tables = threading.Event(), [*tables]
+    looked: dict[Path, int] = {}
 
     def remove_expired() -> None:
         if removed := expire(root, tables, days, datetime.now(UTC).date()):
@@ -90,7 +91,7 @@ def care_again_and_again(
     steps: Sequence[Callable[[], object]] = (
         lambda: remove_rest(root),
         remove_expired,
-        lambda: write_manifests(root, tables, datetime.now(UTC)),
+        lambda: write_manifests(root, tables, datetime.now(UTC), looked),
     )
 
     def run() -> None:

@@ -150,6 +150,29 @@ def _suffix(files: Files) -> str:
     return {"parquet": "parquet", "ndjson": "ndjson.gz"}[files.format]
 
 
+def test_a_day_that_did_not_change_is_not_read_again(parquet: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet.manifests()
+    for table in TABLES:
+        for number in (0, 1):
+            os.utime(parquet.day(number, table), (1, 1))
+    read: list[Path] = []
+
+    def listing(day: Path) -> manifest.Listing:
+        read.append(day)
+        return {}
+
+    monkeypatch.setattr(manifest, "listed_files", listing)
+    looked: dict[Path, int] = {}
+    write_manifests(parquet.root, TABLES, NOW, looked)
+    assert len(read) == 4
+    write_manifests(parquet.root, TABLES, NOW, looked)
+    assert len(read) == 4
+    parquet.sink.write(RAW_CALLBACKS_TABLE, [Record(RAW, 0, 30, FIRST_MS, envelope(30))])
+    for _ in range(2):  # a change of this moment may not be the last one of it
+        write_manifests(parquet.root, TABLES, NOW, looked)
+    assert read[4:] == [parquet.day(0), parquet.day(0)]
+
+
 def test_a_day_is_over_an_hour_after_its_end(parquet: Files) -> None:
     assert write_manifests(parquet.root, TABLES, FIRST + timedelta(days=1, minutes=59)) == []
     assert len(write_manifests(parquet.root, TABLES, FIRST + timedelta(days=1, minutes=61))) == 2
