@@ -126,7 +126,8 @@ def run_files(settings: SinksSettings) -> int:
 
     sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix, settings.file_table_of)
     store = FileErasure(root, tables, lambda: sink.holding, sink.held)
-    care_again_and_again(root, tables.values(), settings.sinks_files_retention_days)
+    # Also of tables that SINKS_TABLES has no more: their files have the same end.
+    care_again_and_again(root, FILE_TABLE_OF.values(), settings.sinks_files_retention_days)
     return _consume(
         settings,
         sink,

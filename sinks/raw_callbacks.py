@@ -35,6 +35,8 @@ _NUMBER: Final = re.compile(
 _GAP: Final = re.compile(r"%2[0-9a-f]|[^0-9]", re.IGNORECASE)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?")
 _MOST_LATENCY: Final = timedelta(days=30)
+# A day after the first that Python knows: no zone leads before it.
+_FIRST: Final = datetime(1, 1, 2, tzinfo=UTC)
 _Fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _Bodies: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _Notes: Final = msgspec.json.Decoder(list[dict[str, Any]])
@@ -64,7 +66,7 @@ class Callback(NamedTuple):
         dates = [one for found in _DATE.findall(text) if (one := _moment(found)) is not None]
         known = [*([self.received_at] if self.received_at else []), *dates]
         latency = _latency(self.body)
-        return known if latency is None else [*known, *(one - latency for one in known)]
+        return known if latency is None else [*known, *(one - latency for one in known if one > _FIRST + latency)]
 
 
 class _Opened(NamedTuple):
@@ -136,13 +138,13 @@ def erased_of(value: bytes | None) -> int:
 
 def covers(erasures: Erasures, callback: Callback, written: datetime) -> bool:
     """Tell whether an erasure covers a callback; bytes that tell no moment have that of their record."""
-    moments: list[datetime] | None = None
-    for recipient in callback.recipients():
-        if erasures.erased_at(recipient) is not None:
-            moments = moments or callback.moments() or [written]
-            if erasures.covers(recipient, *moments):
-                return True
-    return False
+    if erasures.latest is None:
+        return False
+    moments = callback.moments() or [written]
+    # Most callbacks are later than all erasures: to look for their recipients would take the longest.
+    if min(moments) >= erasures.latest:
+        return False
+    return any(erasures.covers(recipient, *moments) for recipient in callback.recipients())
 
 
 def without_erased(value: bytes | None, written: datetime, erasures: Erasures) -> tuple[bytes | None, int]:

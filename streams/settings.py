@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
@@ -138,6 +139,10 @@ class StreamsSettings(CommonSettings):
     def _webhook_is_an_address(cls, address: SecretStr | None) -> SecretStr | None:
         if address and not _ADDRESS.fullmatch(address.get_secret_value()):
             raise ValueError("an address that begins with https:// or http:// is expected")
+        try:
+            (urlsplit(address.get_secret_value() if address else "").hostname or "").encode("idna")
+        except ValueError:
+            raise ValueError("the name of its host cannot be one") from None
         return address
 
     @field_validator("streams_alarm_webhook_secret")

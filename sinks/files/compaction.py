@@ -19,6 +19,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from hashlib import sha256
 from itertools import pairwise
@@ -28,7 +29,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from sinks.errors import FatalError, RetryableError
-from sinks.files.contents import UNREADABLE_CONTENT, offsets_in, parquet_table
+from sinks.files.contents import UNREADABLE_CONTENT, offsets_in, parquet_table, places_in
 from sinks.files.durable import make_folder, publish, sync
 from sinks.files.exchange import exchange
 from sinks.files.formats import packed, to_parquet
@@ -51,8 +52,11 @@ from sinks.tables import RAW_CALLBACKS_TABLE
 
 ASIDE: Final = ".compacting"
 """Not in the folder of a table: `**` of some readers finds hidden folders, too."""
-MOST_BYTES: Final = 64 << 20
-"""Files are joined up to this size; one that is larger stays as it is."""
+MOST_BYTES: Final = 4 << 20
+"""
+Files are joined up to this size; one that is larger stays as it is. An erasure has all rows of a file in memory, which
+takes up to forty times its size.
+"""
 GRACE_SECONDS: Final = 10.0
 
 
@@ -130,15 +134,21 @@ def _following(folder: Path) -> Mapping[Name, Name]:
     Return file → the one of its partition with the next offsets, of any day.
 
     Only such two are joined: when clocks jump over midnight and back, files of another day lie between two of one day.
-    In the archive, which has no gaps, no two are joined over one.
+    The last file of a partition has none. In the archive, which has no gaps, no two are joined over one.
     """
     names = sorted(name for _, name in whole_files(folder))
     has_gaps = folder.name != RAW_CALLBACKS_TABLE
-    return {before: after for before, after in pairwise(names) if has_gaps or before.position == after.first}
+    return {
+        before: after
+        for before, after in pairwise(names)
+        if before.partition == after.partition and (has_gaps or before.position == after.first)
+    }
 
 
 def _compact_day(root: Path, day: Path, following: Mapping[Name, Name], most_bytes: int) -> Compacted | None:
-    listing = listed_files(day)
+    listing: Listing = {}
+    with suppress(FileNotFoundError):  # retention has removed it
+        listing = listed_files(day)
     groups = [*_groups(listing, following, most_bytes)]
     if all(len(group) == 1 for group in groups):
         return None
@@ -166,6 +176,8 @@ def _exchanged(day: Path, draft: Path, listing: Listing) -> str | None:
             exchange(draft, day)
             sync(day.parent)
             sync(draft.parent)
+    except FileNotFoundError:
+        return "its folder was removed meanwhile"
     except RetryableError as error:
         return str(error)
     return None
@@ -230,6 +242,8 @@ def _joined(names: Sequence[str], contents: Sequence[bytes]) -> tuple[str, bytes
     """Return the name and the content of the file that has all rows of these. ValueError when a file has other rows."""
     parsed = [one for text in names if (one := parse_name(text)) is not None]
     first, last = parsed[0], parsed[-1]
+    if first.partition != last.partition:
+        raise ValueError(names[-1])
     name = f"{first.partition}-{first.first}-{last.last}.{SUFFIXES[first.file_format]}"
     content = _joined_parquet(contents) if first.file_format == "parquet" else _joined_ndjson(contents)
     offsets = [offset for text, one in zip(names, contents, strict=True) for offset in _own(text, one)]
@@ -240,8 +254,11 @@ def _joined(names: Sequence[str], contents: Sequence[bytes]) -> tuple[str, bytes
 
 def _own(text: str, content: bytes) -> list[int]:
     name: Name | None = parse_name(text)
-    offsets = offsets_in(content, text)
+    places = places_in(content, text)
+    offsets = [offset for _, offset in places]
     if name is None or not offsets or (offsets[0], offsets[-1]) != (name.first, name.last):
+        raise ValueError(text)
+    if any(partition != name.partition for partition, _ in places):
         raise ValueError(text)
     return offsets
 

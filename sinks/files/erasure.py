@@ -12,6 +12,9 @@ The data of people in the files: found, and erased by writing each file that has
 A compaction (`compaction`) joins files meanwhile: the joined ones are looked through, too, before step 4, and each
 file is read and written anew while no folder of a day can be exchanged.
 
+A table that SINKS_TABLES has no more is held by no sink: its partitions are erased in the same way, each under its
+lock, unless another process has it.
+
 Later files need no look: their rows were written without the data, as every sink knows all erasures that were before.
 """
 
@@ -36,8 +39,8 @@ from sinks.files.compaction import remove_rest
 from sinks.files.contents import UNREADABLE_CONTENT, decoding
 from sinks.files.durable import publish
 from sinks.files.formats import FORMATS, packed, to_parquet
-from sinks.files.layout import parse_name
-from sinks.files.locks import days
+from sinks.files.layout import DAYS, parse_name, partition_of_draft
+from sinks.files.locks import Lock, days
 from sinks.files.manifest import note_change
 from sinks.files.proof import whole_files
 from sinks.raw_callbacks import callbacks_of, erased_of, row_of
@@ -56,7 +59,7 @@ _NOTE: Final = ".erasures-{}.json"
 
 class FileErasure:
     """
-    Implements `Store` over the files of the partitions that this process holds.
+    Implements `Store` over the files of the partitions that this process holds, and of tables that it does not write.
 
     `held` lets a file be written while the partition is held, and says whether it still is; `holding` are all of these.
     """
@@ -77,39 +80,60 @@ class FileErasure:
         """Write the files anew that have covered rows, and return how many rows they had."""
         try:
             remove_rest(self._root)
-            return sum(
-                self._erase(partition, table, known)
+            erased = sum(
+                self._erase(self._root / table, partition.partition, known, partial(self._held, partition))
                 for partition in self._holding()
                 if (table := self._tables[partition.topic]) in PERSONAL
             )
+            left = PERSONAL.keys() - {*self._tables.values()}
+            return erased + sum(self._erase_left(self._root / table, known) for table in sorted(left))
         except OSError as error:
             raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
         except MemoryError as error:
             raise RetryableError("no memory to write a file anew") from error
 
-    def _erase(self, partition: TopicPartition, table: str, known: Known) -> int:
-        folder = self._root / table
-        note, says = _NOTE.format(partition.partition), orjson.dumps({"format": 1, "erasures": known.digest})
+    def _erase_left(self, folder: Path, known: Known) -> int:
+        """Do the same for a table that this process does not write."""
+        erased = 0
+        for number in sorted({name.partition for _, name in whole_files(folder)}):
+            lock = Lock(folder, number)
+            if lock.acquire():
+                try:
+                    _remove_drafts(folder, number)
+                    erased += self._erase(folder, number, known, lambda: nullcontext(enter_result=True))
+                finally:
+                    lock.release()
+        return erased
+
+    def _erase(self, folder: Path, number: int, known: Known, held: Callable[[], AbstractContextManager[bool]]) -> int:
+        note, says = _NOTE.format(number), orjson.dumps({"format": 1, "erasures": known.digest})
         if _content(folder / note) == says:
             return 0
         erased, unreadable = 0, []
         looked: set[Path] = set()
-        while due := [file for file in files_of(folder, partition.partition) if file not in looked]:
+        while due := [file for file in files_of(folder, number) if file not in looked]:
             for file in due:
-                with self._held(partition) as is_held, days(folder):
+                with held() as is_held, days(folder):
                     if not is_held:
                         return erased
                     try:
-                        erased += _erase_file(file, table, known)
+                        erased += _erase_file(file, folder.name, known)
                     except UNREADABLE_CONTENT as error:
                         unreadable.append(f"{file} cannot be read: {type(error).__name__}")
             looked.update(due)
         if unreadable:
             raise RetryableError("; ".join(unreadable))
-        with self._held(partition) as is_held:
+        with held() as is_held:
             if is_held:
                 publish(folder, note, says)
         return erased
+
+
+def _remove_drafts(folder: Path, number: int) -> None:
+    """Remove the drafts of a partition that has no owner: they may have the data of the erased, too."""
+    for draft in folder.glob(f"{DAYS}.*"):
+        if partition_of_draft(draft.name) == number:
+            draft.unlink(missing_ok=True)
 
 
 def _content(file: Path) -> bytes | None:
@@ -142,7 +166,7 @@ def _erase_file(file: Path, table: str, known: Known) -> int:
             lambda recipient: erasures.erased_at(recipient) is not None,
         )
     if count:
-        note_change(file.parent, name.partition, file.name, erased)
+        note_change(file.parent, name.partition, file.name, content, erased)
         publish(file.parent, file.name, erased)
     return count
 

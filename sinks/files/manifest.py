@@ -8,11 +8,12 @@ of the day are added to it.
    went away, or is another one, stays named.
 2. The manifest is published, whole and synced, while no process writes or reads files of the table by their names, and
    unless a file of the day was written anew since. Killed before: it is written at the next look.
-3. An erasure that writes a file anew notes its new checksum in `.changed-{partition}` first, synced, where there is a
-   manifest. Killed before the file is renamed: both checksums are right, the noted one and the one before.
+3. An erasure that writes a file anew notes two checksums in `.changed-{partition}` first, synced, where there is a
+   manifest: the one of now, and the new one. Killed before the file is renamed, also several times: both are right.
 """
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -38,6 +39,8 @@ _CHANGED: Final = ".changed-{}"
 _FORMAT: Final = 1
 # Records may be a batch behind: SINKS_BATCH_SECONDS is an hour at most.
 _OVER: Final = timedelta(hours=1)
+# Two changes may have the same time, since file systems tell it in steps.
+_SETTLED_NS: Final = 10_000_000_000
 
 
 class File(BaseModel):
@@ -119,14 +122,15 @@ def described(name: str, content: bytes) -> File:
     return File(name=name, rows=len(offsets_in(content, name)), bytes=len(content), sha256=sha256(content).hexdigest())
 
 
-def note_change(day: Path, partition: int, name: str, content: bytes) -> None:
-    """Note the checksum of a file that is about to be written anew, where a manifest has the one of now."""
+def note_change(day: Path, partition: int, name: str, before: bytes, after: bytes) -> None:
+    """Note what a file is that is about to be written anew, and what it becomes, where its day has a manifest."""
     if not (day / MANIFEST).exists():
         return
     descriptor = os.open(day / _CHANGED.format(partition), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         # Begun on a line of its own: a note that a crash cut short spoils no other.
-        os.write(descriptor, b"\n" + orjson.dumps({"name": name, "sha256": sha256(content).hexdigest()}) + b"\n")
+        notes = [orjson.dumps({"name": name, "sha256": sha256(one).hexdigest()}) for one in (before, after)]
+        os.write(descriptor, b"\n%b\n%b\n" % (*notes,))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -146,15 +150,18 @@ def noted_changes(day: Path) -> dict[str, list[str]]:
 
 
 def right_checksums(day: Path, manifest: Manifest) -> dict[str, list[str]]:
-    """Return name → the checksums that a file may have: a crash may lie between the newest note and its change."""
+    """Return name → the checksums that a file may have: a crash may lie between the newest notes and the change."""
     changes = noted_changes(day)
     return {file.name: [file.sha256, *changes.get(file.name, [])][-2:] for file in manifest.files}
 
 
-def write_manifests(root: Path, tables: Iterable[str], now: datetime) -> list[Path]:
+def write_manifests(
+    root: Path, tables: Iterable[str], now: datetime, looked: dict[Path, int] | None = None
+) -> list[Path]:
     """
     Write the manifest of each day that is over and has files that no manifest names; return the folders of these days.
 
+    `looked` remembers days, each with the time of its last change: one that did not change since is not read again.
     Another process that is doing the same is left to it. OSError when that cannot be done now.
     """
     written = []
@@ -164,13 +171,26 @@ def write_manifests(root: Path, tables: Iterable[str], now: datetime) -> list[Pa
             continue
         try:
             for day in days_over(folder, now):
+                changed = _changed_at(day)
+                if changed is None or (looked is not None and looked.get(day) == changed):
+                    continue
                 # A damaged file is told by `verify`, and its day has no manifest. A day whose files are being joined or
                 # read has its turn at the next look.
                 with suppress(*UNREADABLE_CONTENT, FileNotFoundError, RetryableError):
                     written += [day] if _write(folder, day) else []
+                    if looked is not None and time.time_ns() - changed > _SETTLED_NS:
+                        looked[day] = changed
         finally:
             lock.release()
     return written
+
+
+def _changed_at(day: Path) -> int | None:
+    """Return when a file last came, went or was replaced in a folder; None when there is no folder."""
+    try:
+        return day.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def days_over(folder: Path, now: datetime) -> Iterator[Path]:

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -78,19 +78,29 @@ def care_again_and_again(
     """
     Expire, on a thread of its own, at once and then once in so many seconds; return the function that ends it.
 
-    Besides, write the manifests of days that are over, and remove what a compaction that was killed has left.
+    Besides, write the manifests of days that are over, and remove what a compaction that was killed has left. Each of
+    the three is done also when another one fails: on a full disk no manifest can be written, and files have to go.
     """
     ended, tables = threading.Event(), [*tables]
+    looked: dict[Path, int] = {}
+
+    def remove_expired() -> None:
+        if removed := expire(root, tables, days, datetime.now(UTC).date()):
+            logger.info("files were kept as long as they may be", extra={"folders": [*map(str, removed)]})
+
+    steps: Sequence[Callable[[], object]] = (
+        lambda: remove_rest(root),
+        remove_expired,
+        lambda: write_manifests(root, tables, datetime.now(UTC), looked),
+    )
 
     def run() -> None:
         while True:
-            try:
-                remove_rest(root)
-                write_manifests(root, tables, datetime.now(UTC))
-                if removed := expire(root, tables, days, datetime.now(UTC).date()):
-                    logger.info("files were kept as long as they may be", extra={"folders": [*map(str, removed)]})
-            except OSError as error:
-                logger.warning("files are not looked after: %s: %s", error.filename, error.strerror)
+            for step in steps:
+                try:
+                    step()
+                except OSError as error:
+                    logger.warning("files are not looked after: %s: %s", error.filename, error.strerror)
             if ended.wait(seconds):
                 return
 

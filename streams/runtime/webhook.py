@@ -128,7 +128,11 @@ class Webhook(Service):
         record: Any,  # noqa: ANN401 - aiokafka has no types
         session: aiohttp.ClientSession,
     ) -> None:
-        notice = notice_of(orjson.loads(record.value)) if record.value else None
+        try:
+            notice = notice_of(orjson.loads(record.value)) if record.value else None
+        except (ValueError, KeyError, TypeError):
+            logger.warning("a record that is no alarm is passed over for the webhook: offset %d", record.offset)
+            return
         attempts = 0
         while notice is not None and not await self._is_delivered(session, notice):
             attempts += 1
@@ -151,7 +155,8 @@ class Webhook(Service):
         try:
             async with session.post(self._url, data=notice.body, headers=headers, allow_redirects=False) as answer:
                 status = answer.status
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        # ValueError: the name of the host cannot be encoded.
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             problem = type(error).__name__
         else:
             problem = "" if status in _DELIVERED else f"status {status}"

@@ -4,6 +4,7 @@ The archive: every record of `callbacks.raw` once, byte for byte with key, heade
 
 import gzip
 from base64 import b64encode
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from sinks.files.layout import parse_name
 from sinks.files.proof import last_files, misfit
 from sinks.files.sink import FileSink
 from sinks.metrics import Metrics, Readiness
-from sinks.raw_callbacks import callback_in, callbacks_of, erased_of, row_of, without_erased
+from sinks.raw_callbacks import Callback, callback_in, callbacks_of, erased_of, row_of, without_erased
 from sinks.rejections import Flood, MemoryRejections
 from sinks.source import MemoryTopics, Record, TopicPartition
 from sinks.tables import FILE_TABLE_OF, RAW_CALLBACKS_TABLE, tables_by_topic
@@ -190,6 +191,24 @@ def test_an_erasure_covers_a_callback_by_its_receipt_its_dates_and_its_latency(
 ) -> None:
     value = envelope(body(ERASED, **fields), received=MS + received * 1000)
     assert after(value)[1] == covered
+
+
+def test_callbacks_that_are_later_than_all_erasures_are_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def search(_: Callback) -> Iterator[str]:
+        raise AssertionError
+
+    monkeypatch.setattr(Callback, "recipients", search)
+    value = envelope(body(ERASED), received=MS)
+    assert without_erased(value, at(0), erasures(ERASED, seconds=-86_400 * 7)) == (value, 0)
+    assert without_erased(value, at(0), Erasures(MARKS)) == (value, 0)
+    with pytest.raises(AssertionError):
+        without_erased(value, at(0), erasures(ERASED))
+
+
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "0001-01-02T00:00:00-12:00"])
+def test_the_first_day_of_all_is_a_moment_too(date: str) -> None:
+    value = envelope(body(ERASED, status={"updatedDate": date}, latency=86_400), body(OTHER, latency=1, at=date))
+    assert without_erased(value, at(0), erasures(ERASED))[1] == 1
 
 
 class Folder:

@@ -150,6 +150,29 @@ def _suffix(files: Files) -> str:
     return {"parquet": "parquet", "ndjson": "ndjson.gz"}[files.format]
 
 
+def test_a_day_that_did_not_change_is_not_read_again(parquet: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet.manifests()
+    for table in TABLES:
+        for number in (0, 1):
+            os.utime(parquet.day(number, table), (1, 1))
+    read: list[Path] = []
+
+    def listing(day: Path) -> manifest.Listing:
+        read.append(day)
+        return {}
+
+    monkeypatch.setattr(manifest, "listed_files", listing)
+    looked: dict[Path, int] = {}
+    write_manifests(parquet.root, TABLES, NOW, looked)
+    assert len(read) == 4
+    write_manifests(parquet.root, TABLES, NOW, looked)
+    assert len(read) == 4
+    parquet.sink.write(RAW_CALLBACKS_TABLE, [Record(RAW, 0, 30, FIRST_MS, envelope(30))])
+    for _ in range(2):  # a change of this moment may not be the last one of it
+        write_manifests(parquet.root, TABLES, NOW, looked)
+    assert read[4:] == [parquet.day(0), parquet.day(0)]
+
+
 def test_a_day_is_over_an_hour_after_its_end(parquet: Files) -> None:
     assert write_manifests(parquet.root, TABLES, FIRST + timedelta(days=1, minutes=59)) == []
     assert len(write_manifests(parquet.root, TABLES, FIRST + timedelta(days=1, minutes=61))) == 2
@@ -289,6 +312,19 @@ def test_an_erasure_is_no_damage_also_when_it_was_killed_before_the_rename(
     assert ERASED not in str([row.value for row in files.found().values()])
 
 
+def test_two_erasures_that_were_killed_before_the_rename_are_no_damage_and_a_changed_file_is_one(
+    files: Files,
+) -> None:
+    files.manifests()
+    day, name = files.day(0), files.names(0)[0]
+    now = (day / name).read_bytes()
+    for attempt in (b"first", b"second"):
+        manifest.note_change(day, 0, name, now, attempt)
+    assert files.problems() == []
+    (day / name).write_bytes(b"first")
+    assert any("its checksum is not the manifest's" in problem for problem in files.problems())
+
+
 def test_a_day_becomes_one_file_a_partition_with_the_same_rows_and_a_manifest(files: Files) -> None:
     before = files.found()
     assert before == files.records
@@ -311,11 +347,36 @@ def test_a_day_becomes_one_file_a_partition_with_the_same_rows_and_a_manifest(fi
     assert not (files.root / compaction.ASIDE).exists()
 
 
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_files_of_two_partitions_are_never_joined(tmp_path: Path, file_format: str) -> None:
+    sink = FileSink(tmp_path, file_format, "routee.", FILE_TABLE_OF)
+    sink.claim([TopicPartition(SMS, number) for number in range(3)])
+    written = [(0, 0, 4), (0, 5, 9), (1, 0, 4), (1, 5, 6), (2, 3, 3)]
+    for partition, first, last in written:
+        rows = [Record(SMS, partition, at, FIRST_MS, encode(sms(f"sms-{at}"))) for at in range(first, last + 1)]
+        sink.write("sms_status", rows)
+    [*compact(tmp_path, TABLES, NOW, grace_seconds=0)]
+    names = sorted(file.name.split(".")[0] for file in files_of(tmp_path / "sms_status"))
+    assert names == ["0-0-9", "1-0-6", "2-3-3"]
+    assert [one.problems for one in verify(tmp_path, ["sms_status"])] == [[]]
+
+
+def test_a_file_with_rows_of_another_partition_is_not_joined(parquet: Files) -> None:
+    shutil.copy(parquet.day(0) / "1-3-5.parquet", parquet.day(0) / "0-3-5.parquet")
+    (done,) = [one for one in parquet.compact() if one.day == parquet.day(0)]
+    assert done.problem is not None
+    assert len(parquet.names(0)) == 8
+
+
 def test_files_are_joined_up_to_a_size(parquet: Files) -> None:
     most = 2 * max(file.stat().st_size for file in files_of(parquet.root / RAW_CALLBACKS_TABLE)) + 1
     done = [*compact(parquet.root, [RAW_CALLBACKS_TABLE], NOW, most, 0)]
     assert [(one.before, one.after) for one in done] == [(8, 4), (8, 4)]
     assert parquet.found() == parquet.records
+
+
+def test_a_joined_file_is_small_enough_for_an_erasure_which_has_all_its_rows_in_memory() -> None:
+    assert compaction.MOST_BYTES <= 4 << 20
 
 
 def test_the_sink_goes_on_after_the_furthest_file_of_a_compacted_day(files: Files) -> None:
@@ -462,6 +523,23 @@ def test_what_happens_to_a_day_while_its_files_are_joined_is_not_lost(
         assert ERASED not in str([row.value for row in parquet.found().values()])
     else:
         assert not parquet.day(0).exists()
+
+
+@pytest.mark.parametrize("moment", ["listed_files", "exchange"])
+def test_a_day_that_is_removed_at_any_moment_does_not_end_the_run(
+    parquet: Files, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    real = getattr(compaction, moment)
+
+    def removing(*given: Path) -> Any:  # noqa: ANN401 - what the real one returns
+        if parquet.day(0) in given and parquet.day(0).exists():
+            shutil.rmtree(parquet.day(0))
+        return real(*given)
+
+    monkeypatch.setattr(compaction, moment, removing)
+    done = {one.day: one for one in compact(parquet.root, [RAW_CALLBACKS_TABLE], NOW, grace_seconds=0)}
+    assert done[parquet.day(1)].after == 2
+    assert not parquet.day(0).exists()
 
 
 def test_an_erasure_looks_also_through_files_that_were_joined_while_it_looked(

@@ -190,6 +190,24 @@ def test_a_partition_that_is_given_up_in_the_middle_is_left_to_its_next_owner(fo
     assert not (folder.root / "sms_status" / ".erasures-0.json").exists()
 
 
+def test_a_table_that_is_chosen_no_more_is_erased_partition_by_partition_unless_another_process_has_it(
+    folder: Folder,
+) -> None:
+    chosen = {CAMPAIGNS.topic: TABLES[CAMPAIGNS.topic]}
+    erasure_of = FileErasure(folder.root, chosen, list, folder.sink.held)
+    before = folder.rows()
+    assert erasure_of.erase(erasing(ERASED).known) == 0
+    assert folder.rows() == before
+    folder.sink.release([SMS, REFUSED])
+    day = min((folder.root / "sms_status").glob("date=*"))
+    draft = day / ".0-30-31.parquet.tmp"
+    draft.write_text(ERASED)
+    assert erasure_of.erase(erasing(ERASED).known) == 4
+    assert not draft.exists()
+    assert folder.rows() == [expected(row) for row in before]
+    assert folder.sink.claim([SMS])[SMS] == 28, "its lock is free again"
+
+
 def test_a_damaged_file_is_told_and_the_others_are_erased(folder: Folder) -> None:
     damaged = min((folder.root / "sms_status").glob("date=*/0-0-*"))
     damaged.write_bytes(b"no file of ours")

@@ -1,16 +1,21 @@
 """Folders of days go after their days, whole, and no position goes with them."""
 
+import time
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from sinks import cli
+from sinks.files import retention
 from sinks.files.layout import DAYS, parse_name
 from sinks.files.locks import Lock
 from sinks.files.positions import noted_positions
-from sinks.files.retention import expire
+from sinks.files.retention import care_again_and_again, expire
 from sinks.files.sink import FileSink
+from sinks.settings import SinksSettings
 from sinks.source import Record, TopicPartition
+from sinks.tables import FILE_TABLE_OF
 from streams.contract.codec import encode
 from tests.behaviour.sinks.records import sms
 
@@ -95,8 +100,31 @@ def test_a_writer_whose_folder_goes_writes_again(written: Path) -> None:
     assert days_of(written) == ["date=2025-01-01"]
 
 
+@pytest.mark.parametrize("failing", ["write_manifests", "remove_rest"])
+def test_days_end_also_on_a_full_disk(written: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(written))
+
+    monkeypatch.setattr(retention, failing, fail)
+    end = care_again_and_again(written, _TABLES, 1)
+    deadline = time.monotonic() + 10
+    while days_of(written) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    end()
+    assert days_of(written) == []
+
+
 def test_other_folders_and_files_stay(written: Path) -> None:
     other = written / "sms_status" / "date=archive"
     other.mkdir()
     expire(written, _TABLES, 1, date(2999, 1, 1))
     assert other.is_dir()
+
+
+def test_tables_that_are_chosen_no_more_end_too(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cared: list[str] = []
+    monkeypatch.setattr(retention, "care_again_and_again", lambda _, tables, __: cared.extend(tables))
+    monkeypatch.setattr(cli, "_require_of_machine", lambda *_: None)
+    monkeypatch.setattr(cli, "_consume", lambda *_, **__: 0)
+    cli.run_files(SinksSettings(sinks_files_root=written, sinks_tables="campaign_progress"))
+    assert sorted(cared) == sorted(FILE_TABLE_OF.values())

@@ -123,3 +123,16 @@ def test_a_webhook_needs_a_secret_and_both_their_forms_and_neither_is_printed() 
         "STREAMS_ALARM_WEBHOOK_SECRET",
     ]
     assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("host", ["hooks..example.com", "x" * 64 + ".example", "[::1"])
+def test_a_webhook_whose_host_can_be_no_name_is_refused_and_not_printed(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"the name of its host cannot be one") as error:
+        settings(streams_alarm_webhook=f"https://{host}/s3cret", streams_alarm_webhook_secret=f"whsec_{'A' * 40}")
+    assert "s3cret" not in str(error.value)
+    assert host not in str(error.value)
+
+
+@pytest.mark.parametrize("host", ["hooks.example", "127.0.0.1:8080", "[::1]:8080", "müller.example"])
+def test_a_webhook_may_have_any_other_host(host: str) -> None:
+    settings(streams_alarm_webhook=f"https://{host}/a", streams_alarm_webhook_secret=f"whsec_{'A' * 40}")
