@@ -47,7 +47,9 @@ def browser() -> Iterator[Browser]:
         pytest.skip("needs Debian's chromium: apt install chromium")
     with sync_playwright() as driver:
         # Its own sandbox needs rights that root in a container does not have.
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        opened = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
         yield opened
         opened.close()
 
