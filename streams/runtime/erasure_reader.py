@@ -21,6 +21,7 @@ _POLL_MS: Final = 1_000
 _RETRY_SECONDS: Final = 2.0
 _ASK_EVERY_SECONDS: Final = 3.0
 _ANSWER_SECONDS: Final = 5.0
+_NOTE_SECONDS: Final = 1.0
 
 CURRENT_SECONDS: Final = 30.0
 """For so long the erasures that were read count as all, after Kafka has said so. Most outages of Kafka are shorter."""
@@ -64,6 +65,19 @@ class ErasureReader:
 
         Raises AnotherKeyError and NotAnErasureError.
         """
+        noting = asyncio.ensure_future(self._note_again_and_again())
+        try:
+            await self._follow()
+        finally:
+            noting.cancel()
+
+    async def _note_again_and_again(self) -> None:
+        """Note in time that too long ago Kafka said so: a broker that hangs may be waited for much longer."""
+        while True:
+            await asyncio.sleep(_NOTE_SECONDS)
+            self._note(is_confirmed=False)
+
+    async def _follow(self) -> None:
         while True:
             try:
                 async with self._reader.open() as consumer:

@@ -46,9 +46,9 @@ def mute_line(subject: str, until: int) -> bytes:
 
 
 def mute_of(mutes: Mapping[str, Mute], subject: str) -> Mute | None:
-    """Return the mute of a subject that ends last: its own, or, of a sender, that of its route."""
+    """Return since when and until when a subject is muted: by its own mute and, of a sender, by that of its route."""
     found = [mute for name in (subject, _route_of(subject)) if (mute := mutes.get(name)) is not None]
-    return max(found, key=lambda mute: mute.until, default=None)
+    return Mute(min(mute.since for mute in found), max(mute.until for mute in found)) if found else None
 
 
 def is_of(subject: str, muted: str) -> bool:

@@ -6,7 +6,7 @@ is the least of all sources, so a source that lags holds all judgement, and noth
 The judgement follows from the order of cells and ticks alone.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -143,18 +143,21 @@ class AlarmWatch:
         return self._clock.now * 60_000
 
     def take_mute(self, line: Mapping[str, Any], offset: int = 0, generation: int = 0) -> list[Record]:
-        """Take in that a subject is muted until a minute, or no more. Return its open alarms, which tell it."""
+        """Take in that a subject is muted until a minute, or no more. Return the open alarms that this changes."""
         self._offset, self._generation = offset, generation
         mutes, subject, until = self._clock.mutes, line["mute"], line["until"]
+        changed = {subject}
         if until > self._clock.now:
             before = mutes.get(subject)
             mutes[subject] = Mute(self._clock.now if before is None else before.since, until)
             if len(mutes) > MOST_MUTES:
-                del mutes[min(mutes, key=lambda name: (mutes[name].until, name))]
+                given_up = min(mutes, key=lambda name: (mutes[name].until, name))
+                del mutes[given_up]
+                changed.add(given_up)
         elif mutes.pop(subject, None) is None:
             return []
         self._rows.put(_CLOCK_KEY, self._clock)
-        return [*self._tell_again(subject)]
+        return [*self._tell_again(changed)]
 
     def take_tick(self, tick: Mapping[str, Any], offset: int = 0, generation: int = 0) -> list[Record]:
         """Take in a tick: source, minute, callbacks and how many of them came late. Return what opens and closes."""
@@ -213,12 +216,12 @@ class AlarmWatch:
         mutes = self._clock.mutes
         for subject in sorted(name for name, mute in mutes.items() if mute.until <= minute):
             del mutes[subject]
-            yield from self._tell_again(subject)
+            yield from self._tell_again({subject})
 
-    def _tell_again(self, subject: str) -> Iterator[Record]:
-        """Tell the open alarms of a subject that is muted from now on, or no more."""
+    def _tell_again(self, subjects: Collection[str]) -> Iterator[Record]:
+        """Tell the open alarms of subjects that are muted from now on, or no more."""
         for record in told_alarms(self._rows, is_open=True)[::-1]:
-            if is_of(record["subject"], subject):
+            if any(is_of(record["subject"], subject) for subject in subjects):
                 yield self._open(record)
 
     def _muted_until(self, record: Record) -> str | None:

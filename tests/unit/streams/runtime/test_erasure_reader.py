@@ -28,6 +28,7 @@ class Broker:
     def __init__(self) -> None:
         self.log: list[Any] = []
         self.is_away = False
+        self.hangs = False
         self.seconds = 0.0
         self._position = 0
 
@@ -37,6 +38,8 @@ class Broker:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Broker"]:
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.is_away:
             raise KafkaConnectionError
         yield self
@@ -105,6 +108,22 @@ async def test_all_erasures_are_known_until_kafka_has_not_said_so_for_too_long(b
     await until(follow, lambda: known.is_current)
     assert known.end == 2, "what came meanwhile is known first"
     follow.cancel()
+
+
+async def test_a_broker_that_hangs_says_nothing_either(broker: Broker) -> None:
+    known = KnownErasures(MARKS)
+    reader = ErasureReader(broker, TOPIC, known, lambda: broker.seconds)  # type: ignore[arg-type]
+    await reader.catch_up()
+    broker.hangs, went = True, broker.seconds
+    follow = asyncio.ensure_future(reader.follow())
+    await until(follow, lambda: not known.is_current)
+    assert broker.seconds - went <= CURRENT_SECONDS + 1
+    follow.cancel()
+    await asyncio.gather(follow, return_exceptions=True)
+    stopped = broker.seconds
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert broker.seconds == stopped, "nothing goes on after its end"
 
 
 async def test_a_table_takes_nothing_in_while_the_erasures_are_not_known(broker: Broker) -> None:

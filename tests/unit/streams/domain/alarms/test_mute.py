@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from streams.domain.alarm_stage import AlarmStage
-from streams.domain.alarms.mute import MOST_MUTES, mute_line, normal_subject
+from streams.domain.alarms.mute import MOST_MUTES, Mute, mute_line, mute_of, normal_subject
 from streams.domain.alarms.notice import notice_of
 from streams.domain.alarms.watch import AlarmWatch, told_mutes
 from tests.support.memory_rows import MemoryRows, outputs_of
@@ -105,6 +105,35 @@ def test_mutes_are_bounded_and_the_one_that_ends_first_goes() -> None:
     assert len(kept) == MOST_MUTES
     assert f'["GR","{MOST_MUTES + 1}"]' in kept
     assert f'["GR","{MOST_MUTES - 7}"]' not in kept
+
+
+def test_a_mute_that_is_given_up_tells_its_open_alarms() -> None:
+    rows = known_rows()
+    watch = AlarmWatch(rows, {})
+    watch.take_tick(tick(NOW))
+    watch.take_mute({"mute": ROUTE, "until": NOW + 600})
+    records = list[Line]()
+    for line in [*BREAKS.cells(BROKE - 1), *BREAKS.lines(BROKE, BROKE + 8)]:
+        if "cell" in line:
+            watch.take_cell(line)
+        else:
+            records += watch.take_tick(line)
+    assert shown(records) == [(True, True)]
+    told_again = [
+        record
+        for number in range(MOST_MUTES)
+        for record in watch.take_mute({"mute": f'["DE","{number}"]', "until": NOW + 1_000})
+    ]
+    assert shown(told_again) == [(True, False)]
+    assert told(told_again) == ["alarm.opened"]
+
+
+def test_a_sender_is_muted_from_the_first_of_its_mutes_to_the_last() -> None:
+    """By the later of two alone an alarm that opened during the former would be told when it closes."""
+    mutes = {SENDER: Mute(10, 100), ROUTE: Mute(50, 200)}
+    assert mute_of(mutes, SENDER) == Mute(10, 200)
+    assert mute_of(mutes, ROUTE) == Mute(50, 200)
+    assert mute_of(mutes, ACCOUNT) is None
 
 
 def test_a_mute_is_a_line_of_the_topic_and_a_bad_one_is_rejected() -> None:
