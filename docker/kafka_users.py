@@ -30,7 +30,8 @@ USERS: Final = {
     "ingest": permissions.ingest,
     "console": permissions.console,
     "backfill": lambda prefix: (*permissions.ingest(prefix), *permissions.backfill(prefix)),
-    "streams": permissions.worker,
+    # Also what STREAMS_ALARM_WEBHOOK needs: it may be set in `.env` at any time.
+    "streams": lambda prefix: (*permissions.worker(prefix), *permissions.webhook(prefix)),
     "sinks": permissions.sinks,
 }
 """Each user by name, and the permissions of its program, given the prefix of names."""
