@@ -28,7 +28,7 @@ demo-console: $(PROGRAMS)   ## the same in the console, in a browser; everything
 
 # Tests of programs wait more than they compute, so five run beside each other; those that take longest begin first.
 test: $(CLASS_CACHE)        ## `check`, and the whole suite: the six below
-	@echo 'The checks and six suites, five at a time, about 15 minutes: each prints its results when it is done'
+	@echo 'The checks and six suites, five at a time, about 20 minutes: each prints its results when it is done'
 	@$(MAKE) --no-print-directory --jobs=5 --keep-going $(SUITE_BY_SUITE) test-sinks test-programs test-faults test-streams test-browser test-quick check
 
 test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds
@@ -180,7 +180,7 @@ $(BIN)/uv:
 
 # What the tests need besides.
 $(INSTALLED): $(PROGRAMS)
-	@echo 'Installing what the tests need besides: 430 MB on disk, 125 MB to fetch unless the cache of uv has them'
+	@echo 'Installing what the tests need besides: 590 MB on disk, 175 MB to fetch unless the cache of uv has them'
 	@$(UV_INSTALL) --require-hashes --requirement requirements.lock
 	@touch $(INSTALLED)
 
