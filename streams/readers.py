@@ -2,7 +2,6 @@
 The readers of the answers of streams: bearer tokens (RFC 6750) of readers and of the workers among themselves.
 """
 
-import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +10,8 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from streams.program.listening import is_loopback
+from streams.program.tokens import TOKEN, holder_of, parse_grants
 
-TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]{16,128}")
-_READER: Final = re.compile(rf"(?P<name>[A-Za-z0-9._-]{{1,64}}):(?P<token>{TOKEN.pattern}):(?P<sees>full|masked)")
 _BEARER: Final = re.compile(rf"Bearer +({TOKEN.pattern}) *", re.IGNORECASE)
 
 
@@ -42,35 +40,15 @@ class Readers:
         self._known = [*readers, *([worker] if worker_token else [])]
 
     def recognize(self, authorization: str) -> Reader | None:
-        """Return the reader with this header field; None for a stranger. Compares with every token in constant time."""
+        """Return the reader with this header field; None for a stranger."""
         given = _BEARER.fullmatch(authorization)
-        token = given[1].encode() if given else b""
-        found = None
-        for reader in self._known:
-            if hmac.compare_digest(token, reader.token.encode()):
-                found = reader
+        found = holder_of(given[1] if given else "", self._known)
         return LOCAL if found is None and self.is_open else found
 
 
 def parse_readers(text: str) -> list[Reader]:
     """Return the readers of STREAMS_READ_TOKENS; ValueError names the fault and repeats no token."""
-    readers = [_parse(entry) for entry in filter(None, map(str.strip, text.split(",")))]
-    tokens = [reader.token for reader in readers]
-    if len(set(tokens)) < len(tokens):
-        raise ValueError("one token stands there twice")
-    if any(one.sees_all != other.sees_all for one in readers for other in readers if one.name == other.name):
-        raise ValueError("one name has both `full` and `masked`")
-    return readers
-
-
-def _parse(entry: str) -> Reader:
-    found = _READER.fullmatch(entry)
-    if found is None:
-        raise ValueError(
-            "name:token:full or name:token:masked is expected, comma-separated; a token has 16 to 128 letters, digits "
-            "and . _ ~ -"
-        )
-    return Reader(found["name"], found["sees"] == "full", found["token"])
+    return [Reader(*grant) for grant in parse_grants(text)]
 
 
 def access_problems(named: Mapping[str, Any]) -> Iterator[str]:

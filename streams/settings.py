@@ -16,8 +16,9 @@ from streams.domain.alarms.thresholds import parse_thresholds
 from streams.domain.policy import LEAST_RETENTION_HOURS, MOST_CELLS, Policy
 from streams.program.listening import Endpoint
 from streams.program.settings import CommonSettings
+from streams.program.tokens import TOKEN
 from streams.program.weak_keys import weakness
-from streams.readers import TOKEN, Readers, parse_readers
+from streams.readers import Readers, parse_readers
 
 # Phone numbers are few: with a key that can be guessed, every number can be found from its hash.
 _KEY_CHARACTERS: Final = 16

@@ -2,13 +2,11 @@
 The people who may look: each has a name, a token, and a right to numbers and texts or none.
 """
 
-import hmac
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-_PERSON: Final = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<token>[A-Za-z0-9._~-]{16,128}):(?P<sees>full|masked)")
+from streams.program.tokens import holder_of, parse_grants
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +32,8 @@ class People:
         return bool(self._people)
 
     def with_token(self, token: str) -> Person | None:
-        """Return the person of a token, None for a stranger. Compares with every token in constant time."""
-        found = None
-        for person in self._people:
-            if hmac.compare_digest(token.encode(), person.token.encode()):
-                found = person
-        return found
+        """Return the person of a token, None for a stranger."""
+        return holder_of(token, self._people)
 
     def named(self, name: str) -> list[Person]:
         """Return the people of a name: several while a token is replaced."""
@@ -48,22 +42,4 @@ class People:
 
 def parse_people(text: str) -> list[Person]:
     """Return the people of CONSOLE_TOKENS; ValueError names the fault and repeats no token."""
-    people = [_parse(entry) for entry in filter(None, map(str.strip, text.split(",")))]
-    if text and not people:
-        raise ValueError("no person stands there: name:token:full or name:token:masked is expected")
-    tokens = [person.token for person in people]
-    if len(set(tokens)) < len(tokens):
-        raise ValueError("one token stands there twice")
-    if any(one.may_unmask != other.may_unmask for one in people for other in people if one.name == other.name):
-        raise ValueError("one name has both `full` and `masked`")
-    return people
-
-
-def _parse(entry: str) -> Person:
-    found = _PERSON.fullmatch(entry)
-    if found is None:
-        raise ValueError(
-            "name:token:full or name:token:masked is expected, comma-separated; a token has 16 to 128 letters, digits "
-            "and . _ ~ -"
-        )
-    return Person(found["name"], found["sees"] == "full", found["token"])
+    return [Person(*grant) for grant in parse_grants(text)]

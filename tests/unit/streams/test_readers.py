@@ -50,7 +50,7 @@ def test_every_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatc
         compared.append((given, known))
         return hmac.compare_digest(given, known)
 
-    monkeypatch.setattr("streams.readers.hmac", type("hmac", (), {"compare_digest": staticmethod(compare)}))
+    monkeypatch.setattr("streams.program.tokens.hmac", type("hmac", (), {"compare_digest": staticmethod(compare)}))
     for given in (ONE, WORKER, "0" * 16):
         compared.clear()
         readers().recognize(f"Bearer {given}")
@@ -68,6 +68,7 @@ def test_without_tokens_every_program_of_this_machine_reads_all() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
+        (",", "no person stands there"),
         ("desk", "name:token:full or name:token:masked is expected"),
         (f"desk:{ONE}", "is expected"),
         (f"desk:{ONE}:all", "is expected"),
