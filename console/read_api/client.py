@@ -2,7 +2,6 @@
 Questions to the read API of streams, with the console's token.
 """
 
-import asyncio
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -10,6 +9,7 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
+from console.answers import read_up_to
 from console.errors import AwayError, UnusableError
 from console.settings import ConsoleSettings
 
@@ -38,10 +38,7 @@ class ReadApi:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
             async with self._opened().get(f"{self._url}{path}", headers=headers) as answer:
-                try:
-                    body = await answer.content.readexactly(_MOST_BYTES)
-                except asyncio.IncompleteReadError as whole:  # the answer ended before: as each that is not too large
-                    body = whole.partial
+                body = await read_up_to(answer.content, _MOST_BYTES)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise AwayError(f"streams does not answer ({type(error).__name__})") from error
         if answer.status == HTTPStatus.NOT_FOUND:

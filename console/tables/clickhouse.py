@@ -12,6 +12,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
+from console.answers import read_up_to
 from console.errors import AwayError, RefusedQueryError, TooSlowError, UnusableError
 from console.settings import ConsoleSettings
 
@@ -115,10 +116,7 @@ class Tables:
             async with self._opened().post(
                 self._url, params=asked, data=sql.encode(), auth=aiohttp.BasicAuth(self._user, self._password)
             ) as answer:
-                try:
-                    body = await answer.content.readexactly(_MOST_BYTES + 1)
-                except asyncio.IncompleteReadError as whole:  # the answer ended before: as each that is not too large
-                    body = whole.partial
+                body = await read_up_to(answer.content, _MOST_BYTES + 1)
                 return _rows_of(answer.status, answer.headers, body)
         except TimeoutError:
             raise TooSlowError(f"the answer took longer than {self._limit:g} s, and was stopped") from None

@@ -52,8 +52,8 @@ class Seen(Collector):
         yield _counter("unreadable", "objects of Routee that are no SMS or campaign", sum(tally.unreadable.values()))
         yield _counter("incomplete", "lists that five passes did not give whole", tally.incomplete)
         yield _gauge("unsettled", "messages that are not final, or lack parts, after the grace", tally.unsettled)
-        yield _gauge("gone", "of them those that Routee does not tell any more", tally.gone)
-        yield _gauge("gone_price", "their price", float(tally.gone_price))
+        yield _gauge("gone", "unsettled messages that Routee does not tell any more", tally.gone)
+        yield _gauge("gone_price", "price of these messages", float(tally.gone_price))
         if tally.oldest_deadline is not None:
             about = "when Routee stops telling the oldest of them, in seconds since 1970"
             yield _gauge("oldest_deadline_seconds", about, tally.oldest_deadline)

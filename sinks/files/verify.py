@@ -95,7 +95,7 @@ class _Look:
         if {partition for partition, _ in places} - {name.partition}:
             self._tell(file, "is damaged: it has rows of another partition")
         if not offsets or (offsets[0], offsets[-1]) != (name.first, name.last):
-            self._tell(file, "is damaged: its rows are not those that its name tells")
+            self._tell(file, "is damaged: its rows do not fit its name")
         if any(before >= after for before, after in pairwise(offsets)):
             self._tell(file, "is damaged: its offsets do not grow")
         if self._table == RAW_CALLBACKS_TABLE and len(offsets) <= name.last - name.first:

@@ -19,7 +19,7 @@ from tests.support.wait import eventually
 
 
 @contextmanager
-def nobody() -> Iterator[int]:
+def refusing() -> Iterator[int]:
     """Yield a port that refuses connections."""
     yield free_port()
 
@@ -79,7 +79,7 @@ class Context(ssl.SSLContext):
         return made
 
 
-@pytest.mark.parametrize(("broker", "protocol"), [(nobody, "PLAINTEXT"), (silent, "PLAINTEXT"), (hanging_up, "SSL")])
+@pytest.mark.parametrize(("broker", "protocol"), [(refusing, "PLAINTEXT"), (silent, "PLAINTEXT"), (hanging_up, "SSL")])
 def test_a_failed_attempt_closes_its_socket(
     broker: Callable[[], AbstractContextManager[int]], protocol: str, opened: list[socket.socket]
 ) -> None:

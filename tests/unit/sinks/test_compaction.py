@@ -236,7 +236,7 @@ def overlap(files: Files) -> str:
 def rename(files: Files) -> str:
     name = files.names(0)[0]
     (files.day(0) / name).rename(files.day(0) / name.replace("0-0-2", "0-0-4"))
-    return "its rows are not those that its name tells"
+    return "its rows do not fit its name"
 
 
 def take_a_row_out(files: Files) -> str:
