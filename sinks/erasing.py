@@ -154,8 +154,9 @@ class Erasing:
 
     @property
     def known(self) -> Known:
-        """Return the erasures that are known; the thread that adds them may ask."""
-        told = "\n".join(f"{mark} {at.isoformat()}" for mark, at in sorted(self._all.items()))
+        """Return the erasures that are known; more may be added to them."""
+        with self._writing:
+            told = "\n".join(f"{mark} {at.isoformat()}" for mark, at in sorted(self._all.items()))
         return Known(self._erasures, sha256(told.encode()).hexdigest())
 
     @contextmanager
@@ -200,8 +201,11 @@ class Eraser:
         self._ended = threading.Event()
         self._asked = -inf
         self._threads = [
-            threading.Thread(target=self._run, args=(work,), name=name, daemon=True)
-            for name, work in (("erasures", self.follow), ("eraser", self.erase_when_due))
+            threading.Thread(target=self._run, args=(work, close), name=name, daemon=True)
+            for name, work, close in (
+                ("erasures", self.follow, source.close),
+                ("eraser", self.erase_when_due, lambda: None),
+            )
         ]
 
     def start(self) -> None:
@@ -218,17 +222,20 @@ class Eraser:
         """End the threads; the next run erases the rest."""
         self._ended.set()
         self._due.set()
+        deadline = time.monotonic() + seconds
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join(seconds)
-        self._source.close()
+                thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _run(self, work: Callable[[float], object]) -> None:
+    def _run(self, work: Callable[[float], object], close: Callable[[], object]) -> None:
         try:
             while not self._ended.is_set():
                 work(_POLL_SECONDS)
         except Exception as error:  # noqa: BLE001 - after any error the next erasure would not be seen
             self._fail(error if isinstance(error, FatalError) else FatalError(f"erasures are not read: {error!r}"))
+        finally:
+            # A consumer is of one thread.
+            close()
 
     def _fail(self, fault: FatalError) -> None:
         self._erasing.fail(fault)

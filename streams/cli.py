@@ -101,12 +101,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_alarms(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    about = "mute a route, a sender or the account: its alarms are recorded, and nobody is told"
+    about = "mute a route, a sender or the account; rehearse alarms"
     alarms = commands.add_parser("alarms", help=about, description=about)
     actions = alarms.add_subparsers(required=True, metavar="action")
     for name, about in (
-        ("mute", "let nobody be told of a subject's alarms for a while, as during a maintenance"),
-        ("unmute", "end a mute; what is open is told again"),
+        ("mute", "withhold the notices of a subject for a while, as during a maintenance; its alarms are recorded"),
+        ("unmute", "end a mute; alarms that are open are told again"),
     ):
         action = actions.add_parser(name, help=about, description=about)
         action.add_argument(

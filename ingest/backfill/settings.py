@@ -4,10 +4,11 @@ The settings of `routee-ingest backfill`: each field is the environment variable
 
 from collections.abc import Iterator
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, SecretStr, field_validator
 
-from streams.program.listening import Endpoint
+from streams.program.listening import Endpoint, is_loopback
 from streams.program.settings import CommonSettings
 
 ValueT = TypeVar("ValueT")
@@ -82,8 +83,12 @@ class BackfillSettings(CommonSettings):
         return self.routee_auth_url.rstrip("/")
 
     def warnings(self) -> Iterator[str]:
-        """Yield a line for a window that is shorter than Routee's, too."""
+        """Yield a line for a window that is shorter than Routee's, and for each URL without TLS, too."""
         yield from super().warnings()
+        for name in ("routee_auth_url", "routee_api_url"):
+            url = urlsplit(getattr(self, name))
+            if url.scheme == "http" and not is_loopback(url.hostname or ""):
+                yield f"{name.upper()}={url.geturl()}: without TLS others may read the secret, numbers and texts"
         if self.streams_state_retention_hours < WINDOW_HOURS:
             yield (
                 f"STREAMS_STATE_RETENTION_HOURS={self.streams_state_retention_hours}: Routee is asked for SMS of so "

@@ -1,7 +1,7 @@
 """
 An operator that breaks, and the alarm that opens and closes: a day and more of traffic, in simulated time.
 
-Alarms need a day to learn what is usual, so this part of the demo does not wait for it: the emulator's callbacks go
+Alarms need a day to learn the usual, so this part of the demo does not wait for it: the emulator's callbacks go
 through the rules of streams by `routee-streams alarms rehearse`, without Kafka and in their own time.
 """
 

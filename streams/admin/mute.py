@@ -48,7 +48,7 @@ def mute_end(subject: str, hours: str | None, until: str | None, now: datetime) 
 
 
 def unmuted(subject: str) -> str:
-    """Return the subject as alarms have it; UsageError for what is none."""
+    """Return the subject as alarms have it; UsageError for another text."""
     try:
         return normal_subject(subject)
     except ValueError as why:

@@ -66,7 +66,7 @@ class AlarmList(Record):
     """Alarms of deliveries, the one that changed last first: all open ones, and the last of the closed ones."""
 
     alarms: list[DeliveryAlarm] = Field(description="each as it was told last")
-    mutes: list[AlarmMute] = Field(description="subjects of which nobody is told")
+    mutes: list[AlarmMute] = Field(description="subjects whose notices are withheld")
 
 
 class Problem(Record):

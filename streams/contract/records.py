@@ -383,7 +383,7 @@ class DeliveryAlarm(Record):
         "another sender shows it, too; told as the account's; …"
     )
     muted_until: Time | None = Field(
-        description="while its subject is muted: until when nobody is told of it, else null"
+        description="while its subject is muted: until when its notices are withheld, else null"
     )
     since: Time = Field(description="begin of the first window of sending that shows it, or the last callback")
     until: Time | None = Field(description="end of the last window of sending that was judged; null for the account")

@@ -28,7 +28,7 @@ class _Envelope(msgspec.Struct):
 
 
 class MemoryRows:
-    """Implements `Rows` over a dictionary."""
+    """Implements `Rows` over a dictionary: rows are encoded when put, and decoded anew when got."""
 
     erased: Erased | None = None
 
@@ -44,12 +44,12 @@ class MemoryRows:
 
     def raw(self, key: bytes) -> bytes | None:
         """Return the row as it is written."""
-        return _encoded(self._kept[key]) if key in self._kept else self._written.get(key)
+        return encoded(self._kept[key]) if key in self._kept else self._written.get(key)
 
     def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - as above
         """Write a row."""
         self._kept.pop(key, None)
-        self._written[key] = _encoded(row)
+        self._written[key] = encoded(row)
         self.changed.add(key)
 
     def delete(self, key: bytes) -> None:
@@ -143,5 +143,6 @@ def _received(envelope: _Envelope) -> int:
     return received
 
 
-def _encoded(row: Any) -> bytes:  # noqa: ANN401 - as above
+def encoded(row: Any) -> bytes:  # noqa: ANN401 - as above
+    """Return a row as it is written."""
     return msgspec.json.encode(row, enc_hook=lambda changing: changing.row())

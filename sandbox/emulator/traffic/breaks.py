@@ -19,7 +19,7 @@ _SLOWER: Final = (100.0, 300.0)
 
 
 _HELD_FASTER: Final = 10
-"""What was held back comes so many times as fast."""
+"""Changes that were held back come so many times as fast."""
 
 
 class Kind(StrEnum):
@@ -49,7 +49,7 @@ def breaks(options: TrafficOptions, start: float) -> list[Break]:
     """
     Return the operators that break during the traffic of the options, each another one.
 
-    They are among the largest: others have too little traffic for anybody to notice.
+    They are among the largest: others have too little traffic for a break to show.
     """
     random = stream(options.seed, "breaks")
     largest = sorted(ROUTES[: options.operators], key=lambda route: -route.share)[: options.breaks + 1]

@@ -8,8 +8,8 @@ Delivery alarms: from the cells of deliveries and minute ticks to alarms that op
     route_quiet   a route against the other routes of its senders
     silence       the callbacks of the whole account
     deviance      how far fewer came than were expected
-    mute          subjects of which nobody is to be told for a while
-    notice        what a webhook is told, and its signature
+    mute          subjects whose notices are withheld for a while
+    notice        the notices for a webhook, and their signature
     alarm         the public record, with its sentence for people
 
 The rules are pure and know no clock: the same cells and ticks in the same order give the same alarms.

@@ -1,5 +1,5 @@
 """
-Mutes: a subject of which nobody is to be told until a minute. The alarms of it are judged and recorded as ever.
+Mutes: subjects whose notices are withheld until a minute. Their alarms are judged and recorded as ever.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Mute(msgspec.Struct):
 
 
 def normal_subject(text: str) -> str:
-    """Return a subject as the records of alarms have it; ValueError for what is none."""
+    """Return a subject as the records of alarms have it; ValueError for another text."""
     if text == ACCOUNT:
         return text
     try:

@@ -22,14 +22,14 @@ MOST_SECONDS: Final = 24 * 60 * 60
 
 
 class Notice(NamedTuple):
-    """What is to be told. The same record always has the same id, by which a receiver knows a repetition."""
+    """Body and id. The same record always has the same id, by which a receiver knows a repetition."""
 
     id: str
     body: bytes
 
 
 def notice_of(record: Mapping[str, Any]) -> Notice | None:
-    """Return the notice of the record of an alarm; None when nobody is to be told: a suspicion, or a muted one."""
+    """Return the notice of the record of an alarm; None for a suspicion, and for a muted one."""
     if record["level"] != "alarm" or record["muted_until"] is not None:
         return None
     told = "opened" if record["is_open"] else "closed"

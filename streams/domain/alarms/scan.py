@@ -86,7 +86,7 @@ class Finding(msgspec.Struct, frozen=True):
     rest_expected: float
     """The SMS of all senders but the one that lost most."""
     threshold: float = 0.0
-    """What the deviance of an alarm had to reach."""
+    """The deviance that an alarm had to reach."""
 
     @property
     def only_sender(self) -> bool:

@@ -1,5 +1,5 @@
 """
-What the alarms cost: instructions of the processor for a minute, and bytes of state.
+The cost of the alarms: instructions of the processor for a minute, and bytes of state.
 
 The figures do not depend on how many SMS there are, but on routes, senders and STREAMS_DELIVERY_MS: a cell that changed
 is told every 5 seconds, and a route is judged three times in five minutes.

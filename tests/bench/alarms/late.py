@@ -79,7 +79,7 @@ def _alarms(known: MemoryRows, minutes: list[_Minute], begin: int, *, is_guarded
 
 @dataclass
 class _Counts:
-    """What came in one minute: SMS by cell, deliveries by cell and bound of latency, callbacks, late ones."""
+    """The arrivals of one minute: SMS by cell, deliveries by cell and bound of latency, callbacks, late ones."""
 
     parts: Counter[_Place] = field(default_factory=Counter)
     delivered: defaultdict[_Place, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))

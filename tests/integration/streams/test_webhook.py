@@ -210,7 +210,7 @@ def test_a_worker_tells_the_webhook_and_takes_mutes(kafka: KafkaCluster, topic_p
             place = TopicPartition(DELIVERY_ALARMS.name(topic_prefix), 0)
             eventually(lambda: consumer.committed(place) == 0, 60)
             producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
-            producer.send(place.topic, orjson.dumps(alarm(0)), partition=0).get(60)
+            producer.send(place.topic, orjson.dumps(alarm(0)), key=b"an alarm", partition=0).get(60)
             eventually(lambda: [one.told for one in to.requests] == [("alarm.opened", alarm(0))], 60)
             consumer.close()
             producer.close()

@@ -20,6 +20,7 @@ from streams.settings import StreamsSettings
 
 PROGRAMS = (IngestSettings, BackfillSettings, StreamsSettings, SinksSettings, ConsoleSettings, SandboxSettings)
 SECRET = "s3cret-of-a-file-0123456789"  # noqa: S105 - made up here
+SIGNING = f"whsec_{'A' * 40}"
 
 
 class Settings(CommonSettings):
@@ -62,8 +63,15 @@ def test_each_secret_of_each_program_may_stand_in_a_file(
     monkeypatch.setenv("ROUTEE_APPLICATION_ID", "an application")
     if name != "ROUTEE_APPLICATION_SECRET":
         monkeypatch.setenv("ROUTEE_APPLICATION_SECRET", SECRET)
-    tokens = dict.fromkeys(("STREAMS_READ_TOKENS", "CONSOLE_TOKENS"), f"desk:{SECRET}:full")
-    secret = {**tokens, "ERASURE_KEY": SECRET * 2}.get(name, SECRET)
+    if name == "STREAMS_ALARM_WEBHOOK":
+        monkeypatch.setenv("STREAMS_ALARM_WEBHOOK_SECRET", SIGNING)
+    secret = {
+        "STREAMS_READ_TOKENS": f"desk:{SECRET}:full",
+        "CONSOLE_TOKENS": f"desk:{SECRET}:full",
+        "ERASURE_KEY": SECRET * 2,
+        "STREAMS_ALARM_WEBHOOK": f"https://hooks.example/{SECRET}",
+        "STREAMS_ALARM_WEBHOOK_SECRET": SIGNING,
+    }.get(name, SECRET)
     monkeypatch.setenv(f"{name}_FILE", str(written(f"{secret}\n".encode())))
     assert getattr(load_settings(program), name.lower()).get_secret_value() == secret
 

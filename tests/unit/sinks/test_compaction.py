@@ -525,8 +525,8 @@ def test_the_commands_tell_what_they_did(
     monkeypatch.setenv("SINKS_FILES_ROOT", str(parquet.root))
     waited: list[float] = []
     began = time.monotonic()
-    monkeypatch.setattr("sinks.files.compaction.time.monotonic", lambda: began + sum(waited))
-    monkeypatch.setattr("sinks.files.compaction.time.sleep", waited.append)
+    monkeypatch.setattr(time, "monotonic", lambda: began + sum(waited))
+    monkeypatch.setattr(time, "sleep", waited.append)
     assert main(["files", "compact"]) == 0
     assert sum(waited) == pytest.approx(10), "a reader may be listing a former folder"
     assert '{"day": "raw_callbacks/date=2026-11-20", "before": 8, "after": 2}' in capsys.readouterr().out

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sinks.metrics import Metrics
 from sinks.settings import SinksSettings
+from sinks.tables import FILE_TABLE_OF
 
 README = (Path(__file__).parents[3] / "sinks" / "README.md").read_text()
 
@@ -18,6 +19,11 @@ def test_every_setting_is_listed_with_its_default() -> None:
         default = SinksSettings.model_fields[name.lower()].default
         known = default.get_secret_value() if name.endswith("PASSWORD") else default
         assert shown == ("" if known is None else str(known))
+
+
+def test_every_table_that_files_can_have_is_named() -> None:
+    (row,) = re.findall(r"^\| `SINKS_TABLES` \|.*", README, re.MULTILINE)
+    assert [name for name in FILE_TABLE_OF.values() if f"`{name}`" not in row] == []
 
 
 def test_every_metric_is_listed() -> None:

@@ -225,6 +225,22 @@ def test_a_flood_of_invented_names_costs_a_bounded_number_of_cells_and_is_noted(
     assert partition.notes == {"coarse-cell": 3_000 - 70}
 
 
+def test_a_route_that_is_there_before_a_flood_keeps_its_cell_and_the_next_window_has_room_again() -> None:
+    partition = Partition(Policy(delivery_cells=20))
+
+    def send(name: str, sent: float, **invented: str) -> None:
+        told = sms_callback("Delivered", at(sent), message_id=name, sms_id=name, latency=0, **invented)
+        partition.send(told, received=HOUR)
+
+    for number in range(300):
+        send(f"before {number}", 0)
+        send(f"flood {number}", 0, operator=f"invented {number}", label=f"invented {number}")
+    send("next", 6 * MINUTE)
+    assert max(Counter(window for window, _ in partition.cells).values()) <= 20
+    ours = [row["parts"] for (_, route), row in partition.cells.items() if route[1] == "Cosmote"]
+    assert ours == [{"Delivered": 300}, {"Delivered": 1}]
+
+
 @pytest.mark.parametrize("status", ["Sent", "Delivered"])
 @pytest.mark.parametrize("parts", [1, 2])
 def test_the_next_callback_after_labels_are_to_be_masked_moves_all_parts_of_its_message(

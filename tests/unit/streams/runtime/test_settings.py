@@ -102,3 +102,24 @@ def test_a_weak_key_is_among_the_warnings_of_each_start(monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     lines = list(setting_warnings(settings(streams_hmac_key="k" * 16)))
     assert any(line.startswith("STREAMS_HMAC_KEY: ") for line in lines)
+
+
+def test_a_webhook_needs_a_secret_and_both_their_forms_and_neither_is_printed() -> None:
+    secret = f"whsec_{'A' * 40}"
+    mine = settings(streams_alarm_webhook="https://hooks.example/s3cret", streams_alarm_webhook_secret=secret)
+    assert "s3cret" not in repr(mine)
+    assert "A" * 40 not in repr(mine)
+    assert [one.resource.name for one in mine.more_permissions] == ["routee.delivery.alarms", "routee.streams-webhook"]
+    assert settings().more_permissions == ()
+    with pytest.raises(SettingsError, match=r"^STREAMS_ALARM_WEBHOOK_SECRET: it is needed with STREAMS_ALARM_WEBHOOK$"):
+        settings(streams_alarm_webhook="https://hooks.example/")
+    wrong = {"webhook": "hooks.example", "webhook_secret": "s3cret", "thresholds": "25"}
+    with pytest.raises(SettingsError) as error:
+        settings(**{f"streams_alarm_{name}": text for name, text in wrong.items()})
+    lines = str(error.value).splitlines()
+    assert [line.partition("=")[0].partition(":")[0] for line in lines] == [
+        "STREAMS_ALARM_THRESHOLDS",
+        "STREAMS_ALARM_WEBHOOK",
+        "STREAMS_ALARM_WEBHOOK_SECRET",
+    ]
+    assert "s3cret" not in str(error.value)

@@ -1,5 +1,5 @@
 """
-Mutes: the alarms of a muted subject are judged and recorded, and their records say that nobody is to be told.
+Mutes: the alarms of a muted subject are judged and recorded, and their records say that notices are withheld.
 """
 
 from typing import Any
@@ -57,7 +57,7 @@ def test_when_a_mute_ends_an_alarm_that_is_still_open_is_told() -> None:
     assert told(records) == ["alarm.opened", "alarm.closed"]
 
 
-def test_unmuting_tells_what_is_open_at_once() -> None:
+def test_unmuting_tells_the_open_alarms_at_once() -> None:
     records = muted_after({0: (ROUTE, 600), 30: (ROUTE, 0), 31: (ROUTE, 0)})
     assert shown(records) == [(True, True), (True, False), (False, False)]
 
@@ -131,6 +131,6 @@ def test_a_subject_is_written_as_in_the_alarm(text: str, subject: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "GR", "[]", '["GR"]', '["GR",1]', '["a","b","c","d"]', "{}", "12", '"account"', "[["]
 )
-def test_what_is_no_subject_is_refused_with_its_form(text: Any) -> None:  # noqa: ANN401
+def test_another_text_is_refused_with_the_form_of_a_subject(text: Any) -> None:  # noqa: ANN401
     with pytest.raises(ValueError, match=r'^`account` or JSON as the alarm has it is expected: \["country"'):
         normal_subject(text)

@@ -2,6 +2,8 @@
 The scan of one route: a fall that stays becomes the new normal, a slow one is suspected, small ones are not told.
 """
 
+import pytest
+
 from streams.domain.alarms.scan import DELIVERY_DROP, Closed, Finding, Opened, Scan
 
 BEGIN, DAY = 20_000 * 288, 288
@@ -13,7 +15,7 @@ def changes(scan: Scan, begin: int, windows: int, share: float, sent: int = 60) 
         seen = round(sent * share)
         senders = [("acme", sent, seen), ("shop", sent, seen)]
         for at in range(3):
-            changed = scan.judge(DELIVERY_DROP, DELIVERY_DROP.threshold, number, at, 2 * sent, 2 * seen, senders)
+            changed = scan.judge(DELIVERY_DROP, None, number, at, 2 * sent, 2 * seen, senders)
             made += [(number, change) for change in changed]
         made += [(number, change) for change in scan.settle(DELIVERY_DROP, number)]
     return made
@@ -63,3 +65,22 @@ def test_an_alarm_of_a_route_without_sms_closes_after_six_hours() -> None:
         one for number in range(BEGIN + 2 * DAY + 3, BEGIN + 3 * DAY) for one in scan.settle(DELIVERY_DROP, number)
     ]
     assert [one.reason for one in closed] == ["no traffic"]
+
+
+@pytest.mark.parametrize(
+    ("sms_an_hour", "threshold"), [(600, 22), (2_000, 22), (2_830, 23.5), (4_000, 25), (8_000, 28), (20_000, 28)]
+)
+def test_the_threshold_of_a_large_route_rises_with_its_volume(sms_an_hour: int, threshold: float) -> None:
+    scan = Scan.new(DELIVERY_DROP)
+    sent = round(sms_an_hour / 24)
+    changes(scan, BEGIN, 2 * DAY, 0.9, sent)
+    (opened,) = findings(changes(scan, BEGIN + 2 * DAY, 3, 0.4, sent))
+    assert opened.threshold == pytest.approx(threshold, abs=0.05)
+
+
+def test_a_day_without_sms_makes_a_route_no_larger() -> None:
+    scan = Scan.new(DELIVERY_DROP)
+    changes(scan, BEGIN, 2 * DAY, 0.9, 167)
+    changes(scan, BEGIN + 4 * DAY, 2 * DAY, 0.9, 167)
+    (opened,) = findings(changes(scan, BEGIN + 6 * DAY, 3, 0.4, 167))
+    assert opened.threshold == pytest.approx(23.3, abs=0.2)
