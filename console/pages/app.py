@@ -20,6 +20,7 @@ from console.pages.message import MessagePage
 from console.pages.refused import RefusedPage
 from console.pages.routes import RoutesPage
 from console.pages.search import SearchPage
+from console.pages.shared import Shared
 from console.pages.site import Site
 from console.safety.gate import Gate
 
@@ -31,13 +32,13 @@ def application(site: Site) -> ASGIApp:
     login = LoginPage(site)
     pages = Starlette(
         routes=[
-            Route("/", CampaignsPage(site).__call__),
-            Route("/campaigns/{key:path}", CampaignPage(site).__call__),
-            Route("/routes", RoutesPage(site).__call__),
-            Route("/search", SearchPage(site).__call__),
-            Route("/messages/{key:path}", MessagePage(site).__call__),
-            Route("/refused", RefusedPage(site).__call__),
-            Route("/health", HealthPage(site).__call__),
+            Route("/", Shared(CampaignsPage(site)).__call__),
+            Route("/campaigns/{key:path}", Shared(CampaignPage(site)).__call__),
+            Route("/routes", Shared(RoutesPage(site)).__call__),
+            Route("/search", Shared(SearchPage(site)).__call__),
+            Route("/messages/{key:path}", Shared(MessagePage(site)).__call__),
+            Route("/refused", Shared(RefusedPage(site)).__call__),
+            Route("/health", Shared(HealthPage(site)).__call__),
             Route("/events", EventStream(site).__call__),
             Route("/login", login.form, methods=["GET"]),
             Route("/login", login.enter, methods=["POST"]),

@@ -416,3 +416,16 @@ async def test_the_stream_is_not_collected_by_a_proxy() -> None:
     answer = await made.get("/events")
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert answer.headers["x-accel-buffering"] == "no"
+
+
+async def test_tabs_that_read_again_share_a_page_and_no_look_at_numbers() -> None:
+    made = console()
+    place = f"/messages/{MESSAGE}"
+    counted = made.site.metrics.pages.labels("search")
+    for _ in range(20):
+        assert "6912345678" not in (await made.get(place, x_refresh="1")).body
+    assert counted._value.get() == 1
+    for _ in range(2):
+        assert NUMBER in (await made.get(f"{place}?show=1", x_refresh="1")).body
+    assert counted._value.get() == 3
+    assert NUMBER not in (await made.get(place, x_refresh="1")).body
