@@ -24,7 +24,7 @@ from streams.domain.message import (
     withheld,
 )
 from streams.domain.message_state import MessageState, message_state
-from streams.domain.policy import HOUR_MS, Policy
+from streams.domain.policy import HOUR_MS, Erased, Policy
 from streams.domain.privacy import holds_one_time_code
 from streams.domain.refusal import Refusal
 from streams.domain.sending import Sending, sending
@@ -113,7 +113,7 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
         if is_visible:
             state = message_state(message)
             was, status = message.previous, state.status
-            output = output_of(message, state, sms, when)
+            output = output_of(message, state, sms, when, policy.erased)
             counted = None if before is None or was is None else contribution(before, was)
             counts = contribution(message, status)
         if before is None or len(message.parts) > len(before.parts):
@@ -143,8 +143,9 @@ def _expired(callback: Callback, moment: Moment) -> Refusal | None:
     return _PULLED_UNDATED if callback.pulled and not callback.date else None
 
 
-def output_of(message: Message, state: MessageState, sms: Sms, when: Sending) -> Output:
-    """Return the public record of an SMS, as a record to produce."""
+def output_of(message: Message, state: MessageState, sms: Sms, when: Sending, erased: Erased | None) -> Output:
+    """Return the public record of an SMS in which these erasures hold, as a record to produce."""
     record = sms_record(message, state, sms, when)
     headers = headers_of(_SUFFIX, record.is_final, record.campaign_tracking_id)
-    return _as_output(Output, (SMS_STATUS, sms.key.encode(), _ENCODER.encode(record), headers))
+    digest = None if erased is None else erased.digest
+    return _as_output(Output, (SMS_STATUS, sms.key.encode(), _ENCODER.encode(record), headers, digest))
