@@ -149,7 +149,12 @@ class Erasing:
     def known(self) -> Known:
         """Return the erasures that are known; more may be added to them."""
         with self._writing:
-            return Known(self._erasures, self._erasures.digest.decode())
+            return self.known_while_writing
+
+    @property
+    def known_while_writing(self) -> Known:
+        """Return the same, for the thread that writes a batch: it keeps others from being added."""
+        return Known(self._erasures, self._erasures.digest.decode())
 
     @contextmanager
     def writing(self) -> Iterator[Blank]:
@@ -280,13 +285,24 @@ class Eraser:
                 return
 
 
-class ErasingSink:
-    """Implements `Sink` by another one: has the store erased after each claim of partitions."""
+IsLate = Callable[[str, Sequence[Record]], bool]
+"""Tells whether rows of a table that were written now came too late for the look at the store that erased it."""
 
-    def __init__(self, sink: Sink, erase_again: Callable[[], object]) -> None:
+
+def never_late(table: str, rows: Sequence[Record]) -> bool:
+    """Return false: in this store a former owner writes nothing any more."""
+    del table, rows
+    return False
+
+
+class ErasingSink:
+    """Implements `Sink` by another one: has the store erased after each claim of partitions and after late rows."""
+
+    def __init__(self, sink: Sink, erase_again: Callable[[], object], is_late: IsLate = never_late) -> None:
         self.name = sink.name
         self._sink = sink
         self._erase_again = erase_again
+        self._is_late = is_late
 
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Take on partitions as the sink does."""
@@ -302,6 +318,8 @@ class ErasingSink:
     def write(self, table: str, rows: Sequence[Record]) -> None:
         """Write rows as the sink does."""
         self._sink.write(table, rows)
+        if self._is_late(table, rows):
+            self._erase_again()
 
     def close(self) -> None:
         """Close the sink."""
