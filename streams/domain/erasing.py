@@ -19,7 +19,7 @@ from streams.domain.deliveries import Deliveries
 from streams.domain.details import Details
 from streams.domain.expiry import forgotten_before
 from streams.domain.intake import output_of
-from streams.domain.lifecycle import ERASED_STAMP, Sms
+from streams.domain.lifecycle import ERASED_STAMP, Sms, origin_of
 from streams.domain.message import MESSAGE_PREFIX, Message, find_part, read_message
 from streams.domain.message_state import message_state
 from streams.domain.policy import MOST_CELLS
@@ -203,7 +203,7 @@ def _blank(sms: Sms) -> Sms:
         revision=revision,
         previous=sms.status,
         # The place of the callback stays, and so does its source.
-        pulled=revision if sms.pulled == sms.revision else sms.pulled,
+        pulled=origin_of(sms) * revision or sms.pulled,
     )
 
 

@@ -10,7 +10,7 @@ from msgspec.json import Encoder
 from streams.contract.headers import headers_of
 from streams.contract.records import Reason
 from streams.contract.topics import SMS_STATUS
-from streams.domain.callback import Callback
+from streams.domain.callback import PULLED, REDRIVEN, Callback
 from streams.domain.expiry import is_forgotten, is_touched_ahead
 from streams.domain.lifecycle import Sms
 from streams.domain.message import (
@@ -137,10 +137,12 @@ def _refused(refusal: Refusal, message: Message) -> Refusal:
 
 def _expired(callback: Callback, moment: Moment) -> Refusal | None:
     """Return the refusal of a callback whose message is unknown and may have been forgotten, None of a new message."""
-    if is_forgotten(callback.date, moment.forgotten):
+    # What had no date happened before its first receipt, which tells how old a redriven status is, and no other.
+    date = callback.date or (moment.received if callback.origin == REDRIVEN else callback.date)
+    if is_forgotten(date, moment.forgotten):
         hours = (moment.clock - moment.forgotten) // HOUR_MS
         return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
-    return _PULLED_UNDATED if callback.pulled and not callback.date else None
+    return _PULLED_UNDATED if callback.origin == PULLED and not callback.date else None
 
 
 def output_of(message: Message, state: MessageState, sms: Sms, when: Sending, erased: Erased | None) -> Output:
