@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from tests.integration.ingest.refused_callbacks import RefusedCallbacks
-from tests.support.wait import eventually_async
+from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
@@ -40,14 +40,14 @@ async def test_a_redrive_that_is_killed_goes_on_and_counts_nothing_twice(
     at = RefusedCallbacks(kafka.bootstrap_servers, topic_prefix)
     at.refuse(callbacks)
 
-    async def has_stored(number: float) -> bool:
-        return (await asyncio.to_thread(at.redriven_numbers)).total() >= number
+    def has_stored(number: float) -> bool:
+        return at.redriven_numbers().total() >= number
 
     for _ in range(kills):
         before = at.redriven_numbers().total()
         process = await at.start(tmp_path, "--rate", str(rate))
         try:
-            await eventually_async(partial(has_stored, before + rate), deadline=200)
+            await asyncio.to_thread(eventually, partial(has_stored, before + rate), 200)
             assert process.returncode is None, (await process.communicate())[0].decode()
         finally:
             if process.returncode is None:
