@@ -41,7 +41,7 @@ async def _found(settings: ConsoleSettings) -> list[str]:
 
 
 def _kafka(settings: ConsoleSettings) -> list[str]:
-    """Return the topics that are missing, and the permissions. What keeps records safe there, `streams check` tells."""
+    """Return the topics that are missing, and the permissions. Settings that keep records safe are told by `streams check`."""
     library = logging.getLogger("kafka")
     level = library.level
     library.setLevel(logging.CRITICAL)  # it logs the error that it raises

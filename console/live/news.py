@@ -31,7 +31,7 @@ Tell = Callable[[Campaign], dict[str, object]]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a page is about, and so is told of. Alarms are told to all."""
+    """The things that a page is about, and so is told of. Alarms are told to all."""
 
     campaigns: bool = False
     """All of them."""
@@ -57,7 +57,7 @@ class News:
         self._ticked = asyncio.Event()
         self._told: dict[str, tuple[Campaign, bytes]] = {}
         self._made: dict[tuple[int, Subject], bytes] = {}
-        """The events of this tick, by what was seen before it: the same for nearly all viewers."""
+        """The events of this tick, by the tick seen last and the subject: the same for nearly all viewers."""
         self._newest: tuple[float, AbstractSet[str]] = (float("-inf"), frozenset())
         """The running campaigns that a page may show, and the tick at which they were looked for."""
         self._is_over = False

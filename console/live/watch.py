@@ -39,7 +39,7 @@ class Watch:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._viewers: Counter[str] = Counter()
         self._known: dict[str, tuple[object, float]] = {}
-        """What each message was, and when it is asked for again."""
+        """The last state of each message, and when it is asked for again."""
 
     @contextmanager
     def of(self, key: str) -> Iterator[None]:

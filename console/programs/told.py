@@ -1,5 +1,5 @@
 """
-What a program tells of itself, read from its metrics. Pure.
+The lines in which a program tells of itself, made from its metrics. Pure.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

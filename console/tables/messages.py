@@ -113,7 +113,7 @@ class MessageTables:
 
 
 def _joined(found: Rows, whole: Rows) -> Rows:
-    """Return the messages as their SMS tell them, with what is known of each as a whole."""
+    """Return the messages as their SMS tell them, each with its state as a whole."""
     by_id = {row["message_id"]: row for row in whole}
     return [row | by_id.get(row["message_id"], {}) for row in found]
 

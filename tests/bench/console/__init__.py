@@ -1,5 +1,5 @@
 """
-What the console takes: searches among ten million SMS, live numbers from a post to the screen, ten thousand campaigns.
+The cost of the console: searches among ten million SMS, live numbers from a post to the screen, ten thousand campaigns.
 
 `python -m tests.bench.console [PART …]`, parts `search`, `inserts`, `campaigns`, `live`; `--help` has the options.
 """

@@ -1,5 +1,5 @@
 """
-What the console finds in the real engine: by number, id, the beginning of an id, label; and by which index.
+Messages that the console finds in the real engine: by number, id, the beginning of an id, label; and by which index.
 """
 
 from collections.abc import AsyncIterator, Iterator
