@@ -22,6 +22,8 @@ from console.live.news import News
 from console.live.picture import Picture
 from console.metrics import Metrics
 from console.pages.files import Files
+from console.programs.client import Programs, state_of
+from console.programs.told import behind
 from console.read_api.client import ReadApi
 from console.records import Alarm
 from console.safety.masking import masked_number, masked_text, masked_words
@@ -53,6 +55,7 @@ class Sources:
     tables: Tables
     read_api: ReadApi
     callbacks: Callbacks
+    programs: Programs
 
     @cached_property
     def campaigns(self) -> CampaignTables:
@@ -245,6 +248,8 @@ def _environment(clock: Clock, files: Files) -> Environment:
         "lasted": lasted,
         "kind": alarms.kind_in_words,
         "where": alarms.place_in_words,
+        "behind": behind,
+        "state": state_of,
     }
     environment.globals |= {
         "segments": statuses.segments,

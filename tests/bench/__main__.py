@@ -8,7 +8,7 @@ import sys
 from typing import Final
 
 BENCHMARKS: Final = (
-    "ingest", "instructions", "cells", "streams", "sinks", "visibility", "views", "erasures", "blanking", "alarms"
+    "ingest", "instructions", "cells", "streams", "sinks", "visibility", "views", "erasures", "blanking", "alarms", "console"
 )  # fmt: skip
 
 
