@@ -41,7 +41,7 @@ async def _found(settings: ConsoleSettings) -> list[str]:
 
 
 def _kafka(settings: ConsoleSettings) -> list[str]:
-    """Return the topics that are missing, and the permissions. Settings that keep records safe are told by `streams check`."""
+    """Return the topics and permissions that are missing. `streams check` tells the settings that keep records safe."""
     library = logging.getLogger("kafka")
     level = library.level
     library.setLevel(logging.CRITICAL)  # it logs the error that it raises
