@@ -122,11 +122,13 @@ class Source(StrEnum):
     """
     How a status came to us.
 
-    `callback`: Routee posted it; `pull`: we asked Routee for it.
+    `callback`: Routee posted it; `pull`: we asked Routee for it; `redrive`: Routee posted it, it was refused, and later
+    on it was taken in after all.
     """
 
     CALLBACK = "callback"
     PULL = "pull"
+    REDRIVE = "redrive"
 
 
 class RepairedCallback(Record):
@@ -154,6 +156,17 @@ class Envelope(Record):
         default=[], description="the callbacks that were repaired; missing when none was"
     )
     source: Source = Field(default=Source.CALLBACK, description="how the bodies came; missing when Routee posted them")
+    attempt: int | None = Field(
+        default=None, ge=1, description="of a redrive: how often it was redriven, this time included; else missing"
+    )
+    first_received_at: Time | None = Field(
+        default=None, description="of a redrive: time of receipt when Routee posted the bodies; else missing"
+    )
+    rejected: list[Annotated[list[int], Field(min_length=2, max_length=2)]] = Field(
+        default=[],
+        description="of a redrive: [partition, offset] in callbacks.rejected of the rejection of each callback; else "
+        "missing",
+    )
 
 
 class SentFrom(StrEnum):
