@@ -27,7 +27,7 @@ import gzip
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, Final
 
@@ -242,13 +242,13 @@ def _erased_parquet(content: bytes, table: str, is_wanted: IsWanted, may_be: May
 
 
 def _wanted_of_parquet(
-    file: pyarrow.parquet.ParquetFile, table: str, is_wanted: IsWanted, may_be: MayBeWanted | None
+    file: pyarrow.parquet.ParquetFile, table: str, is_wanted: IsWanted, may_be: MayBeWanted
 ) -> dict[int, Row]:
-    """Return the wanted rows by their numbers, with their deciding fields; without `may_be` each is looked at."""
+    """Return the wanted rows by their numbers, with their deciding fields."""
     names = [name for name in DECIDING[table] if name in file.schema_arrow.names]
     data = file.read(columns=names)
     numbers = pa.array(range(data.num_rows), pa.int64())
-    if may_be is not None and RECIPIENT in names:
+    if RECIPIENT in names:
         recipients = [one for one in pc.unique(data[RECIPIENT]).to_pylist() if one is not None and may_be(one)]
         if not recipients:
             return {}
@@ -304,21 +304,49 @@ class FileRows:
 
 
 def _without_data(table: str, file: Place) -> int:
-    if table == RAW_CALLBACKS_TABLE:
-        return sum(erased_of(record.value) for record in _archived(file))
-    return len(list(_rows_of(file, table, partial(_is_blank, table), None)))
+    """Return how many rows of a file have no data of a person; of raw callbacks, how many have lost theirs."""
+    content, name = read_if_there(file), _parsed(file)
+    if content is None or name is None:
+        return 0
+    with _told(file):
+        if table == RAW_CALLBACKS_TABLE:
+            return sum(erased_of(record.value) for record in records_in(content, name.file_format))
+        if name.file_format == "parquet":
+            return _blank_of_parquet(content, table)
+        return sum(_is_blank(table, orjson.loads(line)) for line in gzip.decompress(content).splitlines())
+
+
+def _blank_of_parquet(content: bytes, table: str) -> int:
+    with decoding():
+        data = pyarrow.parquet.ParquetFile(io.BytesIO(content)).read(columns=_telling(table))
+    blank = [pc.is_null(column) for column in data.columns]
+    return int(pc.sum(reduce(pc.and_, blank)).as_py() or 0)
 
 
 def _is_blank(table: str, row: Row) -> bool:
-    return all(row.get(name) is None for name in PERSONAL[table] if name in DECIDING[table])
+    return all(row.get(name) is None for name in _telling(table))
 
 
-def _rows_of(file: Place, table: str, is_wanted: IsWanted, may_be: MayBeWanted | None) -> Iterator[Row]:
-    """Yield the wanted rows of a file, with all their columns."""
+def _telling(table: str) -> list[str]:
+    """Return the fields that are all null in a row without data of a person."""
+    return [name for name in PERSONAL[table] if name in DECIDING[table]]
+
+
+@contextmanager
+def _told(file: Place) -> Iterator[None]:
+    """Tell which file cannot be read, as FatalError."""
+    try:
+        yield
+    except UNREADABLE_CONTENT as error:
+        raise FatalError(f"{file} cannot be read: {type(error).__name__}") from error
+
+
+def _rows_of(file: Place, table: str, is_wanted: IsWanted, may_be: MayBeWanted) -> Iterator[Row]:
+    """Yield the wanted rows of a file, with all their columns; none of one that is moved away in the meantime."""
     content, name = read_if_there(file), _parsed(file)
     if content is None or name is None:
         return
-    try:
+    with _told(file):
         if table == RAW_CALLBACKS_TABLE:
             archived = records_in(content, name.file_format)
             rows = (row_of(record, callback) for record in archived for callback in callbacks_of(record.value))
@@ -327,22 +355,11 @@ def _rows_of(file: Place, table: str, is_wanted: IsWanted, may_be: MayBeWanted |
             yield from _rows_of_parquet(content, table, is_wanted, may_be)
         else:
             yield from filter(is_wanted, map(orjson.loads, gzip.decompress(content).splitlines()))
-    except UNREADABLE_CONTENT as error:
-        raise FatalError(f"{file} cannot be read: {type(error).__name__}") from error
 
 
-def _rows_of_parquet(content: bytes, table: str, is_wanted: IsWanted, may_be: MayBeWanted | None) -> list[Row]:
+def _rows_of_parquet(content: bytes, table: str, is_wanted: IsWanted, may_be: MayBeWanted) -> list[Row]:
     with decoding():
         file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
         wanted = _wanted_of_parquet(file, table, is_wanted, may_be)
         rows: list[Row] = file.read().take(pa.array(list(wanted))).to_pylist() if wanted else []
     return rows
-
-
-def _archived(file: Place) -> Sequence[Record]:
-    """Return the records of a file of the archive; none of one that is moved away in the meantime."""
-    content, name = read_if_there(file), _parsed(file)
-    try:
-        return [] if content is None or name is None else records_in(content, name.file_format)
-    except UNREADABLE_CONTENT as error:
-        raise FatalError(f"{file} cannot be read: {type(error).__name__}") from error

@@ -155,7 +155,13 @@ def shell(
 
 def test_every_program_of_the_table_has_a_command_that_tells_its_permissions() -> None:
     # These are told by their clients when they are used; those of the webhook come beside those of every worker.
-    others = {"a consumer", "routee-console", "routee-ingest backfill", "routee-streams alarms"}
+    others = {
+        "a consumer",
+        "routee-console",
+        "routee-ingest backfill",
+        "routee-ingest redrive",
+        "routee-streams alarms",
+    }
     assert PERMISSIONS.keys() - COMMANDS.keys() == others | {"routee-streams worker with STREAMS_ALARM_WEBHOOK"}
 
 
