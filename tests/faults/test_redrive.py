@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from tests.integration.ingest.refused_callbacks import RefusedCallbacks
-from tests.support.wait import eventually
+from tests.support.wait import eventually_async
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
