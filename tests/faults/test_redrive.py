@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from tests.integration.ingest.refused_callbacks import RefusedCallbacks
-from tests.support.wait import eventually_async
+from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
@@ -27,10 +27,10 @@ class Load(NamedTuple):
 async def until_redriven(at: RefusedCallbacks, number: int) -> None:
     """Return when so many callbacks were redriven."""
 
-    async def has_stored() -> bool:
-        return (await asyncio.to_thread(at.redriven_numbers)).total() >= number
+    def has_stored() -> bool:
+        return at.redriven_numbers().total() >= number
 
-    await eventually_async(has_stored, deadline=200)
+    await asyncio.to_thread(eventually, has_stored, 200)
 
 
 @pytest.mark.parametrize(
