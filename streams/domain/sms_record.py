@@ -8,7 +8,8 @@ import msgspec
 
 from streams.contract.codec import format_time_ms
 from streams.contract.records import Source
-from streams.domain.lifecycle import Sms
+from streams.domain.callback import POSTED, PULLED, REDRIVEN
+from streams.domain.lifecycle import Sms, origin_of
 from streams.domain.message import Message
 from streams.domain.message_state import MessageState
 from streams.domain.money import money_text, money_text_or_none
@@ -16,7 +17,7 @@ from streams.domain.sending import Sending
 from streams.domain.statuses import changes_of_mind, is_final
 
 _CALLBACK: Final = Source.CALLBACK.value
-_PULL: Final = Source.PULL.value
+_SOURCES: Final = {POSTED: _CALLBACK, PULLED: Source.PULL.value, REDRIVEN: Source.REDRIVE.value}
 
 
 class SmsRecord(msgspec.Struct, gc=False):
@@ -78,6 +79,7 @@ def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -
     status, date, queued, sent = sms.status, sms.date, sms.queued, sms.sent
     final = is_final(status)
     partition, offset, index = sms.place
+    updated_at = format_time_ms(date or sms.since)
     queued_at = format_time_ms(queued) if queued else None
     sent_at = format_time_ms(sent) if sent else None
     sending_ms, sent_from = when
@@ -103,10 +105,10 @@ def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -
         final,
         details.detailed_status,
         details.status_description,
-        format_time_ms(date or sms.since),
+        updated_at,
         queued_at,
         sent_at,
-        format_time_ms(date) if final and date else None,
+        updated_at if final and date else None,
         details.latency_seconds,
         price_text,
         details.application_name,
@@ -131,5 +133,5 @@ def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -
         state.revision,
         sending_at or format_time_ms(sending_ms),
         sent_from,
-        _PULL if sms.pulled == sms.revision else _CALLBACK,
+        _SOURCES[origin_of(sms)] if sms.pulled else _CALLBACK,
     )

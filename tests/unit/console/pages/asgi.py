@@ -19,6 +19,7 @@ from console.metrics import Metrics
 from console.pages.app import application
 from console.pages.campaigns import words_of
 from console.pages.site import Site, Sources
+from console.programs.client import Program, Programs
 from console.read_api.client import ReadApi
 from console.settings import ConsoleSettings
 from console.tables.clickhouse import Rows, Tables
@@ -74,6 +75,15 @@ class CallbacksInMemory(Callbacks):
         return self.kept.get((partition, offset, index))
 
 
+class ProgramsInMemory(Programs):
+    def __init__(self, settings: ConsoleSettings, known: list[Program]) -> None:
+        super().__init__(settings)
+        self.known = known
+
+    async def now(self) -> list[Program]:
+        return self.known
+
+
 @dataclass
 class Answer:
     status: int
@@ -88,6 +98,7 @@ class Console:
     answers: dict[str, Rows] | None = field(default_factory=dict)
     messages: dict[str, Any] = field(default_factory=dict)
     kept: dict[tuple[int, int, int], Callback] = field(default_factory=dict)
+    programs: list[Program] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     picture: Picture = field(default_factory=Picture)
     peer: str = "127.0.0.1"
@@ -102,8 +113,9 @@ class Console:
             TablesInMemory(settings, self.answers),
             ReadApiInMemory(settings, self.messages),
             CallbacksInMemory(settings, self.kept),
+            ProgramsInMemory(settings, self.programs),
         )
-        self.news = News(self.picture, words_of)
+        self.news = News(self.picture, words_of, sources.read_api.message)
         self.site = Site(settings, sources, self.news, Metrics())
         self.site._templates.bytecode_cache = COMPILED
         self.app: ASGIApp = application(self.site)
