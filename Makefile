@@ -18,7 +18,7 @@ CLASS_CACHE := .venv/kafka.aot
 # would compile the same files anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-console test-console test-browser screenshots test test-quick test-sinks test-sinks-behaviour test-sinks-integration test-streams test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others faults-elsewhere faults-latency sandbox lock sbom clean
+.PHONY: demo demo-console test-console test-browser screenshots test test-quick test-sinks test-sinks-behaviour test-sinks-integration test-streams test-faults test-programs test-e2e test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others faults-elsewhere faults-latency sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
@@ -27,9 +27,10 @@ demo-console: $(PROGRAMS)   ## the same in the console, in a browser; everything
 	$(BIN)/routee-sandbox demo --console
 
 # Tests of programs wait more than they compute, so five run beside each other; those that take longest begin first.
-test: $(CLASS_CACHE)        ## `check`, and the whole suite: the six below
-	@echo 'The checks and six suites, five at a time, about 20 minutes: each prints its results when it is done'
-	@$(MAKE) --no-print-directory --jobs=5 --keep-going $(SUITE_BY_SUITE) test-sinks test-programs test-faults test-streams test-browser test-quick check
+test: $(CLASS_CACHE)        ## `check`, and the whole suite: the seven below
+	@echo 'The checks and seven suites, five at a time, about 20 minutes: each prints its results when it is done'
+	@$(MAKE) --no-print-directory --jobs=5 --keep-going $(SUITE_BY_SUITE) \
+	    test-sinks-integration test-programs test-faults test-streams test-e2e test-quick test-sinks-behaviour test-browser check
 
 test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds
 	$(BIN)/pytest tests/unit tests/project
@@ -48,8 +49,11 @@ test-streams: $(CLASS_CACHE)  ## behaviour and integration of streams, on the re
 test-faults: $(CLASS_CACHE) ## one short pass of each fault test
 	$(BIN)/pytest tests/faults --durations=5
 
-test-programs: $(CLASS_CACHE)  ## all others: behaviour and integration of the other programs, end to end
-	$(BIN)/pytest $(addprefix --ignore=,tests/unit tests/project tests/faults tests/console $(SINKS) $(STREAMS)) --durations=5
+test-programs: $(CLASS_CACHE)  ## all others: behaviour and integration of the other programs
+	$(BIN)/pytest $(addprefix --ignore=,tests/unit tests/project tests/faults tests/console tests/e2e $(SINKS) $(STREAMS)) --durations=5
+
+test-e2e: $(CLASS_CACHE)    ## the whole pipeline, the demo, the examples of the documents
+	$(BIN)/pytest tests/e2e --durations=5
 
 test-console:               ## installs Debian's chromium where it may, then: the console in a browser
 	@command -v chromium > /dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null \
