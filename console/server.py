@@ -63,7 +63,7 @@ async def serve(settings: ConsoleSettings, pages: socket.socket, admin: socket.s
             timeout_graceful_shutdown=_CLOSING_SECONDS,
         )
     )
-    told = page_server(_operators_pages(site))
+    told = page_server(operators_pages(site))
     loop = asyncio.get_running_loop()
 
     def end() -> None:
@@ -85,7 +85,7 @@ async def serve(settings: ConsoleSettings, pages: socket.socket, admin: socket.s
     logger.info("stopped")
 
 
-def _operators_pages(site: Site) -> Pages:
+def operators_pages(site: Site) -> Pages:
     """Return /livez, /readyz and /metrics. It is not ready while Kafka cannot be read."""
     feed, tables, metrics = site.sources.feed, site.sources.tables, site.metrics
     vitals = Vitals("console")

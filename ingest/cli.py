@@ -1,17 +1,19 @@
 """
-The command `routee-ingest`: serve, check, backfill.
+The command `routee-ingest`: serve, check, backfill, redrive.
 """
 
 import argparse
 import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from ingest.backfill.arguments import add_arguments, usage_problem
+from ingest.backfill import arguments as backfill_arguments
 from ingest.descriptors import most_connections, raise_limit
 from ingest.errors import IngestError
 from ingest.files import file_problems
+from ingest.redrive import arguments as redrive_arguments
 from ingest.settings import IngestSettings
 from streams.program.brokers import kafka_file_problems
 from streams.program.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
@@ -19,10 +21,12 @@ from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging
 from streams.program.printable import printable_lines
 from streams.program.private_files import keep_files_private
-from streams.program.settings import ABOUT_SETTINGS, SettingsError, load_settings
+from streams.program.settings import ABOUT_SETTINGS, CommonSettings, SettingsError, load_settings
 from streams.program.version import add_version
 
 logger = logging.getLogger(__name__)
+
+SettingsT = TypeVar("SettingsT", bound=CommonSettings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.command == "backfill":
         return _backfill(parser, given)
+    if given.command == "redrive":
+        return _redrive(parser, given)
     try:
         settings = load_settings(IngestSettings, look=file_problems)
     except SettingsError as error:
@@ -53,29 +59,57 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="run the HTTP server until SIGTERM")
     commands.add_parser("check", help="validate the settings, reach Kafka, name every problem")
-    add_arguments(commands.add_parser("backfill", help="ask Routee for the statuses that no callback told"))
+    about = "ask Routee for the statuses that no callback told"
+    backfill_arguments.add_arguments(commands.add_parser("backfill", help=about, description=about))
+    about = "store refused callbacks again, as they were posted or corrected"
+    redrive_arguments.add_arguments(commands.add_parser("redrive", help=about, description=about))
     return parser
 
 
 def _backfill(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     from ingest.backfill.settings import BackfillSettings  # noqa: PLC0415 - the server needs none of this
 
-    if problem := usage_problem(given):
+    if problem := backfill_arguments.usage_problem(given):
         parser.error(problem)
+    settings = _loaded(BackfillSettings)
+    if settings is None:
+        return USAGE
+    from ingest.backfill.command import run  # noqa: PLC0415
+
+    return _done(lambda: run(settings, given))
+
+
+def _redrive(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
+    if problem := redrive_arguments.usage_problem(given):
+        parser.error(problem)
+    settings = _loaded(CommonSettings)
+    if settings is None:
+        return USAGE
+    from ingest.redrive.command import run  # noqa: PLC0415
+
+    return _done(lambda: run(settings, given))
+
+
+def _loaded(model: type[SettingsT]) -> SettingsT | None:
+    """Return the settings of a command beside the server; None after their problems were said."""
     try:
-        settings = load_settings(BackfillSettings, look=kafka_file_problems)
+        settings = load_settings(model, look=kafka_file_problems)
     except SettingsError as error:
         sys.stderr.write(f"{printable_lines(str(error))}\n")
-        return USAGE
+        return None
     configure_logging("ingest", settings)
     keep_files_private()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    from ingest.backfill.command import run  # noqa: PLC0415
+    return settings
 
+
+def _done(command: Callable[[], None]) -> int:
+    """Run it; return its exit code."""
     try:
-        run(settings, given)
+        command()
     except (IngestError, CannotListenError) as error:
-        logger.error("%s", error)  # noqa: TRY400 - one line for people, the traceback says nothing more
+        for line in str(error).splitlines():
+            logger.error("%s", line)  # noqa: TRY400 - for people, the traceback says nothing more
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED

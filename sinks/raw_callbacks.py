@@ -26,7 +26,7 @@ ERASED: Final = "erased"
 
 _MARK: Final = b'"erased":'
 _ORIGINAL: Final = "original_base64"
-_CALLBACKS, _REPAIRED, _RECEIVED = "callbacks", "repaired", "received_at"
+_CALLBACKS, _REPAIRED, _RECEIVED, _FIRST_RECEIVED = "callbacks", "repaired", "received_at", "first_received_at"
 # Seven digits or more; and the same with gaps, of which `%20` and the like in a query are some.
 _DIGITS: Final = re.compile(r"[0-9]{7,20}")
 _NUMBER: Final = re.compile(
@@ -163,7 +163,8 @@ def _open(value: bytes) -> _Opened | None:
     try:
         fields = _Fields.decode(value)
         bodies = _Bodies.decode(fields[_CALLBACKS])
-        received = _moment(msgspec.json.decode(fields[_RECEIVED], type=str))
+        # Redriven callbacks were received when they were posted: an erasure since then covers them.
+        received = _moment(msgspec.json.decode(fields.get(_FIRST_RECEIVED, fields[_RECEIVED]), type=str))
         notes = _Notes.decode(fields[_REPAIRED]) if _REPAIRED in fields else []
         originals = {note["index"]: _original(note) for note in notes}
     except (msgspec.MsgspecError, KeyError, TypeError, RecursionError):

@@ -1,5 +1,5 @@
 """
-`routee-streams`: worker, topics, check, rebuild, erase, export, alarms, contract.
+`routee-streams`: worker, topics, check, rebuild, erase, export, judge, alarms, contract.
 """
 
 import argparse
@@ -92,6 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     exporting = commands.add_parser("export", help=about, description=f"{about}; it has numbers and texts")
     _add_recipients(exporting)
     exporting.set_defaults(command=_export, look=kafka_file_problems)
+    about = "print what today's rules would make of callbacks, a line of JSON for each; reaches no Kafka"
+    judging = commands.add_parser("judge", help=about, description=f"{about}. Nothing is known of their messages")
+    _add_envelopes(judging)
+    judging.set_defaults(command=_judge, look=lambda _: ())
     _add_alarms(commands)
     about = "print the contract for machines: AsyncAPI, OpenAPI and JSON Schemas; reads no settings"
     contract = commands.add_parser("contract", help=about, description=about)
@@ -120,10 +124,14 @@ def _add_alarms(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
     about = "print the alarms that recorded callbacks would have told, in their own time; reaches no Kafka"
     rehearsing = actions.add_parser("rehearse", help=about, description=f"{about}. STREAMS_ALARM_THRESHOLDS holds")
-    rehearsing.add_argument(
+    _add_envelopes(rehearsing)
+    rehearsing.set_defaults(command=_rehearse, look=lambda _: ())
+
+
+def _add_envelopes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--from-file", metavar="FILE", default="-", help="envelopes of callbacks.raw, one a line; `-`: standard input"
     )
-    rehearsing.set_defaults(command=_rehearse, look=lambda _: ())
 
 
 def _add_recipients(parser: argparse.ArgumentParser) -> None:
@@ -263,6 +271,13 @@ def _mute(settings: StreamsSettings, given: argparse.Namespace) -> None:
         subject = unmuted(given.subject)
         write_mute(settings, subject, 0, _warn_aside)
         print(f"{subject} is not muted")
+
+
+def _judge(settings: StreamsSettings, given: argparse.Namespace) -> None:
+    from streams.admin.judge import judge  # noqa: PLC0415
+
+    for verdict in judge(settings, given.from_file):
+        sys.stdout.buffer.write(encode(verdict) + b"\n")
 
 
 def _rehearse(settings: StreamsSettings, given: argparse.Namespace) -> None:

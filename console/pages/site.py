@@ -182,15 +182,16 @@ class Site:
 
     def alarms_of(self, route: tuple[str | None, str | None]) -> list[Alarm]:
         """Return the open alarms of a route, those of its senders too."""
-        return [alarm for alarm in self.sources.picture.open_alarms if (alarm.country, alarm.operator) == route]
+        found = [alarm for alarm in self.sources.picture.open_alarms if alarm.scope in {"route", "sender"}]
+        return [alarm for alarm in found if (alarm.country, alarm.operator) == route]
 
     def _alarm_banners(self, look: Look) -> list[Banner]:
         return [
             Banner(
                 "alarm",
                 look.words(alarm.why) or alarms.kind_in_words(alarm),
-                place="/routes" if alarm.scope != "account" else "/health",
-                link="See the route" if alarm.scope != "account" else "Health",
+                place=alarms.page_of(alarm),
+                link=alarms.link_to(alarm),
                 mark=f"Alarm since {self.clock.short(moment_of(alarm.opened_at), datetime.now(UTC))}",
             )
             for alarm in self.sources.picture.open_alarms[:1]

@@ -2,15 +2,16 @@
 The options of `routee-ingest backfill`.
 """
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from datetime import UTC, datetime
+from argparse import ArgumentParser, Namespace
+
+from ingest.moments import moment
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--watch", action="store_true", help="go on until SIGTERM: a round each minute")
-    parser.add_argument("--from", dest="begin", type=_moment, metavar="TIME", help="ask for a range of time from here")
-    parser.add_argument("--to", dest="end", type=_moment, metavar="TIME", help="its end; now without it")
+    parser.add_argument("--from", dest="begin", type=moment, metavar="TIME", help="ask for a range of time from here")
+    parser.add_argument("--to", dest="end", type=moment, metavar="TIME", help="its end; now without it")
     parser.add_argument("--campaign", action="append", default=[], metavar="ID", help="ask for a campaign")
     parser.add_argument("--message", action="append", default=[], metavar="ID", help="ask for a message")
     parser.add_argument("--dry-run", action="store_true", help="store nothing; say how many requests and how long")
@@ -26,11 +27,3 @@ def usage_problem(args: Namespace) -> str | None:
     if args.begin and args.end and args.end <= args.begin:
         return "--to is before --from"
     return None
-
-
-def _moment(text: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no time like 2026-11-22T09:00:00Z") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

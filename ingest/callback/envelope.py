@@ -50,6 +50,26 @@ def seal(
     return RawRecord(keys[0].encode() if len(keys) == 1 else None, value)
 
 
+class Redrive(NamedTuple):
+    """The fields that the envelope of redriven callbacks has besides."""
+
+    attempt: int
+    """How often they were redriven, this time included."""
+    first_received_at_ms: int
+    """When they were posted."""
+    rejected: Sequence[tuple[int, int]]
+    """[partition, offset] in `callbacks.rejected` of the rejection of each, by which a later run knows them."""
+
+
+def seal_again(callbacks: Sequence[bytes], keys: Sequence[str], received_at_ms: int, redrive: Redrive) -> RawRecord:
+    """Return redriven callbacks as one envelope, as `seal` does."""
+    record = seal(callbacks, keys, received_at_ms, source=Source.REDRIVE)
+    first = format_time_ms(redrive.first_received_at_ms).encode()
+    places = b",".join(b"[%d,%d]" % place for place in redrive.rejected)
+    told = b',"attempt":%d,"first_received_at":"%s","rejected":[%s]}' % (redrive.attempt, first, places)
+    return record._replace(value=record.value[:-1] + told)
+
+
 def _placed(index: int, note: bytes) -> bytes:
     return b'{"index":%d,%s' % (index, note[1:])
 

@@ -142,7 +142,7 @@ def _of_envelope(store: str, record: Record, wanted: Callable[[str], bool]) -> I
     except (ValueError, KeyError, TypeError):
         yield from _of_bytes(store, record, record.value, wanted)
         return
-    received = _moments([envelope.get("received_at")])
+    received = _moments([envelope.get("received_at"), envelope.get("first_received_at")])
     for index, body in enumerate(bodies):
         inner = record._replace(place=f"{record.place}/{index}")
         for place in _of_bytes(store, inner, body, wanted):

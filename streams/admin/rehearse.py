@@ -2,20 +2,16 @@
 `routee-streams alarms rehearse`: recorded callbacks through the rules, and the alarms that come of them.
 """
 
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any
 
 import msgspec
 
+from streams.admin.judge import lines_of
 from streams.domain.alarms.thresholds import parse_thresholds
 from streams.domain.rehearsal import Rehearsal
 from streams.errors import UsageError
 from streams.settings import StreamsSettings
-
-_STANDARD_INPUT: Final = "-"
 
 
 def rehearse(settings: StreamsSettings, file: str, warn: Callable[[str], object]) -> Iterator[dict[str, Any]]:
@@ -35,7 +31,7 @@ def rehearse(settings: StreamsSettings, file: str, warn: Callable[[str], object]
                 yield line
 
     try:
-        with _opened(file) as lines:
+        with lines_of(file) as lines:
             yield from rehearsal.alarms(counted(iter(lines)))
     except (ValueError, msgspec.DecodeError):
         raise UsageError(
@@ -44,16 +40,3 @@ def rehearse(settings: StreamsSettings, file: str, warn: Callable[[str], object]
         ) from None
     if rehearsal.refused:
         warn(f"{rehearsal.refused} callbacks were refused")
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
-    if file == _STANDARD_INPUT:
-        yield sys.stdin.buffer
-        return
-    with ExitStack() as stack:
-        try:
-            opened = stack.enter_context(Path(file).open("rb"))
-        except OSError as error:
-            raise UsageError(f"--from-file {file}: {error.strerror}") from None
-        yield opened

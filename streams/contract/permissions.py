@@ -100,6 +100,11 @@ def backfill(prefix: str) -> tuple[Permission, ...]:
     return tuple(_on((SMS_STATUS, CAMPAIGN_PROGRESS), prefix, Operation.READ))
 
 
+def redrive(prefix: str) -> tuple[Permission, ...]:
+    """Return the permissions of `routee-ingest redrive`, besides those of `routee-ingest`."""
+    return tuple(_on((CALLBACKS_RAW, CALLBACKS_REJECTED, ERASURES), prefix, Operation.READ))
+
+
 def worker(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-streams worker`, which `routee-streams check` looks for."""
     read = (CALLBACKS_RAW, *_PARTIALS, *CHANGELOGS, ERASURES)
@@ -199,6 +204,7 @@ _IDEMPOTENT: Final = Permission(Operation.IDEMPOTENT_WRITE, CLUSTER, Need.OLD_BR
 PERMISSIONS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
     "routee-ingest": ingest,
     "routee-ingest backfill": backfill,
+    "routee-ingest redrive": redrive,
     "routee-streams worker": worker,
     "routee-streams worker with STREAMS_ALARM_WEBHOOK": webhook,
     "routee-streams alarms": mute,

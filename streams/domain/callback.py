@@ -2,9 +2,15 @@
 One status of one SMS, in a form that is the same for every provider.
 """
 
+from typing import Final
+
 import msgspec
 
 from streams.domain.details import Details
+
+POSTED: Final = 0
+PULLED: Final = 1
+REDRIVEN: Final = -1
 
 
 class Callback(msgspec.Struct, frozen=True, gc=False):
@@ -22,5 +28,5 @@ class Callback(msgspec.Struct, frozen=True, gc=False):
     """The moment of the erasure that covers its SMS in ms, 0 when there is none; see `erasing.erase_before`."""
     to: str | None = None
     """The recipient as received: pseudonyms and masks in the details do not tell it. It is not kept."""
-    pulled: bool = False
-    """We asked for it: it was not told by a callback of the provider."""
+    origin: int = POSTED
+    """POSTED by the provider; PULLED: we asked for it; REDRIVEN: it was posted, and was refused at first."""

@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from streams.contract.records import Reason, Repair, Source
+from streams.domain.callback import POSTED, PULLED, REDRIVEN
 from streams.domain.dates import read_receipt
 from streams.domain.refusal import Refusal
 from streams.domain.routee.wire import PlainSms, read_plain
@@ -39,7 +40,7 @@ class Repaired(msgspec.Struct):
             return None
 
 
-_PULL: Final = orjson.dumps(Source.PULL)
+_ORIGINS: Final = {orjson.dumps(Source.PULL): PULLED, orjson.dumps(Source.REDRIVE): REDRIVEN}
 """Any other source, also of a later version, is a callback's."""
 _REPAIRS: Final = frozenset(repair.value for repair in Repair)
 _NONE_REPAIRED: Final[Mapping[int, Repaired]] = MappingProxyType({})
@@ -47,9 +48,9 @@ _NONE_REPAIRED: Final[Mapping[int, Repaired]] = MappingProxyType({})
 
 class Opened:
     """
-    The callbacks of one envelope, and when it was received (ms).
+    The callbacks of one envelope, and when they were received (ms): redriven ones, when they were posted.
 
-    Callbacks in `repaired`, by their index, are not as they were posted. `pulled` says that we asked for all of them.
+    Callbacks in `repaired`, by their index, are not as they were posted. `origin` is that of all of them.
     """
 
     def __init__(
@@ -59,13 +60,13 @@ class Opened:
         value: bytes,
         repaired: Mapping[int, Repaired] = _NONE_REPAIRED,
         *,
-        pulled: bool = False,
+        origin: int = POSTED,
     ) -> None:
         self.received: Final = received
         self.callbacks: Final = callbacks
         """Each to be read, or read already when all have the documented form."""
         self.repaired: Final = repaired
-        self.pulled: Final = pulled
+        self.origin: Final = origin
         self._value = value
 
     @cached_property
@@ -86,6 +87,7 @@ class _Envelope(msgspec.Struct):
     callbacks: list[msgspec.Raw]
     repaired: msgspec.Raw = msgspec.Raw()
     source: msgspec.Raw = msgspec.Raw()
+    first_received_at: msgspec.Raw = msgspec.Raw()
 
 
 MAX_DEPTH: Final = 850
@@ -121,7 +123,18 @@ def open_envelope(value: bytes) -> Opened | Refusal:
     if not received:
         return _NO_TIME
     repaired = _repaired(envelope.repaired) if len(envelope.repaired) else _NONE_REPAIRED
-    return Opened(received, envelope.callbacks, value, repaired, pulled=bytes(envelope.source) == _PULL)
+    origin = _ORIGINS.get(bytes(envelope.source), POSTED)
+    if origin == REDRIVEN:
+        received = _first_receipt(envelope.first_received_at, received)
+    return Opened(received, envelope.callbacks, value, repaired, origin=origin)
+
+
+def _first_receipt(told: msgspec.Raw, received: int) -> int:
+    """Return when redriven callbacks were posted (ms); the time of their redrive where that is not told."""
+    try:
+        return min(read_receipt(msgspec.json.decode(told)) or received, received)
+    except (msgspec.MsgspecError, RecursionError):
+        return received
 
 
 def _repaired(notes: msgspec.Raw) -> Mapping[int, Repaired]:

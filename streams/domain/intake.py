@@ -10,7 +10,7 @@ from msgspec.json import Encoder
 from streams.contract.headers import headers_of
 from streams.contract.records import Reason
 from streams.contract.topics import SMS_STATUS
-from streams.domain.callback import Callback
+from streams.domain.callback import PULLED, REDRIVEN, Callback
 from streams.domain.expiry import is_forgotten, is_touched_ahead
 from streams.domain.lifecycle import Sms
 from streams.domain.message import (
@@ -24,7 +24,7 @@ from streams.domain.message import (
     withheld,
 )
 from streams.domain.message_state import MessageState, message_state
-from streams.domain.policy import HOUR_MS, Policy
+from streams.domain.policy import HOUR_MS, Erased, Policy
 from streams.domain.privacy import holds_one_time_code
 from streams.domain.refusal import Refusal
 from streams.domain.sending import Sending, sending
@@ -113,7 +113,7 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
         if is_visible:
             state = message_state(message)
             was, status = message.previous, state.status
-            output = output_of(message, state, sms, when)
+            output = output_of(message, state, sms, when, policy.erased)
             counted = None if before is None or was is None else contribution(before, was)
             counts = contribution(message, status)
         if before is None or len(message.parts) > len(before.parts):
@@ -137,14 +137,17 @@ def _refused(refusal: Refusal, message: Message) -> Refusal:
 
 def _expired(callback: Callback, moment: Moment) -> Refusal | None:
     """Return the refusal of a callback whose message is unknown and may have been forgotten, None of a new message."""
-    if is_forgotten(callback.date, moment.forgotten):
+    # What had no date happened before its first receipt, which tells how old a redriven status is, and no other.
+    date = callback.date or (moment.received if callback.origin == REDRIVEN else callback.date)
+    if is_forgotten(date, moment.forgotten):
         hours = (moment.clock - moment.forgotten) // HOUR_MS
         return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
-    return _PULLED_UNDATED if callback.pulled and not callback.date else None
+    return _PULLED_UNDATED if callback.origin == PULLED and not callback.date else None
 
 
-def output_of(message: Message, state: MessageState, sms: Sms, when: Sending) -> Output:
-    """Return the public record of an SMS, as a record to produce."""
+def output_of(message: Message, state: MessageState, sms: Sms, when: Sending, erased: Erased | None) -> Output:
+    """Return the public record of an SMS in which these erasures hold, as a record to produce."""
     record = sms_record(message, state, sms, when)
     headers = headers_of(_SUFFIX, record.is_final, record.campaign_tracking_id)
-    return _as_output(Output, (SMS_STATUS, sms.key.encode(), _ENCODER.encode(record), headers))
+    digest = None if erased is None else erased.digest
+    return _as_output(Output, (SMS_STATUS, sms.key.encode(), _ENCODER.encode(record), headers, digest))

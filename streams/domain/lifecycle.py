@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple
 
-from streams.domain.callback import Callback
+from streams.domain.callback import POSTED, PULLED, REDRIVEN, Callback
 from streams.domain.dates import NO_DATE
 from streams.domain.details import Details
 from streams.domain.privacy import holds_one_time_code
@@ -73,7 +73,7 @@ class Sms(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=Tr
     """The cell that it entered, as `cells.entered` numbers it; 0 when it is in none."""
     pulled: int = 0
     """
-    The latest revision that a pulled callback made, 0 when none did.
+    The latest revision that a callback made which was not simply posted, 0 when none did; negative: it was redriven.
 
     A version that does not know it keeps it as it is, so a revision which that version makes is not taken for pulled.
     """
@@ -104,7 +104,14 @@ def begin(key: str, callback: Callback, received: int, place: list[int]) -> Sms:
     sent = date if status == SENT else NO_DATE
     stamps = [ERASED_STAMP] if callback.erased else []
     first = Sms(key, status, date, since, queued, sent, [], details, stamps, 1, None, received, received, place)
-    return msgspec.structs.replace(first, pulled=1) if callback.pulled else first
+    return msgspec.structs.replace(first, pulled=callback.origin) if callback.origin else first
+
+
+def origin_of(sms: Sms) -> int:
+    """Return the origin of the callback that made the revision of an SMS, as `Callback.origin` has it."""
+    if not sms.pulled:
+        return POSTED
+    return PULLED if sms.pulled == sms.revision else REDRIVEN if sms.pulled == -sms.revision else POSTED
 
 
 def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: FinalsRule) -> Joined:
@@ -141,7 +148,7 @@ def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: Fi
         received,
         place,
         sms.cell,
-        sms.revision + 1 if callback.pulled else sms.pulled,
+        callback.origin * (sms.revision + 1) or sms.pulled,
     )
     if finals is not sms.finals and changes_of_mind(finals) > changes_of_mind(sms.finals):
         return state, CONFLICT, True

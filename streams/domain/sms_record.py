@@ -8,7 +8,8 @@ import msgspec
 
 from streams.contract.codec import format_time_ms
 from streams.contract.records import Source
-from streams.domain.lifecycle import Sms
+from streams.domain.callback import POSTED, PULLED, REDRIVEN
+from streams.domain.lifecycle import Sms, origin_of
 from streams.domain.message import Message
 from streams.domain.message_state import MessageState
 from streams.domain.money import money_text, money_text_or_none
@@ -16,7 +17,7 @@ from streams.domain.sending import Sending
 from streams.domain.statuses import changes_of_mind, is_final
 
 _CALLBACK: Final = Source.CALLBACK.value
-_PULL: Final = Source.PULL.value
+_SOURCES: Final = {POSTED: _CALLBACK, PULLED: Source.PULL.value, REDRIVEN: Source.REDRIVE.value}
 
 
 class SmsRecord(msgspec.Struct, gc=False):
@@ -131,5 +132,5 @@ def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -
         state.revision,
         sending_at or format_time_ms(sending_ms),
         sent_from,
-        _PULL if sms.pulled == sms.revision else _CALLBACK,
+        _SOURCES[origin_of(sms)] if sms.pulled else _CALLBACK,
     )

@@ -16,7 +16,7 @@ from msgspec import Raw, structs
 from streams.contract.personal import Kept
 from streams.contract.records import Reason
 from streams.contract.topics import CAMPAIGN_PARTIALS
-from streams.domain.callback import Callback
+from streams.domain.callback import POSTED, Callback
 from streams.domain.cells import CELL_PREFIX, cell_key
 from streams.domain.counts import COUNTS_PREFIX, Tallying, begun_counts, counts_key, counts_of, last_change
 from streams.domain.deliveries import Deliveries
@@ -159,7 +159,7 @@ class _Gatherer:
         self._tally["forgotten"] = forgotten_before(self._tally)
         self._silent_before = silent_before(self._tally, policy.retention_ms, policy.silence_ms)
         self._received = 0
-        self._pulled = False
+        self._origin = POSTED
         self._touched_bytes = 0
         self._campaigns: dict[str, Tallying] = {}
         self._counts: dict[bytes, Tallying] = {}
@@ -178,7 +178,7 @@ class _Gatherer:
     def take_piece(self, opened: Opened, begin: int) -> int | None:
         """Take in the piece that begins at callback `begin`; return where the next one begins, None after the last."""
         self._received = opened.received
-        self._pulled = opened.pulled
+        self._origin = opened.origin
         end = self._take_callbacks(opened, begin)
         if opened.repaired:
             self._note_repairs(opened.repaired, range(begin, end))
@@ -249,8 +249,8 @@ class _Gatherer:
         return REPORTED
 
     def _take_sms(self, index: int, callback: Callback) -> str | Refusal:
-        if self._pulled:
-            callback = structs.replace(callback, pulled=True)
+        if self._origin:
+            callback = structs.replace(callback, origin=self._origin)
         key = message_key(callback.message_id)
         found, later = None, None
         written = self._rows.raw(key)

@@ -69,7 +69,7 @@ class CampaignLists:
         records = []
         for row, generation in rows:
             records.append(progress_record(read_campaign(orjson.loads(row)), generation))
-            await self._turns.offer()
+            await self._turns.offer(answer=True)
         return OwnPage(records, has_more, searched)
 
     def _owns(self, number: int, partition: Partition) -> bool:
@@ -97,7 +97,7 @@ class CampaignLists:
         while after is not None:
             rows, after = self._table.store.portion(number, CAMPAIGN_PREFIX, after, _PORTION_ROWS)
             known.update((key, places_of(key, row)) for key, row in rows.items())
-            await self._turns.offer()
+            await self._turns.offer(answer=True)
             if not self._owns(number, partition):
                 return
         indexed = _Indexed(partition, CampaignIndex(known))
@@ -111,7 +111,7 @@ class CampaignLists:
             return
         for key in indexed.partition.take_changed():
             indexed.note(key)
-            await self._turns.offer()
+            await self._turns.offer(answer=True)
             if not self._owns(number, indexed.partition):
                 return
         self._indexed[number] = indexed

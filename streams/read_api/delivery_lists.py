@@ -75,7 +75,7 @@ class DeliveryLists:
         while after is not None and self._owns(number, partition):
             rows, after = self._table.store.portion(number, prefix, after, _PORTION_ROWS)
             keys.update(rows)
-            await self._turns.offer()
+            await self._turns.offer(answer=True)
         return keys
 
     def _owns(self, number: int, partition: Partition) -> bool:

@@ -2,7 +2,8 @@
 Sharing the event loop: long work is divided into short turns.
 
 HTTP answers, heartbeats and the consumer run in the same loop. All long work of a worker asks the same `Turns`, so a
-round of the loop has one turn at most, however much there is to do.
+round of the loop has one turn at most, however much there is to do. An answer that a reader waits for goes first, but
+takes every second turn at most, so that readers never hold the callbacks up.
 """
 
 import asyncio
@@ -19,28 +20,32 @@ class Turns:
 
     def __init__(self) -> None:
         self._began = 0.0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._answers: deque[asyncio.Future[None]] = deque()
+        self._others: deque[asyncio.Future[None]] = deque()
+        self._was_answer = False
 
-    async def offer(self) -> None:
+    async def offer(self, *, answer: bool = False) -> None:
         """
         Return at once while the current turn is short; else let all others of the loop go first, and then take a turn.
 
-        Call it before each piece of work, where other tasks may see the current state.
+        Call it before each piece of work, where other tasks may see the current state. `answer` says that a reader
+        waits for this work.
         """
         if monotonic() - self._began <= TURN_SECONDS:
             return
         loop = asyncio.get_running_loop()
-        if not self._waiting:
+        if not self._answers and not self._others:
             loop.call_soon(self._begin)
         mine = loop.create_future()
-        self._waiting.append(mine)
+        (self._answers if answer else self._others).append(mine)
         await mine
 
     def _begin(self) -> None:
-        """Give the next turn to the one that has waited for the longest time."""
-        mine = self._waiting.popleft()
+        """Give the next turn to the answer, or to the other work, that has waited for the longest time."""
+        self._was_answer = bool(self._answers) and not (self._was_answer and self._others)
+        mine = (self._answers if self._was_answer else self._others).popleft()
         if not mine.done():  # else it was cancelled
             self._began = monotonic()
             mine.set_result(None)
-        if self._waiting:
+        if self._answers or self._others:
             asyncio.get_running_loop().call_soon(self._begin)

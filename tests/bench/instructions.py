@@ -74,13 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say(f"{'instructions per callback':28} {'rules':>9} {'batches':>9} {'both':>9}")
     for load in loads:
         _process(_BATCHES, load, given)  # so that no count has the compiling of modules
-        nothing, rules, both = (_count(run, load, given) for run in (_NOTHING, _RULES, _BATCHES))
+        nothing, rules, both = (count(run, load, given) for run in (_NOTHING, _RULES, _BATCHES))
         figures = (rules - nothing, both - rules, both - nothing)
         say(f"{load:28} " + " ".join(f"{figure / given.callbacks:9,.0f}" for figure in figures))
     return 0
 
 
-def _count(run: str, load: str, given: argparse.Namespace) -> int:
+def count(run: str, load: str, given: argparse.Namespace) -> int:
     """Return the instructions of a whole process."""
     found = _COUNTED.search(_process(run, load, given, *_TOOL))
     if found is None:

@@ -23,8 +23,8 @@ from streams.cli import main as streams
 from tests.support.markdown import ROOT
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], tuple[str, ...]]] = {
-    "routee-ingest": (ingest, ("serve", "check", "backfill")),
-    "routee-streams": (streams, ("worker", "topics", "check", "rebuild", "erase", "export", "contract")),
+    "routee-ingest": (ingest, ("serve", "check", "backfill", "redrive")),
+    "routee-streams": (streams, ("worker", "topics", "check", "rebuild", "erase", "export", "judge", "contract")),
     "routee-sinks": (sinks, ("clickhouse", "files", "schema", "check")),
     "routee-console": (console, ("serve", "check")),
     "routee-sandbox": (sandbox, ("up", "demo", "emulate", "verify")),

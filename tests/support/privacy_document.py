@@ -44,8 +44,8 @@ KINDS: Final = {
         only_sender routes judged
     """,
     "where and when a record was made": """
-        revision generation message_revision source partition offset index repaired.index repaired.repairs stage
-        reason detail redacted rejected_at sink table topic
+        revision generation message_revision source attempt rejected partition offset index
+        repaired.index repaired.repairs stage reason detail redacted rejected_at sink table topic
     """,
     "an HMAC of a phone number, and the moment of its erasure": "mark at key_id",
 }

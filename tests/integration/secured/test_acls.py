@@ -171,7 +171,7 @@ def shell(
 
 def test_every_program_of_the_table_has_a_command_that_tells_its_permissions() -> None:
     # These are told by their clients when they are used.
-    assert PERMISSIONS.keys() - COMMANDS.keys() == {"a consumer", BACKFILL, WEBHOOK}
+    assert PERMISSIONS.keys() - COMMANDS.keys() == {"a consumer", "routee-ingest redrive", BACKFILL, WEBHOOK}
 
 
 @pytest.mark.parametrize("program", COMMANDS)

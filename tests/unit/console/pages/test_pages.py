@@ -16,6 +16,7 @@ from starlette.requests import Request
 from console.live.callbacks import Callback
 from console.programs.client import Program
 from console.records import Alarm, Campaign
+from console.server import operators_pages
 from tests.support.markdown import ROOT
 from tests.unit.console.pages.asgi import Console
 
@@ -438,6 +439,14 @@ async def test_tabs_that_read_again_share_a_page_and_no_look_at_numbers() -> Non
         assert NUMBER in (await made.get(f"{place}?show=1", x_refresh="1")).body
     assert counted._value.get() == 3
     assert NUMBER not in (await made.get(place, x_refresh="1")).body
+
+
+def test_the_page_of_metrics_says_what_runs_and_has_no_times_of_creation() -> None:
+    pages = operators_pages(console().site)
+    text = pages.metrics().decode()
+    assert 'routee_build_info{program="console"' in text
+    assert "process_resident_memory_bytes" in text
+    assert "_created" not in text
 
 
 @pytest.mark.parametrize("name", HOSTILE)

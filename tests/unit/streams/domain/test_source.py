@@ -1,5 +1,5 @@
 """
-Pulled statuses: applied like any other, told as pulled, and never the reason to count a message twice.
+Pulled and redriven statuses: applied like any other, told as what they are, and never the reason to count twice.
 """
 
 from typing import Any, Final
@@ -21,6 +21,12 @@ NINE_DAYS_LATER: Final = "2026-12-01T12:00:00.000Z"
 
 def pulled(*callbacks: Any, received_at: str = NOW, source: Any = "pull") -> bytes:  # noqa: ANN401 - any JSON
     return orjson.dumps({**orjson.loads(envelope(*callbacks, received_at=received_at)), "source": source})
+
+
+def redriven(*callbacks: Any, received_at: str, posted_at: Any) -> bytes:  # noqa: ANN401 - any JSON
+    """Return callbacks that were posted at one time and redriven at another."""
+    told = {"source": "redrive", "attempt": 1, "first_received_at": posted_at, "rejected": [[0, 7]] * len(callbacks)}
+    return orjson.dumps({**orjson.loads(envelope(*callbacks, received_at=received_at)), **told})
 
 
 def take_in(pipeline: Pipeline, value: bytes) -> list[dict[str, Any]]:
@@ -144,3 +150,56 @@ def test_withholding_and_pulling_go_together() -> None:
     take_in(pipeline, pulled(sms_callback()))
     (record,) = pipeline.revisions
     assert (record["recipient"], record["source"]) == ("***001", "pull")
+
+
+def test_a_redriven_callback_is_taken_in_as_of_its_first_receipt() -> None:
+    """Its record, the campaign and the time of an undated status have the first receipt, and it is told as redriven."""
+    pipeline = Pipeline()
+    pipeline.send(sms_callback("Sent", SENT, message_id="m-2", sms_id="s-2"), received_at="2026-11-23T12:00:00.000Z")
+    value = redriven(
+        sms_callback("Delivered", ABSENT), received_at="2026-11-23T13:00:00.000Z", posted_at="2026-11-22T12:00:00.000Z"
+    )
+    take_in(pipeline, value)
+    record = pipeline.revisions[-1]
+    assert record["source"] == "redrive"
+    assert {record[name] for name in ("received_at", "first_received_at", "status_updated_at")} == {NOW}
+    (progress,) = pipeline.settle()
+    assert (progress["first_received_at"], progress["last_received_at"]) == (NOW, "2026-11-23T12:00:00.000Z")
+    take_in(pipeline, value)
+    assert pipeline.settle() == []
+    assert len(pipeline.revisions) == 2
+
+
+def test_a_later_callback_is_told_as_a_callback_again() -> None:
+    """Of the three sources in turn, each is told at its own revision."""
+    pipeline = Pipeline()
+    take_in(pipeline, redriven(sms_callback("Queued", QUEUED), received_at=NOW, posted_at=NOW))
+    take_in(pipeline, pulled(sms_callback("Sent", SENT)))
+    pipeline.send(sms_callback("Delivered", FINAL))
+    take_in(pipeline, redriven(sms_callback("Failed", "2026-11-22T09:17:00Z"), received_at=NOW, posted_at=NOW))
+    assert [source for _, source in sources(pipeline)] == ["redrive", "pull", "callback", "redrive"]
+    assert pipeline.message()["sms"][0]["source"] == "redrive"
+
+
+@pytest.mark.parametrize("date", [FINAL, ABSENT])
+def test_a_redriven_callback_of_a_forgotten_message_is_expired(date: Any) -> None:  # noqa: ANN401
+    """Nine days later: by its date, or by its first receipt when it has no date. A fresh one without a date is new."""
+    pipeline = Pipeline()
+    pipeline.send(sms_callback("Delivered", FINAL))
+    other = sms_callback("Delivered", NINE_DAYS_LATER, message_id="m-2", sms_id="s-2")
+    for _ in range(3):
+        pipeline.send(other, received_at=NINE_DAYS_LATER)
+    take_in(pipeline, redriven(sms_callback("Failed", date), received_at=NINE_DAYS_LATER, posted_at=NOW))
+    assert [rejection["reason"] for rejection in pipeline.rejections] == [Reason.EXPIRED]
+    fresh = sms_callback("Delivered", ABSENT, message_id="m-3", sms_id="s-3")
+    take_in(pipeline, redriven(fresh, received_at=NINE_DAYS_LATER, posted_at="2026-11-30T12:00:00.000Z"))
+    assert (len(pipeline.rejections), pipeline.revisions[-1]["message_id"]) == (1, "m-3")
+    assert [record["message_id"] for record in pipeline.revisions].count(MESSAGE_ID) == 1
+
+
+@pytest.mark.parametrize("posted_at", ["yesterday", None, {}, [], "2026-11-29T12:00:00.000Z"])
+def test_a_first_receipt_that_cannot_be_is_the_time_of_the_redrive(posted_at: Any) -> None:  # noqa: ANN401
+    """One that is missing, unreadable or later than the redrive costs no callback."""
+    pipeline = Pipeline()
+    take_in(pipeline, redriven(sms_callback(), received_at=NOW, posted_at=posted_at))
+    assert [record["received_at"] for record in pipeline.revisions] == [NOW]

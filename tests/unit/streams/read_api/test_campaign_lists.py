@@ -147,7 +147,8 @@ async def test_changes_while_the_rows_are_read_are_in_the_list(worker: Worker, m
     class Changing:
         turns = 0
 
-        async def offer(self) -> None:
+        async def offer(self, *, answer: bool = False) -> None:
+            assert answer
             self.turns += 1
             campaign = self.turns % 9 + 1
             worker.report(campaign, "Finished", at=100 + campaign)
@@ -174,7 +175,8 @@ async def test_a_partition_that_is_lost_meanwhile_is_not_read_and_not_searched(
     class Losing:
         turns = 0
 
-        async def offer(self) -> None:
+        async def offer(self, *, answer: bool = False) -> None:
+            assert answer
             self.turns += 1
             if self.turns == at:
                 worker.lose(1)
@@ -199,7 +201,8 @@ async def test_a_list_that_is_given_up_leaves_the_next_one_whole(worker: Worker)
     assert len(await worker.listed()) == 9
 
     class Stopping:
-        async def offer(self) -> None:
+        async def offer(self, *, answer: bool = False) -> None:
+            assert answer
             raise asyncio.CancelledError
 
     turns = vars(worker.lists)["_turns"]

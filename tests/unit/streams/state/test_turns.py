@@ -62,6 +62,24 @@ async def test_a_round_of_the_loop_has_one_turn_however_many_tasks_have_long_wor
     assert all(first == "others" or second == "others" for first, second in pairwise(events))
 
 
+async def test_an_answer_goes_before_other_work_in_every_second_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    done: list[str] = []
+    shared = Turns()
+
+    async def work(name: str, *, answer: bool) -> None:
+        for _ in range(4):
+            await shared.offer(answer=answer)
+            done.append(name)
+
+    others = [work(name, answer=False) for name in ("one", "two", "three")]
+    await asyncio.gather(*others, work("first answer", answer=True), work("second answer", answer=True))
+    answers = [at for at, name in enumerate(done) if name.endswith("answer")]
+    assert answers == [*range(0, 16, 2)]
+    assert [done[at] for at in answers] == ["first answer", "second answer"] * 4
+    assert [name for name in done if not name.endswith("answer")] == ["one", "two", "three"] * 4
+
+
 async def test_a_task_that_is_cancelled_takes_no_turn_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
     shared = Turns()

@@ -1,0 +1,3 @@
+"""
+The redrive: refused callbacks go back to `callbacks.raw`, as they were posted or corrected.
+"""

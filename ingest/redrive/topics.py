@@ -1,0 +1,181 @@
+"""
+The topics as a redrive reads them, without a group: refused callbacks, their bytes, and the redriven ones of them.
+"""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from ingest.redrive.errors import ReadError
+from ingest.redrive.fates import Place, Raw, Refused, Rejection, raw_of, refused_of
+from streams.contract.erasures import AnotherKeyError, Erasures, NotAnErasureError, Reading
+from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, ERASURES, Topic
+from streams.program.brokers import UnusableFilesError, client_options
+from streams.program.settings import CommonSettings
+
+_POLL_MS: Final = 500
+_RECORDS: Final = 2000
+_CLOCKS_MS: Final = 3_600_000
+"""Kafka's time of a record and the receipt in it come of two clocks."""
+_MARK: Final = b'"redrive"'
+
+
+class Wanted(NamedTuple):
+    """Callbacks that were received in a range of time (ms), and refused for one of these reasons; none: for any."""
+
+    since_ms: float
+    until_ms: float
+    reasons: frozenset[str]
+
+    def has(self, refused: Refused) -> bool:
+        """Tell whether a refused callback is one of them."""
+        in_time = self.since_ms <= refused.first_received_at_ms < self.until_ms
+        return in_time and (not self.reasons or refused.reason in self.reasons)
+
+
+class Topics:
+    """
+    Reads to the ends that the topics have when it is asked. `done` are the rejections that were redriven.
+
+    Raises ReadError when Kafka does not give the records.
+    """
+
+    def __init__(self, settings: CommonSettings) -> None:
+        self.done: set[Rejection] = set()
+        self._settings = settings
+        self._consumer: AIOKafkaConsumer | None = None
+        self._names = {topic: topic.name(settings.kafka_topic_prefix) for topic in _READ}
+        self._raw_ends: dict[TopicPartition, int] = {}
+
+    async def open(self) -> None:
+        """Find the topics."""
+        try:
+            options = client_options(self._settings)
+        except UnusableFilesError as error:
+            raise ReadError(str(error)) from error
+        consumer = AIOKafkaConsumer(
+            **options, client_id="routee-ingest-redrive", enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        self._consumer = consumer
+        try:
+            await consumer.start()
+            there = await consumer.topics()
+        except KafkaError as error:
+            raise ReadError(f"KAFKA_BOOTSTRAP_SERVERS={self._settings.kafka_bootstrap_servers}: {error}") from error
+        if missing := sorted({*self._names.values()} - there):
+            raise ReadError(f"topic {missing[0]} is missing, or this user may not read it: run `routee-streams topics`")
+
+    async def close(self) -> None:
+        """Leave Kafka."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def erasures(self) -> Erasures:
+        """Return all erasures; ReadError when ERASURE_KEY is not the one that they were made with."""
+        name = self._names[ERASURES]
+        erasures, reading = Erasures(self._settings.erasure_marks), Reading(name)
+        begins = await self._begins(ERASURES)
+        try:
+            async for record in self._records(begins, await self._ends(begins)):
+                if (erasure := reading.read(record.offset, record.key, record.value)) is not None:
+                    erasures.add(erasure)
+            reading.check()
+        except (AnotherKeyError, NotAnErasureError) as error:
+            raise ReadError(str(error)) from error
+        return erasures
+
+    async def refused(self, wanted: Wanted) -> list[Refused]:
+        """Return the refused callbacks, the one that was received first before all others."""
+        begins = await self._begins(CALLBACKS_REJECTED, wanted.since_ms - _CLOCKS_MS)
+        found = []
+        async for record in self._records(begins, await self._ends(begins)):
+            refused = refused_of((record.partition, record.offset), record.value)
+            if refused is not None and wanted.has(refused):
+                found.append(refused)
+        return sorted(found, key=lambda one: (one.first_received_at_ms, one.rejection))
+
+    async def raw(self, places: Collection[Place], since_ms: float) -> dict[Place, Raw | None]:
+        """
+        Return the records of `callbacks.raw` at these places that Kafka still has, and learn the redriven rejections.
+
+        They are those of callbacks that were received since: a redrive comes after its rejection.
+        """
+        begins = await self._begins(CALLBACKS_RAW, since_ms - _CLOCKS_MS)
+        oldest = await self._begins(CALLBACKS_RAW)
+        for at in begins:
+            of_partition = [offset for partition, offset in places if partition == at.partition]
+            begins[at] = max(oldest[at], min([begins[at], *of_partition]))
+        wanted, found = set(places), dict[Place, Raw | None]()
+        self._raw_ends = await self._ends(begins)
+        async for record in self._records(begins, self._raw_ends):
+            place = (record.partition, record.offset)
+            if place in wanted:
+                found[place] = raw_of(record.value)
+            self._note_done(record.value)
+        return found
+
+    async def catch_up(self) -> None:
+        """Learn which rejections were redriven since the last look at `callbacks.raw`."""
+        begins, self._raw_ends = self._raw_ends, await self._ends(self._raw_ends)
+        async for record in self._records(begins, self._raw_ends):
+            self._note_done(record.value)
+
+    def _note_done(self, value: bytes | None) -> None:
+        if value is not None and _MARK in value and (raw := raw_of(value)) is not None:
+            self.done.update(raw.rejected)
+
+    async def _begins(self, topic: Topic, since_ms: float = 0) -> dict[TopicPartition, int]:
+        """Return the offsets from a time on; those of the oldest records when it is before all of them."""
+        count = topic.partitions or self._settings.kafka_partitions
+        partitions = [TopicPartition(self._names[topic], number) for number in range(count)]
+        try:
+            begins: dict[TopicPartition, int] = await self._reader.beginning_offsets(partitions)
+            if since_ms <= 0:
+                return begins
+            told = await self._reader.offsets_for_times(dict.fromkeys(partitions, int(since_ms)))
+            ends = await self._reader.end_offsets(partitions)
+        except KafkaError as error:
+            raise _unread(error) from error
+        return {one: ends[one] if told.get(one) is None else max(begins[one], told[one].offset) for one in partitions}
+
+    async def _ends(self, of: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        try:
+            ends: dict[TopicPartition, int] = await self._reader.end_offsets([*of])
+        except KafkaError as error:
+            raise _unread(error) from error
+        return ends
+
+    async def _records(
+        self, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    ) -> AsyncIterator[Any]:
+        consumer = self._reader
+        left = [one for one in begins if begins[one] < ends[one]]
+        if not left:
+            return
+        try:
+            consumer.assign(left)
+            for one in left:
+                consumer.seek(one, begins[one])
+            while left:
+                for at, records in (await consumer.getmany(*left, timeout_ms=_POLL_MS, max_records=_RECORDS)).items():
+                    for record in records:
+                        if record.offset < ends[at]:
+                            yield record
+                left = [one for one in left if await consumer.position(one) < ends[one]]
+        except KafkaError as error:
+            raise _unread(error) from error
+
+    @property
+    def _reader(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise RuntimeError("open() comes first")
+        return self._consumer
+
+
+_READ: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED, ERASURES)
+
+
+def _unread(error: KafkaError) -> ReadError:
+    return ReadError(f"Kafka does not give the records of the topics: {error}")

@@ -1,0 +1,59 @@
+"""The archive is read as `routee-sinks files` writes it: both formats, every byte, and no file that is not whole."""
+
+import gzip
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+from sinks.files.archive import archive_lines, archive_table
+from sinks.files.layout import Run, draft_name, parse_name, runs
+from sinks.source import Record
+from sinks.tables import RAW_CALLBACKS_TABLE
+from streams.program.archive import TABLE, ArchiveError, archive_files, records_of, values_at
+
+VALUES = [b'{"a":1}', b"\xff\x00", None, b"", "Ω".encode()]
+RECORDS = [
+    Record("t", partition, 10 + at, 1_795_348_800_000 + at, value, None, [("type", b"x")])
+    for partition in (0, 1)
+    for at, value in enumerate(VALUES)
+]
+
+
+def write(root: Path, run: Run, file_format: str) -> None:
+    folder = root / TABLE / run.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / run.name(file_format)
+    assert parse_name(file.name)
+    if file_format == "parquet":
+        pyarrow.parquet.write_table(archive_table(run.rows), file)
+    else:
+        file.write_bytes(gzip.compress(b"\n".join(archive_lines(run.rows)) + b"\n"))
+    (folder / draft_name(file.name)).write_bytes(b"half a file")
+
+
+@pytest.fixture(params=["parquet", "ndjson"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    for partition in (0, 1):
+        for run in runs([record for record in RECORDS if record.partition == partition]):
+            write(tmp_path, run, request.param)
+    return tmp_path
+
+
+def test_the_records_are_the_ones_of_the_sink(root: Path) -> None:
+    read = [tuple(record) for file in archive_files(root) for record in records_of(file)]
+    assert read == [(one.partition, one.offset, one.timestamp, one.value) for one in RECORDS]
+    assert TABLE == RAW_CALLBACKS_TABLE
+
+
+def test_the_values_at_some_places(root: Path) -> None:
+    assert values_at(root, [(1, 11), (0, 12), (0, 99), (5, 10)]) == {(1, 11): b"\xff\x00", (0, 12): None}
+
+
+def test_a_folder_without_an_archive_and_a_damaged_file_are_one_line_each(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=r"no folder raw_callbacks"):
+        archive_files(root / "elsewhere")
+    (file, *_) = archive_files(tmp_path)
+    file.path.write_bytes(b"damaged")
+    with pytest.raises(ArchiveError, match=r"cannot be read"):
+        list(records_of(file))
