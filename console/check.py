@@ -41,7 +41,7 @@ async def _found(settings: ConsoleSettings) -> list[str]:
 
 
 def _kafka(settings: ConsoleSettings) -> list[str]:
-    """Return the missing topics and permissions. Settings that keep records safe are told by `routee-streams check`."""
+    """Return the topics and permissions that are missing. `streams check` tells the settings that keep records safe."""
     library = logging.getLogger("kafka")
     level = library.level
     library.setLevel(logging.CRITICAL)  # it logs the error that it raises

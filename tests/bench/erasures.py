@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -289,9 +289,14 @@ class Bench:
         left = self._keys()
         with closing(HTTPConnection("127.0.0.1", self._port, timeout=60)) as connection:
             while left:
-                connection.request("GET", f"/sms/{left[-1]}")
-                answer = connection.getresponse()
-                found = orjson.loads(answer.read())
+                try:
+                    connection.request("GET", f"/sms/{left[-1]}")
+                    answer = connection.getresponse()
+                    found = orjson.loads(answer.read())
+                except (HTTPException, OSError):  # a worker that is being started again
+                    connection.close()
+                    yield False
+                    continue
                 if answer.status == HTTPStatus.OK and found["recipient"] is None:
                     left.pop()
                 else:

@@ -3,7 +3,6 @@ Kills of a redrive: in the end each refused callback went back once, and nothing
 """
 
 import asyncio
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +24,15 @@ class Load(NamedTuple):
     """Callbacks a second."""
 
 
+async def until_redriven(at: RefusedCallbacks, number: int) -> None:
+    """Return when so many callbacks were redriven."""
+
+    def has_stored() -> bool:
+        return at.redriven_numbers().total() >= number
+
+    await asyncio.to_thread(eventually, has_stored, 200)
+
+
 @pytest.mark.parametrize(
     "load",
     [
@@ -40,14 +48,11 @@ async def test_a_redrive_that_is_killed_goes_on_and_counts_nothing_twice(
     at = RefusedCallbacks(kafka.bootstrap_servers, topic_prefix)
     at.refuse(callbacks)
 
-    def has_stored(number: float) -> bool:
-        return at.redriven_numbers().total() >= number
-
     for _ in range(kills):
         before = at.redriven_numbers().total()
         process = await at.start(tmp_path, "--rate", str(rate))
         try:
-            await asyncio.to_thread(eventually, partial(has_stored, before + rate), 200)
+            await until_redriven(at, before + rate)
             assert process.returncode is None, (await process.communicate())[0].decode()
         finally:
             if process.returncode is None:

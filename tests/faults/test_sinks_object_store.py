@@ -58,7 +58,7 @@ def test_killed_while_the_store_throttles_fails_and_loses_answers_each_record_is
     settings = {**bucket.settings, **SMALL}
     stays = running.start("files", **settings)
     eventually(lambda sink=stays: sink.get("/readyz"), 60)  # type: ignore[misc]
-    bucket.wire.fail_at_random(seed=5, share=0.2)
+    bucket.wire.fail_at_random(seed=5, share=0.3)
     with Load(topics, 300_000, per_second=200) as load:
         for _ in range(kills):
             sink = running.start("files", **settings)

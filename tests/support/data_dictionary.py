@@ -18,6 +18,8 @@ from sinks.settings import SinksSettings
 from tests.support.markdown import ROOT
 
 DOCUMENT: Final = ROOT / "sinks" / "README.md"
+_GIVEN: Final = {"{older_than_seconds:": "(older_than_seconds = 0)", "{at:": "(at = '2026-11-22 09:00:00')"}
+"""A parameter of a view → a value to ask with."""
 _HEAD: Final = "| column | meaning | in |\n|---|---|---|\n"
 
 
@@ -26,7 +28,7 @@ def columns(clickhouse: ClickHouse) -> Iterator[tuple[str, str]]:
     for name, thing in objects_of(known_migrations()).items():
         if thing.kind is Kind.VIEW:
             # The columns of a view with a parameter are known when it is asked.
-            asked = f"{name}(older_than_seconds = 0)" if "{older_than_seconds:" in thing.select else name
+            asked = next((name + given for told, given in _GIVEN.items() if told in thing.select), name)
             for column, *_ in clickhouse.rows(f"DESCRIBE TABLE (SELECT * FROM {asked})"):  # noqa: S608 - names of ours
                 yield name, column
 

@@ -102,12 +102,13 @@ def _joined(
 def _sized(fields: Iterable[bytes | None]) -> tuple[list[bytes], list[bytes]]:
     """Return the length of each field as it is written, and the fields as bytes: None has a length of its own."""
     listed = [*fields]
-    if None in listed:
+    try:
+        present = cast("list[bytes]", listed)
+        return _sizes(present), present
+    except TypeError:  # None has no length; looking for it beforehand would take as long as joining
         present = [field or b"" for field in listed]
         sizes = [_NULL if field is None else size for field, size in zip(listed, _sizes(present), strict=True)]
         return sizes, present
-    present = cast("list[bytes]", listed)
-    return _sizes(present), present
 
 
 def _sizes(fields: list[bytes]) -> list[bytes]:

@@ -59,6 +59,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
 """The commands that tell each program's missing permissions; those of a consumer are told by its client."""
 WEBHOOK = "routee-streams worker with STREAMS_ALARM_WEBHOOK"
 BACKFILL = "routee-ingest backfill"
+REDRIVE = "routee-ingest redrive"
 _OTHERS_AWAY = {"routee-sinks", "routee-console"}
 """Programs of which `check` looks for ClickHouse or the read API, too, which are away."""
 
@@ -171,7 +172,7 @@ def shell(
 
 def test_every_program_of_the_table_has_a_command_that_tells_its_permissions() -> None:
     # These are told by their clients when they are used.
-    assert PERMISSIONS.keys() - COMMANDS.keys() == {"a consumer", "routee-ingest redrive", BACKFILL, WEBHOOK}
+    assert PERMISSIONS.keys() - COMMANDS.keys() == {"a consumer", BACKFILL, REDRIVE, WEBHOOK}
 
 
 @pytest.mark.parametrize("program", COMMANDS)

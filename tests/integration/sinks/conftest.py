@@ -67,7 +67,10 @@ def tables(settings: SinksSettings, spare_databases: SpareDatabases) -> Iterator
     """Give a connection to a database of one's own that has the schema, and no rows."""
     name = settings.clickhouse_database
     anywhere = connect(settings, database="")
-    if (name,) not in anywhere.rows("SELECT name FROM system.databases"):
+    is_spare = (name,) in anywhere.rows("SELECT name FROM system.databases")
+    if not is_spare and spare_databases.form:
+        spare_databases.copy(name, anywhere)
+    elif not is_spare:
         run_schema(settings)
     connection = connect(settings)
     if not spare_databases.form:

@@ -75,7 +75,6 @@ def test_of_writers_of_one_name_one_wins_and_of_those_that_replace_it_one(bucket
         ("InvalidAccessKeyId", ("PUT", "GET", "DELETE"), "the credentials are refused (InvalidAccessKeyId)"),
         ("AccessDenied", ("PUT",), "these credentials have no permission (AccessDenied)"),
         ("AccessDenied", ("DELETE", "POST"), "these credentials have no permission (AccessDenied)"),
-        ("no condition", ("PUT",), "the store has no conditional writes: records would be written twice"),
     ],
 )
 def test_check_tries_the_bucket_and_tells_one_line(
@@ -86,6 +85,28 @@ def test_check_tries_the_bucket_and_tells_one_line(
     bucket.wire.choose = lambda _method, _path: None
     if fault is None:
         assert [*opened(bucket).glob("*")] == []
+
+
+@pytest.mark.usefixtures("_as_its_user")
+def test_a_lost_answer_is_not_taken_for_a_store_without_conditional_writes(bucket: Bucket) -> None:
+    lost: list[str] = []
+
+    def choose(method: str, _: str) -> Fault | None:
+        if method == "PUT" and not lost:
+            lost.append(method)
+            return "lost answer"
+        return None
+
+    bucket.wire.choose = choose
+    assert [*bucket_problems(bucket.root)] == []
+    assert bucket.wire.made == {"lost answer": 1}
+
+
+@pytest.mark.usefixtures("_as_its_user")
+@pytest.mark.parametrize("header", ["if-none-match", "if-match"])
+def test_each_of_the_two_conditions_is_tried(bucket: Bucket, header: str) -> None:
+    bucket.wire.left_out = header
+    assert "no conditional writes" in next(bucket_problems(bucket.root))
 
 
 @pytest.mark.usefixtures("_as_its_user")

@@ -533,3 +533,57 @@ def test_routee_tells_the_missing_parts_until_a_moment(tables: ClickHouse) -> No
     gone, *left = [row[5] for row in rows]
     assert gone == 0
     assert all(86_400 - 120 < seconds <= 86_400 for seconds in left)
+
+
+def test_sms_are_told_as_of_a_past_moment(tables: ClickHouse) -> None:
+    """The newest change that was received by then, of the newest life; a key not heard of by then has no row."""
+    write(
+        tables,
+        "sms_status",
+        [
+            sms("a", revision=1, status="Queued", received_at=at(0)),
+            sms("a", revision=2, status="Sent", received_at=at(10)),
+            final("a", "Delivered", revision=3, received_at=at(20)),
+            # Begun anew: its revisions begin at 1 again.
+            sms("a", revision=1, generation=5, status="Queued", received_at=at(40), first_received_at=at(40)),
+            sms("b", revision=1, status="Sent", received_at=at(15), first_received_at=at(15)),
+            # Received before revision 1, which was taken in first.
+            sms("c", revision=1, status="Sent", received_at=at(12), first_received_at=at(12)),
+            sms("c", revision=2, status="Sent", received_at=at(11), first_received_at=at(12)),
+        ],
+    )
+
+    def asked(seconds: float) -> list[tuple[str, str, int, int]]:
+        moment = at(seconds).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        columns = "sms_key, status, generation, revision"
+        return found(tables, f"SELECT {columns} FROM sms_as_of(at = '{moment}') ORDER BY sms_key")
+
+    assert asked(-0.001) == []
+    assert asked(0) == [("a", "Queued", 0, 1)]
+    assert asked(9.999) == [("a", "Queued", 0, 1)]
+    assert asked(11) == [("a", "Sent", 0, 2), ("c", "Sent", 0, 2)]
+    assert asked(39) == [("a", "Delivered", 0, 3), ("b", "Sent", 0, 1), ("c", "Sent", 0, 2)]
+    assert asked(40) == [("a", "Queued", 5, 1), ("b", "Sent", 0, 1), ("c", "Sent", 0, 2)]
+
+
+def test_campaigns_are_told_as_of_a_past_moment(tables: ClickHouse) -> None:
+    """The newest progress of which all callbacks were received by then."""
+    write(
+        tables,
+        "campaign_progress",
+        [
+            campaign("one", revision=1, messages=1, last_received_at=at(1)),
+            campaign("one", revision=4, messages=4, last_received_at=at(30)),
+            campaign("two", revision=2, messages=2, last_received_at=at(20)),
+        ],
+    )
+
+    def asked(seconds: float) -> list[tuple[str, int]]:
+        moment = at(seconds).strftime("%Y-%m-%d %H:%M:%S")
+        view = f"campaigns_as_of(at = '{moment}')"
+        return found(tables, f"SELECT campaign_tracking_id, messages FROM {view} ORDER BY 1")
+
+    assert asked(0) == []
+    assert asked(1) == [("one", 1)]
+    assert asked(29) == [("one", 1), ("two", 2)]
+    assert asked(30) == [("one", 4), ("two", 2)]

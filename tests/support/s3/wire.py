@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Literal, Self
 
-Fault = Literal["SlowDown", "InternalError", "lost answer", "AccessDenied", "InvalidAccessKeyId", "no condition"]
+Fault = Literal["SlowDown", "InternalError", "lost answer", "AccessDenied", "InvalidAccessKeyId"]
 Choose = Callable[[str, str], Fault | None]
 """Takes the method and the path of a request, and returns what becomes of it; None: it is passed on."""
 
@@ -20,12 +20,13 @@ class S3Wire:
     """
     Passes requests on within the block, besides those for which `choose` names a fault.
 
-    They are answered in place of the server; or passed on, and the connection is closed in place of the answer; or
-    passed on without their condition. `made` counts the faults.
+    They are answered in place of the server; or passed on, and the connection is closed in place of the answer. `made`
+    counts the faults. `left_out` is a header that no request has when it arrives.
     """
 
     def __init__(self, port: int) -> None:
         self.choose: Choose = lambda _method, _path: None
+        self.left_out: str | None = None
         self.made: dict[str, int] = {}
         self._target = port
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -41,13 +42,14 @@ class S3Wire:
         self._server.server_close()
 
     def fail_at_random(self, seed: int, share: float) -> None:
-        """Throttle, fail or lose the answer of so many writes and reads, by a seed."""
+        """Throttle, fail or lose the answer of so many writes of files, by a seed."""
         chance, lock = random.Random(seed), threading.Lock()  # noqa: S311 - moments, not secrets
         faults: tuple[Fault, ...] = ("SlowDown", "InternalError", "lost answer")
 
-        def choose(_method: str, _path: str) -> Fault | None:
+        def choose(method: str, path: str) -> Fault | None:
             with lock:
-                return chance.choice(faults) if chance.random() < share else None
+                is_due = method == "PUT" and "date" in path and chance.random() < share
+                return chance.choice(faults) if is_due else None
 
         self.choose = choose
 
@@ -64,8 +66,7 @@ class S3Wire:
                     self._answer(_STATUS[fault], [], f"<Error><Code>{fault}</Code></Error>".encode())
                     return
                 headers = dict(self.headers.items())
-                if fault == "no condition":
-                    headers = {name: value for name, value in headers.items() if not name.lower().startswith("if-")}
+                headers = {name: value for name, value in headers.items() if name.lower() != wire.left_out}
                 answer, found = wire.ask(self.command, self.path, content, headers)
                 if fault == "lost answer":
                     self.close_connection = True

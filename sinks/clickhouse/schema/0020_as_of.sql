@@ -1,0 +1,15 @@
+-- The state at a past moment, as the callbacks that were received by then tell it. A redriven callback counts as received
+-- when it was posted. The history keeps its days: an SMS whose last change by then is older has no row.
+CREATE OR REPLACE VIEW sms_as_of {{on_cluster}}
+AS SELECT * EXCEPT (life) FROM sms_status_history FINAL
+WHERE received_at <= {at:DateTime64(3, 'UTC')}
+ORDER BY generation DESC, revision DESC
+LIMIT 1 BY sms_key
+COMMENT 'A row per SMS part: its state at the moment that the parameter `at` names, as far as the history goes back';
+
+CREATE OR REPLACE VIEW campaigns_as_of {{on_cluster}}
+AS SELECT * FROM campaign_progress_history FINAL
+WHERE last_received_at <= {at:DateTime64(3, 'UTC')}
+ORDER BY generation DESC, revision DESC
+LIMIT 1 BY campaign_tracking_id
+COMMENT 'A row per campaign: its progress at the moment that the parameter `at` names, as far as the history goes back';
