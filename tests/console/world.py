@@ -58,7 +58,7 @@ routee_streams_partitions_expected 8
     "sinks-files": 'routee_sinks_lag_seconds{topic="routee.sms.status",partition="0"} 211\n',
     "backfill": "routee_backfill_unsettled 17\nroutee_backfill_gone 0\n",
 }
-"""What the other programs tell of themselves."""
+"""The metrics by which the other programs tell of themselves."""
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def _waits(posted: Times, told: Times) -> list[float]:
 
 
 def _since(posted: Times, told: Times) -> Times:
-    """Return what was posted after the first of what was told."""
+    """Return the probes that were posted after the first of those told."""
     first = min(told.values(), default=0.0)
     return {probe: at for probe, at in posted.items() if at >= first}
 

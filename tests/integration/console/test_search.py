@@ -123,10 +123,10 @@ async def test_an_sms_is_found_by_number_id_beginning_and_label(
         assert await nothing == []
 
 
-async def test_what_was_erased_is_found_no_more(
+async def test_erased_numbers_and_labels_are_found_no_more(
     empty: ClickHouse, settings: SinksSettings, messages: MessageTables
 ) -> None:
-    """By the statement of an erasure: ClickHouse makes the indexes of what it blanks anew."""
+    """By the statement of an erasure: ClickHouse makes the indexes of blanked columns anew."""
     run_schema(settings)
     insert(empty, sms(SMS_ID, message_id=MESSAGE, recipient=NUMBER, label="of Maria", **whole("Queued", 1)))
     assert await messages.labelled("of Maria")
@@ -163,7 +163,7 @@ async def test_a_search_reads_a_small_share_of_the_rows(
         return int(told[-1][0]) / int(told[-1][1]) if told else 1.0
 
     by_id = f"lower(left(ifNull(sms_id, sms_key), 8)) = '{key[:8]}'"
-    # Those of rows that were there are made behind the scenes.
+    # The indexes of rows that were there are made behind the scenes.
     eventually(lambda: granules(by_id) < 0.5 and granules("label = 'nothing'") < 0.5, 60)
     (found,) = await messages.of_id(key[:8])
     assert found["recipient"] == "+306900077777"

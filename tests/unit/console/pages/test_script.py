@@ -11,7 +11,7 @@ from tests.support.markdown import ROOT
 from tests.support.toolchain import need
 
 SCRIPT = ROOT / "console" / "static" / "console.js"
-# Stands for everything of a browser that the script touches; tells what is fetched after the news of an alarm.
+# Stands for everything of a browser that the script touches; tells each fetch after the news of an alarm.
 BROWSER = """
 const heard = {}, fetched = [];
 const any = () => new Proxy(function () {}, {
