@@ -8,7 +8,7 @@ import sys
 from typing import Final
 
 BENCHMARKS: Final = (
-    "ingest", "instructions", "cells", "streams", "sinks", "visibility", "views", "erasures", "alarms"
+    "ingest", "instructions", "cells", "streams", "sinks", "scale", "visibility", "views", "erasures", "alarms"
 )  # fmt: skip
 
 
