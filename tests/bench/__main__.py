@@ -9,7 +9,7 @@ from typing import Final
 
 BENCHMARKS: Final = (
     "ingest", "instructions", "cells", "streams", "sinks", "visibility", "views", "erasures", "blanking", "alarms",
-    "console",
+    "console", "scale",
 )  # fmt: skip
 
 

@@ -1,14 +1,64 @@
 """
 A share of a core for one process, by the kernel's control groups (either version), as far as this user may make one.
+
+Else by signals: the process is stopped for the rest of each period, also while it waits and needs no core.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 _GROUPS: Final = Path("/sys/fs/cgroup")
 _PERIOD_US: Final = 10_000
+_SIGNALS_PERIOD_SECONDS: Final = 0.05
+
+GROUPS: Final = "control groups"
+SIGNALS: Final = "signals"
+
+
+@contextmanager
+def held(pids: Sequence[int], share: float) -> Iterator[str]:
+    """Let each process have that share of one core and no more, within the block; yield by what: GROUPS or SIGNALS."""
+    with ExitStack() as stack:
+        try:
+            for pid in pids:
+                stack.enter_context(limited(pid, share))
+        except OSError:
+            stack.close()
+            for pid in pids:
+                stack.enter_context(_stopped(pid, share))
+            yield SIGNALS
+        else:
+            yield GROUPS
+
+
+@contextmanager
+def _stopped(pid: int, share: float) -> Iterator[None]:
+    """Let a process run for that share of the time."""
+    ended = threading.Event()
+
+    def take_turns() -> None:
+        try:
+            while not ended.is_set():
+                os.kill(pid, signal.SIGCONT)
+                ended.wait(_SIGNALS_PERIOD_SECONDS * share)
+                os.kill(pid, signal.SIGSTOP)
+                ended.wait(_SIGNALS_PERIOD_SECONDS * (1 - share))
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            return  # it has ended
+
+    thread = threading.Thread(target=take_turns, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager
