@@ -3,6 +3,7 @@ Kills of a redrive: in the end each refused callback went back once, and nothing
 """
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from tests.integration.ingest.refused_callbacks import RefusedCallbacks
-from tests.support.wait import eventually_async
+from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
@@ -24,13 +25,8 @@ class Load(NamedTuple):
     """Callbacks a second."""
 
 
-async def until_redriven(at: RefusedCallbacks, number: int) -> None:
-    """Return when so many callbacks were redriven."""
-
-    async def has_stored() -> bool:
-        return (await asyncio.to_thread(at.redriven_numbers)).total() >= number
-
-    await eventually_async(has_stored, deadline=200)
+def _has_redriven(at: RefusedCallbacks, number: int) -> bool:
+    return at.redriven_numbers().total() >= number
 
 
 @pytest.mark.parametrize(
@@ -52,7 +48,7 @@ async def test_a_redrive_that_is_killed_goes_on_and_counts_nothing_twice(
         before = at.redriven_numbers().total()
         process = await at.start(tmp_path, "--rate", str(rate))
         try:
-            await until_redriven(at, before + rate)
+            await asyncio.to_thread(eventually, partial(_has_redriven, at, before + rate), 200)
             assert process.returncode is None, (await process.communicate())[0].decode()
         finally:
             if process.returncode is None:

@@ -161,6 +161,7 @@ def test_every_program_of_the_table_has_a_command_that_tells_its_permissions() -
         "routee-ingest backfill",
         "routee-ingest redrive",
         "routee-streams alarms",
+        "routee-streams replay --from kafka",
     }
     assert PERMISSIONS.keys() - COMMANDS.keys() == others | {"routee-streams worker with STREAMS_ALARM_WEBHOOK"}
 
