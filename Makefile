@@ -18,7 +18,7 @@ CLASS_CACHE := .venv/kafka.aot
 # would compile the same files anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-console test-console test-browser screenshots test test-quick test-sinks test-sinks-behaviour test-sinks-integration test-streams test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others faults-latency sandbox lock sbom clean
+.PHONY: demo demo-console test-console test-browser screenshots test test-quick test-sinks test-sinks-behaviour test-sinks-integration test-streams test-faults test-programs test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others faults-elsewhere faults-latency sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
@@ -81,9 +81,9 @@ bench: $(INSTALLED)         ## speed and cost; see tests/bench
 # Long tests wait more than they compute, too. The parts are about as long as each other. Bounds of latency hold on a
 # machine that does nothing else, so these tests come last and alone.
 faults: $(CLASS_CACHE)      ## long fault and soak runs, and tests that fetch tools of other languages
-	@echo 'Two parts beside each other, about 45 minutes, and then a third'
+	@echo 'Three parts, two beside each other, for over an hour, and then a fourth'
 	@result=0; \
-	    $(MAKE) --no-print-directory --jobs=2 --keep-going $(SUITE_BY_SUITE) faults-streams faults-others || result=$$?; \
+	    $(MAKE) --no-print-directory --jobs=2 --keep-going $(SUITE_BY_SUITE) faults-streams faults-others faults-elsewhere || result=$$?; \
 	    $(MAKE) --no-print-directory faults-latency || result=$$?; \
 	    exit $$result
 
@@ -92,6 +92,8 @@ faults-streams: $(CLASS_CACHE)
 
 faults-others: $(CLASS_CACHE)
 	$(BIN)/pytest tests/faults $(addprefix --ignore=,$(FAULTS_OF_STREAMS) $(FAULTS_WITH_LATENCY)) --full --durations=10
+
+faults-elsewhere: $(CLASS_CACHE)  ## the long forms of tests outside of tests/faults
 	$(BIN)/pytest --ignore=tests/faults -m full --full --durations=10
 
 faults-latency: $(CLASS_CACHE)

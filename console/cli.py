@@ -68,6 +68,8 @@ def _look(named: Mapping[str, Any]) -> list[str]:
 def serve(settings: ConsoleSettings) -> int:
     """Show the pages until SIGTERM."""
     # Starlette, Jinja2 and Kafka's client take half a second, which `--version` does not need.
+    import uvloop  # noqa: PLC0415
+
     from console.server import serve as serve_pages  # noqa: PLC0415
 
     if problems := [*kafka_file_problems(vars(settings)), *port_problems(settings.endpoint, settings.admin_endpoint)]:
@@ -77,8 +79,8 @@ def serve(settings: ConsoleSettings) -> int:
         admin = settings.admin_endpoint.bind()
     except CannotListenError as error:
         raise ConsoleError(str(error)) from error
-    with pages, admin:
-        asyncio.run(serve_pages(settings, pages, admin))
+    with pages, admin, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_pages(settings, pages, admin))
     return exit_codes.DONE
 
 

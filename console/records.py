@@ -82,6 +82,7 @@ class Alarm(msgspec.Struct, frozen=True):
     since: str
     revision: int
     generation: int = 0
+    subject: str = ""
     scope: str = "route"
     country: str | None = None
     operator: str | None = None

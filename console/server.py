@@ -19,6 +19,7 @@ from console.metrics import Metrics
 from console.pages.app import application
 from console.pages.campaigns import words_of
 from console.pages.site import Site, Sources
+from console.programs.client import Programs
 from console.read_api.client import ReadApi
 from console.settings import ConsoleSettings
 from console.tables.clickhouse import Tables
@@ -46,8 +47,9 @@ async def serve(settings: ConsoleSettings, pages: socket.socket, admin: socket.s
     """Answer on both sockets until a signal ends it; `pages` and `admin` stay the caller's."""
     picture, metrics = Picture(), Metrics()
     feed, tables, read_api = Feed(settings, picture), Tables(settings), ReadApi(settings)
-    news = News(picture, words_of)
-    site = Site(settings, Sources(picture, feed, tables, read_api, Callbacks(settings)), news, metrics)
+    programs = Programs(settings)
+    news = News(picture, words_of, read_api.message)
+    site = Site(settings, Sources(picture, feed, tables, read_api, Callbacks(settings), programs), news, metrics)
     server = _Server(
         uvicorn.Config(
             application(site),
@@ -61,7 +63,7 @@ async def serve(settings: ConsoleSettings, pages: socket.socket, admin: socket.s
             timeout_graceful_shutdown=_CLOSING_SECONDS,
         )
     )
-    told = page_server(_operators_pages(site))
+    told = page_server(operators_pages(site))
     loop = asyncio.get_running_loop()
 
     def end() -> None:
@@ -75,7 +77,7 @@ async def serve(settings: ConsoleSettings, pages: socket.socket, admin: socket.s
     with _running(end, asyncio.create_task(feed.run()), asyncio.create_task(news.run())) as tasks:
         await server.serve(sockets=[pages])
     await told.close()
-    for source in (tables, read_api):
+    for source in (tables, read_api, programs):
         await source.close()
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()):
@@ -83,7 +85,7 @@ async def serve(settings: ConsoleSettings, pages: socket.socket, admin: socket.s
     logger.info("stopped")
 
 
-def _operators_pages(site: Site) -> Pages:
+def operators_pages(site: Site) -> Pages:
     """Return /livez, /readyz and /metrics. It is not ready while Kafka cannot be read."""
     feed, tables, metrics = site.sources.feed, site.sources.tables, site.metrics
     vitals = Vitals("console")

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from console.places import parse_places
 from console.safety.people import People, parse_people
 from console.safety.proxies import Proxies, parse_networks
 from streams.program.listening import Endpoint, is_loopback
@@ -68,6 +69,12 @@ class ConsoleSettings(CommonSettings):
     console_read_token: SecretStr = Field(
         SecretStr(""), description="Its token, one of STREAMS_READ_TOKENS; empty where it needs none."
     )
+    console_programs: str = Field(
+        "",
+        description="Comma-separated `name=http://host:port` of the pages for operators of the other programs, which "
+        "Health shows: ingest, streams, sinks-clickhouse, sinks-files, backfill. A host of several addresses is as "
+        "many processes.",
+    )
     console_admin_host: str = Field(
         "127.0.0.1", description="Address of /livez, /readyz and /metrics, which need no token."
     )
@@ -98,6 +105,12 @@ class ConsoleSettings(CommonSettings):
     def _networks_are_some(cls, networks: str) -> str:
         parse_networks(networks)
         return networks
+
+    @field_validator("console_programs")
+    @classmethod
+    def _programs_have_their_form(cls, programs: str) -> str:
+        parse_places(programs)
+        return programs
 
     @field_validator("console_time_zone")
     @classmethod

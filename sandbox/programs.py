@@ -72,7 +72,8 @@ def console(addresses: Addresses) -> Program | None:
     """Return the console, None where its extra is not installed."""
     if any(find_spec(name) is None for name in _CONSOLE_NEEDS):
         return None
-    return Program("console", ("routee-console", "serve"), addresses.console_pages)
+    beside = {"CONSOLE_PROGRAMS": ",".join(f"{name}={url}" for name, url in addresses.pages.items())}
+    return Program("console", ("routee-console", "serve"), addresses.console_pages, beside)
 
 
 def preparations() -> dict[str, tuple[str, ...]]:

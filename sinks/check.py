@@ -12,9 +12,10 @@ from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import verify
 from sinks.clickhouse.retention import retention_differences
 from sinks.errors import SinksError
+from sinks.files.objects import bucket_problems, open_root
 from sinks.kafka.findings import kafka_findings
 from sinks.kafka.topics import KafkaLookup
-from sinks.settings import SinksSettings
+from sinks.settings import SinksSettings, files_root
 from sinks.tables import TABLE_OF, tables_by_topic
 from streams.program.brokers import kafka_file_problems
 from streams.program.kafka_problems import Findings
@@ -61,20 +62,27 @@ def _foreign_files(settings: SinksSettings) -> Iterator[str]:
     tables = tables_by_topic(settings.kafka_topic_prefix, settings.file_table_of)
     try:
         with closing(KafkaLookup(settings, [*tables])) as lookup:
-            yield from problems(settings.sinks_files_root, tables, lookup.origins, lambda: nullcontext(lookup))
+            yield from problems(
+                open_root(settings.sinks_files_root), tables, lookup.origins, lambda: nullcontext(lookup)
+            )
     except SinksError as error:
         yield str(error)
+    except OSError as error:
+        yield f"SINKS_FILES_ROOT={settings.sinks_files_root}: {error.filename}: {error.strerror}"
 
 
 def file_problems(named: Mapping[str, Any]) -> Iterator[str]:
     """Yield the faults of the files and the folder that settings name; `named` has the valid settings."""
     yield from kafka_file_problems(named)
     if "sinks_files_root" in named:
-        yield from folder_problems(Path(named["sinks_files_root"]))
+        yield from folder_problems(files_root(named["sinks_files_root"]))
 
 
-def folder_problems(root: Path) -> Iterator[str]:
+def folder_problems(root: Path | str) -> Iterator[str]:
     """Yield why files cannot be written to the folder. Tried in the folder, or in its nearest existing parent."""
+    if isinstance(root, str):
+        yield from bucket_problems(root)
+        return
     there = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
     if not there.is_dir():
         yield f"SINKS_FILES_ROOT={root}: {there} is not a folder"

@@ -27,9 +27,10 @@ from sinks.clickhouse.migrate import verify as verify_schema
 from sinks.clickhouse.retention import apply_retention, retention_differences
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.clickhouse.watch import SchemaWatch, WatchedSink
-from sinks.erasing import Eraser, Erasing, ErasingSink, Store
+from sinks.erasing import Eraser, Erasing, ErasingSink, IsLate, Store, never_late
 from sinks.erasure import STORES, StoreName, UnusableNumbersError, export, read_people, verify
 from sinks.errors import FatalError, SinksError, TopicError
+from sinks.files.objects import Place, open_root
 from sinks.kafka.erasures import KafkaErasures
 from sinks.kafka.findings import kafka_findings
 from sinks.kafka.rejections import KafkaRejections
@@ -109,22 +110,28 @@ def run_clickhouse(settings: SinksSettings) -> int:
 def run_files(settings: SinksSettings) -> int:
     """Consume into files until SIGTERM."""
     _require_of_machine(settings, file_problems)
+    prefix = settings.kafka_topic_prefix
     # Arrow takes 45 MB, which ClickHouse's sink does not need.
     import pyarrow as pa  # noqa: PLC0415
 
     from sinks.files.erasure import FileErasure  # noqa: PLC0415
+    from sinks.files.object_sink import ObjectSink  # noqa: PLC0415
     from sinks.files.origin import take_on  # noqa: PLC0415
     from sinks.files.retention import care_again_and_again  # noqa: PLC0415
     from sinks.files.sink import FileSink  # noqa: PLC0415
 
     # Arrow's own pool would keep the memory of the largest batch for ever.
     pa.set_memory_pool(pa.system_memory_pool())
-    root, tables = settings.sinks_files_root, tables_by_topic(settings.kafka_topic_prefix, settings.file_table_of)
+    root, tables = open_root(settings.sinks_files_root), tables_by_topic(prefix, settings.file_table_of)
 
     def take_on_folders(source: KafkaSource) -> None:
         take_on(root, tables, source.origins, lambda: closing(KafkaLookup(settings, [*tables])))
 
-    sink = FileSink(root, settings.sinks_files_format, settings.kafka_topic_prefix, settings.file_table_of)
+    sink: FileSink | ObjectSink
+    if isinstance(root, Path):
+        sink = FileSink(root, settings.sinks_files_format, prefix, settings.file_table_of)
+    else:
+        sink = ObjectSink(root, settings.sinks_files_format, prefix, settings.file_table_of)
     store = FileErasure(root, tables, lambda: sink.holding, sink.held)
     # Also of tables that SINKS_TABLES has no more: their files have the same end.
     care_again_and_again(root, FILE_TABLE_OF.values(), settings.sinks_files_retention_days)
@@ -134,9 +141,10 @@ def run_files(settings: SinksSettings) -> int:
         store,
         Metrics(),
         Readiness(),
-        lambda: disk_of("files", root),
+        lambda: disk_of("files", root) if isinstance(root, Path) else (),
         table_of=settings.file_table_of,
         before_reading=take_on_folders,
+        is_late=lambda erasing: partial(store.is_late, erasing),
     )
 
 
@@ -145,7 +153,7 @@ def run_files_verify(settings: SinksSettings) -> int:
     # Arrow takes 45 MB, which ClickHouse's sink does not need.
     from sinks.files.verify import verify  # noqa: PLC0415
 
-    root, is_right = settings.sinks_files_root, True
+    root, is_right = open_root(settings.sinks_files_root), True
     with _files_at_fault(root):
         for found in verify(root, FILE_TABLE_OF.values()):
             for problem in found.problems:
@@ -161,6 +169,11 @@ def run_files_compact(settings: SinksSettings) -> int:
     from sinks.files.compaction import compact  # noqa: PLC0415
 
     root, is_right = settings.sinks_files_root, True
+    if not isinstance(root, Path):
+        raise FatalError(
+            f"SINKS_FILES_ROOT={root}: objects are not joined: no store exchanges many for one in one step, so "
+            "a reader would see rows twice. Set SINKS_BATCH_SECONDS higher, and fewer are written"
+        )
     with _files_at_fault(root):
         for done in compact(root, FILE_TABLE_OF.values(), datetime.now(UTC)):
             told = {"day": str(done.day.relative_to(root)), "before": done.before, "after": done.after}
@@ -172,11 +185,11 @@ def run_files_compact(settings: SinksSettings) -> int:
 
 
 @contextmanager
-def _files_at_fault(root: Path) -> Iterator[None]:
-    """Raise FatalError for an error of the file system."""
-    if not root.is_dir():
-        raise FatalError(f"SINKS_FILES_ROOT={root}: there is no such folder")
+def _files_at_fault(root: Place) -> Iterator[None]:
+    """Raise FatalError for an error of the file system, or of the object store."""
     try:
+        if not root.is_dir():
+            raise FatalError(f"SINKS_FILES_ROOT={root}: there is no such folder")
         yield
     except OSError as error:
         raise FatalError(f"SINKS_FILES_ROOT={root}: {error.filename or root}: {error.strerror}") from error
@@ -272,6 +285,7 @@ def _consume(  # noqa: PLR0913, PLR0917 - what the two sinks differ in
     disks: Callable[[], Iterable[Disk]],
     table_of: Mapping[Topic, str] = TABLE_OF,
     before_reading: Callable[[KafkaSource], None] = lambda _: None,
+    is_late: Callable[[Erasing], IsLate] = lambda _: never_late,
 ) -> int:
     stop = _stop_on_signals()
     tables = tables_by_topic(settings.kafka_topic_prefix, table_of)
@@ -281,7 +295,7 @@ def _consume(  # noqa: PLR0913, PLR0917 - what the two sinks differ in
     # Before the first record is read.
     erasing.add(erasures.all())
     eraser = Eraser(erasing, erasures, store, metrics=metrics, readiness=readiness)
-    sink = ErasingSink(written, eraser.erase_again)
+    sink = ErasingSink(written, eraser.erase_again, is_late(erasing))
     rejections = KafkaRejections(settings)
     flood = Flood(settings.sinks_max_rejected_per_minute)
     refine = {REJECTED_CALLBACKS_TABLE: redacted} if settings.sinks_refused_bodies == "redacted" else {}

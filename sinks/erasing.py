@@ -18,9 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from math import inf
 from typing import Final, NamedTuple, Protocol
 
@@ -42,7 +40,6 @@ _LOOK_SECONDS: Final = 0.1
 
 CURRENT_SECONDS: Final = 30.0
 """For so long the erasures that were read count as all, after Kafka has said so. Most outages of Kafka are shorter."""
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 Blank = Callable[[str, Sequence[Record]], Sequence[Record]]
 """Takes a table and its records, and returns these without the data of erased people."""
@@ -117,8 +114,6 @@ class Erasing:
         self._erasures = Erasures(marks)
         self._clock = clock
         self._confirmed = inf
-        self._latest = _NEVER
-        self._all: dict[str, datetime] = {}
         self._writing = threading.Lock()
         self._fault: FatalError | None = None
 
@@ -136,8 +131,6 @@ class Erasing:
                     raise FatalError(
                         f"{error}. Nothing is written without it: erased numbers would come back"
                     ) from error
-                self._all[erasure.mark] = max(erasure.at, self._all.get(erasure.mark, _NEVER))
-                self._latest = max(self._latest, erasure.at)
 
     def confirm(self) -> None:
         """Note that these are all erasures, now. From the first time on that has to be noted again and again."""
@@ -156,8 +149,12 @@ class Erasing:
     def known(self) -> Known:
         """Return the erasures that are known; more may be added to them."""
         with self._writing:
-            told = "\n".join(f"{mark} {at.isoformat()}" for mark, at in sorted(self._all.items()))
-        return Known(self._erasures, sha256(told.encode()).hexdigest())
+            return self.known_while_writing
+
+    @property
+    def known_while_writing(self) -> Known:
+        """Return the same, for the thread that writes a batch: it keeps others from being added."""
+        return Known(self._erasures, self._erasures.digest.decode())
 
     @contextmanager
     def writing(self) -> Iterator[Blank]:
@@ -171,7 +168,7 @@ class Erasing:
         with self._writing:
             if self._fault is not None:
                 raise self._fault
-            yield partial(blanked, erasures=self._erasures, latest=self._latest)
+            yield partial(blanked, erasures=self._erasures)
 
 
 class Eraser:
@@ -288,13 +285,24 @@ class Eraser:
                 return
 
 
-class ErasingSink:
-    """Implements `Sink` by another one: has the store erased after each claim of partitions."""
+IsLate = Callable[[str, Sequence[Record]], bool]
+"""Tells whether rows of a table that were written now came too late for the look at the store that erased it."""
 
-    def __init__(self, sink: Sink, erase_again: Callable[[], object]) -> None:
+
+def never_late(table: str, rows: Sequence[Record]) -> bool:
+    """Return false: in this store a former owner writes nothing any more."""
+    del table, rows
+    return False
+
+
+class ErasingSink:
+    """Implements `Sink` by another one: has the store erased after each claim of partitions and after late rows."""
+
+    def __init__(self, sink: Sink, erase_again: Callable[[], object], is_late: IsLate = never_late) -> None:
         self.name = sink.name
         self._sink = sink
         self._erase_again = erase_again
+        self._is_late = is_late
 
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Take on partitions as the sink does."""
@@ -310,6 +318,8 @@ class ErasingSink:
     def write(self, table: str, rows: Sequence[Record]) -> None:
         """Write rows as the sink does."""
         self._sink.write(table, rows)
+        if self._is_late(table, rows):
+            self._erase_again()
 
     def close(self) -> None:
         """Close the sink."""

@@ -104,8 +104,9 @@ def _rows(settings: SinksSettings, store: StoreName) -> Rows:
         return ClickHouseRows(lambda: connect(settings))
     # Arrow takes 45 MB, which ClickHouse's sink does not need.
     from sinks.files.erasure import FileRows  # noqa: PLC0415
+    from sinks.files.objects import open_root  # noqa: PLC0415
 
-    return FileRows(settings.sinks_files_root, list(PERSONAL))
+    return FileRows(open_root(settings.sinks_files_root), list(PERSONAL))
 
 
 def _erasures(settings: SinksSettings) -> Erasures:

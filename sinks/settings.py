@@ -2,6 +2,7 @@
 The settings of `routee-sinks`.
 """
 
+import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -14,6 +15,8 @@ from streams.program.settings import CommonSettings
 
 # Large inserts spare ClickHouse merges. A batch of files is in memory twice: as records, and as columns.
 _BATCH_BYTES: Final = {"clickhouse": 64 << 20, "files": 32 << 20}
+# The names of S3: 3 to 63 letters, digits, dots and hyphens; a prefix without gaps, and without what has to be escaped.
+_BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_.=-]+)*/?")
 
 
 def _days(default: int, rows: str) -> Any:  # noqa: ANN401 - as pydantic's Field
@@ -22,6 +25,11 @@ def _days(default: int, rows: str) -> Any:  # noqa: ANN401 - as pydantic's Field
 
 def _split(listed: str) -> list[str]:
     return [name for one in listed.split(",") if (name := one.strip())]
+
+
+def files_root(told: Path | str) -> Path | str:
+    """Return the address of a bucket as it is, and any other text as a path."""
+    return told if isinstance(told, str) and "://" in told else Path(told)
 
 
 class SinksSettings(CommonSettings):
@@ -58,8 +66,9 @@ class SinksSettings(CommonSettings):
         description="Comma-separated tables of files; empty: all but raw_callbacks. That is the archive of "
         "callbacks.raw, and has every number and text for as long as files are kept.",
     )
-    sinks_files_root: Path = Field(
-        Path("data/files"), description="Folder of the files; all processes of one group must share it."
+    sinks_files_root: Path | str = Field(
+        Path("data/files"),
+        description="Folder of the files, or s3://bucket/prefix; all processes of one group must share it.",
     )
     sinks_files_format: Literal["parquet", "ndjson"] = Field(
         "parquet", description="Typed Parquet (zstd), or the records as they are, one a line (gzip)."
@@ -112,9 +121,14 @@ class SinksSettings(CommonSettings):
     @field_validator("sinks_files_root", mode="before")
     @classmethod
     def _root_is_a_folder(cls, value: object) -> object:
-        if "://" in str(value):
-            raise ValueError("expected the path of a folder: files are kept on a disk, not in an object store")
-        return value
+        if isinstance(value, str | Path) and isinstance(root := files_root(value), Path):
+            return root
+        if not _BUCKET.fullmatch(str(value)):
+            raise ValueError(
+                "expected the path of a folder, or s3://bucket/prefix: other object stores are not tested, and "
+                "credentials, region and endpoint have variables of their own (AWS_ACCESS_KEY_ID, AWS_REGION …)"
+            )
+        return str(value).rstrip("/")
 
     @property
     def file_table_of(self) -> dict[Topic, str]:

@@ -36,6 +36,8 @@ class Record(NamedTuple):
     key: bytes | None = None
     """Its key, and below its headers: read from `callbacks.raw` alone, since no other table keeps them."""
     headers: Sequence[tuple[str, bytes | None]] = ()
+    erasures: bytes | None = None
+    """Which erasures hold in it, as streams says by the first record of its batch; None when it does not."""
 
 
 class Origin(NamedTuple):

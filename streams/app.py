@@ -172,6 +172,7 @@ def _specs(
         source_id=ids[CAMPAIGN_PARTIALS],
         partitions=settings.kafka_partitions,
         exclusive=frozenset({CAMPAIGN_PROGRESS}),
+        bundled=frozenset({DELIVERY_WATCH}),
         summary_seconds={CAMPAIGN_PREFIX: progress_seconds},
         counted_by=(CAMPAIGN_PROGRESS,),
         skip_expired=skip_expired,
@@ -257,7 +258,7 @@ def _store(settings: StreamsSettings, folder: Path, memory: RocksMemory) -> Stor
 
 
 def _routing(settings: StreamsSettings) -> Routing:
-    """Route partial counts by their key, cells for the alarms to one partition, all others to that of their source."""
+    """Route partial counts by their key, what the alarms read to one partition, all others to that of their source."""
     partitions = settings.kafka_partitions
 
     @lru_cache(maxsize=10_000)

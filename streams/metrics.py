@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from streams.app import StreamsApp
 from streams.contract.topics import WATCHED_PARTITION
-from streams.domain.alarms.watch import told_alarms
+from streams.domain.alarms.told import told_alarms
 from streams.domain.tally import read_tally
 from streams.health import LagAges, lags
 from streams.state.checkpoint import Flushed

@@ -108,7 +108,8 @@ def _ticks(app: StreamsApp, settings: StreamsSettings) -> Ticks:
     watch = DELIVERY_WATCH.name(settings.kafka_topic_prefix)
     stage = app.sms.checkpointer.spec.stage
     late = stage.late if isinstance(stage, SmsStage) else lambda _: 0
-    return Ticks(app, (app.sms, app.deliveries), watch, settings.streams_delivery_ms / 1000, late)
+    slowest = max(settings.streams_delivery_ms, settings.streams_progress_ms) / 1000
+    return Ticks(app, (app.sms, app.deliveries, app.campaigns), watch, slowest, late)
 
 
 def _webhook(settings: StreamsSettings, registry: CollectorRegistry) -> Iterator[Webhook]:

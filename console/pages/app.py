@@ -32,13 +32,13 @@ def application(site: Site) -> ASGIApp:
     login = LoginPage(site)
     pages = Starlette(
         routes=[
-            Route("/", Shared(CampaignsPage(site)).__call__),
-            Route("/campaigns/{key:path}", Shared(CampaignPage(site)).__call__),
-            Route("/routes", Shared(RoutesPage(site)).__call__),
-            Route("/search", Shared(SearchPage(site)).__call__),
-            Route("/messages/{key:path}", Shared(MessagePage(site)).__call__),
-            Route("/refused", Shared(RefusedPage(site)).__call__),
-            Route("/health", Shared(HealthPage(site)).__call__),
+            Route("/", Shared(CampaignsPage(site), site.news).__call__),
+            Route("/campaigns/{key:path}", Shared(CampaignPage(site), site.news).__call__),
+            Route("/routes", Shared(RoutesPage(site), site.news).__call__),
+            Route("/search", Shared(SearchPage(site), site.news).__call__),
+            Route("/messages/{key:path}", Shared(MessagePage(site), site.news).__call__),
+            Route("/refused", Shared(RefusedPage(site), site.news).__call__),
+            Route("/health", Shared(HealthPage(site), site.news).__call__),
             Route("/events", EventStream(site).__call__),
             Route("/login", login.form, methods=["GET"]),
             Route("/login", login.enter, methods=["POST"]),

@@ -65,6 +65,9 @@ class CampaignPage:
             return self._site.sheet("curve", _CURVE_HEADS, map(_curve_cells, curve))
         if request.query_params.get("csv") == "reasons":
             return self._site.sheet("reasons", _REASON_HEADS, (_reason_cells(look, row) for row in reasons or []))
+        if request.query_params.get("csv") == "parts":
+            parts = await look.part("parts", tables.by_parts(key)) or []
+            return self._site.sheet("parts", _PARTS_HEADS, ([row[name] for name in _PARTS] for row in parts))
         return await self._shown(look, campaign, by_operator, curve, reasons)
 
     async def _shown(
@@ -160,6 +163,8 @@ class CampaignPage:
         }
 
 
+_PARTS: Final = ("parts", "messages", "whole", "in_part", "missing", "billed")
+_PARTS_HEADS: Final = ("Parts of a message", "Messages", "Delivered whole", "in part", "A part missing", "Parts billed")
 _OPERATOR_HEADS: Final = ("Country", "Operator", "SMS", "Final", "Delivered", "p50, s", "p90, s", "Cost")
 _CURVE_HEADS: Final = (
     "At (UTC)",

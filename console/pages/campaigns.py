@@ -82,6 +82,8 @@ class CampaignsPage:
             campaigns, _ = await self._finished(look, form, page=0, most=_MOST_OF_A_SHEET)
             return self._site.sheet("campaigns", _HEADS, (self._cells(look, one) for one in campaigns))
         running = await self._running(look)
+        if request.query_params.get("csv") == "running":
+            return self._site.sheet("running", _HEADS, (self._cells(look, one) for one in running))
         runs = await self._runs(look, running[:_SHOWN])
         finished, count = await self._finished(look, form, page=form["page"], most=PAGE)
         return self._site.page(

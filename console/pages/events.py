@@ -2,18 +2,28 @@
 The stream of live numbers: server-sent events, one stream a tab.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from console.live.news import ALL_CAMPAIGNS, Subject
 from console.pages.site import Site
 
 _MOST_VIEWERS = 1_000
+_MOST_KEY = 256
+
+
+def _subject(given: Mapping[str, str]) -> Subject:
+    if campaign := given.get("campaign", "")[:_MOST_KEY]:
+        return Subject(campaign=campaign)
+    if message := given.get("message", "")[:_MOST_KEY]:
+        return Subject(message=message)
+    return {"routes": Subject(routes=True), "alarms": Subject()}.get(given.get("of", ""), ALL_CAMPAIGNS)
 
 
 class EventStream:
-    """Answers `/events`, with `campaign=` for one campaign."""
+    """Answers `/events`: of all campaigns, or of `campaign=`, `message=`, `of=routes` or `of=alarms` alone."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -23,16 +33,15 @@ class EventStream:
         if self._site.news.viewers >= _MOST_VIEWERS:
             return Response("Too many viewers.\n", 503, {"Retry-After": "10"})
         last = request.headers.get("last-event-id") or request.query_params.get("after")
-        campaign = request.query_params.get("campaign")
         return StreamingResponse(
-            self._told(last, campaign),
+            self._told(last, _subject(request.query_params)),
             media_type="text/event-stream",
             # A proxy that collects the answer before it hands it on would show no live numbers.
             headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
         )
 
-    async def _told(self, last: str | None, campaign: str | None) -> AsyncIterator[bytes]:
-        stream = self._site.news.stream(last, campaign)
+    async def _told(self, last: str | None, subject: Subject) -> AsyncIterator[bytes]:
+        stream = self._site.news.stream(last, subject)
         try:
             async for event in stream:
                 yield event

@@ -4,6 +4,7 @@ Health: whether Routee reaches us, and how far behind each step is.
 
 import asyncio
 from datetime import datetime, timedelta
+from time import time
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -11,6 +12,8 @@ from starlette.responses import Response
 
 from console.errors import AwayError
 from console.pages.site import Look, Site
+from console.programs.client import Program, state_of
+from console.words.numbers import counted
 from console.words.times import moment_of
 from streams.program.version import project_version
 
@@ -23,12 +26,11 @@ class HealthPage:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._began: datetime | None = None
+        self._started = time()
 
     async def __call__(self, request: Request) -> Response:
         """Show it, or callbacks a minute as CSV."""
         look = self._site.look(request, "health")
-        self._began = self._began or look.now
         health, refused = self._site.sources.health, self._site.sources.refused
         pace = await look.part("pace", health.pace())
         if request.query_params.get("csv") == "pace":
@@ -37,6 +39,11 @@ class HealthPage:
                 ("Minutes ago", "Changes", "usual"),
                 ([row["ago"], row["changes"], row["usual"]] for row in pace or []),
             )
+        if request.query_params.get("csv") == "programs":
+            return self._site.sheet(
+                "programs", _HEADS, map(_cells, [*await self._site.sources.programs.now(), self._own()])
+            )
+        asked = asyncio.create_task(self._site.sources.programs.now())
         fresh, reasons, stuck, schema, backfill, read_api = await asyncio.gather(
             look.part("fresh", health.fresh()),
             look.part("refused", refused.by_reason(24, "")),
@@ -45,6 +52,7 @@ class HealthPage:
             look.part("backfill", health.backfill()),
             self._read_api(look),
         )
+        programs = await asked
         picture, feed = self._site.sources.picture, self._site.sources.feed
         newest = _newest(moment_of(fresh["newest"]) if fresh and fresh["changes"] else None, picture.at)
         return self._site.page(
@@ -58,6 +66,7 @@ class HealthPage:
                 (look.now - timedelta(minutes=ago), changes / 60, usual / 60) for ago, changes, usual in _minutes(pace)
             ],
             rate=_rate(pace),
+            has_week=any(row["usual"] for row in pace or []),
             fresh=fresh,
             stuck=stuck,
             schema=schema,
@@ -67,10 +76,15 @@ class HealthPage:
             feed=feed,
             tables=self._site.sources.tables,
             viewers=self._site.news.viewers,
-            version=project_version(),
             account=[alarm for alarm in picture.open_alarms if alarm.scope == "account"],
             last_alarm=self._last_alarm(),
             read_api=read_api,
+            programs=programs,
+            in_trouble=[one for one in programs if one.trouble],
+            own=self._own(),
+            by_name={one.name: one for one in programs},
+            lags={one.name: one.lag for one in programs if one.lag is not None},
+            versions={version for one in programs for version in one.versions} | {project_version()},
         )
 
     async def _read_api(self, look: Look) -> bool:
@@ -82,11 +96,25 @@ class HealthPage:
             return False
         return True
 
+    def _own(self) -> Program:
+        """Return the console's own state."""
+        people = self._site.news.viewers
+        words = f"{counted(people, 'tab')} {'is' if people == 1 else 'are'} looking live"
+        trouble = self._site.sources.feed.trouble or ""
+        return Program("console", 1, (project_version(),), self._started, None, trouble, words)
+
     def _last_alarm(self) -> Any:  # noqa: ANN401 - an alarm or none
         closed = [
             one for one in self._site.sources.picture.alarms.values() if one.scope == "account" and not one.is_open
         ]
         return max(closed, key=lambda one: one.closed_at or "", default=None)
+
+
+_HEADS: Final = ("Program", "Processes", "Versions", "State", "Seconds behind", "Trouble", "What it says")
+
+
+def _cells(one: Program) -> list[object]:
+    return [one.name, one.processes, ", ".join(one.versions), state_of(one), one.lag, one.trouble, one.words]
 
 
 def _newest(*moments: datetime | None) -> datetime | None:

@@ -59,6 +59,8 @@ class MessagePage:
         if not parts:
             status = 503 if look.troubles else 404
             return self._site.page(look, "unknown.html", "search", status, what="message", key=key)
+        if request.query_params.get("csv") == "parts":
+            return self._site.sheet("parts", _PARTS_HEADS, ([row.get(name) for name in _PARTS] for row in parts))
         changes = await look.part("changes", self._site.sources.messages.changes(parts[0]["message_id"])) or []
         if request.query_params.get("csv") == "changes":
             return self._site.sheet("changes", _HEADS, map(_cells, changes))
@@ -127,6 +129,14 @@ class MessagePage:
         }
 
 
+_PARTS: Final = (
+    *("part", "status", "detailed_status", "queued_at", "sent_at", "final_at", "latency_seconds", "price"),
+    *("conflicts", "revision", "sms_id"),
+)
+_PARTS_HEADS: Final = (
+    *("Part", "Status", "Reason", "Queued (UTC)", "Sent (UTC)", "Final (UTC)", "Latency, s", "Price"),
+    *("Conflicts", "Revision", "SMS id"),
+)
 _HEADS: Final = (
     *("Received (UTC)", "Routee's time (UTC)", "Part", "Before", "Status", "Reason", "Revision", "Conflicts"),
     *("Price", "Partition", "Offset", "Index"),

@@ -4,7 +4,9 @@ Refused: the callbacks that were not taken, why, and how to send them through ag
 
 import base64
 import json
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -27,6 +29,7 @@ REASONS: Final = {
     "bug": "our own fault: the log of streams tells more",
 }
 _STEPS: Final = 24
+_UTC: Final = "%Y-%m-%dT%H:%M:%SZ"
 _EACH: Final = 2
 _ALL: Final = 50
 _SHOWN_BYTES: Final = 200
@@ -47,6 +50,8 @@ class RefusedPage:
         reason, hours = one_of(given.get("reason"), REASONS, ""), _PERIODS[period]
         tables = self._site.sources.refused
         reasons = await look.part("reasons", tables.by_reason(hours, stage))
+        if given.get("csv") == "reasons":
+            return self._site.sheet("reasons", _REASON_HEADS, _reason_cells(reasons or [], look.now, hours))
         samples = await look.part("samples", tables.samples(hours, stage, reason, _ALL if reason else _EACH)) or []
         if given.get("csv") == "samples":
             return self._site.sheet("refused", _HEADS, (self._cells(look, row) for row in samples))
@@ -60,6 +65,7 @@ class RefusedPage:
             total=total,
             accepted=await look.part("accepted", tables.accepted(hours)) or 0,
             last=await look.part("last", tables.last()) if not total else None,
+            command=_command(reason or (reasons[0]["reason"] if reasons else ""), look.now, hours, reasons or []),
             samples=[(row, self._shown(look, row), _size(row)) for row in samples],
             period=period,
             hours=hours,
@@ -90,6 +96,17 @@ class RefusedPage:
         ]
 
 
+_REASON_HEADS: Final = ("From (UTC)", "Reason", "Refused by", "Callbacks")
+
+
+def _reason_cells(reasons: list[Row], now: datetime, hours: int) -> Iterator[list[object]]:
+    """Yield a row for each column of the picture."""
+    step = timedelta(hours=hours) / _STEPS
+    for row in reasons:
+        for ago, count in sorted(row["steps"], reverse=True):
+            yield [f"{now - (int(ago) + 1) * step:{_UTC}}", row["reason"], row["stage"], count]
+
+
 _HEADS: Final = ("Received (UTC)", "Refused by", "Reason", "In words", "Bytes", "Body", "Partition", "Offset", "Index")
 
 
@@ -104,6 +121,20 @@ def _body(row: Row) -> str:
 
 def _size(row: Row) -> int:
     return len(_body(row).encode())
+
+
+def _command(reason: str, now: datetime, hours: int, reasons: list[Row]) -> str:
+    """Return the command that sends the callbacks of a reason through again: of the hours in which there are some."""
+    step = timedelta(hours=hours) / _STEPS
+    ago = [int(ago) for row in reasons if row["reason"] == reason for ago, _ in row["steps"]]
+    since = _hour(now - (max(ago, default=_STEPS - 1) + 1) * step)
+    until = _hour(now - min(ago, default=0) * step) + timedelta(hours=1)
+    # A reason is a word from outside; in a shell it stays one.
+    return f"routee-ingest redrive --reason {quote(reason)} --since {since:{_UTC}} --until {until:{_UTC}} --plan"
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def _columns(row: Row) -> dict[str, Any]:

@@ -6,44 +6,66 @@ texts are masked in them. A look at numbers and texts is never shared.
 """
 
 import asyncio
+import gzip
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
+
+from console.live.news import News
 
 Page = Callable[[Request], Awaitable[Response]]
 
 SECONDS: Final = 3.0
 AGAIN: Final = "x-refresh"
-"""The header of a tab that reads its page again."""
+"""The header of a tab that reads its page again: the id of the event that it has to be newer than, or `again`."""
 
+_SOON: Final = 0.5
+"""So old an answer may be also then: events come several times a second."""
+_LEVEL: Final = 5
 _MOST_KEPT: Final = 256
 
 
-class Shared:
-    """A page, shared among the tabs that read it again within a few seconds."""
+class _Answers(NamedTuple):
+    """An answer, and the same compressed: the work is done once."""
 
-    def __init__(self, page: Page) -> None:
+    plain: Response
+    packed: Response
+
+
+class Shared:
+    """A page, shared among the tabs that read it again within a few seconds and were told nothing newer."""
+
+    def __init__(self, page: Page, news: News) -> None:
         self._page = page
-        self._kept: dict[str, tuple[float, asyncio.Task[Response]]] = {}
+        self._news = news
+        self._kept: dict[str, tuple[float, int, asyncio.Task[_Answers]]] = {}
+        """When it was made, at which tick, and the answers."""
 
     async def __call__(self, request: Request) -> Response:
         """Answer anew, or as another tab was answered just now."""
         if AGAIN not in request.headers or "show" in request.query_params:
             return await self._page(request)
         key, now = f"{request.url.path}?{request.url.query}", monotonic()
+        told = self._news.tick_of(request.headers[AGAIN])
         known = self._kept.get(key)
-        if known is None or now - known[0] > SECONDS:
+        if known is None or now - known[0] > SECONDS or (told > known[1] and now - known[0] > _SOON):
             self._forget(now)
-            known = self._kept[key] = now, asyncio.create_task(_answer(self._page, request))
-        return await asyncio.shield(known[1])
+            made = asyncio.create_task(_answer(self._page, request))
+            known = self._kept[key] = now, self._news.tick_of(self._news.mark()), made
+        answers = await asyncio.shield(known[2])
+        return answers.packed if "gzip" in request.headers.get("accept-encoding", "") else answers.plain
 
     def _forget(self, now: float) -> None:
         if len(self._kept) >= _MOST_KEPT:
             self._kept = {key: kept for key, kept in self._kept.items() if now - kept[0] <= SECONDS}
 
 
-async def _answer(page: Page, request: Request) -> Response:
-    return await page(request)
+async def _answer(page: Page, request: Request) -> _Answers:
+    plain = await page(request)
+    packed = Response(
+        gzip.compress(plain.body, _LEVEL), plain.status_code, {"Content-Encoding": "gzip"}, plain.media_type
+    )
+    return _Answers(plain, packed)

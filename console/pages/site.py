@@ -22,6 +22,8 @@ from console.live.news import News
 from console.live.picture import Picture
 from console.metrics import Metrics
 from console.pages.files import Files
+from console.programs.client import Programs, state_of
+from console.programs.told import behind
 from console.read_api.client import ReadApi
 from console.records import Alarm
 from console.safety.masking import masked_number, masked_text, masked_words
@@ -53,6 +55,7 @@ class Sources:
     tables: Tables
     read_api: ReadApi
     callbacks: Callbacks
+    programs: Programs
 
     @cached_property
     def campaigns(self) -> CampaignTables:
@@ -179,15 +182,16 @@ class Site:
 
     def alarms_of(self, route: tuple[str | None, str | None]) -> list[Alarm]:
         """Return the open alarms of a route, those of its senders too."""
-        return [alarm for alarm in self.sources.picture.open_alarms if (alarm.country, alarm.operator) == route]
+        found = [alarm for alarm in self.sources.picture.open_alarms if alarm.scope in {"route", "sender"}]
+        return [alarm for alarm in found if (alarm.country, alarm.operator) == route]
 
     def _alarm_banners(self, look: Look) -> list[Banner]:
         return [
             Banner(
                 "alarm",
                 look.words(alarm.why) or alarms.kind_in_words(alarm),
-                place="/routes" if alarm.scope != "account" else "/health",
-                link="See the route" if alarm.scope != "account" else "Health",
+                place=alarms.page_of(alarm),
+                link=alarms.link_to(alarm),
                 mark=f"Alarm since {self.clock.short(moment_of(alarm.opened_at), datetime.now(UTC))}",
             )
             for alarm in self.sources.picture.open_alarms[:1]
@@ -244,6 +248,8 @@ def _environment(clock: Clock, files: Files) -> Environment:
         "lasted": lasted,
         "kind": alarms.kind_in_words,
         "where": alarms.place_in_words,
+        "behind": behind,
+        "state": state_of,
     }
     environment.globals |= {
         "segments": statuses.segments,

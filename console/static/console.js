@@ -157,15 +157,18 @@
     return rows.length > 0;
   }
 
-  /* what does not change in place is read again: the parts of this page that are marked, never more often than each 5 s */
-  const AGAIN = 5000;
-  let reading = false, readAt = Date.now(), due = 0;
+  /* what does not change in place is read again: the parts of this page that are marked, each 5 s. Something that began, ended or
+     changed as a whole is read soon, and not as another tab was told before it */
+  const AGAIN = 5000, SOON = 1000;
+  let reading = false, readAt = Date.now(), due = 0, dueAt = 0, mark = "", newer = "";
   async function readAgain() {
     if (reading || document.hidden) return;
     if (new URLSearchParams(location.search).has("show")) return; // each reading would be a look in the log
     reading = true;
     try {
-      const answer = await fetch(location.href);
+      const headers = { "X-Refresh": newer || "again" };
+      newer = "";
+      const answer = await fetch(location.href, { headers });
       if (answer.redirected || !answer.ok) return;
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       let plotted = false;
@@ -186,8 +189,12 @@
     } catch { /* the console is away: the age says so */ } finally { reading = false; readAt = Date.now(); }
   }
   function wanted(soon) {
-    if (due) return;
-    due = setTimeout(() => { due = 0; readAgain(); }, Math.max(soon ? 250 : 0, readAt + AGAIN - Date.now()));
+    // each tab waits a little of its own, so that not all ask at once
+    const at = Math.max(Date.now() + (soon ? 50 + Math.random() * 150 : 0), readAt + (soon ? SOON : AGAIN));
+    if (due && dueAt <= at) return;
+    clearTimeout(due);
+    dueAt = at;
+    due = setTimeout(() => { due = 0; if (soon) newer = mark; readAgain(); }, at - Date.now());
   }
 
   function live() {
@@ -196,13 +203,14 @@
     const fresh = ages(place), runs = document.querySelector("[data-runs]"), after = document.body.dataset.after;
     const address = place.dataset.events + (place.dataset.events.includes("?") ? "&" : "?") + "after=" + encodeURIComponent(after);
     const source = new EventSource(address);
+    source.addEventListener("message", () => wanted(true));
     source.addEventListener("campaign", (event) => {
       const told = JSON.parse(event.data), shown = apply(told);
-      if (runs && (shown !== told.running)) wanted(true); // one that began, or has just ended
+      if (runs && shown !== told.running) wanted(!runs.dataset.more); // one that began, or has just ended
       else if (shown) wanted(false);
     });
     for (const kind of ["routes", "alarms"]) source.addEventListener(kind, () => wanted(kind === "alarms"));
-    source.addEventListener("now", (event) => { fresh(); if (JSON.parse(event.data).still) place.dataset.still = "1"; wanted(false); });
+    source.addEventListener("now", (event) => { mark = event.lastEventId; fresh(); wanted(false); });
     addEventListener("pagehide", () => source.close());
     addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   }

@@ -8,17 +8,43 @@ from typing import Any, Final
 from console.tables.clickhouse import Rows, Tables
 
 MOST: Final = 50
+_HEAD: Final = 8
+"""The characters of an id that are indexed; fewer are no beginning of one."""
+_CANDIDATES: Final = 4 * MOST
+"""Rows, of which the newest messages are: some have several parts, and an SMS may have two rows until a merge."""
 _DIGITS: Final = re.compile(r"\+?[\d\s().\-/\u00a0]{7,24}")
-_ID: Final = re.compile(r"[0-9A-Fa-f-]{8,64}(#\d{1,3})?")
-_SHOWN: Final = """
+_ID: Final = re.compile(rf"[0-9A-Fa-f-]{{{_HEAD},64}}(#\d{{1,3}})?")
+# Indexes lead to few rows, whose places in the order of the table lead to what stands: read with FINAL as a whole, the
+# indexes would be of no use.
+_OF_SMS: Final = """
     SELECT message_id, any(campaign_tracking_id) AS campaign_tracking_id, any(campaign_name) AS campaign_name,
         any(recipient) AS recipient, any(sender) AS sender, any(country) AS country, any(operator) AS operator,
         min(first_received_at) AS first_seen, max(final_at) AS final_at, argMax(toString(status), (generation, revision)) AS status,
         count() AS seen, max(ifNull(parts, 1)) AS parts, sum(price) AS price, min(is_final) AS is_final,
         argMax(message_status, (generation, ifNull(message_revision, 0))) AS message_status,
-        any(detailed_status) AS detailed_status, sum(conflicts) AS conflicts
-    FROM sms AS s
+        any(detailed_status) AS detailed_status
+    FROM
+    (
+        SELECT * FROM sms_status FINAL
+        PREWHERE (first_received_at, sms_key) IN
+        (
+            SELECT first_received_at, sms_key FROM sms_status AS s
+            WHERE {where} ORDER BY first_received_at DESC LIMIT {candidates}
+        )
+        WHERE NOT is_superseded
+    ) AS s
+    WHERE {where}
+    GROUP BY message_id ORDER BY first_seen DESC LIMIT {most}
 """
+_OF_MESSAGES: Final = """
+    SELECT message_id, status AS message_status, is_final, parts, parts_seen AS seen, price,
+        toUnixTimestamp64Milli(first_received_at) AS changed_ms
+    FROM messages WHERE
+"""
+_OF_THESE: Final = (
+    "s.first_received_at IN (SELECT fromUnixTimestamp64Milli(arrayJoin({moments:Array(Int64)}), 'UTC')) "
+    "AND s.message_id IN {ids:Array(String)}"
+)
 
 
 class MessageTables:
@@ -33,15 +59,17 @@ class MessageTables:
 
     async def of_id(self, key: str) -> Rows:
         """Return the messages of a message id, an SMS id or an SMS key, whole or its first eight characters or more."""
-        spellings = [*dict.fromkeys((key, key.lower(), key.upper()))]
-        whole = await self._found(
-            "s.message_id IN {keys:Array(String)} OR s.sms_key IN {keys:Array(String)} OR s.sms_id IN {keys:Array(String)}",
-            {"keys": spellings},
-        )
-        if whole:
-            return whole
+        # A message id is the order of its table, which names the moment of the SMS that changed last.
+        spelled = {f"key{place}": one for place, one in enumerate(_cases(key))}
+        begins = " OR ".join(f"startsWith(message_id, {{{name}:String}})" for name in spelled)
+        newest = f"{begins} ORDER BY first_received_at DESC LIMIT {MOST}"
+        if whole := await self._tables.rows(_OF_MESSAGES + newest, spelled, 1.0):
+            told = {"ids": [row["message_id"] for row in whole], "moments": [row["changed_ms"] for row in whole]}
+            return _joined(await self._of_sms(_OF_THESE, told), whole)
         return await self._found(
-            "startsWith(s.message_id, {key:String}) OR startsWith(s.sms_key, {key:String})", {"key": key}
+            f"lower(left(ifNull(s.sms_id, s.sms_key), {_HEAD})) = {{begins:String}} "
+            "AND startsWith(lower(ifNull(s.sms_id, s.sms_key)), {key:String})",
+            {"begins": key[:_HEAD].lower(), "key": key.lower()},
         )
 
     async def labelled(self, label: str) -> Rows:
@@ -71,9 +99,23 @@ class MessageTables:
         return int(rows[0]["n"])
 
     async def _found(self, where: str, parameters: dict[str, Any]) -> Rows:
-        return await self._tables.rows(
-            f"{_SHOWN} WHERE {where} GROUP BY message_id ORDER BY first_seen DESC LIMIT {MOST}", parameters, 1.0
-        )
+        """Return the messages of the newest SMS for which a condition holds, each with its state as a whole."""
+        found = await self._of_sms(where, parameters)
+        ids = [row["message_id"] for row in found]
+        if not ids:
+            return []
+        whole = await self._tables.rows(_OF_MESSAGES + "message_id IN {ids:Array(String)}", {"ids": ids}, 1.0)
+        return _joined(found, whole)
+
+    async def _of_sms(self, where: str, parameters: dict[str, Any]) -> Rows:
+        asked = _OF_SMS.replace("{where}", where).replace("{candidates}", str(_CANDIDATES)).replace("{most}", str(MOST))
+        return await self._tables.rows(asked, parameters, 1.0)
+
+
+def _joined(found: Rows, whole: Rows) -> Rows:
+    """Return the messages as their SMS tell them, each with its state as a whole."""
+    by_id = {row["message_id"]: row for row in whole}
+    return [row | by_id.get(row["message_id"], {}) for row in found]
 
 
 def _cases(key: str) -> list[str]:

@@ -3,10 +3,12 @@ The data of people in the tables: found, and erased by mutations.
 
 No number stands in a query, since ClickHouse keeps queries in logs. Recipients are compared here:
 
-1. The distinct recipients are read, a share of them at a time.
+1. The distinct recipients of all tables are read, once and some at a time.
 2. Rows are read of the shares of recipients (one of 65,536) in which an erased one is, and compared one by one.
-3. A mutation blanks the rows, named by their keys. ClickHouse writes the parts anew, so no merge brings a value back.
+3. Mutations blank the rows, named by their keys. ClickHouse writes the parts anew, so no merge brings a value back.
 4. Step 2 is repeated until it finds nothing: then the mutations are done. Killed anywhere: all is done again.
+
+The mutations of several tables run at once; messages come last, because some are found by their erased SMS.
 """
 
 import time
@@ -56,15 +58,16 @@ SMS_KEY: Final = ("sms_key", "generation", "revision")
 REJECTION_KEY: Final = ("origin_partition", "origin_offset", "origin_index", "topic_partition", "topic_offset")
 _OF_SMS: Final = ("sms_status", "sms_status_history")
 _OF_MESSAGES: Final = "message_status"
-TABLES: Final = (
-    *(Personal(table, SMS_STATUS_TABLE, SMS_KEY, BLANKED, MOMENTS) for table in _OF_SMS),
-    # Last: the dates that Routee gave are those of its SMS.
-    Personal(
-        _OF_MESSAGES, SMS_STATUS_TABLE, ("message_id", "generation", "revision"), (RECIPIENT,), ("first_received_at",)
-    ),
-    Personal("rejected_callbacks", REJECTED_CALLBACKS_TABLE, REJECTION_KEY, BODIES),
+_SMS: Final = [Personal(table, SMS_STATUS_TABLE, SMS_KEY, BLANKED, MOMENTS) for table in _OF_SMS]
+_REFUSED: Final = Personal("rejected_callbacks", REJECTED_CALLBACKS_TABLE, REJECTION_KEY, BODIES)
+# Last: the dates that Routee gave are those of its SMS.
+_MESSAGES: Final = Personal(
+    _OF_MESSAGES, SMS_STATUS_TABLE, ("message_id", "generation", "revision"), (RECIPIENT,), ("first_received_at",)
 )
+_STEPS: Final = ((*_SMS, _REFUSED), (_MESSAGES,))
+TABLES: Final = tuple(personal for together in _STEPS for personal in together)
 """The tables that keep data of people."""
+_RECIPIENTS: Final = " UNION ALL ".join(f"SELECT {RECIPIENT} FROM {one.table}" for one in (*_SMS, _MESSAGES))  # noqa: S608 - our own names
 _BLANK: Final = {
     SMS_STATUS_TABLE: f"{RECIPIENT} IS NULL",
     REJECTED_CALLBACKS_TABLE: " AND ".join(f"{name} IS NULL" for name in BODIES),
@@ -79,8 +82,10 @@ class ClickHouseErasure:
 
     def erase(self, known: Known) -> int:
         """Blank the covered rows of all tables; returns when no query finds them any more."""
+        erasures = known.erasures
         with closing(self._connect()) as clickhouse:
-            return sum(_erase(clickhouse, personal, known) for personal in TABLES)
+            shares = _shares(clickhouse, lambda recipient: erasures.erased_at(recipient) is not None)
+            return sum(_erase(clickhouse, together, shares, erasures) for together in _STEPS)
 
 
 class ClickHouseRows:
@@ -92,8 +97,9 @@ class ClickHouseRows:
     def of(self, may_be: Callable[[str], bool], is_wanted: Callable[[Row], bool]) -> Iterator[tuple[str, str, Row]]:
         """Yield the wanted rows of all tables; a row that is there twice until a merge, once."""
         with closing(self._connect()) as clickhouse:
+            shares = _shares(clickhouse, may_be)
             for personal in TABLES:
-                found = _Candidates(clickhouse, personal, may_be).rows()
+                found = _candidates(clickhouse, personal, shares)
                 keys = sorted({_key(personal, row) for row in found if is_wanted(row)})
                 for some in _pieces(keys, _KEYS_AT_ONCE):
                     for row in clickhouse.records(
@@ -111,22 +117,33 @@ class ClickHouseRows:
             )
 
 
-def _erase(clickhouse: ClickHouse, personal: Personal, known: Known) -> int:
-    erasures = known.erasures
-    candidates = _Candidates(clickhouse, personal, lambda recipient: erasures.erased_at(recipient) is not None)
-    erased = 0
+def _erase(clickhouse: ClickHouse, tables: Sequence[Personal], shares: Sequence[int], erasures: Erasures) -> int:
+    """Blank the covered rows of some tables together; return how many when a look at each finds none any more."""
+    begun: dict[str, set[tuple[Any, ...]]] = {personal.table: set() for personal in tables}
+    left = tables
     deadline = time.monotonic() + _MUTATION_SECONDS
-    begun: set[tuple[Any, ...]] = set()
-    while keys := set(_covered(clickhouse, personal, candidates.rows(), erasures)):
+    while left := [one for one in left if _begin(clickhouse, one, shares, erasures, begun[one.table])]:
         if time.monotonic() > deadline:
-            raise RetryableError(f"ClickHouse has not done the mutations of {personal.table} within some minutes")
-        # Rows that a sink inserted meanwhile, which does not know the erasure yet, are erased, too.
-        for some in _pieces(sorted(keys - begun), _KEYS_AT_ONCE):
-            _blank(clickhouse, personal, some)
-        erased += len(keys - begun)
-        begun |= keys
+            names = ", ".join(personal.table for personal in left)
+            raise RetryableError(f"ClickHouse has not done the mutations of {names} within some minutes")
         time.sleep(_LOOK_SECONDS)
-    return erased
+    return sum(map(len, begun.values()))
+
+
+def _begin(
+    clickhouse: ClickHouse,
+    personal: Personal,
+    shares: Sequence[int],
+    erasures: Erasures,
+    begun: set[tuple[Any, ...]],
+) -> bool:
+    """Begin the mutations of covered rows that are not `begun`; return whether there was any covered row."""
+    keys = set(_covered(clickhouse, personal, _candidates(clickhouse, personal, shares), erasures))
+    # Rows that a sink inserted meanwhile, which does not know the erasure yet, are erased, too.
+    for some in _pieces(sorted(keys - begun), _KEYS_AT_ONCE):
+        _blank(clickhouse, personal, some)
+    begun |= keys
+    return bool(keys)
 
 
 def _covered(
@@ -179,64 +196,56 @@ def _key(personal: Personal, row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(row[column] for column in personal.key)
 
 
-class _Candidates:
-    """The rows of a table that may be of recipients: all of these are among them."""
+def _shares(clickhouse: ClickHouse, is_wanted: Callable[[str], bool]) -> list[int]:
+    """Return the shares of recipients in which a wanted one is, of all tables together."""
+    number = clickhouse.value(f"SELECT uniq({RECIPIENT}) FROM ({_RECIPIENTS})")  # noqa: S608 - our own words
+    pieces = number // _RECIPIENTS_AT_ONCE + 1
+    shares: set[int] = set()
+    for piece in range(pieces):
+        found = clickhouse.rows(
+            f"SELECT DISTINCT {RECIPIENT}, {_SHARE} FROM ({_RECIPIENTS}) "  # noqa: S608 - same
+            f"WHERE {RECIPIENT} != '' AND modulo(cityHash64({RECIPIENT}), {pieces}) = {piece}"
+        )
+        shares.update(share for recipient, share in found if is_wanted(recipient))
+    return sorted(shares)
 
-    def __init__(self, clickhouse: ClickHouse, personal: Personal, is_wanted: Callable[[str], bool]) -> None:
-        self._clickhouse = clickhouse
-        self._personal = personal
-        self._is_wanted = is_wanted
-        self._columns: Sequence[str] = ()
 
-    def rows(self) -> Iterator[Row]:
-        """Yield the keys and the deciding columns of the rows."""
-        if self._personal.kind == REJECTED_CALLBACKS_TABLE:
-            return self._refused()
-        return self._of_shares(self._shares())
+def _candidates(clickhouse: ClickHouse, personal: Personal, shares: Sequence[int]) -> Iterator[Row]:
+    """Yield keys and deciding columns of the rows that may be of recipients in these shares: all of theirs."""
+    if personal.kind == REJECTED_CALLBACKS_TABLE:
+        return _refused(clickhouse, personal)
+    return _of_shares(clickhouse, personal, shares)
 
-    def _shares(self) -> list[int]:
-        """Return the shares of recipients in which a wanted one is."""
-        table = self._personal.table
-        number = self._clickhouse.value(f"SELECT uniq({RECIPIENT}) FROM {table}")  # noqa: S608 - our own words
-        pieces = number // _RECIPIENTS_AT_ONCE + 1
-        shares: set[int] = set()
-        for piece in range(pieces):
-            found = self._clickhouse.rows(
-                f"SELECT DISTINCT {RECIPIENT}, {_SHARE} FROM {table} "  # noqa: S608 - same
-                f"WHERE {RECIPIENT} != '' AND modulo(cityHash64({RECIPIENT}), {pieces}) = {piece}"
-            )
-            shares.update(share for recipient, share in found if self._is_wanted(recipient))
-        return sorted(shares)
 
-    def _of_shares(self, shares: Sequence[int]) -> Iterator[Row]:
-        columns = (*self._personal.key, RECIPIENT)
-        moments = self._personal.moments
-        selected = ", ".join((*columns, *map(_milliseconds, moments)))
-        for some in _pieces(shares, _SHARES_AT_ONCE):
-            for values in self._clickhouse.rows(
-                f"SELECT {selected} FROM {self._personal.table} "  # noqa: S608 - our own words and numbers
-                f"WHERE {RECIPIENT} != '' AND {_SHARE} IN ({', '.join(map(str, some))})"
-            ):
-                row = dict(zip((*columns, *moments), values, strict=True))
-                yield row | {name: _moment(row[name]) for name in moments}
+def _of_shares(clickhouse: ClickHouse, personal: Personal, shares: Sequence[int]) -> Iterator[Row]:
+    columns, moments = (*personal.key, RECIPIENT), personal.moments
+    selected = ", ".join((*columns, *map(_milliseconds, moments)))
+    for some in _pieces(shares, _SHARES_AT_ONCE):
+        for values in clickhouse.rows(
+            f"SELECT {selected} FROM {personal.table} "  # noqa: S608 - our own words and numbers
+            f"WHERE {RECIPIENT} != '' AND {_SHARE} IN ({', '.join(map(str, some))})"
+        ):
+            row = dict(zip((*columns, *moments), values, strict=True))
+            yield row | {name: _moment(row[name]) for name in moments}
 
-    def _refused(self) -> Iterator[Row]:
-        """Yield the rows that have a body, in the order of their key, some at a time: a body may be large."""
-        key = self._personal.key
-        columns = (*key, *BODIES)
-        selected = ", ".join((*columns, _milliseconds(RECEIVED)))
-        after = ""
-        while True:
-            found = self._clickhouse.rows(
-                f"SELECT {selected} FROM {self._personal.table} "  # noqa: S608 - our own words and numbers
-                f"WHERE NOT ({_BLANK[self._personal.kind]}){after} ORDER BY {', '.join(key)} LIMIT {_ROWS_AT_ONCE}"
-            )
-            for values in found:
-                row = dict(zip((*columns, RECEIVED), values, strict=True))
-                yield row | {RECEIVED: _moment(row[RECEIVED])}
-            if len(found) < _ROWS_AT_ONCE:
-                return
-            after = f" AND ({', '.join(key)}) > ({', '.join(map(str, found[-1][: len(key)]))})"
+
+def _refused(clickhouse: ClickHouse, personal: Personal) -> Iterator[Row]:
+    """Yield the rows that have a body, in the order of their key, some at a time: a body may be large."""
+    key = personal.key
+    columns = (*key, *BODIES)
+    selected = ", ".join((*columns, _milliseconds(RECEIVED)))
+    after = ""
+    while True:
+        found = clickhouse.rows(
+            f"SELECT {selected} FROM {personal.table} "  # noqa: S608 - our own words and numbers
+            f"WHERE NOT ({_BLANK[personal.kind]}){after} ORDER BY {', '.join(key)} LIMIT {_ROWS_AT_ONCE}"
+        )
+        for values in found:
+            row = dict(zip((*columns, RECEIVED), values, strict=True))
+            yield row | {RECEIVED: _moment(row[RECEIVED])}
+        if len(found) < _ROWS_AT_ONCE:
+            return
+        after = f" AND ({', '.join(key)}) > ({', '.join(map(str, found[-1][: len(key)]))})"
 
 
 def _milliseconds(column: str) -> str:

@@ -16,13 +16,18 @@ A table that SINKS_TABLES has no more is held by no sink: its partitions are era
 lock, unless another process has it.
 
 Later files need no look: their rows were written without the data, as every sink knows all erasures that were before.
+
+In an object store no lock keeps a former owner from ending a write that it began. So after each object its writer looks
+whether the note of the partition is of other erasures than its own (`is_late`): then it removes the note, and all
+objects are looked through again. And after the note was written, objects that came meanwhile are looked through, too.
+An object is written anew only if it is still the one that was read.
 """
 
 import gzip
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,17 +37,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from sinks.blanking import DECIDING, PERSONAL, RECIPIENT, blanked_raw, blanks, is_covered
-from sinks.erasing import Known
+from sinks.erasing import Erasing, Known
 from sinks.errors import FatalError, RetryableError
 from sinks.files.archive import records_in
 from sinks.files.compaction import remove_rest
 from sinks.files.contents import UNREADABLE_CONTENT, decoding
-from sinks.files.durable import publish
+from sinks.files.durable import read_if_there, replace
 from sinks.files.formats import FORMATS, packed, to_parquet
-from sinks.files.layout import DAYS, parse_name, partition_of_draft
-from sinks.files.locks import Lock, days
+from sinks.files.layout import DAYS, Chained, Name, parse_chained, parse_name, partition_of_draft
+from sinks.files.locks import days, lock_of
 from sinks.files.manifest import note_change
-from sinks.files.proof import whole_files
+from sinks.files.objects import AnyPlace, ObjectPath, Place, below
+from sinks.files.proof import files_with_rows
 from sinks.raw_callbacks import callbacks_of, erased_of, row_of
 from sinks.source import Record, TopicPartition
 from sinks.tables import RAW_CALLBACKS_TABLE
@@ -66,7 +72,7 @@ class FileErasure:
 
     def __init__(
         self,
-        root: Path,
+        root: Place,
         tables: dict[str, str],
         holding: Callable[[], Sequence[TopicPartition]],
         held: Callable[[TopicPartition], AbstractContextManager[bool]],
@@ -79,7 +85,8 @@ class FileErasure:
     def erase(self, known: Known) -> int:
         """Write the files anew that have covered rows, and return how many rows they had."""
         try:
-            remove_rest(self._root)
+            if isinstance(self._root, Path):
+                remove_rest(self._root)
             erased = sum(
                 self._erase(self._root / table, partition.partition, known, partial(self._held, partition))
                 for partition in self._holding()
@@ -92,11 +99,12 @@ class FileErasure:
         except MemoryError as error:
             raise RetryableError("no memory to write a file anew") from error
 
-    def _erase_left(self, folder: Path, known: Known) -> int:
+    def _erase_left(self, folder: Place, known: Known) -> int:
         """Do the same for a table that this process does not write."""
         erased = 0
-        for number in sorted({name.partition for _, name in whole_files(folder)}):
-            lock = Lock(folder, number)
+        numbers = {name.partition for file in files_with_rows(folder) if (name := _parsed(file)) is not None}
+        for number in sorted(numbers):
+            lock = lock_of(folder, number)
             if lock.acquire():
                 try:
                     _remove_drafts(folder, number)
@@ -105,12 +113,34 @@ class FileErasure:
                     lock.release()
         return erased
 
-    def _erase(self, folder: Path, number: int, known: Known, held: Callable[[], AbstractContextManager[bool]]) -> int:
-        note, says = _NOTE.format(number), orjson.dumps({"format": 1, "erasures": known.digest})
-        if _content(folder / note) == says:
+    def _erase(self, folder: Place, number: int, known: Known, held: Callable[[], AbstractContextManager[bool]]) -> int:
+        note, says = folder / _NOTE.format(number), _says(known.digest)
+        before = read_if_there(note)
+        if before == says:
             return 0
+        erased = 0
+        looked: set[Place] = set()
+        while True:
+            erased += self._look_through(folder, number, known, held, looked)
+            with held() as is_held:
+                if not is_held:
+                    return erased
+                replace(note, before, says)
+            if isinstance(folder, Path) or looked.issuperset(files_of(folder, number)):
+                return erased
+            note.unlink()
+            before = None
+
+    def _look_through(
+        self,
+        folder: Place,
+        number: int,
+        known: Known,
+        held: Callable[[], AbstractContextManager[bool]],
+        looked: set[Place],
+    ) -> int:
+        """Erase the files that were not looked at, until there are no further ones or the partition is given up."""
         erased, unreadable = 0, []
-        looked: set[Path] = set()
         while due := [file for file in files_of(folder, number) if file not in looked]:
             for file in due:
                 with held() as is_held, days(folder):
@@ -123,36 +153,53 @@ class FileErasure:
             looked.update(due)
         if unreadable:
             raise RetryableError("; ".join(unreadable))
-        with held() as is_held:
-            if is_held:
-                publish(folder, note, says)
         return erased
 
+    def is_late(self, erasing: Erasing, table: str, rows: Sequence[Record]) -> bool:
+        """
+        Return whether objects that were written now may have been looked for already, with other erasures than theirs.
 
-def _remove_drafts(folder: Path, number: int) -> None:
+        True after that was noted: the store is to be erased again.
+        """
+        if not isinstance(self._root, ObjectPath) or table not in PERSONAL:
+            return False
+        notes = (self._root / table / _NOTE.format(number) for number in sorted({row.partition for row in rows}))
+        try:
+            found = {note: said for note in notes if (said := read_if_there(note)) is not None}
+            late = [note for note, said in found.items() if said != _says(erasing.known_while_writing.digest)]
+            for note in late:
+                note.unlink()
+        except OSError as error:
+            raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
+        return bool(late)
+
+
+def _says(digest: str) -> bytes:
+    return orjson.dumps({"format": 1, "erasures": digest})
+
+
+def _parsed(file: Place) -> Name | Chained | None:
+    return parse_name(file.name) or parse_chained(file.name)
+
+
+def _remove_drafts(folder: Place, number: int) -> None:
     """Remove the drafts of a partition that has no owner: they may have the data of the erased, too."""
     for draft in folder.glob(f"{DAYS}.*"):
         if partition_of_draft(draft.name) == number:
             draft.unlink(missing_ok=True)
 
 
-def _content(file: Path) -> bytes | None:
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def files_of(folder: Path, partition: int | None = None) -> list[Path]:
+def files_of(folder: AnyPlace, partition: int | None = None) -> list[AnyPlace]:
     """Return the files of a table, of one partition or of all, in the order of their names."""
-    return sorted(file for file, name in whole_files(folder) if partition in {None, name.partition})
+    found = ((file, _parsed(file)) for file in files_with_rows(folder))
+    return sorted((file for file, name in found if name and partition in {None, name.partition}), key=str)
 
 
-def _erase_file(file: Path, table: str, known: Known) -> int:
+def _erase_file(file: Place, table: str, known: Known) -> int:
     """Write a file anew if it has covered rows, and return how many."""
     erasures = known.erasures
-    content = _content(file)
-    name = parse_name(file.name)
+    content = read_if_there(file)
+    name = _parsed(file)
     if content is None or name is None:
         return 0  # moved to an archive in the meantime
     if table == RAW_CALLBACKS_TABLE:
@@ -167,7 +214,7 @@ def _erase_file(file: Path, table: str, known: Known) -> int:
         )
     if count:
         note_change(file.parent, name.partition, file.name, content, erased)
-        publish(file.parent, file.name, erased)
+        replace(file, content, erased)
     return count
 
 
@@ -195,13 +242,13 @@ def _erased_parquet(content: bytes, table: str, is_wanted: IsWanted, may_be: May
 
 
 def _wanted_of_parquet(
-    file: pyarrow.parquet.ParquetFile, table: str, is_wanted: IsWanted, may_be: MayBeWanted | None
+    file: pyarrow.parquet.ParquetFile, table: str, is_wanted: IsWanted, may_be: MayBeWanted
 ) -> dict[int, Row]:
-    """Return the wanted rows by their numbers, with their deciding fields; without `may_be` each is looked at."""
+    """Return the wanted rows by their numbers, with their deciding fields."""
     names = [name for name in DECIDING[table] if name in file.schema_arrow.names]
     data = file.read(columns=names)
     numbers = pa.array(range(data.num_rows), pa.int64())
-    if may_be is not None and RECIPIENT in names:
+    if RECIPIENT in names:
         recipients = [one for one in pc.unique(data[RECIPIENT]).to_pylist() if one is not None and may_be(one)]
         if not recipients:
             return {}
@@ -225,7 +272,7 @@ def _erased_ndjson(content: bytes, table: str, is_wanted: IsWanted, _: MayBeWant
 class FileRows:
     """Implements `Rows` over a folder with these tables; reads only."""
 
-    def __init__(self, root: Path, tables: Sequence[str]) -> None:
+    def __init__(self, root: Place, tables: Sequence[str]) -> None:
         self._root = root
         self._tables = tables
 
@@ -235,7 +282,7 @@ class FileRows:
             with self._as_they_are(table) as files:
                 for file in files:
                     for row in _rows_of(file, table, is_wanted, may_be):
-                        yield str(file.relative_to(self._root)), table, row
+                        yield below(self._root, file), table, row
 
     def without_data(self) -> int:
         """Return how many rows have no data of a person; of raw callbacks, how many have lost theirs."""
@@ -246,29 +293,60 @@ class FileRows:
         return found
 
     @contextmanager
-    def _as_they_are(self, table: str) -> Iterator[list[Path]]:
+    def _as_they_are(self, table: str) -> Iterator[list[Place]]:
         """Give the files of a table, which a compaction does not exchange meanwhile."""
         folder = self._root / table
-        with days(folder) if folder.is_dir() else nullcontext():
-            yield files_of(folder)
+        try:
+            with days(folder) if folder.is_dir() else nullcontext():
+                yield files_of(folder)
+        except OSError as error:
+            raise FatalError(f"SINKS_FILES_ROOT={self._root}: {error.filename}: {error.strerror}") from error
 
 
-def _without_data(table: str, file: Path) -> int:
-    if table == RAW_CALLBACKS_TABLE:
-        return sum(erased_of(record.value) for record in _archived(file))
-    return len(list(_rows_of(file, table, partial(_is_blank, table), None)))
+def _without_data(table: str, file: Place) -> int:
+    """Return how many rows of a file have no data of a person; of raw callbacks, how many have lost theirs."""
+    content, name = read_if_there(file), _parsed(file)
+    if content is None or name is None:
+        return 0
+    with _told(file):
+        if table == RAW_CALLBACKS_TABLE:
+            return sum(erased_of(record.value) for record in records_in(content, name.file_format))
+        if name.file_format == "parquet":
+            return _blank_of_parquet(content, table)
+        return sum(_is_blank(table, orjson.loads(line)) for line in gzip.decompress(content).splitlines())
+
+
+def _blank_of_parquet(content: bytes, table: str) -> int:
+    with decoding():
+        data = pyarrow.parquet.ParquetFile(io.BytesIO(content)).read(columns=_telling(table))
+    blank = [pc.is_null(column) for column in data.columns]
+    return int(pc.sum(reduce(pc.and_, blank)).as_py() or 0)
 
 
 def _is_blank(table: str, row: Row) -> bool:
-    return all(row.get(name) is None for name in PERSONAL[table] if name in DECIDING[table])
+    return all(row.get(name) is None for name in _telling(table))
 
 
-def _rows_of(file: Path, table: str, is_wanted: IsWanted, may_be: MayBeWanted | None) -> Iterator[Row]:
-    """Yield the wanted rows of a file, with all their columns."""
-    content, name = _content(file), parse_name(file.name)
+def _telling(table: str) -> list[str]:
+    """Return the fields that are all null in a row without data of a person."""
+    return [name for name in PERSONAL[table] if name in DECIDING[table]]
+
+
+@contextmanager
+def _told(file: Place) -> Iterator[None]:
+    """Tell which file cannot be read, as FatalError."""
+    try:
+        yield
+    except UNREADABLE_CONTENT as error:
+        raise FatalError(f"{file} cannot be read: {type(error).__name__}") from error
+
+
+def _rows_of(file: Place, table: str, is_wanted: IsWanted, may_be: MayBeWanted) -> Iterator[Row]:
+    """Yield the wanted rows of a file, with all their columns; none of one that is moved away in the meantime."""
+    content, name = read_if_there(file), _parsed(file)
     if content is None or name is None:
         return
-    try:
+    with _told(file):
         if table == RAW_CALLBACKS_TABLE:
             archived = records_in(content, name.file_format)
             rows = (row_of(record, callback) for record in archived for callback in callbacks_of(record.value))
@@ -277,22 +355,11 @@ def _rows_of(file: Path, table: str, is_wanted: IsWanted, may_be: MayBeWanted | 
             yield from _rows_of_parquet(content, table, is_wanted, may_be)
         else:
             yield from filter(is_wanted, map(orjson.loads, gzip.decompress(content).splitlines()))
-    except UNREADABLE_CONTENT as error:
-        raise FatalError(f"{file} cannot be read: {type(error).__name__}") from error
 
 
-def _rows_of_parquet(content: bytes, table: str, is_wanted: IsWanted, may_be: MayBeWanted | None) -> list[Row]:
+def _rows_of_parquet(content: bytes, table: str, is_wanted: IsWanted, may_be: MayBeWanted) -> list[Row]:
     with decoding():
         file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
         wanted = _wanted_of_parquet(file, table, is_wanted, may_be)
         rows: list[Row] = file.read().take(pa.array(list(wanted))).to_pylist() if wanted else []
     return rows
-
-
-def _archived(file: Path) -> Sequence[Record]:
-    """Return the records of a file of the archive; none of one that is moved away in the meantime."""
-    content, name = _content(file), parse_name(file.name)
-    try:
-        return [] if content is None or name is None else records_in(content, name.file_format)
-    except UNREADABLE_CONTENT as error:
-        raise FatalError(f"{file} cannot be read: {type(error).__name__}") from error

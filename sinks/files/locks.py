@@ -7,6 +7,8 @@ Another one, `days`, is shared by all that write and read files by their names; 
 The lock ends with its process, however the process ends. A frozen process keeps its locks, so its successor waits and
 never writes a file that the frozen one will write when it wakes up. All processes that share a folder must be on one
 machine, or on a file system whose `flock` works between machines.
+
+An object store has no locks and needs none: there each write says what it expects, and the store decides.
 """
 
 import fcntl
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from sinks.errors import RetryableError
+from sinks.files.objects import ObjectPath, Place
 
 _DAYS: Final = "days"
 _WAIT_SECONDS: Final = 30.0
@@ -54,13 +57,32 @@ class Lock:
             self._descriptor = None
 
 
+class NoLock:
+    """The right of each process, in an object store."""
+
+    def acquire(self) -> bool:
+        """Return that it is held."""
+        return True
+
+    def release(self) -> None:
+        """Do nothing."""
+
+
+def lock_of(folder: Place, purpose: str | int) -> Lock | NoLock:
+    """Return the lock of a folder for a purpose."""
+    return Lock(folder, purpose) if isinstance(folder, Path) else NoLock()
+
+
 @contextmanager
-def days(folder: Path, *, alone: bool = False, seconds: float = _WAIT_SECONDS) -> Iterator[None]:
+def days(folder: Place, *, alone: bool = False, seconds: float = _WAIT_SECONDS) -> Iterator[None]:
     """
     Keep the folders of a table's days from being exchanged meanwhile; with `alone`, be the one who exchanges them.
 
     RetryableError when another process holds them for so many seconds.
     """
+    if isinstance(folder, ObjectPath):
+        yield  # it has no folders that could be exchanged
+        return
     lock = Lock(folder, _DAYS)
     deadline = time.monotonic() + seconds
     while not lock.acquire(shared=not alone):

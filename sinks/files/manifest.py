@@ -26,9 +26,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sinks.errors import RetryableError
 from sinks.files.contents import UNREADABLE_CONTENT, offsets_in
-from sinks.files.durable import publish
-from sinks.files.layout import DAYS, day_of, parse_name
-from sinks.files.locks import Lock, days
+from sinks.files.durable import append, publish, read_if_there, replace
+from sinks.files.layout import DAYS, day_of, is_of_rows, parse_chained, parse_name
+from sinks.files.locks import days, lock_of
+from sinks.files.objects import AnyPlace, ObjectPath, Place, at, glob
 
 MANIFEST: Final = ".manifest.json"
 """Readers of a folder leave out names that begin with a dot."""
@@ -52,6 +53,8 @@ class File(BaseModel):
     rows: int
     bytes: int
     sha256: str
+    last: int | None = None
+    """The last offset, where the name does not tell it: in an object store."""
 
 
 class Partition(BaseModel):
@@ -80,7 +83,7 @@ class DamagedManifestError(ValueError):
     """A manifest cannot be understood; the text says which."""
 
 
-def read_manifest(day: Path) -> Manifest | None:
+def read_manifest(day: Place) -> Manifest | None:
     """Return the manifest of a day, None when it has none. DamagedManifestError when it cannot be understood."""
     file = day / MANIFEST
     try:
@@ -96,10 +99,10 @@ def read_manifest(day: Path) -> Manifest | None:
 
 def manifest_of(table: str, day: date, files: Iterable[File]) -> Manifest:
     """Return the manifest of these files."""
-    ordered = sorted(files, key=lambda file: _place(file.name))
+    ordered = sorted(files, key=_place)
     partitions: dict[int, Partition] = {}
     for file in ordered:
-        number, first, last = _place(file.name)
+        number, first, last = _place(file)
         known = partitions.get(number, Partition(first=first, last=last, count=0))
         partitions[number] = Partition(
             first=min(first, known.first), last=max(last, known.last), count=known.count + file.rows
@@ -107,39 +110,43 @@ def manifest_of(table: str, day: date, files: Iterable[File]) -> Manifest:
     return Manifest(format=_FORMAT, table=table, day=day, partitions=partitions, files=ordered)
 
 
-def _place(name: str) -> tuple[int, int, int]:
-    parsed = parse_name(name)
+def _place(file: File) -> tuple[int, int, int]:
+    chained, parsed = parse_chained(file.name), parse_name(file.name)
+    if chained is not None and file.last is not None:
+        parsed = chained.ending(file.last)
     return (parsed.partition, parsed.first, parsed.last) if parsed else (-1, -1, -1)
 
 
-def publish_manifest(folder: Path, manifest: Manifest) -> None:
+def publish_manifest(folder: Place, manifest: Manifest) -> None:
     """Write the manifest into a folder of files."""
-    publish(folder, MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+    publish(folder, MANIFEST, _told(manifest))
+
+
+def _told(manifest: Manifest) -> bytes:
+    return manifest.model_dump_json(indent=1, exclude_none=True).encode() + b"\n"
 
 
 def described(name: str, content: bytes) -> File:
     """Return what a manifest says of a file. UNREADABLE_CONTENT when it cannot be read."""
-    return File(name=name, rows=len(offsets_in(content, name)), bytes=len(content), sha256=sha256(content).hexdigest())
+    offsets = offsets_in(content, name)
+    last = offsets[-1] if offsets and parse_chained(name) else None
+    return File(name=name, rows=len(offsets), bytes=len(content), sha256=sha256(content).hexdigest(), last=last)
 
 
-def note_change(day: Path, partition: int, name: str, before: bytes, after: bytes) -> None:
+def note_change(day: Place, partition: int, name: str, before: bytes, after: bytes) -> None:
     """Note what a file is that is about to be written anew, and what it becomes, where its day has a manifest."""
-    if not (day / MANIFEST).exists():
+    # In an object store a manifest may be written at this moment: no lock keeps it away.
+    if isinstance(day, Path) and not (day / MANIFEST).exists():
         return
-    descriptor = os.open(day / _CHANGED.format(partition), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        # Begun on a line of its own: a note that a crash cut short spoils no other.
-        notes = [orjson.dumps({"name": name, "sha256": sha256(one).hexdigest()}) for one in (before, after)]
-        os.write(descriptor, b"\n%b\n%b\n" % (*notes,))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    # Begun on a line of its own: a note that a crash cut short spoils no other.
+    notes = [orjson.dumps({"name": name, "sha256": sha256(one).hexdigest()}) for one in (before, after)]
+    append(day / _CHANGED.format(partition), b"\n%b\n%b\n" % (*notes,))
 
 
-def noted_changes(day: Path) -> dict[str, list[str]]:
+def noted_changes(day: Place) -> dict[str, list[str]]:
     """Return name → the checksums that erasures noted, in their order."""
     found: dict[str, list[str]] = {}
-    for file in sorted(day.glob(_CHANGED.format("*"))):
+    for file in sorted(glob(day, _CHANGED.format("*")), key=str):
         for line in file.read_bytes().splitlines():
             try:
                 note: Mapping[str, str] = orjson.loads(line)
@@ -149,24 +156,26 @@ def noted_changes(day: Path) -> dict[str, list[str]]:
     return found
 
 
-def right_checksums(day: Path, manifest: Manifest) -> dict[str, list[str]]:
+def right_checksums(day: Place, manifest: Manifest) -> dict[str, list[str]]:
     """Return name → the checksums that a file may have: a crash may lie between the newest notes and the change."""
     changes = noted_changes(day)
-    return {file.name: [file.sha256, *changes.get(file.name, [])][-2:] for file in manifest.files}
+    # In an object store two sinks may erase the same object: the one that comes second has noted, too.
+    newest = slice(-2, None) if isinstance(day, Path) else slice(None)
+    return {file.name: [file.sha256, *changes.get(file.name, [])][newest] for file in manifest.files}
 
 
 def write_manifests(
-    root: Path, tables: Iterable[str], now: datetime, looked: dict[Path, int] | None = None
-) -> list[Path]:
+    root: AnyPlace, tables: Iterable[str], now: datetime, looked: dict[AnyPlace, int] | None = None
+) -> list[AnyPlace]:
     """
     Write the manifest of each day that is over and has files that no manifest names; return the folders of these days.
 
     `looked` remembers days, each with the time of its last change: one that did not change since is not read again.
     Another process that is doing the same is left to it. OSError when that cannot be done now.
     """
-    written = []
-    for folder in map(root.joinpath, tables):
-        lock = Lock(folder, "manifest")
+    written: list[AnyPlace] = []
+    for folder in (at(root, table) for table in tables):
+        lock = lock_of(folder, "manifest")
         if not folder.is_dir() or not lock.acquire():
             continue
         try:
@@ -175,8 +184,8 @@ def write_manifests(
                 if changed is None or (looked is not None and looked.get(day) == changed):
                     continue
                 # A damaged file is told by `verify`, and its day has no manifest. A day whose files are being joined or
-                # read has its turn at the next look.
-                with suppress(*UNREADABLE_CONTENT, FileNotFoundError, RetryableError):
+                # read, or whose manifest another process wrote, has its turn at the next look.
+                with suppress(*UNREADABLE_CONTENT, FileNotFoundError, RetryableError, BlockingIOError):
                     written += [day] if _write(folder, day) else []
                     if looked is not None and time.time_ns() - changed > _SETTLED_NS:
                         looked[day] = changed
@@ -185,24 +194,27 @@ def write_manifests(
     return written
 
 
-def _changed_at(day: Path) -> int | None:
+def _changed_at(day: Place) -> int | None:
     """Return when a file last came, went or was replaced in a folder; None when there is no folder."""
+    if isinstance(day, ObjectPath):
+        return max((changed for _, changed, _ in listed_files(day).values()), default=None)
     try:
         return day.stat().st_mtime_ns
     except FileNotFoundError:
         return None
 
 
-def days_over(folder: Path, now: datetime) -> Iterator[Path]:
+def days_over(folder: AnyPlace, now: datetime) -> Iterator[AnyPlace]:
     """Yield the folders of the days that are over, in order."""
     last = (now.astimezone(UTC) - _OVER).date()
-    for day in sorted(folder.glob(DAYS)):
+    for day in sorted(glob(folder, DAYS), key=str):
         if (of := day_of(day.name)) is not None and of < last:
             yield day
 
 
-def _write(folder: Path, day: Path) -> bool:
+def _write(folder: Place, day: Place) -> bool:
     listing = listed_files(day)
+    before = read_if_there(day / MANIFEST)
     try:
         known = read_manifest(day)
     except DamagedManifestError:
@@ -214,12 +226,15 @@ def _write(folder: Path, day: Path) -> bool:
     with days(folder, alone=True):
         if not day.is_dir() or listed_files(day) != listing:
             return False  # at the next look
-        publish_manifest(day, manifest_of(folder.name, day_of(day.name) or date.min, [*named.values(), *new]))
+        made = manifest_of(folder.name, day_of(day.name) or date.min, [*named.values(), *new])
+        replace(day / MANIFEST, before, _told(made))
     return True
 
 
-def listed_files(day: Path) -> Listing:
+def listed_files(day: Place) -> Listing:
     """Return the files of a day, each with what changes when it is written anew."""
+    if isinstance(day, ObjectPath):
+        return {name: stamp for name, stamp in day.stamps().items() if is_of_rows(name)}
     found: Listing = {}
     for entry in os.scandir(day):
         if parse_name(entry.name) is not None:

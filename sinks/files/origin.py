@@ -14,14 +14,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sinks.errors import FatalError, PositionError
-from sinks.files.durable import publish
-from sinks.files.locks import Lock
+from sinks.files.durable import read_if_there, replace
+from sinks.files.locks import lock_of
+from sinks.files.objects import Place
 from sinks.files.proof import last_files, misfit
 from sinks.source import Lookup, Origin
 
@@ -48,7 +48,7 @@ class _Source(BaseModel):
     cluster_id: str | None
 
 
-def take_on(root: Path, tables: Mapping[str, str], origins: Mapping[str, Origin], open_lookup: OpenLookup) -> None:
+def take_on(root: Place, tables: Mapping[str, str], origins: Mapping[str, Origin], open_lookup: OpenLookup) -> None:
     """
     Make sure that each table's folder has files of its topic only, and write the topic into it.
 
@@ -65,8 +65,12 @@ def take_on(root: Path, tables: Mapping[str, str], origins: Mapping[str, Origin]
         raise PositionError("\n".join(found))
 
 
-def _take_on_one(root: Path, table: str, origin: Origin, open_lookup: OpenLookup) -> list[str]:
+def _take_on_one(root: Place, table: str, origin: Origin, open_lookup: OpenLookup) -> list[str]:
     folder = root / table
+    try:
+        before = _content(folder / SOURCE_FILE)
+    except PositionError as error:
+        return [f"SINKS_FILES_ROOT={root}: {error}"]
     if problem := _problem(root, table, origin, open_lookup):
         return [problem]
     known = _read(folder)
@@ -76,12 +80,16 @@ def _take_on_one(root: Path, table: str, origin: Origin, open_lookup: OpenLookup
         )
     kept = origin if known is None else _more_of(origin, known)
     if kept != known:
-        publish(folder, SOURCE_FILE, _Source(format=_FORMAT, **kept._asdict()).model_dump_json().encode() + b"\n")
+        told = _Source(format=_FORMAT, **kept._asdict()).model_dump_json().encode() + b"\n"
+        try:
+            replace(folder / SOURCE_FILE, before, told)
+        except BlockingIOError:  # written meanwhile, by a process that began at the same moment
+            return _take_on_one(root, table, origin, open_lookup)
     return []
 
 
 def problems(
-    root: Path, tables: Mapping[str, str], origins: Mapping[str, Origin], open_lookup: OpenLookup
+    root: Place, tables: Mapping[str, str], origins: Mapping[str, Origin], open_lookup: OpenLookup
 ) -> Iterator[str]:
     """Yield a line for each folder that has files of another topic; nothing is written."""
     for topic, table in tables.items():
@@ -89,7 +97,7 @@ def problems(
             yield problem
 
 
-def _problem(root: Path, table: str, origin: Origin, open_lookup: OpenLookup) -> str | None:
+def _problem(root: Place, table: str, origin: Origin, open_lookup: OpenLookup) -> str | None:
     folder = root / table
     try:
         known = _read(folder)
@@ -107,15 +115,12 @@ def _problem(root: Path, table: str, origin: Origin, open_lookup: OpenLookup) ->
     return f"SINKS_FILES_ROOT={root}: the files in {folder} are not of {_told(origin)}: {why}: {_WHAT_TO_DO}"
 
 
-def _read(folder: Path) -> Origin | None:
+def _read(folder: Place) -> Origin | None:
     """Return the topic that the folder says, None when it says none. PositionError when it cannot be understood."""
     file = folder / SOURCE_FILE
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
+    content = _content(file)
+    if content is None:
         return None
-    except OSError as error:
-        raise PositionError(f"{file} cannot be read: {error.strerror}") from None
     try:
         source = _Source.model_validate_json(content)
     except ValidationError:
@@ -123,6 +128,13 @@ def _read(folder: Path) -> Origin | None:
     if source.format != _FORMAT:
         raise PositionError(f"{file} has format {source.format}, and this version knows {_FORMAT}: use a later one")
     return Origin(source.topic, source.topic_id, source.cluster_id)
+
+
+def _content(file: Place) -> bytes | None:
+    try:
+        return read_if_there(file)
+    except OSError as error:
+        raise PositionError(f"{file} cannot be read: {error.strerror}") from None
 
 
 def _more_of(origin: Origin, known: Origin) -> Origin:
@@ -136,9 +148,9 @@ def _told(origin: Origin) -> str:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Place) -> Iterator[None]:
     """Let one process at a time read and write the topic of a folder. FatalError when another one holds it for long."""
-    lock = Lock(folder, "source")
+    lock = lock_of(folder, "source")
     deadline = time.monotonic() + _LOCK_SECONDS
     while not lock.acquire():
         if time.monotonic() > deadline:

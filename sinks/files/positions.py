@@ -3,8 +3,9 @@ Positions that no name of a file tells any more, since the files were removed: `
 """
 
 import re
-from pathlib import Path
 from typing import Final
+
+from sinks.files.objects import Place
 
 _FILE: Final = re.compile(r"\.position-(\d+)")
 
@@ -14,7 +15,7 @@ def position_file(partition: int) -> str:
     return f".position-{partition}"
 
 
-def noted_positions(folder: Path) -> dict[int, int]:
+def noted_positions(folder: Place) -> dict[int, int]:
     """Return partition → the offset after the last one that was ever written to a file that is removed by now."""
     found = ((match, file) for file in folder.glob(".position-*") if (match := _FILE.fullmatch(file.name)))
     return {int(match[1]): int(file.read_text()) for match, file in found}

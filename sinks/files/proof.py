@@ -4,17 +4,18 @@ Whether files can be those of a topic, by what both have: offsets, and the last 
 
 import gzip
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, Final
+from itertools import groupby, pairwise
+from typing import Any, Final, cast
 
 import orjson
 import pyarrow.compute
 
 from sinks.blanking import PERSONAL
 from sinks.errors import PermanentError
-from sinks.files.contents import UNREADABLE_CONTENT, parquet_table
+from sinks.files.contents import UNREADABLE_CONTENT, offsets_in, parquet_table
 from sinks.files.formats import FORMATS
-from sinks.files.layout import DAYS, Name, parse_name
+from sinks.files.layout import DAYS, Chained, Name, is_of_rows, parse_chained, parse_name
+from sinks.files.objects import AnyPlace, ObjectPath, Place, glob
 from sinks.raw_callbacks import from_text, is_erased
 from sinks.refused_bodies import CHANGED
 from sinks.source import Lookup, Record, TopicPartition
@@ -26,22 +27,68 @@ _UNREADABLE: Final = (*UNREADABLE_CONTENT, OSError)
 Row = dict[str, Any]
 
 
-def whole_files(folder: Path) -> Iterator[tuple[Path, Name]]:
-    """Yield the whole files of a table with their names, in any order."""
-    for file in folder.glob(f"{DAYS}*"):
+def files_with_rows(folder: AnyPlace) -> Iterator[AnyPlace]:
+    """Yield the whole files of a table, in any order."""
+    return (file for file in glob(folder, f"{DAYS}*") if is_of_rows(file.name))
+
+
+def whole_files(folder: AnyPlace) -> Iterator[tuple[AnyPlace, Name]]:
+    """
+    Yield the whole files of a table with their names, in any order.
+
+    An object ends where the next one of its partition begins; the last one of each partition is read.
+    UNREADABLE_CONTENT when it cannot be.
+    """
+    if isinstance(folder, ObjectPath):
+        yield from cast("Iterator[tuple[AnyPlace, Name]]", _ended(folder))
+        return
+    for file in glob(folder, f"{DAYS}*"):
         if (name := parse_name(file.name)) is not None:
             yield file, name
 
 
-def last_files(folder: Path) -> dict[int, Path]:
+def _ended(folder: ObjectPath) -> Iterator[tuple[ObjectPath, Name]]:
+    for chain in chains(folder).values():
+        for (file, name), (_, after) in pairwise(chain):
+            yield file, name.ending(after.first - 1)
+        file, name = chain[-1]
+        yield file, name.ending(last_offset(file))
+
+
+def chains(folder: ObjectPath) -> dict[int, list[tuple[ObjectPath, Chained]]]:
+    """Return the objects of each partition, in the order of their offsets."""
+    named = ((file, name) for file in folder.glob(f"{DAYS}*") if (name := parse_chained(file.name)) is not None)
+    found = sorted(named, key=lambda one: (one[1], str(one[0])))
+    return {number: [*group] for number, group in groupby(found, key=lambda one: one[1].partition)}
+
+
+def last_offset(file: ObjectPath) -> int:
+    """Return the last offset of an object. UNREADABLE_CONTENT when it cannot be read."""
+    offsets = offsets_in(file.read_bytes(), file.name)
+    if not offsets:
+        raise ValueError(f"{file} has no rows")
+    return offsets[-1]
+
+
+def last_files(folder: AnyPlace) -> dict[int, AnyPlace]:
     """Return the file with the furthest offsets of each partition."""
-    found: dict[int, tuple[int, Path]] = {}
+    if isinstance(folder, ObjectPath):
+        return {number: cast("AnyPlace", chain[-1][0]) for number, chain in sorted(chains(folder).items())}
+    found: dict[int, tuple[int, AnyPlace]] = {}
     for file, name in whole_files(folder):
-        found[name.partition] = max((name.last, file), found.get(name.partition, (-1, file)))
+        if name.last > found.get(name.partition, (-1, file))[0]:
+            found[name.partition] = (name.last, file)
     return {partition: file for partition, (_, file) in sorted(found.items())}
 
 
-def misfit(files: Mapping[int, Path], table: str, topic: str, lookup: Lookup) -> str | None:
+def _name_of(file: Place) -> Name | None:
+    chained = parse_chained(file.name)
+    if chained is None or not isinstance(file, ObjectPath):
+        return parse_name(file.name)
+    return chained.ending(last_offset(file))
+
+
+def misfit(files: Mapping[int, Place], table: str, topic: str, lookup: Lookup) -> str | None:
     """
     Return why files cannot be those of a topic, None when nothing speaks against it.
 
@@ -49,7 +96,10 @@ def misfit(files: Mapping[int, Path], table: str, topic: str, lookup: Lookup) ->
     retention delete records.
     """
     for number, file in files.items():
-        name = parse_name(file.name)
+        try:
+            name = _name_of(file)
+        except _UNREADABLE as error:
+            return f"partition {number}: {file} cannot be read: {type(error).__name__}"
         bounds = lookup.bounds(TopicPartition(topic, number))
         if name is None or bounds is None:
             return f"{file.name} is of partition {number}, which the topic does not have"
@@ -64,7 +114,7 @@ def misfit(files: Mapping[int, Path], table: str, topic: str, lookup: Lookup) ->
     return None
 
 
-def _difference(file: Path, name: Name, record: Record, table: str) -> str | None:
+def _difference(file: Place, name: Name, record: Record, table: str) -> str | None:
     """Return why a file cannot have been made from a record that has one of its offsets."""
     where = f"partition {name.partition}, offset {record.offset}"
     try:

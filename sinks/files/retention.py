@@ -6,23 +6,30 @@ An end for files: folders of days that are older than SINKS_FILES_RETENTION_DAYS
 2. The folder is moved beside the folders of the tables: `**` of some readers finds hidden folders, too. A reader sees
    all of a day, or nothing; files that it has open stay readable. Killed here: the next pass goes on with it.
 3. The renamed folder is deleted. A process that was writing a file of that day makes the folder anew, and writes again.
+
+In an object store nothing can be renamed: after 1 the objects of a day are deleted one after the other, its manifest
+first. Killed in the middle: the next pass goes on with it.
 """
 
 import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from errno import EIO
 from pathlib import Path
 from typing import Final
 
 from sinks.files.compaction import remove_rest
-from sinks.files.durable import publish
+from sinks.files.contents import UNREADABLE_CONTENT
+from sinks.files.durable import read_if_there, replace
 from sinks.files.layout import DAYS, day_of, parse_name
-from sinks.files.locks import Lock
-from sinks.files.manifest import write_manifests
-from sinks.files.positions import noted_positions, position_file
+from sinks.files.locks import lock_of
+from sinks.files.manifest import MANIFEST, write_manifests
+from sinks.files.objects import ObjectPath, Place
+from sinks.files.positions import position_file
+from sinks.files.proof import whole_files
 
 logger = logging.getLogger(__name__)
 
@@ -30,22 +37,49 @@ _EXPIRED: Final = ".expired-"
 LOOK_SECONDS: Final = 3600.0
 
 
-def expire(root: Path, tables: Iterable[str], days: int, today: date) -> list[Path]:
+def expire(root: Place, tables: Iterable[str], days: int, today: date) -> list[Place]:
     """
     Remove the folders of days that lie more than `days` before today, and return them; none when `days` is 0.
 
     Another process that is doing the same is left to it. OSError when a folder cannot be read or removed.
     """
-    removed = []
-    for folder in map(root.joinpath, tables) if days else ():
-        lock = Lock(folder, "retention")
+    removed: list[Place] = []
+    for folder in (root / table for table in tables) if days else ():
+        lock = lock_of(folder, "retention")
         if not folder.is_dir() or not lock.acquire():
             continue
         try:
-            removed += _expire_table(folder, today - timedelta(days=days))
+            oldest = today - timedelta(days=days)
+            removed += (
+                _expire_objects(folder, oldest) if isinstance(folder, ObjectPath) else _expire_table(folder, oldest)
+            )
         finally:
             lock.release()
     return removed
+
+
+def _expire_objects(folder: ObjectPath, oldest: date) -> list[ObjectPath]:
+    due = [day for day in folder.glob(DAYS) if (of := day_of(day.name)) is not None and of < oldest]
+    if due:
+        _note(folder, _ends(folder, due))
+    for day in due:
+        # Without it no object of the day is missed by `verify`.
+        (day / MANIFEST).unlink()
+        for file in sorted(day.iterdir(), key=str):
+            file.unlink()
+    return due
+
+
+def _ends(folder: ObjectPath, days: Sequence[ObjectPath]) -> dict[int, int]:
+    """Return the position of each partition after its objects of these days."""
+    found: dict[int, int] = {}
+    try:
+        for file, name in whole_files(folder):
+            if file.parent in days:
+                found[name.partition] = max(name.position, found.get(name.partition, 0))
+    except UNREADABLE_CONTENT as error:
+        raise OSError(EIO, f"its last object cannot be read: {type(error).__name__}", str(folder)) from error
+    return found
 
 
 def _expire_table(folder: Path, oldest: date) -> list[Path]:
@@ -62,18 +96,22 @@ def _expire_table(folder: Path, oldest: date) -> list[Path]:
 
 
 def _note_positions(folder: Path, day: Path) -> None:
-    known = noted_positions(folder)
     found: dict[int, int] = {}
     for entry in os.scandir(day):
         if (name := parse_name(entry.name)) is not None:
             found[name.partition] = max(name.position, found.get(name.partition, 0))
+    _note(folder, found)
+
+
+def _note(folder: Place, found: Mapping[int, int]) -> None:
     for partition, position in found.items():
-        if position > known.get(partition, 0):
-            publish(folder, position_file(partition), b"%d\n" % position)
+        file = folder / position_file(partition)
+        if position > int((before := read_if_there(file)) or 0):
+            replace(file, before, b"%d\n" % position)
 
 
 def care_again_and_again(
-    root: Path, tables: Iterable[str], days: int, seconds: float = LOOK_SECONDS
+    root: Place, tables: Iterable[str], days: int, seconds: float = LOOK_SECONDS
 ) -> Callable[[], None]:
     """
     Expire, on a thread of its own, at once and then once in so many seconds; return the function that ends it.
@@ -82,14 +120,14 @@ def care_again_and_again(
     the three is done also when another one fails: on a full disk no manifest can be written, and files have to go.
     """
     ended, tables = threading.Event(), [*tables]
-    looked: dict[Path, int] = {}
+    looked: dict[Place, int] = {}
 
     def remove_expired() -> None:
         if removed := expire(root, tables, days, datetime.now(UTC).date()):
             logger.info("files were kept as long as they may be", extra={"folders": [*map(str, removed)]})
 
     steps: Sequence[Callable[[], object]] = (
-        lambda: remove_rest(root),
+        (lambda: remove_rest(root)) if isinstance(root, Path) else (lambda: None),
         remove_expired,
         lambda: write_manifests(root, tables, datetime.now(UTC), looked),
     )

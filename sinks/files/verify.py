@@ -3,18 +3,21 @@
 
 Offsets of the archive have no gaps, so there one that is in no file is missing. The other tables leave out records
 without a row, and Kafka compacts their topics: of them a missing file is known by the manifest of its day.
+
+In an object store a name is the offset after the last of the object before, in all tables: one that is missing is known
+by the names around it.
 """
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 from sinks.files.contents import UNREADABLE_CONTENT, places_in
-from sinks.files.layout import DAYS, Name, parse_name
+from sinks.files.layout import DAYS, Chained, Name, parse_chained, parse_name
 from sinks.files.locks import days
 from sinks.files.manifest import DamagedManifestError, Manifest, manifest_of, read_manifest, right_checksums
+from sinks.files.objects import Place, below, glob
 from sinks.tables import RAW_CALLBACKS_TABLE
 
 
@@ -29,7 +32,7 @@ class Verified(NamedTuple):
     problems: list[str]
 
 
-def verify(root: Path, tables: Iterable[str]) -> Iterator[Verified]:
+def verify(root: Place, tables: Iterable[str]) -> Iterator[Verified]:
     """Yield the findings of each table that has a folder. RetryableError while a compaction exchanges a day."""
     for table in tables:
         folder = root / table
@@ -41,7 +44,7 @@ def verify(root: Path, tables: Iterable[str]) -> Iterator[Verified]:
 class _Look:
     """One look at a table."""
 
-    def __init__(self, root: Path, table: str) -> None:
+    def __init__(self, root: Place, table: str) -> None:
         self._root = root
         self._table = table
         self._rows = 0
@@ -49,21 +52,20 @@ class _Look:
 
     def result(self) -> Verified:
         """Look at every file, and return the findings."""
-        found = sorted((self._root / self._table).glob(DAYS))
+        found = sorted(glob(self._root / self._table, DAYS), key=str)
         manifests = [manifest for day in found if (manifest := self._manifest(day)) is not None]
-        files = {file: name for day in found for file in day.iterdir() if (name := parse_name(file.name))}
-        for file, name in sorted(files.items(), key=lambda one: one[1]):
-            self._look_into(file, name)
-        self._compare_neighbours(sorted((name, self._told(file)) for file, name in files.items()))
-        return Verified(self._table, len(found), len(manifests), len(files), self._rows, self._problems)
+        names = {file: name for day in found for file in day.iterdir() if (name := _name_of(file)) is not None}
+        files = [self._look_into(*one) for one in sorted(names.items(), key=lambda one: (one[1][:2], str(one[0])))]
+        self._compare_neighbours(sorted(file for file in files if file is not None))
+        return Verified(self._table, len(found), len(manifests), len(names), self._rows, self._problems)
 
-    def _told(self, file: Path) -> str:
-        return str(file.relative_to(self._root))
+    def _told(self, file: Place) -> str:
+        return below(self._root, file)
 
-    def _tell(self, file: Path, what: str) -> None:
+    def _tell(self, file: Place, what: str) -> None:
         self._problems.append(f"{self._told(file)}: {what}")
 
-    def _manifest(self, day: Path) -> Manifest | None:
+    def _manifest(self, day: Place) -> Manifest | None:
         """Compare the files of a day with its manifest, and return it."""
         try:
             manifest = read_manifest(day)
@@ -84,30 +86,57 @@ class _Look:
                 self._tell(file, "is damaged: its checksum is not the manifest's")
         return manifest
 
-    def _look_into(self, file: Path, name: Name) -> None:
+    def _look_into(self, file: Place, name: Name | Chained) -> "_Found | None":
+        """Look at the rows of a file, and return where it begins and ends; None when that cannot be told."""
         try:
             places = places_in(file.read_bytes(), file.name)
         except UNREADABLE_CONTENT as error:
             self._tell(file, f"is damaged: it cannot be read: {type(error).__name__}")
-            return
+            return _Found(name, name.first, self._told(file)) if isinstance(name, Name) else None
         self._rows += len(places)
         offsets = [offset for _, offset in places]
         if {partition for partition, _ in places} - {name.partition}:
             self._tell(file, "is damaged: it has rows of another partition")
-        if not offsets or (offsets[0], offsets[-1]) != (name.first, name.last):
+        if not offsets or not _fits(name, offsets[0], offsets[-1]):
             self._tell(file, "is damaged: its rows do not fit its name")
         if any(before >= after for before, after in pairwise(offsets)):
             self._tell(file, "is damaged: its offsets do not grow")
-        if self._table == RAW_CALLBACKS_TABLE and len(offsets) <= name.last - name.first:
-            self._tell(file, f"has a gap: {len(offsets)} rows for {name.last - name.first + 1} offsets")
+        if isinstance(name, Chained):
+            if not offsets:
+                return None
+            ended, first = name.ending(max(offsets[-1], name.first)), offsets[0]
+        else:
+            ended, first = name, name.first
+        if self._table == RAW_CALLBACKS_TABLE and len(offsets) <= ended.last - first:
+            self._tell(file, f"has a gap: {len(offsets)} rows for {ended.last - first + 1} offsets")
+        return _Found(ended, first, self._told(file), is_chained=isinstance(name, Chained))
 
-    def _compare_neighbours(self, files: list[tuple[Name, str]]) -> None:
-        for (before, first), (after, second) in pairwise(files):
-            if before.partition != after.partition:
+    def _compare_neighbours(self, files: "list[_Found]") -> None:
+        is_archive = self._table == RAW_CALLBACKS_TABLE
+        for before, after in pairwise(files):
+            if before.name.partition != after.name.partition:
                 continue
-            where = f"{self._table}: partition {after.partition}"
-            if after.first <= before.last:
-                self._problems.append(f"{where}: {first} and {second} overlap")
-            elif self._table == RAW_CALLBACKS_TABLE and after.first != before.position:
-                gap = f"offsets {before.position} to {after.first - 1}"
-                self._problems.append(f"{where}: a gap: {gap} are in no file, between {first} and {second}")
+            where = f"{self._table}: partition {after.name.partition}"
+            following = after.first if is_archive else after.name.first
+            if after.name.first <= before.name.last:
+                self._problems.append(f"{where}: {before.told} and {after.told} overlap")
+            elif following != before.name.position and (is_archive or after.is_chained):
+                gap = f"offsets {before.name.position} to {following - 1}"
+                self._problems.append(f"{where}: a gap: {gap} are in no file, between {before.told} and {after.told}")
+
+
+class _Found(NamedTuple):
+    name: Name
+    first: int
+    """The first offset of its rows."""
+    told: str
+    is_chained: bool = False
+
+
+def _name_of(file: Place) -> Name | Chained | None:
+    return parse_name(file.name) or parse_chained(file.name)
+
+
+def _fits(name: Name | Chained, first: int, last: int) -> bool:
+    """Return whether rows fit a name; those of an object may begin later, since some records have no row."""
+    return name.first <= first if isinstance(name, Chained) else (name.first, name.last) == (first, last)

@@ -14,6 +14,7 @@ from kafka.errors import CorruptRecordError
 
 from sinks.kafka.private_names import batch_bytes
 from sinks.source import Record, TopicPartition
+from streams.contract.headers import erasures_of
 from streams.contract.topics import CALLBACKS_RAW
 
 _CURRENT_FORMAT: Final = 2
@@ -37,25 +38,37 @@ class QuickRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-pyt
             if not batch.validate_crc():
                 raise CorruptRecordError(f"{topic}, partition {partition}, at offset {batch.base_offset}")
             is_current = batch.magic == _CURRENT_FORMAT
+            found_records, erasures = _opened(batch) if is_current else (batch, None)
             if is_current:
                 self.leader_epoch = batch.leader_epoch
-            for found in _records(batch) if is_current else batch:
+            for found in found_records:
                 offset = found.offset
                 self.next_fetch_offset = offset + 1
                 # `Record(…)` without a call of a Python function. Headers would double the memory of every other topic.
                 if is_whole:
                     yield new(
-                        Record, (topic, partition, offset, found.timestamp, found.value, found.key, found.headers)
+                        Record, (topic, partition, offset, found.timestamp, found.value, found.key, found.headers, None)
                     )
                 else:
-                    yield new(Record, (topic, partition, offset, found.timestamp, found.value, None, ()))
+                    yield new(Record, (topic, partition, offset, found.timestamp, found.value, None, (), erasures))
             if is_current:
                 self.next_fetch_offset = batch.next_offset
         self.drain()
 
 
-def _records(batch: Any) -> Any:  # noqa: ANN401 - same
-    """Return an iterable of the batch's records. A compressed one is left to kafka-python, which knows more codecs."""
+def _opened(batch: Any) -> tuple[Any, bytes | None]:  # noqa: ANN401 - same
+    """
+    Return an iterable of the batch's records, and which erasures hold in all of them as far as it is told.
+
+    A compressed one is left to kafka-python, which knows more codecs; streams compresses none.
+    """
     if batch.is_control_batch:
-        return ()
-    return batch if batch.compression_type else DefaultRecordBatch(batch_bytes(batch))
+        return (), None
+    if batch.compression_type:
+        return batch, None
+    content = batch_bytes(batch)
+    # An iterable gives its records once.
+    first = next(iter(DefaultRecordBatch(content)), None)
+    if first is None or first.offset != batch.base_offset:
+        return DefaultRecordBatch(content), None
+    return DefaultRecordBatch(content), erasures_of(first.headers, batch.last_offset_delta + 1)

@@ -4,7 +4,8 @@ The AsyncAPI document: every public topic with its key, partitions, settings and
 
 from typing import Any, Final
 
-from streams.contract.headers import CAMPAIGN, FINAL, SCHEMA, TYPE, VERSION, schema_name
+from streams.contract.erasures import BLANKED
+from streams.contract.headers import CAMPAIGN, ERASURES, FINAL, SCHEMA, TYPE, VERSION, schema_name
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.schemas import components_of, examples_of, reference, urn
 from streams.contract.topics import PUBLIC_TOPICS, Topic
@@ -100,6 +101,10 @@ def _headers(topic: Topic) -> dict[str, Any]:
         SCHEMA: {"const": schema_name(topic.suffix), "description": "the form of the value, and its version"},
     }
     needed = [TYPE, SCHEMA]
+    if fields.keys() >= {*BLANKED}:
+        headers[ERASURES] = {
+            "description": "for sinks: which erasures hold in a batch of so many records; on its first"
+        }
     if "is_final" in fields:
         headers[FINAL] = {"enum": ["0", "1"], "description": "1 when the SMS or campaign is final, else 0"}
         needed.append(FINAL)

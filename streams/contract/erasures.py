@@ -5,6 +5,7 @@ A recipient is compared by its mark, an HMAC under ERASURE_KEY. An erasure cover
 the moments of the SMS lies before it. A later SMS of the same number may be that of another person.
 """
 
+import hashlib
 import hmac
 import json
 import re
@@ -50,6 +51,7 @@ NUMBER: Final = re.compile(r"[0-9+\s\-.()/\u200b-\u200f\u202a-\u202e\u2060-\u206
 _DIGEST: Final = "sha256"
 _KEY_ID_OF: Final = b"routee-erasures"
 _KEY_ID_DIGITS: Final = 16
+_DIGEST_BYTES: Final = 8
 _REMEMBERED_MARKS: Final = 65_536
 _MASK: Final = "***"
 _NO_DIGIT: Final = re.compile("[^0-9]+")
@@ -146,6 +148,7 @@ class Erasures:
         self._latest: dict[str, datetime] = {}
         self.latest: datetime | None = None
         """The moment of the latest of all erasures, None while there are none."""
+        self._digest = 0
 
     def __bool__(self) -> bool:
         return bool(self._latest)
@@ -160,8 +163,15 @@ class Erasures:
         if erasure.key_id != self._marks.key_id:
             raise AnotherKeyError("an erasure was made with another ERASURE_KEY: set the key it was made with")
         known = self._latest.get(erasure.mark)
-        self._latest[erasure.mark] = erasure.at if known is None else max(known, erasure.at)
+        if known is None or known < erasure.at:
+            self._latest[erasure.mark] = erasure.at
+            self._digest ^= _digest(erasure.mark, erasure.at) ^ (0 if known is None else _digest(erasure.mark, known))
         self.latest = erasure.at if self.latest is None else max(self.latest, erasure.at)
+
+    @property
+    def digest(self) -> bytes:
+        """Return a text that is the same for the same erasures, in whatever order they were added."""
+        return b"%016x" % self._digest
 
     def erased_at(self, recipient: str | None) -> datetime | None:
         """Return the moment of the recipient's latest erasure, None when there is none."""
@@ -180,6 +190,11 @@ class Erasures:
     def covers_body(self, body: bytes, received: datetime) -> bool:
         """Tell whether a refused body, received then, is to be erased: any recipient found in it is."""
         return bool(self) and any(self.covers(recipient, received) for recipient in recipients_in(body))
+
+
+def _digest(mark: str, at: datetime) -> int:
+    told = f"{mark} {at.astimezone(UTC).isoformat()}"
+    return int.from_bytes(hashlib.sha256(told.encode()).digest()[:_DIGEST_BYTES])
 
 
 def recipients_in(body: bytes) -> Iterator[str]:

@@ -2,6 +2,7 @@
 The headers of every public record, so that a reader can choose records without reading their values.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -21,6 +22,13 @@ FINAL: Final = "final"
 
 CAMPAIGN: Final = "campaign"
 """The id of the campaign as the value has it; absent where there is none."""
+
+ERASURES: Final = "erasures"
+"""
+On the first record of a batch of SMS, while there are erasures: which ones hold in all records of the batch, and how
+many records these are, as `digest/number`. A reader believes it of a batch of that length alone: it is as streams sent
+it. Where records were batched anew, or the first one was compacted away, nothing is told.
+"""
 
 VERSION: Final = 1
 """Within a version no record, topic, key or answer changes so that a reader breaks."""
@@ -42,6 +50,17 @@ _BASIC: Final[dict[str, Headers]] = {
 def headers(topic: Topic) -> Headers:
     """Return the headers of a record that is about no single SMS or campaign; none for an internal topic."""
     return _BASIC.get(topic.suffix, NO_HEADERS)
+
+
+def with_erasures(known: Headers, digest: bytes, number: int) -> Headers:
+    """Return the headers of the first record of a batch of so many, in all of which these erasures hold."""
+    return [(ERASURES, b"%b/%d" % (digest, number)), *known]
+
+
+def erasures_of(known: Sequence[tuple[str, bytes | None]], number: int) -> bytes | None:
+    """Return the digest of the erasures that hold in a batch, by the headers of its first record; None when untold."""
+    digest, _, told = (dict(known).get(ERASURES) or b"").partition(b"/")
+    return digest if told == b"%d" % number else None
 
 
 # The SMS of a campaign come together: nearly every record has the headers of one before it.

@@ -353,20 +353,23 @@ class AlarmKind(StrEnum):
 
     `delivery-drop`: far fewer SMS are delivered in time than are usual at this hour; `latency-rise`: they are delivered
     later; `route-quiet`: far fewer deliveries are told of a route whose SMS are told only when they are final;
-    `silence`: no callbacks of the whole account come.
+    `campaign-hanging`: far fewer SMS of a campaign are final than its reports let expect; `silence`: no callbacks of
+    the whole account come.
     """
 
     DELIVERY_DROP = "delivery-drop"
     LATENCY_RISE = "latency-rise"
     ROUTE_QUIET = "route-quiet"
+    CAMPAIGN_HANGING = "campaign-hanging"
     SILENCE = "silence"
 
 
 class AlarmScope(StrEnum):
-    """Whose fault an alarm tells: that of a route, of one sender's list on a route, or of the whole account."""
+    """Whose fault an alarm tells: a route's, one sender's list on a route, one campaign's, or the whole account's."""
 
     ROUTE = "route"
     SENDER = "sender"
+    CAMPAIGN = "campaign"
     ACCOUNT = "account"
 
 
@@ -382,11 +385,15 @@ class DeliveryAlarm(Record):
 
     alarm: str = Field(description="key of the record: kind, a colon, subject")
     kind: AlarmKind = Field(description="the kind of the alarm")
-    subject: str = Field(description="country, operator and, for a sender, the sender as JSON; else `account`")
+    subject: str = Field(
+        description="country, operator and, for a sender, the sender as JSON; `campaign:` and its id; `account`"
+    )
     scope: AlarmScope = Field(description="whose fault it tells")
-    country: str | None = Field(description="of the route; null for the account, and when it is not known")
+    country: str | None = Field(
+        description="of the route; null for a campaign and the account, and when it is not known"
+    )
     operator: str | None = Field(description="likewise")
-    sender: str | None = Field(description="the sender whose list it is; empty for SMS without one; null for a route")
+    sender: str | None = Field(description="the sender whose list it is; empty for SMS without one; else null")
     level: AlarmLevel = Field(description="suspected, or an alarm")
     is_open: bool = Field(description="true from its opening until it closes")
     opened_at: Time = Field(description="minute of the judgement")
@@ -398,9 +405,15 @@ class DeliveryAlarm(Record):
     muted_until: Time | None = Field(
         description="while its subject is muted: until when its notices are withheld, else null"
     )
-    since: Time = Field(description="begin of the first window of sending that shows it, or the last callback")
-    until: Time | None = Field(description="end of the last window of sending that was judged; null for the account")
-    observed: float = Field(description="share of SMS; for route-quiet and silence a number, for the account routes")
+    since: Time = Field(
+        description="begin of the first window of sending that shows it, minute of that report, or the last callback"
+    )
+    until: Time | None = Field(
+        description="end of the last window of sending that was judged, or minute of that report; else null"
+    )
+    observed: float = Field(
+        description="share of SMS; for route-quiet and silence a number, for the account routes or campaigns"
+    )
     expected: float = Field(description="the same in ordinary times")
     n: int = Field(ge=0, description="SMS that were judged")
     only_sender: bool = Field(description="true when no other sender has SMS enough to tell the list from the route")

@@ -311,7 +311,7 @@ WATCHED_PARTITION: Final = 0
 """Of the topic of the alarms: those of several routes need all cells and ticks in one order."""
 DELIVERY_WATCH: Final = Topic(
     "delivery.watch",
-    "cells as the alarms read them, and the ticks of time; streams → streams",
+    "cells and campaigns as the alarms read them, and the ticks of time; streams → streams",
     _DELETE_AFTER_7_DAYS,
     spread="partition 0",
     public=False,

@@ -1,7 +1,7 @@
 """
-The stage of the alarms: cells and ticks of the whole account in, alarms out. Its rules are in `alarms`.
+The stage of the alarms: cells, campaigns and ticks of the whole account in, alarms out. Its rules are in `alarms`.
 
-A record of its source has a line for each cell that changed, or one tick, or one mute.
+A record of its source has a line for each cell or campaign that changed, or one tick, or one mute.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -45,6 +45,9 @@ class AlarmStage(Stage):
 def _told(watch: AlarmWatch, rows: Rows, offset: int, line: dict[str, Any]) -> Iterator[Output]:
     if "cell" in line:
         watch.take_cell(line)
+        return
+    if "campaign" in line:
+        watch.take_campaign(line)
         return
     take = watch.take_mute if "mute" in line else watch.take_tick
     for record in take(line, offset + 1, rows.get(GENERATION_KEY) or 0):

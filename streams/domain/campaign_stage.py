@@ -12,7 +12,8 @@ import msgspec
 import orjson
 
 from streams.contract.headers import headers_of
-from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS
+from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS, DELIVERY_WATCH
+from streams.domain.alarms.hanging import campaign_line
 from streams.domain.counts import NOT_TOUCHED
 from streams.domain.lines import RefusedLineError, rejected_line, taken_line
 from streams.domain.policy import CAMPAIGN_MS
@@ -93,10 +94,10 @@ class CampaignStage:
         return len(over)
 
     def summarize(self, rows: Rows, partition: int, changed: Collection[bytes]) -> list[Output]:  # noqa: ARG002
-        """Return one progress record per changed campaign."""
+        """Return one progress record per changed campaign, and its line for the alarms when it has reports."""
         found = (rows.get(key) for key in sorted(changed) if key.startswith(CAMPAIGN_PREFIX))
         generation = rows.get(GENERATION_KEY) or 0
-        return [_output(read_campaign(row), generation) for row in found if row is not None]
+        return [output for row in found if row is not None for output in _outputs(read_campaign(row), generation)]
 
 
 def _changed_at(raw: bytes) -> int:
@@ -179,10 +180,13 @@ class _Gatherer:
         return new_campaign(name, received) if known is None or is_over else known
 
 
-def _output(campaign: Campaign, generation: int) -> Output:
+def _outputs(campaign: Campaign, generation: int) -> Iterator[Output]:
     record, key = progress_record(campaign, generation), campaign["id"]
     headers = headers_of(CAMPAIGN_PROGRESS.suffix, record["is_final"], key)
-    return Output(CAMPAIGN_PROGRESS, key.encode(), orjson.dumps(record), headers)
+    yield Output(CAMPAIGN_PROGRESS, key.encode(), orjson.dumps(record), headers)
+    line = campaign_line(campaign, generation)
+    if line is not None:
+        yield Output(DELIVERY_WATCH, None, line)
 
 
 def _place_in(value: bytes) -> tuple[int, int, int] | None:

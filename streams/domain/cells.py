@@ -192,7 +192,7 @@ class CellTallying:
             return
         if old[0] != new[0]:
             replace(self._parts, old[0], new[0])
-        if old[1:] != new[1:] or is_final(old[0]) or is_final(new[0]):  # else it is on its way: nothing else moves
+        if is_final(new[0]) or is_final(old[0]) or old[1:] != new[1:]:  # else it is on its way: nothing else moves
             self._add_figures(old, -1)
             self._add_figures(new, 1)
 

@@ -109,26 +109,29 @@ class Tallying:
         names = len(self._row["id"]) + len(self._row["name"] or "")
         return _BYTES_PER_CHAR * names + _WORD_BYTES * (len(self._messages) + len(self._parts)) + _NUMBERS_BYTES
 
-    def move(self, before: Contribution | None, after: Contribution | None) -> None:
-        """Subtract a message's previous contribution and add its present one (None: nothing)."""
-        if before is not None and after is not None and len(before[3]) == len(after[3]) == 1:
-            # An SMS goes on, nearly always.
+    def add(self, counted: Contribution, change: int) -> None:
+        """Add the contribution of a message, or take it away (`change` -1)."""
+        _, name, status, statuses, price, conflicts = counted
+        add(self._messages, status, change)
+        for one in statuses:
+            add(self._parts, one, change)
+        self._price += change * price
+        self._row["conflicts"] += change * conflicts
+        if change > 0 and name != self._row["name"]:
+            self._be_named(name)
+
+    def move(self, before: Contribution, after: Contribution) -> None:
+        """Take a message's previous contribution away, and add its present one."""
+        if len(before[3]) == len(after[3]) == 1:  # an SMS goes on, nearly always
             replace(self._messages, before[2], after[2])
             replace(self._parts, before[3][0], after[3][0])
-        else:
-            for counted, change in ((before, -1), (after, 1)):
-                if counted is not None:
-                    add(self._messages, counted[2], change)
-                    for status in counted[3]:
-                        add(self._parts, status, change)
-        if before is not None:
-            self._price -= before[4]
-            self._row["conflicts"] -= before[5]
-        if after is not None:
-            self._price += after[4]
-            self._row["conflicts"] += after[5]
+            self._price += after[4] - before[4]
+            self._row["conflicts"] += after[5] - before[5]
             if after[1] != self._row["name"]:
                 self._be_named(after[1])
+        else:
+            self.add(before, -1)
+            self.add(after, 1)
 
     def _be_named(self, name: str | None) -> None:
         """Keep the greatest of several names, which does not depend on the order of arrival."""

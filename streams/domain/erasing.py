@@ -7,7 +7,7 @@ begins to hold: of two ways to get there, a walk through all rows and the next c
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -28,6 +28,8 @@ from streams.domain.sending import sending
 from streams.domain.stage import Output, Rows
 from streams.domain.tally import keep_tally
 
+_EPOCH: Final = moment_of(0)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _REMEMBERED: Final = 65_536
 _VIEWS_KEPT: Final = 4
 _BLANK: Final[dict[str, Any]] = dict.fromkeys(BLANKED)
@@ -59,6 +61,8 @@ class Erased:
         """The moment of a recipient's latest erasure in ms, 0 when there is none."""
         self.latest = _in_ms(erasures.latest)
         """The moment of the latest of all erasures in ms."""
+        self.digest = erasures.digest
+        """Which erasures these are, for the records in which they hold."""
 
     def covers_body(self, body: bytes, moments: Iterable[int]) -> bool:
         """Tell whether a refused body has a recipient whose erasure any of the moments (ms, 0: none) lies before."""
@@ -66,7 +70,8 @@ class Erased:
 
 
 def _in_ms(moment: datetime | None) -> int:
-    return 0 if moment is None else round(moment.timestamp() * 1000)
+    """Return the first millisecond that is not before a moment: of whole ones the same are before both."""
+    return 0 if moment is None else -((_EPOCH - moment) // _MILLISECOND)
 
 
 class KnownErasures:
@@ -126,7 +131,7 @@ def _erase_row(rows: Rows, deliveries: Deliveries, key: bytes) -> Iterator[Outpu
     if written is None or rows.erased is None:
         return
     found, later = read_message(written)
-    message, outputs = _erase_parts(found, _covered(found, rows.erased))
+    message, outputs = _erase_parts(found, _covered(found, rows.erased), rows.erased)
     if message is not found:
         deliveries.erase(found, message)
         rows.put(key, message if later is None else later.added_to(message))
@@ -168,7 +173,7 @@ def _is_before(sms: Sms, moment: int) -> bool:
     return sms.first_received < moment or any(NO_DATE < date < moment for date in (*sms.dates, sms.since))
 
 
-def _erase_parts(message: Message, places: Iterable[int]) -> tuple[Message, list[Output]]:
+def _erase_parts(message: Message, places: Iterable[int], erased: ErasedInRows) -> tuple[Message, list[Output]]:
     """Return a message without the data of some SMS, and the record of each SMS that lost any."""
     outputs = []
     for at in places:
@@ -180,7 +185,7 @@ def _erase_parts(message: Message, places: Iterable[int]) -> tuple[Message, list
             message = msgspec.structs.replace(message, parts=parts)
             continue
         message = msgspec.structs.replace(message, parts=parts, previous=message.status)
-        outputs.append(output_of(message, message_state(message), sms, sending(sms)))
+        outputs.append(output_of(message, message_state(message), sms, sending(sms), erased))
     return message, outputs
 
 
@@ -262,5 +267,5 @@ def erase_before(
     places = _covered(found, erased)
     if is_covered and sms is not None and at is not None and at not in places and not is_erased(sms):
         places = [*places, at]
-    message, outputs = _erase_parts(found, places) if places else (found, [])
+    message, outputs = _erase_parts(found, places, erased) if places else (found, [])
     return callback, message, outputs

@@ -12,7 +12,7 @@ from streams.contract.records import Reason
 from streams.contract.topics import SMS_STATUS
 from streams.domain.callback import PULLED, REDRIVEN, Callback
 from streams.domain.expiry import is_forgotten, is_touched_ahead
-from streams.domain.lifecycle import Sms
+from streams.domain.lifecycle import APPLIED, Sms
 from streams.domain.message import (
     Contribution,
     Message,
@@ -24,7 +24,7 @@ from streams.domain.message import (
     withheld,
 )
 from streams.domain.message_state import MessageState, message_state
-from streams.domain.policy import HOUR_MS, Policy
+from streams.domain.policy import HOUR_MS, Erased, Policy
 from streams.domain.privacy import holds_one_time_code
 from streams.domain.refusal import Refusal
 from streams.domain.sending import Sending, sending
@@ -86,23 +86,17 @@ _PULLED_UNDATED: Final = Refusal(
 
 def take(callback: Callback, found: Message | None, moment: Moment, policy: Policy) -> Taken | Refusal:
     """Return the effect of a callback on `found`, its message (None: unknown); a refusal when it is not taken in."""
-    received, bucket, place = moment.received, moment.bucket, moment.place
-    before = withheld(found, policy) if found is not None and policy.withholds else found
-    if before is None:
-        expired = _expired(callback, moment)
-        if expired is not None:
-            return expired
-        grown = begin_message(callback, bucket, moment.generation, received, place)
-    else:
-        touched = _touched(before, bucket, policy)
-        joined = join_message(touched, callback, received, place, policy.conflicting_finals)
-        if isinstance(joined, Refusal):
-            return _refused(joined, touched)
-        grown = joined
-    message, (sms, verdict, is_visible) = grown
+    if found is None:
+        return _expired(callback, moment) or _begun(callback, moment, policy.erased)
+    before = withheld(found, policy) if policy.withholds else found
+    touched = _touched(before, moment.bucket, policy)
+    joined = join_message(touched, callback, moment.received, moment.place, policy.conflicting_finals)
+    if isinstance(joined, Refusal):
+        return _refused(joined, touched)
+    message, sms, verdict, is_visible = joined
     row: Message | Raw | None = None if message is found else message
     sent = was = status = output = counted = counts = index_key = None
-    if before is None or message.parts is not before.parts:
+    if message.parts is not before.parts:
         if len(message.parts) > 1:
             fitting = fitting_row(message)
             if isinstance(fitting, Refusal):
@@ -113,14 +107,25 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
         if is_visible:
             state = message_state(message)
             was, status = message.previous, state.status
-            output = output_of(message, state, sms, when)
-            counted = None if before is None or was is None else contribution(before, was)
+            output = output_of(message, state, sms, when, policy.erased)
+            counted = None if was is None else contribution(before, was)
             counts = contribution(message, status)
-        if before is None or len(message.parts) > len(before.parts):
+        if len(message.parts) > len(before.parts):
             index_key = sms_index_key(message.message_id, sms.key)
     if row is not None and not is_visible:
         was = status = message.status
-    return Taken(verdict, message, row, sent, was, status, output, counted, counts, before is None, index_key)
+    return Taken(verdict, message, row, sent, was, status, output, counted, counts, False, index_key)  # noqa: FBT003
+
+
+def _begun(callback: Callback, moment: Moment, erased: Erased | None) -> Taken:
+    """Return the effect of the first callback of a message."""
+    message = begin_message(callback, moment.bucket, moment.generation, moment.received, moment.place)
+    (sms,) = message.parts
+    when, state = sending(sms), message_state(message)
+    status, output = state.status, output_of(message, state, sms, when, erased)
+    index_key = sms_index_key(message.message_id, sms.key)
+    counts = contribution(message, status)
+    return Taken(APPLIED, message, message, when[0], None, status, output, None, counts, True, index_key)  # noqa: FBT003
 
 
 def _touched(message: Message, bucket: int, policy: Policy) -> Message:
@@ -138,15 +143,16 @@ def _refused(refusal: Refusal, message: Message) -> Refusal:
 def _expired(callback: Callback, moment: Moment) -> Refusal | None:
     """Return the refusal of a callback whose message is unknown and may have been forgotten, None of a new message."""
     # What had no date happened before its first receipt, which tells how old a redriven status is, and no other.
-    date = callback.date or (moment.received if callback.origin == REDRIVEN else callback.date)
+    date = moment.received if callback.origin == REDRIVEN and not callback.date else callback.date
     if is_forgotten(date, moment.forgotten):
         hours = (moment.clock - moment.forgotten) // HOUR_MS
         return Refusal(Reason.EXPIRED, f"status.updatedDate: over {hours} h old, of a message that is not known")
     return _PULLED_UNDATED if callback.origin == PULLED and not callback.date else None
 
 
-def output_of(message: Message, state: MessageState, sms: Sms, when: Sending) -> Output:
-    """Return the public record of an SMS, as a record to produce."""
+def output_of(message: Message, state: MessageState, sms: Sms, when: Sending, erased: Erased | None) -> Output:
+    """Return the public record of an SMS in which these erasures hold, as a record to produce."""
     record = sms_record(message, state, sms, when)
     headers = headers_of(_SUFFIX, record.is_final, record.campaign_tracking_id)
-    return _as_output(Output, (SMS_STATUS, sms.key.encode(), _ENCODER.encode(record), headers))
+    digest = None if erased is None else erased.digest
+    return _as_output(Output, (SMS_STATUS, sms.key.encode(), _ENCODER.encode(record), headers, digest))

@@ -9,7 +9,7 @@ import msgspec
 from streams.contract.records import Reason
 from streams.domain.callback import Callback
 from streams.domain.details import Details
-from streams.domain.lifecycle import APPLIED, Joined, Sms, begin, join
+from streams.domain.lifecycle import APPLIED, Sms, begin, join
 from streams.domain.policy import Policy
 from streams.domain.privacy import kept_recipient, shown_text
 from streams.domain.refusal import Refusal
@@ -55,8 +55,8 @@ class Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True, froze
         return status_of([sms.status for sms in parts], expected_parts(parts))
 
 
-Grown = tuple[Message, Joined]
-"""A message after one callback, and the effect on its SMS."""
+Grown = tuple[Message, Sms, str, bool]
+"""A message after one callback, and the effect on its SMS: what `join` returns."""
 
 
 def status_of(words: list[str], expected: int) -> str:
@@ -133,10 +133,10 @@ def _withheld(details: Details, policy: Policy) -> Details:
     )
 
 
-def begin_message(callback: Callback, bucket: int, generation: int, received: int, place: list[int]) -> Grown:
-    """Return the first state of a message, touched in this bucket, and the effect on its SMS."""
+def begin_message(callback: Callback, bucket: int, generation: int, received: int, place: list[int]) -> Message:
+    """Return the first state of a message, touched in this bucket."""
     sms = begin(_new_key(callback.message_id, callback), callback, received, place)
-    return Message(callback.message_id, bucket, [sms], generation), (sms, APPLIED, True)
+    return Message(callback.message_id, bucket, [sms], generation)
 
 
 def join_message(
@@ -151,15 +151,15 @@ def join_message(
         sms = begin(_new_key(message.message_id, callback), callback, received, place)
         parts = [*known, sms]
         grown = Message(message.message_id, message.touched, parts, message.generation, message.status)
-        return grown, (sms, APPLIED, True)
-    joined = join(known[at], callback, received, place, rule)
-    sms, _, is_revision = joined
+        return grown, sms, APPLIED, True
+    sms, verdict, is_revision = join(known[at], callback, received, place, rule)
     if sms is known[at]:
-        return message, joined
+        return message, sms, verdict, is_revision
     parts = [*known]
     parts[at] = sms
     previous = message.status if is_revision else message.previous
-    return Message(message.message_id, message.touched, parts, message.generation, previous), joined
+    grown = Message(message.message_id, message.touched, parts, message.generation, previous)
+    return grown, sms, verdict, is_revision
 
 
 def fitting_row(message: Message) -> msgspec.Raw | Refusal:

@@ -34,6 +34,10 @@ class Erased(Protocol):
     def latest(self) -> int:
         """The moment of the latest of all erasures in ms: no SMS is covered whose moments are all later."""
 
+    @property
+    def digest(self) -> bytes:
+        """The digest of all these erasures, for the records in which they hold."""
+
     def covers_body(self, body: bytes, moments: Iterable[int]) -> bool:
         """Tell whether a refused body has a recipient whose erasure any of the moments (ms, 0: none) lies before."""
 

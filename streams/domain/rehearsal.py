@@ -10,8 +10,16 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from streams.contract.topics import CALLBACKS_REJECTED, DELIVERY_ALARMS, DELIVERY_PARTIALS, DELIVERY_WATCH
+from streams.contract.topics import (
+    CALLBACKS_REJECTED,
+    CAMPAIGN_PARTIALS,
+    DELIVERY_ALARMS,
+    DELIVERY_PARTIALS,
+    DELIVERY_WATCH,
+    Topic,
+)
 from streams.domain.alarm_stage import AlarmStage
+from streams.domain.campaign_stage import CampaignStage
 from streams.domain.dates import read_receipt
 from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.policy import Erased, Policy
@@ -97,7 +105,9 @@ class Rehearsal:
 
     def __init__(self, policy: Policy, thresholds: Mapping[str, float]) -> None:
         self._sms_stage = SmsStage(policy)
-        self._sms, self._deliveries = _Table(self._sms_stage), _Table(DeliveryStage())
+        self._sms = _Table(self._sms_stage)
+        self._summing = {CAMPAIGN_PARTIALS: _Table(CampaignStage()), DELIVERY_PARTIALS: _Table(DeliveryStage())}
+        self._told = list[Output]()
         self._alarms = _Table(AlarmStage(thresholds))
         self._minute = 0
         self._accepted = self._late = 0
@@ -110,6 +120,7 @@ class Rehearsal:
             minute = _received(read) // _MINUTE_MS
             yield from self._pass(minute)
             outputs = self._sms.take(envelope)
+            self._told += (output for output in outputs if output.topic in self._summing)
             self.refused += sum(output.topic is CALLBACKS_REJECTED for output in outputs)
             self._accepted += len(read.callbacks)
         yield from self._pass(self._minute + 1)
@@ -119,7 +130,9 @@ class Rehearsal:
         if not self._minute:
             self._minute = minute
         while self._minute < minute:
-            lines = self._cells()
+            self._told += self._sms.settle()
+            lines = [line for topic in self._summing if (line := self._watched(topic))]
+            self._told.clear()
             self._minute += 1
             late = self._sms_stage.late(0)
             tick = {"source": "0", "minute": self._minute, "callbacks": self._accepted, "late": late - self._late}
@@ -128,12 +141,13 @@ class Rehearsal:
                 told = [output for output in self._alarms.take(value) if output.topic is DELIVERY_ALARMS]
                 yield from (orjson.loads(output.value) for output in told)
 
-    def _cells(self) -> Iterator[bytes]:
-        partials = [output.value for output in self._sms.settle() if output.topic is DELIVERY_PARTIALS]
+    def _watched(self, topic: Topic) -> bytes:
+        """Return what the alarms read of the partial counts of a topic."""
+        table = self._summing[topic]
+        partials = [output.value for output in self._told if output.topic is topic]
         if partials:
-            self._deliveries.take(b"\n".join(partials))
-            watched = [output.value for output in self._deliveries.settle() if output.topic is DELIVERY_WATCH]
-            yield b"\n".join(watched)
+            table.take(b"\n".join(partials))
+        return b"\n".join(output.value for output in table.settle() if output.topic is DELIVERY_WATCH)
 
 
 def _received(envelope: _Envelope) -> int:

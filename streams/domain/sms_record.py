@@ -79,6 +79,7 @@ def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -
     status, date, queued, sent = sms.status, sms.date, sms.queued, sms.sent
     final = is_final(status)
     partition, offset, index = sms.place
+    updated_at = format_time_ms(date or sms.since)
     queued_at = format_time_ms(queued) if queued else None
     sent_at = format_time_ms(sent) if sent else None
     sending_ms, sent_from = when
@@ -104,10 +105,10 @@ def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -
         final,
         details.detailed_status,
         details.status_description,
-        format_time_ms(date or sms.since),
+        updated_at,
         queued_at,
         sent_at,
-        format_time_ms(date) if final and date else None,
+        updated_at if final and date else None,
         details.latency_seconds,
         price_text,
         details.application_name,

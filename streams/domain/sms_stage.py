@@ -321,9 +321,9 @@ class _Gatherer:
             self._counts_of(after[0]).move(before, after)
             return
         if before is not None:
-            self._counts_of(before[0]).move(before, None)
+            self._counts_of(before[0]).add(before, -1)
         if after is not None:
-            self._counts_of(after[0]).move(None, after)
+            self._counts_of(after[0]).add(after, 1)
 
     def _keep_counts_of(self, message: Message) -> None:
         """Touch the counts that a message is in, long before they are over: callbacks may keep it without a move."""

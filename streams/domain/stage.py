@@ -19,6 +19,8 @@ class Output(NamedTuple):
     key: bytes | None
     value: bytes
     headers: Headers = NO_HEADERS
+    erasures: bytes | None = None
+    """The digest of the erasures that hold in the record of an SMS; None while there are none."""
 
 
 class UnfinishedError(Exception):

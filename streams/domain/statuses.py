@@ -32,7 +32,6 @@ WORDS: Final = frozenset(_PLACES)
 """All known words, in Routee's spelling."""
 
 FINALS: Final = ("Delivered", "Undelivered", "Failed", "Unsent")
-_FINALS: Final = frozenset(FINALS)
 _WORST_FIRST: Final = ("Failed", "Unsent", "Undelivered")
 
 FinalsRule = Literal["latest", "first"]
@@ -74,9 +73,8 @@ def is_known(word: str) -> bool:
     return word in _PLACES or spelled(word) in _PLACES
 
 
-def is_final(word: str) -> bool:
-    """Tell whether a word in Routee's spelling ends the life of an SMS."""
-    return word in _FINALS
+is_final: Final = frozenset(FINALS).__contains__
+"""Tell whether a word in Routee's spelling ends the life of an SMS."""
 
 
 def standing(word: str, date: int, rule: FinalsRule) -> Standing:

@@ -26,7 +26,8 @@ from prometheus_client import CollectorRegistry, Counter
 from streams.app import StreamsApp
 from streams.contract.keys import KEY_MAX_CHARS, partition_of
 from streams.contract.topics import CAMPAIGN_PARTIALS, WATCHED_PARTITION
-from streams.domain.alarms.watch import told_alarms, told_mutes
+from streams.domain.alarms.told import told_alarms
+from streams.domain.alarms.watch import told_mutes
 from streams.domain.campaign_index import Wanted
 from streams.domain.masked_views import masked
 from streams.domain.stage import Output, Rows

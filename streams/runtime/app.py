@@ -25,6 +25,7 @@ from streams.runtime.stream import RecordStream
 from streams.runtime.table import CheckpointedTable
 from streams.runtime.transport import CheckpointedTransport
 from streams.state.changelog.batches import MAX_BATCH_BYTES
+from streams.state.changelog.fetched import check_fetches
 from streams.state.changelog.private_names import produce_by
 from streams.state.changelog.produce_request import ProduceRequest
 from streams.state.guards import ALL_GUARDS, Guards
@@ -69,6 +70,7 @@ class CheckpointedApp(faust.App):
     ) -> None:
         self._shares = shares
         produce_by(ProduceRequest)
+        check_fetches()
         self.checkpointed: list[CheckpointedTable] = []
         self.pulse: Final = Pulse(
             LONGEST_PAUSE_SECONDS, lambda: private_names.group_generation(self), die=die, is_off=not guards.alarms
@@ -80,6 +82,7 @@ class CheckpointedApp(faust.App):
             TableManager=BulkTableManager,
             broker_session_timeout=SESSION_SECONDS,
             broker_heartbeat_interval=HEARTBEAT_SECONDS,
+            broker_check_crcs=False,  # `check_fetches` does it
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=FETCH_BYTES,
             producer_acks=-1,

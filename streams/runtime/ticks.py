@@ -29,7 +29,11 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 10.0
-"""Between the receipt of a callback and its cell in the topic of the alarms, beside STREAMS_DELIVERY_MS twice."""
+"""
+Between the receipt of a callback and its line in the topic of the alarms.
+
+Twice the larger of STREAMS_DELIVERY_MS and STREAMS_PROGRESS_MS comes on top.
+"""
 
 
 class TakenIn:
@@ -48,25 +52,26 @@ class TakenIn:
 
 
 class Ticks(Service):
-    """Writes the ticks of the partitions that this worker owns."""
+    """Writes the ticks of the partitions that this worker owns. The first of `sources` is that of SMS: it counts."""
 
     logger = private_names.FAUST_LOGGER
 
     def __init__(  # noqa: PLR0913 - its ports
         self,
         app: CheckpointedApp,
-        sources: tuple[CheckpointedTable, CheckpointedTable],
+        sources: tuple[CheckpointedTable, ...],
         topic: str,
-        delivery_seconds: float,
+        slowest_seconds: float,
         late: Callable[[int], int],
         *,
         clock: Callable[[], float] = time,
     ) -> None:
         super().__init__()
         self._app = app
-        self._sms, self._deliveries = sources
+        self._sms = sources[0]
+        self._sources = sources
         self._topic = topic
-        self._grace = _GRACE_SECONDS + 2 * delivery_seconds
+        self._grace = _GRACE_SECONDS + 2 * slowest_seconds
         self._late = late
         self._clock = clock
         self._taken: dict[tuple[str, int], TakenIn] = {}
@@ -81,7 +86,7 @@ class Ticks(Service):
             await self.sleep(_LOOK_SECONDS)
 
     async def _look(self) -> None:
-        for table in (self._sms, self._deliveries):
+        for table in self._sources:
             for number in [*table.checkpointer.owned]:
                 minute = self._minute(table, number)
                 if minute > self._told.get((table.name, number), 0):

@@ -8,7 +8,8 @@ import sys
 from typing import Final
 
 BENCHMARKS: Final = (
-    "ingest", "instructions", "cells", "streams", "sinks", "visibility", "views", "erasures", "alarms"
+    "ingest", "instructions", "cells", "streams", "sinks", "visibility", "views", "erasures", "blanking", "alarms",
+    "console",
 )  # fmt: skip
 
 

@@ -12,15 +12,18 @@ import argparse
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import orjson
 
@@ -229,6 +232,8 @@ class Bench:
         self._until(
             lambda: (
                 clickhouse.value("SELECT count() FROM sms_status_history") >= 2 * self._load.half
+                and clickhouse.value("SELECT sum(messages) FROM campaigns") >= self._load.half
+                and clickhouse.value("SELECT sum(sms) FROM delivery_by_operator") >= self._load.half
                 and clickhouse.value("SELECT count() FROM rejections") >= refused
                 and self._rows_of_files(SMS_STATUS_TABLE) >= 2 * self._load.half
                 and self._rows_of_files(REJECTED_CALLBACKS_TABLE) >= refused
@@ -248,21 +253,25 @@ class Bench:
         file.write_text("\n".join(self._numbers))
         began, wall = time.monotonic(), time.time()
         self._run("routee-streams", "erase", "--from-file", str(file))
-        looks: dict[str, Callable[[], bool]] = {
-            "HTTP": self._http_look(),
-            **{f"ClickHouse {name}": self._table_look(sql) for name, sql in _ROWS_OF.items()},
-            "files": lambda: self._are_files_done(wall),
-        }
         done = {"the command": time.monotonic() - began}
+        looks: dict[str, Callable[[], Iterator[bool]]] = {
+            "HTTP": self._looks_at_http,
+            **{f"ClickHouse {name}": partial(self._looks_at_table, sql) for name, sql in _ROWS_OF.items()},
+            "files": partial(self._looks_at_files, wall),
+        }
 
-        def are_done() -> bool:
-            for name in [name for name, look in looks.items() if look()]:
-                done[name] = time.monotonic() - began
-                del looks[name]
-            return not looks
+        def wait_for(name: str) -> None:
+            for is_done in looks[name]():
+                if is_done:
+                    break
+                time.sleep(_LOOK_SECONDS)
+            done[name] = time.monotonic() - began
 
-        self._until(are_done)
-        return done
+        # Threads: a store that answers slowly is not to hold up the look at another.
+        for name in looks:
+            threading.Thread(target=wait_for, args=(name,), daemon=True).start()
+        self._until(lambda: done.keys() >= looks.keys())
+        return dict(sorted(done.items(), key=itemgetter(1)))
 
     def _until(self, is_done: Callable[[], bool]) -> None:
         """Return when it is; a program that has ended is started again, as a supervisor does. StartError when late."""
@@ -276,36 +285,37 @@ class Bench:
                 raise StartError(f"not done after {DEADLINE_SECONDS:.0f} s")
             time.sleep(_LOOK_SECONDS)
 
-    def _http_look(self) -> Callable[[], bool]:
+    def _looks_at_http(self) -> Iterator[bool]:
         left = self._keys()
+        with closing(HTTPConnection("127.0.0.1", self._port, timeout=60)) as connection:
+            while left:
+                try:
+                    connection.request("GET", f"/sms/{left[-1]}")
+                    answer = connection.getresponse()
+                    found = orjson.loads(answer.read())
+                except (HTTPException, OSError):  # a worker that is being started again
+                    connection.close()
+                    yield False
+                    continue
+                if answer.status == HTTPStatus.OK and found["recipient"] is None:
+                    left.pop()
+                else:
+                    yield False
+        yield True
 
-        def look() -> bool:
-            while left and self._asked(left[-1])["recipient"] is None:
-                left.pop()
-            return not left
+    def _looks_at_table(self, sql: str) -> Iterator[bool]:
+        with closing(self._connect()) as clickhouse:
+            while True:
+                yield clickhouse.value(sql, {"numbers": tuple(self._numbers)}) == 0
 
-        return look
-
-    def _asked(self, key: str) -> dict[str, Any]:
-        try:
-            with urlopen(f"http://127.0.0.1:{self._port}/sms/{key}", timeout=10) as answer:
-                found: dict[str, Any] = orjson.loads(answer.read())
-                return found
-        except HTTPError as error:
-            error.close()
-            return {"recipient": f"unknown: {error.code}"}
-
-    def _table_look(self, sql: str) -> Callable[[], bool]:
-        clickhouse = self._connect()
-        return lambda: clickhouse.value(sql, {"numbers": tuple(self._numbers)}) == 0
-
-    def _are_files_done(self, since: float) -> bool:
+    def _looks_at_files(self, since: float) -> Iterator[bool]:
         notes = [
             self._root / table / f".erasures-{number}.json"
             for table in (SMS_STATUS_TABLE, REJECTED_CALLBACKS_TABLE)
             for number in range(_PARTITIONS)
         ]
-        return all(note.exists() and note.stat().st_mtime >= since for note in notes)
+        while True:
+            yield all(note.exists() and note.stat().st_mtime >= since for note in notes)
 
     def _rows_of_files(self, table: str) -> int:
         names = (file.name.partition(".")[0].split("-") for file in files_of(self._root / table))

@@ -81,13 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for load in loads:
         _process(_BATCHES, load, given)  # so that no count has the compiling of modules
         _process(_REPLAY, load, given)
-        nothing, rules, both, replay = (_count(run, load, given) for run in (_NOTHING, _RULES, _BATCHES, _REPLAY))
+        nothing, rules, both, replay = (count(run, load, given) for run in (_NOTHING, _RULES, _BATCHES, _REPLAY))
         figures = (rules - nothing, both - rules, both - nothing, replay - nothing)
         say(f"{load:28} " + " ".join(f"{figure / given.callbacks:9,.0f}" for figure in figures))
     return 0
 
 
-def _count(run: str, load: str, given: argparse.Namespace) -> int:
+def count(run: str, load: str, given: argparse.Namespace) -> int:
     """Return the instructions of a whole process."""
     found = _COUNTED.search(_process(run, load, given, *_TOOL))
     if found is None:

@@ -38,7 +38,7 @@ _CALM_SECONDS: Final = 5.0
 """Of a sink's inserts, before anything is asked."""
 
 # One level of numbers: what a column's value depends on is seen at once.
-_INSERT: Final = """
+INSERT: Final = """
 INSERT INTO sms_inbox
 (
     sms_key, message_id, sms_id, campaign_tracking_id, campaign_name, part, parts, label, recipient, sender,
@@ -269,7 +269,7 @@ def _insert(clickhouse: ClickHouse, sms: int, revision: int, first: int, rows: i
     # In blocks as large as the sink's, so that the parts are as large as the sink's.
     names = {**INSERT_SETTINGS, "max_block_size": "20000", "min_insert_block_size_rows": "20000", "max_threads": "1"}
     settings = ", ".join(f"{name} = '{value}'" for name, value in names.items())
-    clickhouse.execute(f"{_INSERT.format(sms=sms, revision=revision, first=first, rows=rows)} SETTINGS {settings}")
+    clickhouse.execute(f"{INSERT.format(sms=sms, revision=revision, first=first, rows=rows)} SETTINGS {settings}")
 
 
 def _times(clickhouse: ClickHouse, runs: int) -> dict[str, float]:

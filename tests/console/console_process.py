@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +20,8 @@ from kafka import KafkaProducer
 from sandbox.clickhouse.process import ClickHouseServer
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
-from tests.console.world import World
+from streams.program.vitals import Vitals
+from tests.console.world import PROGRAMS, World
 from tests.support.markdown import ROOT
 from tests.support.wait import eventually
 
@@ -39,6 +40,51 @@ class _NothingKnown(BaseHTTPRequestHandler):
         return
 
 
+class Answering:
+    """A read API that knows these messages."""
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        class Messages(_NothingKnown):
+            def do_GET(self) -> None:
+                found = known.get(self.path.rpartition("/")[2])
+                if found is None:
+                    super().do_GET()
+                    return
+                body = orjson.dumps(found)
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Messages)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Program(ThreadingHTTPServer):
+    """The pages for operators of a program that is ready."""
+
+    def __init__(self, name: str, metrics: str) -> None:
+        class Pages(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                told = Vitals(name).render() + metrics.encode() if self.path == "/metrics" else b"ready\n"
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(told)))
+                self.end_headers()
+                self.wfile.write(told)
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        super().__init__(("127.0.0.1", 0), Pages)
+        self.place = f"{name}=http://127.0.0.1:{self.server_address[1]}"
+
+
 @dataclass
 class Stage:
     """Kafka and ClickHouse, with topics and tables of our own, and the processes that were started."""
@@ -50,6 +96,8 @@ class Stage:
     logs: Path
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
     read_api: ThreadingHTTPServer = field(default_factory=lambda: ThreadingHTTPServer(("127.0.0.1", 0), _NothingKnown))
+
+    programs: list[_Program] = field(default_factory=lambda: [_Program(*one) for one in PROGRAMS.items()])
 
     @property
     def environment(self) -> dict[str, str]:
@@ -64,12 +112,14 @@ class Stage:
             "CLICKHOUSE_DATABASE": self.database,
             "CONSOLE_CLICKHOUSE_PASSWORD": self.clickhouse.password,
             "CONSOLE_READ_API": f"http://127.0.0.1:{self.read_api.server_address[1]}",
+            "CONSOLE_PROGRAMS": ",".join(one.place for one in self.programs),
             "CONSOLE_TIME_ZONE": "Europe/Athens",
         }
 
     def prepare(self, shown: World) -> None:
         """Make topics and tables, and put the world into them."""
-        threading.Thread(target=self.read_api.serve_forever, daemon=True).start()
+        for server in (self.read_api, *self.programs):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
         for module, *arguments in (("streams", "topics"), ("sinks", "schema")):
             done = subprocess.run(
                 [sys.executable, "-m", module, *arguments],
@@ -140,8 +190,9 @@ class Stage:
         return f"http://127.0.0.1:{port}", process
 
     def end(self) -> None:
-        self.read_api.shutdown()
-        self.read_api.server_close()
+        for server in (self.read_api, *self.programs):
+            server.shutdown()
+            server.server_close()
         for process in self.started:
             process.terminate()
         for process in self.started:

@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.console.conftest import AXE
-from tests.console.console_process import Stage
-from tests.console.world import NUMBER, World, time_text
+from tests.console.console_process import Answering, Stage
+from tests.console.world import NUMBER, PROGRAMS, World, time_text
 from tests.support.wait import eventually
 
 PLACES = ("campaigns", "campaign", "routes", "search", "message", "refused", "health")
@@ -70,7 +70,7 @@ def test_a_new_state_is_on_the_page_within_seconds_without_a_reload(
     page.evaluate("window.untouched = true")
     counts = {**state["messages_by_status"], "Delivered": state["messages_by_status"].get("Delivered", 0) + 41}
     began = time.monotonic()
-    stage.produce("campaign.progress", [_newer(state, counts, 1_000_000)])
+    stage.produce("campaign.progress", [newer(state, counts, 1_000_000)])
     expect(row.locator(".key [data-status=Delivered]")).to_have_text(f"{counts['Delivered']:,}", timeout=WAIT)
     assert time.monotonic() - began < 30  # an idle machine takes half a second
     assert page.evaluate("window.untouched") is True
@@ -86,7 +86,7 @@ def test_a_page_goes_on_when_the_console_was_killed(page: Page, stage: Stage, sh
     process.kill()
     process.wait(20)
     counts = {"Delivered": 777, "Sent": 1}
-    stage.produce("campaign.progress", [_newer(state, counts, 2_000_000)])
+    stage.produce("campaign.progress", [newer(state, counts, 2_000_000)])
     stage.console(port=urlsplit(address).port or 0)
     expect(row.locator(".key [data-status=Delivered]")).to_have_text("777", timeout=WAIT)
     assert page.evaluate("window.untouched") is True
@@ -106,7 +106,7 @@ def test_without_clickhouse_live_numbers_go_on(page: Page, stage: Stage, shown: 
     expect(page.locator(".banner.warn")).to_contain_text("ClickHouse does not answer")
     state = shown.running[0]
     row = page.locator(f"[data-campaign='{state['campaign_tracking_id']}']")
-    stage.produce("campaign.progress", [_newer(state, {"Delivered": 555, "Sent": 3}, 3_000_000)])
+    stage.produce("campaign.progress", [newer(state, {"Delivered": 555, "Sent": 3}, 3_000_000)])
     expect(row.locator(".key [data-status=Delivered]")).to_have_text("555", timeout=WAIT)
 
 
@@ -173,7 +173,33 @@ def test_numbers_are_shown_to_a_person_who_may_after_the_login(page: Page, stage
     eventually(logged)
 
 
-def _newer(state: dict[str, Any], counts: dict[str, int], revision: int) -> dict[str, Any]:
+def test_health_names_each_program_and_what_it_says(page: Page, address: str) -> None:
+    page.goto(f"{address}/health")
+    rows = page.locator("#programs tbody tr")
+    expect(rows).to_have_count(len(PROGRAMS) + 1)
+    expect(rows.nth(1)).to_contain_text("0.4 s behind; 8 of 8 partitions owned")
+    expect(page.locator("#account")).to_contain_text("None is open")
 
+
+def test_the_page_of_a_message_changes_by_itself(page: Page, stage: Stage, shown: World) -> None:
+    known: dict[str, Any] = {}
+    key = next(row["message_id"] for row in shown.sms if row["recipient"] == NUMBER)
+    newest = max((row for row in shown.sms if row["message_id"] == key), key=lambda row: row["revision"])
+    read_api = Answering(known)
+    try:
+        address, _ = stage.console(CONSOLE_READ_API=read_api.url)
+        page.goto(f"{address}/messages/{key}")
+        page.evaluate("window.untouched = true")
+        row = newest | {"generation": 1, "revision": 99, "status": "Failed", "is_final": True}
+        row |= {"message_status": "Failed", "message_revision": 99, "message_is_final": True}
+        known[key] = {"sms": [row]}
+        expect(page.locator("h1")).to_contain_text("Failed message", timeout=WAIT)
+        assert page.evaluate("window.untouched") is True
+    finally:
+        read_api.close()
+
+
+def newer(state: dict[str, Any], counts: dict[str, int], revision: int) -> dict[str, Any]:
+    """Return a later state of a campaign."""
     moment = time_text(datetime.now(UTC))
     return state | {"messages_by_status": counts, "revision": revision, "last_received_at": moment}

@@ -42,6 +42,23 @@ _REASONS: Final = (
     ("Undelivered", "Unknown Number", "The number is not in service."),
     ("Failed", "Failed", "The SMS could not be processed."),
 )
+PROGRAMS: Final = {
+    "ingest": """
+routee_ingest_accepted_total 1204118
+routee_ingest_answer_seconds_bucket{le="0.01"} 1190000
+routee_ingest_answer_seconds_bucket{le="0.02"} 1203900
+routee_ingest_answer_seconds_bucket{le="+Inf"} 1204118
+""",
+    "streams": """
+routee_streams_lag_seconds{table="sms",partition="0"} 0.4
+routee_streams_partitions{table="sms"} 8
+routee_streams_partitions_expected 8
+""",
+    "sinks-clickhouse": 'routee_sinks_lag_seconds{topic="routee.sms.status",partition="0"} 0.8\n',
+    "sinks-files": 'routee_sinks_lag_seconds{topic="routee.sms.status",partition="0"} 211\n',
+    "backfill": "routee_backfill_unsettled 17\nroutee_backfill_gone 0\n",
+}
+"""What the other programs tell of themselves."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ def world(now: datetime | None = None) -> World:
         running.append(states[-1])
     campaigns += [_finished(random, name, now - timedelta(hours=2 + 5 * place)) for place, name in enumerate(FINISHED)]
     return World(
-        [*_cells(random, now)], sms, campaigns, [*_rejections(random, now)], [_alarm(now)], _envelope(now), running
+        [*_cells(random, now)], sms, campaigns, [*_rejections(random, now)], [_alarm(now)], _envelope(sms), running
     )
 
 
@@ -375,25 +392,33 @@ def _rejections(random: Random, now: datetime) -> Iterator[Row]:
         }
 
 
-def _envelope(now: datetime) -> Row:
-    status = {"name": "Delivered", "reason": {"detailedStatus": "Delivered"}, "updatedDate": time_text(now)}
+def _envelope(sms: list[Row]) -> Row:
+    """Return the envelope with the callback of the final status of the message to NUMBER."""
+    row = next(one for one in sms if one["recipient"] == NUMBER and one["part"] == 1 and one["is_final"])
     callback = {
-        "messageId": "666cded5-f0b8-40b4-91e3-8bb0384cd358",
+        "messageId": row["message_id"],
+        "smsId": row["sms_id"],
+        "campaignTrackingId": row["campaign_tracking_id"],
         "part": 1,
-        "parts": 2,
-        "label": "flash",
+        "parts": row["parts"],
+        "label": row["label"],
         "to": NUMBER,
-        "from": "Outlet",
-        "country": "IN",
+        "from": row["sender"],
+        "country": row["country"],
+        "operator": row["operator"],
         "groups": ["vip"],
-        "campaignName": "Flash offer",
-        "status": status,
-        "message": "Today only: 20 % off",
-        "latency": 42,
-        "price": 0.006,
+        "campaignName": row["campaign_name"],
+        "status": {
+            "name": row["status"],
+            "reason": {"detailedStatus": row["detailed_status"], "description": row["status_description"]},
+            "updatedDate": row["status_updated_at"],
+        },
+        "message": row["message"],
+        "latency": row["latency_seconds"],
+        "price": float(row["price"]),
         "direction": "Outbound",
     }
-    return {"received_at": time_text(now), "callbacks": [callback]}
+    return {"received_at": row["received_at"], "callbacks": [callback]}
 
 
 def _alarm(now: datetime) -> Row:

@@ -5,6 +5,7 @@ They are no pictures of Grafana, which cannot run here.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import matplotlib as mpl
 from cycler import cycler
 from matplotlib import dates
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from matplotlib.transforms import Bbox
 
 from sandbox.audit.clickhouse import ClickHouse
@@ -208,13 +209,18 @@ def _lines(axes: "Axes", panel: Panel, answer: Answer, span: Span) -> None:
     axes.set_ylim(bottom=0)
     if panel.unit == "percentunit":
         axes.set_ylim(top=1.02)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(_marks_of_bytes(axes.get_ylim()[1]) if panel.unit == "bytes" else MaxNLocator(5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _shown(value, panel.unit)))
     axes.set_xlim(_days(span.start), _days(span.end))
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=3, maxticks=6))  # type: ignore[no-untyped-call]
     form = "%H:%M:%S" if span.end - span.start < _SHORT_SECONDS else "%H:%M"
     axes.xaxis.set_major_formatter(dates.DateFormatter(form))  # type: ignore[no-untyped-call]
     axes.tick_params(length=0, labelsize=7.5)
+
+
+def _marks_of_bytes(most: float) -> MultipleLocator:
+    """Return marks at powers of two, as bytes are counted."""
+    return MultipleLocator(2.0 ** math.ceil(math.log2(max(most, 5) / 5)))
 
 
 def _bars(axes: "Axes", panel: Panel, answer: Answer) -> None:

@@ -3,7 +3,6 @@ Kills of a redrive: in the end each refused callback went back once, and nothing
 """
 
 import asyncio
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +24,13 @@ class Load(NamedTuple):
     """Callbacks a second."""
 
 
-def _has_redriven(at: RefusedCallbacks, number: int) -> bool:
-    return at.redriven_numbers().total() >= number
+async def until_redriven(at: RefusedCallbacks, number: int) -> None:
+    """Return when so many callbacks were redriven."""
+
+    def has_stored() -> bool:
+        return at.redriven_numbers().total() >= number
+
+    await asyncio.to_thread(eventually, has_stored, 200)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,7 @@ async def test_a_redrive_that_is_killed_goes_on_and_counts_nothing_twice(
         before = at.redriven_numbers().total()
         process = await at.start(tmp_path, "--rate", str(rate))
         try:
-            await asyncio.to_thread(eventually, partial(_has_redriven, at, before + rate), 200)
+            await until_redriven(at, before + rate)
             assert process.returncode is None, (await process.communicate())[0].decode()
         finally:
             if process.returncode is None:

@@ -16,13 +16,16 @@ from tests.integration.streams.test_lists import HERE, ask
 from tests.support.pipeline.lab import Lab
 from tests.support.pipeline.worker import CRASHED
 from tests.support.wait import eventually
-from tests.unit.streams.domain.alarms.feed import BEGIN, DAY, Account, Line, fault, told
+from tests.unit.streams.domain.alarms.feed import BEGIN, DAY, Account, Campaigns, Line, fault, told
 from tests.unit.streams.domain.alarms.test_stage import lines_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 BROKE = BEGIN + DAY + 40
-ACCOUNT = Account(shares=fault(BROKE, BROKE + 12, [("GR", "A")], ("acme", "shop"), 0.4))
+ACCOUNT = Account(
+    shares=fault(BROKE, BROKE + 12, [("GR", "A")], ("acme", "shop"), 0.4),
+    campaigns=Campaigns(shares={28: 0.3}),
+)
 
 
 def newest(lab: Lab) -> list[dict[str, Any]]:
@@ -50,6 +53,7 @@ def test_after_crashes_the_alarms_are_those_of_the_rules(
 ) -> None:
     chance = random.Random(24)  # noqa: S311 - the same crashes every time
     expected = [plain(record) for record in told(ACCOUNT.lines(BEGIN, BROKE + 24))]
+    assert {record["kind"] for record in expected} == {"delivery-drop", "campaign-hanging"}
     lines = lines_of(ACCOUNT, BEGIN, BROKE + 24)
     with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=2, **HERE) as lab:
         lab.create_topics()
@@ -84,6 +88,8 @@ def test_after_crashes_the_alarms_are_those_of_the_rules(
             listed = {one["alarm"]: plain(one) for one in answer["alarms"]}
             assert listed == {name: one for name, one in latest.items() if one["is_open"] in wanted}, query
         assert ask(worker, "/alarms?open=perhaps")[0] == 400
-        sources = {f"{table}-{number}" for table in ("sms", "deliveries") for number in range(lab.partitions)}
+        sources = {
+            f"{table}-{number}" for table in ("sms", "campaigns", "deliveries") for number in range(lab.partitions)
+        }
         eventually(lambda: ticking(lab) >= sources, 60, every=0.5)
         assert not lab.read("callbacks.rejected")

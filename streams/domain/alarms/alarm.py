@@ -1,8 +1,8 @@
 """
 The public record of an alarm: its subject, the judged numbers, and why it opened, in one sentence for people.
 
-`observed` and `expected` are parts of all SMS for `delivery-drop` and `latency-rise`, and numbers of deliveries or
-callbacks for `route-quiet` and `silence`.
+`observed` and `expected` are parts of all SMS for `delivery-drop`, `latency-rise` and `campaign-hanging`, and numbers
+of deliveries or callbacks for `route-quiet` and `silence`.
 """
 
 from typing import Any, Final, Literal
@@ -10,18 +10,20 @@ from typing import Any, Final, Literal
 import orjson
 
 from streams.contract.codec import format_time_ms
+from streams.domain.alarms.hanging import AGE_MINUTES, Hang, ManyEvent
+from streams.domain.alarms.hanging import THRESHOLD as HANGING_THRESHOLD
+from streams.domain.alarms.mute import ACCOUNT, CAMPAIGN
 from streams.domain.alarms.route_quiet import THRESHOLD, Quiet
 from streams.domain.alarms.scan import Finding
 from streams.domain.alarms.seen import WINDOW_SECONDS
 from streams.domain.alarms.silence import Silent
 
-Kind = Literal["delivery-drop", "latency-rise", "route-quiet", "silence"]
+Kind = Literal["delivery-drop", "latency-rise", "route-quiet", "campaign-hanging", "silence"]
 DELIVERY_DROP: Final = "delivery-drop"
 LATENCY_RISE: Final = "latency-rise"
 ROUTE_QUIET: Final = "route-quiet"
+CAMPAIGN_HANGING: Final = "campaign-hanging"
 SILENCE: Final = "silence"
-
-ACCOUNT: Final = "account"
 
 Record = dict[str, Any]
 Place = tuple[str, str]
@@ -31,6 +33,11 @@ Place = tuple[str, str]
 def subject_of(place: Place, sender: str | None = None) -> str:
     """Return the subject of a route, or of a sender on it."""
     return orjson.dumps([*place] if sender is None else [*place, sender]).decode()
+
+
+def subject_of_campaign(campaign: str) -> str:
+    """Return the subject of a campaign."""
+    return f"{CAMPAIGN}{campaign}"
 
 
 def alarm_key(kind: str, subject: str) -> str:
@@ -113,6 +120,55 @@ def account_alarm(routes: list[str], active: int, minute: int, first: int) -> Re
         "expected": 0,
         "n": active,
         "routes": [orjson.loads(route) for route in routes],
+        "why": why,
+    }
+
+
+def hanging_alarm(campaign: str, hang: Hang, minute: int) -> Record:
+    """Return the record of a campaign whose SMS hang."""
+    observed = hang.x / hang.n
+    cause = (
+        f"Routee's own counts have {hang.untold:,} more as final: statuses do not reach us"
+        if hang.is_untold
+        else "Routee's own counts know no more: look at the list first, then at its operators"
+    )
+    why = (
+        f"campaign {campaign}: of {hang.n:,} SMS that Routee handed out {_percent(observed)} are final after"
+        f" {AGE_MINUTES} minutes, {_percent(hang.share)} are usual; {cause}"
+    )
+    subject = subject_of_campaign(campaign)
+    return _opened(CAMPAIGN_HANGING, None, None, "alarm", minute, 0) | {
+        "alarm": alarm_key(CAMPAIGN_HANGING, subject),
+        "subject": subject,
+        "scope": "campaign",
+        "since": format_time_ms(hang.since * 60_000),
+        "until": format_time_ms(hang.until * 60_000),
+        "observed": round(observed, 4),
+        "expected": round(hang.share, 4),
+        "n": hang.n,
+        "judged": {
+            "deviance": round(hang.deviance, 3),
+            "threshold": HANGING_THRESHOLD,
+            "horizon_seconds": AGE_MINUTES * 60,
+            "seen": hang.x,
+            "usual": round(hang.n * hang.share, 2),
+            "untold": hang.untold,
+        },
+        "why": why,
+    }
+
+
+def many_hanging_alarm(many: ManyEvent, minute: int) -> Record:
+    """Return the record of several campaigns that hang at once."""
+    why = (
+        f"SMS of {many.hanging} of {many.judged} campaigns of the last hour hang or are not told: the cause"
+        " is here or at the provider, and not one list"
+    )
+    return _opened(CAMPAIGN_HANGING, None, None, "alarm", minute, 0) | {
+        "since": format_time_ms(many.since * 60_000),
+        "observed": many.hanging,
+        "expected": 0,
+        "n": many.judged,
         "why": why,
     }
 

@@ -9,6 +9,8 @@ import msgspec
 import orjson
 
 ACCOUNT: Final = "account"
+CAMPAIGN: Final = "campaign:"
+"""Begins the subject of a campaign, before its id."""
 MOST_MUTES: Final = 500
 """Of further ones the one that ends first is given up."""
 
@@ -25,7 +27,7 @@ class Mute(msgspec.Struct):
 
 def normal_subject(text: str) -> str:
     """Return a subject as the records of alarms have it; ValueError for another text."""
-    if text == ACCOUNT:
+    if text == ACCOUNT or (text.startswith(CAMPAIGN) and text != CAMPAIGN):
         return text
     try:
         names = orjson.loads(text)
@@ -35,7 +37,7 @@ def normal_subject(text: str) -> str:
     if not is_list or len(names) not in (_PLACE, _SENDER):
         raise ValueError(
             f"`{ACCOUNT}` or JSON as the alarm has it is expected: "
-            '["country","operator"] of a route, ["country","operator","sender"] of a sender on it'
+            '["country","operator"] of a route, ["country","operator","sender"] of a sender on it, campaign:ID'
         )
     return orjson.dumps(names).decode()
 
@@ -57,7 +59,7 @@ def is_of(subject: str, muted: str) -> bool:
 
 
 def _route_of(subject: str) -> str:
-    if subject == ACCOUNT:
+    if not subject.startswith("["):
         return subject
     names: list[Any] = orjson.loads(subject)
     return orjson.dumps(names[:_PLACE]).decode()

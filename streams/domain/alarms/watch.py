@@ -1,20 +1,20 @@
 """
-Turns cells and ticks into alarms: judges each window of each route when its time has come.
+Turns cells, campaigns and ticks into alarms: judges each window of each route when its time has come.
 
 Time is what the ticks say, never a clock. A tick tells that one source of cells has been taken in up to a minute; time
 is the least of all sources, so a source that lags holds all judgement, and nothing is judged before it is complete.
 The judgement follows from the order of cells and ticks alone.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 import orjson
 
 from streams.contract.codec import format_time_ms
 from streams.domain.alarms.alarm import (
-    ACCOUNT,
+    CAMPAIGN_HANGING,
     DELIVERY_DROP,
     LATENCY_RISE,
     ROUTE_QUIET,
@@ -23,27 +23,28 @@ from streams.domain.alarms.alarm import (
     Record,
     account_alarm,
     alarm_key,
-    closed,
+    hanging_alarm,
+    many_hanging_alarm,
     quiet_alarm,
     scan_alarm,
     silence_alarm,
     subject_of,
+    subject_of_campaign,
 )
 from streams.domain.alarms.baseline import WINDOWS_OF_DAY
-from streams.domain.alarms.mute import MOST_MUTES, Mute, is_of, mute_of
+from streams.domain.alarms.hanging import CampaignWatch, HangEvent
+from streams.domain.alarms.mute import ACCOUNT, Mute
 from streams.domain.alarms.route_quiet import RouteQuiet, Steadiness, judge_routes
+from streams.domain.alarms.rows import read_row
 from streams.domain.alarms.scan import DELIVERY_DROP as DROP_RULE
 from streams.domain.alarms.scan import LATENCY_RISE as LATENCY_RULE
 from streams.domain.alarms.scan import REST, Closed, Finding, Opened, Scan, SenderCount
 from streams.domain.alarms.seen import EDGES, WINDOW_SECONDS, Seen, by_sender, counts_within, place_of, seen_of
 from streams.domain.alarms.silence import Silence
+from streams.domain.alarms.told import Told
 from streams.domain.stage import Rows
 
-ALARM_PREFIX: Final = b"o:"
-"""Prefix of the rows with the newest record of each alarm."""
-MOST_ALARMS: Final = 200
-"""So many alarms are kept for answers, and all open ones."""
-_CLOCK_KEY, _ROUTES_KEY, _ALARMS_KEY = b"v:", b"n:", b"a:"
+_CLOCK_KEY, _ROUTES_KEY = b"v:", b"n:"
 _ROUTE, _QUIET, _CELLS = b"r:", b"q:", b"c:"
 
 MOST_ROUTES: Final = 500
@@ -58,9 +59,6 @@ _MOST_MINUTES: Final = 2 * 24 * 60
 _AT_ONCE_MINUTES, _LEAST_AT_ONCE, _PART_AT_ONCE = 10, 3, 0.5
 ACTIVE_SMS, ACTIVE_WINDOWS = 20, 3
 """A route has traffic when it has so many SMS in so many windows."""
-
-
-_Form = TypeVar("_Form")
 
 
 class _Minute(msgspec.Struct):
@@ -119,9 +117,10 @@ class AlarmWatch:
     def __init__(self, rows: Rows, thresholds: Mapping[str, float]) -> None:
         self._rows = rows
         self._thresholds = thresholds
-        self._clock = _row(rows, _CLOCK_KEY, _Clock) or _Clock()
+        self._clock = read_row(rows, _CLOCK_KEY, _Clock) or _Clock()
         self._names: list[str] = rows.get(_ROUTES_KEY) or []
-        self._offset = self._generation = 0
+        self._told = Told(rows, self._clock.mutes)
+        self._campaigns = CampaignWatch(rows)
 
     def take_cell(self, record: Mapping[str, Any]) -> None:
         """Take in the public record of a cell, unless its window is judged already, or a newer one is known."""
@@ -130,7 +129,7 @@ class AlarmWatch:
         if self._is_over(window) or not self._is_watched(name):
             return
         key = _cells_key(window, name)
-        cells = _row(self._rows, key, dict[str, Seen]) or {}
+        cells = read_row(self._rows, key, dict[str, Seen]) or {}
         before = cells.get(record["cell"])
         seen = seen_of(record, before)
         if before is None or seen.age > before.age:
@@ -142,26 +141,20 @@ class AlarmWatch:
         """Return the time as far as ticks told it."""
         return self._clock.now * 60_000
 
+    def take_campaign(self, line: Mapping[str, Any]) -> None:
+        """Take in the line of a campaign."""
+        self._campaigns.take(line, self._clock.now)
+
     def take_mute(self, line: Mapping[str, Any], offset: int = 0, generation: int = 0) -> list[Record]:
         """Take in that a subject is muted until a minute, or no more. Return the open alarms that this changes."""
-        self._offset, self._generation = offset, generation
-        mutes, subject, until = self._clock.mutes, line["mute"], line["until"]
-        changed = {subject}
-        if until > self._clock.now:
-            before = mutes.get(subject)
-            mutes[subject] = Mute(self._clock.now if before is None else before.since, until)
-            if len(mutes) > MOST_MUTES:
-                given_up = min(mutes, key=lambda name: (mutes[name].until, name))
-                del mutes[given_up]
-                changed.add(given_up)
-        elif mutes.pop(subject, None) is None:
-            return []
+        self._told.begin(offset, generation)
+        records = [*self._told.mute(line, self._clock.now)]
         self._rows.put(_CLOCK_KEY, self._clock)
-        return [*self._tell_again(changed)]
+        return records
 
     def take_tick(self, tick: Mapping[str, Any], offset: int = 0, generation: int = 0) -> list[Record]:
         """Take in a tick: source, minute, callbacks and how many of them came late. Return what opens and closes."""
-        self._offset, self._generation = offset, generation
+        self._told.begin(offset, generation)
         clock, minute = self._clock, tick["minute"]
         if minute > clock.sources.get(tick["source"], 0):
             clock.sources[tick["source"]] = minute
@@ -192,7 +185,7 @@ class AlarmWatch:
 
     def _pass(self, minute: int) -> Iterable[Record]:
         """Judge all windows that are due at a minute."""
-        yield from self._end_mutes(minute)
+        yield from self._told.end_mutes(minute)
         yield from self._judge_account(minute)
         is_trusted = not self._is_late(minute) and not self._clock.silence.is_gap(minute)
         seconds = minute * 60
@@ -200,7 +193,8 @@ class AlarmWatch:
         for at, horizon in enumerate(DROP_RULE.horizons):
             if (seconds - horizon) % WINDOW_SECONDS == 0:
                 changes += self._judge_drops((seconds - horizon) // WINDOW_SECONDS - 1, at, is_trusted=is_trusted)
-        yield from self._told(minute, changes)
+        yield from self._tell(minute, changes)
+        yield from self._judge_campaigns(minute, is_trusted=is_trusted)
         if seconds % WINDOW_SECONDS == 0:
             number = seconds // WINDOW_SECONDS - 1
             yield from self._judge_quiet(
@@ -210,37 +204,25 @@ class AlarmWatch:
                 minute, number - LATENCY_RULE.horizons[-1] // WINDOW_SECONDS, is_trusted=is_trusted
             )
 
-    # Mutes
-
-    def _end_mutes(self, minute: int) -> Iterator[Record]:
-        mutes = self._clock.mutes
-        for subject in sorted(name for name, mute in mutes.items() if mute.until <= minute):
-            del mutes[subject]
-            yield from self._tell_again({subject})
-
-    def _tell_again(self, subjects: Collection[str]) -> Iterator[Record]:
-        """Tell the open alarms of subjects that are muted from now on, or no more."""
-        for record in told_alarms(self._rows, is_open=True)[::-1]:
-            if any(is_of(record["subject"], subject) for subject in subjects):
-                yield self._open(record)
-
-    def _muted_until(self, record: Record) -> str | None:
-        mute = mute_of(self._clock.mutes, record["subject"])
-        if mute is None:
-            return None
-        # People were told that it opened: they are told that it closes, too.
-        was_told = not record["is_open"] and record["opened_at"] <= format_time_ms(mute.since * 60_000)
-        return None if was_told else format_time_ms(mute.until * 60_000)
-
     # The account
 
     def _judge_account(self, minute: int) -> Iterator[Record]:
         counted = self._clock.minutes.get(minute, _Minute())
         for silent in self._clock.silence.take(minute, counted.callbacks):
             if self._clock.silence.open is None:
-                yield from self._close(alarm_key(SILENCE, ACCOUNT), minute, "callbacks came again")
+                yield from self._told.close(alarm_key(SILENCE, ACCOUNT), minute, "callbacks came again")
             else:
-                yield self._open(silence_alarm(silent, minute))
+                yield self._told.open(silence_alarm(silent, minute))
+
+    def _judge_campaigns(self, minute: int, *, is_trusted: bool) -> Iterator[Record]:
+        for event in self._campaigns.judge(minute, is_trusted=is_trusted):
+            if event.reason is not None:
+                subject = subject_of_campaign(event.campaign) if isinstance(event, HangEvent) else ACCOUNT
+                yield from self._told.close(alarm_key(CAMPAIGN_HANGING, subject), minute, event.reason)
+            elif isinstance(event, HangEvent):
+                yield self._told.open(hanging_alarm(event.campaign, event.hang, minute))
+            else:
+                yield self._told.open(many_hanging_alarm(event, minute))
 
     def _is_late(self, minute: int) -> bool:
         """Tell whether most callbacks of the last minutes came late: SMS then only look as if they hung."""
@@ -256,7 +238,7 @@ class AlarmWatch:
         rule, is_last = DROP_RULE, at == len(DROP_RULE.horizons) - 1
         for name in self._names:
             cells = self._cells(number, name)
-            route = self._route(name) if cells else _row(self._rows, _ROUTE + name.encode(), _Route)
+            route = self._route(name) if cells else read_row(self._rows, _ROUTE + name.encode(), _Route)
             if route is None or not (cells or route.drop.open or route.drop.suspected):
                 continue
             _follow(route, number, cells)
@@ -273,7 +255,7 @@ class AlarmWatch:
                 yield from ((route, change) for change in route.drop.settle(rule, number))
             self._put_route(name, route)
 
-    def _told(self, minute: int, changes: Iterable[tuple[_Route, Opened | Closed]]) -> Iterator[Record]:
+    def _tell(self, minute: int, changes: Iterable[tuple[_Route, Opened | Closed]]) -> Iterator[Record]:
         """Tell what changed; many routes that fall at once are one alarm of the account."""
         clock, fresh = self._clock, set[str]()
         for route, change in changes:
@@ -283,12 +265,12 @@ class AlarmWatch:
                 if is_routes:
                     clock.fell.pop(name, None)
                     fresh.discard(name)
-                yield from self._close(_scan_key(DELIVERY_DROP, route, finding), minute, change.reason)
+                yield from self._told.close(_scan_key(DELIVERY_DROP, route, finding), minute, change.reason)
             elif is_routes:
                 clock.fell[name] = minute
                 fresh.add(name)
             else:
-                yield self._open(self._drop_record(route, finding, minute))
+                yield self._told.open(self._drop_record(route, finding, minute))
         yield from self._tell_routes(minute, fresh)
 
     def _tell_routes(self, minute: int, fresh: set[str]) -> Iterator[Record]:
@@ -300,12 +282,12 @@ class AlarmWatch:
             clock.told_together = sorted({*clock.told_together, *fresh} & clock.fell.keys())
             if len(clock.told_together) < _LEAST_AT_ONCE:
                 fresh, clock.told_together = set(clock.told_together), None
-                yield from self._close(alarm_key(DELIVERY_DROP, ACCOUNT), minute, "most routes recovered")
+                yield from self._told.close(alarm_key(DELIVERY_DROP, ACCOUNT), minute, "most routes recovered")
         if clock.told_together is None:
             for name in sorted(fresh):
                 route = self._route(name)
                 if route.drop.open is not None:
-                    yield self._open(self._drop_record(route, route.drop.open, minute))
+                    yield self._told.open(self._drop_record(route, route.drop.open, minute))
 
     def _join(self, minute: int, fresh: set[str]) -> Iterator[Record]:
         """Open the account's alarm when too many routes fell within minutes, and close the alarms of these."""
@@ -316,9 +298,9 @@ class AlarmWatch:
             return
         firsts = [route.drop.open.first for name in fell if (route := self._route(name)).drop.open is not None]
         clock.told_together = fell
-        yield self._open(account_alarm(fell, active, minute, min(firsts)))
+        yield self._told.open(account_alarm(fell, active, minute, min(firsts)))
         for name in fell:
-            yield from self._close(alarm_key(DELIVERY_DROP, name), minute, "told as the account's")
+            yield from self._told.close(alarm_key(DELIVERY_DROP, name), minute, "told as the account's")
 
     def _active(self, minute: int) -> int:
         """Return how many routes have traffic."""
@@ -355,9 +337,9 @@ class AlarmWatch:
     def _tell_latency(self, route: _Route, change: Opened | Closed, minute: int) -> Iterator[Record]:
         finding = change.finding
         if isinstance(change, Closed):
-            yield from self._close(_scan_key(LATENCY_RISE, route, finding), minute, change.reason)
+            yield from self._told.close(_scan_key(LATENCY_RISE, route, finding), minute, change.reason)
         else:
-            yield self._open(scan_alarm(LATENCY_RISE, route.place, finding, minute, route.edge))
+            yield self._told.open(scan_alarm(LATENCY_RISE, route.place, finding, minute, route.edge))
 
     def _judge_quiet(self, minute: int, number: int, *, is_trusted: bool) -> Iterator[Record]:
         """Judge the deliveries of all senders whose SMS are told only when they are final."""
@@ -371,54 +353,26 @@ class AlarmWatch:
                 unfollowed = [seen for seen in cells.values() if not _is_followed(route, number, seen.sender)]
                 counts = counts_within(by_sender(unfollowed), DROP_RULE.horizons[-1])
                 deliveries[name] = {sender: x for sender, _, x in counts if x and sender != REST}
-        known = {name: quiet for name in self._names if (quiet := _row(self._rows, _QUIET + name.encode(), RouteQuiet))}
+        known = {
+            name: quiet for name in self._names if (quiet := read_row(self._rows, _QUIET + name.encode(), RouteQuiet))
+        }
         for event in judge_routes(self._clock.steadiness, known, number, deliveries):
             place = self._route(event.route).place
             if event.reason is None:
-                yield self._open(quiet_alarm(place, event.quiet, minute))
+                yield self._told.open(quiet_alarm(place, event.quiet, minute))
             else:
-                yield from self._close(alarm_key(ROUTE_QUIET, event.route), minute, event.reason)
+                yield from self._told.close(alarm_key(ROUTE_QUIET, event.route), minute, event.reason)
         for name, quiet in known.items():
             if quiet.senders or quiet.windows:
                 self._rows.put(_QUIET + name.encode(), quiet)
 
     # Rows
 
-    def _open(self, record: Record) -> Record:
-        """Keep and return the newest record of an alarm."""
-        key = ALARM_PREFIX + record["alarm"].encode()
-        before = self._rows.get(key) or {"revision": 0}
-        # The tick's offset plus one: the same in every replay; further records, and a topic made anew, count on.
-        record |= {
-            "muted_until": self._muted_until(record),
-            "revision": max(self._offset, before["revision"]) + 1,
-            "generation": self._generation,
-        }
-        self._rows.put(key, record)
-        self._list(record)
-        return record
-
-    def _list(self, record: Record) -> None:
-        """List an alarm as the newest, and forget closed ones beyond the bound."""
-        listed = [one for one in self._rows.get(_ALARMS_KEY) or [] if one != record["alarm"]]
-        listed.append(record["alarm"])
-        for name in listed[:-MOST_ALARMS]:
-            key = ALARM_PREFIX + name.encode()
-            if not (self._rows.get(key) or {}).get("is_open"):
-                self._rows.delete(key)
-                listed.remove(name)
-        self._rows.put(_ALARMS_KEY, listed)
-
-    def _close(self, key: str, minute: int, reason: str) -> Iterator[Record]:
-        record = self._rows.get(ALARM_PREFIX + key.encode())
-        if record is not None and record["is_open"]:
-            yield self._open(closed(record, minute, reason))
-
     def _cells(self, number: int, name: str) -> dict[str, Seen]:
-        return _row(self._rows, _cells_key(number, name), dict[str, Seen]) or {}
+        return read_row(self._rows, _cells_key(number, name), dict[str, Seen]) or {}
 
     def _route(self, name: str) -> _Route:
-        route = _row(self._rows, _ROUTE + name.encode(), _Route)
+        route = read_row(self._rows, _ROUTE + name.encode(), _Route)
         if route is None:
             country, operator = orjson.loads(name)
             route = _Route(country, operator, last=self._clock.now * 60 // WINDOW_SECONDS)
@@ -444,25 +398,13 @@ def fell_at_once(fell: Mapping[str, int], active: int, minute: int) -> list[str]
     return names if len(names) >= max(_LEAST_AT_ONCE, _PART_AT_ONCE * active) else []
 
 
-def told_alarms(rows: Rows, is_open: bool | None = None) -> list[Record]:  # noqa: FBT001 - a value of a query
-    """Return the newest record of each alarm, the one that changed last first; of open or closed ones if wanted."""
-    names = reversed(rows.get(_ALARMS_KEY) or [])
-    records: list[Record] = [rows.get(ALARM_PREFIX + name.encode()) for name in names]
-    return [record for record in records if is_open is None or record["is_open"] is is_open]
-
-
 def told_mutes(rows: Rows) -> list[Record]:
     """Return the subjects that are muted now, and until when."""
-    clock = _row(rows, _CLOCK_KEY, _Clock) or _Clock()
+    clock = read_row(rows, _CLOCK_KEY, _Clock) or _Clock()
     return [
         {"subject": subject, "until": format_time_ms(mute.until * 60_000)}
         for subject, mute in sorted(clock.mutes.items())
     ]
-
-
-def _row(rows: Rows, key: bytes, form: type[_Form]) -> _Form | None:
-    raw = rows.raw(key)
-    return None if raw is None else msgspec.json.decode(raw, type=form)
 
 
 def _cells_key(number: int, name: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaProducer
 
-from streams.contract.headers import Headers
+from streams.contract.headers import Headers, with_erasures
 from streams.domain.stage import Output
 from streams.state.changelog.fence import ProducerEpoch, renewed
 from streams.state.changelog.private_names import Finished
@@ -90,7 +90,9 @@ class Batches:
 
 
 def _of_outputs(outputs: Sequence[Output], now: int) -> RecordBatch:
-    _, keys, values, headers = zip(*outputs, strict=True)
+    _, keys, values, headers, erasures = zip(*outputs, strict=True)
+    if erasures[0] is not None and len({*erasures}) == 1:
+        headers = (with_erasures(headers[0], erasures[0], len(outputs)), *headers[1:])
     return RecordBatch(keys, values, now, headers)
 
 
@@ -121,7 +123,7 @@ def _chunks(outputs: Sequence[Output]) -> Iterator[Sequence[Output]]:
 
 def _most_bytes(outputs: Sequence[Output]) -> int:
     """Return the most that outputs can take in a batch."""
-    _, keys, values, headers = zip(*outputs, strict=True)
+    _, keys, values, headers, _ = zip(*outputs, strict=True)
     shared = {id(one): one for one in headers}
     each = _RECORD_OVERHEAD + max(map(_headers_bytes, shared.values()))
     return sum(map(len, filter(None, keys))) + sum(map(len, values)) + each * len(outputs)

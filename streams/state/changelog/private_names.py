@@ -1,17 +1,19 @@
 """
-The private names of aiokafka's producer that this folder uses.
+The private names of aiokafka's producer and consumer that this folder uses.
 
 aiokafka has no public API for them. A test compares `PRIVATE_NAMES` with the installed version.
 """
 
-from typing import Final
+from typing import Any, Final
 
+from aiokafka.consumer import fetcher
 from aiokafka.producer import sender
 from aiokafka.protocol.produce import ProduceRequest
 
 from streams.state.changelog.record_batch import RecordBatch
 
 PRIVATE_NAMES: Final = (
+    ("aiokafka.consumer.fetcher", "PartitionRecords", ("_unpack_records", "_check_crcs")),
     ("aiokafka.producer.message_accumulator", "BatchBuilder", ("_build", "append", "close", "closed", "record_count")),
     ("aiokafka.producer.message_accumulator", "MessageBatch", ("_builder",)),
     ("aiokafka.producer.sender", "SendProduceReqHandler", ("create_request",)),
@@ -51,3 +53,8 @@ class Finished:
 def produce_by(kind: type[ProduceRequest]) -> None:
     """Make all aiokafka producers of this process send Produce requests of this class."""
     vars(sender)["ProduceRequest"] = kind
+
+
+def fetch_by(kind: type[Any]) -> None:
+    """Make all aiokafka consumers of this process read fetched batches by this class, in the place of MemoryRecords."""
+    vars(fetcher)["MemoryRecords"] = kind

@@ -14,15 +14,17 @@ from crc32c import crc32c
 
 from streams.contract.headers import Headers
 
-_HEAD: Final = Struct(">qiibI")  # base offset, length of what follows, leader epoch, magic, checksum of what follows
+HEAD: Final = Struct(">qiibI")
+"""Base offset, length of what follows, leader epoch, magic, checksum of what follows."""
+BEFORE_BYTES: Final = 12
+"""Of the head, up to the length."""
+MAGIC: Final = 2
+
 _REST: Final = Struct(">hiqqqhii")
 """Attributes, last offset, first and last time in ms, producer id, epoch, sequence, number of records."""
 
-_ROOM: Final = bytes(_HEAD.size + _REST.size)
-_BEFORE_BYTES: Final = 12
-"""Of the head, up to the length."""
+_ROOM: Final = bytes(HEAD.size + _REST.size)
 _NO_EPOCH: Final = -1
-_MAGIC: Final = 2
 _NULL: Final = b"\x01"
 _NO_HEADERS: Final = b"\0"
 _SAME_TIME: Final = b"\0\0"
@@ -79,10 +81,10 @@ class RecordBatch:
     def written(self) -> bytearray:
         """Return the bytes for the broker."""
         written, now, last = self._written, self._now, self.count - 1
-        _REST.pack_into(written, _HEAD.size, 0, last, now, now, *self._producer, self.count)
+        _REST.pack_into(written, HEAD.size, 0, last, now, now, *self._producer, self.count)
         with memoryview(written) as view:
-            checksum = crc32c(view[_HEAD.size :])
-        _HEAD.pack_into(written, 0, 0, len(written) - _BEFORE_BYTES, _NO_EPOCH, _MAGIC, checksum)
+            checksum = crc32c(view[HEAD.size :])
+        HEAD.pack_into(written, 0, 0, len(written) - BEFORE_BYTES, _NO_EPOCH, MAGIC, checksum)
         return written
 
 
@@ -100,12 +102,13 @@ def _joined(
 def _sized(fields: Iterable[bytes | None]) -> tuple[list[bytes], list[bytes]]:
     """Return the length of each field as it is written, and the fields as bytes: None has a length of its own."""
     listed = [*fields]
-    if None in listed:
+    try:
+        present = cast("list[bytes]", listed)
+        return _sizes(present), present
+    except TypeError:  # None has no length; looking for it beforehand would take as long as joining
         present = [field or b"" for field in listed]
         sizes = [_NULL if field is None else size for field, size in zip(listed, _sizes(present), strict=True)]
         return sizes, present
-    present = cast("list[bytes]", listed)
-    return _sizes(present), present
 
 
 def _sizes(fields: list[bytes]) -> list[bytes]:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.state.changelog.fetched import check_fetches
+
 _FETCH_BYTES: Final = {"fetch_max_bytes": 50 << 20, "max_partition_fetch_bytes": 8 << 20}
 
 
@@ -15,7 +17,8 @@ class Reader:
     """Makes plain consumers; `options` are an aiokafka client's options to reach the brokers."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._options = options
+        check_fetches()
+        self._options = {"check_crcs": False, **options}
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AIOKafkaConsumer]:

@@ -14,13 +14,22 @@ from typing import Final
 import numpy as np
 
 from streams.domain.alarms.scan import DELIVERY_DROP, LATENCY_RISE, NEW_NORMAL
-from tests.bench.alarms.cost import PARTITIONS, ROUTES, SENDERS, bytes_of_state, instructions_of_a_minute
+from tests.bench.alarms.cost import (
+    CAMPAIGNS,
+    PARTITIONS,
+    ROUTES,
+    SENDERS,
+    bytes_of_state,
+    instructions_of_a_callback,
+    instructions_of_a_minute,
+)
 from tests.bench.alarms.faults import Fault, Run, best_edge, runs
 from tests.bench.alarms.late import late, ordinary
 from tests.bench.alarms.quiet import quiet_run, size_of
 from tests.bench.alarms.scanning import Event, drop_events, latency_events, window_of
 from tests.bench.alarms.together import together
 from tests.bench.alarms.traffic import DAY, Route, account
+from tests.bench.alarms.witness import Break, broken_campaigns, ordinary_campaigns
 from tests.bench.measuring import say
 
 _SIZES: Final = (60, 200, 600, 2_000, 10_000)
@@ -219,6 +228,40 @@ def _say_quiet(size: str, after: Sequence[float]) -> None:
     say(f"{size:>10} {len(after):8} {np.quantile(after, 0.5, method='higher'):7.1f}   {parts}")
 
 
+def _witness(given: argparse.Namespace, pool: ProcessPoolExecutor) -> None:
+    """Campaigns whose SMS are told only when they are final: what their reports tell of faults of an hour."""
+    seeds = range(given.first_seed + 2_000, given.first_seed + 2_000 + given.seeds)
+    for of_a_day in (12, 60):
+        total: Counter[str] = Counter()
+        for counted in pool.map(ordinary_campaigns, seeds, [given.days // 3] * given.seeds, [of_a_day] * given.seeds):
+            total += counted
+        say(
+            f"{of_a_day} a day, no fault: {total['campaigns']:,} campaigns, {total['false']} false alarms of campaigns,"
+            f" {total['account']} of the account; {total['told bad lists']} of {total['bad lists']} bad lists told"
+        )
+    count = max(given.runs // 4, 1)
+    say("campaigns a day  fault                     median   80 %   of 100 within 20, 30, 60 min  as account's  untold")
+    for of_a_day in (12, 60):
+        for name, kind in _BREAKS.items():
+            drawn = range(given.first_seed + 3_000, given.first_seed + 3_000 + count)
+            made = [*pool.map(broken_campaigns, drawn, [of_a_day] * count, [kind] * count)]
+            after = [one.after for one in made]
+            quantiles = " ".join(f"{np.quantile(after, q, method='higher'):6.1f}" for q in (0.5, 0.8))
+            parts = ", ".join(f"{_part(after, minutes):5.1f}" for minutes in (20, 30, 60))
+            many = _part([one.account for one in made], 120)
+            untold = 100 * sum(one.is_untold for one in made) / count
+            say(f"{of_a_day:15}  {name:24} {quantiles}   {parts:28} {many:13.1f} {untold:7.1f}")
+
+
+_BREAKS: Final = {
+    "all SMS, 30 points": Break(0, 0.3),
+    "all SMS, 50 points": Break(0, 0.5),
+    "all SMS, all lost": Break(0, 1.0),
+    "largest operator, all": Break(0, 1.0, one_operator=True),
+    "statuses do not reach us": Break(0, 1.0, is_untold=True),
+}
+
+
 def _together(given: argparse.Namespace, pool: ProcessPoolExecutor) -> None:
     """Faults of the provider, told as the account's; a fault of a part of the routes is not."""
     count = max(given.runs // 10, 1)
@@ -244,10 +287,15 @@ def _late(given: argparse.Namespace, _pool: ProcessPoolExecutor) -> None:
 
 
 def _cost(_given: argparse.Namespace, _pool: ProcessPoolExecutor) -> None:
-    """Instructions of a minute, and bytes of a route."""
-    counted = instructions_of_a_minute()
-    what = f"{ROUTES} routes with {SENDERS} senders each, {PARTITIONS} partitions"
-    say(f"{what}: {'valgrind is not installed' if counted is None else f'{counted:,.0f} instructions a minute'}")
+    """Instructions of a minute, also as a part of its callbacks, and bytes of a route."""
+    minute, callback = instructions_of_a_minute(), instructions_of_a_callback()
+    what = f"{ROUTES} routes with {SENDERS} senders each, {CAMPAIGNS} campaigns, {PARTITIONS} partitions"
+    if minute is None or callback is None:
+        say(f"{what}: valgrind is not installed")
+    else:
+        say(f"{what}: {minute:,.0f} instructions a minute; a callback takes {callback:,.0f}")
+        for rate in (100, 1_000, 10_000):
+            say(f"{rate:10,} callbacks a second: {100 * minute / (60 * rate * callback):.2f} % of theirs")
     for name, size in bytes_of_state().items():
         say(f"{size:10,} bytes of a route: {name}")
 
@@ -260,6 +308,7 @@ _PARTS: Final[dict[str, Callable[[argparse.Namespace, ProcessPoolExecutor], None
     "normal": _normal,
     "latency": _latency,
     "quiet": _quiet,
+    "witness": _witness,
     "together": _together,
     "late": _late,
     "cost": _cost,

@@ -1,10 +1,12 @@
 """
 The cost of the alarms: instructions of the processor for a minute, and bytes of state.
 
-The figures do not depend on how many SMS there are, but on routes, senders and STREAMS_DELIVERY_MS: a cell that changed
-is told every 5 seconds, and a route is judged three times in five minutes.
+The figures do not depend on how many SMS there are, but on routes, senders, campaigns that are under way, and the times
+of the settings: a cell that changed is told every 5 seconds, a campaign every second, and a route is judged three times
+in five minutes.
 """
 
+import argparse
 import os
 import re
 import subprocess
@@ -12,18 +14,19 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from shutil import which
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from streams.domain.alarm_stage import AlarmStage
 from streams.domain.alarms.seen import watched_line
+from tests.bench import instructions
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.alarms.feed import BEGIN, DAY, Account, cell, tick, told
 
-ROUTES, SENDERS, PARTITIONS = 20, 4, 8
+ROUTES, SENDERS, CAMPAIGNS, PARTITIONS = 20, 4, 2, 8
 _MINUTES: Final = 10
-_TELLINGS: Final = 12
+_TELLINGS, _TELLINGS_OF_CAMPAIGNS = 12, 60
 _COUNTED: Final = re.compile(r"I\s+refs:\s+([\d,]+)")
 _TOOL: Final = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
 
@@ -47,7 +50,7 @@ def _count(run: str) -> int:
 
 
 def _lines() -> Iterator[bytes]:
-    """Yield a record for the cells of each five seconds, and the ticks of each minute."""
+    """Yield a record for the cells of each five seconds and the campaigns of each, and the ticks of each minute."""
     routes = [("GR", str(number)) for number in range(ROUTES)]
     senders = [f"sender-{number}" for number in range(SENDERS)]
     for minute in range(_MINUTES):
@@ -60,9 +63,35 @@ def _lines() -> Iterator[bytes]:
                 for route in routes
                 for sender in senders
             )
-        for table in ("sms", "deliveries"):
+        for telling in range(_TELLINGS_OF_CAMPAIGNS):
+            revision = 1 + minute * _TELLINGS_OF_CAMPAIGNS + telling
+            yield b"\n".join(orjson.dumps(_campaign(number, minute, revision)) for number in range(CAMPAIGNS))
+        for table in ("sms", "campaigns", "deliveries"):
             for number in range(PARTITIONS):
                 yield orjson.dumps(tick(BEGIN * 5 + minute, f"{table}-{number}"))
+
+
+def _campaign(number: int, minute: int, revision: int) -> dict[str, Any]:
+    return {
+        "campaign": f"4d8e9c1a-0000-4000-8000-{number:012}",
+        "at": BEGIN * 5 + minute,
+        "handed": 200 * (1 + revision // 100),
+        "final": revision,
+        "reported": 100 * (1 + revision // 100),
+        "under_way": False,
+        "ended": False,
+        "generation": 0,
+        "revision": revision,
+    }
+
+
+def instructions_of_a_callback() -> float | None:
+    """Return the instructions of the rules of streams for a callback of three statuses; None without valgrind."""
+    if which(_TOOL[0]) is None:
+        return None
+    load, given = "three statuses", argparse.Namespace(callbacks=2_400, erasures=0, behind=False)
+    counted = instructions.count("batches", load, given) - instructions.count("nothing", load, given)
+    return counted / int(given.callbacks)
 
 
 def bytes_of_state() -> Counter[str]:

@@ -75,6 +75,14 @@ def test_it_is_the_real_engine(client: Client) -> None:
     assert client.query("SELECT uniqExact(number) FROM numbers(1000)").result_rows == [(1000,)]
 
 
+def test_nothing_is_compiled_for_a_few_rows(client: Client) -> None:
+    names = ["compile_expressions", "compile_aggregate_expressions", "compile_sort_description"]
+    found = client.query(
+        "SELECT name, value FROM system.settings WHERE name IN {names:Array(String)}", {"names": names}
+    )
+    assert set(found.result_rows) == {(name, "0") for name in names}
+
+
 @pytest.mark.parametrize("compress", [False, True, "lz4", "zstd", "gzip"])
 def test_rows_go_in_and_come_out_in_every_compression(clickhouse: ClickHouseServer, compress: object) -> None:
     with connect(clickhouse, compress=compress) as client:

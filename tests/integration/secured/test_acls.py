@@ -9,29 +9,36 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
+from prometheus_client import CollectorRegistry, Counter
 
+import console.cli
 import ingest.cli
 import sinks.cli
 import streams.admin.verify
 import streams.cli
+from ingest.backfill.errors import TopicsError
+from ingest.backfill.known import Known
+from ingest.backfill.settings import BackfillSettings
+from ingest.backfill.topics import Topics
 from streams.contract import permissions
 from streams.contract.codec import format_time
 from streams.contract.permissions import PERMISSIONS, Kind, Need, Operation, Permission, Resource
 from streams.contract.topics import ALL_TOPICS, DELIVERY_ALARMS, SMS_STATUS
 from streams.program.brokers import client_options
 from streams.program.kafka_problems import missing_permission, unseen_topic
-from streams.program.settings import CommonSettings
+from streams.program.settings import CommonSettings, load_settings
+from streams.runtime.webhook import Webhook
 from tests.builders import sms_callback
 from tests.integration.secured.brokers import GuardedKafka
 from tests.integration.secured.test_secured_kafka import Pipeline, run
-from tests.support.wait import eventually
+from tests.support.wait import eventually, eventually_async
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -43,11 +50,19 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
     "routee-streams topics": (streams.cli.main, ["topics"]),
     "routee-streams topics --alter": (streams.cli.main, ["topics", "--alter"]),
     "routee-streams rebuild --campaigns --deliveries": (streams.cli.main, ["rebuild", "--campaigns", "--deliveries"]),
+    "routee-streams alarms": (streams.cli.main, ["alarms", "unmute", "account"]),
     "routee-streams erase": (streams.cli.main, ["erase", "--recipient", "+306912345678"]),
     "routee-streams erase --verify": (streams.cli.main, ["erase", "--verify", "--recipient", "+306912345678"]),
     "routee-sinks": (sinks.cli.main, ["check"]),
+    "routee-console": (console.cli.main, ["check"]),
 }
 """The commands that tell each program's missing permissions; those of a consumer are told by its client."""
+WEBHOOK = "routee-streams worker with STREAMS_ALARM_WEBHOOK"
+BACKFILL = "routee-ingest backfill"
+REDRIVE = "routee-ingest redrive"
+REPLAY = "routee-streams replay --from kafka"
+_OTHERS_AWAY = {"routee-sinks", "routee-console"}
+"""Programs of which `check` looks for ClickHouse or the read API, too, which are away."""
 
 
 class Case(NamedTuple):
@@ -124,10 +139,13 @@ class Shell:
         self, kafka: GuardedKafka, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         self._kafka, self._monkeypatch, self._capsys = kafka, monkeypatch, capsys
-        for cli in (ingest.cli, streams.cli, sinks.cli):
+        for cli in (ingest.cli, streams.cli, sinks.cli, console.cli):
             monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
         monkeypatch.chdir(folder)
         monkeypatch.setenv("CLICKHOUSE_URL", "http://127.0.0.1:1")
+        monkeypatch.setenv("CONSOLE_READ_API", "http://127.0.0.1:1")
+        for port in ("CONSOLE_PORT", "CONSOLE_ADMIN_PORT"):
+            monkeypatch.setenv(port, "0")
         monkeypatch.setenv("ERASURE_KEY", ERASURE_KEY)
         # These have no part in the permissions on Kafka.
         monkeypatch.setattr(streams.admin.verify, "_asked_of_sinks", lambda *_: iter(()))
@@ -142,7 +160,7 @@ class Shell:
         said = self._capsys.readouterr()
         out, err = said.out.splitlines(), said.err.splitlines()
         warnings = [line for line in out + err if line.startswith("warning: ") and "single copy" not in line]
-        problems = [line for line in err if not line.startswith(("CLICKHOUSE_", "warning: "))]
+        problems = [line for line in err if not line.startswith(("CLICKHOUSE_", "CONSOLE_READ_API", "warning: "))]
         return Said(code, warnings, problems, [line for line in out if not line.startswith("warning: ")])
 
 
@@ -154,16 +172,8 @@ def shell(
 
 
 def test_every_program_of_the_table_has_a_command_that_tells_its_permissions() -> None:
-    # These are told by their clients when they are used; those of the webhook come beside those of every worker.
-    others = {
-        "a consumer",
-        "routee-console",
-        "routee-ingest backfill",
-        "routee-ingest redrive",
-        "routee-streams alarms",
-        "routee-streams replay --from kafka",
-    }
-    assert PERMISSIONS.keys() - COMMANDS.keys() == others | {"routee-streams worker with STREAMS_ALARM_WEBHOOK"}
+    # These are told by their clients when they are used.
+    assert PERMISSIONS.keys() - COMMANDS.keys() == {"a consumer", BACKFILL, REDRIVE, REPLAY, WEBHOOK}
 
 
 @pytest.mark.parametrize("program", COMMANDS)
@@ -179,7 +189,7 @@ def test_each_permission_that_is_missing_is_told_and_no_other(shell: Shell, case
     hidden = f"warning: this user may not see the settings of {case.without.resource.name}: "
     begins = [line[: len(hidden)] for line in said.warnings]
     assert begins == [hidden] * (case.without.operation in {Operation.DESCRIBE_CONFIGS, Operation.ALTER_CONFIGS})
-    assert said.code == (1 if said.problems or case.program == "routee-sinks" else 0), "ClickHouse is away"
+    assert said.code == (1 if said.problems or case.program in _OTHERS_AWAY else 0)
 
 
 def problems_without(case: Case) -> list[str]:
@@ -301,6 +311,71 @@ ERRORS: Mapping[Kind, type[KafkaError]] = {
 async def test_a_consumer_needs_each_of_its_permissions(guarded: GuardedKafka, case: Case) -> None:
     with pytest.raises(ERRORS[case.without.resource.kind]):
         await read(guarded, case.user)
+
+
+async def catch_up(kafka: GuardedKafka, user: str) -> None:
+    """Read what the backfill has to know."""
+    known = kafka_at(kafka, user, PREFIX)
+    told: dict[str, Any] = {name.lower(): value for name, value in known.items()}
+    account: dict[str, Any] = {"routee_application_id": "id", "routee_application_secret": "secret"}
+    settings = load_settings(BackfillSettings, env_file=None, **told, **account)
+    topics = Topics(settings, Known(0))
+    try:
+        async with asyncio.timeout(60):
+            await topics.open()
+            await topics.catch_up()
+    finally:
+        await topics.close()
+
+
+async def test_the_backfill_reads_with_exactly_its_permissions(guarded: GuardedKafka) -> None:
+    await catch_up(guarded, COMPLETE[BACKFILL])
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.program == BACKFILL], ids=str)
+async def test_the_backfill_tells_each_permission_that_is_missing(guarded: GuardedKafka, case: Case) -> None:
+    with pytest.raises(TopicsError, match=case.without.resource.name):
+        await catch_up(guarded, case.user)
+
+
+class Listening(Webhook):
+    """A webhook that tells when it has its place in the topic of the alarms."""
+
+    def __init__(self, kafka: GuardedKafka, user: str) -> None:
+        known = kafka_at(kafka, user, PREFIX)
+        settings = CommonSettings.model_validate({name.lower(): value for name, value in known.items()})
+        topic, group = DELIVERY_ALARMS.name(PREFIX), permissions.webhook_group(PREFIX)
+        notices = Counter("notices", "", ["outcome"], registry=CollectorRegistry())
+        super().__init__("http://127.0.0.1:1", b"", topic, group, client_options(settings), notices)
+
+    async def until_placed(self) -> None:
+        """Return when the group has a commit of the alarms' partition; KafkaError."""
+        serving = asyncio.create_task(self._serve())
+        try:
+            async with asyncio.timeout(60):
+                await wait_for_either(serving, lambda: bool(self._known))
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+
+async def wait_for_either(task: asyncio.Task[None], is_done: Callable[[], bool]) -> None:
+    """Return when something holds; the error of a task that ends before."""
+    waiting = asyncio.create_task(eventually_async(is_done, 60))
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if task.done():
+        task.result()
+
+
+async def test_the_webhook_reads_with_exactly_its_permissions(guarded: GuardedKafka) -> None:
+    await Listening(guarded, COMPLETE[WEBHOOK]).until_placed()
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.program == WEBHOOK], ids=str)
+async def test_the_webhook_needs_each_of_its_permissions(guarded: GuardedKafka, case: Case) -> None:
+    with pytest.raises(ERRORS[case.without.resource.kind]):
+        await Listening(guarded, case.user).until_placed()
 
 
 def test_a_start_tells_the_missing_permissions_and_does_not_loop(guarded: GuardedKafka, tmp_path: Path) -> None:

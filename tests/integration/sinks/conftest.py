@@ -2,6 +2,7 @@
 A database with the schema, and sinks as real processes.
 """
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from sinks.settings import SinksSettings
 from tests.behaviour.sinks.kafka_topics import Topics, create_topics
 from tests.integration.sinks.running import Running
 from tests.integration.sinks.spare_databases import SpareDatabases
+from tests.support.s3.bucket import Bucket
+from tests.support.s3.server import S3Server
+from tests.support.s3.wire import S3Wire
 
 PARTITIONS = 3
 FOR_EVER = [name for name in SinksSettings.model_fields if "_retention_days" in name]
@@ -63,7 +67,10 @@ def tables(settings: SinksSettings, spare_databases: SpareDatabases) -> Iterator
     """Give a connection to a database of one's own that has the schema, and no rows."""
     name = settings.clickhouse_database
     anywhere = connect(settings, database="")
-    if (name,) not in anywhere.rows("SELECT name FROM system.databases"):
+    is_spare = (name,) in anywhere.rows("SELECT name FROM system.databases")
+    if not is_spare and spare_databases.form:
+        spare_databases.copy(name, anywhere)
+    elif not is_spare:
         run_schema(settings)
     connection = connect(settings)
     if not spare_databases.form:
@@ -106,3 +113,17 @@ def running(kafka: KafkaCluster, topic_prefix: str, settings: SinksSettings, tmp
     )
     yield started
     started.kill_all()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Give a running S3 server to the whole run; use `bucket` to be alone on it."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> Iterator[Bucket]:
+    """Give an empty bucket that no other test has, behind a wire that may fail."""
+    with S3Wire(s3.port) as wire:
+        yield Bucket(s3, s3.make_bucket(f"test-{secrets.token_hex(6)}"), wire)

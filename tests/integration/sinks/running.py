@@ -6,8 +6,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -19,8 +17,12 @@ from urllib.parse import urlsplit
 import orjson
 
 from tests.support.endings import tell_ending
+from tests.support.forks import ForkedCommand, preload
 from tests.support.problems import lines_of
 from tests.support.wait import eventually
+
+# Arrow is not among them: its threads would not be in the forked processes.
+preload("sinks.cli")
 
 
 class Sink:
@@ -29,13 +31,8 @@ class Sink:
     def __init__(self, command: str, environment: Mapping[str, str], log: Path) -> None:
         self._command = command
         self._log = log
-        with log.open("ab") as file:
-            self.process = subprocess.Popen(
-                [Path(sys.executable).with_name("routee-sinks"), command],
-                env={**os.environ, **environment},
-                stdout=file,
-                stderr=file,
-            )
+        log.touch()
+        self.process = ForkedCommand("sinks", [command], {**os.environ, **environment}, log)
 
     @property
     def lines(self) -> list[dict[str, object]]:

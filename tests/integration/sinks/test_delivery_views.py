@@ -287,11 +287,8 @@ def test_a_zone_that_the_server_does_not_know_changes_nothing(tables: ClickHouse
     assert look(tables) == Comparison()
 
 
-@pytest.mark.parametrize(
-    "view", ["delivery_by_country", "delivery_by_label", "delivery_by_hour", "sla_by_operator", "cost_by_day"]
-)
-def test_a_query_for_a_day_reads_that_day_alone(tables: ClickHouse, settings: SinksSettings, view: str) -> None:
-    """By the order of the table, in every zone: thirty days are there, and a thirtieth is read."""
+def test_a_query_for_a_day_reads_that_day_alone(tables: ClickHouse, settings: SinksSettings) -> None:
+    """By the order of the table, in every zone and view: thirty days are there, and a thirtieth is read."""
     run_schema(in_zone(settings, "Asia/Kathmandu"))
     tables.execute(
         "INSERT INTO delivery_inbox (cell, window_start, window_end, country, parts, revision) "
@@ -300,8 +297,13 @@ def test_a_query_for_a_day_reads_that_day_alone(tables: ClickHouse, settings: Si
         "FROM numbers(172800))"
     )
     tables.execute("OPTIMIZE TABLE delivery_windows FINAL")
-    plan = "\n".join(
-        line for (line,) in tables.rows(f"EXPLAIN indexes = 1 SELECT * FROM {view} WHERE day = '2026-11-20'")
-    )
-    read, there = plan.rpartition("Granules: ")[2].split("\n")[0].split("/")
-    assert (int(read) <= 3, int(there) >= 20) == (True, True)
+    views = ("delivery_by_country", "delivery_by_label", "delivery_by_hour", "sla_by_operator", "cost_by_day")
+    granules = {view: granules_of_a_day(tables, view) for view in views}
+    assert {view for view, (read, there) in granules.items() if read > 3 or there < 20} == set(), granules
+
+
+def granules_of_a_day(tables: ClickHouse, view: str) -> tuple[int, int]:
+    """Return how many granules a query for one day reads, and how many there are."""
+    lines = tables.rows(f"EXPLAIN indexes = 1 SELECT * FROM {view} WHERE day = '2026-11-20'")
+    read, there = "\n".join(line for (line,) in lines).rpartition("Granules: ")[2].split("\n")[0].split("/")
+    return int(read), int(there)

@@ -2,7 +2,6 @@
 One worker under test as a child process.
 """
 
-import multiprocessing
 import os
 import re
 import sys
@@ -14,10 +13,10 @@ from urllib.request import urlopen
 
 from sandbox.ports import accepts_connections, free_port
 from tests.support.endings import tell_ending
+from tests.support.forks import FORKS, preload
 from tests.support.pipeline import worker
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([worker.__name__])
+preload(worker.__name__)
 
 READY_SECONDS = 60.0
 
@@ -38,7 +37,7 @@ class ToyWorker:
         self._process = self._started(environment, faults)
 
     def _started(self, environment: dict[str, str], faults: dict[str, Any]) -> BaseProcess:
-        process = _FORKS.Process(target=worker.main, args=(str(self._log), environment, faults))
+        process = FORKS.Process(target=worker.main, args=(str(self._log), environment, faults))
         process.start()
         return process
 
@@ -129,7 +128,7 @@ class CopiedWorker(ToyWorker):
         super().__init__(log, environment, {"code": str(code)})
 
     def _started(self, environment: dict[str, str], faults: dict[str, Any]) -> BaseProcess:
-        process = _FORKS.Process(target=_become, args=(str(self._log), environment, faults["code"]))
+        process = FORKS.Process(target=_become, args=(str(self._log), environment, faults["code"]))
         process.start()
         return process
 

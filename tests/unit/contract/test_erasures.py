@@ -1,6 +1,6 @@
 """Marks of recipients, and the SMS that an erasure covers."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import orjson
 import pytest
@@ -50,6 +50,14 @@ def erasures(*known: Erasure) -> Erasures:
 def test_all_spellings_of_a_number_have_one_mark(spelling: str) -> None:
     assert normal_form(spelling) == "306900000001"
     assert MARKS.of(spelling) == MARKS.of(NUMBER)
+
+
+def test_the_digest_tells_erasures_apart_in_any_order() -> None:
+    one, two, later = erasure(NUMBER), erasure("+306900000002"), erasure(NUMBER, NOON + HOUR)
+    elsewhere = later.model_copy(update={"at": later.at.astimezone(timezone(HOUR))})
+    assert erasures(one, two).digest == erasures(two, one, one).digest
+    assert erasures(one, later, two).digest == erasures(later, two, one).digest == erasures(two, elsewhere).digest
+    assert len({erasures(*some).digest for some in ([], [one], [two], [later], [one, two], [later, two])}) == 6
 
 
 @pytest.mark.parametrize("recipient", ["", "  ", "***", "***001", "+", "00"])

@@ -1,4 +1,4 @@
-from streams.contract.headers import headers, headers_of
+from streams.contract.headers import erasures_of, headers, headers_of, with_erasures
 from streams.contract.topics import ALL_TOPICS, CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS, PUBLIC_TOPICS, SMS_STATUS
 
 
@@ -20,3 +20,14 @@ def test_a_record_about_an_sms_says_whether_it_is_final_and_its_campaign() -> No
     assert headers_of(SMS_STATUS.suffix, is_final=False, campaign=None) == [*basic, ("final", b"0")]
     progress = headers_of(CAMPAIGN_PROGRESS.suffix, is_final=False, campaign="c")
     assert progress[0] == ("type", b"campaign.progress")
+
+
+def test_the_first_record_of_a_batch_tells_the_erasures_of_all_of_a_batch_of_that_length_alone() -> None:
+    own = headers_of(SMS_STATUS.suffix, is_final=True, campaign="c")
+    first = with_erasures(own, b"0123456789abcdef", 12)
+    assert [one for one in first if one not in own] == [("erasures", b"0123456789abcdef/12")]
+    assert erasures_of(first, 12) == b"0123456789abcdef"
+    for other in (11, 13, 1, 0):
+        assert erasures_of(first, other) is None
+    for known in ([], own, [("erasures", None)], [("erasures", b"0123456789abcdef")], [("erasures", b"/")]):
+        assert erasures_of(known, 12) is None

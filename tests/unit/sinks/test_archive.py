@@ -255,10 +255,10 @@ def test_files_of_the_archive_are_written_anew_without_erased_people(folder: Fol
 
 def test_a_sink_that_knows_an_erasure_archives_without_it() -> None:
     value = envelope(body(ERASED))
-    (kept,) = blanked(RAW_CALLBACKS_TABLE, [record(0, value)], erasures(ERASED), at(1_000))
+    (kept,) = blanked(RAW_CALLBACKS_TABLE, [record(0, value)], erasures(ERASED))
     assert kept == record(0, after(value)[0])
     untouched = record(1, envelope(body(OTHER)))
-    assert blanked(RAW_CALLBACKS_TABLE, [untouched], erasures(ERASED), at(1_000))[0] is untouched
+    assert blanked(RAW_CALLBACKS_TABLE, [untouched], erasures(ERASED))[0] is untouched
 
 
 def test_a_persons_callbacks_are_shown_and_those_of_others_in_the_same_envelope_are_not(folder: Folder) -> None:

@@ -303,7 +303,7 @@ def test_an_erasure_is_no_damage_also_when_it_was_killed_before_the_rename(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(erasure, "publish", die)
+        patched.setattr(erasure, "replace", die)
         with pytest.raises(KeyboardInterrupt):
             files.erase()
     assert files.problems() == []

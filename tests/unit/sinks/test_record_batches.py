@@ -17,6 +17,7 @@ from kafka.record.util import calc_crc32c
 
 from sinks.kafka.record_batches import QuickRecords
 from sinks.source import TopicPartition
+from streams.contract.headers import Headers, headers_of, with_erasures
 
 PARTITION = TopicPartition("routee.sms.status", 3)
 GZIP = 1
@@ -26,12 +27,20 @@ Contents = Sequence[tuple[int, bytes | None, bytes | None]]
 """Of each record how many offsets before it are missing, its key and its value."""
 
 
-def batch(contents: Contents, *, base: int = 0, compression: int = 0, timestamp: int = 1_795_000_000_000) -> bytes:
+def batch(
+    contents: Contents,
+    *,
+    base: int = 0,
+    compression: int = 0,
+    timestamp: int = 1_795_000_000_000,
+    all_headers: Sequence[Headers] | None = None,
+) -> bytes:
     """Return a record batch as a broker hands it out."""
     builder = MemoryRecordsBuilder(2, compression, 1 << 20)
     for number, (missing, key, value) in enumerate(contents):
         builder.skip(missing)
-        builder.append(timestamp + number * 700, key, value, [("header", b"any")] if number % 2 else None)
+        headers = all_headers[number] if all_headers else [("header", b"any")] if number % 2 else None
+        builder.append(timestamp + number * 700, key, value, headers)
     builder.close()
     found = bytearray(builder.buffer())
     struct.pack_into(">q", found, 0, base)
@@ -86,6 +95,47 @@ def test_key_and_headers_are_kept_of_raw_callbacks_alone(compression: int) -> No
         assert (first.value, second.value) == (b"{}", None)
         assert (first.key, [*first.headers]) == ((b"key", []) if kept else (None, []))
         assert (second.key, [*second.headers]) == (None, [("header", b"any")] if kept else [])
+
+
+def told(data: bytes, topic: str = "routee.sms.status") -> list[bytes | None]:
+    """Return which erasures hold in each record, as the reader says."""
+    part: Any = QuickRecords(0, TopicPartition(topic, 3), MemoryRecords(data))
+    return [one.erasures for one in part.take(100)]
+
+
+def of_sms(number: int, *, first: int = 0, of: int = 3, digest: bytes = b"0123456789abcdef", **options: int) -> bytes:
+    """Return a batch of records of SMS, the first of which tells the erasures of a batch of `of`."""
+    own = headers_of("sms.status", is_final=True, campaign="c")
+    all_headers = [with_erasures(own, digest, of), *[own] * 8]
+    contents: Contents = [(first if at == 0 else 0, None, b"{}") for at in range(number)]
+    return batch(contents, all_headers=all_headers, **options)
+
+
+def test_the_first_record_of_a_batch_tells_which_erasures_hold_in_all_of_them() -> None:
+    one = b"0123456789abcdef"
+    assert told(of_sms(3)) == [one] * 3
+    assert told(of_sms(3) + batch([(0, None, b"{}")] * 2, base=3) + of_sms(1, of=1, digest=b"2", base=5)) == [
+        *[one] * 3,
+        *[None] * 2,
+        b"2",
+    ]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [of_sms(4), of_sms(2), of_sms(2, first=1), of_sms(3, compression=GZIP)],
+    ids=["joined with another", "cut", "without its first", "compressed"],
+)
+def test_a_batch_that_is_not_as_streams_sent_it_tells_no_erasures(data: bytes) -> None:
+    """A copy of the topic may have other batches."""
+    assert set(told(data)) == {None}
+
+
+def test_a_batch_whose_later_records_were_compacted_away_still_tells_its_erasures() -> None:
+    data = bytearray(of_sms(2))
+    struct.pack_into(">i", data, 23, 2)
+    struct.pack_into(">I", data, CRC, calc_crc32c(bytes(data[ATTRIBUTES:])))
+    assert told(bytes(data)) == [b"0123456789abcdef"] * 2
 
 
 def test_marks_of_transactions_are_left_out() -> None:

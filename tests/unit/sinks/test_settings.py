@@ -2,6 +2,8 @@
 Settings: a wrong one is a line that names it.
 """
 
+from pathlib import Path
+
 import pytest
 
 from sinks.batch import Limits
@@ -44,7 +46,10 @@ def test_the_bytes_of_a_batch_can_be_set(sink: str, monkeypatch: pytest.MonkeyPa
         ("SINKS_BATCH_SECONDS", "inf"),
         ("SINKS_FILES_FORMAT", "csv"),
         ("SINKS_TABLES", "sms_status,sms"),
-        ("SINKS_FILES_ROOT", "s3://bucket/prefix"),
+        ("SINKS_FILES_ROOT", "gs://bucket/prefix"),
+        ("SINKS_FILES_ROOT", "s3://key:secret@bucket/prefix"),
+        ("SINKS_FILES_ROOT", "s3://bucket//prefix"),
+        ("SINKS_FILES_ROOT", "s3://"),
         ("CLICKHOUSE_URL", "127.0.0.1:8123"),
         ("CLICKHOUSE_URL", "http://user:secret@host:8123"),
         ("CLICKHOUSE_DATABASE", "routee; DROP"),
@@ -83,3 +88,10 @@ def test_the_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_setting_says_what_changing_it_does() -> None:
     own = set(SinksSettings.__annotations__)
     assert all(SinksSettings.model_fields[name].description for name in own)
+
+
+def test_the_root_of_files_is_a_folder_or_the_address_of_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SINKS_FILES_ROOT", "s3://routee-files/archive/")
+    assert load_settings(SinksSettings).sinks_files_root == "s3://routee-files/archive"
+    monkeypatch.setenv("SINKS_FILES_ROOT", "some/folder")
+    assert load_settings(SinksSettings).sinks_files_root == Path("some/folder")

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from console.live.news import News
+from console.live.news import ALL_CAMPAIGNS, News, Subject
 from console.live.picture import Picture
 from console.live.routes import live_routes
 from console.pages.campaigns import words_of
@@ -107,9 +107,13 @@ def test_a_curve_stays_short_and_keeps_reports_and_its_end() -> None:
     assert curve[-1].at == NOW + timedelta(seconds=2999)
 
 
-async def first(news: News, last: str | None, key: str | None = None, events: int = 3) -> str:
+async def unknown(_: str) -> None:
+    """Know no message."""
+
+
+async def first(news: News, last: str | None, subject: Subject = ALL_CAMPAIGNS, events: int = 3) -> str:
     """Return the beginning of a stream: its retry, and as many events as there are at once."""
-    stream = news.stream(last, key)
+    stream = news.stream(last, subject)
     told = [await anext(stream) for _ in range(events - 1)]
     await stream.aclose()  # type: ignore[attr-defined]
     return b"".join(told).decode()
@@ -117,7 +121,7 @@ async def first(news: News, last: str | None, key: str | None = None, events: in
 
 async def test_a_viewer_who_comes_back_is_told_of_all_that_changed_since_and_of_nothing_else() -> None:
     picture = Picture()
-    news = News(picture, words_of)
+    news = News(picture, words_of, unknown)
     picture.take_campaign(campaign("a", 1))
     picture.take_campaign(campaign("b", 1))
     news.tick()
@@ -133,7 +137,7 @@ async def test_a_viewer_who_comes_back_is_told_of_all_that_changed_since_and_of_
 @pytest.mark.parametrize("last", [None, "", "0000-5", "x", "-", "0000-99999999999999999999999999", "0000-²"])
 async def test_a_viewer_of_another_run_is_told_everything(last: str | None) -> None:
     picture = Picture()
-    news = News(picture, words_of)
+    news = News(picture, words_of, unknown)
     picture.take_campaign(campaign("a", 1))
     news.tick()
     assert '"id":"a"' in await first(news, last)
@@ -141,11 +145,11 @@ async def test_a_viewer_of_another_run_is_told_everything(last: str | None) -> N
 
 async def test_a_viewer_of_one_campaign_is_told_of_that_one() -> None:
     picture = Picture()
-    news = News(picture, words_of)
+    news = News(picture, words_of, unknown)
     for key in "ab":
         picture.take_campaign(campaign(key, 1))
     news.tick()
-    told = await first(news, None, "a")
+    told = await first(news, None, Subject(campaign="a"))
     assert '"id":"a"' in told
     assert '"id":"b"' not in told
 
@@ -157,7 +161,7 @@ async def test_a_message_is_made_once_for_all_viewers() -> None:
         made.append(one)
         return words_of(one)
 
-    news = News(picture, tell)
+    news = News(picture, tell, unknown)
     picture.take_campaign(campaign("a", 1))
     news.tick()
     for _ in range(20):
@@ -166,7 +170,7 @@ async def test_a_message_is_made_once_for_all_viewers() -> None:
 
 
 async def test_a_stream_ends_when_the_console_does_and_is_counted() -> None:
-    news = News(Picture(), words_of)
+    news = News(Picture(), words_of, unknown)
     reading = asyncio.create_task(_all(news))
     await eventually_async(lambda: news.viewers == 1)
     news.close()

@@ -4,7 +4,8 @@ The pages: hostile names, masks, the login, and sources that are away.
 
 import logging
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from starlette.requests import Request
 
 from console.live.callbacks import Callback
+from console.programs.client import Program
 from console.records import Alarm, Campaign
+from console.server import operators_pages
 from tests.support.markdown import ROOT
 from tests.unit.console.pages.asgi import Console
 
@@ -226,16 +229,21 @@ async def test_numbers_and_texts_are_masked_unless_asked_for_by_a_person_who_may
 
 
 @pytest.mark.parametrize(
-    "query", ["csv=finished", "csv=messages", "csv=samples", "csv=operators", "csv=reasons", "csv=routes", "csv=alarms"]
+    ("path", "name"),
+    [
+        *(("/", "finished"), ("/", "running"), (PAGES[1], "operators"), (PAGES[1], "reasons"), (PAGES[1], "curve")),
+        *((PAGES[1], "parts"), (PAGES[2], "parts"), (PAGES[2], "changes"), (PAGES[3], "messages")),
+        *(("/routes", "routes"), ("/routes", "alarms"), ("/refused", "samples"), ("/refused", "reasons")),
+        *(("/health", "pace"), ("/health", "programs")),
+    ],
 )
-async def test_every_table_is_a_sheet_masked_alike(query: str) -> None:
-    for path in PAGES:
-        answer = await console("=cmd()").get(path + ("&" if "?" in path else "?") + query)
-        if answer.headers["content-type"].startswith("text/csv"):
-            assert "6912345678" not in answer.body
-            assert not re.search(r"(^|,)\"?=cmd", answer.body, re.MULTILINE)
-            return
-    pytest.fail("no page has this table")
+async def test_every_table_is_a_sheet_masked_alike(path: str, name: str) -> None:
+    made = console("=cmd()")
+    assert f"csv={name}" in (await made.get(path)).body
+    answer = await made.get(f"{path}{'&' if '?' in path else '?'}csv={name}")
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert "6912345678" not in answer.body
+    assert not re.search(r"(^|,)\"?=cmd", answer.body, re.MULTILINE)
 
 
 async def test_a_look_at_numbers_is_logged_without_them(caplog: pytest.LogCaptureFixture) -> None:
@@ -337,7 +345,9 @@ async def test_without_clickhouse_each_page_says_so_and_live_numbers_go_on(path:
 async def test_an_id_that_begins_with_digits_only_is_found() -> None:
     answers = console().answers or {}
     found = answers["argMax(message_status"]
-    made = Console(answers={"startsWith(s.message_id": found, "count() AS n FROM sms": [{"n": 1}]})
+    whole = [{"message_id": MESSAGE, "changed_ms": 0}]
+    answers = {"startsWith(message_id": whole, "s.message_id IN": found, "count() AS n FROM sms": [{"n": 1}]}
+    made = Console(answers=answers)
     assert f"/messages/{MESSAGE}" in (await made.get("/search?q=12345678")).body
     assert f"/messages/{MESSAGE}" not in (await made.get("/search?q=%2B12345678")).body
 
@@ -429,3 +439,71 @@ async def test_tabs_that_read_again_share_a_page_and_no_look_at_numbers() -> Non
         assert NUMBER in (await made.get(f"{place}?show=1", x_refresh="1")).body
     assert counted._value.get() == 3
     assert NUMBER not in (await made.get(place, x_refresh="1")).body
+
+
+def test_the_page_of_metrics_says_what_runs_and_has_no_times_of_creation() -> None:
+    pages = operators_pages(console().site)
+    text = pages.metrics().decode()
+    assert 'routee_build_info{program="console"' in text
+    assert "process_resident_memory_bytes" in text
+    assert "_created" not in text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_health_tells_what_each_program_says_and_no_markup_of_it(name: str) -> None:
+    known = [
+        Program("streams", 2, ("1.0", name), 1_700_000_000.0, 0.4, "", f"0.4 s behind {name}"),
+        Program("sinks-clickhouse", 1, ("1.0",), None, 400.0, "", "7 min behind"),
+        Program("backfill", 0, (), None, None, f"no answer {name}", ""),
+    ]
+    body = (await console(programs=known).get("/health")).body
+    assert [one for one in body if one in "\x00\x1b\u202e\ud83d"] == []
+    assert {tag for tag, _ in Seen(body).tags} == {
+        tag for tag, _ in Seen((await console(programs=[known[1]]).get("/health")).body).tags
+    }
+    rows = re.findall(r"<tr><th scope=\"row\">([\w-]+)</th>.*?</tr>", body)
+    assert [one for one in rows if one in {"streams", "sinks-clickhouse", "backfill", "console"}] == [
+        *("streams", "sinks-clickhouse", "backfill", "console")
+    ]
+    sheet = (await console(programs=known).get("/health?csv=programs")).body
+    assert sheet.splitlines()[2].startswith("sinks-clickhouse,1,1.0,late,400.0,")
+
+
+@pytest.mark.parametrize(("query", "hours"), [("", 24), ("period=168", 168), ("reason=not-json", 24)])
+async def test_the_command_to_redrive_has_the_reason_and_the_hours_of_the_page(query: str, hours: int) -> None:
+    body = unescape((await console().get(f"/refused?{query}")).body)
+    found = re.search(r"<code tabindex=\"0\">(routee-ingest redrive [^<]*)</code>", body)
+    assert found
+    words = found[1].split()
+    assert words[:4] == ["routee-ingest", "redrive", "--reason", "not-json"]
+    assert words[-1] == "--plan"
+    since, until = (datetime.fromisoformat(words[words.index(name) + 1]) for name in ("--since", "--until"))
+    assert (since.minute, until.minute) == (0, 0)
+    assert since < datetime.now(UTC) < until  # the newest step of the period has some
+    assert until - since <= timedelta(hours=hours / 24 + 2)
+
+
+async def test_a_reason_from_outside_stays_one_word_of_the_command() -> None:
+    made = console()
+    assert made.answers is not None
+    made.answers["groupArray((step, n))"][0]["reason"] = "x; rm -rf ~ $(id)"
+    assert "--reason 'x; rm -rf ~ $(id)' --since" in unescape((await made.get("/refused")).body)
+
+
+async def test_of_ten_thousand_campaigns_a_page_and_a_stream_have_some() -> None:
+    made, many = console(), 10_000
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    for number in range(many):
+        made.picture.take_campaign(
+            Campaign(f"{number:05}", 1, now, now, name=f"Sale {number}", messages=9, messages_by_status={"Sent": 9})
+        )
+    made.news.tick()
+    body = (await made.get("/")).body
+    assert len(re.findall(r" data-campaign=", body)) == 50
+    assert f"{many + 1:,} campaigns are running" in body  # one more is in the tables
+    assert len(body) < 300_000
+    stream = made.news.stream(None)
+    told = b"".join([await anext(stream) for _ in range(2)])
+    await stream.aclose()  # type: ignore[attr-defined]
+    assert told.count(b"event: campaign") == 100
+    assert len(told) < 100_000

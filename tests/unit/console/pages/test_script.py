@@ -11,7 +11,7 @@ from tests.support.markdown import ROOT
 from tests.support.toolchain import need
 
 SCRIPT = ROOT / "console" / "static" / "console.js"
-# Stands for everything of a browser that the script touches; tells what is fetched after the first news.
+# Stands for everything of a browser that the script touches; tells what is fetched after the news of an alarm.
 BROWSER = """
 const heard = {}, fetched = [];
 const any = () => new Proxy(function () {}, {
@@ -33,8 +33,12 @@ globalThis.fetch = async (...asked) => { fetched.push(asked); return { redirecte
 """
 RUN = """
 heard.DOMContentLoaded.forEach((then) => then());
-heard.alarms[0]({});
-console.log(JSON.stringify(fetched));
+heard.now[0]({ data: "{}", lastEventId: "4711-9" });
+setImmediate(() => {
+  fetched.length = 0;
+  heard.alarms[0]({});
+  console.log(JSON.stringify(fetched));
+});
 """
 
 
@@ -46,4 +50,5 @@ def test_a_page_with_numbers_is_not_read_again(query: str, times: int) -> None:
     need("node")
     command = ["node", "-e", BROWSER + SCRIPT.read_text() + RUN, f"/campaigns/x{query}"]
     told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-    assert json.loads(told.stdout) == [[f"http://127.0.0.1:8090/campaigns/x{query}"]] * times
+    asked = [f"http://127.0.0.1:8090/campaigns/x{query}", {"headers": {"X-Refresh": "4711-9"}}]
+    assert json.loads(told.stdout) == [asked] * times

@@ -40,6 +40,7 @@ def test_it_tells_its_version_as_every_program() -> None:
     """Beside processor time and memory of its process."""
     found = metrics(seen(Tally()))
     assert any(name.startswith('routee_build_info{program="backfill"') for name in found)
+    assert not any("_created" in name for name in found)
     assert found["process_resident_memory_bytes"] > 0
 
 

@@ -15,7 +15,7 @@ from sandbox.emulator.traffic.model import Callback, Malformed
 from sandbox.emulator.traffic.options import TrafficOptions
 from sandbox.emulator.traffic.schedule import schedule
 from streams.contract.codec import format_time_ms
-from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
+from streams.contract.topics import CAMPAIGN_PARTIALS, CAMPAIGN_PROGRESS, SMS_STATUS
 from streams.domain.campaign_stage import CampaignStage
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
@@ -53,8 +53,9 @@ def shown(callbacks: list[Callback]) -> Shown:
     for offset, value in enumerate(partials):
         outputs_of(stage.apply(rows, 0, offset, value))
     for output in stage.summarize(rows, 0, rows.changed):
-        record = orjson.loads(output.value)
-        result.campaigns[record["campaign_tracking_id"]] = record
+        if output.topic is CAMPAIGN_PROGRESS:
+            record = orjson.loads(output.value)
+            result.campaigns[record["campaign_tracking_id"]] = record
     return result
 
 

@@ -39,6 +39,8 @@ ERASED_AT: Final = BEGIN + timedelta(days=1)
 HOUR: Final = timedelta(hours=1)
 DAYS: Final = 60
 SMS_CHANGELOG: Final = changelog("sms")
+WEEK_MS: Final = 604_800_000
+"""After so long Kafka closes a segment whose topic does not say."""
 
 
 class Written(NamedTuple):
@@ -80,7 +82,7 @@ def left(log: Sequence[Written], topic: Topic, now: datetime) -> Iterator[Writte
     """Yield the records that Kafka has by now: it deletes whole segments, and compacts the closed ones."""
     config, segments = topic.config, [[log[0]]]
     for record in log[1:]:
-        if record.at - segments[-1][0].at >= timedelta(milliseconds=int(config["segment.ms"])):
+        if record.at - segments[-1][0].at >= timedelta(milliseconds=int(config.get("segment.ms", WEEK_MS))):
             segments.append([])
         segments[-1].append(record)
     if "delete" in config["cleanup.policy"]:
@@ -89,7 +91,7 @@ def left(log: Sequence[Written], topic: Topic, now: datetime) -> Iterator[Writte
     newest: dict[bytes, int] = {}
     places = [(number, record) for number, segment in enumerate(segments) for record in segment]
     if "compact" in config["cleanup.policy"]:
-        lag = timedelta(milliseconds=int(config["max.compaction.lag.ms"]))
+        lag = timedelta(milliseconds=int(config.get("max.compaction.lag.ms", 0)))
         closed = [place for place in places if place[0] < len(segments) - 1 and segments[place[0]][-1].at + lag < now]
         newest = {record.key: at for at, (_, record) in enumerate(closed)}
     yield from (record for at, (_, record) in enumerate(places) if newest.get(record.key, 0) <= at)
@@ -126,6 +128,50 @@ def test_on_the_day_that_is_told_nothing_of_the_number_is_left(monkeypatch: pyte
         assert told(monkeypatch, then - timedelta(days=3))[name].found == first[name].found, "no day is told in vain"
         assert told(monkeypatch, then)[name].found == 0
         assert told(monkeypatch, then + timedelta(days=DAYS))[name].found == 0
+
+
+def test_an_sms_that_the_state_has_forgotten_leaves_with_its_topic_on_the_day_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No record of its erasure comes after it."""
+    logs = written()
+    logs[SMS_STATUS] = [one for one in logs[SMS_STATUS] if one.at < ERASED_AT]
+    monkeypatch.setattr(f"{__name__}.written", lambda: logs)
+    first = told(monkeypatch, ERASED_AT + HOUR)[SMS_STATUS.suffix]
+    day = first.expires_on
+    assert (first.found, day) == (1, BEGIN.date() + timedelta(days=32))
+    assert day is not None
+    then = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    assert told(monkeypatch, then - timedelta(days=3))[SMS_STATUS.suffix].found == 1
+    assert told(monkeypatch, then)[SMS_STATUS.suffix].found == 0
+
+
+KEPT_DAYS: Final[dict[str, int | None]] = {
+    **dict.fromkeys(("callbacks.raw", "callbacks.rejected"), 7),
+    **dict.fromkeys(("campaign.partials", "delivery.partials", "delivery.watch"), 7),
+    **dict.fromkeys(("sms.status", "sinks.rejected"), 30),
+    **dict.fromkeys(("campaign.progress", "delivery.alarms"), 400),
+    "delivery.windows": 35,
+    **{topic.suffix: None for topic in ALL_TOPICS if topic is ERASURES or topic.suffix.startswith("streams-")},
+}
+
+
+@pytest.mark.parametrize("topic", ALL_TOPICS, ids=lambda topic: topic.suffix)
+def test_a_record_that_changes_no_more_goes_with_the_days_of_its_topic_and_a_day(topic: Topic) -> None:
+    """Of a topic of rows, the latest of a key stays for ever: streams deletes the rows themselves."""
+    days = KEPT_DAYS[topic.suffix]
+    one = Written(BEGIN, b"one", b"{}")
+
+    def stays(passed: timedelta) -> bool:
+        # Records of others come once a day, which is what lets Kafka close segments.
+        others = [Written(BEGIN + timedelta(days=day), b"other-%d" % day, b"{}") for day in range(passed.days + 1)]
+        return one in left([one, *others], topic, BEGIN + passed)
+
+    if days is None:
+        assert stays(timedelta(days=1_000))
+    else:
+        assert stays(timedelta(days=days))
+        assert not stays(timedelta(days=days + 2))
 
 
 def test_partial_counts_have_no_number() -> None:

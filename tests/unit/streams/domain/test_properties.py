@@ -129,7 +129,7 @@ def test_counts_always_equal_a_recount_of_the_rows(messages: list[list[dict[str,
         assert message is not None
         adds = contribution(message, message.status)
         if adds is not None:
-            recounted.setdefault(adds[0].lower(), Tallying(no_counts("", 0))).move(None, adds)
+            recounted.setdefault(adds[0].lower(), Tallying(no_counts("", 0))).add(adds, 1)
     numbers = ("messages", "parts", "price", "conflicts")
     assert {key[2:].decode(): [counts[n] for n in numbers] for key, counts in counts_of(rows).items()} == {
         campaign: [row[n] for n in numbers] for campaign, row in rows_of(recounted).items()

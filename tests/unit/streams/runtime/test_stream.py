@@ -38,6 +38,7 @@ class Source:
         self.app = SimpleNamespace(
             consumer=SimpleNamespace(unacked=set()),
             consumer_generation_id=GENERATION,
+            rebalancing=False,
             flow_control=SimpleNamespace(is_active=self._is_active),
         )
         self.channel = SimpleNamespace(queue=ThrowableQueue(flow_control=FlowControlEvent(initially_suspended=False)))
@@ -91,6 +92,25 @@ async def test_a_record_that_arrives_during_a_rebalance_is_skipped() -> None:
     source.channel.queue.put_nowait(late)
     assert await waiting is late
     assert not early.acknowledged
+
+
+async def test_nothing_comes_after_a_rebalance_has_begun_although_the_flow_still_goes_on() -> None:
+    """The table leaves the record that waits for its turn then: the next one would seem to follow a gap."""
+    left, behind, later = Record(), Record(), Record(GENERATION + 1)
+    source = Source(left, behind, later)
+    events = source.events()
+    assert await anext(events) is left
+    source.app.rebalancing = True
+    waiting = asyncio.ensure_future(anext(events))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    assert source.channel.queue.empty()
+    source.app.rebalancing = False
+    source.app.consumer_generation_id = GENERATION + 1
+    source.channel.queue.put_nowait(again := Record(GENERATION + 1))
+    assert await waiting is again
+    assert not behind.acknowledged
 
 
 async def test_the_stream_ends_when_faust_ends_it() -> None:

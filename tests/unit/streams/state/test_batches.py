@@ -1,9 +1,13 @@
 """Cutting outputs into several batches where they need not be one."""
 
+from typing import Any
+
+from aiokafka.record.default_records import DefaultRecordBatch
+
 from streams.contract.headers import NO_HEADERS, Headers
 from streams.contract.topics import CAMPAIGN_PARTIALS, SMS_STATUS
 from streams.domain.stage import Output
-from streams.state.changelog.batches import _chunks, bundled
+from streams.state.changelog.batches import _chunks, _of_outputs, bundled
 
 
 def output(key: bytes | None, value: bytes, headers: Headers = NO_HEADERS) -> Output:
@@ -41,6 +45,18 @@ def test_headers_of_one_output_alone_count() -> None:
     outputs = [output(b"k", b"v" * 1000) for _ in range(500)]
     outputs[7] = output(b"k", b"v", [("campaign", b"c" * 300_000)])
     assert len(list(_chunks(outputs))) == 2
+
+
+def test_the_first_record_tells_the_erasures_when_they_hold_in_all_of_the_batch() -> None:
+    def all_headers(*erasures: bytes | None) -> list[Any]:
+        outputs = [Output(SMS_STATUS, b"k", b"v", [("type", b"t")], one) for one in erasures]
+        batch = DefaultRecordBatch(bytes(_of_outputs(outputs, 0).written()))
+        return [record.headers for record in batch]
+
+    plain = [("type", b"t")]
+    assert all_headers(b"0f", b"0f") == [[("erasures", b"0f/2"), *plain], plain]
+    for other in ((None, None), (b"0f", None), (None, b"0f"), (b"0f", b"0e")):
+        assert all_headers(*other) == [plain, plain]
 
 
 def test_nothing_makes_no_batch() -> None:

@@ -1,7 +1,7 @@
 """Erasures at any moment, through crashes and disorder: covered data go, nothing else changes."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.contract.codec import format_time_ms
-from streams.contract.erasures import AnotherKeyError, Erasure, Marks, moment_of
+from streams.contract.erasures import MOMENTS, AnotherKeyError, Erasure, Erasures, Marks, moment_of
 from streams.contract.topics import DELIVERY_PARTIALS
 from streams.domain import sms_stage
 from streams.domain.cells import CELL_PREFIX, place_named
@@ -53,6 +53,13 @@ def erasure(number: str, at_ms: int) -> Erasure:
     return Erasure(mark=mark, at=moment_of(at_ms), key_id=MARKS.key_id)
 
 
+def erasures_of(some: list[Erasure]) -> Erasures:
+    known = Erasures(MARKS)
+    for one in some:
+        known.add(one)
+    return known
+
+
 class Worker:
     """One partition with its changelog and topics in memory; it may crash between any two steps."""
 
@@ -62,6 +69,8 @@ class Worker:
         self.raw: list[bytes] = []
         self.erasures: list[Erasure] = []
         self.written: list[dict[str, Any]] = []
+        self.told: list[bytes | None] = []
+        """Of each of these records which erasures hold in it, as its headers say."""
         self.rejected: list[dict[str, Any]] = []
         self.lines: list[bytes] = []
         """About cells, those of crashed flushes, too."""
@@ -135,6 +144,7 @@ class Worker:
         for output in outputs:
             if output.topic.suffix == "sms.status":
                 self.written.append(orjson.loads(output.value))
+                self.told.append(output.erasures)
             elif output.topic.suffix == "callbacks.rejected":
                 self.rejected.append(orjson.loads(output.value))
             elif output.topic is DELIVERY_PARTIALS:
@@ -256,6 +266,34 @@ def test_covered_data_goes_for_good_and_nothing_else_changes(seed: int) -> None:
     assert states(worker) == states(without)
     assert not worker.partition.is_behind
     assert not worker.partition.is_walking
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32))
+def test_a_record_says_which_erasures_hold_in_it_and_has_nothing_that_these_cover(seed: int) -> None:
+    """So a sink that knows these, and no others, need not look at it."""
+    worker = run([*steps(Random(seed))], Worker())  # noqa: S311 - traffic
+    sets = [erasures_of(worker.erasures[:count]) for count in range(len(worker.erasures) + 1)]
+    views: dict[bytes | None, Erasures] = {None: sets[0]}
+    views.update((one.digest, one) for one in sets[1:])
+    for record, digest in zip(worker.written, worker.told, strict=True):
+        moments = [datetime.fromisoformat(record[name]) for name in MOMENTS if record[name]]
+        assert not views[digest].covers(record["recipient"], *moments)
+    worker.raw.append(envelope(sms_callback(message_id="last", sms_id="last")))
+    worker.finish()
+    assert worker.told[-1] == (sets[-1].digest if worker.erasures else None)
+
+
+@pytest.mark.parametrize("microsecond", [0, 1, 400, 999, 1_000])
+def test_an_erasure_between_two_milliseconds_covers_the_first_for_streams_and_sinks(microsecond: int) -> None:
+    known = KnownErasures(MARKS)
+    one = erasure(NUMBERS[0], BEGIN_MS)
+    one = one.model_copy(update={"at": one.at + timedelta(microseconds=microsecond)})
+    known.add(0, one)
+    view, whole = known.all, erasures_of([one])
+    assert view is not None
+    for ms_ in (BEGIN_MS - 1, BEGIN_MS, BEGIN_MS + 1):
+        assert (ms_ < view.at(NUMBERS[0])) is whole.covers(NUMBERS[0], moment_of(ms_)) is (ms_ < view.latest)
 
 
 @settings(max_examples=100, deadline=None)

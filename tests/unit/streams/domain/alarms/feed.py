@@ -40,13 +40,57 @@ def tick(minute: int, source: str = "0", callbacks: int = 100, late: int = 0) ->
 
 
 @dataclass
+class Campaigns:
+    """
+    One campaign of 1,000 SMS an hour, or more at once; each is handed out within ten minutes and over after 55.
+
+    `shares` are the parts that become final, by the number of the hour, when it is not about 0.95; `reported` are those
+    of Routee's own counts, when they are others. `more` are fields of each line.
+    """
+
+    at_once: int = 1
+    shares: Mapping[int, float] = field(default_factory=dict)
+    reported: Mapping[int, float] = field(default_factory=dict)
+    more: Line = field(default_factory=dict)
+
+    def lines(self, hours: range) -> Iterator[Line]:
+        """Yield the lines of these hours since `BEGIN`, each before the tick of its minute."""
+        for hour in hours:
+            for minute in range(BEGIN * 5 + hour * 60, BEGIN * 5 + hour * 60 + 60):
+                yield from self.told_at(minute)
+                yield tick(minute)
+
+    def told_at(self, minute: int) -> Iterator[Line]:
+        """Yield the lines of a minute since 1970."""
+        hour, minute_of_hour = divmod(minute - BEGIN * 5, 60)
+        if minute_of_hour in {2, 4, 6, 8, 10, 30, 55}:
+            yield from (self._line(hour, one, minute_of_hour) for one in range(self.at_once))
+
+    def _line(self, hour: int, one: int, minute: int) -> Line:
+        handed = min(100 * minute, 1_000)
+        share = self.shares.get(hour, 0.93 + 0.04 * (hour * 7 % 11) / 10)
+        return {
+            "campaign": f"{hour}-{one}",
+            "at": BEGIN * 5 + hour * 60 + minute,
+            "handed": handed,
+            "final": round(share * handed),
+            "reported": round(self.reported.get(hour, share) * handed),
+            "under_way": False,
+            "ended": minute == 55,
+            "generation": 0,
+            "revision": minute,
+        } | self.more
+
+
+@dataclass
 class Account:
-    """SMS of two senders on each route. `shares` are those of a window's sender when it is not 0.9."""
+    """SMS of two senders on each route, and campaigns. `shares` are those of a window's sender when it is not 0.9."""
 
     routes: list[tuple[str, str]] = field(default_factory=lambda: [("GR", "A"), ("GR", "B")])
     senders: tuple[str, ...] = ("acme", "shop")
     sent: int = 60
     shares: Mapping[tuple[int, tuple[str, str], str], float] = field(default_factory=dict)
+    campaigns: Campaigns | None = None
 
     def lines(self, begin: int, end: int) -> Iterator[Line]:
         """Yield the cells of these windows, each before the tick of its end, and a tick for each minute."""
@@ -54,6 +98,8 @@ class Account:
             for minute in range(5):
                 if minute == 0 and window > begin:
                     yield from self.cells(window - 1)
+                if self.campaigns is not None:
+                    yield from self.campaigns.told_at(window * 5 + minute)
                 yield tick(window * 5 + minute)
 
     def cells(self, window: int) -> Iterator[Line]:
@@ -79,6 +125,8 @@ def told(lines: Iterable[Line], rows: MemoryRows | None = None) -> list[dict[str
     for line in lines:
         if "cell" in line:
             watch.take_cell(line)
+        elif "campaign" in line:
+            watch.take_campaign(line)
         else:
             records += watch.take_tick(line)
     return records

@@ -151,14 +151,19 @@ def test_a_mute_is_a_line_of_the_topic_and_a_bad_one_is_rejected() -> None:
 
 @pytest.mark.parametrize(
     ("text", "subject"),
-    [("account", "account"), ('["GR", "Cosmote"]', '["GR","Cosmote"]'), ('["","","x"]', '["","","x"]')],
+    [
+        ("account", "account"),
+        ('["GR", "Cosmote"]', '["GR","Cosmote"]'),
+        ('["","","x"]', '["","","x"]'),
+        ("campaign:c-1",) * 2,
+    ],
 )
 def test_a_subject_is_written_as_in_the_alarm(text: str, subject: str) -> None:
     assert normal_subject(text) == subject
 
 
 @pytest.mark.parametrize(
-    "text", ["", "GR", "[]", '["GR"]', '["GR",1]', '["a","b","c","d"]', "{}", "12", '"account"', "[["]
+    "text", ["", "GR", "campaign:", "[]", '["GR"]', '["GR",1]', '["a","b","c","d"]', "{}", "12", '"account"', "[["]
 )
 def test_another_text_is_refused_with_the_form_of_a_subject(text: Any) -> None:  # noqa: ANN401
     with pytest.raises(ValueError, match=r'^`account` or JSON as the alarm has it is expected: \["country"'):

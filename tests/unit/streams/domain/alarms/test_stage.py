@@ -7,7 +7,7 @@ import orjson
 from streams.contract.records import DeliveryAlarm, Reason
 from streams.domain.alarm_stage import AlarmStage
 from streams.domain.alarms.seen import watched_line
-from streams.domain.alarms.watch import MOST_ALARMS, AlarmWatch, told_alarms
+from streams.domain.alarms.told import MOST_ALARMS, Told, told_alarms
 from streams.domain.stage import Output
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.alarms.feed import BEGIN, DAY, Account, cell, fault, told
@@ -61,9 +61,9 @@ def test_a_line_that_cannot_be_read_is_rejected_and_the_others_are_taken() -> No
 
 def test_closed_alarms_beyond_the_bound_are_forgotten_and_open_ones_are_not() -> None:
     rows = MemoryRows()
-    watch = AlarmWatch(rows, {})
+    kept_by = Told(rows, {})
     for at in range(MOST_ALARMS + 20):
-        watch._open({"alarm": f"k:{at}", "subject": "account", "is_open": at == 3})
+        kept_by.open({"alarm": f"k:{at}", "subject": "account", "is_open": at == 3})
     kept = [record["alarm"] for record in told_alarms(rows)]
     assert len(kept) == MOST_ALARMS + 1
     assert kept[-1] == "k:3"

@@ -1,0 +1,3 @@
+"""
+The other programs, as they tell of themselves: at /readyz and /metrics.
+"""

@@ -1,0 +1,133 @@
+"""
+Rows to objects, exactly once: the name of an object is the position, and the store lets one writer have it.
+
+1. A partition is claimed: reading begins after its last object, whose last row says where that is. Nothing is locked.
+   Killed here: nothing happened. `origin.take_on` has made sure that the objects are of this topic.
+2. An object is created under the name of the position, unless there is one. Killed here: it is there, whole, or not.
+3. There is one: an earlier try wrote it, and its answer was lost; or another process did, which has taken the partition
+   on, or had it before. In both cases this one goes on after the last row that is there.
+4. The offsets are committed to Kafka. Killed before: the objects are ahead of the commit, and the objects count.
+
+Each object begins where the one before ends, so two processes that write the same partition meet at the same name,
+also when their batches end at different rows. The day and the format are parts of the name, too: the day is that of the
+first row, and all objects of a table have one format, which `.format` tells.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Final
+
+from sinks.errors import FatalError, RetryableError
+from sinks.files.contents import UNREADABLE_CONTENT
+from sinks.files.formats import FORMATS
+from sinks.files.layout import chained_name, runs
+from sinks.files.objects import ObjectPath
+from sinks.files.positions import noted_positions
+from sinks.files.proof import chains, last_offset
+from sinks.source import Record, TopicPartition
+from sinks.tables import TABLE_OF, tables_by_topic
+from streams.contract.topics import Topic
+
+_FORMAT: Final = ".format"
+
+
+class ObjectSink:
+    """
+    Implements `Sink` over an object store: every row in exactly one object, per partition and day.
+
+    FatalError when the store does not answer at the start, or has objects of the other format.
+    """
+
+    name = "files"
+
+    def __init__(
+        self, root: ObjectPath, file_format: str, topic_prefix: str, table_of: Mapping[Topic, str] = TABLE_OF
+    ) -> None:
+        self._root = root
+        self._format = file_format
+        self._tables = tables_by_topic(topic_prefix, table_of)
+        self._next: dict[TopicPartition, int] = {}
+        try:
+            for table in self._tables.values():
+                self._require_format(root / table / _FORMAT)
+        except OSError as error:
+            raise FatalError(f"SINKS_FILES_ROOT={root}: {error.strerror}") from error
+
+    def _require_format(self, file: ObjectPath) -> None:
+        if not file.create(self._format.encode()) and (found := file.read_text()) != self._format:
+            raise FatalError(
+                f"SINKS_FILES_ROOT={self._root}: {file.parent.name} is kept as {found}, and two writers of different "
+                f"formats would write the same records: set SINKS_FILES_FORMAT={found}, or another SINKS_FILES_ROOT"
+            )
+
+    def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """Take on all partitions. Each begins after its last object."""
+        claimed: dict[TopicPartition, int | None] = {}
+        try:
+            for topic, group in groupby(sorted(partitions), key=lambda partition: partition.topic):
+                folder = self._root / self._tables[topic]
+                noted, found = noted_positions(folder), chains(folder)
+                for partition in group:
+                    last = found.get(partition.partition)
+                    written = self._end_of(last[-1][0]) if last else 0
+                    self._next[partition] = max(written, noted.get(partition.partition, 0))
+                    claimed[partition] = self._next[partition] or None
+        except OSError as error:
+            raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
+        return claimed
+
+    def release(self, partitions: Iterable[TopicPartition]) -> None:
+        """Do nothing: nothing is locked."""
+
+    @property
+    def holding(self) -> list[TopicPartition]:
+        """
+        Return the partitions that this process has, or had; for any thread.
+
+        What it wrote at the end of its time is erased by itself: the next owner may have looked before.
+        """
+        return sorted(self._next.copy())
+
+    @contextmanager
+    def held(self, partition: TopicPartition) -> Iterator[bool]:
+        """Tell that the partition may be erased; for any thread."""
+        yield partition in self._next
+
+    def write(self, table: str, rows: Sequence[Record]) -> None:
+        """Write an object for each run of rows."""
+        for key, group in groupby(rows, key=lambda row: (row.topic, row.partition)):
+            partition, left = TopicPartition(*key), list(group)
+            # What another process wrote may end in the middle of a run.
+            while left := [row for row in left if row.offset >= self._next[partition]]:
+                self._next[partition] = self._write_first_run(table, partition, left)
+
+    def _write_first_run(self, table: str, partition: TopicPartition, rows: Sequence[Record]) -> int:
+        """Write the rows of the first day, and return the position after them, or after those that are there."""
+        run, position = next(runs(rows)), self._next[partition]
+        try:
+            content = FORMATS[self._format](table, run.rows)
+            name = chained_name(partition.partition, position, self._format)
+            file = self._root / table / run.folder / name
+            if file.create(content):
+                return run.rows[-1].offset + 1
+            end = self._end_of(file)
+        except OSError as error:
+            raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
+        except MemoryError as error:
+            raise RetryableError(f"no memory for an object of {len(run.rows)} rows of {table}") from error
+        if end <= position:
+            raise FatalError(f"{file} ends before it begins: see `routee-sinks files verify`")
+        return end
+
+    def _end_of(self, file: ObjectPath) -> int:
+        try:
+            return last_offset(file) + 1
+        except UNREADABLE_CONTENT as error:
+            raise FatalError(
+                f"{file} cannot be read ({type(error).__name__}), so it is not known where it ends: restore it, or "
+                "move it away when its records are still in Kafka"
+            ) from error
+
+    def close(self) -> None:
+        """Do nothing: nothing is locked."""

@@ -1,0 +1,100 @@
+"""
+What erasures cost a sink: processor time of a record, from the bytes of Kafka to those that the store is sent.
+
+`python -m tests.bench.blanking --help`. With 1,000 erasures of other people, a record is of a batch that streams made
+with these very erasures; or of one that tells none, and then younger than all erasures, or older. The kinds take turns,
+and the least time of each counts: other load of the machine only adds to it.
+"""
+
+import argparse
+import gc
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from kafka.record import MemoryRecords
+
+from sinks.blanking import blanked
+from sinks.clickhouse.sink import _lines
+from sinks.files.formats import FORMATS
+from sinks.kafka.record_batches import QuickRecords
+from sinks.rows import sort_out
+from sinks.source import Record, TopicPartition
+from sinks.tables import SMS_STATUS_TABLE
+from streams.contract.erasures import KEY_BYTES, Erasure, Erasures, Marks
+from streams.contract.headers import headers_of, with_erasures
+from streams.contract.topics import SMS_STATUS
+from tests.bench.measuring import say
+from tests.bench.statuses import statuses
+
+SINKS: Final = ("clickhouse", "parquet", "ndjson")
+_RECORDS: Final = 1_500
+_MARKS: Final = Marks(bytes(range(KEY_BYTES)))
+_LONG_AGO, _LATER = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+_BATCH_BYTES: Final = 10_000_000
+_CAMPAIGN: Final = "c0ffee00-0000-4000-8000-000000000001"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a line per sink."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.blanking", description=__doc__)
+    parser.add_argument("sinks", nargs="*", choices=[[], *SINKS], metavar="SINK", help=", ".join(SINKS))
+    parser.add_argument("--turns", type=int, default=40)
+    given = parser.parse_args(arguments)
+    old, young = _erasures(_LATER), _erasures(_LONG_AGO)
+    plain = _batch(None)
+    kinds = {
+        "no erasures": (plain, Erasures(_MARKS)),
+        "made with them": (_batch(old), old),
+        "untold, younger": (plain, young),
+        "untold, older": (plain, old),
+    }
+    say(f"{'µs per record':16} " + " ".join(f"{name:>16}" for name in kinds))
+    for sink in given.sinks or SINKS:
+        least = dict.fromkeys(kinds, sys.maxsize)
+        gc.disable()
+        for _ in range(given.turns):
+            for name, (batch, erasures) in kinds.items():
+                least[name] = min(least[name], _nanoseconds(_store(sink), batch, erasures))
+        gc.enable()
+        say(f"{sink:16} " + " ".join(f"{one / _RECORDS / 1000:16.2f}" for one in least.values()))
+    return 0
+
+
+def _erasures(at: datetime) -> Erasures:
+    known = Erasures(_MARKS)
+    for number in range(1_000):
+        known.add(Erasure(mark=_MARKS.of(f"+4470000{number:05}") or "", at=at, key_id=_MARKS.key_id))
+    return known
+
+
+def _batch(told: Erasures | None) -> bytes:
+    """Return records of SMS as streams sends them, with the erasures that held."""
+    own = headers_of(SMS_STATUS.suffix, is_final=False, campaign=_CAMPAIGN)
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, _BATCH_BYTES)
+    for number, (key, value) in zip(range(_RECORDS), statuses(3 * _RECORDS), strict=False):
+        is_first = number == 0 and told is not None
+        builder.append(number, 0, key, value, with_erasures(own, told.digest, _RECORDS) if told and is_first else own)
+    return bytes(builder.build())
+
+
+def _store(sink: str) -> Callable[[list[Record]], object]:
+    if sink == "clickhouse":
+        return lambda rows: deque(_lines(SMS_STATUS_TABLE, rows), 0)
+    return lambda rows: FORMATS[sink](SMS_STATUS_TABLE, rows)
+
+
+def _nanoseconds(store: Callable[[list[Record]], object], batch: bytes, erasures: Erasures) -> int:
+    began = time.thread_time_ns()
+    partition = TopicPartition(SMS_STATUS.name("routee."), 0)
+    records = QuickRecords(0, partition, MemoryRecords(batch)).take(_RECORDS)
+    store(sort_out(blanked(SMS_STATUS_TABLE, records, erasures)).rows)
+    return time.thread_time_ns() - began
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""
+The other programs: what they tell, and that one that does not answer costs a line and no more than its time limit.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from aiohttp import ClientConnectionError
+
+from console.places import Place, parse_places
+from console.programs import client
+from console.programs.client import Program, Programs, state_of
+from console.programs.told import Process, samples_of, words_of
+from console.settings import ConsoleSettings
+from streams.program.settings import load_settings
+from streams.program.vitals import Vitals
+
+STREAMS = """
+# TYPE routee_streams_lag_seconds gauge
+routee_streams_lag_seconds{table="sms",partition="0"} 0.4
+routee_streams_lag_seconds{table="campaigns",partition="0"} 0.0
+routee_streams_partitions{table="sms"} 4
+routee_streams_partitions{table="campaigns"} 4
+routee_streams_partitions_expected 8
+"""
+INGEST = """
+# TYPE routee_ingest_accepted_total counter
+routee_ingest_accepted_total 1000
+# TYPE routee_ingest_answer_seconds histogram
+routee_ingest_answer_seconds_bucket{le="0.01"} 990
+routee_ingest_answer_seconds_bucket{le="0.1"} 999
+routee_ingest_answer_seconds_bucket{le="+Inf"} 1000
+"""
+SINK = 'routee_sinks_lag_seconds{topic="a",partition="0"} 12\nroutee_sinks_retries_total{table="sms_status"} 3\n'
+BACKFILL = "routee_backfill_unsettled 17\nroutee_backfill_gone 2\n"
+Answer = Callable[[Programs, str, str, str], "asyncio.Future[tuple[int, bytes]]"]
+
+
+def programs(monkeypatch: pytest.MonkeyPatch, named: str, pages: dict[str, tuple[int, str] | Exception]) -> Programs:
+    """Return programs of which each page is known by its address, as `10.0.0.1/readyz`; the others never answer."""
+
+    async def answer(_: Programs, __: str, address: str, page: str) -> tuple[int, bytes]:
+        found = pages.get(f"{address}{page}")
+        if isinstance(found, Exception):
+            raise found
+        if found is None:
+            await asyncio.Event().wait()
+        status, text = found or (500, "")
+        return status, text.encode()
+
+    async def addresses(url: str) -> list[str]:
+        return url.removeprefix("http://").split("+")
+
+    monkeypatch.setattr(Programs, "_answer", answer)
+    monkeypatch.setattr(client, "_addresses", addresses)
+    return Programs(load_settings(ConsoleSettings, env_file=None, console_programs=named))
+
+
+def pages_of(address: str, metrics: str, program: str = "streams") -> dict[str, tuple[int, str] | Exception]:
+    vitals = Vitals(program).render().decode()
+    return {f"{address}/readyz": (200, "ready\n"), f"{address}/metrics": (200, vitals + metrics)}
+
+
+def test_each_program_is_told_in_a_line() -> None:
+    told = {
+        name: words_of(name, [Process("", samples_of(text))] * 2, pace)
+        for name, text, pace in (
+            *(("ingest", INGEST, 332.4), ("streams", STREAMS, None), ("sinks-clickhouse", SINK, None)),
+            *(("backfill", BACKFILL, None), ("another", BACKFILL, None)),
+        )
+    }
+    assert told == {
+        "ingest": "332 callbacks/s; 99 % answered within 10 ms; none refused since the start",
+        "streams": "0.4 s behind; 8 of 8 partitions owned",
+        "sinks-clickhouse": "12 s behind; 6 inserts were tried again since the start",
+        "backfill": "34 messages may lack callbacks; 4 are gone",
+        "another": "",
+    }
+
+
+async def test_the_processes_of_a_host_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = pages_of("a", STREAMS) | pages_of("b", STREAMS)
+    [found] = await programs(monkeypatch, "streams=http://a+b", known).now()
+    assert (found.processes, found.lag, found.trouble, state_of(found)) == (2, 0.4, "", "ready")
+    assert found.words == "0.4 s behind; 8 of 8 partitions owned"
+    assert found.started
+    assert len(found.versions) == 1
+
+
+async def test_a_program_that_does_not_answer_is_a_line_and_costs_its_time_limit_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "SECONDS", 0.2)
+    known = pages_of("a", STREAMS) | {"d/readyz": ClientConnectionError()}
+    known |= {"e/readyz": (200, "<html>"), "e/metrics": (200, "<html>")}
+    named = "streams=http://a,silent=http://b,half=http://a+d,closed=http://d,other=http://e"
+    asked = programs(monkeypatch, named, known)
+    async with asyncio.timeout(10):
+        found = {one.name: one for one in await asked.now()}
+    assert found["streams"].trouble == ""
+    assert found["silent"].trouble == "no answer within 0.2 s"
+    assert found["half"].trouble == "1 of 2 processes: no answer (ClientConnectionError)"
+    assert found["closed"].trouble == "no answer (ClientConnectionError)"
+    assert found["other"].trouble == "something answers there, but not as a program of this project does"
+    assert [state_of(found[name]) for name in ("silent", "half", "closed", "other")] == [
+        *("away", "not ready", "away", "away")
+    ]
+
+
+async def test_a_program_that_is_not_ready_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = '{"status": 503, "detail": "another process still holds a partition\\nmore"}'
+    known = pages_of("a", SINK) | {"a/readyz": (503, reason)}
+    [found] = await programs(monkeypatch, "sinks-clickhouse=http://a", known).now()
+    assert (found.trouble, state_of(found)) == ("another process still holds a partition", "not ready")
+
+
+@pytest.mark.parametrize(
+    ("name", "lag", "is_late"), [("streams", 299, False), ("streams", 301, True), ("sinks-files", 1700, False)]
+)
+def test_a_program_is_late_when_the_monitoring_says_so(name: str, lag: float, is_late: bool) -> None:  # noqa: FBT001 - a case
+    assert Program(name, 1, ("1",), None, lag, "", "").is_late is is_late
+
+
+async def test_the_pace_of_ingest_is_that_since_the_last_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(client, "monotonic", lambda: now[0])
+    known = pages_of("a", INGEST)
+    asked = programs(monkeypatch, "ingest=http://a", known)
+    assert "callbacks/s" not in (await asked.now())[0].words
+    known |= pages_of("a", INGEST.replace("total 1000", "total 1500"))
+    assert "callbacks/s" not in (await asked.now())[0].words  # a look is kept for seconds
+    now[0] += 10
+    assert (await asked.now())[0].words.startswith("50 callbacks/s; ")
+    known |= pages_of("a", INGEST.replace("total 1000", "total 3"))  # it was started anew
+    now[0] += 10
+    assert "callbacks/s" not in (await asked.now())[0].words
+
+
+def test_the_setting_names_every_fault_at_once() -> None:
+    assert parse_places(" ingest=http://ingest:9101, streams=http://10.0.0.1:9103/ ,") == (
+        Place("ingest", "http://ingest:9101"),
+        Place("streams", "http://10.0.0.1:9103"),
+    )
+    with pytest.raises(ValueError, match=r"'ingest' is not name=http.*; a is there twice"):
+        parse_places("ingest,a=http://b,a=http://c")

@@ -1,0 +1,326 @@
+"""
+Files in an object store: one name for a position, so a record is in one object whatever two writers do.
+
+The store is obstore's own in memory, which decides conditional writes as S3 does.
+"""
+
+import sys
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from obstore.store import MemoryStore
+
+from sinks.erasing import ErasingSink
+from sinks.errors import FatalError, PositionError, RetryableError
+from sinks.files.archive import records_in
+from sinks.files.erasure import FileErasure, FileRows, files_of
+from sinks.files.manifest import read_manifest, write_manifests
+from sinks.files.object_sink import ObjectSink
+from sinks.files.objects import ObjectPath, below, open_root
+from sinks.files.origin import problems, take_on
+from sinks.files.proof import chains, last_files, misfit
+from sinks.files.retention import expire
+from sinks.files.verify import verify
+from sinks.sink import MemorySink
+from sinks.source import Origin, Record, TopicPartition
+from sinks.tables import FILE_TABLE_OF, RAW_CALLBACKS_TABLE
+from streams.contract.codec import encode
+from tests.behaviour.sinks.records import sms
+from tests.unit.sinks.test_file_erasure import ERASED, NUMBERS, erasing
+
+RAW = TopicPartition("routee.callbacks.raw", 0)
+SMS = TopicPartition("routee.sms.status", 0)
+DAY_MS = 86_400_000
+TABLES = [RAW_CALLBACKS_TABLE, "sms_status"]
+
+
+@pytest.fixture
+def root() -> ObjectPath:
+    """Give the address of an empty bucket."""
+    return ObjectPath("s3://bucket/prefix", MemoryStore(), "")
+
+
+def raw(*offsets: int, day: int = 0) -> list[Record]:
+    return [Record(*RAW, offset, day * DAY_MS, b"%d" % offset) for offset in offsets]
+
+
+def sink(root: ObjectPath, *partitions: TopicPartition, file_format: str = "parquet") -> ObjectSink:
+    opened = ObjectSink(root, file_format, "routee.", FILE_TABLE_OF)
+    opened.claim(partitions or [RAW])
+    return opened
+
+
+def names(root: ObjectPath, table: str = RAW_CALLBACKS_TABLE) -> list[str]:
+    return [below(root / table, file) for file in files_of(root / table)]
+
+
+def offsets(root: ObjectPath) -> list[int]:
+    """Return the offsets of all rows as a reader finds them, in the order of names and rows."""
+    found = [records_in(file.read_bytes(), "parquet") for file in files_of(root / RAW_CALLBACKS_TABLE)]
+    return sorted(row.offset for rows in found for row in rows)
+
+
+def told(root: ObjectPath) -> list[str]:
+    return [problem for found in verify(root, TABLES) for problem in found.problems]
+
+
+def test_an_object_has_the_name_of_its_position_and_the_next_one_begins_where_it_ends(root: ObjectPath) -> None:
+    opened = sink(root)
+    opened.write(RAW_CALLBACKS_TABLE, raw(0, 1, 2))
+    opened.write(RAW_CALLBACKS_TABLE, [*raw(5), *raw(6, 7, day=1)])
+    assert names(root) == ["date=1970-01-01/0-0.parquet", "date=1970-01-01/0-3.parquet", "date=1970-01-02/0-6.parquet"]
+    assert sink(root).claim([RAW]) == {RAW: 8}
+
+
+def test_two_writers_of_a_position_meet_and_each_record_is_in_one_object(root: ObjectPath) -> None:
+    """Their batches end at different rows; a third has read on from where records had expired."""
+    one, other, late = sink(root), sink(root), sink(root)
+    one.write(RAW_CALLBACKS_TABLE, raw(0, 1, 2))
+    other.write(RAW_CALLBACKS_TABLE, raw(*range(6)))
+    late.write(RAW_CALLBACKS_TABLE, raw(2, 3, 4, 5, 6))
+    one.write(RAW_CALLBACKS_TABLE, raw(3, 4, 5, 6, 7))
+    assert offsets(root) == [*range(8)]
+    assert told(root) == []
+
+
+def test_a_write_whose_answer_was_lost_is_not_made_twice(root: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = sink(root)
+    create = ObjectPath.create
+
+    def lost(path: ObjectPath, content: bytes) -> bool:
+        create(path, content)
+        raise OSError(5, "the connection was closed", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectPath, "create", lost)
+        with pytest.raises(RetryableError, match=r"0-0\.parquet: the connection was closed"):
+            opened.write(RAW_CALLBACKS_TABLE, raw(0, 1))
+    opened.write(RAW_CALLBACKS_TABLE, raw(0, 1, 2))
+    assert offsets(root) == [0, 1, 2]
+    assert names(root) == ["date=1970-01-01/0-0.parquet", "date=1970-01-01/0-2.parquet"]
+
+
+def test_two_formats_are_refused_since_they_have_two_names_for_a_position(root: ObjectPath) -> None:
+    sink(root)
+    with pytest.raises(FatalError, match=r"sms_status is kept as parquet.*SINKS_FILES_FORMAT=parquet"):
+        sink(root, file_format="ndjson")
+
+
+def test_a_damaged_last_object_stops_the_sink_since_its_end_is_not_known(root: ObjectPath) -> None:
+    sink(root).write(RAW_CALLBACKS_TABLE, raw(0))
+    (root / RAW_CALLBACKS_TABLE / "date=1970-01-01" / "0-0.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(FatalError, match=r"0-0\.parquet cannot be read"):
+        sink(root)
+    assert "0-0.parquet: is damaged: it cannot be read" in told(root)[0]
+
+
+def test_a_gap_is_known_by_the_names_in_every_table(root: ObjectPath) -> None:
+    opened = sink(root, SMS)
+    for first in (0, 4, 8):
+        rows = [Record(*SMS, offset, 0, encode(sms(f"sms-{offset}"))) for offset in (first, first + 2)]
+        opened.write("sms_status", rows)
+    assert told(root) == []
+    (root / "sms_status" / "date=1970-01-01" / "0-3.parquet").unlink()
+    day = "sms_status/date=1970-01-01"
+    between = f"between {day}/0-0.parquet and {day}/0-7.parquet"
+    assert told(root) == [f"sms_status: partition 0: a gap: offsets 3 to 6 are in no file, {between}"]
+
+
+def test_an_overlap_and_rows_that_are_missing_inside_of_an_object_are_told(root: ObjectPath) -> None:
+    opened = sink(root)
+    opened.write(RAW_CALLBACKS_TABLE, raw(0, 1))
+    opened.write(RAW_CALLBACKS_TABLE, raw(2, 4))
+    day = root / RAW_CALLBACKS_TABLE / "date=1970-01-01"
+    (day / "0-1.parquet").write_bytes((day / "0-2.parquet").read_bytes())
+    said = told(root)
+    assert any("0-2.parquet: has a gap: 2 rows for 3 offsets" in line for line in said)
+    assert any("0-0.parquet and" in line and "overlap" in line for line in said)
+
+
+def test_a_manifest_names_the_objects_of_a_day_with_their_last_offsets(root: ObjectPath) -> None:
+    opened = sink(root)
+    opened.write(RAW_CALLBACKS_TABLE, raw(0, 1))
+    opened.write(RAW_CALLBACKS_TABLE, raw(2, 3, 4))
+    now = datetime(1970, 1, 3, tzinfo=UTC)
+    (day,) = write_manifests(root, TABLES, now)
+    assert write_manifests(root, TABLES, now) == []
+    manifest = read_manifest(day)
+    assert manifest is not None
+    assert [(file.name, file.rows, file.last) for file in manifest.files] == [
+        ("0-0.parquet", 2, 1),
+        ("0-2.parquet", 3, 4),
+    ]
+    assert manifest.partitions[0].model_dump() == {"first": 0, "last": 4, "count": 5}
+    assert told(root) == []
+    (day / "0-2.parquet").unlink()
+    assert [line for line in told(root) if "is missing" in line] == [
+        "raw_callbacks/date=1970-01-01/0-2.parquet: is missing: the manifest has it with 3 rows"
+    ]
+
+
+def test_days_go_with_their_objects_and_no_position_goes_with_them(root: ObjectPath) -> None:
+    opened = sink(root)
+    opened.write(RAW_CALLBACKS_TABLE, raw(0, 1))
+    opened.write(RAW_CALLBACKS_TABLE, raw(2, day=1))
+    write_manifests(root, TABLES, datetime(1970, 1, 4, tzinfo=UTC))
+    assert [day.name for day in expire(root, TABLES, 1, date(1970, 1, 3))] == ["date=1970-01-01"]
+    assert names(root) == ["date=1970-01-02/0-2.parquet"]
+    assert told(root) == []
+    expire(root, TABLES, 1, date(1970, 2, 1))
+    assert [one.name for one in root.glob("*/date=*")] == []
+    assert sink(root).claim([RAW]) == {RAW: 3}
+
+
+def written(root: ObjectPath) -> ObjectSink:
+    opened = sink(root, SMS)
+    for first in (0, 10):
+        rows = [
+            Record(*SMS, offset, 0, encode(sms(f"sms-{offset}", recipient=NUMBERS[offset % 10])))
+            for offset in range(first, first + 10)
+        ]
+        opened.write("sms_status", rows)
+    return opened
+
+
+def erasure_of(root: ObjectPath, opened: ObjectSink) -> FileErasure:
+    return FileErasure(root, {SMS.topic: "sms_status"}, lambda: opened.holding, opened.held)
+
+
+def found(root: ObjectPath) -> list[str]:
+    rows = FileRows(root, ["sms_status"]).of(lambda number: number == ERASED, lambda row: row["recipient"] == ERASED)
+    return [place for place, _, _ in rows]
+
+
+def test_objects_lose_the_data_of_the_erased_under_their_names(root: ObjectPath) -> None:
+    opened = written(root)
+    write_manifests(root, TABLES, datetime(1970, 1, 3, tzinfo=UTC))
+    before = names(root, "sms_status")
+    assert found(root) == [f"sms_status/date=1970-01-01/0-{first}.parquet" for first in (0, 10)]
+    assert erasure_of(root, opened).erase(erasing(ERASED).known) == 2
+    assert found(root) == []
+    assert FileRows(root, ["sms_status"]).without_data() == 2
+    assert names(root, "sms_status") == before
+    assert told(root) == []  # the manifest knows the new checksums
+    assert erasure_of(root, opened).erase(erasing(ERASED).known) == 0
+
+
+def test_an_object_that_changed_since_it_was_read_is_not_replaced(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sinks may erase a partition at once: the second one looks again at what the first one wrote."""
+    opened, swap = written(root), ObjectPath.swap
+    raced: list[str] = []
+
+    def slower(path: ObjectPath, before: bytes | None, content: bytes) -> bool:
+        if path.name.endswith(".parquet") and not raced:
+            raced.append(path.name)
+            erasure_of(root, opened).erase(erasing(NUMBERS[2]).known)
+        return swap(path, before, content)
+
+    monkeypatch.setattr(ObjectPath, "swap", slower)
+    with pytest.raises(RetryableError, match="another process has written it meanwhile"):
+        erasure_of(root, opened).erase(erasing(ERASED).known)
+    erasure_of(root, opened).erase(erasing(ERASED, NUMBERS[2]).known)
+    assert found(root) == []
+    assert FileRows(root, ["sms_status"]).without_data() == 4
+
+
+def test_an_object_of_a_former_owner_that_came_after_the_look_is_looked_through(root: ObjectPath) -> None:
+    """It knew no erasure when it began to write, and the partition had another owner when the object appeared."""
+    opened = written(root)
+    erasure_of(root, opened).erase(erasing(ERASED).known)
+    former = sink(root, SMS)
+    rows = [Record(*SMS, 20, 0, encode(sms("sms-20", recipient=ERASED)))]
+    former.write("sms_status", rows)
+    store = erasure_of(root, former)
+    assert found(root) != []
+    assert store.is_late(erasing(), "sms_status", rows)
+    assert store.erase(erasing(ERASED).known) == 1
+    assert found(root) == []
+    assert not store.is_late(erasing(ERASED), "sms_status", rows)
+
+
+def test_the_store_is_erased_again_after_rows_that_came_late() -> None:
+    asked: list[str] = []
+    opened = ErasingSink(MemorySink(), lambda: asked.append("again"), lambda table, _: table == "sms_status")
+    opened.write("campaign_progress", [])
+    opened.write("sms_status", [])
+    assert asked == ["again"]
+
+
+def test_an_object_that_comes_while_the_note_is_written_is_looked_through(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, swap = written(root), ObjectPath.swap
+    former = sink(root, SMS)
+    came: list[ObjectPath] = []
+
+    def meanwhile(path: ObjectPath, before: bytes | None, content: bytes) -> bool:
+        if path.name.startswith(".erasures") and not came:
+            came.append(path)
+            former.write("sms_status", [Record(*SMS, 20, 0, encode(sms("sms-20", recipient=ERASED)))])
+        return swap(path, before, content)
+
+    monkeypatch.setattr(ObjectPath, "swap", meanwhile)
+    assert erasure_of(root, opened).erase(erasing(ERASED).known) == 3
+    assert found(root) == []
+
+
+def test_a_prefix_is_for_one_topic(root: ObjectPath) -> None:
+    tables = {RAW.topic: RAW_CALLBACKS_TABLE}
+
+    def looked_up() -> Any:  # noqa: ANN401 - not asked for
+        raise AssertionError
+
+    take_on(root, tables, {RAW.topic: Origin(RAW.topic, "id-1", "cluster")}, looked_up)
+    take_on(root, tables, {RAW.topic: Origin(RAW.topic, "id-1", "cluster")}, looked_up)
+    other = {RAW.topic: Origin(RAW.topic, "id-2", "cluster")}
+    with pytest.raises(PositionError, match=r"SINKS_FILES_ROOT=s3://bucket/prefix: .*with id id-1.*not of"):
+        take_on(root, tables, other, looked_up)
+    assert len([*problems(root, tables, other, looked_up)]) == 1
+
+
+def test_two_that_begin_at_once_with_different_topics_do_not_both_have_the_prefix(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables, swap = {RAW.topic: RAW_CALLBACKS_TABLE}, ObjectPath.swap
+    first: list[str] = []
+
+    def slower(path: ObjectPath, before: bytes | None, content: bytes) -> bool:
+        if not first:
+            first.append(path.name)
+            take_on(root, tables, {RAW.topic: Origin(RAW.topic, "id-1", "cluster")}, lambda: pytest.fail("no files"))
+        return swap(path, before, content)
+
+    monkeypatch.setattr(ObjectPath, "swap", slower)
+    with pytest.raises(PositionError, match="id-1"):
+        take_on(root, tables, {RAW.topic: Origin(RAW.topic, "id-2", "cluster")}, lambda: pytest.fail("no files"))
+
+
+def test_the_last_object_is_compared_with_the_topic(root: ObjectPath) -> None:
+    sink(root).write(RAW_CALLBACKS_TABLE, raw(0, 1, 2))
+    files = last_files(root / RAW_CALLBACKS_TABLE)
+    assert [file.name for file in files.values()] == ["0-0.parquet"]
+    assert [len(chain) for chain in chains(root / RAW_CALLBACKS_TABLE).values()] == [1]
+    assert misfit(files, RAW_CALLBACKS_TABLE, RAW.topic, Bounds(3)) is None
+    assert "but the topic ends at 2" in str(misfit(files, RAW_CALLBACKS_TABLE, RAW.topic, Bounds(2)))
+
+
+class Bounds:
+    """A topic of which the oldest records are gone."""
+
+    def __init__(self, end: int) -> None:
+        self._end = end
+
+    def bounds(self, _: TopicPartition) -> tuple[int, int]:
+        return self._end, self._end
+
+    def latest(self, *_: object) -> None:
+        raise AssertionError
+
+
+def test_without_the_library_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore.exceptions", None)
+    with pytest.raises(FatalError, match=r"SINKS_FILES_ROOT=s3://bucket/p: .*routee-callbacks\[s3\]"):
+        open_root("s3://bucket/p")

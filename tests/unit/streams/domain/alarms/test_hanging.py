@@ -1,0 +1,211 @@
+"""
+Campaigns whose SMS hang: what their reports tell that the statuses do not, and what is not told.
+"""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.contract.records import DeliveryAlarm
+from streams.domain.alarms.hanging import MOST_CAMPAIGNS
+from streams.domain.alarms.watch import AlarmWatch
+from tests.builders import CAMPAIGN_ID, campaign_report, sms_callback
+from tests.support.memory_rows import MemoryRows
+from tests.unit.streams.domain.alarms.feed import BEGIN, Campaigns, Line, alarms, tick, told
+from tests.unit.streams.domain.pipeline import Pipeline
+
+LEARNT = 24
+"""Hours with a campaign, after which the usual is known."""
+NOW = range(LEARNT, LEARNT + 3)
+ONE = f"campaign-hanging:campaign:{LEARNT}-0"
+ACCOUNT = "campaign-hanging:account"
+
+_KNOWN: dict[int, dict[bytes, bytes]] = {}
+
+
+def known_rows(at_once: int = 1) -> MemoryRows:
+    """Return the rows after a day of ordinary campaigns."""
+    if at_once not in _KNOWN:
+        rows = MemoryRows()
+        assert told(Campaigns(at_once).lines(range(LEARNT)), rows) == []
+        _KNOWN[at_once] = rows.written
+    return MemoryRows.of(_KNOWN[at_once])
+
+
+def after(campaigns: Campaigns, rows: MemoryRows | None = None) -> list[dict[str, Any]]:
+    """Return what these campaigns tell after the ordinary ones."""
+    return told(campaigns.lines(NOW), known_rows(campaigns.at_once) if rows is None else rows)
+
+
+def test_a_campaign_whose_sms_hang_is_told_a_quarter_of_an_hour_after_a_report() -> None:
+    opened, closed = after(Campaigns(shares={LEARNT: 0.3}))
+    assert alarms([opened, closed]) == [(ONE, True, None), (ONE, False, "campaign is over")]
+    record = DeliveryAlarm.model_validate(opened)
+    assert (record.kind, record.scope, record.subject) == ("campaign-hanging", "campaign", f"campaign:{LEARNT}-0")
+    assert (record.country, record.operator, record.sender, record.routes) == (None, None, None, [])
+    # 300 are final in all. They may be the first 200, which are judged at minute 17, but not the first 400.
+    assert (opened["since"], opened["until"]) == ("2024-10-05T00:02:00.000Z", "2024-10-05T00:04:00.000Z")
+    assert opened["opened_at"] == "2024-10-05T00:19:00.000Z"
+    assert (opened["observed"], opened["expected"], opened["n"]) == (0.75, pytest.approx(0.95), 400)
+    assert opened["why"] == (
+        f"campaign {LEARNT}-0: of 400 SMS that Routee handed out 75 % are final after 15 minutes, 95 % are usual;"
+        " Routee's own counts know no more: look at the list first, then at its operators"
+    )
+
+
+def test_an_outage_in_the_middle_is_found_from_the_report_on_that_shows_it() -> None:
+    lines = []
+    for line in Campaigns().lines(NOW):
+        if line.get("campaign") == f"{LEARNT}-0" and line["handed"] > 600:
+            line |= {"final": 580, "reported": 580}
+        lines.append(line)
+    opened, *_ = told(lines, known_rows())
+    assert (opened["observed"], opened["n"]) == (0.075, 200)
+    assert opened["since"] == "2024-10-05T00:08:00.000Z"
+
+
+def test_statuses_that_do_not_reach_us_are_told_as_that() -> None:
+    opened, *_ = after(Campaigns(shares={LEARNT: 0.3}, reported={LEARNT: 0.95}))
+    assert opened["why"].endswith("; Routee's own counts have 650 more as final: statuses do not reach us")
+    assert opened["judged"]["untold"] == 650
+
+
+def test_an_alarm_closes_when_what_hung_has_become_final() -> None:
+    lines = [
+        line | {"final": 950} if line.get("revision") == 30 and line["campaign"] == f"{LEARNT}-0" else line
+        for line in Campaigns(shares={LEARNT: 0.3}).lines(NOW)
+    ]
+    assert alarms(told(lines, known_rows())) == [(ONE, True, None), (ONE, False, "recovered")]
+
+
+def test_a_campaign_can_be_muted() -> None:
+    rows = known_rows()
+    AlarmWatch(rows, {}).take_mute({"mute": f"campaign:{LEARNT}-0", "until": (BEGIN + LEARNT * 12) * 5 + 600})
+    records = after(Campaigns(shares={LEARNT: 0.3}), rows)
+    assert [one["muted_until"] for one in records] == ["2024-10-05T10:00:00.000Z"] * 2
+
+
+def test_several_campaigns_at_once_are_an_alarm_of_the_account() -> None:
+    records = after(Campaigns(3, shares={LEARNT: 0.3}))
+    opened = [one["alarm"] for one in records if one["is_open"]]
+    assert opened.count(ACCOUNT) == 1
+    many = next(one for one in records if one["alarm"] == ACCOUNT)
+    assert (DeliveryAlarm.model_validate(many).scope, many["observed"], many["n"]) == ("account", 3, 6)
+    assert many["why"] == (
+        "SMS of 3 of 6 campaigns of the last hour hang or are not told: the cause is here or at the provider, and"
+        " not one list"
+    )
+    assert [one["closed_because"] for one in records if not one["is_open"] and one["alarm"] == ACCOUNT] == ["recovered"]
+
+
+def test_while_the_accounts_alarm_is_open_no_further_campaign_is_told_by_itself() -> None:
+    records = after(Campaigns(3, shares={LEARNT: 0.3, LEARNT + 1: 0.3}, more={"ended": False}))
+    assert {one["alarm"] for one in records if one["is_open"]} == {ACCOUNT, *(f"{ONE[:-1]}{one}" for one in range(3))}
+
+
+def test_one_bad_list_among_others_is_no_alarm_of_the_account() -> None:
+    lines = [
+        line | {"final": round(0.3 * line["handed"])} if line.get("campaign") == f"{LEARNT}-0" else line
+        for line in Campaigns(3).lines(NOW)
+    ]
+    assert {one["alarm"] for one in told(lines, known_rows(3))} == {ONE}
+
+
+@pytest.mark.parametrize(
+    "campaigns",
+    [
+        Campaigns(shares={LEARNT: 0.85}),
+        Campaigns(shares={LEARNT: 0.3}, more={"under_way": True}),
+        Campaigns(shares={LEARNT: 0.3}, more={"at": (BEGIN + LEARNT * 12) * 5 - 60}),
+    ],
+    ids=["a small fall", "its SMS are told at each change", "told an hour too late"],
+)
+def test_what_is_not_told(campaigns: Campaigns) -> None:
+    assert after(campaigns) == []
+
+
+def test_nothing_is_told_before_the_usual_is_known() -> None:
+    assert told(Campaigns(shares=dict.fromkeys(range(10, 20), 0.2)).lines(range(20))) == []
+
+
+def test_an_account_without_statuses_of_its_sms_is_told_nothing() -> None:
+    assert told(Campaigns(shares=dict.fromkeys(range(60), 0.0)).lines(range(60))) == []
+
+
+def test_while_most_callbacks_come_late_no_campaign_is_judged() -> None:
+    lines = [
+        line | {"late": 100} if "late" in line else line for line in Campaigns(shares={LEARNT: 0.3}).lines(NOW[:1])
+    ]
+    assert told(lines, known_rows()) == []
+
+
+def test_an_older_version_of_a_line_changes_nothing() -> None:
+    campaigns = Campaigns(shares={LEARNT: 0.3})
+    lines = list[Line]()
+    for line in campaigns.lines(NOW):
+        lines.append(line)
+        if line.get("revision", 0) > 2:
+            lines.append(line | {"revision": 1, "final": 10_000, "handed": 20_000})
+    assert told(lines, known_rows()) == after(campaigns)
+
+
+def test_campaigns_beyond_the_bound_are_not_watched_until_others_are_over() -> None:
+    rows = MemoryRows()
+    watch = AlarmWatch(rows, {})
+    watch.take_tick(tick(BEGIN * 5))
+    line = next(line for line in Campaigns().lines(range(1)) if "campaign" in line)
+    for number in range(MOST_CAMPAIGNS + 5):
+        watch.take_campaign(line | {"campaign": str(number)})
+    assert len(rows.with_prefix(b"m:")) == MOST_CAMPAIGNS
+    told((tick(BEGIN * 5 + minute) for minute in range(1, 26 * 60, 10)), rows)
+    assert rows.with_prefix(b"m:") == {}
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.data())
+def test_replay_prefix_and_restart_tell_the_same(data: st.DataObject) -> None:
+    share = data.draw(st.sampled_from([0.0, 0.4, 0.7]))
+    at_once = data.draw(st.sampled_from([1, 3]))
+    lines = [*Campaigns(at_once, shares={LEARNT: share}).lines(NOW)]
+    whole_rows = known_rows(at_once)
+    whole = told(lines, whole_rows)
+    assert whole
+    cut = data.draw(st.integers(0, len(lines)))
+    rows = known_rows(at_once)
+    prefix = told(lines[:cut], rows)
+    assert prefix == whole[: len(prefix)]
+    restarted = rows.reloaded()
+    assert prefix + told(lines[cut:], restarted) == whole
+    assert restarted.written == whole_rows.written
+
+
+def watched_campaigns(pipeline: Pipeline) -> list[Line]:
+    """Return the lines of campaigns that the alarms read."""
+    pipeline.settle()
+    return [line for line in map(orjson.loads, pipeline.watched) if "campaign" in line]
+
+
+def test_a_campaign_is_told_to_the_alarms_when_a_report_has_numbers() -> None:
+    pipeline = Pipeline()
+    pipeline.send(sms_callback("Delivered", message_id="a", sms_id="a"))
+    assert watched_campaigns(pipeline) == []
+    pipeline.send(campaign_report("Running", {"Queued": 4, "Sent": 3, "Delivered": 2, "Failed": 1}, total=10))
+    (line,) = watched_campaigns(pipeline)
+    assert line == {
+        "campaign": CAMPAIGN_ID,
+        "at": line["at"],
+        "handed": 6,
+        "final": 1,
+        "reported": 3,
+        "under_way": False,
+        "ended": False,
+        "revision": line["revision"],
+        "generation": 0,
+    }
+    pipeline.send(sms_callback("Sent", message_id="b", sms_id="b"))
+    assert watched_campaigns(pipeline)[-1]["under_way"] is True
+    pipeline.send(campaign_report("Finished", {"Delivered": 9, "Failed": 1}, total=10))
+    assert watched_campaigns(pipeline)[-1]["ended"] is True

@@ -1,0 +1,91 @@
+"""Fetched batches are checked as aiokafka checks them, with a faster instruction."""
+
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.contract.headers import headers_of
+from streams.state.changelog.fetched import CheckedRecords, check_fetches
+from streams.state.changelog.record_batch import RecordBatch
+from streams.state.succession.reader import Reader
+
+HEADERS = headers_of("sms.status", is_final=True, campaign="c" * 36)
+BEFORE_CHECKSUM = 17
+"""Bytes of a batch of today's form that its checksum does not cover, and that Kafka itself changes."""
+
+
+def batch(number: int, offset: int = 0) -> bytes:
+    values = [Random(number).randbytes(50 + at) for at in range(number % 7 + 1)]  # noqa: S311 - any bytes
+    written = RecordBatch([b"key"] * len(values), values, 1_795_338_984_123, [HEADERS] * len(values)).written()
+    written[:8] = offset.to_bytes(8)
+    return bytes(written)
+
+
+def legacy(magic: int) -> bytes:
+    builder = LegacyRecordBatchBuilder(magic, 0, 1 << 20)
+    builder.append(0, 1_795_338_984_123, b"key", b"value")
+    return bytes(builder.build())
+
+
+def read(records: Any, *, check_crcs: bool) -> list[tuple[int, bytes | None, bytes | None]]:  # noqa: ANN401 - of aiokafka
+    """Read a fetch as aiokafka's consumer does."""
+    found = fetcher.PartitionRecords(
+        SimpleNamespace(topic="sms.status", partition=3), records, [], 0, None, None, check_crcs, 0
+    )
+    return [(record.offset, record.key, record.value) for record in found]
+
+
+def verdict(records: Any, *, check_crcs: bool) -> object:  # noqa: ANN401
+    try:
+        return read(records, check_crcs=check_crcs)
+    except CorruptRecordException:
+        return CorruptRecordException
+
+
+@given(st.lists(st.integers(0, 30), max_size=3), st.integers(0, 40))
+def test_a_fetch_reads_as_by_the_library(numbers: list[int], cut: int) -> None:
+    """The last batch of a fetch may be cut off."""
+    fetched = b"".join(batch(number, 10 * at) for at, number in enumerate(numbers)) + batch(2, 90)[:cut]
+    ours, theirs = CheckedRecords(fetched), MemoryRecords(fetched)
+    assert (ours.has_next(), ours.size_in_bytes()) == (theirs.has_next(), theirs.size_in_bytes())
+    assert read(ours, check_crcs=False) == read(theirs, check_crcs=True)
+
+
+@given(st.integers(0, 30), st.data())
+def test_a_changed_bit_is_noticed(number: int, data: st.DataObject) -> None:
+    fetched = bytearray(batch(1) + batch(number, 10))
+    at = data.draw(st.integers(len(batch(1)) + BEFORE_CHECKSUM, len(fetched) - 1))
+    fetched[at] ^= 1 << data.draw(st.integers(0, 7))
+    with pytest.raises(CorruptRecordException):
+        read(CheckedRecords(bytes(fetched)), check_crcs=False)
+
+
+@pytest.mark.parametrize("magic", [0, 1])
+def test_batches_of_an_older_form_are_checked_by_their_own_rule(magic: int) -> None:
+    fetched = legacy(magic)
+    for changed in (fetched, fetched[:-1] + b"?"):
+        expected = verdict(MemoryRecords(changed), check_crcs=True)
+        assert verdict(CheckedRecords(changed), check_crcs=False) == expected
+    assert read(CheckedRecords(fetched), check_crcs=False)
+
+
+def test_the_consumers_of_aiokafka_read_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new version of aiokafka that reads its fetches elsewhere fails here."""
+    monkeypatch.setitem(vars(fetcher), "MemoryRecords", MemoryRecords)
+    check_fetches()
+    assert vars(fetcher)["MemoryRecords"] is CheckedRecords
+    assert "MemoryRecords" in fetcher.Fetcher._proc_fetch_request.__code__.co_names
+
+
+def test_a_reader_leaves_no_batch_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(fetcher), "MemoryRecords", MemoryRecords)
+    Reader({})
+    assert vars(fetcher)["MemoryRecords"] is CheckedRecords
