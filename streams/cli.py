@@ -1,5 +1,5 @@
 """
-`routee-streams`: worker, topics, check, rebuild, erase, export, judge, alarms, contract.
+`routee-streams`: worker, topics, check, rebuild, erase, export, judge, replay, compare, alarms, contract.
 """
 
 import argparse
@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     judging = commands.add_parser("judge", help=about, description=f"{about}. Nothing is known of their messages")
     _add_envelopes(judging)
     judging.set_defaults(command=_judge, look=lambda _: ())
+    _add_replay(commands)
     _add_alarms(commands)
     about = "print the contract for machines: AsyncAPI, OpenAPI and JSON Schemas; reads no settings"
     contract = commands.add_parser("contract", help=about, description=about)
@@ -126,6 +127,22 @@ def _add_alarms(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     rehearsing = actions.add_parser("rehearse", help=about, description=f"{about}. STREAMS_ALARM_THRESHOLDS holds")
     _add_envelopes(rehearsing)
     rehearsing.set_defaults(command=_rehearse, look=lambda _: ())
+
+
+def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = "take recorded callbacks through the rules of this version, and write what comes of them as Parquet"
+    replaying = commands.add_parser("replay", help=about, description=f"{about}; nothing is written to Kafka")
+    replaying.add_argument(
+        "--from", dest="origin", required=True, metavar="kafka|FOLDER", help="Kafka, or SINKS_FILES_ROOT of the archive"
+    )
+    replaying.add_argument("--until", metavar="TIME", help="callbacks that Kafka got before, as 2026-12-01T06:00:00Z")
+    replaying.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    replaying.set_defaults(command=_replay, look=kafka_file_problems)
+    about = "print the differences of two replays, per table and column; ends with 1 when there are any"
+    comparing = commands.add_parser("compare", help=about, description=f"{about}; it needs the extra `compare`")
+    comparing.add_argument("first", type=Path, metavar="A", help="a folder that `replay --into` wrote")
+    comparing.add_argument("second", type=Path, metavar="B", help="another one")
+    comparing.set_defaults(without_settings=_compare)
 
 
 def _add_envelopes(parser: argparse.ArgumentParser) -> None:
@@ -278,6 +295,45 @@ def _judge(settings: StreamsSettings, given: argparse.Namespace) -> None:
 
     for verdict in judge(settings, given.from_file):
         sys.stdout.buffer.write(encode(verdict) + b"\n")
+
+
+def _replay(settings: StreamsSettings, given: argparse.Namespace) -> None:
+    from streams.replay.command import replay  # noqa: PLC0415
+
+    keep_files_private()
+    summary = replay(settings, given.origin, _until_ms(given.until), given.into, _warn_aside)
+    for table, rows in sorted(summary["rows"].items()):
+        print(f"{table}: {rows} rows")
+
+
+def _until_ms(text: str | None) -> int | None:
+    try:
+        until = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--until {text}: a time as 2026-12-01T06:00:00Z is expected") from None
+    if until is None:
+        return None
+    return round((until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _compare(given: argparse.Namespace) -> int:
+    """Print the differences; return 1 when there are any, as `diff` does."""
+    from streams.replay.compare import compare  # noqa: PLC0415
+
+    found = 0
+    try:
+        for difference in compare(given.first, given.second):
+            print(printable_lines(difference.line()))
+            found += 1
+    except UsageError as error:
+        print(printable_lines(str(error)), file=sys.stderr)
+        return exit_codes.USAGE
+    except StreamsError as error:
+        print(printable_lines(str(error)), file=sys.stderr)
+        return exit_codes.FAILED
+    if not found:
+        print("no difference")
+    return exit_codes.FAILED if found else exit_codes.DONE
 
 
 def _rehearse(settings: StreamsSettings, given: argparse.Namespace) -> None:

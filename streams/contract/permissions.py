@@ -169,6 +169,11 @@ def verify(prefix: str) -> tuple[Permission, ...]:
     return (*_on(ALL_TOPICS, prefix, Operation.READ), *_settings_of(ALL_TOPICS, prefix))
 
 
+def replay(prefix: str) -> tuple[Permission, ...]:
+    """Return the permissions of `routee-streams replay --from kafka`."""
+    return tuple(_on((CALLBACKS_RAW, ERASURES), prefix, Operation.READ))
+
+
 def sinks(prefix: str) -> tuple[Permission, ...]:
     """Return the permissions of `routee-sinks`, with the groups of both sinks."""
     read = (SMS_STATUS, CAMPAIGN_PROGRESS, DELIVERY_WINDOWS, DELIVERY_ALARMS, CALLBACKS_REJECTED, ERASURES)
@@ -213,6 +218,7 @@ PERMISSIONS: Final[Mapping[str, Callable[[str], tuple[Permission, ...]]]] = {
     "routee-streams rebuild --campaigns --deliveries": rebuild,
     "routee-streams erase": erase,
     "routee-streams erase --verify": verify,
+    "routee-streams replay --from kafka": replay,
     "routee-sinks": sinks,
     "routee-console": console,
     "a consumer": consumer,

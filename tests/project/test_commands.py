@@ -24,7 +24,10 @@ from tests.support.markdown import ROOT
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], tuple[str, ...]]] = {
     "routee-ingest": (ingest, ("serve", "check", "backfill", "redrive")),
-    "routee-streams": (streams, ("worker", "topics", "check", "rebuild", "erase", "export", "judge", "contract")),
+    "routee-streams": (
+        streams,
+        ("worker", "topics", "check", "rebuild", "erase", "export", "judge", "replay", "compare", "contract"),
+    ),
     "routee-sinks": (sinks, ("clickhouse", "files", "schema", "check")),
     "routee-console": (console, ("serve", "check")),
     "routee-sandbox": (sandbox, ("up", "demo", "emulate", "verify")),

@@ -60,6 +60,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
 WEBHOOK = "routee-streams worker with STREAMS_ALARM_WEBHOOK"
 BACKFILL = "routee-ingest backfill"
 REDRIVE = "routee-ingest redrive"
+REPLAY = "routee-streams replay --from kafka"
 _OTHERS_AWAY = {"routee-sinks", "routee-console"}
 """Programs of which `check` looks for ClickHouse or the read API, too, which are away."""
 
@@ -172,7 +173,7 @@ def shell(
 
 def test_every_program_of_the_table_has_a_command_that_tells_its_permissions() -> None:
     # These are told by their clients when they are used.
-    assert PERMISSIONS.keys() - COMMANDS.keys() == {"a consumer", BACKFILL, REDRIVE, WEBHOOK}
+    assert PERMISSIONS.keys() - COMMANDS.keys() == {"a consumer", BACKFILL, REDRIVE, REPLAY, WEBHOOK}
 
 
 @pytest.mark.parametrize("program", COMMANDS)

@@ -1,0 +1,154 @@
+"""
+`routee-streams replay`: every partition by a process of its own, one for each core, then the stages that merge.
+"""
+
+import heapq
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from multiprocessing import get_context
+from operator import itemgetter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from streams.contract.erasures import Erasure
+from streams.domain.erasing import KnownErasures
+from streams.errors import UsageError
+from streams.program.version import project_version
+from streams.replay.sources import FolderSource, KafkaSource, Source, known_erasures
+from streams.replay.stages import Line, Merging, PartitionReplay
+from streams.replay.tables import CAMPAIGNS, MESSAGES, REJECTIONS, SMS, WINDOWS, write
+from streams.settings import StreamsSettings
+
+KAFKA: Final = "kafka"
+SUMMARY: Final = "replay.json"
+
+
+class Job(NamedTuple):
+    """One partition to replay."""
+
+    source: Source
+    partition: int
+    settings: StreamsSettings
+    erasures: list[Erasure]
+    """They hold from the first record on."""
+    until_ms: int | None
+    """Kafka's time before which the records are."""
+    into: Path
+    aside: Path
+    """The file for its lines."""
+
+
+class Replayed(NamedTuple):
+    """What came of a partition."""
+
+    partition: int
+    first: int | None
+    last: int | None
+    records: int
+    missing: int
+    """Offsets between the first and the last that no record has."""
+    rows: dict[str, int]
+
+
+def replay(
+    settings: StreamsSettings, origin: str, until_ms: int | None, into: Path, warn: Callable[[str], object]
+) -> dict[str, Any]:
+    """Write the tables into a folder; return its summary. UsageError for a folder that is in use, StreamsError."""
+    _require_new(into)
+    source: Source = KafkaSource(settings) if origin == KAFKA else FolderSource(Path(origin))
+    has_erasures = origin == KAFKA or settings.erasure_marks is not None
+    erasures = known_erasures(settings) if has_erasures else []
+    partitions = source.partitions()
+    into.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".replay-", dir=into.parent) as folder:
+        jobs = [
+            Job(source, partition, settings, erasures, until_ms, into, Path(folder) / str(partition))
+            for partition in partitions
+        ]
+        done = _all_of(jobs)
+        merging = Merging()
+        with ExitStack() as stack:
+            lines = [_lines_of(job.aside, stack) for job in jobs]
+            merging.take(heapq.merge(*lines, key=itemgetter(0, 1)))
+        rows = {
+            CAMPAIGNS.name: write(CAMPAIGNS, into, 0, merging.campaign_records()),
+            WINDOWS.name: write(WINDOWS, into, 0, merging.cell_records()),
+        }
+    for one in done:
+        if one.missing:
+            warn(f"partition {one.partition}: {one.missing} records between {one.first} and {one.last} are missing")
+        for name, count in one.rows.items():
+            rows[name] = rows.get(name, 0) + count
+    summary = {
+        "version": project_version(),
+        "until_ms": until_ms,
+        "rows": rows,
+        "partitions": {str(one.partition): [one.first, one.last, one.records] for one in done},
+    }
+    (into / SUMMARY).write_bytes(orjson.dumps(summary, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n")
+    return summary
+
+
+def _require_new(into: Path) -> None:
+    try:
+        if any(into.iterdir()):
+            raise UsageError(f"--into {into}: it is not empty, name a new folder")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"--into {into}: {error.strerror}") from error
+
+
+def _all_of(jobs: list[Job]) -> list[Replayed]:
+    if len(jobs) == 1:
+        return [replay_partition(jobs[0])]
+    with ProcessPoolExecutor(min(len(jobs), len(os.sched_getaffinity(0))), get_context("spawn")) as pool:
+        return list(pool.map(replay_partition, jobs))
+
+
+def replay_partition(job: Job) -> Replayed:
+    """Take in the records of a partition, and write its tables and its lines."""
+    erasures = KnownErasures(job.settings.erasure_marks)
+    for at, erasure in enumerate(job.erasures):
+        erasures.add(at, erasure)
+    stage = PartitionReplay(job.settings.policy, job.partition, erasures.all)
+    first = last = None
+    records = 0
+    with job.aside.open("wb") as aside:
+        for record in job.source.records(job.partition):
+            if job.until_ms is not None and record.timestamp_ms >= job.until_ms:
+                break
+            for line in stage.take(record.offset, record.timestamp_ms, record.value):
+                pickle.dump(line, aside)
+            first, last, records = record.offset if first is None else first, record.offset, records + 1
+        for line in stage.settle():
+            pickle.dump(line, aside)
+    rows = {
+        SMS.name: write(SMS, job.into, job.partition, stage.sms_records()),
+        MESSAGES.name: write(MESSAGES, job.into, job.partition, stage.message_records()),
+        REJECTIONS.name: write(REJECTIONS, job.into, job.partition, map(orjson.loads, stage.rejections)),
+    }
+    missing = 0 if first is None or last is None else last - first + 1 - records
+    return Replayed(job.partition, first, last, records, missing, rows)
+
+
+def _lines_of(file: Path, stack: ExitStack) -> Iterator[Line]:
+    opened = stack.enter_context(file.open("rb"))
+    while True:
+        try:
+            yield pickle.load(opened)  # noqa: S301 - a file of this process' own, made a moment ago
+        except EOFError:
+            return
+
+
+def origin_problem(origin: str) -> str | None:
+    """Return why nothing can be read from there, None when it may be."""
+    if origin == KAFKA or Path(origin).is_dir():
+        return None
+    return f"--from {origin}: `kafka`, or the folder that SINKS_FILES_ROOT names"

@@ -1,0 +1,121 @@
+"""
+Where a replay reads `callbacks.raw` from: the archive of files, or Kafka, without a group. It only reads.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from streams.contract.erasures import AnotherKeyError, Erasure, Erasures, NotAnErasureError, Reading
+from streams.contract.topics import CALLBACKS_RAW, ERASURES
+from streams.errors import StreamsError
+from streams.program.archive import Archived, ArchiveError, archive_files, records_of
+from streams.program.brokers import UnusableFilesError, client_options
+from streams.settings import StreamsSettings
+
+_POLL_MS: Final = 500
+
+
+class Source(Protocol):
+    """Gives the records; it is handed to other processes. Its methods raise StreamsError, a line for people."""
+
+    def partitions(self) -> list[int]:
+        """Return the partitions that have records, in order."""
+
+    def records(self, partition: int) -> Iterator[Archived]:
+        """Yield the records of a partition, in the order of their offsets."""
+
+
+class FolderSource:
+    """The archive below a root of files."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def partitions(self) -> list[int]:
+        """Return the partitions that have files."""
+        try:
+            return sorted({file.partition for file in archive_files(self._root)})
+        except ArchiveError as error:
+            raise StreamsError(f"--from {error}") from error
+
+    def records(self, partition: int) -> Iterator[Archived]:
+        """Yield the records of the files of a partition."""
+        try:
+            for file in archive_files(self._root):
+                if file.partition == partition:
+                    yield from records_of(file)
+        except ArchiveError as error:
+            raise StreamsError(f"--from {error}") from error
+
+
+class KafkaSource:
+    """What Kafka has of the topic, up to its end as it is when a partition is begun."""
+
+    def __init__(self, settings: StreamsSettings) -> None:
+        self._settings = settings
+        self._topic = CALLBACKS_RAW.name(settings.kafka_topic_prefix)
+
+    def partitions(self) -> list[int]:
+        """Return all partitions."""
+        with _Consumer(self._settings) as consumer:
+            found = consumer.partitions_for_topic(self._topic)
+        if not found:
+            raise StreamsError(f"topic {self._topic} is missing, or this user may not read it")
+        return sorted(found)
+
+    def records(self, partition: int) -> Iterator[Archived]:
+        """Yield the records that are left of a partition."""
+        for one in _records(self._settings, self._topic, partition):
+            yield Archived(partition, one.offset, one.timestamp, one.value)
+
+
+def known_erasures(settings: StreamsSettings) -> list[Erasure]:
+    """Return all erasures on the topic; StreamsError when ERASURE_KEY is not the one that they were made with."""
+    name = ERASURES.name(settings.kafka_topic_prefix)
+    known, reading = Erasures(settings.erasure_marks), Reading(name)
+    found = []
+    try:
+        for record in _records(settings, name, 0):
+            if (erasure := reading.read(record.offset, record.key, record.value)) is not None:
+                known.add(erasure)
+                found.append(erasure)
+        reading.check()
+    except (AnotherKeyError, NotAnErasureError) as error:
+        raise StreamsError(str(error)) from error
+    return found
+
+
+def _records(settings: StreamsSettings, topic: str, partition: int) -> Iterator[Any]:
+    with _Consumer(settings) as consumer:
+        at = TopicPartition(topic, partition)
+        consumer.assign([at])
+        consumer.seek_to_beginning(at)
+        end = consumer.end_offsets([at])[at]
+        while consumer.position(at) < end:
+            for records in consumer.poll(timeout_ms=_POLL_MS).values():
+                yield from (record for record in records if record.offset < end)
+
+
+class _Consumer:
+    """A consumer without a group; errors of Kafka become a line for people."""
+
+    def __init__(self, settings: StreamsSettings) -> None:
+        self._settings = settings
+        self._consumer: Any = None
+
+    def __enter__(self) -> Any:  # noqa: ANN401 - no types
+        try:
+            options = client_options(self._settings)
+            self._consumer = KafkaConsumer(enable_auto_commit=False, auto_offset_reset="earliest", **options)
+        except (KafkaError, UnusableFilesError) as error:
+            raise StreamsError(f"KAFKA_BOOTSTRAP_SERVERS={self._settings.kafka_bootstrap_servers}: {error}") from error
+        return self._consumer
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        self._consumer.close()
+        if isinstance(error, KafkaError):
+            raise StreamsError(f"Kafka does not give the records of the topics: {error}") from error
