@@ -149,7 +149,7 @@ def run_files(settings: SinksSettings) -> int:
 
 
 def run_files_verify(settings: SinksSettings) -> int:
-    """Print for each table of files what was found, and each gap, overlap and damage."""
+    """Print for each table of files the records that it has, and each gap, overlap and damage."""
     # Arrow takes 45 MB, which ClickHouse's sink does not need.
     from sinks.files.verify import verify  # noqa: PLC0415
 

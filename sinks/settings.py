@@ -15,7 +15,7 @@ from streams.program.settings import CommonSettings
 
 # Large inserts spare ClickHouse merges. A batch of files is in memory twice: as records, and as columns.
 _BATCH_BYTES: Final = {"clickhouse": 64 << 20, "files": 32 << 20}
-# The names of S3: 3 to 63 letters, digits, dots and hyphens; a prefix without gaps, and without what has to be escaped.
+# The names of S3: 3 to 63 letters, digits, dots and hyphens; a prefix without gaps and without signs to be escaped.
 _BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_.=-]+)*/?")
 
 

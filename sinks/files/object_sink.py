@@ -98,12 +98,12 @@ class ObjectSink:
         """Write an object for each run of rows."""
         for key, group in groupby(rows, key=lambda row: (row.topic, row.partition)):
             partition, left = TopicPartition(*key), list(group)
-            # What another process wrote may end in the middle of a run.
+            # The object of another process may end in the middle of a run.
             while left := [row for row in left if row.offset >= self._next[partition]]:
                 self._next[partition] = self._write_first_run(table, partition, left)
 
     def _write_first_run(self, table: str, partition: TopicPartition, rows: Sequence[Record]) -> int:
-        """Write the rows of the first day, and return the position after them, or after those that are there."""
+        """Write the rows of the first day, and return the position after them, or after the rows that are there."""
         run, position = next(runs(rows)), self._next[partition]
         try:
             content = FORMATS[self._format](table, run.rows)

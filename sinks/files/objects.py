@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from obstore import ListResult, ObjectMeta
     from obstore.store import ObjectStore, S3Store
 
-# The sink itself goes on trying, and says meanwhile what is wrong.
+# The sink itself goes on trying, and names the fault meanwhile.
 _RETRIES: Final = 4
 _RETRY_SECONDS: Final = 20
 _CONNECT_SECONDS: Final = 5

@@ -170,7 +170,7 @@ class Erasures:
 
     @property
     def digest(self) -> bytes:
-        """Return a text that is the same for the same erasures, in whatever order they were added."""
+        """Return a text that is the same for the same erasures, in any order of adding them."""
         return b"%016x" % self._digest
 
     def erased_at(self, recipient: str | None) -> datetime | None:

@@ -142,7 +142,7 @@ def _refused(refusal: Refusal, message: Message) -> Refusal:
 
 def _expired(callback: Callback, moment: Moment) -> Refusal | None:
     """Return the refusal of a callback whose message is unknown and may have been forgotten, None of a new message."""
-    # What had no date happened before its first receipt, which tells how old a redriven status is, and no other.
+    # An undated status is as old as its first receipt at least, and a redriven callback tells that.
     date = moment.received if callback.origin == REDRIVEN and not callback.date else callback.date
     if is_forgotten(date, moment.forgotten):
         hours = (moment.clock - moment.forgotten) // HOUR_MS

@@ -32,7 +32,7 @@ def parse_grants(text: str) -> list[Grant]:
     """
     Return the clients of a setting, none of an empty one; ValueError names the fault and repeats no token.
 
-    A text that is not empty names somebody: nothing but commas is a fault, or it would open the door to everybody.
+    A text that is not empty names a client: nothing but commas is a fault, or it would open the door to all clients.
     """
     grants = [_parse(entry) for entry in filter(None, map(str.strip, text.split(",")))]
     if text and not grants:

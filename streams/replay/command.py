@@ -45,7 +45,7 @@ class Job(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """What came of a partition."""
+    """The result of a partition."""
 
     partition: int
     first: int | None

@@ -15,7 +15,7 @@ _PLACE: Final = ("partition", "offset", "index")
 
 
 class Difference(NamedTuple):
-    """What differs in a table: rows that one side alone has (`column` is None), or the values of a column."""
+    """A difference of a table: rows that one side alone has (`column` is None), or the values of a column."""
 
     table: str
     column: str | None

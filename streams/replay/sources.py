@@ -53,7 +53,7 @@ class FolderSource:
 
 
 class KafkaSource:
-    """What Kafka has of the topic, up to its end as it is when a partition is begun."""
+    """The records that Kafka has of the topic, up to its end as it is when a partition is begun."""
 
     def __init__(self, settings: StreamsSettings) -> None:
         self._settings = settings

@@ -1,5 +1,5 @@
 """
-What erasures cost a sink: processor time of a record, from the bytes of Kafka to those that the store is sent.
+The cost of erasures in a sink: processor time of a record, from the bytes of Kafka to the bytes for the store.
 
 `python -m tests.bench.blanking --help`. With 1,000 erasures of other people, a record is of a batch that streams made
 with these very erasures; or of one that tells none, and then younger than all erasures, or older. The kinds take turns,

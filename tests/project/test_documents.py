@@ -46,7 +46,7 @@ LATER_FIELDS = (
     *("status", "previous_status", "is_final", "parts", "parts_seen", "latency_seconds", "price", "revision"),
 )
 LEFT_OUT = {
-    "callbacks.raw": {"repaired", "source"},
+    "callbacks.raw": {"repaired", "source", "attempt", "first_received_at", "rejected"},
     "callbacks.rejected": {"redacted"},
     "campaign.progress": {"generation"},
     "sms.status": {

@@ -18,7 +18,7 @@ PROGRAMS = ("ingest", "streams", "sinks", "console", "sandbox")
 PURE = (
     "ingest/causes.py",
     "ingest/http/admission.py",
-    "ingest/callback/envelope.py",
+    "ingest/callback",
     "ingest/backfill/tracking.py",
     "ingest/backfill/known.py",
     "ingest/redrive/fates.py",
@@ -177,7 +177,7 @@ def imported(tree: ast.AST) -> set[str]:
 @pytest.mark.parametrize("file", modules(*PURE), ids=lambda file: str(file.relative_to(ROOT)))
 def test_a_pure_module_knows_no_clock_no_chance_and_no_machine(file: Path) -> None:
     tree = ast.parse(file.read_text())
-    assert not {name.split(".")[0] for name in imported(tree)} & WORLD
+    assert not {name.split(".")[0] for name in imported(tree) - {"urllib.parse"}} & WORLD  # it only reads texts
     whole = {one.name for node in ast.walk(tree) if isinstance(node, ast.Import) for one in node.names}
     assert "random" not in whole, "chance is handed in, as a Random"
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]

@@ -15,7 +15,7 @@ from signal import SIGKILL, SIGTERM
 from typing import Final
 
 FORKS: Final = multiprocessing.get_context("forkserver")
-# What runs the tests is imported in each child, too, unless the server has it.
+# Each child imports pytest, which runs the tests, unless the server has it.
 _PRELOADED: Final = ["pytest", __name__]
 
 

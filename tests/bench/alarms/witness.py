@@ -193,7 +193,7 @@ class Found(NamedTuple):
 
 
 def broken_campaigns(seed: int, of_a_day: int, kind: Break) -> Found:
-    """Return what is told of a fault that begins while a campaign is sent."""
+    """Return the alarms of a fault that begins while a campaign is sent."""
     rng = np.random.default_rng([seed, of_a_day, 1])
     taught = max(_TAUGHT_CAMPAIGNS // of_a_day, _LEAST_DAYS)
     days = taught + 1

@@ -21,7 +21,7 @@ _HERE = "{here}"
 
 @dataclass(frozen=True)
 class Form:
-    """What a database is made of: tables and views with their statements, and the files of the schema in its ledger."""
+    """The objects of a database: tables and views with their statements, and the files of the schema in its ledger."""
 
     statements: dict[str, str]
     applied: list[tuple[object, ...]]

@@ -35,7 +35,7 @@ def opened(bucket: Bucket) -> ObjectPath:
 
 
 def winner_of(write: Callable[[bytes], bool]) -> bytes:
-    """Return what was written, when eight write at once."""
+    """Return the content that stands after eight writers at once."""
     won: list[bytes] = []
 
     def compete(content: bytes) -> None:
@@ -52,7 +52,7 @@ def winner_of(write: Callable[[bytes], bool]) -> bytes:
 
 
 @pytest.mark.usefixtures("_as_its_user")
-def test_of_writers_of_one_name_one_wins_and_of_those_that_replace_it_one(bucket: Bucket) -> None:
+def test_of_writers_of_one_name_one_wins_and_of_replacements_one(bucket: Bucket) -> None:
     file = opened(bucket) / "table" / "date=2026-01-01" / "0-0.parquet"
     created = winner_of(file.create)
     assert file.read_bytes() == created

@@ -1,5 +1,5 @@
 """
-Files in an object store: one name for a position, so a record is in one object whatever two writers do.
+Files in an object store: one name for a position, so a record is in one object, also with two writers.
 
 The store is obstore's own in memory, which decides conditional writes as S3 does.
 """

@@ -1,5 +1,5 @@
 """
-Alarms in words: whose they are, what was seen, and the page where they are to be seen.
+Alarms in words: their subject, their figures, and the page that shows more.
 """
 
 import pytest

@@ -177,7 +177,7 @@ def test_agreement_is_an_equation() -> None:
 
 
 def test_what_was_healed_is_one_line_and_part_of_the_equation() -> None:
-    """Swallowed callbacks were answered on the way, so they are no part of what was taken in."""
+    """Swallowed callbacks were answered on the way, so they are no part of the callbacks that were taken in."""
     tally = Tally(accepted=100, swallowed=8)
     line = healed_line(tally, 6, 3)
     assert line.startswith("8 callbacks never came: the backfill asked Routee 3 times, and 6 SMS ")

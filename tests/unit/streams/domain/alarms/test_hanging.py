@@ -1,5 +1,5 @@
 """
-Campaigns whose SMS hang: what their reports tell that the statuses do not, and what is not told.
+Campaigns whose SMS hang: their reports tell more than the statuses; and campaigns without an alarm.
 """
 
 from typing import Any
@@ -123,7 +123,7 @@ def test_one_bad_list_among_others_is_no_alarm_of_the_account() -> None:
     ],
     ids=["a small fall", "its SMS are told at each change", "told an hour too late"],
 )
-def test_what_is_not_told(campaigns: Campaigns) -> None:
+def test_campaigns_without_an_alarm(campaigns: Campaigns) -> None:
     assert after(campaigns) == []
 
 
