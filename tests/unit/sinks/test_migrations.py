@@ -39,10 +39,9 @@ def test_one_server_gets_plain_tables_and_a_cluster_replicated_ones() -> None:
     assert render("a {{on_cluster}} {{replicated}}b", "main") == "a ON CLUSTER 'main' Replicatedb"
 
 
-def test_each_file_has_a_number_of_its_own_and_leaves_no_placeholder() -> None:
+def test_the_files_are_numbered_without_gaps_and_leave_no_placeholder() -> None:
     known = known_migrations()
-    versions = [migration.version for migration in known]
-    assert versions == sorted(set(versions))
+    assert [migration.version for migration in known] == list(range(1, len(known) + 1))
     for migration in known:
         for statement in [*migration.statements(None), *migration.statements("main")]:
             assert "{{" not in statement
