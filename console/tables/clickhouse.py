@@ -112,10 +112,9 @@ class Tables:
             "date_time_output_format": "iso",
             **{f"param_{name}": _written(value) for name, value in parameters.items()},
         }
+        as_user = {"Authorization": aiohttp.encode_basic_auth(self._user, self._password)}
         try:
-            async with self._opened().post(
-                self._url, params=asked, data=sql.encode(), auth=aiohttp.BasicAuth(self._user, self._password)
-            ) as answer:
+            async with self._opened().post(self._url, params=asked, data=sql.encode(), headers=as_user) as answer:
                 body = await read_up_to(answer.content, _MOST_BYTES + 1)
                 return _rows_of(answer.status, answer.headers, body)
         except TimeoutError:

@@ -1,4 +1,4 @@
--- What the console searches for, besides numbers: ids by their first eight characters, in any case, and labels. An id that
+-- For the search of the console, besides numbers: ids by their first eight characters, in any case, and labels. An id that
 -- Routee gives an SMS is its key, but for the few SMS of which the first callback had none.
 --
 -- Merges write the indexes of new parts; those of the parts that are there are made behind the scenes. Until they are done,
