@@ -20,7 +20,7 @@ class Difference(NamedTuple):
     table: str
     column: str | None
     what: str
-    """`only in A`, `only in B`, `differ`."""
+    """`only in A`, `only in B`, or `unlike`: in both, with other values of the column."""
     rows: int
     place: tuple[int | None, ...]
     """[partition, offset, index] in `callbacks.raw` of the first callback that made such a row; null where unknown."""
@@ -75,7 +75,7 @@ def _of_table(connection: Any, table: Table) -> Iterator[Difference]:  # noqa: A
         if column in table.key or column in _PLACE:
             continue
         joined = f'FROM b AS x JOIN a AS y USING ({key}) WHERE x."{column}" IS DISTINCT FROM y."{column}"'
-        yield from _found(connection, table, column, "differ", joined, _place_of(table, "x"))
+        yield from _found(connection, table, column, "unlike", joined, _place_of(table, "x"))
 
 
 def _place_of(table: Table, alias: str) -> str:

@@ -162,7 +162,7 @@ class Change(NamedTuple):
 
 CHANGES: Final = (
     Change("statuses", 'if rule == "first" and rank', 'if rule == "latest" and rank'),
-    Change("statuses", "    return word in _FINALS", '    return word in _FINALS and word != "Failed"'),
+    Change("statuses", "return rank, date, precedence, word", "return rank, -date, precedence, word"),
     Change("statuses", "if least[0] < FINAL_RANK", "if least[0] > FINAL_RANK"),
     Change("statuses", "earlier[1] != later[1] for", "earlier[1] == later[1] for"),
     Change("lifecycle", "min(sms.queued or date, date), sms.sent", "max(sms.queued or date, date), sms.sent"),
@@ -279,7 +279,7 @@ def test_a_setting_is_a_change_of_rules_too(before: tuple[Path, Path], tmp_path:
 
 def test_a_difference_reads_as_a_line() -> None:
     assert (
-        Difference("sms", "status", "differ", 1, (3, 12, 0)).line() == "sms.status: 1 row differ, the first at 3/12/0"
+        Difference("sms", "status", "unlike", 1, (3, 12, 0)).line() == "sms.status: 1 row unlike, the first at 3/12/0"
     )
     assert Difference("windows", None, "only in B", 2, (3, 12, None)).line() == (
         "windows: 2 rows only in B, the first at 3/12"
