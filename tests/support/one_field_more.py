@@ -35,7 +35,7 @@ _EDITS: Final = {
     ],
     "streams/domain/sms_record.py": [
         (r"(class SmsRecord.*?    source: str\n)", r"\1    cost_center: str | None\n"),
-        (r"(        _PULL if .* else _CALLBACK,\n)", r"\1        details.cost_center,\n"),
+        (r"(        _SOURCES\[.* else _CALLBACK,\n)", r"\1        details.cost_center,\n"),
     ],
 }
 

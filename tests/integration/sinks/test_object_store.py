@@ -34,15 +34,15 @@ def opened(bucket: Bucket) -> ObjectPath:
     return root
 
 
-def winner_of(write: Callable[[bytes], bool]) -> bytes:
-    """Return the content that stands after eight writers at once."""
+def winner_of(write: Callable[[bytes], bool], name: bytes) -> bytes:
+    """Return the content that stands after eight writers at once, each with a content of its own."""
     won: list[bytes] = []
 
     def compete(content: bytes) -> None:
         if write(content):
             won.append(content)
 
-    threads = [threading.Thread(target=compete, args=(b"%d" % number,)) for number in range(8)]
+    threads = [threading.Thread(target=compete, args=(b"%s %d" % (name, number),)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -54,9 +54,9 @@ def winner_of(write: Callable[[bytes], bool]) -> bytes:
 @pytest.mark.usefixtures("_as_its_user")
 def test_of_writers_of_one_name_one_wins_and_of_replacements_one(bucket: Bucket) -> None:
     file = opened(bucket) / "table" / "date=2026-01-01" / "0-0.parquet"
-    created = winner_of(file.create)
+    created = winner_of(file.create, b"created")
     assert file.read_bytes() == created
-    before = winner_of(partial(file.swap, created))
+    before = winner_of(partial(file.swap, created), b"swapped")
     assert file.read_bytes() == before
     assert [str(one) for one in opened(bucket).glob("*")] == [f"{bucket.root}/table"]
     assert not file.swap(b"another", b"content")
