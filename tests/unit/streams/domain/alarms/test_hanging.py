@@ -52,7 +52,7 @@ def test_a_campaign_whose_sms_hang_is_told_a_quarter_of_an_hour_after_a_report()
     assert opened["opened_at"] == "2024-10-05T00:19:00.000Z"
     assert (opened["observed"], opened["expected"], opened["n"]) == (0.75, pytest.approx(0.95), 400)
     assert opened["why"] == (
-        f"campaign {LEARNT}-0: of 400 SMS that Routee handed out 75 % are final after 15 minutes, 95 % are usual;"
+        "Of 400 SMS that Routee handed out 75 % are final after 15 minutes, 95 % are usual;"
         " Routee's own counts know no more: look at the list first, then at its operators"
     )
 
