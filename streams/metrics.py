@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from streams.app import StreamsApp
 from streams.contract.topics import WATCHED_PARTITION
+from streams.domain.alarms.hanging import MOST_CAMPAIGNS, watched_campaigns
 from streams.domain.alarms.told import told_alarms
 from streams.domain.tally import read_tally
 from streams.health import LagAges, lags
@@ -92,6 +93,7 @@ class StateMetrics(Collector):
         )
         yield from (rows, owned, expected, lag, age)
         yield self._open_alarms()
+        yield self._watched_campaigns()
         yield from self._standby()
         yield from self._restores()
 
@@ -134,6 +136,18 @@ class StateMetrics(Collector):
                 if record["muted_until"] is None:
                     alarms.add_metric([record["kind"], record["subject"], record["level"]], 1)
         return alarms
+
+    def _watched_campaigns(self) -> Metric:
+        """Return how many campaigns are watched, at the worker that has the partition of the alarms."""
+        campaigns = GaugeMetricFamily(
+            "routee_streams_alarm_campaigns",
+            f"Campaigns that the alarms watch: at {MOST_CAMPAIGNS} a further one is not watched.",
+            labels=[],
+        )
+        owned = self._app.alarms.checkpointer.owned.get(WATCHED_PARTITION)
+        if owned is not None:
+            campaigns.add_metric([], watched_campaigns(owned.partition.rows))
+        return campaigns
 
     def _standby(self) -> Iterator[Metric]:
         standby = self._app.standby

@@ -254,6 +254,11 @@ class _Account(msgspec.Struct):
     """While it is open: reason → how many alarms of campaigns closed for it."""
 
 
+def watched_campaigns(rows: Rows) -> int:
+    """Return how many campaigns are watched; at `MOST_CAMPAIGNS` a further one is not."""
+    return len((read_row(rows, _ACCOUNT_KEY, _Account) or _Account()).watched)
+
+
 class CampaignWatch:
     """The alarms of campaigns. All it remembers is in the rows; they are read when they are needed."""
 
@@ -265,13 +270,18 @@ class CampaignWatch:
         """Take in the line of a campaign, unless a newer one is known. `now` is the minute that ticks told."""
         name = line["campaign"]
         known = read_row(self._rows, _CAMPAIGN + name.encode(), _Watched)
-        if known is None and (line["ended"] or len(self._account.watched) >= MOST_CAMPAIGNS):
+        if known is None and (line["ended"] or line["under_way"] or len(self._account.watched) >= MOST_CAMPAIGNS):
             return
         campaign = known or _Watched()
         if (line["generation"], line["revision"]) <= (campaign.generation, campaign.revision):
             return
         before = campaign.look_at()
         campaign.note(line, now)
+        if campaign.is_followed and campaign.open is None:
+            # It can never be judged. Others need its place.
+            self._drop(name)
+            self._put_account()
+            return
         if known is None or campaign.look_at() != before:
             self._account.watched[name] = campaign.look_at()
             self._put_account()
@@ -309,6 +319,9 @@ class CampaignWatch:
                 yield HangEvent(name, hang, None)
         if campaign.open is not None and campaign.is_well(campaign.open):
             yield self._close(name, campaign, campaign.open, RECOVERED)
+        if campaign.is_followed and campaign.open is None:
+            self._drop(name)
+            return
         if not campaign.is_over(minute):
             account.watched[name] = campaign.look_at()
             self._put(name, campaign)
@@ -331,7 +344,10 @@ class CampaignWatch:
         account = self._account
         if campaign.judged[0] >= _LEAST_SMS:
             account.learnt = [*account.learnt, campaign.judged][-_KEPT_CAMPAIGNS:]
-        del account.watched[name]
+        self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        del self._account.watched[name]
         self._rows.delete(_CAMPAIGN + name.encode())
 
     def _judge_account(self, minute: int) -> Iterator[HangEvent | ManyEvent]:

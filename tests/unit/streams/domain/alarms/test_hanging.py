@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.contract.records import DeliveryAlarm
-from streams.domain.alarms.hanging import MOST_CAMPAIGNS
+from streams.domain.alarms.hanging import MOST_CAMPAIGNS, watched_campaigns
 from streams.domain.alarms.watch import AlarmWatch
 from tests.builders import CAMPAIGN_ID, campaign_report, sms_callback
 from tests.support.memory_rows import MemoryRows
@@ -258,6 +258,34 @@ def test_campaigns_beyond_the_bound_are_not_watched_until_others_are_over() -> N
     assert rows.with_prefix(b"m:") == {}
 
 
+def test_campaigns_that_are_followed_take_no_place_of_others() -> None:
+    rows = known_rows()
+    begin = (BEGIN + LEARNT * 12) * 5
+    line = {"at": begin, "handed": 100, "final": 0, "reported": 0, "ended": False, "generation": 0}
+    followed = [
+        {"campaign": f"followed-{number}", "under_way": is_under_way, "revision": revision} | line
+        for number in range(MOST_CAMPAIGNS)
+        for revision, is_under_way in ((1, number % 2 == 0), (2, True))
+    ]
+    assert told(followed, rows) == []
+    assert (rows.with_prefix(b"m:followed"), watched_campaigns(rows)) == ({}, 0)
+    assert alarms(told(Campaigns(shares={LEARNT: 0.3}).lines(NOW), rows)) == [(ONE, True, None)]
+    assert watched_campaigns(rows) == 1
+
+
+def test_a_campaign_with_an_open_alarm_is_watched_until_it_closes_also_when_it_is_followed() -> None:
+    rows = known_rows()
+    hanging = [line for line in hanging_one_after_the_other({})[:20] if line.get("campaign") in {None, f"{LEARNT}-0"}]
+    assert alarms(told(hanging, rows)) == [(ONE, True, None)]
+    line = {"campaign": f"{LEARNT}-0", "at": (BEGIN + LEARNT * 12) * 5 + 16, "handed": 1_000, "reported": 0}
+    line |= {"under_way": True, "ended": False, "generation": 0}
+    told([line | {"revision": 8, "final": 500}, tick((BEGIN + LEARNT * 12) * 5 + 17)], rows)
+    assert rows.get(b"m:" + f"{LEARNT}-0".encode()) is not None
+    records = told([line | {"revision": 9, "final": 950}, tick((BEGIN + LEARNT * 12) * 5 + 18)], rows)
+    assert alarms(records) == [(ONE, False, "recovered")]
+    assert rows.get(b"m:" + f"{LEARNT}-0".encode()) is None
+
+
 @settings(max_examples=8, deadline=None)
 @given(st.data())
 def test_replay_prefix_and_restart_tell_the_same(data: st.DataObject) -> None:
@@ -284,7 +312,7 @@ def test_replay_prefix_and_restart_tell_the_same(data: st.DataObject) -> None:
     assert restarted.written == whole_rows.written
 
 
-def watched_campaigns(pipeline: Pipeline) -> list[Line]:
+def campaign_lines(pipeline: Pipeline) -> list[Line]:
     """Return the lines of campaigns that the alarms read."""
     pipeline.settle()
     return [line for line in map(orjson.loads, pipeline.watched) if "campaign" in line]
@@ -293,9 +321,9 @@ def watched_campaigns(pipeline: Pipeline) -> list[Line]:
 def test_a_campaign_is_told_to_the_alarms_when_a_report_has_numbers() -> None:
     pipeline = Pipeline()
     pipeline.send(sms_callback("Delivered", message_id="a", sms_id="a"))
-    assert watched_campaigns(pipeline) == []
+    assert campaign_lines(pipeline) == []
     pipeline.send(campaign_report("Running", {"Queued": 4, "Sent": 3, "Delivered": 2, "Failed": 1}, total=10))
-    (line,) = watched_campaigns(pipeline)
+    (line,) = campaign_lines(pipeline)
     assert line == {
         "campaign": CAMPAIGN_ID,
         "at": line["at"],
@@ -308,6 +336,6 @@ def test_a_campaign_is_told_to_the_alarms_when_a_report_has_numbers() -> None:
         "generation": 0,
     }
     pipeline.send(sms_callback("Sent", message_id="b", sms_id="b"))
-    assert watched_campaigns(pipeline)[-1]["under_way"] is True
+    assert campaign_lines(pipeline)[-1]["under_way"] is True
     pipeline.send(campaign_report("Finished", {"Delivered": 9, "Failed": 1}, total=10))
-    assert watched_campaigns(pipeline)[-1]["ended"] is True
+    assert campaign_lines(pipeline)[-1]["ended"] is True
