@@ -15,6 +15,7 @@ from console.pages.site import Look, Site
 from console.records import Alarm
 from console.tables.clickhouse import Row
 from console.tables.routes import by_route, quantile
+from console.words.alarms import campaign_of
 from console.words.times import moment_of
 
 _LOW, _HIGH = -12.0, 6.0
@@ -182,7 +183,19 @@ _HEADS: Final = (
     *("usual p90, s", "SMS, last hour", "usual SMS an hour", "a part", "Open alarms"),
 )
 _ALARM_HEADS: Final = (
-    *("Kind", "Level", "Open", "Scope", "Country", "Operator", "Sender", "Opened (UTC)", "Closed (UTC)", "Because"),
+    *(
+        "Kind",
+        "Level",
+        "Open",
+        "Scope",
+        "Country",
+        "Operator",
+        "Sender",
+        "Campaign",
+        "Opened (UTC)",
+        "Closed (UTC)",
+        "Because",
+    ),
     *("Observed", "Expected", "SMS", "Why"),
 )
 
@@ -198,5 +211,6 @@ def _cells(one: RouteRow) -> list[object]:
 def _alarm_cells(look: Look, one: Alarm) -> list[object]:
     return [
         *(one.kind, one.level, one.is_open, one.scope, one.country, one.operator, look.words(one.sender)),
+        campaign_of(one) if one.scope == "campaign" else None,
         *(one.opened_at, one.closed_at, one.closed_because, one.observed, one.expected, one.n, look.words(one.why)),
     ]

@@ -113,6 +113,16 @@ class Look:
         """Return a name or label as this person sees it."""
         return text if self.unmasked else masked_words(text)
 
+    def where(self, alarm: Alarm) -> str:
+        """Return the place of an alarm as this person sees it; the id of a campaign has digits, and is no number."""
+        place = alarms.place_in_words(alarm)
+        return place if self.unmasked or alarm.scope == "campaign" else masked_words(place) or ""
+
+    def sentence(self, alarm: Alarm) -> str:
+        """Return what happened, and of a campaign which one: its alarm's own words do not tell."""
+        told = self.words(alarm.why) or alarms.kind_in_words(alarm)
+        return f"Campaign {alarms.campaign_of(alarm)}: {told}" if alarm.scope == "campaign" else told
+
     def text(self, text: str | None) -> str | None:
         """Return a text as this person sees it."""
         return text if self.unmasked else masked_text(text)
@@ -189,7 +199,7 @@ class Site:
         return [
             Banner(
                 "alarm",
-                look.words(alarm.why) or alarms.kind_in_words(alarm),
+                look.sentence(alarm),
                 place=alarms.page_of(alarm),
                 link=alarms.link_to(alarm),
                 mark=f"Alarm since {self.clock.short(moment_of(alarm.opened_at), datetime.now(UTC))}",
@@ -247,7 +257,6 @@ def _environment(clock: Clock, files: Files) -> Environment:
         "moment": moment_of,
         "lasted": lasted,
         "kind": alarms.kind_in_words,
-        "where": alarms.place_in_words,
         "behind": behind,
         "state": state_of,
     }

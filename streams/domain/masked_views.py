@@ -2,15 +2,19 @@
 Answers for readers who may not see numbers and texts.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from streams.contract.personal import without_numbers
+from streams.domain.alarms.alarm import CAMPAIGN_HANGING
+from streams.domain.alarms.mute import CAMPAIGN
 from streams.domain.cells import cell_name, place_named
 from streams.domain.policy import Policy
 from streams.domain.privacy import kept_recipient
 
 _POLICY: Final = Policy(recipient="mask")
+_OF_CAMPAIGN: Final = re.compile(f"(?:{CAMPAIGN_HANGING}:)?{CAMPAIGN}")
 
 
 def masked(view: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,6 +30,11 @@ def masked(view: Mapping[str, Any]) -> dict[str, Any]:
 
 def _words(text: str | None) -> str | None:
     return None if text is None else without_numbers(text)
+
+
+def _subject(subject: str) -> str:
+    """Return the subject or the key of an alarm: the id of a campaign has digits, and is shown as everywhere."""
+    return subject if _OF_CAMPAIGN.match(subject) else without_numbers(subject)
 
 
 def _recipient(number: str | None) -> str | None:
@@ -77,12 +86,13 @@ _KEPT: Final = """
 
 _WORDS: Final = """
     sender campaign_name name operator application_name status previous_status detailed_status status_description
-    message_status message_previous_status campaign_status alarm subject why
+    message_status message_previous_status campaign_status why
 """.split()  # noqa: SIM905 - the same
 
 RULES: Final[Mapping[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(_KEPT, _as_it_is),
     **dict.fromkeys(_WORDS, _words),
+    **dict.fromkeys(["alarm", "subject"], _subject),
     "recipient": _recipient,
     "message": _none,
     "label": _none,

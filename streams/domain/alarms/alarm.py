@@ -125,7 +125,7 @@ def account_alarm(routes: list[str], active: int, minute: int, first: int) -> Re
 
 
 def hanging_alarm(campaign: str, hang: Hang, minute: int) -> Record:
-    """Return the record of a campaign whose SMS hang."""
+    """Return the record of a campaign whose SMS hang. Its sentence has no id: in one, numbers may be masked."""
     observed = hang.x / hang.n
     cause = (
         f"Routee's own counts have {hang.untold:,} more as final: statuses do not reach us"
@@ -133,7 +133,7 @@ def hanging_alarm(campaign: str, hang: Hang, minute: int) -> Record:
         else "Routee's own counts know no more: look at the list first, then at its operators"
     )
     why = (
-        f"campaign {campaign}: of {hang.n:,} SMS that Routee handed out {_percent(observed)} are final after"
+        f"Of {hang.n:,} SMS that Routee handed out {_percent(observed)} are final after"
         f" {AGE_MINUTES} minutes, {_percent(hang.share)} are usual; {cause}"
     )
     subject = subject_of_campaign(campaign)

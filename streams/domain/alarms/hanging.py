@@ -23,6 +23,8 @@ from streams.domain.stage import Rows
 from streams.domain.statuses import QUEUED, is_final
 
 RECOVERED, OVER = "recovered", "campaign is over"
+MOST_RECOVERED, MOST_OVER = "most campaigns recovered", "most campaigns are over"
+OTHERS_ARE_WELL = "most other campaigns do not hang"
 
 AGE_MINUTES: Final = 15
 """So long after a report the SMS are judged that were handed out up to it."""
@@ -161,6 +163,8 @@ class _Watched(msgspec.Struct):
     judged: tuple[int, int] = (0, 0)
     """SMS of the last report that was judged, and how many of them were final then."""
     open: Hang | None = None
+    is_told: bool = False
+    """Whether the open alarm was told; not while the account's stood for it."""
 
     def note(self, line: Mapping[str, Any], now: int) -> None:
         """Take in a line."""
@@ -219,14 +223,18 @@ class _Watched(msgspec.Struct):
         return final >= (hang.share - _FLOOR / 2) * handed
 
     def is_over(self, minute: int) -> bool:
-        """Tell whether nothing more is to be expected."""
-        return (self.is_ended and not self.due) or minute - self.at >= _OVER_AFTER
+        """Tell whether nothing more is to be expected: Routee may be ready long before what hangs is told to us."""
+        return self._is_settled or minute - self.at >= _OVER_AFTER
 
     def look_at(self) -> int:
         """Return the minute at which there is something to do; 0: the next one."""
-        if self.open is not None or (self.is_ended and not self.due):
+        if self.open is not None or self._is_settled:
             return 0
         return self.due[0].minute + AGE_MINUTES if self.due else self.at + _OVER_AFTER
+
+    @property
+    def _is_settled(self) -> bool:
+        return self.is_ended and not self.due and self.open is None
 
 
 class _Account(msgspec.Struct):
@@ -242,6 +250,13 @@ class _Account(msgspec.Struct):
     """Campaigns whose alarm is open → the minute at which it opened."""
     is_open: bool = False
     """Whether the account's alarm is open: further campaigns that hang are not told by themselves."""
+    closed: dict[str, int] = {}
+    """While it is open: reason → how many alarms of campaigns closed for it."""
+
+
+def watched_campaigns(rows: Rows) -> int:
+    """Return how many campaigns are watched; at `MOST_CAMPAIGNS` a further one is not."""
+    return len((read_row(rows, _ACCOUNT_KEY, _Account) or _Account()).watched)
 
 
 class CampaignWatch:
@@ -255,13 +270,18 @@ class CampaignWatch:
         """Take in the line of a campaign, unless a newer one is known. `now` is the minute that ticks told."""
         name = line["campaign"]
         known = read_row(self._rows, _CAMPAIGN + name.encode(), _Watched)
-        if known is None and (line["ended"] or len(self._account.watched) >= MOST_CAMPAIGNS):
+        if known is None and (line["ended"] or line["under_way"] or len(self._account.watched) >= MOST_CAMPAIGNS):
             return
         campaign = known or _Watched()
         if (line["generation"], line["revision"]) <= (campaign.generation, campaign.revision):
             return
         before = campaign.look_at()
         campaign.note(line, now)
+        if campaign.is_followed and campaign.open is None:
+            # It can never be judged. Others need its place.
+            self._drop(name)
+            self._put_account()
+            return
         if known is None or campaign.look_at() != before:
             self._account.watched[name] = campaign.look_at()
             self._put_account()
@@ -287,17 +307,21 @@ class CampaignWatch:
 
     def _judge_campaign(self, name: str, usual: Usual | None, minute: int, *, is_trusted: bool) -> Iterator[HangEvent]:
         account = self._account
-        campaign = read_row(self._rows, _CAMPAIGN + name.encode(), _Watched) or _Watched()
+        campaign = self._campaign(name)
         before = campaign.judged
         hang = campaign.take_due(minute, usual, is_trusted=is_trusted)
         if campaign.judged != before:
             account.judged[name] = minute
         if hang is not None and campaign.open is None:
             campaign.open, account.hanging[name] = hang, minute
-            if not account.is_open:
+            campaign.is_told = not account.is_open
+            if campaign.is_told:
                 yield HangEvent(name, hang, None)
         if campaign.open is not None and campaign.is_well(campaign.open):
             yield self._close(name, campaign, campaign.open, RECOVERED)
+        if campaign.is_followed and campaign.open is None:
+            self._drop(name)
+            return
         if not campaign.is_over(minute):
             account.watched[name] = campaign.look_at()
             self._put(name, campaign)
@@ -309,7 +333,10 @@ class CampaignWatch:
     def _close(self, name: str, campaign: _Watched, hang: Hang, reason: str) -> HangEvent:
         # Looking back over the end it would open again at once.
         campaign.open, campaign.before = None, [_Told(campaign.at, campaign.handed, campaign.final)]
-        self._account.hanging.pop(name, None)
+        account = self._account
+        account.hanging.pop(name, None)
+        if account.is_open:
+            account.closed[reason] = account.closed.get(reason, 0) + 1
         return HangEvent(name, hang, reason)
 
     def _forget(self, name: str, campaign: _Watched) -> None:
@@ -317,21 +344,45 @@ class CampaignWatch:
         account = self._account
         if campaign.judged[0] >= _LEAST_SMS:
             account.learnt = [*account.learnt, campaign.judged][-_KEPT_CAMPAIGNS:]
-        del account.watched[name]
+        self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        del self._account.watched[name]
         self._rows.delete(_CAMPAIGN + name.encode())
 
-    def _judge_account(self, minute: int) -> Iterator[ManyEvent]:
+    def _judge_account(self, minute: int) -> Iterator[HangEvent | ManyEvent]:
+        """Open the account's alarm when enough campaigns begin to hang at once; close it when too few still hang."""
         account, since = self._account, minute - _AT_ONCE_MINUTES
         account.judged = {name: at for name, at in account.judged.items() if at > since}
         judged = len(account.judged.keys() | account.hanging.keys())
+        least = max(_LEAST_AT_ONCE, _PART_AT_ONCE * judged)
         fresh = [at for at in account.hanging.values() if at > since]
         if account.is_open:
-            if not fresh:
-                account.is_open = False
-                yield ManyEvent(0, judged, minute, RECOVERED)
-        elif len(fresh) >= max(_LEAST_AT_ONCE, _PART_AT_ONCE * judged):
+            if len(account.hanging) < least:
+                yield ManyEvent(len(account.hanging), judged, minute, self._why_closed())
+                account.is_open, account.closed = False, {}
+                yield from self._tell_untold()
+        elif len(fresh) >= least:
             account.is_open = True
             yield ManyEvent(len(fresh), judged, min(fresh), None)
+
+    def _why_closed(self) -> str:
+        account = self._account
+        if len(account.hanging) >= _LEAST_AT_ONCE:
+            return OTHERS_ARE_WELL
+        return MOST_RECOVERED if account.closed.get(RECOVERED, 0) > account.closed.get(OVER, 0) else MOST_OVER
+
+    def _tell_untold(self) -> Iterator[HangEvent]:
+        """Open the alarms of the campaigns that still hang, and for which only the account's was told."""
+        for name in sorted(self._account.hanging):
+            campaign = self._campaign(name)
+            if campaign.open is not None and not campaign.is_told:
+                campaign.is_told = True
+                self._put(name, campaign)
+                yield HangEvent(name, campaign.open, None)
+
+    def _campaign(self, name: str) -> _Watched:
+        return read_row(self._rows, _CAMPAIGN + name.encode(), _Watched) or _Watched()
 
     def _put(self, name: str, campaign: _Watched) -> None:
         self._rows.put(_CAMPAIGN + name.encode(), campaign)

@@ -9,6 +9,7 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from starlette.requests import Request
@@ -244,6 +245,20 @@ async def test_every_table_is_a_sheet_masked_alike(path: str, name: str) -> None
     assert answer.headers["content-type"].startswith("text/csv")
     assert "6912345678" not in answer.body
     assert not re.search(r"(^|,)\"?=cmd", answer.body, re.MULTILINE)
+
+
+async def test_the_campaign_of_an_alarm_is_named_by_its_whole_id_though_numbers_are_masked() -> None:
+    campaign = "0f3c5b1e-1234-4567-8901-23456789abcd"
+    made = console()
+    for alarm in made.picture.open_alarms:
+        made.picture.take_alarm(msgspec.structs.replace(alarm, is_open=False, revision=2))
+    subject = f"campaign:{campaign}"
+    alarm = Alarm(f"campaign-hanging:{subject}", "campaign-hanging", TIME, TIME, 1, subject=subject, scope="campaign")
+    made.picture.take_alarm(msgspec.structs.replace(alarm, is_open=True, why="Of 1,234,567 SMS 3 % are final"))
+    routes = (await made.get("/routes")).body
+    assert f"Campaign {campaign}: Of 1,234,567 SMS 3 % are final" in routes  # the banner
+    assert f"<bdi>campaign {campaign}</bdi>" in routes
+    assert f",{campaign}," in (await made.get("/routes?csv=alarms")).body
 
 
 async def test_a_look_at_numbers_is_logged_without_them(caplog: pytest.LogCaptureFixture) -> None:

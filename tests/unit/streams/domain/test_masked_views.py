@@ -5,6 +5,8 @@ import pytest
 from streams.contract.answers import AlarmList, CampaignPage, DeliveryPage, MessageAnswer
 from streams.contract.personal import without_numbers
 from streams.contract.records import CampaignProgress, DeliveryAlarm, DeliveryWindow, SmsStatus
+from streams.domain.alarms.alarm import hanging_alarm
+from streams.domain.alarms.hanging import Hang
 from streams.domain.masked_views import RULES, masked
 
 ANSWERS = (
@@ -54,6 +56,33 @@ def test_numbers_texts_and_what_people_wrote_are_not_shown() -> None:
         "price": "0.0432",
     }
     assert masked({"parts": 1, "sms": [sms]}) == {"parts": 1, "sms": [masked(sms)]}
+
+
+CAMPAIGN = "0f3c5b1e-1234-4567-8901-23456789abcd"
+
+
+@pytest.mark.parametrize(
+    ("subject", "shown"),
+    [
+        (f"campaign:{CAMPAIGN}", f"campaign:{CAMPAIGN}"),
+        ('["GR","Cosmote","306900123789"]', '["GR","Cosmote","***789"]'),
+        ('["GR","campaign:306900123789"]', '["GR","campaign:***789"]'),
+        ("account", "account"),
+    ],
+)
+def test_an_alarm_is_of_the_same_campaign_for_a_masked_reader(subject: str, shown: str) -> None:
+    alarm = {"alarm": f"campaign-hanging:{subject}", "subject": subject}
+    assert masked(alarm) == {"alarm": f"campaign-hanging:{shown}", "subject": shown}
+    assert masked({"mutes": [{"subject": subject}]}) == {"mutes": [{"subject": shown}]}
+
+
+def test_the_sentence_of_a_campaigns_alarm_is_the_same_for_a_masked_reader() -> None:
+    many = 1_234_567_890
+    hang = Hang(30.0, 1, 2, many, many // 4, 0.95, many // 2, (0, 0))
+    record = hanging_alarm(CAMPAIGN, hang, 3)
+    assert "1,234,567,890 SMS" in record["why"]
+    assert "617,283,945 more" in record["why"]
+    assert masked(record)["why"] == record["why"]
 
 
 @pytest.mark.parametrize("kept", [None, "***789", "a" * 64])
