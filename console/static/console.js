@@ -197,20 +197,31 @@
     due = setTimeout(() => { due = 0; if (soon) newer = mark; readAgain(); }, at - Date.now());
   }
 
+  const CLOSED = 2, RETRY = 2000, SPREAD = 3000;
   function live() {
     const place = document.querySelector(".live[data-events]");
     if (!place || !window.EventSource) return;
-    const fresh = ages(place), runs = document.querySelector("[data-runs]"), after = document.body.dataset.after;
-    const address = place.dataset.events + (place.dataset.events.includes("?") ? "&" : "?") + "after=" + encodeURIComponent(after);
-    const source = new EventSource(address);
-    source.addEventListener("message", () => wanted(true));
-    source.addEventListener("campaign", (event) => {
-      const told = JSON.parse(event.data), shown = apply(told);
-      if (runs && shown !== told.running) wanted(!runs.dataset.more); // one that began, or has just ended
-      else if (shown) wanted(false);
-    });
-    for (const kind of ["routes", "alarms"]) source.addEventListener(kind, () => wanted(kind === "alarms"));
-    source.addEventListener("now", (event) => { mark = event.lastEventId; fresh(); wanted(false); });
+    const fresh = ages(place), runs = document.querySelector("[data-runs]");
+    const address = place.dataset.events + (place.dataset.events.includes("?") ? "&" : "?") + "after=";
+    let source;
+    const open = () => {
+      source = new EventSource(address + encodeURIComponent(mark || document.body.dataset.after));
+      source.addEventListener("message", () => wanted(true));
+      source.addEventListener("campaign", (event) => {
+        const told = JSON.parse(event.data), shown = apply(told);
+        if (runs && shown !== told.running) wanted(!runs.dataset.more); // one that began, or has just ended
+        else if (shown) wanted(false);
+      });
+      for (const kind of ["routes", "alarms"]) source.addEventListener(kind, () => wanted(kind === "alarms"));
+      source.addEventListener("now", (event) => { mark = event.lastEventId; fresh(); wanted(false); });
+      // a browser comes back by itself, but not after an answer that is no stream: a proxy's 502, too many viewers, a login that ended
+      source.addEventListener("error", () => {
+        if (source.readyState !== CLOSED) return;
+        setTimeout(open, RETRY + Math.random() * SPREAD);
+        wanted(false);
+      });
+    };
+    open();
     addEventListener("pagehide", () => source.close());
     addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   }
