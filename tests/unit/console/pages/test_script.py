@@ -18,11 +18,18 @@ const heard = {}, fetched = [];
 const any = () => new Proxy(function () {}, {
   get: (_, name) => name === Symbol.toPrimitive ? () => "" : any(), apply: () => any(), construct: () => any(),
 });
-const place = { dataset: { events: "/events" }, querySelector: any, classList: any(), querySelectorAll: () => [] };
+const shown = { textContent: "As of 09:00:00" };
+const place = {
+  dataset: { events: "/events" }, querySelector: (name) => name === "span" ? shown : {},
+  classList: any(), querySelectorAll: () => [],
+};
 globalThis.window = globalThis;
 globalThis.location = new URL("http://127.0.0.1:8090" + process.argv[1]);
+let reloads = 0;
+location.reload = () => { reloads += 1; };
 globalThis.document = {
-  documentElement: any(), body: { dataset: { after: "a-1" } }, createElement: any, hidden: false, querySelectorAll: () => [],
+  documentElement: any(), body: { dataset: { after: "a-1" } }, createElement: any,
+  hidden: false, querySelectorAll: () => [],
   querySelector: (selector) => selector.startsWith(".live") ? place : null,
   addEventListener: (kind, then) => { (heard[kind] ||= []).push(then); },
 };
@@ -65,6 +72,24 @@ console.log(JSON.stringify([told, opened.map((one) => one.address)]));
 process.exit();
 """
 
+ENDED = """
+heard.DOMContentLoaded.forEach((then) => then());
+opened[0].readyState = 2;
+heard.error[0]({});
+setImmediate(() => { console.log(JSON.stringify(reloads)); process.exit(); });
+"""
+STILL = """
+globalThis.fetch = async () => ({ ok: false });
+heard.DOMContentLoaded.forEach((then) => then());
+const told = [];
+for (const data of ['{}', '{"still": "09:15:07"}', '{}']) {
+  heard.now[0]({ data, lastEventId: "4711-9" });
+  told.push([shown.textContent, place.dataset.state]);
+}
+console.log(JSON.stringify(told));
+process.exit();
+"""
+
 
 def run(script: str, path: str) -> Any:  # noqa: ANN401 - as the script tells it
     """Return what a script tells behind that of the pages."""
@@ -78,6 +103,20 @@ def test_a_stream_that_a_502_ended_is_opened_again_behind_the_last_event() -> No
     told, opened = run(DEAD, "/routes")
     assert told == [0, 1]
     assert [one.partition("?")[2] for one in opened] == ["after=a-1", "after=4711-9"]
+
+
+def test_a_tab_whose_login_has_ended_goes_to_the_form() -> None:
+    """The stream is answered with the form, and so is the page."""
+    assert run(ENDED, "/routes") == 1
+
+
+def test_a_tab_says_since_when_the_console_is_told_nothing() -> None:
+    """Heartbeats go on then: they come from the console, not from Kafka."""
+    assert run(STILL, "/routes") == [
+        ["Live, just now", "live"],
+        ["Stands still since 09:15:07", "away"],
+        ["Live, just now", "live"],
+    ]
 
 
 @pytest.mark.parametrize(
