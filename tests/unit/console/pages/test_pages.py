@@ -471,6 +471,22 @@ async def test_tabs_that_read_again_share_a_page_and_no_look_at_numbers() -> Non
     assert NUMBER not in (await made.get(place, x_refresh="1")).body
 
 
+async def test_a_page_that_is_read_again_names_no_other_person() -> None:
+    made = console(settings={"console_tokens": TOKENS})
+    anna, ben = await logged_in(made, "a" * 20), await logged_in(made, "b" * 20)
+    for cookie, name, other, may in ((anna, "anna", "ben", True), (ben, "ben", "anna", False)):
+        page = (await made.get(f"/messages/{MESSAGE}", cookie=cookie, x_refresh="1")).body
+        assert f"<span>{name}</span>" in page
+        assert other not in page
+        assert ("show=1" in page) is may
+
+
+async def test_a_sheet_that_is_asked_for_again_is_no_page_that_is_shared() -> None:
+    answer = await console().get("/health?csv=pace", x_refresh="1", accept_encoding="gzip")
+    assert answer.headers["content-disposition"] == 'attachment; filename="pace.csv"'
+    assert "content-encoding" not in answer.headers
+
+
 def test_the_page_of_metrics_says_what_runs_and_has_no_times_of_creation() -> None:
     pages = operators_pages(console().site)
     text = pages.metrics().decode()
