@@ -18,11 +18,12 @@ from console.live.picture import Picture
 from console.metrics import Metrics
 from console.pages.app import application
 from console.pages.campaigns import words_of
-from console.pages.site import Site, Sources
+from console.pages.site import Site, Sources, still_in_words
 from console.programs.client import Programs
 from console.read_api.client import ReadApi
 from console.settings import ConsoleSettings
 from console.tables.clickhouse import Tables
+from console.words.times import Clock
 from streams.program.listening import url_of
 from streams.program.pages import Pages, fine, page_server, trouble
 from streams.program.signals import ending_signals
@@ -48,7 +49,8 @@ async def serve(settings: ConsoleSettings, pages: socket.socket, admin: socket.s
     picture, metrics = Picture(), Metrics()
     feed, tables, read_api = Feed(settings, picture), Tables(settings), ReadApi(settings)
     programs = Programs(settings)
-    news = News(picture, words_of, read_api.message)
+    clock = Clock(settings.console_time_zone)
+    news = News(picture, words_of, read_api.message, lambda: still_in_words(feed, clock))
     site = Site(settings, Sources(picture, feed, tables, read_api, Callbacks(settings), programs), news, metrics)
     server = _Server(
         uvicorn.Config(

@@ -57,6 +57,11 @@ class Feed:
         """When the trouble began, or the reading."""
         self.records = self.unreadable = 0
 
+    @property
+    def still_since(self) -> datetime | None:
+        """Return since when the picture stands still, None while records can be read."""
+        return None if self.trouble is None else self.since
+
     async def run(self) -> None:
         """Read for ever; each failure is told once and tried again."""
         while True:

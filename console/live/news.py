@@ -27,6 +27,7 @@ _MOST_TOLD: Final = 500
 _OF_A_PAGE: Final = 100
 
 Tell = Callable[[Campaign], dict[str, object]]
+Still = Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,17 @@ ALL_CAMPAIGNS: Final = Subject(campaigns=True)
 
 
 class News:
-    """The news of a picture. `tell` puts a campaign into the words of the pages; `ask` asks streams for a message."""
+    """
+    The news of a picture.
 
-    def __init__(self, picture: Picture, tell: Tell, ask: Ask) -> None:
+    `tell` puts a campaign into the words of the pages; `ask` asks streams for a message; `still` says since when the
+    picture stands still, empty while it does not.
+    """
+
+    def __init__(self, picture: Picture, tell: Tell, ask: Ask, still: Still = lambda: "") -> None:
         self._picture = picture
         self._tell = tell
+        self._still = still
         self._watch = Watch(ask, self._message_changed)
         self._messages_changed: dict[str, int] = {}
         """The tick of the last change of each message that is watched."""
@@ -86,7 +93,8 @@ class News:
         """
         Yield server-sent events for one viewer, from behind the event `last` on.
 
-        Heartbeats are events, too: the page tells from them that its numbers are as new as they can be.
+        Heartbeats are events, too: the page tells from them that its numbers are as new as they can be, or since
+        when they stand still.
         """
         self.viewers += 1
         try:
@@ -167,8 +175,10 @@ class News:
 
     def _end(self, tick: int) -> bytes:
         """Return the event that carries the id, which a browser names when it comes back; a heartbeat by itself."""
-        at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return f'event: now\ndata: {{"at": "{at}"}}\nid: {self.mark(tick)}\n\n'.encode()
+        told = {"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+        if still := self._still():
+            told["still"] = still
+        return f"event: now\ndata: {orjson.dumps(told).decode()}\nid: {self.mark(tick)}\n\n".encode()
 
     def mark(self, tick: int | None = None) -> str:
         """Return the id of a tick; that of the last one that is over, for a page that is made now."""

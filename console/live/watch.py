@@ -5,6 +5,7 @@ The topic of the SMS is not read for them: it has every change of every SMS, and
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from time import monotonic
 from typing import Any, Final
 
 from console.errors import AwayError
+
+logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS: Final = 0.5
 FINAL_PAUSE_SECONDS: Final = 5.0
@@ -40,6 +43,8 @@ class Watch:
         self._viewers: Counter[str] = Counter()
         self._known: dict[str, tuple[object, float]] = {}
         """The last state of each message, and when it is asked for again."""
+        self._reasons: set[str] = set()
+        """Why messages could not be seen in the last round: each reason is logged when it begins."""
 
     @contextmanager
     def of(self, key: str) -> Iterator[None]:
@@ -59,16 +64,20 @@ class Watch:
             await self._sleep(PAUSE_SECONDS)
             now = self._clock()
             due = [key for key in self._viewers if key not in self._known or now >= self._known[key][1]]
-            await asyncio.gather(*map(self._look, due))
+            reasons = set(filter(None, await asyncio.gather(*map(self._look, due))))
+            for reason in sorted(reasons - self._reasons):
+                logger.warning("%s: open pages of messages are not live", reason)
+            self._reasons = reasons
 
-    async def _look(self, key: str) -> None:
+    async def _look(self, key: str) -> str | None:
+        """Look at a message; returns why it cannot be seen now."""
         async with self._room:
             try:
                 found = await self._ask(key)
-            except AwayError:  # the page says so, and the next look may do
-                return
+            except AwayError as error:  # the next look may do
+                return str(error)
         if key not in self._viewers:
-            return
+            return None
         parts = (found or {}).get("sms", [])
         state = sorted((row["sms_key"], row["generation"], row["revision"]) for row in parts)
         is_final = parts and all(row["is_final"] for row in parts)
@@ -76,3 +85,4 @@ class Watch:
         if key not in self._known or self._known[key][0] != state:
             self._changed(key)
         self._known[key] = state, self._clock() + pause
+        return None

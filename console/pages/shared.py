@@ -1,8 +1,8 @@
 """
-Pages that many tabs read again at once: made once for all of them.
+Pages that many tabs of a person read again at once: made once for all of them.
 
-A tab that reads again takes the parts of the page that change, and these are the same for all people, since numbers and
-texts are masked in them. A look at numbers and texts is never shared.
+The tabs of one person share: a page has the person's name, and what this person may do. A look at numbers and texts, or
+a sheet, is never shared.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from console.live.news import News
 
+_Key = tuple[str, bool, str, str]
 Page = Callable[[Request], Awaitable[Response]]
 
 SECONDS: Final = 3.0
@@ -24,6 +25,8 @@ AGAIN: Final = "x-refresh"
 
 _SOON: Final = 0.5
 """So old an answer may be also then: events come several times a second."""
+_ALONE: Final = frozenset({"show", "csv"})
+"""What is asked for with these is never shared."""
 _LEVEL: Final = 5
 _MOST_KEPT: Final = 256
 
@@ -36,19 +39,20 @@ class _Answers(NamedTuple):
 
 
 class Shared:
-    """A page, shared among the tabs that read it again within a few seconds and were told nothing newer."""
+    """A page, shared among the tabs of a person that read it again within a few seconds and were told nothing newer."""
 
     def __init__(self, page: Page, news: News) -> None:
         self._page = page
         self._news = news
-        self._kept: dict[str, tuple[float, int, asyncio.Task[_Answers]]] = {}
+        self._kept: dict[_Key, tuple[float, int, asyncio.Task[_Answers]]] = {}
         """When it was made, at which tick, and the answers."""
 
     async def __call__(self, request: Request) -> Response:
         """Answer anew, or as another tab was answered just now."""
-        if AGAIN not in request.headers or "show" in request.query_params:
+        if AGAIN not in request.headers or _ALONE & request.query_params.keys():
             return await self._page(request)
-        key, now = f"{request.url.path}?{request.url.query}", monotonic()
+        person = request.scope["person"]
+        key, now = (person.name, person.may_unmask, request.url.path, request.url.query), monotonic()
         told = self._news.tick_of(request.headers[AGAIN])
         known = self._kept.get(key)
         if known is None or now - known[0] > SECONDS or (told > known[1] and now - known[0] > _SOON):

@@ -275,6 +275,11 @@ def _shown(value: object) -> object:
     return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
+def still_in_words(feed: Feed, clock: Clock) -> str:
+    """Return since when the live numbers stand still, as the pages write times; empty while they do not."""
+    return clock.seconds(feed.still_since) if feed.still_since else ""
+
+
 def one_of(value: str | None, allowed: Mapping[str, Found], default: str) -> str:
     """Return a value of a form that is allowed, else the default."""
     return value if value is not None and value in allowed else default

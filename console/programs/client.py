@@ -106,7 +106,7 @@ class Programs:
         try:
             async with asyncio.timeout(SECONDS):
                 addresses = await _addresses(place.url)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, ValueError) as error:  # ValueError: a name that no look-up takes
             answers: list[Process | str] = [_words_of_error(error)]
         else:
             answers = [*await asyncio.gather(*(self._process(place.url, one) for one in addresses))]
@@ -115,6 +115,10 @@ class Programs:
         trouble = next((one.trouble for one in processes if one.trouble), silent[0] if silent else "")
         if processes and silent:
             trouble = f"{len(silent)} of {len(answers)} processes: {silent[0]}"
+        try:
+            words = words_of(place.name, processes, self._pace(place.name, processes))
+        except (ValueError, ArithmeticError):  # numbers that no program of ours tells
+            words, trouble = "", trouble or "its metrics cannot be read"
         return Program(
             name=place.name,
             processes=len(processes),
@@ -122,7 +126,7 @@ class Programs:
             started=max((one.started for one in processes if one.started), default=None),
             lag=lag_of(processes),
             trouble=trouble,
-            words=words_of(place.name, processes, self._pace(place.name, processes)),
+            words=words,
         )
 
     async def _process(self, url: str, address: str) -> Process | str:
@@ -182,7 +186,7 @@ async def _addresses(url: str) -> list[str]:
 def _words_of_error(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {SECONDS:g} s"
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return "its name is not known"
     return f"no answer ({type(error).__name__})"
 

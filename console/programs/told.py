@@ -4,7 +4,7 @@ The lines in which a program tells of itself, made from its metrics. Pure.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,7 +29,7 @@ class Process:
     @property
     def version(self) -> str | None:
         """Return the version that runs."""
-        return next((labels["version"] for labels, _ in self.samples.get("routee_build_info", [])), None)
+        return next((labels.get("version") for labels, _ in self.samples.get("routee_build_info", [])), None)
 
     @property
     def started(self) -> float | None:
@@ -38,11 +38,12 @@ class Process:
 
 
 def samples_of(text: str) -> Samples:
-    """Return the samples of metrics in Prometheus' form; ValueError for anything else."""
+    """Return the samples of metrics in Prometheus' form that are finite; ValueError for anything else."""
     found: dict[str, list[tuple[Mapping[str, str], float]]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+            if isfinite(sample.value):
+                found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found
 
 
@@ -136,7 +137,7 @@ def _within(processes: Iterable[Process], name: str, share: float) -> float | No
     """Return the bound of a histogram below which a share of all is; None without any."""
     counts: dict[float, float] = {}
     for labels, value in _samples(processes, f"{name}_bucket"):
-        bound = float(labels["le"])
+        bound = float(labels.get("le", ""))
         counts[bound] = counts.get(bound, 0) + value
     whole = counts.get(inf, 0)
     return next((bound for bound, count in sorted(counts.items()) if whole and count >= share * whole), None)

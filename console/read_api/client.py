@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
+import msgspec
 import orjson
 
 from console.answers import read_up_to
@@ -15,6 +16,23 @@ from console.settings import ConsoleSettings
 
 _SECONDS: Final = 3.0
 _MOST_BYTES: Final = 4 << 20
+
+
+class _Sms(msgspec.Struct):
+    """What the console needs of each part of a message."""
+
+    sms_key: str
+    message_id: str
+    generation: int
+    revision: int
+    is_final: bool
+
+
+class _Message(msgspec.Struct):
+    sms: list[_Sms]
+
+
+_MESSAGE: Final = msgspec.json.Decoder(_Message)
 
 
 class ReadApi:
@@ -32,9 +50,17 @@ class ReadApi:
 
     async def message(self, message_id: str) -> dict[str, Any] | None:
         """Return a message and its parts as streams has them now; None for one that it does not know."""
-        return await self._asked(f"/messages/{quote(message_id, safe='')}")
+        body = await self._asked(f"/messages/{quote(message_id, safe='')}")
+        if body is None:
+            return None
+        try:
+            _MESSAGE.decode(body)
+            found: dict[str, Any] = orjson.loads(body)
+        except (msgspec.DecodeError, msgspec.ValidationError, orjson.JSONDecodeError):
+            raise UnusableError("something answers at CONSOLE_READ_API, but not as streams does") from None
+        return found
 
-    async def _asked(self, path: str) -> dict[str, Any] | None:
+    async def _asked(self, path: str) -> bytes | None:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
             async with self._opened().get(f"{self._url}{path}", headers=headers) as answer:
@@ -47,11 +73,7 @@ class ReadApi:
             raise UnusableError("streams refuses CONSOLE_READ_TOKEN")
         if answer.status != HTTPStatus.OK:
             raise AwayError(f"streams answers {answer.status}")
-        try:
-            found: dict[str, Any] = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise UnusableError("something answers at CONSOLE_READ_API, but not as streams does") from None
-        return found
+        return body
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -6,6 +6,7 @@ that was made with it.
 """
 
 import hmac
+from dataclasses import replace
 from typing import Final
 
 from console.safety.people import People, Person
@@ -24,14 +25,14 @@ def cookie_for(person: Person, now: float) -> str:
 
 
 def person_of(cookie: str, people: People, now: float) -> Person | None:
-    """Return the person of a cookie; None when it is forged, too old, or of a token that is gone."""
+    """Return the person of a cookie, with its end; None when it is forged, too old, or of a token that is gone."""
     said, _, signature = cookie.rpartition(":")
     name, _, end = said.partition(":")
     if not (end.isascii() and end.isdecimal() and len(end) <= len(str(1 << 40))) or not now < int(end):
         return None
     for person in people.named(name):
         if hmac.compare_digest(signature.encode(), _signature(person, said).encode()):
-            return person
+            return replace(person, until=float(end))
     return None
 
 

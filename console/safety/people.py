@@ -16,6 +16,8 @@ class Person:
     name: str
     may_unmask: bool
     token: str = field(default="", repr=False)
+    until: float | None = field(default=None, compare=False)
+    """When the login ends, in seconds since 1970; None without a cookie, where each request names the person."""
 
 
 LOCAL: Final = Person("local", may_unmask=True)

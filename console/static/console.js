@@ -121,18 +121,20 @@
     addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; clearTimeout(waiting); waiting = setTimeout(plots, 120); } });
   }
 
-  /* how old is what you see: live up to 10 s, late from 10 s, away from 60 s; only a change of state is spoken */
+  /* how old is what you see: live up to 10 s, late from 10 s, away from 60 s, and when the console itself is told nothing; only a
+     change of state is spoken */
   let heard = 0;
   function ages(live) {
     const words = live.querySelector("span"), spoken = live.querySelector(".hide");
+    let still = "";
     const show = () => {
       if (!heard) return;
-      const age = Math.round((Date.now() - heard) / 1000), state = age < 10 ? "live" : age < 60 ? "stale" : "away";
-      words.textContent = state === "live" ? `Live, ${age < 6 ? "just now" : age + " s ago"}` : `Last update ${age < 120 ? age + " s" : Math.floor(age / 60) + " min"} ago`;
+      const age = Math.round((Date.now() - heard) / 1000), state = still || age >= 60 ? "away" : age < 10 ? "live" : "stale";
+      words.textContent = still ? `Stands still since ${still}` : state === "live" ? `Live, ${age < 6 ? "just now" : age + " s ago"}` : `Last update ${age < 120 ? age + " s" : Math.floor(age / 60) + " min"} ago`;
       if (live.dataset.state !== state) { live.dataset.state = state; spoken.textContent = { live: "Live again", stale: "Updates are late", away: "No updates" }[state]; }
     };
     setInterval(show, 1000);
-    return () => { heard = Date.now(); show(); };
+    return (since) => { heard = Date.now(); still = since || ""; show(); };
   }
 
   /* an update of a campaign: the text of its numbers, and x and width of its bar's parts; they change in place */
@@ -169,7 +171,8 @@
       const headers = { "X-Refresh": newer || "again" };
       newer = "";
       const answer = await fetch(location.href, { headers });
-      if (answer.redirected || !answer.ok) return;
+      if (answer.redirected) return location.reload(); // the login has ended: there is the form
+      if (!answer.ok) return;
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       let plotted = false;
       for (const part of $$("[data-refresh]")) {
@@ -197,20 +200,31 @@
     due = setTimeout(() => { due = 0; if (soon) newer = mark; readAgain(); }, at - Date.now());
   }
 
+  const CLOSED = 2, RETRY = 2000, SPREAD = 3000;
   function live() {
     const place = document.querySelector(".live[data-events]");
     if (!place || !window.EventSource) return;
-    const fresh = ages(place), runs = document.querySelector("[data-runs]"), after = document.body.dataset.after;
-    const address = place.dataset.events + (place.dataset.events.includes("?") ? "&" : "?") + "after=" + encodeURIComponent(after);
-    const source = new EventSource(address);
-    source.addEventListener("message", () => wanted(true));
-    source.addEventListener("campaign", (event) => {
-      const told = JSON.parse(event.data), shown = apply(told);
-      if (runs && shown !== told.running) wanted(!runs.dataset.more); // one that began, or has just ended
-      else if (shown) wanted(false);
-    });
-    for (const kind of ["routes", "alarms"]) source.addEventListener(kind, () => wanted(kind === "alarms"));
-    source.addEventListener("now", (event) => { mark = event.lastEventId; fresh(); wanted(false); });
+    const fresh = ages(place), runs = document.querySelector("[data-runs]");
+    const address = place.dataset.events + (place.dataset.events.includes("?") ? "&" : "?") + "after=";
+    let source;
+    const open = () => {
+      source = new EventSource(address + encodeURIComponent(mark || document.body.dataset.after));
+      source.addEventListener("message", () => wanted(true));
+      source.addEventListener("campaign", (event) => {
+        const told = JSON.parse(event.data), shown = apply(told);
+        if (runs && shown !== told.running) wanted(!runs.dataset.more); // one that began, or has just ended
+        else if (shown) wanted(false);
+      });
+      for (const kind of ["routes", "alarms"]) source.addEventListener(kind, () => wanted(kind === "alarms"));
+      source.addEventListener("now", (event) => { mark = event.lastEventId; fresh(JSON.parse(event.data).still); wanted(false); });
+      // a browser comes back by itself, but not after an answer that is no stream: a proxy's 502, too many viewers, a login that ended
+      source.addEventListener("error", () => {
+        if (source.readyState !== CLOSED) return;
+        setTimeout(open, RETRY + Math.random() * SPREAD);
+        wanted(false);
+      });
+    };
+    open();
     addEventListener("pagehide", () => source.close());
     addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   }

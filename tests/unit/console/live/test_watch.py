@@ -6,6 +6,8 @@ import asyncio
 from contextlib import ExitStack
 from typing import Any
 
+import pytest
+
 from console.errors import AwayError
 from console.live.news import News, Subject
 from console.live.picture import Picture
@@ -86,6 +88,22 @@ async def test_a_message_is_told_once_for_each_change_and_asked_once_for_all_vie
     streams.asked.clear()
     await rounds.step()
     assert streams.asked == []
+    running.cancel()
+
+
+async def test_a_reason_why_messages_are_not_seen_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    streams, rounds, told = Streams(), Rounds(), list[str]()
+    watch = Watch(streams.message, told.append, rounds.sleep)
+    running = asyncio.create_task(watch.run())
+    await eventually_async(lambda: rounds.begun == 1)
+    with watch.of("a"), watch.of("b"):
+        for is_away in (True, True, False, True):
+            streams.is_away = is_away
+            await rounds.step()
+    assert [one.getMessage() for one in caplog.records] == [
+        "streams does not answer: open pages of messages are not live"
+    ] * 2
+    assert not running.done()
     running.cancel()
 
 

@@ -18,11 +18,12 @@ from console.live.picture import Picture
 from console.metrics import Metrics
 from console.pages.app import application
 from console.pages.campaigns import words_of
-from console.pages.site import Site, Sources
+from console.pages.site import Site, Sources, still_in_words
 from console.programs.client import Program, Programs
 from console.read_api.client import ReadApi
 from console.settings import ConsoleSettings
 from console.tables.clickhouse import Rows, Tables
+from console.words.times import Clock
 from streams.program.settings import load_settings
 
 
@@ -115,7 +116,8 @@ class Console:
             CallbacksInMemory(settings, self.kept),
             ProgramsInMemory(settings, self.programs),
         )
-        self.news = News(self.picture, words_of, sources.read_api.message)
+        clock = Clock(settings.console_time_zone)
+        self.news = News(self.picture, words_of, sources.read_api.message, lambda: still_in_words(feed, clock))
         self.site = Site(settings, sources, self.news, Metrics())
         self.site._templates.bytecode_cache = COMPILED
         self.app: ASGIApp = application(self.site)

@@ -2,6 +2,7 @@
 The pages: hostile names, masks, the login, and sources that are away.
 """
 
+import asyncio
 import logging
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,13 @@ import msgspec
 import orjson
 import pytest
 from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
 from console.live.callbacks import Callback
+from console.pages.events import EventStream
 from console.programs.client import Program
 from console.records import Alarm, Campaign
+from console.safety.people import Person
 from console.server import operators_pages
 from tests.support.markdown import ROOT
 from tests.unit.console.pages.asgi import Console
@@ -443,6 +447,32 @@ async def test_the_stream_is_not_collected_by_a_proxy() -> None:
     assert answer.headers["x-accel-buffering"] == "no"
 
 
+async def test_a_stream_ends_with_the_login_that_began_it() -> None:
+    made, now = console(), [1_000.0]
+    ben = Person("ben", may_unmask=False, until=1_100.0)
+    request = Request({"type": "http", "headers": [], "query_string": b"", "person": ben})
+    answer = await EventStream(made.site, lambda: now[0])(request)
+    assert isinstance(answer, StreamingResponse)
+    told = aiter(answer.body_iterator)
+    for _ in range(2):
+        assert await anext(told)
+    now[0] = 1_100.0
+    made.picture._alarms_changed = made.picture.tick
+    made.news.tick()
+    async with asyncio.timeout(20):
+        assert [event async for event in told] == []
+    assert made.news.viewers == 0
+
+
+async def test_a_heartbeat_says_since_when_kafka_is_away() -> None:
+    made = console(settings={"console_time_zone": "Europe/Athens"})
+    feed = made.site.sources.feed
+    assert b"still" not in made.news._end(1)
+    feed.trouble, feed.since = "Kafka does not answer", datetime(2026, 11, 29, 12, 0, 7, tzinfo=UTC)
+    assert b'"still":"14:00:07"' in made.news._end(1)
+    assert "Stands still since 14:00:07" in (await made.get("/health")).body
+
+
 async def test_tabs_that_read_again_share_a_page_and_no_look_at_numbers() -> None:
     made = console()
     place = f"/messages/{MESSAGE}"
@@ -454,6 +484,22 @@ async def test_tabs_that_read_again_share_a_page_and_no_look_at_numbers() -> Non
         assert NUMBER in (await made.get(f"{place}?show=1", x_refresh="1")).body
     assert counted._value.get() == 3
     assert NUMBER not in (await made.get(place, x_refresh="1")).body
+
+
+async def test_a_page_that_is_read_again_names_no_other_person() -> None:
+    made = console(settings={"console_tokens": TOKENS})
+    anna, ben = await logged_in(made, "a" * 20), await logged_in(made, "b" * 20)
+    for cookie, name, other, may in ((anna, "anna", "ben", True), (ben, "ben", "anna", False)):
+        page = (await made.get(f"/messages/{MESSAGE}", cookie=cookie, x_refresh="1")).body
+        assert f"<span>{name}</span>" in page
+        assert other not in page
+        assert ("show=1" in page) is may
+
+
+async def test_a_sheet_that_is_asked_for_again_is_no_page_that_is_shared() -> None:
+    answer = await console().get("/health?csv=pace", x_refresh="1", accept_encoding="gzip")
+    assert answer.headers["content-disposition"] == 'attachment; filename="pace.csv"'
+    assert "content-encoding" not in answer.headers
 
 
 def test_the_page_of_metrics_says_what_runs_and_has_no_times_of_creation() -> None:

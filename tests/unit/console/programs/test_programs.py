@@ -15,6 +15,7 @@ from console.programs.told import Process, samples_of, words_of
 from console.settings import ConsoleSettings
 from streams.program.settings import load_settings
 from streams.program.vitals import Vitals
+from tests.unit.console.pages.asgi import Console
 
 STREAMS = """
 # TYPE routee_streams_lag_seconds gauge
@@ -135,6 +136,51 @@ async def test_the_pace_of_ingest_is_that_since_the_last_look(monkeypatch: pytes
     known |= pages_of("a", INGEST.replace("total 1000", "total 3"))  # it was started anew
     now[0] += 10
     assert "callbacks/s" not in (await asked.now())[0].words
+
+
+async def test_a_program_with_odd_metrics_is_a_line_of_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = (
+        "process_start_time_seconds NaN\nroutee_backfill_unsettled NaN\n",
+        "routee_backfill_lag_seconds NaN\nroutee_backfill_unsettled +Inf\n",
+        "routee_streams_lag_seconds NaN\nprocess_start_time_seconds 1e300\n",
+        'routee_ingest_answer_seconds_bucket 5\nroutee_ingest_answer_seconds_bucket{le="+Inf"} 5\n',
+        'routee_ingest_answer_seconds_bucket{le="x"} 5\n',
+        "routee_backfill_unsettled 1e308\nroutee_backfill_unsettled 1e308\n",
+        "routee_streams_partitions_expected 1e308\nroutee_streams_partitions -1e308\n",
+        "routee_ingest_accepted_total 1e308\nroutee_ingest_accepted_total 1e308\nroutee_ingest_accepted_total NaN\n",
+    )
+    known: dict[str, tuple[int, str] | Exception] = {}
+    for place, text in enumerate(odd):
+        known |= {f"{place}/readyz": (200, ""), f"{place}/metrics": (200, f"routee_build_info 1\n{text}")}
+    kinds = ("ingest", "streams", "sinks", "backfill")
+    named = ",".join(f"{kind}-{place}=http://{place}" for kind in kinds for place in range(len(odd)))
+    found = await programs(monkeypatch, named, known).now()
+    assert [one.name for one in found if "nan" in one.said or "inf" in one.said] == []
+    assert {one.name for one in found if one.trouble} == {"ingest-3", "ingest-4", "backfill-5"}
+    assert {one.trouble for one in found if one.trouble} == {"its metrics cannot be read"}
+    page = await Console(programs=found, answers=None).get("/health")
+    assert page.status == 200
+    assert "nan " not in page.body
+
+
+async def test_a_host_that_no_look_up_takes_is_a_name_that_is_not_known() -> None:
+    asked = Programs(load_settings(ConsoleSettings, env_file=None))
+    asked.places = (Place("ingest", "http://a..b:9101"), Place("streams", f"http://{'a' * 64}:9101"))
+    assert [one.trouble for one in await asked.now()] == ["its name is not known"] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        *(("a=http://b:0", "a port is from 1 to 65535"), ("a=http://b:99999", "a port is from 1 to 65535")),
+        *(("a=http://a..b:9101", "no host has such"), (f"a=http://{'b' * 64}", "no host has such")),
+        *(("a=http://[b", "is not name="), ("a=http://b?c", "is not name=")),
+    ],
+)
+def test_a_host_or_port_that_cannot_be_is_one_clear_fault(text: str, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault) as told:
+        parse_places(text)
+    assert ";" not in str(told.value).replace("name; each", "")
 
 
 def test_the_setting_names_every_fault_at_once() -> None:

@@ -24,6 +24,9 @@ NOW = 1_800_000_000.0
 def test_a_cookie_stands_for_the_person_who_showed_the_token() -> None:
     assert cookies.person_of(cookies.cookie_for(BEN, NOW), PEOPLE, NOW + 60) == BEN
     assert cookies.person_of(cookies.cookie_for(ALSO_ANNA, NOW), PEOPLE, NOW) == ALSO_ANNA
+    found = cookies.person_of(cookies.cookie_for(BEN, NOW), PEOPLE, NOW)
+    assert found is not None
+    assert found.until == NOW + cookies.SECONDS
 
 
 @pytest.mark.parametrize(
