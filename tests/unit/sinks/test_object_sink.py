@@ -7,6 +7,7 @@ The store is obstore's own in memory, which decides conditional writes as S3 doe
 import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -375,6 +376,23 @@ def test_a_prefix_is_for_one_topic(root: ObjectPath) -> None:
     with pytest.raises(PositionError, match=r"SINKS_FILES_ROOT=s3://bucket/prefix: .*with id id-1.*not of"):
         take_on(root, tables, other, looked_up)
     assert len([*problems(root, tables, other, looked_up)]) == 1
+
+
+@pytest.mark.parametrize("is_bucket", [True, False])
+def test_names_of_the_other_kind_are_refused_at_the_start_and_by_check(
+    root: ObjectPath, tmp_path: Path, *, is_bucket: bool
+) -> None:
+    """They would be passed over in silence, and their records written again."""
+    place, name = (root, "0-0-99.parquet") if is_bucket else (tmp_path, "0-0.parquet")
+    day = place / "sms_status" / "date=1970-01-01"
+    if isinstance(day, Path):
+        day.mkdir(parents=True)
+    (day / name).write_bytes(b"PAR1")
+    tables, origins = {SMS.topic: "sms_status"}, {SMS.topic: Origin(SMS.topic, "id-1", "cluster")}
+    refused = f"SINKS_FILES_ROOT={place}: .*{name} has a name of .* set SINKS_FILES_ROOT to another place"
+    with pytest.raises(PositionError, match=refused):
+        take_on(place, tables, origins, lambda: pytest.fail("not asked for"))
+    assert len([*problems(place, tables, origins, lambda: pytest.fail("not asked for"))]) == 1
 
 
 def test_two_that_begin_at_once_with_different_topics_do_not_both_have_the_prefix(
