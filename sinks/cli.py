@@ -27,7 +27,7 @@ from sinks.clickhouse.migrate import verify as verify_schema
 from sinks.clickhouse.retention import apply_retention, retention_differences
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.clickhouse.watch import SchemaWatch, WatchedSink
-from sinks.erasing import Eraser, Erasing, ErasingSink, IsLate, Store, never_late
+from sinks.erasing import Eraser, Erasing, ErasingSink, Store, met_none
 from sinks.erasure import STORES, StoreName, UnusableNumbersError, export, read_people, verify
 from sinks.errors import FatalError, SinksError, TopicError
 from sinks.files.objects import Place, open_root
@@ -144,7 +144,7 @@ def run_files(settings: SinksSettings) -> int:
         lambda: disk_of("files", root) if isinstance(root, Path) else (),
         table_of=settings.file_table_of,
         before_reading=take_on_folders,
-        is_late=lambda erasing: partial(store.is_late, erasing),
+        met_others=sink.met_others if isinstance(sink, ObjectSink) else met_none,
     )
 
 
@@ -285,7 +285,7 @@ def _consume(  # noqa: PLR0913, PLR0917 - what the two sinks differ in
     disks: Callable[[], Iterable[Disk]],
     table_of: Mapping[Topic, str] = TABLE_OF,
     before_reading: Callable[[KafkaSource], None] = lambda _: None,
-    is_late: Callable[[Erasing], IsLate] = lambda _: never_late,
+    met_others: Callable[[], bool] = met_none,
 ) -> int:
     stop = _stop_on_signals()
     tables = tables_by_topic(settings.kafka_topic_prefix, table_of)
@@ -295,7 +295,7 @@ def _consume(  # noqa: PLR0913, PLR0917 - what the two sinks differ in
     # Before the first record is read.
     erasing.add(erasures.all())
     eraser = Eraser(erasing, erasures, store, metrics=metrics, readiness=readiness)
-    sink = ErasingSink(written, eraser.erase_again, is_late(erasing))
+    sink = ErasingSink(written, eraser.erase_again, met_others)
     rejections = KafkaRejections(settings)
     flood = Flood(settings.sinks_max_rejected_per_minute)
     refine = {REJECTED_CALLBACKS_TABLE: redacted} if settings.sinks_refused_bodies == "redacted" else {}

@@ -285,24 +285,26 @@ class Eraser:
                 return
 
 
-IsLate = Callable[[str, Sequence[Record]], bool]
-"""Tells whether rows of a table that were written now came too late for the look at the store that erased it."""
-
-
-def never_late(table: str, rows: Sequence[Record]) -> bool:
+def met_none() -> bool:
     """Return false: in this store a former owner writes nothing any more."""
-    del table, rows
     return False
 
 
 class ErasingSink:
-    """Implements `Sink` by another one: has the store erased after each claim of partitions and after late rows."""
+    """
+    Implements `Sink` by another one: has the store erased after each claim of partitions.
 
-    def __init__(self, sink: Sink, erase_again: Callable[[], object], is_late: IsLate = never_late) -> None:
+    `met_others` tells after each write whether rows of another process were met since, which may know fewer erasures:
+    then the store is erased, too.
+    """
+
+    def __init__(
+        self, sink: Sink, erase_again: Callable[[], object], met_others: Callable[[], bool] = met_none
+    ) -> None:
         self.name = sink.name
         self._sink = sink
         self._erase_again = erase_again
-        self._is_late = is_late
+        self._met_others = met_others
 
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Take on partitions as the sink does."""
@@ -317,9 +319,11 @@ class ErasingSink:
 
     def write(self, table: str, rows: Sequence[Record]) -> None:
         """Write rows as the sink does."""
-        self._sink.write(table, rows)
-        if self._is_late(table, rows):
-            self._erase_again()
+        try:
+            self._sink.write(table, rows)
+        finally:
+            if self._met_others():
+                self._erase_again()
 
     def close(self) -> None:
         """Close the sink."""

@@ -4,9 +4,12 @@ Files and folders that appear whole and survive a crash of the machine.
 
 import os
 from pathlib import Path
+from typing import Final
 
 from sinks.files.layout import draft_name
 from sinks.files.objects import ObjectPath, Place, changed_meanwhile
+
+_TRIES: Final = 10
 
 
 def make_folder(folder: Path) -> None:
@@ -49,12 +52,17 @@ def replace(file: Place, before: bytes | None, content: bytes) -> None:
 
 
 def append(file: Place, content: bytes) -> None:
-    """Add to a file, durably."""
+    """
+    Add to a file, durably.
+
+    In an object store, OSError when other processes write it again and again meanwhile.
+    """
     if isinstance(file, ObjectPath):
-        before = read_if_there(file)
-        while not file.swap(before, (before or b"") + content):
+        for _ in range(_TRIES):
             before = read_if_there(file)
-        return
+            if file.swap(before, (before or b"") + content):
+                return
+        raise changed_meanwhile(file)
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, content)

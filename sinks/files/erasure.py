@@ -17,19 +17,21 @@ lock, unless another process has it.
 
 Later files need no look: their rows were written without the data, as every sink knows all erasures that were before.
 
-In an object store no lock keeps a former owner from ending a write that it began. So after each object its writer looks
-whether the note of the partition is of other erasures than its own (`is_late`): then it removes the note, and all
-objects are looked through again. And after the note was written, objects that came meanwhile are looked through, too.
-An object is written anew only if it is still the one that was read.
+In an object store no lock keeps a former owner from ending a write that it began, and it may be killed right after. So
+there the note also has the position that was looked through up to: a late object lies at the end of its chain, at that
+position or beyond it. From there on objects are looked through after each claim, after a sink finds an object that it
+did not write, and after the note was written. An object is written anew only if it is still the one that was read; when
+it is not, it is read again. A note of further erasures is left: the look of a process that knows fewer proves less.
 """
 
 import gzip
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import UTC
 from functools import partial, reduce
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -37,7 +39,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from sinks.blanking import DECIDING, PERSONAL, RECIPIENT, blanked_raw, blanks, is_covered
-from sinks.erasing import Erasing, Known
+from sinks.erasing import Known
 from sinks.errors import FatalError, RetryableError
 from sinks.files.archive import records_in
 from sinks.files.compaction import remove_rest
@@ -47,10 +49,10 @@ from sinks.files.formats import FORMATS, packed, to_parquet
 from sinks.files.layout import DAYS, Chained, Name, parse_chained, parse_name, partition_of_draft
 from sinks.files.locks import days, lock_of
 from sinks.files.manifest import note_change
-from sinks.files.objects import AnyPlace, ObjectPath, Place, below
+from sinks.files.objects import AnyPlace, ObjectPath, Place, below, changed_meanwhile
 from sinks.files.proof import files_with_rows
 from sinks.raw_callbacks import callbacks_of, erased_of, row_of
-from sinks.source import Record, TopicPartition
+from sinks.source import TopicPartition
 from sinks.tables import RAW_CALLBACKS_TABLE
 from streams.contract.erasures import Erasures
 
@@ -61,6 +63,7 @@ MayBeWanted = Callable[[str], bool]
 """Tells whether a row of that recipient can be wanted."""
 
 _NOTE: Final = ".erasures-{}.json"
+_TRIES: Final = 10
 
 
 class FileErasure:
@@ -81,6 +84,8 @@ class FileErasure:
         self._tables = tables
         self._holding = holding
         self._held = held
+        self._looked: dict[tuple[str, int], tuple[str, set[Place]]] = {}
+        """Of each partition in an object store: the erasures and the objects of a look that could not be ended."""
 
     def erase(self, known: Known) -> int:
         """Write the files anew that have covered rows, and return how many rows they had."""
@@ -114,34 +119,59 @@ class FileErasure:
         return erased
 
     def _erase(self, folder: Place, number: int, known: Known, held: Callable[[], AbstractContextManager[bool]]) -> int:
+        if isinstance(folder, ObjectPath):
+            return self._erase_objects(folder, number, known, held)
         note, says = folder / _NOTE.format(number), _says(known.digest)
         before = read_if_there(note)
         if before == says:
             return 0
-        erased = 0
-        looked: set[Place] = set()
-        while True:
-            erased += self._look_through(folder, number, known, held, looked)
+        erased = self._look_through(folder, lambda: files_of(folder, number), known, held, set())
+        with held() as is_held:
+            if is_held:
+                replace(note, before, says)
+        return erased
+
+    def _erase_objects(
+        self, folder: ObjectPath, number: int, known: Known, held: Callable[[], AbstractContextManager[bool]]
+    ) -> int:
+        """Look through the objects from the noted position on, until none came while that was noted."""
+        note, key, mine, erased = folder / _NOTE.format(number), (str(folder), number), _Note.of(known), 0
+        digest, looked = self._looked.get(key, (known.digest, set()))
+        if digest != known.digest:
+            looked = set()
+        self._looked[key] = known.digest, looked
+        is_noted = False
+        for _ in range(_TRIES):
+            before = read_if_there(note)
+            noted = _Note.parsed(before)
+            position = noted.position if noted.digest == mine.digest else 0
+            erased += self._look_through(folder, partial(_from, folder, number, position), known, held, looked)
+            through = max((name.first for file in looked if (name := _parsed(file))), default=0)
+            told = mine._replace(position=max(position, through))
             with held() as is_held:
                 if not is_held:
                     return erased
-                replace(note, before, says)
-            if isinstance(folder, Path) or looked.issuperset(files_of(folder, number)):
-                return erased
-            note.unlink()
-            before = None
+                if told == noted or noted.knows_more_than(mine):
+                    break
+                # False when another process has noted its look.
+                is_noted |= note.swap(before, told.encoded())
+        else:
+            if not is_noted:
+                raise changed_meanwhile(note)
+        del self._looked[key]
+        return erased
 
     def _look_through(
         self,
         folder: Place,
-        number: int,
+        files: Callable[[], list[Place]],
         known: Known,
         held: Callable[[], AbstractContextManager[bool]],
         looked: set[Place],
     ) -> int:
         """Erase the files that were not looked at, until there are no further ones or the partition is given up."""
         erased, unreadable = 0, []
-        while due := [file for file in files_of(folder, number) if file not in looked]:
+        while due := [file for file in files() if file not in looked]:
             for file in due:
                 with held() as is_held, days(folder):
                     if not is_held:
@@ -150,32 +180,47 @@ class FileErasure:
                         erased += _erase_file(file, folder.name, known)
                     except UNREADABLE_CONTENT as error:
                         unreadable.append(f"{file} cannot be read: {type(error).__name__}")
-            looked.update(due)
+                looked.add(file)
         if unreadable:
             raise RetryableError("; ".join(unreadable))
         return erased
 
-    def is_late(self, erasing: Erasing, table: str, rows: Sequence[Record]) -> bool:
-        """
-        Return whether objects that were written now may have been looked for already, with other erasures than theirs.
-
-        True after that was noted: the store is to be erased again.
-        """
-        if not isinstance(self._root, ObjectPath) or table not in PERSONAL:
-            return False
-        notes = (self._root / table / _NOTE.format(number) for number in sorted({row.partition for row in rows}))
-        try:
-            found = {note: said for note in notes if (said := read_if_there(note)) is not None}
-            late = [note for note, said in found.items() if said != _says(erasing.known_while_writing.digest)]
-            for note in late:
-                note.unlink()
-        except OSError as error:
-            raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
-        return bool(late)
-
 
 def _says(digest: str) -> bytes:
     return orjson.dumps({"format": 1, "erasures": digest})
+
+
+class _Note(NamedTuple):
+    """The note of a partition in an object store; one that cannot be read says nothing."""
+
+    digest: str = ""
+    number: int = 0
+    """How many erasures these are."""
+    latest: str = ""
+    """The moment of the latest erasure."""
+    position: int = 0
+    """The place of the last object that was looked through; later ones begin behind it."""
+
+    @classmethod
+    def of(cls, known: Known) -> "_Note":
+        latest = known.erasures.latest
+        told = "" if latest is None else latest.astimezone(UTC).isoformat(timespec="microseconds")
+        return cls(known.digest, len(known.erasures), told)
+
+    @classmethod
+    def parsed(cls, content: bytes | None) -> "_Note":
+        try:
+            told = orjson.loads(content or b"{}")
+            return cls(told["erasures"], told["number"], told["latest"], told["position"])
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return cls()  # also that of a former version, which has no position
+
+    def encoded(self) -> bytes:
+        told = {"number": self.number, "latest": self.latest, "position": self.position}
+        return orjson.dumps({"format": 2, "erasures": self.digest, **told})
+
+    def knows_more_than(self, other: "_Note") -> bool:
+        return self.digest != other.digest and self.number >= other.number and self.latest >= other.latest
 
 
 def _parsed(file: Place) -> Name | Chained | None:
@@ -195,8 +240,20 @@ def files_of(folder: AnyPlace, partition: int | None = None) -> list[AnyPlace]:
     return sorted((file for file, name in found if name and partition in {None, name.partition}), key=str)
 
 
+def _from(folder: ObjectPath, partition: int, position: int) -> list[Place]:
+    """Return the objects of a partition that begin at a position or beyond it."""
+    return [file for file in files_of(folder, partition) if (name := _parsed(file)) and name.first >= position]
+
+
 def _erase_file(file: Place, table: str, known: Known) -> int:
-    """Write a file anew if it has covered rows, and return how many."""
+    """Write a file anew if it has covered rows, and return how many; one that another process wrote is read again."""
+    for _ in range(_TRIES):
+        with suppress(BlockingIOError):
+            return _erase_once(file, table, known)
+    raise changed_meanwhile(file)
+
+
+def _erase_once(file: Place, table: str, known: Known) -> int:
     erasures = known.erasures
     content = read_if_there(file)
     name = _parsed(file)

@@ -48,6 +48,7 @@ class ObjectSink:
         self._format = file_format
         self._tables = tables_by_topic(topic_prefix, table_of)
         self._next: dict[TopicPartition, int] = {}
+        self._has_met_others = False
         try:
             for table in self._tables.values():
                 self._require_format(root / table / _FORMAT)
@@ -111,6 +112,7 @@ class ObjectSink:
             file = self._root / table / run.folder / name
             if file.create(content):
                 return run.rows[-1].offset + 1
+            self._has_met_others = True
             end = self._end_of(file)
         except OSError as error:
             raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
@@ -119,6 +121,11 @@ class ObjectSink:
         if end <= position:
             raise FatalError(f"{file} ends before it begins: see `routee-sinks files verify`")
         return end
+
+    def met_others(self) -> bool:
+        """Return whether an object was met since the last call that another process may have written."""
+        met, self._has_met_others = self._has_met_others, False
+        return met
 
     def _end_of(self, file: ObjectPath) -> int:
         try:

@@ -105,7 +105,10 @@ def _problem(root: Place, table: str, origin: Origin, open_lookup: OpenLookup) -
         return f"SINKS_FILES_ROOT={root}: {error}"
     if known is not None and known.replaced_by(origin):
         return f"SINKS_FILES_ROOT={root}: {folder} has files of {_told(known)}, not of {_told(origin)}: {_WHAT_TO_DO}"
-    files = last_files(folder)
+    try:
+        files = last_files(folder)
+    except PositionError as error:
+        return f"SINKS_FILES_ROOT={root}: {error}"
     if not files:
         return None
     with open_lookup() as lookup:

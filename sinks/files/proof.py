@@ -11,7 +11,7 @@ import orjson
 import pyarrow.compute
 
 from sinks.blanking import PERSONAL
-from sinks.errors import PermanentError
+from sinks.errors import PermanentError, PositionError
 from sinks.files.contents import UNREADABLE_CONTENT, offsets_in, parquet_table
 from sinks.files.formats import FORMATS
 from sinks.files.layout import DAYS, Chained, Name, is_of_rows, parse_chained, parse_name
@@ -22,6 +22,7 @@ from sinks.source import Lookup, Record, TopicPartition
 from sinks.tables import RAW_CALLBACKS_TABLE
 
 _OFFSET: Final = "topic_offset"
+_WHAT_TO_DO: Final = "set SINKS_FILES_ROOT to another place, and leave this one to readers"
 _UNREADABLE: Final = (*UNREADABLE_CONTENT, OSError)
 
 Row = dict[str, Any]
@@ -71,14 +72,22 @@ def last_offset(file: ObjectPath) -> int:
 
 
 def last_files(folder: AnyPlace) -> dict[int, AnyPlace]:
-    """Return the file with the furthest offsets of each partition."""
-    if isinstance(folder, ObjectPath):
-        return {number: cast("AnyPlace", chain[-1][0]) for number, chain in sorted(chains(folder).items())}
-    found: dict[int, tuple[int, AnyPlace]] = {}
-    for file, name in whole_files(folder):
-        if name.last > found.get(name.partition, (-1, file))[0]:
-            found[name.partition] = (name.last, file)
-    return {partition: file for partition, (_, file) in sorted(found.items())}
+    """
+    Return the file with the furthest offsets of each partition.
+
+    PositionError for a name of the other kind: a folder that was copied to a bucket, or a bucket's objects in a folder.
+    """
+    parse, is_bucket = (parse_chained, True) if isinstance(folder, ObjectPath) else (parse_name, False)
+    found: dict[int, tuple[int, str, AnyPlace]] = {}
+    for file in files_with_rows(folder):
+        name = parse(file.name)
+        if name is None:
+            kinds = ("a folder", "an object store") if is_bucket else ("an object store", "a folder")
+            raise PositionError(f"{file} has a name of {kinds[0]}, which is no position in {kinds[1]}: {_WHAT_TO_DO}")
+        place = (name.last if isinstance(name, Name) else name.first, str(file), file)
+        if name.partition not in found or place[:2] > found[name.partition][:2]:
+            found[name.partition] = place
+    return {partition: file for partition, (_, _, file) in sorted(found.items())}
 
 
 def _name_of(file: Place) -> Name | None:

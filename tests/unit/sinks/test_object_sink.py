@@ -5,7 +5,9 @@ The store is obstore's own in memory, which decides conditional writes as S3 doe
 """
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +16,11 @@ from obstore.store import MemoryStore
 from sinks.erasing import ErasingSink
 from sinks.errors import FatalError, PositionError, RetryableError
 from sinks.files.archive import records_in
+from sinks.files.durable import append
 from sinks.files.erasure import FileErasure, FileRows, files_of
 from sinks.files.manifest import read_manifest, write_manifests
 from sinks.files.object_sink import ObjectSink
-from sinks.files.objects import ObjectPath, below, open_root
+from sinks.files.objects import ObjectPath, below, bucket_problems, open_root
 from sinks.files.origin import problems, take_on
 from sinks.files.proof import chains, last_files, misfit
 from sinks.files.retention import expire
@@ -219,33 +222,127 @@ def test_an_object_that_changed_since_it_was_read_is_not_replaced(
         return swap(path, before, content)
 
     monkeypatch.setattr(ObjectPath, "swap", slower)
-    with pytest.raises(RetryableError, match="another process has written it meanwhile"):
-        erasure_of(root, opened).erase(erasing(ERASED).known)
-    erasure_of(root, opened).erase(erasing(ERASED, NUMBERS[2]).known)
+    assert erasure_of(root, opened).erase(erasing(ERASED).known) == 2
     assert found(root) == []
     assert FileRows(root, ["sms_status"]).without_data() == 4
 
 
-def test_an_object_of_a_former_owner_that_came_after_the_look_is_looked_through(root: ObjectPath) -> None:
-    """It knew no erasure when it began to write, and the partition had another owner when the object appeared."""
-    opened = written(root)
-    erasure_of(root, opened).erase(erasing(ERASED).known)
-    former = sink(root, SMS)
-    rows = [Record(*SMS, 20, 0, encode(sms("sms-20", recipient=ERASED)))]
-    former.write("sms_status", rows)
-    store = erasure_of(root, former)
-    assert found(root) != []
-    assert store.is_late(erasing(), "sms_status", rows)
+def test_a_conflict_has_one_object_read_again_and_an_error_no_object_that_was_looked_through(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, swap, read = written(root), ObjectPath.swap, ObjectPath.read_bytes
+    reads: list[str] = []
+    raced: list[str] = []
+
+    def counted(path: ObjectPath) -> bytes:
+        reads.append(path.name)
+        return read(path)
+
+    def disturbed(path: ObjectPath, before: bytes | None, content: bytes) -> bool:
+        if path.name == "0-0.parquet" and not raced:
+            raced.append("a conflict")
+            return False
+        if path.name == "0-10.parquet" and len(raced) == 1:
+            raced.append("an error")
+            raise OSError(5, "the connection was closed", str(path))
+        return swap(path, before, content)
+
+    monkeypatch.setattr(ObjectPath, "read_bytes", counted)
+    monkeypatch.setattr(ObjectPath, "swap", disturbed)
+    store = erasure_of(root, opened)
+    with pytest.raises(RetryableError, match="the connection was closed"):
+        store.erase(erasing(ERASED).known)
     assert store.erase(erasing(ERASED).known) == 1
+    assert [name for name in reads if name.endswith("parquet")] == ["0-0.parquet"] * 2 + ["0-10.parquet"] * 2
+
+
+def test_an_object_that_others_write_again_and_again_is_tried_a_bounded_number_of_times(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = written(root)
+    monkeypatch.setattr(ObjectPath, "swap", lambda *_: False)
+    with pytest.raises(BlockingIOError, match="another process has written it meanwhile"):
+        append(root / ".changed-0", b"1")
+    with pytest.raises(RetryableError, match="another process has written it meanwhile"):
+        erasure_of(root, opened).erase(erasing(ERASED).known)
+
+
+def test_a_note_of_further_erasures_is_not_replaced_by_one_of_fewer(root: ObjectPath) -> None:
+    opened = written(root)
+    note = root / "sms_status" / ".erasures-0.json"
+    erasure_of(root, opened).erase(erasing(ERASED, NUMBERS[2]).known)
+    said = note.read_bytes()
+    erasure_of(root, opened).erase(erasing(ERASED).known)
+    assert note.read_bytes() == said
+    erasure_of(root, opened).erase(erasing(ERASED, NUMBERS[2], NUMBERS[3]).known)
+    assert note.read_bytes() != said
+
+
+def late(former: ObjectSink, offset: int = 20) -> None:
+    """Write an object as a former owner does that knows no erasure; it is killed before it does anything else."""
+    former.write("sms_status", [Record(*SMS, offset, 0, encode(sms(f"sms-{offset}", recipient=ERASED)))])
+
+
+def test_an_object_of_a_former_owner_that_was_killed_right_after_it_is_looked_through_after_the_next_claim(
+    root: ObjectPath,
+) -> None:
+    """It knew no erasure when it began to write, and the look at the partition was noted when the object appeared."""
+    opened, former = written(root), sink(root, SMS)
+    erasure_of(root, opened).erase(erasing(ERASED).known)
+    late(former)
+    assert found(root) == ["sms_status/date=1970-01-01/0-20.parquet"]
+    assert erasure_of(root, sink(root, SMS)).erase(erasing(ERASED).known) == 1
     assert found(root) == []
-    assert not store.is_late(erasing(ERASED), "sms_status", rows)
 
 
-def test_the_store_is_erased_again_after_rows_that_came_late() -> None:
+def test_a_look_reads_the_objects_from_the_noted_position_on(root: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, read = written(root), ObjectPath.read_bytes
+    store = erasure_of(root, opened)
+    store.erase(erasing(ERASED).known)
+    late(opened)
+    store.erase(erasing(ERASED).known)
+    late(opened, 21)
+    reads: list[str] = []
+
+    def counted(path: ObjectPath) -> bytes:
+        reads.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(ObjectPath, "read_bytes", counted)
+    assert store.erase(erasing(ERASED).known) == 1
+    assert [name for name in reads if name.endswith("parquet")] == ["0-20.parquet", "0-21.parquet"]
+
+
+def test_a_note_without_a_position_has_all_objects_looked_through_again(root: ObjectPath) -> None:
+    """A former version wrote it, and an object came late then."""
+    opened = written(root)
+    known = erasing(ERASED).known
+    (root / "sms_status" / ".erasures-0.json").write_bytes(b'{"format":1,"erasures":"%b"}' % known.digest.encode())
+    assert erasure_of(root, opened).erase(known) == 2
+
+
+def test_a_sink_that_finds_its_name_taken_tells_it_once_and_has_the_store_erased(root: ObjectPath) -> None:
+    opened, former = written(root), sink(root, SMS)
     asked: list[str] = []
-    opened = ErasingSink(MemorySink(), lambda: asked.append("again"), lambda table, _: table == "sms_status")
-    opened.write("campaign_progress", [])
-    opened.write("sms_status", [])
+    erased = ErasingSink(opened, lambda: asked.append("again"), opened.met_others)
+    late(former)
+    assert asked == []
+    erased.write("sms_status", [Record(*SMS, offset, 0, encode(sms(f"sms-{offset}"))) for offset in (20, 21)])
+    assert asked == ["again"]
+    erased.write("sms_status", [Record(*SMS, 22, 0, encode(sms("sms-22")))])
+    assert asked == ["again"]
+
+
+def test_a_name_that_is_taken_is_told_also_when_the_write_fails_after_it() -> None:
+    asked: list[str] = []
+
+    class Failing(MemorySink):
+        def write(self, table: str, rows: Sequence[Record]) -> None:
+            raise RetryableError(f"the store is away: {len(rows)} rows of {table}")
+
+    opened = ErasingSink(Failing(), lambda: asked.append("again"), lambda: True)
+    with pytest.raises(RetryableError):
+        opened.write("sms_status", [])
     assert asked == ["again"]
 
 
@@ -279,6 +376,23 @@ def test_a_prefix_is_for_one_topic(root: ObjectPath) -> None:
     with pytest.raises(PositionError, match=r"SINKS_FILES_ROOT=s3://bucket/prefix: .*with id id-1.*not of"):
         take_on(root, tables, other, looked_up)
     assert len([*problems(root, tables, other, looked_up)]) == 1
+
+
+@pytest.mark.parametrize("is_bucket", [True, False])
+def test_names_of_the_other_kind_are_refused_at_the_start_and_by_check(
+    root: ObjectPath, tmp_path: Path, *, is_bucket: bool
+) -> None:
+    """They would be passed over in silence, and their records written again."""
+    place, name = (root, "0-0-99.parquet") if is_bucket else (tmp_path, "0-0.parquet")
+    day = place / "sms_status" / "date=1970-01-01"
+    if isinstance(day, Path):
+        day.mkdir(parents=True)
+    (day / name).write_bytes(b"PAR1")
+    tables, origins = {SMS.topic: "sms_status"}, {SMS.topic: Origin(SMS.topic, "id-1", "cluster")}
+    refused = f"SINKS_FILES_ROOT={place}: .*{name} has a name of .* set SINKS_FILES_ROOT to another place"
+    with pytest.raises(PositionError, match=refused):
+        take_on(place, tables, origins, lambda: pytest.fail("not asked for"))
+    assert len([*problems(place, tables, origins, lambda: pytest.fail("not asked for"))]) == 1
 
 
 def test_two_that_begin_at_once_with_different_topics_do_not_both_have_the_prefix(
@@ -324,3 +438,15 @@ def test_without_the_library_one_line_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "obstore.exceptions", None)
     with pytest.raises(FatalError, match=r"SINKS_FILES_ROOT=s3://bucket/p: .*routee-callbacks\[s3\]"):
         open_root("s3://bucket/p")
+
+
+def test_check_tries_that_a_write_on_the_right_tag_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    monkeypatch.setattr("sinks.files.objects.open_root", lambda address: ObjectPath(address, store, ""))
+    assert [*bucket_problems("s3://bucket/p")] == []
+    put_if = ObjectPath.put_if
+    monkeypatch.setattr(
+        ObjectPath, "put_if", lambda path, mode, content: mode == "create" and put_if(path, mode, content)
+    )
+    (line,) = bucket_problems("s3://bucket/p")
+    assert "SINKS_FILES_ROOT=s3://bucket/p: the store refuses a write on its own tag" in line
