@@ -138,7 +138,7 @@ def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     replaying.add_argument("--until", metavar="TIME", help="callbacks that Kafka got before, as 2026-12-01T06:00:00Z")
     replaying.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="a new folder")
     replaying.set_defaults(command=_replay, look=kafka_file_problems)
-    about = "print the differences of two replays, per table and column; ends with 1 when there are any"
+    about = "print the differences of two replays, per table and column; ends with 1 when there are any, 2 for trouble"
     comparing = commands.add_parser("compare", help=about, description=f"{about}; it needs the extra `compare`")
     comparing.add_argument("first", type=Path, metavar="A", help="a folder that `replay --into` wrote")
     comparing.add_argument("second", type=Path, metavar="B", help="another one")
@@ -317,7 +317,7 @@ def _until_ms(text: str | None) -> int | None:
 
 
 def _compare(given: argparse.Namespace) -> int:
-    """Print the differences; return 1 when there are any, as `diff` does."""
+    """Print the differences; return 1 when there are any, and 2 for every trouble, as `diff` does."""
     from streams.replay.compare import compare  # noqa: PLC0415
 
     found = 0
@@ -325,12 +325,9 @@ def _compare(given: argparse.Namespace) -> int:
         for difference in compare(given.first, given.second):
             print(printable_lines(difference.line()))
             found += 1
-    except UsageError as error:
+    except (StreamsError, OSError) as error:
         print(printable_lines(str(error)), file=sys.stderr)
         return exit_codes.USAGE
-    except StreamsError as error:
-        print(printable_lines(str(error)), file=sys.stderr)
-        return exit_codes.FAILED
     if not found:
         print("no difference")
     return exit_codes.FAILED if found else exit_codes.DONE

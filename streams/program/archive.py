@@ -7,6 +7,7 @@ Programs that do not write files read them through this alone. A file's name tel
 
 import gzip
 import re
+import zlib
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ TABLE: Final = "raw_callbacks"
 _NAME: Final = re.compile(r"(\d+)-(\d+)-(\d+)\.(parquet|ndjson\.gz)")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
+_UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error)
+"""Raised by the readers of both formats for a damaged file."""
 
 
 class ArchiveError(Exception):
@@ -62,7 +65,7 @@ def records_of(file: ArchiveFile) -> Iterator[Archived]:
     try:
         rows = _parquet_rows(file.path) if file.path.suffix == ".parquet" else _ndjson_rows(file.path)
         yield from sorted(rows, key=lambda row: row.offset)
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except _UNREADABLE as error:
         told = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         raise ArchiveError(f"{file.path} cannot be read: {told}") from error
 
@@ -80,9 +83,14 @@ def values_at(root: Path, places: Iterable[tuple[int, int]]) -> dict[tuple[int, 
 
 
 def _parquet_rows(path: Path) -> list[Archived]:
-    from pyarrow.parquet import read_table  # noqa: PLC0415 - slow to import, and most commands need none
+    # Slow to import, and most commands need none.
+    from pyarrow import ArrowException  # noqa: PLC0415
+    from pyarrow.parquet import read_table  # noqa: PLC0415
 
-    table = read_table(path, columns=["topic_partition", "topic_offset", "timestamp", "value"], partitioning=None)
+    try:
+        table = read_table(path, columns=["topic_partition", "topic_offset", "timestamp", "value"], partitioning=None)
+    except ArrowException as error:  # not all of them are a ValueError
+        raise ValueError(str(error)) from error
     columns = [table.column(name).to_pylist() for name in table.column_names]
     return [
         Archived(partition, offset, (at - _EPOCH) // _MS, value)

@@ -7,6 +7,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from multiprocessing import get_context
 from operator import itemgetter
@@ -18,7 +19,7 @@ import orjson
 
 from streams.contract.erasures import Erasure
 from streams.domain.erasing import KnownErasures
-from streams.errors import UsageError
+from streams.errors import StreamsError, UsageError
 from streams.program.version import project_version
 from streams.replay.sources import FolderSource, KafkaSource, Source, known_erasures
 from streams.replay.stages import Line, Merging, PartitionReplay
@@ -59,43 +60,55 @@ class Replayed(NamedTuple):
 def replay(
     settings: StreamsSettings, origin: str, until_ms: int | None, into: Path, warn: Callable[[str], object]
 ) -> dict[str, Any]:
-    """Write the tables into a folder; return its summary. UsageError for a folder that is in use, StreamsError."""
+    """
+    Write the tables into a folder, which is there when it is whole; return its summary.
+
+    UsageError for a folder that is in use, StreamsError.
+    """
     _require_new(into)
     source: Source = KafkaSource(settings) if origin == KAFKA else FolderSource(Path(origin))
     has_erasures = origin == KAFKA or settings.erasure_marks is not None
     erasures = known_erasures(settings) if has_erasures else []
     partitions = source.partitions()
-    into.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".replay-", dir=into.parent) as folder:
-        jobs = [
-            Job(source, partition, settings, erasures, until_ms, into, Path(folder) / str(partition))
-            for partition in partitions
-        ]
-        done = _all_of(jobs)
-        merging = Merging()
-        with ExitStack() as stack:
-            lines = [_lines_of(job.aside, stack) for job in jobs]
-            merging.take(heapq.merge(*lines, key=itemgetter(0, 1)))
-        rows = {
-            CAMPAIGNS.name: write(CAMPAIGNS, into, 0, merging.campaign_records()),
-            WINDOWS.name: write(WINDOWS, into, 0, merging.cell_records()),
-        }
+    if not partitions:
+        raise StreamsError(f"--from {origin}: it has no records")
+    into = into.resolve()
+    try:
+        into.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".replay-", dir=into.parent) as folder:
+            tables = Path(folder) / "tables"
+            tables.mkdir()
+            jobs = [
+                Job(source, partition, settings, erasures, until_ms, tables, Path(folder) / str(partition))
+                for partition in partitions
+            ]
+            done = _all_of(jobs)
+            rows = _merge(jobs, tables)
+            for one in done:
+                for name, count in one.rows.items():
+                    rows[name] = rows.get(name, 0) + count
+            summary = {
+                "version": project_version(),
+                "until_ms": until_ms,
+                "rows": rows,
+                "partitions": {str(one.partition): [one.first, one.last, one.records] for one in done},
+            }
+            told = orjson.dumps(summary, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
+            (tables / SUMMARY).write_bytes(told + b"\n")
+            tables.replace(into)
+    except OSError as error:  # of writing: a source tells its own
+        raise StreamsError(f"--into {into}: {error.strerror or type(error).__name__}") from error
+    except (BrokenProcessPool, MemoryError) as error:
+        raise StreamsError("a process of the replay was killed: likely the machine is out of memory") from error
     for one in done:
         if one.missing:
             warn(f"partition {one.partition}: {one.missing} records between {one.first} and {one.last} are missing")
-        for name, count in one.rows.items():
-            rows[name] = rows.get(name, 0) + count
-    summary = {
-        "version": project_version(),
-        "until_ms": until_ms,
-        "rows": rows,
-        "partitions": {str(one.partition): [one.first, one.last, one.records] for one in done},
-    }
-    (into / SUMMARY).write_bytes(orjson.dumps(summary, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n")
     return summary
 
 
 def _require_new(into: Path) -> None:
+    if into.is_mount():  # nothing can take its place
+        raise UsageError(f"--into {into}: it is a mount, name a new folder in it")
     try:
         if any(into.iterdir()):
             raise UsageError(f"--into {into}: it is not empty, name a new folder")
@@ -110,6 +123,18 @@ def _all_of(jobs: list[Job]) -> list[Replayed]:
         return [replay_partition(jobs[0])]
     with ProcessPoolExecutor(min(len(jobs), len(os.sched_getaffinity(0))), get_context("spawn")) as pool:
         return list(pool.map(replay_partition, jobs))
+
+
+def _merge(jobs: list[Job], into: Path) -> dict[str, int]:
+    """Write the tables that are merged of all partitions; return the number of their rows."""
+    merging = Merging()
+    with ExitStack() as stack:
+        lines = [_lines_of(job.aside, stack) for job in jobs]
+        merging.take(heapq.merge(*lines, key=itemgetter(0, 1)))
+    return {
+        CAMPAIGNS.name: write(CAMPAIGNS, into, 0, merging.campaign_records()),
+        WINDOWS.name: write(WINDOWS, into, 0, merging.cell_records()),
+    }
 
 
 def replay_partition(job: Job) -> Replayed:

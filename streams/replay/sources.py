@@ -4,6 +4,7 @@ Where a replay reads `callbacks.raw` from: the archive of files, or Kafka, witho
 
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from kafka import KafkaConsumer, TopicPartition
@@ -17,6 +18,8 @@ from streams.program.brokers import UnusableFilesError, client_options
 from streams.settings import StreamsSettings
 
 _POLL_MS: Final = 500
+_PATIENCE_SECONDS: Final = 60
+"""A read without progress ends after it."""
 
 
 class Source(Protocol):
@@ -94,10 +97,22 @@ def _records(settings: StreamsSettings, topic: str, partition: int) -> Iterator[
         at = TopicPartition(topic, partition)
         consumer.assign([at])
         consumer.seek_to_beginning(at)
-        end = consumer.end_offsets([at])[at]
-        while consumer.position(at) < end:
+        end = consumer.end_offsets([at], timeout_ms=_PATIENCE_SECONDS * 1000)[at]
+        moved = monotonic()
+        while (before := _position(consumer, at)) < end:
             for records in consumer.poll(timeout_ms=_POLL_MS).values():
                 yield from (record for record in records if record.offset < end)
+            if _position(consumer, at) > before:
+                moved = monotonic()
+            elif monotonic() - moved > _PATIENCE_SECONDS:
+                raise StreamsError(f"Kafka gives no records of {topic} {partition} for {_PATIENCE_SECONDS} s")
+
+
+def _position(consumer: Any, at: TopicPartition) -> int:  # noqa: ANN401 - no types
+    """Return the offset that is read next, -1 while Kafka has not told the first."""
+    # Without a limit it waits for Kafka for ever.
+    position: int | None = consumer.position(at, timeout_ms=_POLL_MS)
+    return -1 if position is None else position
 
 
 class _Consumer:

@@ -57,3 +57,28 @@ def test_a_folder_without_an_archive_and_a_damaged_file_are_one_line_each(root: 
     file.path.write_bytes(b"damaged")
     with pytest.raises(ArchiveError, match=r"cannot be read"):
         list(records_of(file))
+
+
+def test_every_damage_of_a_file_is_one_line(root: Path, tmp_path: Path) -> None:
+    """A byte of another value at any place, and an end at any place: the records, or ArchiveError."""
+    (file, *_) = archive_files(tmp_path)
+    whole, told = file.path.read_bytes(), []
+    places = range(0, len(whole), max(1, len(whole) // 100))
+    changed = [whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :] for at in places]
+    for damaged in (*changed, *(whole[:at] for at in places)):
+        file.path.write_bytes(damaged)
+        try:
+            values_at(root, [(0, 10)])
+        except ArchiveError as error:
+            told.append(str(error))
+    assert len(told) > len(places)
+    assert all(line.startswith(f"{file.path} cannot be read: ") for line in told)
+
+
+@pytest.mark.parametrize("line", [b"1", b"[]", b"null", b"{}", b'{"value":1,"value_base64":null,"timestamp":1}'])
+def test_a_line_that_is_no_record_is_one_line(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / TABLE / "date=2026-11-22" / "0-10-10.ndjson.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(line))
+    with pytest.raises(ArchiveError, match=r"cannot be read"):
+        values_at(tmp_path, [(0, 10)])

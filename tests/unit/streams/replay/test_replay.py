@@ -2,8 +2,12 @@
 The replay of an archive: the same version gives the same bytes, and a comparison finds every change of a rule.
 """
 
+import errno
 import importlib
-from collections.abc import Iterator
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -20,9 +24,10 @@ from streams.contract.codec import decode
 from streams.contract.records import CampaignProgress, DeliveryWindow, Rejection, SmsStatus
 from streams.domain.policy import Policy
 from streams.errors import StreamsError, UsageError
-from streams.program.archive import TABLE
+from streams.program.archive import TABLE, Archived
 from streams.replay.command import SUMMARY, replay
 from streams.replay.compare import Difference, compare
+from streams.replay.sources import FolderSource
 from streams.settings import StreamsSettings
 from tests.builders import campaign_report, envelope, sms_callback
 from tests.support.every_verdict import verdict_load
@@ -150,6 +155,140 @@ def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path, capsys: pytest
     assert [line.partition(": ")[2] for line in told] == [
         f"it has no {SUMMARY}: name a folder that `routee-streams replay --into` wrote"
     ] * 2
+
+
+def test_an_archive_without_files_is_one_line_and_makes_no_folder(tmp_path: Path) -> None:
+    root = archive(tmp_path / "archive", [envelope(sms_callback())])
+    for file in root.rglob("*.parquet"):
+        file.unlink()
+    with pytest.raises(StreamsError, match=r"^--from .*: it has no records$"):
+        replayed(root, tmp_path / "a")
+    assert sorted(tmp_path.iterdir()) == [root]
+
+
+def test_a_disk_that_is_full_is_one_line_and_the_next_replay_has_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = archive(tmp_path / "archive", [envelope(sms_callback())])
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("streams.replay.command._merge", full)
+        with pytest.raises(StreamsError, match=r"^--into .*/a: No space left on device$"):
+            replayed(root, tmp_path / "a")
+    assert sorted(tmp_path.iterdir()) == [root]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert len(rows(replayed(root, tmp_path / "link"), "sms")) == 1
+    assert (tmp_path / "a" / SUMMARY).is_file()
+    assert {one.name for one in tmp_path.iterdir()} == {"archive", "a", "link"}
+
+
+class KilledSource(FolderSource):
+    """The process that reads its records ends as by the kernel's killer."""
+
+    def records(self, partition: int) -> Iterator[Archived]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return super().records(partition)
+
+
+def test_a_process_that_is_killed_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = archive(tmp_path / "archive", [envelope(sms_callback())], [envelope(sms_callback())])
+    monkeypatch.setattr("streams.replay.command.FolderSource", KilledSource)
+    with pytest.raises(StreamsError, match=r"was killed: likely the machine is out of memory"):
+        replayed(root, tmp_path / "a")
+    assert sorted(tmp_path.iterdir()) == [root]
+
+
+def test_a_mount_is_refused_before_the_replay(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^--into /proc: it is a mount"):
+        replayed(tmp_path, Path("/proc"))
+
+
+def rewritten(folder: Path, table: str, change: Callable[[pyarrow.Table], pyarrow.Table]) -> None:
+    """Change a table of a replay as another version would."""
+    for file in (folder / table).glob("*.parquet"):
+        pyarrow.parquet.write_table(change(pyarrow.parquet.read_table(file, partitioning=None)), file)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    """Return two replays of the same records; the names of their folders mean something to DuckDB."""
+    root = archive(tmp_path / "archive", [envelope(sms_callback(), campaign_report())])
+    (tmp_path / "ab").mkdir()
+    return replayed(root, tmp_path / "a*" / "status=1"), replayed(root, tmp_path / "[b]")
+
+
+def test_the_name_of_a_folder_has_no_meaning(two: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *map(str, two)]) == 0
+    assert capsys.readouterr().out == "no difference\n"
+
+
+def test_columns_of_one_version_alone_are_differences_of_their_own(
+    two: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = two
+    rewritten(first, "sms", lambda table: table.drop_columns(["price"]))
+    more = pyarrow.array([True])
+    rewritten(second, "sms", lambda table: table.append_column("more", more).append_column("none", pyarrow.nulls(1)))
+    assert main(["compare", str(first), str(second)]) == 1
+    (price,) = rows(second, "sms")
+    assert price["price"] is not None
+    assert capsys.readouterr().out.splitlines() == [
+        "sms.price: a column only in B, 1 row with a value, the first at 0/0/0",
+        "sms.more: a column only in B, 1 row with a value, the first at 0/0/0",
+        "sms.none: a column only in B, without a value",
+    ]
+
+
+def test_the_columns_of_both_are_compared_beside_those_of_one(two: tuple[Path, Path]) -> None:
+    first, second = two
+    rewritten(first, "sms", lambda table: table.drop_columns(["price"]))
+    status = pyarrow.array(["Unknown"])
+    rewritten(first, "sms", lambda table: table.set_column(table.schema.get_field_index("status"), "status", status))
+    assert [(one.column, one.what, one.rows) for one in compare(first, second)] == [
+        ("price", "only in B", 1),
+        ("status", "unlike", 1),
+    ]
+
+
+def test_a_column_of_another_type_is_compared_as_text(two: tuple[Path, Path]) -> None:
+    first, second = two
+    word = pyarrow.array(["a word"])
+    rewritten(second, "sms", lambda table: table.set_column(table.schema.get_field_index("revision"), "revision", word))
+    assert [(one.column, one.what, one.rows) for one in compare(first, second)] == [("revision", "unlike", 1)]
+
+
+def test_a_key_or_a_table_of_one_version_alone_is_told(two: tuple[Path, Path]) -> None:
+    first, second = two
+    rewritten(first, "sms", lambda table: table.rename_columns({"sms_key": "sms_id_key"}))
+    (second / "campaigns" / "all.parquet").unlink()
+    assert [(one.table, one.column, one.what, one.rows) for one in compare(first, second)] == [
+        ("sms", "sms_id_key", "only in A", 1),
+        ("sms", "sms_key", "only in B", 1),
+        ("campaigns", None, "only in A", 1),
+    ]
+
+
+def test_every_trouble_of_a_comparison_is_one_line_and_2(
+    two: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1 is a difference, as with `diff`."""
+    first, second = two
+    file = second / "messages" / "0.parquet"
+    whole = file.read_bytes()
+    # No footer, and a page that is not what the footer says.
+    for damaged in (b"damaged", whole[:4] + bytes(len(whole) // 4) + whole[4 + len(whole) // 4 :]):
+        file.write_bytes(damaged)
+        assert main(["compare", str(first), str(second)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"{file} cannot be read: ")
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    assert main(["compare", str(first), str(second)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("it needs DuckDB: ")
 
 
 class Change(NamedTuple):
