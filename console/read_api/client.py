@@ -19,7 +19,7 @@ _MOST_BYTES: Final = 4 << 20
 
 
 class _Sms(msgspec.Struct):
-    """What the console needs of each part of a message."""
+    """The fields of each part of a message that the console needs."""
 
     sms_key: str
     message_id: str
