@@ -5,7 +5,9 @@ The time, as ingest asks for it: the server hands in the machine's, tests hand i
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
+
+PATIENCE_SECONDS: Final = 60.0
 
 
 class Timer(Protocol):
@@ -29,6 +31,21 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Return after so many seconds."""
+
+
+class Patience:
+    """How long a reader waits for the next records of a topic whose end it has not reached: a minute."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = clock.monotonic()
+
+    def lasts(self, *, got_on: bool) -> bool:
+        """Tell whether to ask again, after an answer with records or without."""
+        now = self._clock.monotonic()
+        if got_on:
+            self._last = now
+        return now - self._last < PATIENCE_SECONDS
 
 
 class SystemClock:

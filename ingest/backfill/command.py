@@ -47,7 +47,7 @@ async def _run(settings: BackfillSettings, args: Namespace, clock: Clock) -> Non
     async with ClientSession() as session, contextlib.AsyncExitStack() as kafka:
         routee = Routee(settings, session, clock)
         await routee.reach()
-        topics = await kafka.enter_async_context(_topics(settings, known))
+        topics = await kafka.enter_async_context(_topics(settings, known, clock))
         log = await kafka.enter_async_context(_log(settings, clock))
         filling = None if args.dry_run else Filling(log, settings.kafka_partitions, clock)
         backfill = Backfill(routee, known, filling, settings.window_seconds, clock)
@@ -143,8 +143,8 @@ def _tell(backfill: Backfill, routee: Routee, seconds: float, *, dry: bool) -> N
 
 
 @asynccontextmanager
-async def _topics(settings: BackfillSettings, known: Known) -> AsyncIterator[Topics]:
-    topics = Topics(settings, known)
+async def _topics(settings: BackfillSettings, known: Known, clock: Clock) -> AsyncIterator[Topics]:
+    topics = Topics(settings, known, clock)
     try:
         await topics.open()
         yield topics

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from ingest.backfill.errors import TopicsError
 from ingest.backfill.known import Known
 from ingest.backfill.settings import BackfillSettings
+from ingest.clock import PATIENCE_SECONDS, Clock, Patience
 from streams.contract.topics import CAMPAIGN_PROGRESS, SMS_STATUS
 from streams.program.brokers import UnusableFilesError, client_options
 
@@ -24,9 +25,10 @@ _RECORDS: Final = 2000
 class Topics:
     """A reader outside of all groups; `catch_up` tells `known` everything that was written meanwhile."""
 
-    def __init__(self, settings: BackfillSettings, known: Known) -> None:
+    def __init__(self, settings: BackfillSettings, known: Known, clock: Clock) -> None:
         self._settings = settings
         self._known = known
+        self._clock = clock
         self._consumer: AIOKafkaConsumer | None = None
         self._progress = CAMPAIGN_PROGRESS.name(settings.kafka_topic_prefix)
         self._status = SMS_STATUS.name(settings.kafka_topic_prefix)
@@ -60,19 +62,24 @@ class Topics:
             await self._consumer.stop()
 
     async def catch_up(self) -> None:
-        """Read to the present ends; raises TopicsError when Kafka does not give the records."""
+        """Read to the present ends; raises TopicsError when Kafka does not give the records, or none for a minute."""
         consumer = self._consumer
         if consumer is None:
             raise RuntimeError("open() comes first")
         try:
             ends = await consumer.end_offsets([*consumer.assignment()])
             behind = {partition for partition, end in ends.items() if await consumer.position(partition) < end}
+            patience = Patience(self._clock)
             while behind:
                 records = await consumer.getmany(*behind, timeout_ms=_POLL_MS, max_records=_RECORDS)
                 for partition, some in records.items():
                     for record in some:
                         self._take(partition.topic, record.value)
                 behind = {partition for partition in behind if await consumer.position(partition) < ends[partition]}
+                if behind and not patience.lasts(got_on=bool(records)):
+                    raise TopicsError(
+                        f"Kafka does not give the records of the topics: none came for {PATIENCE_SECONDS:.0f} seconds"
+                    )
         except KafkaError as error:
             raise TopicsError(f"Kafka does not give the records of the topics: {error}") from error
 

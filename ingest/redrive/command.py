@@ -6,7 +6,7 @@ import asyncio
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ from streams.program.settings import CommonSettings
 
 _KAFKA_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.1
+_TOO_LARGE_HINT: Final = "raise max.message.bytes of the topic, or shorten them with --export and --import"
 
 
 def run(settings: CommonSettings, args: Namespace) -> None:
@@ -36,7 +37,7 @@ def run(settings: CommonSettings, args: Namespace) -> None:
 
 async def _run(settings: CommonSettings, args: Namespace, clock: Clock) -> None:
     corrected = read_import(args.corrected) if args.corrected else None
-    async with _topics(settings) as topics:
+    async with _topics(settings, clock) as topics:
         found = await (_found(topics, args, clock) if corrected is None else _corrected(topics, corrected))
         ready = [one for one in found if one.fate is Fate.REDRIVE]
         if args.plan:
@@ -49,7 +50,12 @@ async def _run(settings: CommonSettings, args: Namespace, clock: Clock) -> None:
             _tell([f"{args.export}: {len(exported)} callbacks, with numbers and texts; only you may read it"])
         else:
             _tell(_lines(found))
-            _tell([f"redriven: {await _store(settings, args.rate, topics, ready, clock)}"])
+            stored, too_large = await _store(settings, args.rate, topics, ready, clock)
+            _tell([f"redriven: {stored}"])
+            if too_large:
+                raise RedriveError(
+                    f"{too_large} callbacks are too large for Kafka, and were left out: {_TOO_LARGE_HINT}"
+                )
 
 
 async def _found(topics: Topics, args: Namespace, clock: Clock) -> list[Judged]:
@@ -58,10 +64,13 @@ async def _found(topics: Topics, args: Namespace, clock: Clock) -> list[Judged]:
     refused = await topics.refused(Wanted(args.since * 1000, until * 1000, frozenset(args.reason)))
     if not refused:
         return []
-    places = {one.record for one in refused if one.record is not None}
+    places: dict[Place, set[int]] = {}
+    for one in refused:
+        if one.place is not None:
+            places.setdefault(one.place[:2], set()).add(one.place[2])
     raw = await topics.raw(places, refused[0].first_received_at_ms)
     if args.archive:
-        raw |= await asyncio.to_thread(_archived, args.archive, places - raw.keys())
+        raw |= await asyncio.to_thread(_archived, args.archive, {at: places[at] for at in places.keys() - raw.keys()})
     return [judged(*_bytes_of(one, raw), topics.done, erasures) for one in refused]
 
 
@@ -69,9 +78,9 @@ def _bytes_of(refused: Refused, raw: dict[Place, Raw | None]) -> tuple[Refused, 
     return (refused, refused.body) if refused.record is None else told_by(refused, raw.get(refused.record))
 
 
-def _archived(root: Path, places: set[Place]) -> dict[Place, Raw | None]:
+def _archived(root: Path, places: Mapping[Place, Container[int]]) -> dict[Place, Raw | None]:
     try:
-        return {place: raw_of(value) for place, value in values_at(root, places).items()}
+        return {place: raw_of(value, places[place]) for place, value in values_at(root, places).items()}
     except ArchiveError as error:
         raise RedriveError(f"--archive {error}") from error
 
@@ -79,17 +88,20 @@ def _archived(root: Path, places: set[Place]) -> dict[Place, Raw | None]:
 async def _corrected(topics: Topics, callbacks: Sequence[tuple[Refused, bytes]]) -> list[Judged]:
     erasures = await topics.erasures()
     if callbacks:
-        await topics.raw((), min(refused.first_received_at_ms for refused, _ in callbacks))
+        await topics.raw({}, min(refused.first_received_at_ms for refused, _ in callbacks))
     return [judged(refused, body, topics.done, erasures) for refused, body in callbacks]
 
 
-async def _store(settings: CommonSettings, rate: float, topics: Topics, ready: Sequence[Judged], clock: Clock) -> int:
+async def _store(
+    settings: CommonSettings, rate: float, topics: Topics, ready: Sequence[Judged], clock: Clock
+) -> tuple[int, int]:
+    """Return how many callbacks were stored, and how many Kafka does not take for their size."""
     if not ready:
-        return 0
+        return 0, 0
     async with _log(settings, clock) as log:
         sending = Sending(log, settings.kafka_partitions, clock, rate, topics.done, topics.catch_up)
         await sending.store(ready)
-        return sending.stored
+        return sending.stored, sending.too_large
 
 
 def _lines(found: Sequence[Judged]) -> Iterator[str]:
@@ -116,8 +128,8 @@ def _tell(lines: Iterator[str] | Sequence[str]) -> None:
 
 
 @asynccontextmanager
-async def _topics(settings: CommonSettings) -> AsyncIterator[Topics]:
-    topics = Topics(settings)
+async def _topics(settings: CommonSettings, clock: Clock) -> AsyncIterator[Topics]:
+    topics = Topics(settings, clock)
     try:
         await topics.open()
         yield topics

@@ -14,7 +14,7 @@ import orjson
 
 from ingest.callback.body import Rejected
 from ingest.redrive.errors import FileError
-from ingest.redrive.fates import Judged, Refused, read_callback
+from ingest.redrive.fates import MOST_BYTES, Judged, Refused, read_callback
 from streams.contract.codec import format_time_ms
 from streams.contract.refused import text_or_base64
 
@@ -80,7 +80,7 @@ def _read(line: bytes) -> tuple[Refused, bytes] | str:
         first = datetime.fromisoformat(told["first_received_at"])
         at_ms, attempts, reason = round(first.timestamp() * 1000), int(told["attempts"]), str(told["reason"])
         rejection = (int(partition), int(offset))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return "it is no line of an export: only `body` may be changed, or whole lines be left out"
     body = _body(told)
     if body is None:
@@ -88,6 +88,8 @@ def _read(line: bytes) -> tuple[Refused, bytes] | str:
     read = read_callback(body)
     if isinstance(read, Rejected):
         return f"still no callback ({read.reason}: {read.detail}): correct `body`, or leave the line out"
+    if len(read[1]) > MOST_BYTES:
+        return f"it is longer than {MOST_BYTES:,} bytes: shorten `body`, or leave the line out"
     return Refused(rejection, reason, at_ms, None, body, attempts), body
 
 

@@ -4,10 +4,10 @@ Refused callbacks, and the fate of each in a redrive. Pure.
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -16,11 +16,19 @@ from ingest.callback.body import Rejected, examine
 from ingest.callback.envelope import RECORD_BYTES
 from ingest.callback.redaction import Redactor
 from ingest.callback.repair import repair
+from ingest.callback.unwrapping import unwrap
 from streams.contract.erasures import Erasures, recipients_in
+from streams.contract.personal import CODES_ONLY, kept_body
 from streams.contract.records import RefusedBy, Source
 
 MOST_ATTEMPTS: Final = 3
 """A callback that was refused again after so many redrives is left alone."""
+
+_PLACES_BYTES: Final = 20_000
+"""Room for the places of the rejections, and the other fields of an envelope."""
+
+MOST_BYTES: Final = RECORD_BYTES - _PLACES_BYTES
+"""The bytes of callbacks in one envelope, at most."""
 
 _NO_SECRETS: Final = Redactor(())
 """Bodies on the topics have none: ingest masked them."""
@@ -38,6 +46,9 @@ class Fate(StrEnum):
     DONE = "redriven before"
     TRIED = f"tried {MOST_ATTEMPTS} times, left alone"
     GONE = "not redrivable: the bytes are gone"
+    WHOLE = "not redrivable: refused together, as one record of several callbacks"
+    PULLED = "pulled, left alone: the backfill asks for them again"
+    CODE = "not redrivable: one-time codes"
     ERASED = "erased, left alone"
     NO_CALLBACK = "no callback, to be corrected first"
 
@@ -55,6 +66,10 @@ class Refused(NamedTuple):
     """As the record has it; None when that is not all of it, or not it."""
     attempts: int = 0
     """How often it was redriven."""
+    is_whole: bool = False
+    """Streams refused its record as a whole, and that has several callbacks."""
+    is_pulled: bool = False
+    """The backfill stored it."""
 
     @property
     def record(self) -> Place | None:
@@ -65,12 +80,17 @@ class Refused(NamedTuple):
 class Raw(NamedTuple):
     """A record of `callbacks.raw`, as far as a redrive needs it."""
 
-    bodies: list[bytes]
+    bodies: Mapping[int, bytes]
+    """The asked callbacks, by their places."""
     erased: frozenset[int]
     """The places of callbacks whose data an erasure took out of an archive."""
     attempt: int
     rejected: tuple[Rejection, ...]
     """The rejections of the callbacks, when they were redriven."""
+    is_pulled: bool = False
+    """The backfill stored it."""
+    has_several: bool = False
+    """It has several callbacks, as far as it can be read."""
 
 
 class Judged(NamedTuple):
@@ -94,6 +114,10 @@ class _Envelope(msgspec.Struct):
 
 
 _DECODER: Final = msgspec.json.Decoder(_Envelope)
+_Attempt = Annotated[int, msgspec.Meta(ge=1)]
+_CALLBACKS: Final = b'"callbacks"'
+_OF_A_RECORD: Final = "envelope: "
+"""The detail of a rejection begins so when streams refused a whole record of `callbacks.raw`."""
 
 
 def refused_of(rejection: Rejection, value: bytes | None) -> Refused | None:
@@ -104,8 +128,9 @@ def refused_of(rejection: Rejection, value: bytes | None) -> Refused | None:
         by_streams = record["stage"] != RefusedBy.INGEST and record["partition"] is not None
         place = (int(record["partition"]), int(record["offset"]), int(record["index"])) if by_streams else None
         whole = None if by_streams or record.get("redacted") else _body_of(record)
-        return Refused(rejection, str(record["reason"]), at_ms, place, whole)
-    except (ValueError, KeyError, TypeError):
+        is_whole = by_streams and str(record.get("detail")).startswith(_OF_A_RECORD)
+        return Refused(rejection, str(record["reason"]), at_ms, place, whole, is_whole=is_whole)
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
@@ -118,42 +143,76 @@ def _body_of(record: Mapping[str, Any]) -> bytes | None:
         return None
 
 
-def raw_of(value: bytes | None) -> Raw | None:
-    """Return a record of `callbacks.raw`; one that is no envelope has its own bytes; None without any."""
+def raw_of(value: bytes | None, places: Container[int] | None = None) -> Raw | None:
+    """
+    Return a record of `callbacks.raw` with the callbacks at these places (all); None without any bytes.
+
+    One that is no envelope has its own bytes.
+    """
     if value is None:
         return None
     try:
         envelope = _DECODER.decode(value)
     except (msgspec.MsgspecError, RecursionError):
-        return Raw([value], frozenset(), 0, ())
-    erased = frozenset(envelope.erased) if isinstance(envelope.erased, list) else frozenset[int]()
-    if envelope.source != Source.REDRIVE:
-        return Raw([bytes(body) for body in envelope.callbacks], erased, 0, ())
-    attempt = envelope.attempt if isinstance(envelope.attempt, int) else 1
-    rejected = tuple((place[0], place[1]) for place in envelope.rejected or ())
-    return Raw([bytes(body) for body in envelope.callbacks], erased, attempt, rejected)
+        return Raw({0: value}, frozenset(), 0, (), has_several=_CALLBACKS in value)
+    callbacks = envelope.callbacks
+    bodies = {at: bytes(body) for at, body in enumerate(callbacks) if places is None or at in places}
+    is_again = envelope.source == Source.REDRIVE
+    return Raw(
+        bodies,
+        _read(envelope.erased, frozenset[int], frozenset()),
+        _read(envelope.attempt, _Attempt, 1) if is_again else 0,
+        _read(envelope.rejected, tuple[Rejection, ...], ()) if is_again else (),
+        is_pulled=envelope.source == Source.PULL,
+        has_several=len(callbacks) > 1,
+    )
+
+
+def _read(told: Any, kind: Any, otherwise: Any) -> Any:  # noqa: ANN401 - of any field
+    """Return the value of a field; `otherwise` when it is of another form, as foreign records may have it."""
+    try:
+        return msgspec.convert(told, kind)
+    except (msgspec.ValidationError, RecursionError):
+        return otherwise
 
 
 def told_by(refused: Refused, raw: Raw | None) -> tuple[Refused, bytes | None]:
-    """Return a callback that streams refused, with its attempts, and its bytes; None when they are gone."""
-    if raw is None or refused.place is None or refused.place[2] >= len(raw.bodies):
+    """Return a callback that streams refused, with what its record tells, and its bytes; None when they are gone."""
+    if raw is None or refused.place is None:
         return refused, None
     at = refused.place[2]
-    body = b"" if at in raw.erased else raw.bodies[at]
-    return refused._replace(attempts=raw.attempt), body
+    is_whole = refused.is_whole and raw.has_several
+    told = refused._replace(attempts=raw.attempt, is_whole=is_whole, is_pulled=raw.is_pulled)
+    return told, b"" if at in raw.erased else raw.bodies.get(at)
 
 
 def judged(refused: Refused, body: bytes | None, done: Container[Rejection], erasures: Erasures) -> Judged:
     """Return the fate of a callback with these bytes: None when they are gone, empty ones when they were erased."""
     fate = _fate_without_reading(refused, body, done)
-    if fate is None and body is not None and _covers(erasures, body, refused.first_received_at_ms):
-        fate = Fate.ERASED
     if fate is not None or body is None:
         return Judged(refused, fate or Fate.GONE, "", b"", "")
     read = read_callback(body)
+    if fate := _personal_fate(_forms(body, read), erasures, refused.first_received_at_ms):
+        return Judged(refused, fate, "", b"", "")
     if isinstance(read, Rejected):
         return Judged(refused, Fate.NO_CALLBACK, "", body, f"{read.reason}: {read.detail}")
     return Judged(refused, Fate.REDRIVE, *read, "")
+
+
+def _forms(body: bytes, read: tuple[str, bytes] | Rejected) -> Collection[bytes]:
+    """Return a body as it came, out of its covers, and repaired: numbers and codes may stand in any of these."""
+    if not isinstance(read, Rejected) and read[1] == body:
+        return (body,)
+    unwrapped = unwrap(body, RECORD_BYTES)
+    plain = () if unwrapped is None else (unwrapped.text.encode(errors="replace"),)
+    return {body, *plain, *(() if isinstance(read, Rejected) else (read[1],))}
+
+
+def _personal_fate(forms: Collection[bytes], erasures: Erasures, first_received_at_ms: int) -> Fate | None:
+    """Return the fate of a callback that must not come back, for the person or the code in it; else None."""
+    if any(_covers(erasures, form, first_received_at_ms) for form in forms):
+        return Fate.ERASED
+    return Fate.CODE if any(kept_body(form, CODES_ONLY).redacted for form in forms) else None
 
 
 def _fate_without_reading(refused: Refused, body: bytes | None, done: Container[Rejection]) -> Fate | None:
@@ -163,7 +222,11 @@ def _fate_without_reading(refused: Refused, body: bytes | None, done: Container[
         return Fate.TRIED
     if body is None:
         return Fate.GONE
-    return Fate.ERASED if not body and refused.place is not None else None
+    if not body and refused.place is not None:
+        return Fate.ERASED
+    if refused.is_whole:
+        return Fate.WHOLE
+    return Fate.PULLED if refused.is_pulled else None
 
 
 def read_callback(body: bytes) -> tuple[str, bytes] | Rejected:

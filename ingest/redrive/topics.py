@@ -2,12 +2,13 @@
 The topics as a redrive reads them, without a group: refused callbacks, their bytes, and the redriven ones of them.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from ingest.clock import PATIENCE_SECONDS, Clock, Patience
 from ingest.redrive.errors import ReadError
 from ingest.redrive.fates import Place, Raw, Refused, Rejection, raw_of, refused_of
 from streams.contract.erasures import AnotherKeyError, Erasures, NotAnErasureError, Reading
@@ -39,12 +40,13 @@ class Topics:
     """
     Reads to the ends that the topics have when it is asked. `done` are the rejections that were redriven.
 
-    Raises ReadError when Kafka does not give the records.
+    Raises ReadError when Kafka does not give the records, also when none comes for a minute.
     """
 
-    def __init__(self, settings: CommonSettings) -> None:
+    def __init__(self, settings: CommonSettings, clock: Clock) -> None:
         self.done: set[Rejection] = set()
         self._settings = settings
+        self._clock = clock
         self._consumer: AIOKafkaConsumer | None = None
         self._names = {topic: topic.name(settings.kafka_topic_prefix) for topic in _READ}
         self._raw_ends: dict[TopicPartition, int] = {}
@@ -96,9 +98,11 @@ class Topics:
                 found.append(refused)
         return sorted(found, key=lambda one: (one.first_received_at_ms, one.rejection))
 
-    async def raw(self, places: Collection[Place], since_ms: float) -> dict[Place, Raw | None]:
+    async def raw(self, places: Mapping[Place, Container[int]], since_ms: float) -> dict[Place, Raw | None]:
         """
-        Return the records of `callbacks.raw` at these places that Kafka still has, and learn the redriven rejections.
+        Return the records of `callbacks.raw` that Kafka still has, and learn the redriven rejections.
+
+        `places` tells the wanted callbacks of each record; no other ones are kept.
 
         They are those of callbacks that were received since: a redrive comes after its rejection.
         """
@@ -107,23 +111,25 @@ class Topics:
         for at in begins:
             of_partition = [offset for partition, offset in places if partition == at.partition]
             begins[at] = max(oldest[at], min([begins[at], *of_partition]))
-        wanted, found = set(places), dict[Place, Raw | None]()
-        self._raw_ends = await self._ends(begins)
-        async for record in self._records(begins, self._raw_ends):
+        found: dict[Place, Raw | None] = {}
+        ends = await self._ends(begins)
+        async for record in self._records(begins, ends):
             place = (record.partition, record.offset)
-            if place in wanted:
-                found[place] = raw_of(record.value)
+            if place in places:
+                found[place] = raw_of(record.value, places[place])
             self._note_done(record.value)
+        self._raw_ends = ends
         return found
 
     async def catch_up(self) -> None:
         """Learn which rejections were redriven since the last look at `callbacks.raw`."""
-        begins, self._raw_ends = self._raw_ends, await self._ends(self._raw_ends)
-        async for record in self._records(begins, self._raw_ends):
+        ends = await self._ends(self._raw_ends)
+        async for record in self._records(self._raw_ends, ends):
             self._note_done(record.value)
+        self._raw_ends = ends  # not before: after a look that failed the next one begins where it did
 
     def _note_done(self, value: bytes | None) -> None:
-        if value is not None and _MARK in value and (raw := raw_of(value)) is not None:
+        if value is not None and _MARK in value and (raw := raw_of(value, ())) is not None:
             self.done.update(raw.rejected)
 
     async def _begins(self, topic: Topic, since_ms: float = 0) -> dict[TopicPartition, int]:
@@ -158,12 +164,16 @@ class Topics:
             consumer.assign(left)
             for one in left:
                 consumer.seek(one, begins[one])
+            patience = Patience(self._clock)
             while left:
-                for at, records in (await consumer.getmany(*left, timeout_ms=_POLL_MS, max_records=_RECORDS)).items():
+                came = await consumer.getmany(*left, timeout_ms=_POLL_MS, max_records=_RECORDS)
+                for at, records in came.items():
                     for record in records:
                         if record.offset < ends[at]:
                             yield record
                 left = [one for one in left if await consumer.position(one) < ends[one]]
+                if left and not patience.lasts(got_on=bool(came)):
+                    raise _unread(f"none came for {PATIENCE_SECONDS:.0f} seconds")
         except KafkaError as error:
             raise _unread(error) from error
 
@@ -177,5 +187,5 @@ class Topics:
 _READ: Final = (CALLBACKS_RAW, CALLBACKS_REJECTED, ERASURES)
 
 
-def _unread(error: KafkaError) -> ReadError:
+def _unread(error: KafkaError | str) -> ReadError:
     return ReadError(f"Kafka does not give the records of the topics: {error}")

@@ -139,11 +139,11 @@ def _opened(value: bytes, ended: Ending | None) -> Opened | Refusal:
     except (MemoryError, RecursionError):
         if ended is None:
             raise
-        return _ended_refusal(ended)
+        return _ended_refusal(ended, "envelope: ")
 
 
-def _ended_refusal(ended: Ending) -> Refusal:
-    return Refusal(Reason.BUG, f"it ended a worker {ended.times} times in a row")
+def _ended_refusal(ended: Ending, of: str = "") -> Refusal:
+    return Refusal(Reason.BUG, f"{of}it ended a worker {ended.times} times in a row")
 
 
 class _Gatherer:

@@ -27,6 +27,7 @@ from ingest.backfill.errors import TopicsError
 from ingest.backfill.known import Known
 from ingest.backfill.settings import BackfillSettings
 from ingest.backfill.topics import Topics
+from ingest.clock import SystemClock
 from streams.contract import permissions
 from streams.contract.codec import format_time
 from streams.contract.permissions import PERMISSIONS, Kind, Need, Operation, Permission, Resource
@@ -319,7 +320,7 @@ async def catch_up(kafka: GuardedKafka, user: str) -> None:
     told: dict[str, Any] = {name.lower(): value for name, value in known.items()}
     account: dict[str, Any] = {"routee_application_id": "id", "routee_application_secret": "secret"}
     settings = load_settings(BackfillSettings, env_file=None, **told, **account)
-    topics = Topics(settings, Known(0))
+    topics = Topics(settings, Known(0), SystemClock())
     try:
         async with asyncio.timeout(60):
             await topics.open()

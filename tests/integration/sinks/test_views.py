@@ -536,7 +536,7 @@ def test_routee_tells_the_missing_parts_until_a_moment(tables: ClickHouse) -> No
 
 
 def test_sms_are_told_as_of_a_past_moment(tables: ClickHouse) -> None:
-    """The newest change that was received by then, of the newest life; a key not heard of by then has no row."""
+    """The newest change that was received by then, as all before it; a key not heard of by then has no row."""
     write(
         tables,
         "sms_status",
@@ -550,6 +550,10 @@ def test_sms_are_told_as_of_a_past_moment(tables: ClickHouse) -> None:
             # Received before revision 1, which was taken in first.
             sms("c", revision=1, status="Sent", received_at=at(12), first_received_at=at(12)),
             sms("c", revision=2, status="Sent", received_at=at(11), first_received_at=at(12)),
+            # A status of second 12 that was redriven after the final one: it has that one's status.
+            sms("d", revision=1, status="Queued", received_at=at(11), first_received_at=at(11)),
+            final("d", "Delivered", revision=2, received_at=at(15), first_received_at=at(11)),
+            final("d", "Delivered", revision=3, received_at=at(12), first_received_at=at(11)),
         ],
     )
 
@@ -561,9 +565,12 @@ def test_sms_are_told_as_of_a_past_moment(tables: ClickHouse) -> None:
     assert asked(-0.001) == []
     assert asked(0) == [("a", "Queued", 0, 1)]
     assert asked(9.999) == [("a", "Queued", 0, 1)]
-    assert asked(11) == [("a", "Sent", 0, 2), ("c", "Sent", 0, 2)]
-    assert asked(39) == [("a", "Delivered", 0, 3), ("b", "Sent", 0, 1), ("c", "Sent", 0, 2)]
-    assert asked(40) == [("a", "Queued", 5, 1), ("b", "Sent", 0, 1), ("c", "Sent", 0, 2)]
+    assert asked(11) == [("a", "Sent", 0, 2), ("d", "Queued", 0, 1)]
+    assert asked(13) == [("a", "Sent", 0, 2), ("c", "Sent", 0, 2), ("d", "Queued", 0, 1)]
+    others = [("b", "Sent", 0, 1), ("c", "Sent", 0, 2), ("d", "Delivered", 0, 3)]
+    assert asked(16) == [("a", "Sent", 0, 2), *others]
+    assert asked(39) == [("a", "Delivered", 0, 3), *others]
+    assert asked(40) == [("a", "Queued", 5, 1), *others]
 
 
 def test_campaigns_are_told_as_of_a_past_moment(tables: ClickHouse) -> None:

@@ -59,3 +59,10 @@ def test_every_fault_of_a_file_is_told_at_once_and_quotes_nothing(tmp_path: Path
 def test_a_file_that_is_missing_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="No such file"):
         read_import(tmp_path / "none")
+
+
+def test_a_callback_that_no_record_takes_is_a_fault(tmp_path: Path) -> None:
+    file = tmp_path / "refused.ndjson"
+    write_export(file, [one(1, body_of(1)), one(2, body_of(2, message="x" * 880_000))])
+    with pytest.raises(FileError, match="line 2: it is longer than 880,000 bytes"):
+        read_import(file)

@@ -1,13 +1,22 @@
 """The fate of each refused callback: the same bytes go back, three times at most, and no erased person does."""
 
+import gzip
+from base64 import b64encode
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import pytest
 
-from ingest.redrive.fates import Fate, judged, raw_of, refused_of, told_by
+from ingest.callback.envelope import seal
+from ingest.redrive.fates import Fate, Refused, judged, raw_of, refused_of, told_by
 from streams.contract.erasures import Erasures, Marks
-from streams.contract.records import Envelope, Erasure, Reason
+from streams.contract.records import Envelope, Erasure, Reason, Source
+from streams.domain.policy import Policy
+from streams.domain.sms_stage import SmsStage
+from streams.domain.stage import Ending
+from tests.support.memory_rows import MemoryRows
 from tests.unit.ingest.redrive.refused import (
     NOON_MS,
     body_of,
@@ -129,3 +138,90 @@ def test_an_envelope_of_redriven_callbacks_follows_the_contract() -> None:
     envelope = Envelope.model_validate_json(redriven(body_of(1), attempt=2, rejected=((4, 8),)))
     assert (envelope.source, envelope.attempt, envelope.rejected) == ("redrive", 2, [[4, 8]])
     assert envelope.first_received_at == datetime.fromtimestamp(NOON_MS / 1000, UTC)
+
+
+COVERS = [gzip.compress, b64encode, lambda body: body.decode().encode("utf-16"), lambda body: b"\xef\xbb\xbf" + body]
+
+
+@pytest.mark.parametrize("cover", COVERS, ids=["gzip", "base64", "utf-16", "bom"])
+@pytest.mark.parametrize("is_whole", [True, False], ids=["callback", "fragment"])
+def test_an_erased_person_does_not_come_back_out_of_a_cover(cover: Callable[[bytes], bytes], is_whole: bool) -> None:  # noqa: FBT001
+    """Neither stored again nor exported, and so with a callback of a file, whose bytes are judged in the same way."""
+    body = cover(body_of(1) if is_whole else b'{"to":"+306900000001"}')
+    ingested = refused()._replace(place=None)
+    told = judged(ingested, body, set(), erased_at(datetime(2026, 11, 28, tzinfo=UTC)))
+    assert (told.fate, told.body) == (Fate.ERASED, b"")
+    of_another = judged(ingested, body, set(), erased_at(datetime(2026, 11, 28, tzinfo=UTC), "+306900000009"))
+    assert of_another.fate is (Fate.REDRIVE if is_whole else Fate.NO_CALLBACK)
+
+
+@pytest.mark.parametrize("cover", [bytes, *COVERS], ids=["plain", "gzip", "base64", "utf-16", "bom"])
+def test_a_one_time_code_is_neither_stored_again_nor_exported(cover: Callable[[bytes], bytes]) -> None:
+    code = body_of(1, originatingService="TwoStep", message="482913 is your code")
+    told = judged(refused(), cover(code), set(), NONE)
+    assert (told.fate, told.body) == (Fate.CODE, b"")
+    assert judged(refused(), body_of(1, message="please verify the passcode"), set(), NONE).fate is Fate.REDRIVE
+
+
+def refused_whole(value: bytes, ended: Ending | None = None) -> Refused:
+    """Return the refusal of streams of a whole record."""
+    (piece,) = SmsStage(Policy()).apply(MemoryRows(), 1, 5, value, 0, ended)
+    (output,) = piece.outputs
+    found = refused_of((0, 0), output.value)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "fate"), [([body_of(1)], Fate.REDRIVE), ([body_of(1), body_of(2)], Fate.WHOLE)], ids=["one", "two"]
+)
+def test_a_record_that_was_refused_whole_is_no_single_callback(
+    callbacks: list[bytes], fate: Fate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its one rejection stands for all: one that went back would take the others for done."""
+    value = posted(*callbacks)
+    unreadable = value.replace(b"2026-", b"soon-")
+    told = judged(*told_by(refused_whole(unreadable), raw_of(unreadable, {0})), set(), NONE)
+    assert told.fate is fate
+    assert judged(*told_by(refused(), raw_of(unreadable, {0})), set(), NONE).fate is Fate.REDRIVE
+
+    def no_memory(_: bytes) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("streams.domain.sms_stage.open_envelope", no_memory)
+    told = judged(*told_by(refused_whole(value, Ending(5, None, 3)), raw_of(value, {0})), set(), NONE)
+    assert told.fate is fate
+
+
+def test_a_record_too_deep_to_be_read_is_no_single_callback() -> None:
+    deep = posted(b'{"messageId":"m-1","x":%s}' % (b"[" * 60_000 + b"]" * 60_000), body_of(2))
+    assert judged(*told_by(refused_whole(deep), raw_of(deep, {0})), set(), NONE).fate is Fate.WHOLE
+
+
+@pytest.mark.parametrize("body", [body_of(1, at=None), body_of(1)], ids=["undated", "dated"])
+def test_a_pulled_status_is_left_to_the_backfill(body: bytes) -> None:
+    """Redriven as posted it would begin a forgotten message anew, which is counted twice then."""
+    pulled = seal([body], [""], NOON_MS, source=Source.PULL).value
+    assert judged(*told_by(refused(), raw_of(pulled)), set(), NONE).fate is Fate.PULLED
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("rejected", [1]), ("rejected", [[[], 1]]), ("rejected", [[1]]), ("rejected", [[1, 2, 3]]), ("rejected", {}),
+        ("rejected", [[0.5, 1]]), ("rejected", "x"), ("erased", [{}]), ("erased", [[0]]), ("erased", "0"),
+        ("erased", 0), ("attempt", {}), ("attempt", -7), ("attempt", "2"), ("attempt", 1e300), ("source", []),
+    ],
+)  # fmt: skip
+def test_a_field_of_a_foreign_form_counts_as_missing(field: str, told: Any) -> None:  # noqa: ANN401 - JSON is any
+    record = orjson.loads(redriven(body_of(1))) | {field: told}
+    raw = raw_of(orjson.dumps(record))
+    assert raw is not None
+    assert raw.rejected == (() if field in {"rejected", "source"} else ((0, 0),))
+    assert (raw.erased, raw.attempt) == (frozenset(), 0 if field == "source" else 1)
+
+
+def test_of_an_envelope_only_the_asked_callbacks_are_kept() -> None:
+    raw = raw_of(posted(*map(body_of, range(5))), {1, 3, 9})
+    assert raw is not None
+    assert raw.bodies == {1: body_of(1), 3: body_of(3)}

@@ -3,10 +3,12 @@
 from typing import Any
 
 import orjson
+import pytest
 
 from ingest.callback.envelope import RawRecord
 from ingest.commit.log import MemoryCommitLog
 from ingest.errors import NotStoredError
+from ingest.redrive.errors import ReadError
 from ingest.redrive.fates import Fate, Judged, raw_of
 from ingest.redrive.sending import Sending
 from streams.contract.keys import partition_of
@@ -36,6 +38,7 @@ class Kafka(MemoryCommitLog):
         super().__init__()
         self.lost, self.unheard = lost, unheard
         self.done: set[tuple[int, int]] = set()
+        self.blind = 0
 
     async def append(self, topic: Topic, records: Any, partition: int | None = None) -> None:  # noqa: ANN401 - as above
         if self.lost:
@@ -47,7 +50,10 @@ class Kafka(MemoryCommitLog):
             raise NotStoredError("unheard")
 
     async def look(self) -> None:
-        """Learn of the stored ones."""
+        """Learn of the stored ones; `blind` looks fail."""
+        if self.blind:
+            self.blind -= 1
+            raise ReadError("blind")
         for record in self.stored:
             raw = raw_of(record.value)
             self.done.update(raw.rejected if raw else ())
@@ -99,3 +105,33 @@ async def test_the_rate_is_kept_and_bounds_an_envelope() -> None:
     await store(kafka, *map(ready, range(40)), rate=5, clock=clock)
     assert clock.monotonic() - began >= 35 / 5
     assert max(len(_envelope(record)["callbacks"]) for record in kafka.stored) <= 5
+
+
+async def test_nothing_is_tried_again_before_a_look_has_told_that_it_is_not_there() -> None:
+    """Kafka stored the record, its answer was lost, and it was away for half a minute."""
+    kafka = Kafka(unheard=1)
+    kafka.blind = 30
+    assert (await store(kafka, ready(1))).stored == 1
+    assert kafka.rejections == [(0, 1)]
+
+
+async def test_without_a_look_it_ends_after_a_minute() -> None:
+    kafka, clock = Kafka(unheard=1), QuickClock()
+    kafka.blind = 10_000
+    began = clock.monotonic()
+    with pytest.raises(ReadError):
+        await store(kafka, ready(1), clock=clock)
+    assert 60 <= clock.monotonic() - began < 65
+    assert kafka.rejections == [(0, 1)]
+
+
+async def test_a_callback_that_is_too_large_is_left_out_and_stops_no_other() -> None:
+    """Together they are too large, and one is alone: it is counted at once, in no time."""
+    kafka, clock = Kafka(), QuickClock()
+    kafka.most_bytes = 3000
+    large = ready(7)._replace(body=body_of(7, message="x" * 4000))
+    began = clock.monotonic()
+    sending = await store(kafka, *map(ready, range(7)), large, *map(ready, range(8, 50)), clock=clock)
+    assert (sending.stored, sending.too_large) == (49, 1)
+    assert kafka.rejections == [(0, number) for number in range(50) if number != 7]
+    assert clock.monotonic() - began < 1
