@@ -3,6 +3,7 @@
 import gzip
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
@@ -81,4 +82,16 @@ def test_a_line_that_is_no_record_is_one_line(tmp_path: Path, line: bytes) -> No
     path.parent.mkdir(parents=True)
     path.write_bytes(gzip.compress(line))
     with pytest.raises(ArchiveError, match=r"cannot be read"):
+        values_at(tmp_path, [(0, 10)])
+
+
+def test_an_error_of_arrow_that_is_no_value_error_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for an encoding or a codec that Arrow does not know."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise pa.ArrowNotImplementedError("no such codec")
+
+    write(tmp_path, next(iter(runs(RECORDS[:1]))), "parquet")
+    monkeypatch.setattr("pyarrow.parquet.read_table", refused)
+    with pytest.raises(ArchiveError, match=r"0-10-10\.parquet cannot be read"):
         values_at(tmp_path, [(0, 10)])
