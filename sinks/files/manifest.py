@@ -147,7 +147,7 @@ def noted_changes(day: Place) -> dict[str, list[str]]:
     """Return name → the checksums that erasures noted, in their order."""
     found: dict[str, list[str]] = {}
     for file in sorted(glob(day, _CHANGED.format("*")), key=str):
-        for line in file.read_bytes().splitlines():
+        for line in (read_if_there(file) or b"").splitlines():
             try:
                 note: Mapping[str, str] = orjson.loads(line)
                 found.setdefault(note["name"], []).append(note["sha256"])
@@ -228,6 +228,9 @@ def _write(folder: Place, day: Place) -> bool:
             return False  # at the next look
         made = manifest_of(folder.name, day_of(day.name) or date.min, [*named.values(), *new])
         replace(day / MANIFEST, before, _told(made))
+        if isinstance(day, ObjectPath) and not listed_files(day):
+            (day / MANIFEST).unlink()  # the end of the day came meanwhile: nothing of it is missing
+            return False
     return True
 
 

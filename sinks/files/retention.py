@@ -61,16 +61,18 @@ def expire(root: Place, tables: Iterable[str], days: int, today: date) -> list[P
 def _expire_objects(folder: ObjectPath, oldest: date) -> list[ObjectPath]:
     due = [day for day in folder.glob(DAYS) if (of := day_of(day.name)) is not None and of < oldest]
     if due:
-        _note(folder, _ends(folder, due))
+        _note(folder, _ends(folder, {*due}))
     for day in due:
         # Without it no object of the day is missed by `verify`.
         (day / MANIFEST).unlink()
         for file in sorted(day.iterdir(), key=str):
             file.unlink()
+        # Another process may have written it anew meanwhile.
+        (day / MANIFEST).unlink()
     return due
 
 
-def _ends(folder: ObjectPath, days: Sequence[ObjectPath]) -> dict[int, int]:
+def _ends(folder: ObjectPath, days: set[ObjectPath]) -> dict[int, int]:
     """Return the position of each partition after its objects of these days."""
     found: dict[int, int] = {}
     try:

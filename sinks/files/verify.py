@@ -5,19 +5,23 @@ Offsets of the archive have no gaps, so there one that is in no file is missing.
 without a row, and Kafka compacts their topics: of them a missing file is known by the manifest of its day.
 
 In an object store a name is the offset after the last of the object before, in all tables: one that is missing is known
-by the names around it.
+by the names around it. No gap is told where a day that is over may have lain: `.position-{partition}` tells up to
+where.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from itertools import pairwise
 from typing import NamedTuple
 
 from sinks.files.contents import UNREADABLE_CONTENT, places_in
+from sinks.files.durable import read_if_there
 from sinks.files.layout import DAYS, Chained, Name, parse_chained, parse_name
 from sinks.files.locks import days
-from sinks.files.manifest import DamagedManifestError, Manifest, manifest_of, read_manifest, right_checksums
+from sinks.files.manifest import MANIFEST, DamagedManifestError, Manifest, manifest_of, read_manifest, right_checksums
 from sinks.files.objects import Place, below, glob
+from sinks.files.positions import noted_positions
 from sinks.tables import RAW_CALLBACKS_TABLE
 
 
@@ -54,7 +58,7 @@ class _Look:
         """Look at every file, and return the findings."""
         found = sorted(glob(self._root / self._table, DAYS), key=str)
         manifests = [manifest for day in found if (manifest := self._manifest(day)) is not None]
-        names = {file: name for day in found for file in day.iterdir() if (name := _name_of(file)) is not None}
+        names = {file: name for day in found for file in _entries(day) if (name := _name_of(file)) is not None}
         files = [self._look_into(*one) for one in sorted(names.items(), key=lambda one: (one[1][:2], str(one[0])))]
         self._compare_neighbours(sorted(file for file in files if file is not None))
         return Verified(self._table, len(found), len(manifests), len(names), self._rows, self._problems)
@@ -76,20 +80,25 @@ class _Look:
             return None
         if manifest != manifest_of(manifest.table, manifest.day, manifest.files):
             self._tell(day, "the manifest contradicts itself")
-        right = right_checksums(day, manifest)
+        right, missing = right_checksums(day, manifest), []
         for listed in manifest.files:
-            file = day / listed.name
-            if not file.is_file():
-                self._tell(file, f"is missing: the manifest has it with {listed.rows} rows")
-                continue
-            if sha256(file.read_bytes()).hexdigest() not in right[listed.name]:
-                self._tell(file, "is damaged: its checksum is not the manifest's")
+            content = read_if_there(day / listed.name)
+            if content is None:
+                missing.append(listed)
+            elif sha256(content).hexdigest() not in right[listed.name]:
+                self._tell(day / listed.name, "is damaged: its checksum is not the manifest's")
+        # The end of a day takes its manifest first.
+        if missing and (day / MANIFEST).is_file():
+            for listed in missing:
+                self._tell(day / listed.name, f"is missing: the manifest has it with {listed.rows} rows")
         return manifest
 
     def _look_into(self, file: Place, name: Name | Chained) -> "_Found | None":
         """Look at the rows of a file, and return where it begins and ends; None when that cannot be told."""
         try:
             places = places_in(file.read_bytes(), file.name)
+        except FileNotFoundError:
+            return None  # the end of its day came meanwhile
         except UNREADABLE_CONTENT as error:
             self._tell(file, f"is damaged: it cannot be read: {type(error).__name__}")
             return _Found(name, name.first, self._told(file)) if isinstance(name, Name) else None
@@ -113,6 +122,8 @@ class _Look:
 
     def _compare_neighbours(self, files: "list[_Found]") -> None:
         is_archive = self._table == RAW_CALLBACKS_TABLE
+        # Read after the files: the end of a day notes them before it takes the first one.
+        removed = noted_positions(self._root / self._table)
         for before, after in pairwise(files):
             if before.name.partition != after.name.partition:
                 continue
@@ -120,6 +131,8 @@ class _Look:
             following = after.first if is_archive else after.name.first
             if after.name.first <= before.name.last:
                 self._problems.append(f"{where}: {before.told} and {after.told} overlap")
+            elif following <= removed.get(after.name.partition, 0):
+                continue  # days may be out of order: one that is over may have lain between
             elif following != before.name.position and (is_archive or after.is_chained):
                 gap = f"offsets {before.name.position} to {following - 1}"
                 self._problems.append(f"{where}: a gap: {gap} are in no file, between {before.told} and {after.told}")
@@ -131,6 +144,13 @@ class _Found(NamedTuple):
     """The first offset of its rows."""
     told: str
     is_chained: bool = False
+
+
+def _entries(day: Place) -> list[Place]:
+    """Return the files of a day; none when its end came meanwhile."""
+    with suppress(FileNotFoundError):
+        return [*day.iterdir()]
+    return []
 
 
 def _name_of(file: Place) -> Name | Chained | None:

@@ -175,6 +175,74 @@ def test_days_go_with_their_objects_and_no_position_goes_with_them(root: ObjectP
     assert sink(root).claim([RAW]) == {RAW: 3}
 
 
+def out_of_order(root: ObjectPath) -> None:
+    opened = sink(root)
+    for offset, day in ((0, 1), (1, 0), (2, 1)):
+        opened.write(RAW_CALLBACKS_TABLE, raw(offset, day=day))
+
+
+def test_no_gap_is_told_where_a_day_lay_that_is_over(root: ObjectPath) -> None:
+    out_of_order(root)
+    sink(root).write(RAW_CALLBACKS_TABLE, raw(3, day=1))
+    sink(root).write(RAW_CALLBACKS_TABLE, raw(4, day=1))
+    assert told(root) == []
+    expire(root, TABLES, 1, date(1970, 1, 3))
+    assert names(root) == [f"date=1970-01-02/0-{first}.parquet" for first in (0, 2, 3, 4)]
+    assert told(root) == []
+    (root / RAW_CALLBACKS_TABLE / "date=1970-01-02" / "0-3.parquet").unlink()
+    assert [line for line in told(root) if "a gap: offsets 3 to 3" in line] == told(root) != []
+
+
+@pytest.mark.parametrize("moment", ["the manifest", "an object"])
+def test_the_end_of_a_day_during_a_look_is_no_damage(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    out_of_order(root)
+    write_manifests(root, TABLES, datetime(1970, 1, 5, tzinfo=UTC))
+    read = ObjectPath.read_bytes
+    reads: list[str] = []
+
+    def meanwhile(path: ObjectPath) -> bytes:
+        content = read(path)
+        reads.append(path.name)
+        # The first read is that of a manifest; the last ones, after all manifests, are of the objects.
+        if len(reads) == (1 if moment == "the manifest" else 6):
+            monkeypatch.setattr(ObjectPath, "read_bytes", read)
+            expire(root, TABLES, 1, date(1970, 1, 3))
+        return content
+
+    monkeypatch.setattr(ObjectPath, "read_bytes", meanwhile)
+    assert told(root) == []
+    assert names(root) == ["date=1970-01-02/0-0.parquet", "date=1970-01-02/0-2.parquet"]
+
+
+@pytest.mark.parametrize("moment", ["before it", "during it"])
+def test_a_manifest_that_is_written_while_its_day_ends_does_not_stay(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    out_of_order(root)
+    swap, unlink = ObjectPath.swap, ObjectPath.unlink
+    day = root / RAW_CALLBACKS_TABLE / "date=1970-01-01"
+
+    def ended(path: ObjectPath, before: bytes | None, content: bytes) -> bool:
+        if path == day / ".manifest.json":
+            expire(root, TABLES, 1, date(1970, 1, 3))
+        return swap(path, before, content)
+
+    def written_anew(path: ObjectPath, *, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok=missing_ok)
+        if path == day / "0-1.parquet":
+            (day / ".manifest.json").write_bytes(b"{}")
+
+    if moment == "before it":
+        monkeypatch.setattr(ObjectPath, "swap", ended)
+        write_manifests(root, TABLES, datetime(1970, 1, 5, tzinfo=UTC))
+    else:
+        monkeypatch.setattr(ObjectPath, "unlink", written_anew)
+        expire(root, TABLES, 1, date(1970, 1, 3))
+    assert [*day.iterdir()] == []
+
+
 def written(root: ObjectPath) -> ObjectSink:
     opened = sink(root, SMS)
     for first in (0, 10):
