@@ -92,6 +92,8 @@ class KnownErasures:
         """The offset after the last record that was read."""
         self.is_current = True
         """Whether Kafka has said of late that there are no others; without that nothing is taken in, nor told."""
+        self.confirmations = 0
+        """How often Kafka has said so."""
 
     def add(self, offset: int, erasure: Erasure) -> None:
         """Add the next record of the topic; AnotherKeyError when recipients cannot be compared with it."""
@@ -105,7 +107,9 @@ class KnownErasures:
         return self.before(self.end)
 
     def before(self, end: int) -> Erased | None:
-        """Return the erasures in the records before an offset, None when there are none."""
+        """Return the erasures in the records before an offset, as far as they were read; None when there are none."""
+        # A view beyond that would still be without the next erasures when they have come.
+        end = min(end, self.end)
         if end not in self._views:
             while len(self._views) >= _VIEWS_KEPT:
                 del self._views[next(iter(self._views))]

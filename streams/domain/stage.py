@@ -110,9 +110,11 @@ class Erasing(Protocol):
     """How far the erasures are known: the offset after the last one."""
     is_current: bool
     """Whether there were no others a moment ago."""
+    confirmations: int
+    """How often Kafka has said that there were no others."""
 
     def before(self, end: int) -> Erased | None:
-        """Return the erasures before an offset, None when there are none."""
+        """Return the erasures before an offset, as far as they are known; None when there are none."""
 
     def erase(self, rows: Rows, keys: Iterable[bytes]) -> list[Output]:
         """Erase in these rows what the erasures that hold in them cover; return the outputs. Doing it again is none."""

@@ -123,8 +123,9 @@ class ReadApi:
         return await self._search_others(request, key, set(owned))
 
     def _unsure_of_erasures(self) -> web.Response | None:
-        """Return the answer while Kafka does not tell all erasures; None while it does."""
-        if self._app.erasures.known.is_current:
+        """Return the answer while not all erasures are known, also those of former owners; None while they are."""
+        owned = self._app.sms.checkpointer.owned.values()
+        if self._app.erasures.known.is_current and all(mine.partition.knows_erasures for mine in owned):
             return None
         return _ask_again("Kafka does not tell which numbers are erased")
 

@@ -102,6 +102,7 @@ class ErasureReader:
         now = self._clock()
         if is_confirmed:
             self._confirmed = now
+            self.known.confirmations += 1
         is_current = now - self._confirmed < CURRENT_SECONDS
         if is_current is not self.known.is_current:
             told = (

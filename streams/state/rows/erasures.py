@@ -33,6 +33,11 @@ class Progress(NamedTuple):
         done = b"%d:%d" % (self.end, self.is_walking)
         return done if self.planned is None else done + b":%d:%d:%d" % (self.planned, *self.begin)
 
+    @property
+    def needed(self) -> int:
+        """The offset before which an owner has to know all erasures: they hold in these rows, or will."""
+        return self.end if self.planned is None else self.planned
+
     def with_plan(self, end: int, begin: Position) -> Self:
         """Return the progress with a plan: the erasures before `end` hold from `begin` on."""
         return self._replace(planned=end, begin=begin)

@@ -25,6 +25,9 @@ MOST_OUTPUT_BYTES: Final = 16 << 20
 FORGET_SECONDS: Final = 21_600.0
 """How often all summarized rows are looked at, to delete the ones that are over: hours do not matter there."""
 
+# Kafka may have been asked for the first one before the takeover.
+_CONFIRMATIONS: Final = 2
+
 _MARK: Final = b"1"
 _VALUE_OF: Final = attrgetter("value")
 
@@ -96,6 +99,8 @@ class Partition:
         self._forgetting = Walk()
         self._forgets_at = -inf
         self._has_forgotten = False
+        self._holds_too_few = False
+        self._takeover_confirmations = 0 if erasing is None else erasing.confirmations
         self._hold_erasures()
 
     @property
@@ -115,6 +120,8 @@ class Partition:
         if self.position is None and self._erasing is not None:
             # In new rows all erasures hold: no record was taken in without them.
             self._erased = Progress(self._erasing.end)
+            self._hold_erasures()
+        elif self._holds_too_few:
             self._hold_erasures()
         begin = self.position.taken if self.position is not None and self.position.offset == offset else 0
         for outputs, index in self._stage.apply(self.rows, self.number, offset, value, begin, self.refused(offset)):
@@ -160,13 +167,30 @@ class Partition:
 
     @property
     def knows_erasures(self) -> bool:
-        """Whether all erasures are known: without them no record may be taken in."""
-        return self._erasing is None or self._erasing.is_current
+        """
+        Whether all erasures are known: without them no record may be taken in, and no row be shown.
+
+        A former owner may have read further than this worker, and have made it durable that these erasures hold.
+        """
+        return self._erasing is None or (self._erasing.is_current and not self.lacks_erasures)
+
+    @property
+    def lacks_erasures(self) -> bool:
+        """
+        Whether this worker has yet to read erasures that a former owner has read.
+
+        When Kafka says after the takeover that there are none, the topic was made anew, and its erasures are all.
+        """
+        if self._erasing is None or self._erasing.end >= self._erased.needed:
+            return False
+        return self._erasing.confirmations < self._takeover_confirmations + _CONFIRMATIONS
 
     @property
     def is_behind(self) -> bool:
         """Whether erasures are known that do not hold in the rows, and may hold from here on."""
         if self._erasing is None or self._erased.end == self._erasing.end or self._erased.planned is not None:
+            return False
+        if self.lacks_erasures:
             return False
         # A plan takes the place of the one before, which a replay needs until rows beyond it are durable.
         if self.position is None or self._erased.end != self._kept_erased.end:
@@ -194,9 +218,13 @@ class Partition:
         """
         Apply the erasures to the next rows; return how many bytes the next flush must write for this partition.
 
+        Does nothing while not all erasures are known: the walk would end as done without them.
+
         `scan` yields the stored rows whose keys begin with its first argument and come after the second, in order.
         """
-        if self._erasing is not None and self._erased.is_walking:
+        if self._erasing is not None and self._erased.is_walking and self.knows_erasures:
+            if self._holds_too_few:
+                self._hold_erasures()
             keys = self._walk.next_keys(partial(scan, self._erasing.prefix))
             outputs = self._erasing.erase(self.rows, keys)
             self._outputs += outputs
@@ -228,6 +256,7 @@ class Partition:
         before, self._erased = self._erased, self._erased.reached(self._here)
         if self._erasing is not None:
             self.rows.erased = self._erasing.before(self._erased.end)
+            self._holds_too_few = self._erasing.end < self._erased.end
             if self._erased.is_walking and self._erased is not before:
                 changed = [key for key in self.rows.unstored if key.startswith(self._erasing.prefix)]
                 self._walk.begin(changed)

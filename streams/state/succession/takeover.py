@@ -120,6 +120,9 @@ class Takeover:
             table.guards,
             table.spec.erasing,
         )
+        if rows.lacks_erasures:
+            name = f"{table.changelog}[{partition}]"
+            logger.warning("%s: its former owner has read erasures that are yet to be read: it waits for them", name)
         if table.store.read(partition, PARTITIONS) is None:
             rows.rows.put(PARTITIONS, table.spec.partitions)
         durable = None if rows.position is None else rows.position.offset

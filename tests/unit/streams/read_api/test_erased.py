@@ -37,7 +37,8 @@ def api(known: KnownErasures) -> ReadApi:
     """Give the answers of a worker that owns one partition."""
     pipeline = Pipeline()
     pipeline.send(sms_callback(message_id="m", sms_id="s", to=NUMBER))
-    owned = {0: SimpleNamespace(partition=SimpleNamespace(rows=pipeline.sms_rows[0]))}
+    partition = SimpleNamespace(rows=pipeline.sms_rows[0], knows_erasures=True)
+    owned = {0: SimpleNamespace(partition=partition)}
     made = ReadApi.__new__(ReadApi)
     made._app = SimpleNamespace(  # type: ignore[assignment]
         erasures=SimpleNamespace(known=known),
@@ -71,4 +72,13 @@ async def test_nothing_is_told_of_an_sms_while_it_is_not_known_which_numbers_are
     known.is_current = False
     assert [status for status, _ in await answers(api)] == [503, 503]
     known.is_current = True
+    assert [status for status, _ in await answers(api)] == [200, 200]
+
+
+async def test_nothing_is_told_of_an_sms_while_a_former_owner_has_read_more_erasures(api: ReadApi) -> None:
+    (owned,) = api._app.sms.checkpointer.owned.values()
+    partition: Any = owned.partition
+    partition.knows_erasures = False
+    assert [status for status, _ in await answers(api)] == [503, 503]
+    partition.knows_erasures = True
     assert [status for status, _ in await answers(api)] == [200, 200]

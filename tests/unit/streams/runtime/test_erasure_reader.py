@@ -94,14 +94,17 @@ async def test_all_erasures_are_known_until_kafka_has_not_said_so_for_too_long(b
     known = KnownErasures(MARKS)
     reader = ErasureReader(broker, TOPIC, known, lambda: broker.seconds)  # type: ignore[arg-type]
     await reader.catch_up()
-    assert (known.end, known.is_current) == (1, True)
+    assert (known.end, known.is_current, known.confirmations) == (1, True, 1)
     follow = asyncio.ensure_future(reader.follow())
     began = broker.seconds
     await until(follow, lambda: broker.seconds > began + 3 * CURRENT_SECONDS)
     assert known.is_current, "a topic without new records is no reason"
+    assert known.confirmations > 2
     broker.is_away, went = True, broker.seconds
+    confirmations = known.confirmations
     broker.add()
     await until(follow, lambda: not known.is_current)
+    assert known.confirmations == confirmations
     assert CURRENT_SECONDS - 5 <= broker.seconds - went <= CURRENT_SECONDS + 5
     assert known.end == 1
     broker.is_away = False

@@ -453,6 +453,89 @@ def test_a_walk_that_was_cut_off_is_made_anew(monkeypatch: pytest.MonkeyPatch) -
     assert {record["recipient"] for record in worker.newest.values()} == {None}
 
 
+def test_a_view_beyond_what_was_read_has_what_comes_later() -> None:
+    known = KnownErasures(MARKS)
+    known.add(0, erasure(NUMBERS[1], BEGIN_MS))
+    for end in (2, 9):
+        early = known.before(end)
+        assert early is not None
+        assert (bool(early.at(NUMBERS[1])), early.at(NUMBERS[0])) == (True, 0)
+    known.add(1, erasure(NUMBERS[0], BEGIN_MS))
+    for view in (known.before(2), known.before(9), known.all):
+        assert view is not None
+        assert view.at(NUMBERS[0]) == BEGIN_MS
+    first = known.before(1)
+    assert first is not None
+    assert first.at(NUMBERS[0]) == 0
+
+
+def taken_over_ahead(*, walks: bool, begins_later: bool = False) -> Worker:
+    """Return a worker whose reader is behind that of the former owner, which died with a second erasure in force."""
+    worker = Worker()
+    for count in range(2):
+        many = [sms_callback(message_id=f"m-{n}", sms_id=f"s-{n}", to=NUMBERS[n]) for n in range(2)]
+        received = format_time_ms(BEGIN_MS + count)
+        worker.raw.append(envelope(*many, received_at=received))
+    worker.erase(erasure(NUMBERS[1], BEGIN_MS + MINUTE))
+    worker.take_piece()
+    worker.flush()
+    worker.erase(erasure(NUMBERS[0], BEGIN_MS + MINUTE))
+    worker.hold(crashes=not walks)
+    if walks:
+        worker.walk()
+        worker.take_piece()
+        worker.flush()
+    if begins_later:
+        plan = Progress.parse(worker.durable[ERASED])
+        worker.durable[ERASED] = Progress(1).with_plan(plan.needed, Position(2)).written()
+    late = worker.erasures.pop()
+    worker.crash()
+    worker.erasures.append(late)
+    return worker
+
+
+@pytest.mark.parametrize(("walks", "begins_later"), [(False, False), (True, False), (False, True)])
+def test_an_owner_behind_the_former_one_waits_for_the_erasures_that_hold(*, walks: bool, begins_later: bool) -> None:
+    worker = taken_over_ahead(walks=walks, begins_later=begins_later)
+    partition, was_walking = worker.partition, worker.partition.is_walking
+    assert was_walking is not begins_later
+    assert worker.known.is_current
+    assert partition.lacks_erasures
+    assert not partition.knows_erasures
+    assert not partition.is_behind, "no plan goes back"
+    for _ in range(3):
+        partition.erase_slice(worker.scan)
+    told = len(worker.written)
+    worker.flush()
+    assert (partition.is_walking, len(worker.written)) == (was_walking, told)
+    assert Progress.parse(worker.durable[ERASED]).needed == 2
+    worker.known.confirmations += 1
+    assert not partition.knows_erasures, "Kafka may have been asked before the takeover"
+    worker.known.add(1, worker.erasures[1])
+    assert worker.partition.knows_erasures
+    worker.finish()
+    assert {record["recipient"] for record in worker.newest.values()} == {None}
+    assert {read_message(row)[0].parts[0].details.recipient for row in messages(worker)} == {None}
+    assert worker.told[-1] == erasures_of(worker.erasures).digest
+
+
+def messages(worker: Worker) -> list[bytes]:
+    return [row for key, row in worker.durable.items() if key.startswith(MESSAGE_PREFIX)]
+
+
+def test_a_topic_of_erasures_that_was_made_anew_stops_no_partition() -> None:
+    """It has fewer than hold in the rows: Kafka says after the takeover that these are all."""
+    worker = taken_over_ahead(walks=True)
+    worker.known.confirmations += 2
+    assert worker.partition.knows_erasures
+    assert worker.partition.is_behind
+    worker.finish()
+    assert Progress.parse(worker.durable[ERASED]) == Progress(1)
+    worker.raw.append(envelope(sms_callback(message_id="last", sms_id="last")))
+    worker.finish()
+    assert worker.told[-1] == erasures_of(worker.erasures[:1]).digest
+
+
 @pytest.mark.parametrize(
     "progress", [Progress(), Progress(7), Progress(7, is_walking=True, planned=9, begin=Position(3, 2))]
 )
