@@ -5,12 +5,12 @@ Questions to the other programs: all at once, each within a time limit, the answ
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,8 +23,10 @@ from console.settings import ConsoleSettings
 
 SECONDS: Final = 2.0
 _KEPT_SECONDS: Final = 4.0
-_MOST_BYTES: Final = 4 << 20
+_MOST_BYTES: Final = 1 << 20
 _MOST_PROCESSES: Final = 32
+_PACE_SECONDS: Final = 60.0
+"""A pace since an older look would be one of the past."""
 _LATE: Final = 300.0
 _LATE_FILES: Final = 1800.0
 """As in docker/monitoring/rules.yaml: files wait for their time."""
@@ -76,6 +78,14 @@ def state_of(program: Program) -> str:
     return "late" if program.is_late else "ready"
 
 
+class _Taken(NamedTuple):
+    """What a process of ingest had taken in at a moment since its start."""
+
+    at: float
+    started: float | None
+    callbacks: float
+
+
 class Programs:
     """The programs of CONSOLE_PROGRAMS. One that does not answer is told as such; nothing is raised."""
 
@@ -83,8 +93,8 @@ class Programs:
         self.places = parse_places(settings.console_programs)
         self._session: aiohttp.ClientSession | None = None
         self._asked: tuple[float, asyncio.Task[list[Program]]] | None = None
-        self._taken: dict[str, tuple[float, float]] = {}
-        """Of each program the moment of the last look, and what it had taken in then."""
+        self._taken: dict[tuple[str, str], _Taken] = {}
+        """Of each process, by program and address, what it had taken in at the last look that it answered."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -103,20 +113,22 @@ class Programs:
 
     async def _program(self, place: Place) -> Program:
         """Return a program's state: that of all addresses of its host."""
+        answers: list[Process | str]
         try:
             async with asyncio.timeout(SECONDS):
                 addresses = await _addresses(place.url)
         except (OSError, TimeoutError, ValueError) as error:  # ValueError: a name that no look-up takes
-            answers: list[Process | str] = [_words_of_error(error)]
+            addresses, answers = [""], [_words_of_error(error)]
         else:
             answers = [*await asyncio.gather(*(self._process(place.url, one) for one in addresses))]
-        processes = [one for one in answers if isinstance(one, Process)]
+        by_address = {address: one for address, one in zip(addresses, answers, strict=True) if isinstance(one, Process)}
+        processes = [*by_address.values()]
         silent = [one for one in answers if isinstance(one, str)]
         trouble = next((one.trouble for one in processes if one.trouble), silent[0] if silent else "")
         if processes and silent:
             trouble = f"{len(silent)} of {len(answers)} processes: {silent[0]}"
         try:
-            words = words_of(place.name, processes, self._pace(place.name, processes))
+            words = words_of(place.name, processes, self._pace(place.name, by_address))
         except (ValueError, ArithmeticError):  # numbers that no program of ours tells
             words, trouble = "", trouble or "its metrics cannot be read"
         return Program(
@@ -135,7 +147,7 @@ class Programs:
             async with asyncio.timeout(SECONDS):
                 ready, detail = await self._answer(url, address, "/readyz")
                 status, metrics = await self._answer(url, address, "/metrics")
-            samples = samples_of(metrics.decode()) if status == HTTPStatus.OK else {}
+            samples = samples_of(metrics) if status == HTTPStatus.OK else {}
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return _words_of_error(error)
         except (ValueError, LookupError):  # no metrics in Prometheus' form
@@ -157,18 +169,33 @@ class Programs:
         ) as answer:
             return answer.status, await read_up_to(answer.content, _MOST_BYTES)
 
-    def _pace(self, name: str, processes: Sequence[Process]) -> float | None:
-        """Return what ingest takes in a second since the last look; None at the first one, or after a start."""
-        now, taken = monotonic(), taken_in(processes)
-        if taken is None:
-            return None
-        known, self._taken[name] = self._taken.get(name), (now, taken)
-        return (taken - known[1]) / (now - known[0]) if known and taken >= known[1] and now > known[0] else None
+    def _pace(self, name: str, processes: Mapping[str, Process]) -> float | None:
+        """
+        Return what ingest takes in a second, from each process since the last look that it answered.
+
+        None when no process of these answered within a minute before, or each was started since.
+        """
+        now, paces = monotonic(), []
+        for address, process in processes.items():
+            callbacks = taken_in([process])
+            if callbacks is None:
+                continue
+            known = self._taken.get((name, address))
+            self._taken[name, address] = taken = _Taken(now, process.started, callbacks)
+            if known is not None and _are_of_one_start(known, taken) and 0 < now - known.at <= _PACE_SECONDS:
+                paces.append((callbacks - known.callbacks) / (now - known.at))
+        self._taken = {key: one for key, one in self._taken.items() if now - one.at <= _PACE_SECONDS}
+        return sum(paces) if paces else None
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS))
         return self._session
+
+
+def _are_of_one_start(before: _Taken, after: _Taken) -> bool:
+    """Return whether a process went on between two looks; one that counts less was started anew."""
+    return before.started == after.started and before.callbacks <= after.callbacks
 
 
 async def _addresses(url: str) -> list[str]:

@@ -11,7 +11,8 @@ MOST: Final = 50
 _HEAD: Final = 8
 """The characters of an id that are indexed; fewer are no beginning of one."""
 _CANDIDATES: Final = 4 * MOST
-"""Rows, of which the newest messages are: some have several parts, and an SMS may have two rows until a merge."""
+"""Places of SMS, of which the newest messages are: some have several parts. Revisions that are not merged yet are one."""
+_MOST_PARTS: Final = 256
 _DIGITS: Final = re.compile(r"\+?[\d\s().\-/\u00a0]{7,24}")
 _ID: Final = re.compile(rf"[0-9A-Fa-f-]{{{_HEAD},64}}(#\d{{1,3}})?")
 # Indexes lead to few rows, whose places in the order of the table lead to what stands: read with FINAL as a whole, the
@@ -29,7 +30,8 @@ _OF_SMS: Final = """
         PREWHERE (first_received_at, sms_key) IN
         (
             SELECT first_received_at, sms_key FROM sms_status AS s
-            WHERE {where} ORDER BY first_received_at DESC LIMIT {candidates}
+            WHERE {where} ORDER BY first_received_at DESC
+            LIMIT 1 BY first_received_at, sms_key LIMIT {candidates}
         )
         WHERE NOT is_superseded
     ) AS s
@@ -37,14 +39,9 @@ _OF_SMS: Final = """
     GROUP BY message_id ORDER BY first_seen DESC LIMIT {most}
 """
 _OF_MESSAGES: Final = """
-    SELECT message_id, status AS message_status, is_final, parts, parts_seen AS seen, price,
-        toUnixTimestamp64Milli(first_received_at) AS changed_ms
+    SELECT message_id, status AS message_status, is_final, parts, parts_seen AS seen, price
     FROM messages WHERE
 """
-_OF_THESE: Final = (
-    "s.first_received_at IN (SELECT fromUnixTimestamp64Milli(arrayJoin({moments:Array(Int64)}), 'UTC')) "
-    "AND s.message_id IN {ids:Array(String)}"
-)
 
 
 class MessageTables:
@@ -59,13 +56,13 @@ class MessageTables:
 
     async def of_id(self, key: str) -> Rows:
         """Return the messages of a message id, an SMS id or an SMS key, whole or its first eight characters or more."""
-        # A message id is the order of its table, which names the moment of the SMS that changed last.
+        # A message id is the order of its table; its parts, which came at moments of their own, have an index of it.
         spelled = {f"key{place}": one for place, one in enumerate(_cases(key))}
         begins = " OR ".join(f"startsWith(message_id, {{{name}:String}})" for name in spelled)
         newest = f"{begins} ORDER BY first_received_at DESC LIMIT {MOST}"
         if whole := await self._tables.rows(_OF_MESSAGES + newest, spelled, 1.0):
-            told = {"ids": [row["message_id"] for row in whole], "moments": [row["changed_ms"] for row in whole]}
-            return _joined(await self._of_sms(_OF_THESE, told), whole)
+            told = {"ids": [row["message_id"] for row in whole]}
+            return _joined(await self._of_sms("s.message_id IN {ids:Array(String)}", told, MOST * _MOST_PARTS), whole)
         return await self._found(
             f"lower(left(ifNull(s.sms_id, s.sms_key), {_HEAD})) = {{begins:String}} "
             "AND startsWith(lower(ifNull(s.sms_id, s.sms_key)), {key:String})",
@@ -107,8 +104,8 @@ class MessageTables:
         whole = await self._tables.rows(_OF_MESSAGES + "message_id IN {ids:Array(String)}", {"ids": ids}, 1.0)
         return _joined(found, whole)
 
-    async def _of_sms(self, where: str, parameters: dict[str, Any]) -> Rows:
-        asked = _OF_SMS.replace("{where}", where).replace("{candidates}", str(_CANDIDATES)).replace("{most}", str(MOST))
+    async def _of_sms(self, where: str, parameters: dict[str, Any], candidates: int = _CANDIDATES) -> Rows:
+        asked = _OF_SMS.replace("{where}", where).replace("{candidates}", str(candidates)).replace("{most}", str(MOST))
         return await self._tables.rows(asked, parameters, 1.0)
 
 

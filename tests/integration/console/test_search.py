@@ -36,6 +36,12 @@ SELECT lower(hex(sipHash128(number))) AS sms_key, sms_key AS sms_id, lower(hex(s
     'Delivered', 1, toDateTime64('2026-11-22 09:00:00', 3, 'UTC') + toIntervalMillisecond(number), now64(3)
 FROM numbers(100000) SETTINGS max_block_size = 100000, min_insert_block_size_rows = 100000
 """
+CHANGING = f"""
+INSERT INTO sms_inbox (sms_key, message_id, recipient, status, revision, first_received_at, received_at)
+SELECT if(number = 0, 'old', 'new') AS sms_key, sms_key, '{NUMBER}', 'Sent', number + 1,
+    toDateTime64('2026-11-22 09:00:00', 3, 'UTC') + toIntervalMinute(number > 0), now64(3)
+FROM numbers({5 * MOST}) SETTINGS optimize_on_insert = 0
+"""  # noqa: S608 - words of ours
 
 
 @pytest.fixture
@@ -121,6 +127,33 @@ async def test_an_sms_is_found_by_number_id_beginning_and_label(
     assert [one["message_id"] for one in await messages.of_id("ffffffff")] == ["FFFFFFFF-0001"]
     for nothing in (messages.to_number(["+306900000009"]), messages.labelled("order"), messages.of_id("5b1c9f0b")):
         assert await nothing == []
+
+
+async def test_a_message_is_told_by_all_its_parts_however_it_is_found(
+    empty: ClickHouse, settings: SinksSettings, messages: MessageTables
+) -> None:
+    """The parts came at moments of their own; the reason is that of the part that has one."""
+    run_schema(settings)
+    two: dict[str, Any] = {"message_id": MESSAGE, "recipient": NUMBER, "parts": 2}
+    later = {"first_received_at": at(0.3), **whole("Sent", 2, 2)}
+    insert(
+        empty,
+        final(SMS_ID, "Failed", **two, part=1, detailed_status="Blacklisted", **whole("Sent", 2, 2)),
+        sms(SMS_ID[:-1] + "2", **two, part=2, **later),
+    )
+    [by_number] = await messages.to_number([NUMBER])
+    assert (by_number["detailed_status"], by_number["seen"], by_number["parts"]) == ("Blacklisted", 2, 2)
+    for key in (MESSAGE, MESSAGE[:8]):
+        assert await messages.of_id(key) == [by_number]
+
+
+async def test_changes_that_are_not_merged_yet_hide_no_message(
+    empty: ClickHouse, settings: SinksSettings, messages: MessageTables
+) -> None:
+    run_schema(settings)
+    empty.execute(CHANGING)
+    assert empty.value("SELECT count() FROM sms_status") == 5 * MOST  # in one part, which is merged with none
+    assert [one["message_id"] for one in await messages.to_number([NUMBER])] == ["new", "old"]
 
 
 async def test_erased_numbers_and_labels_are_found_no_more(

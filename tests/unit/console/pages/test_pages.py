@@ -364,7 +364,7 @@ async def test_without_clickhouse_each_page_says_so_and_live_numbers_go_on(path:
 async def test_an_id_that_begins_with_digits_only_is_found() -> None:
     answers = console().answers or {}
     found = answers["argMax(message_status"]
-    whole = [{"message_id": MESSAGE, "changed_ms": 0}]
+    whole = [{"message_id": MESSAGE}]
     answers = {"startsWith(message_id": whole, "s.message_id IN": found, "count() AS n FROM sms": [{"n": 1}]}
     made = Console(answers=answers)
     assert f"/messages/{MESSAGE}" in (await made.get("/search?q=12345678")).body

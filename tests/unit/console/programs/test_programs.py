@@ -3,13 +3,15 @@ The other programs: what they tell, and that one that does not answer costs a li
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 from aiohttp import ClientConnectionError
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from console.places import Place, parse_places
-from console.programs import client
+from console.programs import client, told
 from console.programs.client import Program, Programs, state_of
 from console.programs.told import Process, samples_of, words_of
 from console.settings import ConsoleSettings
@@ -64,14 +66,14 @@ def pages_of(address: str, metrics: str, program: str = "streams") -> dict[str, 
 
 
 def test_each_program_is_told_in_a_line() -> None:
-    told = {
-        name: words_of(name, [Process("", samples_of(text))] * 2, pace)
+    lines = {
+        name: words_of(name, [Process("", samples_of(text.encode()))] * 2, pace)
         for name, text, pace in (
             *(("ingest", INGEST, 332.4), ("streams", STREAMS, None), ("sinks-clickhouse", SINK, None)),
             *(("backfill", BACKFILL, None), ("another", BACKFILL, None)),
         )
     }
-    assert told == {
+    assert lines == {
         "ingest": "332 callbacks/s; 99 % answered within 10 ms; none refused since the start",
         "streams": "0.4 s behind; 8 of 8 partitions owned",
         "sinks-clickhouse": "12 s behind; 6 inserts were tried again since the start",
@@ -169,6 +171,48 @@ async def test_a_host_that_no_look_up_takes_is_a_name_that_is_not_known() -> Non
     assert [one.trouble for one in await asked.now()] == ["its name is not known"] * 2
 
 
+async def test_a_process_that_was_silent_for_a_look_makes_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(client, "monotonic", lambda: now[0])
+
+    def counted(address: str, callbacks: int, started: int = 5) -> dict[str, tuple[int, str] | Exception]:
+        text = f"routee_build_info 1\nprocess_start_time_seconds {started}\nroutee_ingest_accepted_total {callbacks}\n"
+        return {f"{address}/readyz": (200, ""), f"{address}/metrics": (200, text)}
+
+    known = counted("a", 1000) | counted("b", 25_000_000)
+    asked = programs(monkeypatch, "ingest=http://a+b", known)
+
+    async def pace(seconds: int, *looks: dict[str, tuple[int, str] | Exception]) -> str:
+        for look in looks:
+            known.update(look)
+        now[0] += seconds
+        words = (await asked.now())[0].words.split("; ")[0]
+        return words if "callbacks/s" in words else ""
+
+    assert await pace(0) == ""
+    assert await pace(10, counted("a", 2000), {"b/readyz": ClientConnectionError()}) == "100 callbacks/s"
+    assert await pace(10, counted("a", 3000), counted("b", 25_001_000)) == "150 callbacks/s"
+    assert await pace(10, counted("a", 9000, started=6), counted("b", 25_002_000)) == "100 callbacks/s"
+    assert await pace(61, counted("a", 9500, started=6), counted("b", 25_009_000)) == ""
+    assert await pace(10, counted("a", 9600, started=6), counted("b", 25_009_000)) == "10 callbacks/s"
+
+
+def test_of_many_metrics_the_few_that_are_told_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = list[str]()
+
+    def families(text: str) -> Iterable[Metric]:
+        read.append(text)
+        return text_string_to_metric_families(text)
+
+    monkeypatch.setattr(told, "text_string_to_metric_families", families)
+    noise = "".join(f'python_gc_objects_total{{generation="{place}"}} 1\n' for place in range(10_000))
+    whole = noise + STREAMS + noise + SINK + INGEST + BACKFILL
+    samples = samples_of(f"{whole}routee_sinks_retries_total 12".encode())  # the end was cut off
+    assert read[0].count("\n") == sum(not line.startswith("#") for line in whole.splitlines() if line) - 20_000
+    assert {name: len(found) for name, found in samples.items()}["routee_sinks_retries_total"] == 1
+    assert samples["routee_streams_lag_seconds"][0][1] == 0.4
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -178,9 +222,9 @@ async def test_a_host_that_no_look_up_takes_is_a_name_that_is_not_known() -> Non
     ],
 )
 def test_a_host_or_port_that_cannot_be_is_one_clear_fault(text: str, fault: str) -> None:
-    with pytest.raises(ValueError, match=fault) as told:
+    with pytest.raises(ValueError, match=fault) as error:
         parse_places(text)
-    assert ";" not in str(told.value).replace("name; each", "")
+    assert ";" not in str(error.value).replace("name; each", "")
 
 
 def test_the_setting_names_every_fault_at_once() -> None:
