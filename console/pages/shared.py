@@ -26,7 +26,7 @@ AGAIN: Final = "x-refresh"
 _SOON: Final = 0.5
 """So old an answer may be also then: events come several times a second."""
 _ALONE: Final = frozenset({"show", "csv"})
-"""A page that is asked for with one of these is never shared."""
+"""A request with one of these is never shared."""
 _LEVEL: Final = 5
 _MOST_KEPT: Final = 256
 

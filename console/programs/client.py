@@ -79,7 +79,7 @@ def state_of(program: Program) -> str:
 
 
 class _Taken(NamedTuple):
-    """What a process of ingest had taken in at a moment since its start."""
+    """The callbacks that a process of ingest had taken in since its start, at a moment."""
 
     at: float
     started: float | None

@@ -19,7 +19,7 @@ _MOST_BYTES: Final = 4 << 20
 
 
 class _Sms(msgspec.Struct):
-    """The fields of each part of a message that the console needs."""
+    """The fields that the console needs of each part of a message."""
 
     sms_key: str
     message_id: str
