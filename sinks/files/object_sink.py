@@ -24,7 +24,7 @@ from sinks.files.formats import FORMATS
 from sinks.files.layout import chained_name, runs
 from sinks.files.objects import ObjectPath
 from sinks.files.positions import noted_positions
-from sinks.files.proof import chains, last_offset
+from sinks.files.proof import last_offset, newest
 from sinks.source import Record, TopicPartition
 from sinks.tables import TABLE_OF, tables_by_topic
 from streams.contract.topics import Topic
@@ -68,10 +68,11 @@ class ObjectSink:
         try:
             for topic, group in groupby(sorted(partitions), key=lambda partition: partition.topic):
                 folder = self._root / self._tables[topic]
-                noted, found = noted_positions(folder), chains(folder)
-                for partition in group:
+                claiming = [*group]
+                noted, found = noted_positions(folder), newest(folder, {one.partition for one in claiming})
+                for partition in claiming:
                     last = found.get(partition.partition)
-                    written = self._end_of(last[-1][0]) if last else 0
+                    written = self._end_of(last) if last else 0
                     self._next[partition] = max(written, noted.get(partition.partition, 0))
                     claimed[partition] = self._next[partition] or None
         except OSError as error:

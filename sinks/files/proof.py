@@ -23,6 +23,7 @@ from sinks.tables import RAW_CALLBACKS_TABLE
 
 _OFFSET: Final = "topic_offset"
 _WHAT_TO_DO: Final = "set SINKS_FILES_ROOT to another place, and leave this one to readers"
+_FURTHER_DAYS: Final = 2
 _UNREADABLE: Final = (*UNREADABLE_CONTENT, OSError)
 
 Row = dict[str, Any]
@@ -61,6 +62,27 @@ def chains(folder: ObjectPath) -> dict[int, list[tuple[ObjectPath, Chained]]]:
     named = ((file, name) for file in folder.glob(f"{DAYS}*") if (name := parse_chained(file.name)) is not None)
     found = sorted(named, key=lambda one: (one[1], str(one[0])))
     return {number: [*group] for number, group in groupby(found, key=lambda one: one[1].partition)}
+
+
+def newest(folder: ObjectPath, numbers: set[int]) -> dict[int, ObjectPath]:
+    """
+    Return the last object of each of these partitions that has one.
+
+    Days are listed from the newest back, until each partition was found, and two further ones: days may be out of
+    order. An object that lies further back is met by its name, which the next write would have.
+    """
+    found: dict[int, tuple[int, str, ObjectPath]] = {}
+    further = _FURTHER_DAYS
+    for day in sorted(folder.glob(DAYS), key=str, reverse=True):
+        if numbers <= found.keys():
+            if not further:
+                break
+            further -= 1
+        for file in day.iterdir():
+            if (name := parse_chained(file.name)) is not None and name.partition in numbers:
+                place = (name.first, str(file), file)
+                found[name.partition] = max(place, found.get(name.partition, place), key=lambda one: one[:2])
+    return {number: file for number, (_, _, file) in found.items()}
 
 
 def last_offset(file: ObjectPath) -> int:

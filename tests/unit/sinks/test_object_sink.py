@@ -5,7 +5,7 @@ The store is obstore's own in memory, which decides conditional writes as S3 doe
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -241,6 +241,36 @@ def test_a_manifest_that_is_written_while_its_day_ends_does_not_stay(
         monkeypatch.setattr(ObjectPath, "unlink", written_anew)
         expire(root, TABLES, 1, date(1970, 1, 3))
     assert [*day.iterdir()] == []
+
+
+def test_a_claim_lists_the_days_back_to_the_last_objects_and_two_further_ones(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = sink(root)
+    for offset, day in enumerate((0, 1, 2, 3, 5, 4)):
+        opened.write(RAW_CALLBACKS_TABLE, raw(offset, day=day))
+    listed: list[str] = []
+    iterdir = ObjectPath.iterdir
+
+    def counted(path: ObjectPath) -> Iterator[ObjectPath]:
+        listed.append(path.name)
+        return iterdir(path)
+
+    monkeypatch.setattr(ObjectPath, "iterdir", counted)
+    again = ObjectSink(root, "parquet", "routee.", FILE_TABLE_OF)
+    assert again.claim([RAW]) == {RAW: 6}
+    days = [name for name in listed if name.startswith("date=")]
+    assert days == ["date=1970-01-06", "date=1970-01-05", "date=1970-01-04"]
+
+
+def test_a_last_object_that_lies_further_back_is_met_by_its_name(root: ObjectPath) -> None:
+    opened = sink(root)
+    for offset, day in enumerate((6, 7, 8, 9, 0)):
+        opened.write(RAW_CALLBACKS_TABLE, raw(offset, day=day))
+    again = ObjectSink(root, "parquet", "routee.", FILE_TABLE_OF)
+    assert again.claim([RAW]) == {RAW: 4}
+    again.write(RAW_CALLBACKS_TABLE, [*raw(4), *raw(5, day=9)])
+    assert offsets(root) == [*range(6)]
 
 
 def written(root: ObjectPath) -> ObjectSink:
