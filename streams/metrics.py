@@ -15,7 +15,6 @@ from streams.app import StreamsApp
 from streams.contract.topics import WATCHED_PARTITION
 from streams.domain.alarms.hanging import MOST_CAMPAIGNS, watched_campaigns
 from streams.domain.alarms.told import told_alarms
-from streams.domain.alarms.watch import gone_sources
 from streams.domain.tally import read_tally
 from streams.health import LagAges, lags
 from streams.state.checkpoint import Flushed
@@ -95,7 +94,6 @@ class StateMetrics(Collector):
         yield from (rows, owned, expected, lag, age)
         yield self._open_alarms()
         yield self._watched_campaigns()
-        yield self._gone_sources()
         yield from self._standby()
         yield from self._restores()
 
@@ -150,18 +148,6 @@ class StateMetrics(Collector):
         if owned is not None:
             campaigns.add_metric([], watched_campaigns(owned.partition.rows))
         return campaigns
-
-    def _gone_sources(self) -> Metric:
-        """Return how many sources of the alarms went away, at the worker that has the partition of the alarms."""
-        gone = GaugeMetricFamily(
-            "routee_streams_alarm_sources_gone",
-            "Partitions that the alarms no longer wait for: they are a day behind most others.",
-            labels=[],
-        )
-        owned = self._app.alarms.checkpointer.owned.get(WATCHED_PARTITION)
-        if owned is not None:
-            gone.add_metric([], len(gone_sources(owned.partition.rows)))
-        return gone
 
     def _standby(self) -> Iterator[Metric]:
         standby = self._app.standby

@@ -3,7 +3,6 @@ Turns cells, campaigns and ticks into alarms: judges each window of each route w
 
 Time is what the ticks say, never a clock. A tick tells that one source of cells has been taken in up to a minute; time
 is the least of all sources, so a source that lags holds all judgement, and nothing is judged before it is complete.
-Only a source that is a day behind most others has gone away, and holds nothing until it is back.
 The judgement follows from the order of cells and ticks alone.
 """
 
@@ -57,8 +56,6 @@ _FAST_PART: Final = 0.85
 _LATE_MINUTES, _LATE_PART = 5, 0.5
 _MOST_MINUTES: Final = 2 * 24 * 60
 """Time that jumps further, after a long standstill, is not gone through."""
-_GONE_AFTER: Final = 24 * 60
-"""A source so many minutes behind the middle one has gone away: one wrong clock is not the middle of three or more."""
 _AT_ONCE_MINUTES, _LEAST_AT_ONCE, _PART_AT_ONCE = 10, 3, 0.5
 ACTIVE_SMS, ACTIVE_WINDOWS = 20, 3
 """A route has traffic when it has so many SMS in so many windows."""
@@ -76,8 +73,6 @@ class _Clock(msgspec.Struct):
 
     sources: dict[str, int] = {}
     """Source of cells → the minute up to which it has been taken in."""
-    gone: list[str] = []
-    """Sources that went away."""
     now: int = 0
     minutes: dict[int, _Minute] = {}
     silence: Silence = msgspec.field(default_factory=Silence)
@@ -88,13 +83,6 @@ class _Clock(msgspec.Struct):
     """While the account's alarm is open: the routes that it stands for."""
     mutes: dict[str, Mute] = {}
     """Subject → its mute."""
-
-    def least(self) -> int:
-        """Return the minute up to which all sources have been taken in, and note those that went away."""
-        minutes = sorted(self.sources.values())
-        oldest = minutes[len(minutes) // 2] - _GONE_AFTER
-        self.gone = sorted(name for name, minute in self.sources.items() if minute < oldest)
-        return next(minute for minute in minutes if minute >= oldest)
 
 
 class _Route(msgspec.Struct):
@@ -173,7 +161,7 @@ class AlarmWatch:
             counted = clock.minutes.setdefault(max(minute, clock.now + 1), _Minute())
             counted.callbacks += tick.get("callbacks", 0)
             counted.late += tick.get("late", 0)
-        least = clock.least()
+        least = min(clock.sources.values())
         records: list[Record] = []
         if not clock.now:
             clock.now = least
@@ -417,11 +405,6 @@ def told_mutes(rows: Rows) -> list[Record]:
         {"subject": subject, "until": format_time_ms(mute.until * 60_000)}
         for subject, mute in sorted(clock.mutes.items())
     ]
-
-
-def gone_sources(rows: Rows) -> list[str]:
-    """Return the sources that went away: their cells are judged no more, and time goes on without them."""
-    return (read_row(rows, _CLOCK_KEY, _Clock) or _Clock()).gone
 
 
 def _cells_key(number: int, name: str) -> bytes:

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.domain.alarms.watch import MOST_ROUTES, AlarmWatch, gone_sources
+from streams.domain.alarms.watch import MOST_ROUTES
 from tests.support.memory_rows import MemoryRows
 from tests.unit.streams.domain.alarms.feed import BEGIN, DAY, Account, Line, alarms, cell, fault, tick, told
 
 A, B = ("GR", "A"), ("GR", "B")
 BOTH = ("acme", "shop")
 BROKE = BEGIN + DAY + 40
-DAY_MINUTES = 24 * 60
 DROP_A = 'delivery-drop:["GR","A"]'
 
 _KNOWN: dict[str, dict[bytes, bytes]] = {}
@@ -93,53 +92,6 @@ def test_a_source_that_lags_holds_all_judgement() -> None:
     # The callbacks of the backlog come, and only then time goes on: nothing has fallen.
     caught_up = [cell | {"revision": 2} for window in range(BROKE, BROKE + 5) for cell in Account().cells(window)]
     assert told([*caught_up, tick(BROKE * 5 + 29, source="1")], rows) == []
-
-
-def ticks_without(source: str, minutes: int, source_count: int = 3) -> list[Line]:
-    """Return the ticks of sources of which one goes away after the first minute."""
-    names = [str(number) for number in range(source_count)]
-    return [
-        tick(BROKE * 5 + minute, source=name)
-        for minute in range(minutes)
-        for name in names
-        if not minute or name != source
-    ]
-
-
-def test_a_source_that_went_away_holds_judgement_for_a_day() -> None:
-    rows = MemoryRows()
-    told(ticks_without("1", DAY_MINUTES + 1), rows)
-    assert (AlarmWatch(rows, {}).now_ms, gone_sources(rows)) == (BROKE * 300_000, [])
-    told(ticks_without("1", DAY_MINUTES + 2), rows)
-    assert (AlarmWatch(rows, {}).now_ms, gone_sources(rows)) == ((BROKE * 5 + DAY_MINUTES + 1) * 60_000, ["1"])
-    # Its backlog holds nothing. Time never goes back, and waits for the source again once it has caught up.
-    told([tick(BROKE * 5 + 2, source="1"), *ticks_without("1", DAY_MINUTES + 10)], rows)
-    assert gone_sources(rows) == ["1"]
-    told([tick(BROKE * 5 + DAY_MINUTES + 8, source="1"), *ticks_without("1", DAY_MINUTES + 20)], rows)
-    assert (AlarmWatch(rows, {}).now_ms, gone_sources(rows)) == ((BROKE * 5 + DAY_MINUTES + 9) * 60_000, [])
-
-
-def test_one_source_with_a_wrong_clock_moves_no_time() -> None:
-    rows = MemoryRows()
-    wrong = tick(BROKE * 5 + 30 * DAY_MINUTES, source="2")
-    told([*ticks_without("", 2), wrong, *ticks_without("2", 5)], rows)
-    assert (AlarmWatch(rows, {}).now_ms, gone_sources(rows)) == ((BROKE * 5 + 4) * 60_000, [])
-
-
-def test_a_restart_from_any_prefix_judges_the_same_when_a_source_goes_away() -> None:
-    account = Account(shares=fault(BROKE, BROKE + 12, [A], BOTH, 0.4))
-    first = [tick(BROKE * 5, source="gone"), tick(BROKE * 5, source="0"), tick(BROKE * 5, source="1")]
-    lines = [*first, *account.lines(BROKE, BROKE + 6)]
-    lines += [tick(BROKE * 5 + DAY_MINUTES + 40, source=source) for source in ("0", "1")]
-    whole_rows = known_rows()
-    whole = told(lines, whole_rows)
-    assert whole
-    for cut in range(len(lines) - 4, len(lines)):
-        rows = known_rows()
-        prefix = told(lines[:cut], rows)
-        restarted = rows.reloaded()
-        assert prefix + told(lines[cut:], restarted) == whole
-        assert restarted.written == whole_rows.written
 
 
 def test_a_gap_of_our_own_and_the_late_callbacks_after_it_open_no_alarm_of_a_route() -> None:
