@@ -22,9 +22,9 @@ from tests.behaviour.sinks.records import at, final, sms
 from tests.integration.sinks.older import apply_until
 from tests.support.wait import eventually
 
-pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(240), pytest.mark.filterwarnings("ignore:BasicAuth")]
+pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(240)]
 
-SEARCH = 19
+SEARCH = 18
 """The file with the indexes of the search."""
 MESSAGE, SMS_ID = "5b1c9f0a-7c1e-4a3b-9f4c-2f1f0d8f6a11", "a77e0000-7c1e-4a3b-9f4c-2f1f0d8f6a11"
 NUMBER = "+306912345678"
