@@ -25,7 +25,7 @@ from ingest.backfill.settings import WINDOW_HOURS, BackfillSettings
 from ingest.backfill.topics import Topics
 from ingest.clock import Clock, SystemClock
 from ingest.errors import NotStoredError
-from ingest.kafka.log import KafkaCommitLog
+from ingest.kafka.log import running_log
 from streams.program.listening import url_of
 from streams.program.pages import page_server
 from streams.program.signals import ending_signals
@@ -48,7 +48,7 @@ async def _run(settings: BackfillSettings, args: Namespace, clock: Clock) -> Non
         routee = Routee(settings, session, clock)
         await routee.reach()
         topics = await kafka.enter_async_context(_topics(settings, known, clock))
-        log = await kafka.enter_async_context(_log(settings, clock))
+        log = await kafka.enter_async_context(running_log(settings, clock))
         filling = None if args.dry_run else Filling(log, settings.kafka_partitions, clock)
         backfill = Backfill(routee, known, filling, settings.window_seconds, clock)
         if args.watch and filling is not None:
@@ -150,19 +150,6 @@ async def _topics(settings: BackfillSettings, known: Known, clock: Clock) -> Asy
         yield topics
     finally:
         await topics.close()
-
-
-@asynccontextmanager
-async def _log(settings: BackfillSettings, clock: Clock) -> AsyncIterator[KafkaCommitLog]:
-    log = KafkaCommitLog(settings, clock)
-    watching = asyncio.create_task(log.run())
-    try:
-        yield log
-    finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
-        await log.close()
 
 
 def _text(moment: float) -> str:

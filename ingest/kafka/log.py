@@ -5,7 +5,8 @@ The commit log in Kafka: written to, and watched.
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final, NamedTuple
 
 from aiokafka.errors import (
@@ -202,3 +203,17 @@ def no_answer(settings: CommonSettings, error: Exception) -> Trouble:
     if isinstance(error, _REFUSES_USER):
         return Trouble("Kafka refuses the user", refused_user(settings, why))
     return Trouble("Kafka does not answer", unreachable(settings, why))
+
+
+@asynccontextmanager
+async def running_log(settings: CommonSettings, clock: Clock) -> AsyncIterator[KafkaCommitLog]:
+    """Give a log that keeps its connection within the block, and closes it after it."""
+    log = KafkaCommitLog(settings, clock)
+    watching = asyncio.create_task(log.run())
+    try:
+        yield log
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        await log.close()

@@ -7,14 +7,14 @@ import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import uvloop
 
 from ingest.clock import Clock, SystemClock
-from ingest.kafka.log import KafkaCommitLog
+from ingest.kafka.log import KafkaCommitLog, running_log
 from ingest.redrive.errors import RedriveError
 from ingest.redrive.exports import read_import, write_export
 from ingest.redrive.fates import Fate, Judged, Place, Raw, Refused, judged, raw_of, told_by
@@ -98,7 +98,7 @@ async def _store(
     """Return how many callbacks were stored, and how many Kafka does not take for their size."""
     if not ready:
         return 0, 0
-    async with _log(settings, clock) as log:
+    async with _ready_log(settings, clock) as log:
         sending = Sending(log, settings.kafka_partitions, clock, rate, topics.done, topics.catch_up)
         await sending.store(ready)
         return sending.stored, sending.too_large
@@ -138,19 +138,12 @@ async def _topics(settings: CommonSettings, clock: Clock) -> AsyncIterator[Topic
 
 
 @asynccontextmanager
-async def _log(settings: CommonSettings, clock: Clock) -> AsyncIterator[KafkaCommitLog]:
+async def _ready_log(settings: CommonSettings, clock: Clock) -> AsyncIterator[KafkaCommitLog]:
     """Give the log once it can take records; raises RedriveError when it cannot for a while, and says why."""
-    log = KafkaCommitLog(settings, clock)
-    watching = asyncio.create_task(log.run())
-    try:
+    async with running_log(settings, clock) as log:
         deadline = clock.monotonic() + _KAFKA_SECONDS
         while log.trouble is not None:
             if clock.monotonic() > deadline:
                 raise RedriveError(f"nothing was stored: {log.trouble}")
             await clock.sleep(_LOOK_SECONDS)
         yield log
-    finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
-        await log.close()
