@@ -1,7 +1,7 @@
 """
 `routee-streams compare`: the differences between two replays, per table and column, with the raw place of the first.
 
-The two may be of two versions, so the columns are those that the files have.
+Two versions may have made the replays, so the files themselves tell the columns.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -151,7 +151,7 @@ class Poster:
         self._port = port
 
     def post(self, message: str, campaign: int, status: str) -> None:
-        """Post one on a connection of its own: ingest closes those that are silent. Returns when it is stored."""
+        """Post one on a connection of its own, since ingest closes silent connections. Returns when it is stored."""
         callback = body(message, campaign, status, format_time(datetime.now(UTC)))
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         try:

@@ -140,7 +140,7 @@ def test_several_campaigns_at_once_are_an_alarm_of_the_account() -> None:
 
 def hanging_one_after_the_other(well: Mapping[int, int]) -> list[Line]:
     """
-    Return the lines of four campaigns that begin to hang one after the other; `well` has those that recover, and when.
+    Return the lines of four campaigns that begin to hang one after the other. `well`: campaign to minute of recovery.
 
     The minutes are those after the begin. The account's alarm opens with the second one.
     """
