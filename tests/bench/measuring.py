@@ -27,6 +27,7 @@ OTHER_CORE: Final = 1
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _YARDSTICK_EVERY_SECONDS: Final = 3.0
+_PAGE_SECONDS: Final = 5.0
 
 HEADING: Final = f"{'':28} {'items':>9} {'per second':>10} {'CPU s/million':>14} {'RSS MB':>7}"
 
@@ -80,13 +81,22 @@ def peak_mb(pid: int) -> int:
 
 def metric(url: str, name: str) -> float:
     """Return the sum of all samples of a metric; 0 while the page does not answer."""
+    return sum(samples(url, name))
+
+
+def samples(url: str, name: str, **labels: str) -> list[float]:
+    """Return the samples of a metric that have these labels; none while the page does not answer."""
     try:
-        with urlopen(url, timeout=5) as page:  # noqa: S310 - our own program
+        with urlopen(url, timeout=_PAGE_SECONDS) as page:  # noqa: S310 - our own program
             text = page.read().decode()
     except OSError:
-        return 0.0
-    families = text_string_to_metric_families(text)
-    return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+        return []
+    return [
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    ]
 
 
 def quantile(values: Iterable[float], share: float) -> float:
