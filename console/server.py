@@ -31,6 +31,8 @@ from streams.program.vitals import Vitals
 
 logger = logging.getLogger(__name__)
 
+_KEPT_SECONDS = 15
+"""A tab reads its page again every five seconds: it shall not need a new connection each time."""
 _CLOSING_SECONDS = 2
 _MOST_REQUESTS = 2_000
 
@@ -63,6 +65,7 @@ async def serve(settings: ConsoleSettings, pages: socket.socket, admin: socket.s
             proxy_headers=False,
             limit_concurrency=_MOST_REQUESTS,
             timeout_graceful_shutdown=_CLOSING_SECONDS,
+            timeout_keep_alive=_KEPT_SECONDS,
         )
     )
     told = page_server(operators_pages(site))

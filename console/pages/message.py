@@ -86,10 +86,7 @@ class MessagePage:
     async def _parts(self, look: Look, key: str) -> Rows:
         """Return the parts as the tables have them, and the newer ones of streams, also while the tables are away."""
         there = await look.part("parts", self._site.sources.messages.parts(key)) or []
-        try:
-            live = await self._site.sources.read_api.message(key)
-        except AwayError:
-            live = None
+        live = await look.part("live", self._site.sources.read_api.message(key))
         by_key = {row["sms_key"]: row for row in there}
         for row in (live or {}).get("sms", []):
             known = by_key.get(row["sms_key"])

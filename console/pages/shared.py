@@ -22,9 +22,6 @@ Page = Callable[[Request], Awaitable[Response]]
 SECONDS: Final = 3.0
 AGAIN: Final = "x-refresh"
 """The header of a tab that reads its page again: the id of the event that it has to be newer than, or `again`."""
-
-_SOON: Final = 0.5
-"""So old an answer may be also then: events come several times a second."""
 _ALONE: Final = frozenset({"show", "csv"})
 """A request with one of these is never shared."""
 _LEVEL: Final = 5
@@ -45,7 +42,7 @@ class Shared:
         self._page = page
         self._news = news
         self._kept: dict[_Key, tuple[float, int, asyncio.Task[_Answers]]] = {}
-        """When it was made, at which tick, and the answers."""
+        """When it was made, behind which tick, and the answers: at most one answer is made for the news of a tick."""
 
     async def __call__(self, request: Request) -> Response:
         """Answer anew, or as another tab was answered just now."""
@@ -55,7 +52,7 @@ class Shared:
         key, now = (person.name, person.may_unmask, request.url.path, request.url.query), monotonic()
         told = self._news.tick_of(request.headers[AGAIN])
         known = self._kept.get(key)
-        if known is None or now - known[0] > SECONDS or (told > known[1] and now - known[0] > _SOON):
+        if known is None or now - known[0] > SECONDS or told > known[1]:
             self._forget(now)
             made = asyncio.create_task(_answer(self._page, request))
             known = self._kept[key] = now, self._news.tick_of(self._news.mark()), made

@@ -12,11 +12,14 @@ _HEAD: Final = 8
 """The characters of an id that are indexed; fewer are no beginning of one."""
 _CANDIDATES: Final = 4 * MOST
 """Places of SMS, of which the newest messages are: some have several parts. Revisions that are not merged yet are one."""
+_ROWS: Final = 16
+"""Rows that an SMS may have before they are merged, in the mean of the newest ones: each status is one."""
 _MOST_PARTS: Final = 256
 _DIGITS: Final = re.compile(r"\+?[\d\s().\-/\u00a0]{7,24}")
 _ID: Final = re.compile(rf"[0-9A-Fa-f-]{{{_HEAD},64}}(#\d{{1,3}})?")
 # Indexes lead to few rows, whose places in the order of the table lead to what stands: read with FINAL as a whole, the
-# indexes would be of no use.
+# indexes would be of no use. A label may have millions of SMS: a LIMIT of rows ends the reading after the newest ones,
+# as LIMIT BY does not.
 _OF_SMS: Final = """
     SELECT message_id, any(campaign_tracking_id) AS campaign_tracking_id, any(campaign_name) AS campaign_name,
         any(recipient) AS recipient, any(sender) AS sender, any(country) AS country, any(operator) AS operator,
@@ -29,8 +32,11 @@ _OF_SMS: Final = """
         SELECT * FROM sms_status FINAL
         PREWHERE (first_received_at, sms_key) IN
         (
-            SELECT first_received_at, sms_key FROM sms_status AS s
-            WHERE {where} ORDER BY first_received_at DESC
+            SELECT first_received_at, sms_key FROM
+            (
+                SELECT first_received_at, sms_key FROM sms_status AS s
+                WHERE {where} ORDER BY first_received_at DESC LIMIT {rows}
+            )
             LIMIT 1 BY first_received_at, sms_key LIMIT {candidates}
         )
         WHERE NOT is_superseded
@@ -105,7 +111,9 @@ class MessageTables:
         return _joined(found, whole)
 
     async def _of_sms(self, where: str, parameters: dict[str, Any], candidates: int = _CANDIDATES) -> Rows:
-        asked = _OF_SMS.replace("{where}", where).replace("{candidates}", str(candidates)).replace("{most}", str(MOST))
+        asked = _OF_SMS.replace("{where}", where)
+        for name, number in (("rows", _ROWS * candidates), ("candidates", candidates), ("most", MOST)):
+            asked = asked.replace(f"{{{name}}}", str(number))
         return await self._tables.rows(asked, parameters, 1.0)
 
 

@@ -45,6 +45,8 @@ _LIMIT_SHARE: Final = 0.15
 _MESSAGES: Final = 12
 """Pages of messages that are open at once."""
 _PATIENCE: Final = 20.0
+_AGAIN_SECONDS: Final = 5.0
+"""After which a tab reads its page again at any event (`console.js`)."""
 
 Times = dict[tuple[str, int], float]
 
@@ -199,19 +201,17 @@ def _of_messages(port: int, address: str, number: int, end: float) -> Iterator[f
             for status in ("Sent", "Delivered"):
                 began = time.time()
                 poster.post(message, _PROBES[0] + 50, status)
-                while True:
-                    mark = _next_change(events)
-                    if _shown(address, message, status, mark, tries=1):
-                        break
+                while not _shown(address, message, status, _next_reading(events), tries=1):
+                    pass
                 yield time.time() - began
 
 
-def _next_change(events: Any) -> str:  # noqa: ANN401 - as urllib has it
-    """Return the id of the next event that tells of the message."""
-    is_told = False
+def _next_reading(events: Any) -> str:  # noqa: ANN401 - as urllib has it
+    """Return the id of the event with which a tab reads its page again: of a change at once, of others after 5 s."""
+    began, is_told = time.monotonic(), False
     for line in events:
         is_told = is_told or line.startswith(b"event: message")
-        if is_told and line.startswith(b"id: "):
+        if line.startswith(b"id: ") and (is_told or time.monotonic() - began >= _AGAIN_SECONDS):
             return str(line[4:].strip().decode())
     raise RuntimeError("the stream has ended")
 

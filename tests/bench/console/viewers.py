@@ -41,6 +41,9 @@ async def _read_again(port: int, delay: float) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
     while True:
         began = time.monotonic()
+        if reader.at_eof():  # silent for longer than the console keeps a connection: a browser opens another
+            writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
         writer.write(_GET.format("/", "X-Refresh: again\r\nAccept-Encoding: gzip\r\n").encode())
         head = await reader.readuntil(b"\r\n\r\n")
         size = re.search(rb"(?i)content-length: (\d+)", head)

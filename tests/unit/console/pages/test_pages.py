@@ -16,6 +16,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from console.errors import AwayError
 from console.live.callbacks import Callback
 from console.pages.events import EventStream
 from console.programs.client import Program
@@ -484,6 +485,30 @@ async def test_tabs_that_read_again_share_a_page_and_no_look_at_numbers() -> Non
         assert NUMBER in (await made.get(f"{place}?show=1", x_refresh="1")).body
     assert counted._value.get() == 3
     assert NUMBER not in (await made.get(place, x_refresh="1")).body
+
+
+async def test_a_tab_that_was_told_of_a_change_gets_no_page_from_before_it() -> None:
+    """However young that page is: the tab reads again only with the next change, or seconds later."""
+    made = Console()
+    place = f"/messages/{MESSAGE}"
+    for status in ("Queued", "Sent", "Delivered"):
+        made.messages[MESSAGE] = {"sms": [sms("Sale") | {"status": status, "message_status": status}]}
+        made.news.tick()
+        mark = made.news.mark()
+        for _ in range(2):
+            assert f"<bdi>{status}</bdi></span> message" in (await made.get(place, x_refresh=mark)).body
+    assert made.site.metrics.pages.labels("search")._value.get() == 3
+
+
+async def test_a_message_that_streams_alone_may_know_is_not_called_unknown_while_streams_is_away() -> None:
+    made = Console(answers={})
+    assert (await made.get(f"/messages/{MESSAGE}")).status == 404
+    made.site.sources.read_api.message = away  # type: ignore[method-assign] - the port
+    assert (await made.get(f"/messages/{MESSAGE}")).status == 503
+
+
+async def away(_message_id: str) -> None:
+    raise AwayError("streams does not answer")
 
 
 async def test_a_page_that_is_read_again_names_no_other_person() -> None:
