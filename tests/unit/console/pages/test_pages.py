@@ -500,10 +500,12 @@ async def test_a_tab_that_was_told_of_a_change_gets_no_page_from_before_it() -> 
     assert made.site.metrics.pages.labels("search")._value.get() == 3
 
 
-async def test_a_message_that_streams_alone_may_know_is_not_called_unknown_while_streams_is_away() -> None:
+async def test_a_message_that_streams_alone_may_know_is_not_called_unknown_while_streams_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     made = Console(answers={})
     assert (await made.get(f"/messages/{MESSAGE}")).status == 404
-    made.site.sources.read_api.message = away  # type: ignore[method-assign] - the port
+    monkeypatch.setattr(made.site.sources.read_api, "message", away)
     assert (await made.get(f"/messages/{MESSAGE}")).status == 503
 
 
