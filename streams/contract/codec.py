@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
+from streams.contract.remembered import remembered
+
 
 def encode(record: BaseModel | dict[str, Any] | list[Any]) -> bytes:
     """Return the JSON bytes of a record: a model of `records`, or a plain structure of the same form."""
@@ -30,7 +32,7 @@ def format_time(moment: datetime) -> str:
 
 
 # A record has seven times, most of them shared with neighbouring records.
-@lru_cache(maxsize=16_384)
+@remembered(16_384)
 def format_time_ms(epoch_ms: int) -> str:
     """Return the same form as `format_time` for milliseconds since 1970-01-01 UTC."""
     second, ms = divmod(epoch_ms, 1000)

@@ -16,6 +16,7 @@ from typing import Any, Final, NotRequired, TypedDict
 
 import orjson
 
+from streams.contract.remembered import remembered
 from streams.domain.counts import OTHER, add, replace
 from streams.domain.details import Details
 from streams.domain.lifecycle import Sms
@@ -67,6 +68,7 @@ def coarsened(route: Route, level: int) -> Route:
             return (OTHER,) * 6
 
 
+@lru_cache(maxsize=16)
 def rooms(cells: int) -> tuple[int, ...]:
     """Return for each level how many cells a window of `cells` at most may have for one more of this level."""
     return (*(int(cells * share) for share in _SHARES), cells - 1, cells)
@@ -152,8 +154,14 @@ def share_of(sms: Sms) -> Share:
     status, details, finals = sms.status, sms.details, sms.finals
     latency, bound = details.latency_seconds, None
     if latency is not None and status == DELIVERED:
-        bound = _BOUNDS[bisect_left(LATENCY_BOUNDS, latency)]
+        bound = _bound_of(latency)
     return status, details.price, bound, changes_of_mind(finals) if finals else 0
+
+
+# Latencies are whole seconds, and few: looking for the bound takes longer than remembering it.
+@remembered(4096)
+def _bound_of(latency: float) -> str:
+    return _BOUNDS[bisect_left(LATENCY_BOUNDS, latency)]
 
 
 class CellTallying:
@@ -163,7 +171,7 @@ class CellTallying:
     Writing them and reading them back at any point does not change the result.
     """
 
-    __slots__ = ("_conflicts", "_delivered", "_latencies", "_messages", "_parts", "_price", "_row", "_undelivered")
+    __slots__ = ("_delivered", "_entering", "_latencies", "_messages", "_parts", "_price", "_row", "_undelivered")
 
     def __init__(self, row: dict[str, Any] | None) -> None:
         """Begin with a row of any version, None for a new cell; the row belongs to this object from then on."""
@@ -175,9 +183,28 @@ class CellTallying:
         self._price = int(self._row["price"])
         self._delivered = int(self._row["price_delivered"])
         self._undelivered = int(self._row["price_undelivered"])
+        self._entering: dict[tuple[Share, str | None], int] = {}
+
+    def enter(self, share: Share, status: str | None) -> None:
+        """
+        Add the share of a part, and the status of its message; None: the message is elsewhere.
+
+        The same as `add`: equal ones are only counted here, because most SMS enter like the one before, and are added
+        together before anything else.
+        """
+        entry = share, status
+        self._entering[entry] = self._entering.get(entry, 0) + 1
+
+    def _settle(self) -> None:
+        """Add what has entered."""
+        entering, self._entering = self._entering, {}
+        for (share, status), times in entering.items():
+            self.add(share, status, times)
 
     def add(self, share: Share | None, status: str | None, change: int) -> None:
-        """Add the share of a part and the status of a message, or take them away (`change` -1); None: nothing."""
+        """Add the share of a part and the status of a message, or take them away (`change` < 0); None: nothing."""
+        if self._entering:
+            self._settle()
         if status is not None:
             add(self._messages, status, change)
         if share is not None:
@@ -186,13 +213,16 @@ class CellTallying:
 
     def replace(self, old: Share, new: Share, was: str | None, now: str | None) -> None:
         """Replace the share of a part, and the status of its message; None: the message is elsewhere."""
+        if self._entering:
+            self._settle()
         if was is not None and now is not None and was != now:
             replace(self._messages, was, now)
         if old == new:
             return
         if old[0] != new[0]:
             replace(self._parts, old[0], new[0])
-        if is_final(new[0]) or is_final(old[0]) or old[1:] != new[1:]:  # else it is on its way: nothing else moves
+        # Else it is on its way, and nothing but its status moves.
+        if is_final(new[0]) or is_final(old[0]) or old[1] != new[1] or old[3] != new[3]:
             self._add_figures(old, -1)
             self._add_figures(new, 1)
 
@@ -205,11 +235,12 @@ class CellTallying:
         if price is None:
             self._row["unpriced"] += change
         elif price:
-            self._price += change * price
+            moved = change * price
+            self._price += moved
             if status == DELIVERED:
-                self._delivered += change * price
+                self._delivered += moved
             elif is_final(status):
-                self._undelivered += change * price
+                self._undelivered += moved
 
     def count_erased(self) -> None:
         """Count an SMS that left or entered because it was erased."""
@@ -222,6 +253,8 @@ class CellTallying:
 
     def row(self) -> CellCounts:
         """Return the row."""
+        if self._entering:
+            self._settle()
         row = self._row
         row["price"], row["price_delivered"] = str(self._price), str(self._delivered)
         row["price_undelivered"] = str(self._undelivered)

@@ -4,9 +4,9 @@ Routee's dates, in every form seen so far, read as milliseconds since 1970-01-01
 
 import re
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final
 
+from streams.contract.remembered import remembered
 from streams.domain.visible import visible
 
 NO_DATE: Final = 0
@@ -52,7 +52,7 @@ _FORMS: Final = tuple(
 # `fromisoformat` takes any character between day and time, also a digit of the time, and offsets that no zone has.
 _QUICK: Final = re.compile(r".{10}[ T]\d\d(?::\d\d){0,2}(?:[.,]\d*)?(?:Z|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)", re.ASCII)
 _DOT_NET: Final = re.compile(r"/Date\((\d{1,15})(?:[+-]\d{4})?\)/", re.ASCII)
-_TEXT_MAX_CHARS: Final = 128
+TEXT_MAX_CHARS: Final = 128
 """No date is longer; the texts that were read last are kept in memory."""
 _MOST_OFFSET_HOURS: Final = 14
 _CENTURY: Final = 100
@@ -69,7 +69,7 @@ def read_date(value: object) -> int | None:
     which not every column and view could hold.
     """
     if value.__class__ is str:
-        return _read_text(value) if len(value) <= _TEXT_MAX_CHARS else None
+        return read_text(value) if len(value) <= TEXT_MAX_CHARS else None
     if value is None:
         return NO_DATE
     if value.__class__ is int or value.__class__ is float:
@@ -78,8 +78,9 @@ def read_date(value: object) -> int | None:
 
 
 # Routee's dates have a resolution of one second, so callbacks of the same moment share their texts.
-@lru_cache(maxsize=16_384)
-def _read_text(text: str) -> int | None:
+@remembered(16_384)
+def read_text(text: str) -> int | None:
+    """Return the same as `read_date` for a text of at most TEXT_MAX_CHARS."""
     text = text.strip()
     upper = text.upper()
     if not _QUICK.fullmatch(upper):

@@ -68,41 +68,53 @@ class Deliveries:
         self._tally = tally
         self._cells: dict[tuple[int, Route], CellTallying] = {}
         self._touched: dict[str, CellTallying] = {}
-        self._entered: dict[tuple[int, Route], tuple[int, CellTallying]] = {}
+        self._forgotten = 0
+        self._entered: dict[tuple[int, Route], tuple[int, CellTallying | None]] = {}
+        """Found while `forgotten` was that, as those in `_cells`; some may be closed when it is another."""
 
-    def move(self, before: Message | None, taken: Taken) -> bool:
+    def enter(self, message: Message, sent: int, status: str) -> None:
+        """Let a new message of this status enter its cell, with its first part, which was sent then (ms)."""
+        (sms,) = message.parts
+        number, cell = self._enter(sent // WINDOW_MS, route_of(sms.details))
+        _set(sms, "cell", number)
+        if cell is None:
+            count(self._tally["notes"], CLOSED)
+        else:
+            cell.enter(share_of(sms), status)
+
+    def move(self, before: Message, taken: Taken) -> bool:
         """
-        Move the shares of a message by the effect of a callback, and of its parts; `before` None: it is new.
+        Move the shares of a message by the effect of a callback, and of its parts.
 
         A part that enters a cell gets its number, so the message is written only now. Returns whether any did.
         """
-        parts = taken.message.parts
-        was = before.parts if before is not None else []
+        parts, was = taken.message.parts, before.parts
         if parts is was:
             return False
         if len(parts) == 1:  # nearly all messages: the message and its part are in one cell
-            return self._move_part(was[0] if was else None, parts[0], taken.sent, taken.was, taken.status)
+            return self._move_part(was[0], parts[0], taken.sent, taken.was, taken.status)
         has_entered = False
         for at, sms in enumerate(parts):
             old = was[at] if at < len(was) else None
             if sms is not old:
                 has_entered = self._move_part(old, sms, taken.sent) or has_entered
-        self._move_message(before, taken.message)
+        if taken.was is not None and taken.status is not None:
+            self._move_message(before, taken.was, taken.message, taken.status)
         return has_entered
 
-    def erase(self, before: Message | None, after: Message) -> None:
+    def erase(self, before: Message, after: Message) -> None:
         """
         Move the parts of a message that lost their labels; `after` is written only now.
 
         No record may come with it, so the cells that a part leaves and enters count it: the higher number is newer.
         """
-        for old, sms in zip(before.parts if before is not None else [], after.parts, strict=True):
+        for old, sms in zip(before.parts, after.parts, strict=True):
             if sms is not old and self._move_part(old, sms):
                 for one in (old, sms):
                     cell = self._open(one.cell, route_of(one.details))
                     if cell is not None:
                         cell.count_erased()
-        self._move_message(before, after)
+        self._move_message(before, before.status, after, after.status)
 
     def _move_part(
         self, old: Sms | None, sms: Sms, sent: int | None = None, was: str | None = None, now: str | None = None
@@ -130,19 +142,18 @@ class Deliveries:
         number, entered_cell = self._enter(window, route)
         _set(sms, "cell", number)
         if entered_cell is not None:
-            entered_cell.add(share_of(sms), now, 1)
+            entered_cell.enter(share_of(sms), now)
         if is_late or entered_cell is None:
             count(self._tally["notes"], CLOSED)
         return True
 
-    def _move_message(self, before: Message | None, after: Message) -> None:
-        """Move the share of a message of several parts."""
-        left = None if before is None else self._cell_of(before)
-        cell, status = self._cell_of(after), after.status
-        if before is not None and left is not None:
-            left.add(None, before.status, -1)
+    def _move_message(self, before: Message, was: str, after: Message, now: str) -> None:
+        """Move the share of a message of several parts, and these statuses."""
+        left, cell = self._cell_of(before), self._cell_of(after)
+        if left is not None:
+            left.add(None, was, -1)
         if cell is not None:
-            cell.add(None, status, 1)
+            cell.add(None, now, 1)
 
     def _cell_of(self, message: Message) -> CellTallying | None:
         """Return the cell of a message, that of its first part; None when it is in none, or its cell is closed."""
@@ -151,19 +162,25 @@ class Deliveries:
 
     def _open(self, cell: int, route: Route) -> CellTallying | None:
         """Return the cell with this number; None for 0, or when it is closed."""
-        if not cell or is_closed(cell >> 3, self._tally["forgotten"]):
+        if not cell:
             return None
-        return self._cell(cell, route)
-
-    def _cell(self, cell: int, route: Route) -> CellTallying:
-        """Return the cell with this number, which is not closed."""
+        if self._forgotten != self._tally["forgotten"]:
+            self._find_anew()
         found = self._cells.get((cell, route))
+        if found is None and not is_closed(cell >> 3, self._forgotten):
+            found = self._cells[cell, route] = self._cell(name_entered(cell, route))
+        return found
+
+    def _find_anew(self) -> None:
+        self._forgotten = self._tally["forgotten"]
+        self._entered.clear()
+        self._cells.clear()
+
+    def _cell(self, name: str) -> CellTallying:
+        """Return the cell of this name, which is not closed."""
+        found = self._touched.get(name)
         if found is None:
-            name = name_entered(cell, route)
-            found = self._touched.get(name)
-            if found is None:
-                found = self._touched[name] = self._kept(name)
-            self._cells[cell, route] = found
+            found = self._touched[name] = self._kept(name)
         return found
 
     def _kept(self, name: str) -> CellTallying:
@@ -180,15 +197,20 @@ class Deliveries:
 
         A cell that is new is made.
         """
-        if is_closed(window, self._tally["forgotten"]):
-            return 0, None
+        if self._forgotten != self._tally["forgotten"]:
+            self._find_anew()
         found = self._entered.get((window, route))
         if found is None:
-            cell = entered(window, self._level(window, route))
-            found = self._entered[window, route] = cell, self._cell(cell, route)
+            found = self._entered[window, route] = self._found(window, route)
         if found[0] & 7 > 1:
             count(self._tally["notes"], COARSE)
         return found
+
+    def _found(self, window: int, route: Route) -> tuple[int, CellTallying | None]:
+        if is_closed(window, self._tally["forgotten"]):
+            return 0, None
+        cell = entered(window, self._level(window, route))
+        return cell, self._open(cell, route)
 
     def _level(self, window: int, route: Route) -> int:
         """Return the first level at which the cell is there, or there is room for it."""
@@ -251,4 +273,6 @@ class Deliveries:
 def _first(message: Message) -> Sms:
     """Return the first part that was heard of: a part without a number is the first."""
     parts = message.parts
-    return parts[0] if len(parts) == 1 else min(parts, key=lambda sms: sms.details.part or 1)
+    if len(parts) == 1 or parts[0].details.part == 1:  # nearly always
+        return parts[0]
+    return min(parts, key=lambda sms: sms.details.part or 1)

@@ -7,16 +7,18 @@ from typing import Final
 from msgspec import Raw, Struct
 from msgspec.json import Encoder
 
-from streams.contract.headers import headers_of
+from streams.contract.headers import Headers, headers_of
 from streams.contract.records import Reason
+from streams.contract.remembered import remembered
 from streams.contract.topics import SMS_STATUS
 from streams.domain.callback import PULLED, REDRIVEN, Callback
 from streams.domain.expiry import is_forgotten, is_touched_ahead
-from streams.domain.lifecycle import APPLIED, Sms
+from streams.domain.lifecycle import Sms
+from streams.domain.lifecycle import begin as begin_sms
 from streams.domain.message import (
+    SURELY_FITTING_BYTES,
     Contribution,
     Message,
-    begin_message,
     contribution,
     fitting_row,
     join_message,
@@ -34,7 +36,8 @@ from streams.domain.stage import Output
 _ENCODER: Final = Encoder()
 # A NamedTuple's own constructor takes three times as long, and nearly every callback makes an output.
 _as_output: Final = tuple.__new__
-_SUFFIX: Final = SMS_STATUS.suffix
+_ROOM: Final = bytearray()
+"""Each record is written here, and copied: a buffer of its own would grow several times."""
 
 
 class Moment(Struct, frozen=True, gc=False):
@@ -48,10 +51,8 @@ class Moment(Struct, frozen=True, gc=False):
     """The moment in ms before which messages may have been forgotten."""
     bucket: int
     """The bucket of stream time in which the callback touches its message."""
-    place: list[int]
-    """[partition, offset, index] in the raw topic."""
-    generation: int
-    """The generation of a message that begins with the callback."""
+    latest: int
+    """The latest date (ms) of a callback that comes at this moment: a later one touches its message in its own."""
 
 
 class Taken(Struct, frozen=True, gc=False):
@@ -73,8 +74,6 @@ class Taken(Struct, frozen=True, gc=False):
     before: Contribution | None
     """Contributions of the message to the counts, before and after the callback; equal when no count moves."""
     after: Contribution | None
-    is_new: bool
-    """The message was unknown before."""
     index_key: bytes | None
     """The key of the index row for a new SMS, None when no row is needed."""
 
@@ -84,20 +83,24 @@ _PULLED_UNDATED: Final = Refusal(
 )
 
 
-def take(callback: Callback, found: Message | None, moment: Moment, policy: Policy) -> Taken | Refusal:
-    """Return the effect of a callback on `found`, its message (None: unknown); a refusal when it is not taken in."""
-    if found is None:
-        return _expired(callback, moment) or _begun(callback, moment, policy.erased)
+def take(  # noqa: PLR0913, PLR0917 - as in Stage
+    callback: Callback, found: Message, size: int, moment: Moment, place: list[int], policy: Policy
+) -> Taken | Refusal:
+    """
+    Return the effect of a callback on `found`, its message; a refusal when it is not taken in.
+
+    `size` is the length of the message's row in bytes; `place` is [partition, offset, index] in the raw topic.
+    """
     before = withheld(found, policy) if policy.withholds else found
-    touched = _touched(before, moment.bucket, policy)
-    joined = join_message(touched, callback, moment.received, moment.place, policy.conflicting_finals)
+    touched = before if before.touched == moment.bucket else _touched(before, moment.bucket, policy)
+    joined = join_message(touched, callback, moment.received, place, policy.conflicting_finals)
     if isinstance(joined, Refusal):
         return _refused(joined, touched)
     message, sms, verdict, is_visible = joined
     row: Message | Raw | None = None if message is found else message
     sent = was = status = output = counted = counts = index_key = None
     if message.parts is not before.parts:
-        if len(message.parts) > 1:
+        if len(message.parts) > 1 and size > SURELY_FITTING_BYTES:
             fitting = fitting_row(message)
             if isinstance(fitting, Refusal):
                 return fitting
@@ -114,23 +117,49 @@ def take(callback: Callback, found: Message | None, moment: Moment, policy: Poli
             index_key = sms_index_key(message.message_id, sms.key)
     if row is not None and not is_visible:
         was = status = message.status
-    return Taken(verdict, message, row, sent, was, status, output, counted, counts, False, index_key)  # noqa: FBT003
+    return Taken(verdict, message, row, sent, was, status, output, counted, counts, index_key)
 
 
-def _begun(callback: Callback, moment: Moment, erased: Erased | None) -> Taken:
-    """Return the effect of the first callback of a message."""
-    message = begin_message(callback, moment.bucket, moment.generation, moment.received, moment.place)
-    (sms,) = message.parts
+class Begun(Struct, frozen=True, gc=False):
+    """The effect of the first callback of a message."""
+
+    message: Message
+    """Also the row to write."""
+    sent: int
+    """When its SMS was sent, in ms."""
+    status: str
+    """Of the message."""
+    output: Output
+    """The public record of the first revision."""
+    counted: Contribution | None
+    """Its contribution to the counts."""
+    index_key: bytes | None
+    """As in Taken."""
+
+
+def begin(
+    callback: Callback, moment: Moment, place: list[int], generation: int, erased: Erased | None
+) -> Begun | Refusal:
+    """
+    Return the effect of a callback whose message is unknown; a refusal when it is not taken in.
+
+    `place` is [partition, offset, index] in the raw topic; `generation` is that of the message.
+    """
+    if is_forgotten(callback.date, moment.forgotten) or callback.origin:
+        refusal = _expired(callback, moment)
+        if refusal is not None:
+            return refusal
+    sms = begin_sms(callback.message_id, callback, moment.received, place)
+    message = Message(callback.message_id, moment.bucket, [sms], generation)
     when, state = sending(sms), message_state(message)
-    status, output = state.status, output_of(message, state, sms, when, erased)
+    output = output_of(message, state, sms, when, erased)
     index_key = sms_index_key(message.message_id, sms.key)
-    counts = contribution(message, status)
-    return Taken(APPLIED, message, message, when[0], None, status, output, None, counts, True, index_key)  # noqa: FBT003
+    return Begun(message, when[0], state.status, output, contribution(message, state.status), index_key)
 
 
 def _touched(message: Message, bucket: int, policy: Policy) -> Message:
     """Return a message as touched in a bucket of stream time, or in a later one that a date ahead led to."""
-    if message.touched == bucket or is_touched_ahead(message.touched, bucket, policy.retention_ms):
+    if is_touched_ahead(message.touched, bucket, policy.retention_ms):
         return message
     return Message(message.message_id, bucket, message.parts, message.generation, message.previous)
 
@@ -153,6 +182,15 @@ def _expired(callback: Callback, moment: Moment) -> Refusal | None:
 def output_of(message: Message, state: MessageState, sms: Sms, when: Sending, erased: Erased | None) -> Output:
     """Return the public record of an SMS in which these erasures hold, as a record to produce."""
     record = sms_record(message, state, sms, when)
-    headers = headers_of(_SUFFIX, record.is_final, record.campaign_tracking_id)
+    headers = _headers_of(record.campaign_tracking_id)[record.is_final]
     digest = None if erased is None else erased.digest
-    return _as_output(Output, (SMS_STATUS, sms.key.encode(), _ENCODER.encode(record), headers, digest))
+    _ENCODER.encode_into(record, _ROOM)
+    return _as_output(Output, (SMS_STATUS, sms.key.encode(), bytes(_ROOM), headers, digest))
+
+
+# `headers_of` remembers, too, but takes three times as long to find them by three values.
+@remembered(4096)
+def _headers_of(campaign: str | None) -> tuple[Headers, Headers]:
+    """Return the headers of the SMS of a campaign that are on their way, and of those that are final."""
+    on_the_way, final = (headers_of(SMS_STATUS.suffix, is_final, campaign) for is_final in (False, True))
+    return on_the_way, final

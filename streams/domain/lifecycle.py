@@ -96,15 +96,33 @@ Joined = tuple[Sms, str, bool]
 """The effect of one callback on an SMS: the state, the verdict, and whether there is a new revision to publish."""
 
 
-def begin(key: str, callback: Callback, received: int, place: list[int]) -> Sms:
-    """Return the first state of an SMS."""
+def begin(message_id: str, callback: Callback, received: int, place: list[int]) -> Sms:
+    """Return the first state of an SMS of a message."""
     status, date, details = callback.status, callback.date, callback.details
+    key = details.sms_id or f"{message_id}#{details.part or 1}"
     since = NO_DATE if date else received
     queued = date if status == QUEUED else NO_DATE
     sent = date if status == SENT else NO_DATE
     stamps = [ERASED_STAMP] if callback.erased else []
-    first = Sms(key, status, date, since, queued, sent, [], details, stamps, 1, None, received, received, place)
-    return msgspec.structs.replace(first, pulled=callback.origin) if callback.origin else first
+    # By position, also the defaults: every SMS begins here, and each way of leaving some out costs time.
+    return Sms(
+        key,
+        status,
+        date,
+        since,
+        queued,
+        sent,
+        [],
+        details,
+        stamps,
+        1,
+        None,
+        received,
+        received,
+        place,
+        0,
+        callback.origin,
+    )
 
 
 def origin_of(sms: Sms) -> int:
@@ -125,12 +143,14 @@ def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: Fi
     theirs = standing(callback.status, callback.date, rule)
     if theirs == mine and callback.details == sms.details and not sms.stamps:
         return sms, DUPLICATE, False
-    status, date, since = sms.status, sms.date, sms.since
-    if theirs > mine:
+    status, date, since, is_ahead = sms.status, sms.date, sms.since, theirs > mine
+    if is_ahead:
         status, date = callback.status, callback.date
         since = NO_DATE if date else received
     queued, sent = _stages(sms, callback)
-    finals = _join_finals(sms, callback)
+    finals = sms.finals
+    if is_final(callback.status) and is_final(sms.status):
+        finals = _join_finals(sms, callback)
     details, stamps = _join_details(sms, callback, mine, theirs, rule)
     state = Sms(
         sms.key,
@@ -152,7 +172,7 @@ def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: Fi
     )
     if finals is not sms.finals and changes_of_mind(finals) > changes_of_mind(sms.finals):
         return state, CONFLICT, True
-    if theirs > mine:
+    if is_ahead:
         return state, APPLIED, True
     if queued != sms.queued or sent != sms.sent or details != sms.details:
         return state, APPLIED if theirs == mine else STALE, True
@@ -168,11 +188,12 @@ def _unseen(sms: Sms, finals: list[list[int | str]], stamps: list[list[Any]]) ->
 def _stages(sms: Sms, callback: Callback) -> tuple[int, int]:
     """Return the earliest dates of Queued and Sent, this callback included."""
     status, date = callback.status, callback.date
-    if not date or status not in (QUEUED, SENT):
-        return sms.queued, sms.sent
-    if status == QUEUED:
-        return min(sms.queued or date, date), sms.sent
-    return sms.queued, min(sms.sent or date, date)
+    queued, sent = sms.queued, sms.sent
+    if status == QUEUED and date and (not queued or date < queued):
+        queued = date
+    elif status == SENT and date and (not sent or date < sent):
+        sent = date
+    return queued, sent
 
 
 def _is_seen(sms: Sms, callback: Callback) -> bool:
@@ -187,8 +208,7 @@ def _is_seen(sms: Sms, callback: Callback) -> bool:
 
 
 def _join_finals(sms: Sms, callback: Callback) -> list[list[int | str]]:
-    if not is_final(callback.status) or not is_final(sms.status):
-        return sms.finals
+    """Return the different finals, that of this callback included."""
     known = sms.finals or [[sms.date, sms.status]]
     theirs: list[int | str] = [callback.date, callback.status]
     if theirs in known or len(known) >= _FINALS_KEPT:
@@ -200,10 +220,14 @@ def _join_details(
     sms: Sms, callback: Callback, mine: Standing, theirs: Standing, rule: FinalsRule
 ) -> tuple[Details, list[list[Any]]]:
     """Return each detail from the greatest callback that has it, and stamps for details of other callbacks."""
-    news, olds = astuple(callback.details), astuple(sms.details)
+    news = astuple(callback.details)
+    is_ahead = theirs > mine and not sms.stamps
+    if is_ahead and None not in news and news[_SERVICE] == sms.details.originating_service:  # nearly always
+        return callback.details, []
+    olds = astuple(sms.details)
     if news[_SERVICE] != olds[_SERVICE]:
         news, olds = _with_code_service(news, olds)
-    if theirs > mine and not sms.stamps and (None not in news or _has_all_of(news, olds)):
+    if is_ahead and (None not in news or _has_all_of(news, olds)):
         return callback.details, []
     top, own, given = max(mine, theirs), (mine, sms.status, sms.date), (theirs, callback.status, callback.date)
     kept = {index: (standing(word, date, rule), word, date) for index, word, date in sms.stamps}

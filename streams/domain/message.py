@@ -22,6 +22,9 @@ MAX_PARTS: Final = 255
 ROW_MAX_BYTES: Final = 256 * 1024
 """No real message comes near, but any client can post parts: a row larger than a Kafka record stops its partition."""
 
+SURELY_FITTING_BYTES: Final = 64 * 1024
+"""With one more SMS, or a longer one, a row up to here is never larger than ROW_MAX_BYTES: an SMS is bounded, too."""
+
 MESSAGE_PREFIX: Final = b"m:"
 """Key prefix of the rows of messages."""
 
@@ -80,7 +83,7 @@ def sms_index_key(message_id: str, sms_key: str) -> bytes | None:
     None when the SMS key itself names the message (`id` or `id#part`): such an SMS has no index row.
     """
     key, message = sms_key.lower(), message_id.lower()
-    if key.startswith(message) and (key == message or key.rpartition("#")[0] == message):
+    if key == message or ("#" in key and key.rpartition("#")[0] == message):
         return None
     return SMS_PREFIX + key.encode()
 
@@ -133,12 +136,6 @@ def _withheld(details: Details, policy: Policy) -> Details:
     )
 
 
-def begin_message(callback: Callback, bucket: int, generation: int, received: int, place: list[int]) -> Message:
-    """Return the first state of a message, touched in this bucket."""
-    sms = begin(_new_key(callback.message_id, callback), callback, received, place)
-    return Message(callback.message_id, bucket, [sms], generation)
-
-
 def join_message(
     message: Message, callback: Callback, received: int, place: list[int], rule: FinalsRule
 ) -> Grown | Refusal:
@@ -148,7 +145,7 @@ def join_message(
     if at is None:
         if len(known) >= MAX_PARTS:
             return Refusal(Reason.INVALID_FIELD, f"smsId: expected at most {MAX_PARTS} SMS of one message")
-        sms = begin(_new_key(message.message_id, callback), callback, received, place)
+        sms = begin(message.message_id, callback, received, place)
         parts = [*known, sms]
         grown = Message(message.message_id, message.touched, parts, message.generation, message.status)
         return grown, sms, APPLIED, True
@@ -179,21 +176,20 @@ def as_row(message: Message) -> msgspec.Raw:
     return msgspec.Raw(_ENCODER.encode(message))
 
 
-def _new_key(message_id: str, callback: Callback) -> str:
-    return callback.details.sms_id or f"{message_id}#{callback.details.part or 1}"
-
-
 def find_part(parts: list[Sms], sms_id: str | None, part: int | None) -> int | None:
     """Return the index of the SMS with this `smsId` in any case; by part number when either side has no `smsId`."""
     if sms_id is None:
         return next((at for at, sms in enumerate(parts) if _same_part(sms, part)), None)
+    for at, sms in enumerate(parts):
+        if sms.details.sms_id == sms_id:  # nearly always one is written in the same case
+            return at
     wanted = sms_id.lower()
     nameless = None
     for at, sms in enumerate(parts):
         known = sms.details.sms_id
         if known is None:
             nameless = at if nameless is None and _same_part(sms, part) else nameless
-        elif known == sms_id or known.lower() == wanted:
+        elif known.lower() == wanted:
             return at
     return nameless
 

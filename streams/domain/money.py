@@ -3,8 +3,9 @@ Prices as whole numbers of 1/100,000,000, so that sums are exact in any order; r
 """
 
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Final
+
+from streams.contract.remembered import remembered
 
 DECIMALS: Final = 8
 _UNIT: Final = 10**DECIMALS
@@ -28,7 +29,7 @@ def read_money(value: float | str) -> int | None:
     return units if abs(units) <= MOST_UNITS else None
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def money_text(units: int) -> str:
     """Return the amount with 8 decimals: `0.00600000`."""
     whole, part = divmod(abs(units), _UNIT)

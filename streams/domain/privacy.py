@@ -4,10 +4,10 @@ The personal data that leaves the raw topic: the policy is applied before anythi
 
 import hmac
 import re
-from functools import lru_cache
 from typing import Final
 
 from streams.contract.personal import Withholding, names_codes, without_numbers
+from streams.contract.remembered import remembered
 from streams.domain.policy import Policy
 
 _SHOWN_DIGITS: Final = 3
@@ -60,7 +60,7 @@ def withholding_of(policy: Policy) -> Withholding:
 
 
 # There are few services, and every callback names one.
-@lru_cache(maxsize=256)
+@remembered(256)
 def holds_one_time_code(service: str | None) -> bool:
     """Tell whether messages of this `originatingService` carry one-time codes, whose text is never kept."""
     return names_codes(service)

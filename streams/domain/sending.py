@@ -19,17 +19,18 @@ def sending(sms: Sms) -> Sending:
 
     A moment after every receipt cannot be: the SMS had been sent when we heard of it.
     """
-    latest, queued, sent = max(sms.first_received, sms.received), sms.queued, sms.sent
+    first, received, queued, sent = sms.first_received, sms.received, sms.queued, sms.sent
+    latest = received if received > first else first  # noqa: FURB136 - `max` takes as long as all the rest
     if queued and queued <= latest:
         return queued, QUEUED
     if sent and sent <= latest:
         return sent, SENT
     date, latency = sms.date, sms.details.latency_seconds
     if latency is not None and is_final(sms.status):
-        sent = date - round(latency * 1000)
+        sent = date - (latency * 1000 if latency.__class__ is int else round(latency * 1000))
         if date and NO_DATE < sent <= latest:
             return sent, LATENCY
     updated = date or sms.since
     if updated <= latest:
         return updated, STATUS
-    return sms.first_received, RECEIPT
+    return first, RECEIPT

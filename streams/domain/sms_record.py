@@ -85,6 +85,7 @@ def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -
     sending_ms, sent_from = when
     # Nearly always one of these two: writing a time costs more than looking.
     sending_at = queued_at if sending_ms == queued else sent_at if sending_ms == sent else None
+    received_at = format_time_ms(sms.received)
     # By position: every status of every SMS makes one, and keywords cost time.
     return SmsRecord(
         sms.key,
@@ -117,8 +118,8 @@ def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -
         details.message,
         sms.revision,
         changes_of_mind(sms.finals) if sms.finals else 0,
-        format_time_ms(sms.first_received),
-        format_time_ms(sms.received),
+        received_at if sms.first_received == sms.received else format_time_ms(sms.first_received),
+        received_at,
         partition,
         offset,
         index,

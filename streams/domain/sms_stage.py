@@ -36,7 +36,8 @@ from streams.domain.expiry import (
     silent_before,
     stream_time,
 )
-from streams.domain.intake import Moment, Taken, take
+from streams.domain.intake import Begun, Moment, Taken, begin, take
+from streams.domain.lifecycle import APPLIED
 from streams.domain.message import Contribution, Message, as_row, contribution, message_key, read_message
 from streams.domain.policy import HOUR_MS, Erased, Policy
 from streams.domain.privacy import withholding_of
@@ -116,9 +117,9 @@ class SmsStage:
         outputs = []
         generation = rows.get(GENERATION_KEY) or 0
         for key in sorted(key for key in changed if key.startswith(COUNTS_PREFIX)):
-            counts = rows.get(key)
+            counts = rows.raw(key)
             if counts is not None:
-                value = orjson.dumps({"partition": partition, "generation": generation, "counts": counts})
+                value = b'{"partition":%d,"generation":%d,"counts":%b}' % (partition, generation, counts)
                 outputs.append(Output(CAMPAIGN_PARTIALS, key.removeprefix(COUNTS_PREFIX), value))
         return outputs + changed_cells(rows, partition, changed)
 
@@ -159,6 +160,8 @@ class _Gatherer:
         self._tally["forgotten"] = forgotten_before(self._tally)
         self._silent_before = silent_before(self._tally, policy.retention_ms, policy.silence_ms)
         self._received = 0
+        self._now: Moment | None = None
+        """Until stream time passes."""
         self._origin = POSTED
         self._touched_bytes = 0
         self._campaigns: dict[str, Tallying] = {}
@@ -206,10 +209,10 @@ class _Gatherer:
         callbacks, verdicts = opened.callbacks, self._tally["verdicts"]
         for index, body in enumerate(callbacks[begin : begin + PIECE_CALLBACKS], begin):
             outcome = self._take_guarded(index, body)
-            if isinstance(outcome, Refusal):
-                self._reject(outcome, bytes(opened.bodies[index]), index, opened.posted(index))
+            if isinstance(outcome, str):
+                verdicts[outcome] = verdicts.get(outcome, 0) + 1
             else:
-                count(verdicts, outcome)
+                self._reject(outcome, bytes(opened.bodies[index]), index, opened.posted(index))
             if self._touched_bytes > PIECE_BYTES:
                 return index + 1
         return min(begin + PIECE_CALLBACKS, len(callbacks))
@@ -221,7 +224,8 @@ class _Gatherer:
         try:
             read = read_body(body, self._received, self._policy)
             if isinstance(read, Callback):
-                return self._take_sms(index, read)
+                # Routee posted it, nearly always.
+                return self._take_sms(index, structs.replace(read, origin=self._origin) if self._origin else read)
             return read if isinstance(read, Refusal) else self._take_report(index, read)
         except (MemoryError, RecursionError) as error:
             # The worker is at its limits, and the callback may be good: the next worker takes it again.
@@ -249,13 +253,12 @@ class _Gatherer:
         return REPORTED
 
     def _take_sms(self, index: int, callback: Callback) -> str | Refusal:
-        if self._origin:
-            callback = structs.replace(callback, origin=self._origin)
         key = message_key(callback.message_id)
-        found, later = None, None
+        found, later, size = None, None, 0
         written = self._rows.raw(key)
         if written is not None:
-            self._touched_bytes += len(written)
+            size = len(written)
+            self._touched_bytes += size
             found, later = read_message(written)
         erased = self._policy.erased
         if erased is not None and may_be_covered(callback, found, self._received, erased.latest):
@@ -265,38 +268,71 @@ class _Gatherer:
             self.late += 1
         if self._received > self._tally["clock"] < date:
             pass_moment(self._rows, self._tally, min(self._received, date), self._policy.retention_ms)
-        taken = take(callback, found, self._moment(index, date), self._policy)
-        if isinstance(taken, Refusal):
-            return taken
-        # Nothing above changes the message's rows and nothing below can fail: a bug leaves out the whole callback.
-        self._put(key, found, taken, later)
+            self._now = None
+        moment, place = self._now, [self._partition, self._offset, index]
+        if moment is None or moment.latest < date:
+            moment = self._moment(date)
+        # Nothing in `begin` and `take` changes the rows and nothing after them can fail: a bug leaves out the whole
+        # callback.
+        if found is None:
+            begun = begin(callback, moment, place, self._tally["generation"] + 1, erased)
+            if isinstance(begun, Refusal):
+                return begun
+            self._put_begun(key, begun)
+            verdict = APPLIED
+        else:
+            taken = take(callback, found, size, moment, place, self._policy)
+            if isinstance(taken, Refusal):
+                return taken
+            self._put(key, found, taken, later)
+            verdict = taken.verdict
         if callback.notes:
             self._note(callback.notes)
-        return taken.verdict
+        return verdict
 
     def _erase_before(
         self, erased: Erased, callback: Callback, found: Message | None, later: LaterFields | None
     ) -> tuple[Callback, Message | None]:
         """Return a callback and its message without erased data; a message that loses any is written."""
         callback, message, outputs = erase_before(callback, found, self._received, erased)
-        if message is not None and message is not found:
+        if message is not None and found is not None and message is not found:
             self._deliveries.erase(found, message)
             key = message_key(message.message_id)
             self._rows.put(key, message if later is None else later.added_to(message))
             self.outputs += outputs
         return callback, message
 
-    def _moment(self, index: int, date: int) -> Moment:
-        clock = self._tally["clock"]
-        touched = clock or stream_time(self._tally) or self._received
-        if touched < date <= touched + self._policy.retention_ms:
-            touched = date
-        bucket = touched // BUCKET_MS
-        place = [self._partition, self._offset, index]
-        forgotten, generation = self._tally["forgotten"], self._tally["generation"] + 1
-        return Moment(self._received, clock, forgotten, bucket, place, generation)
+    def _moment(self, date: int) -> Moment:
+        """Return the moment at which a callback with this date comes: nearly always that of the one before."""
+        moment = self._now
+        if moment is None:
+            clock = self._tally["clock"]
+            moment = self._now = self._moment_at(clock or stream_time(self._tally) or self._received)
+        if moment.latest < date <= moment.latest + self._policy.retention_ms:
+            return self._moment_at(date)
+        return moment
 
-    def _put(self, key: bytes, found: Message | None, taken: Taken, later: LaterFields | None) -> None:
+    def _moment_at(self, touched: int) -> Moment:
+        """Return the present moment for callbacks that touch their messages at this stream time (ms)."""
+        clock, forgotten = self._tally["clock"], self._tally["forgotten"]
+        return Moment(self._received, clock, forgotten, touched // BUCKET_MS, touched)
+
+    def _put_begun(self, key: bytes, begun: Begun) -> None:
+        """Write a new message."""
+        message = begun.message
+        if begun.counted is not None:
+            self._counts_of(begun.counted[0]).enter(begun.counted)
+        self.outputs.append(begun.output)
+        self._deliveries.enter(message, begun.sent, begun.status)
+        self._rows.put(key, message)
+        self._tally["generation"] = message.generation
+        # A message that is not listed would never be forgotten.
+        self._new_keys.setdefault(message.touched, []).append(key.decode())
+        if begun.index_key is not None:
+            self._rows.put(begun.index_key, message.message_id)
+
+    def _put(self, key: bytes, found: Message, taken: Taken, later: LaterFields | None) -> None:
+        """Write a message that was known."""
         message, row = taken.message, taken.row
         if taken.output is not None:
             self._move(taken.before, taken.after)
@@ -305,11 +341,7 @@ class _Gatherer:
             if self._deliveries.move(found, taken) and isinstance(row, Raw):
                 row = as_row(message)
             self._rows.put(key, row if later is None else later.added_to(message))
-            if taken.is_new:
-                self._tally["generation"] = message.generation
-                # A message that is not listed would never be forgotten.
-                self._new_keys.setdefault(message.touched, []).append(key.decode())
-            elif found is not None and found.touched // _DAY != message.touched // _DAY and taken.before == taken.after:
+            if found.touched // _DAY != message.touched // _DAY and taken.before == taken.after:
                 self._keep_counts_of(message)
             if taken.index_key is not None:
                 self._rows.put(taken.index_key, message.message_id)
@@ -348,7 +380,7 @@ class _Gatherer:
     def _kept_counts(self, key: bytes, campaign: str) -> Tallying:
         kept: Tallying | None = self._rows.kept(key)
         counts = self._written_counts(key, campaign) if kept is None else kept
-        if counts is None or counts.last_change < self._silent_before:
+        if counts is None or counts.is_over(self._silent_before):
             counts = Tallying(begun_counts(campaign, self._received, self._offset))
         if counts is not kept:
             self._rows.keep(key, counts)

@@ -6,10 +6,10 @@ and ranks beside `Sent`, because only a word known to be final may close an SMS.
 """
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from itertools import pairwise
 from typing import Final, Literal
 
+from streams.contract.remembered import remembered
 from streams.domain.visible import visible
 
 QUEUED: Final = "Queued"
@@ -57,6 +57,14 @@ def spellings(words: Iterable[str]) -> Mapping[str, str]:
 _STATUSES: Final = spellings(_PLACES)
 
 
+as_known: Final = {word: word for word in _PLACES}.get
+"""
+Return a known word that is in Routee's spelling, None for any other.
+
+It is always the same object, which dictionaries find sooner than an equal one.
+"""
+
+
 def spelled(word: str, vocabulary: Mapping[str, str] = _STATUSES) -> str:
     """
     Return a word of a callback or a report in Routee's spelling: the one reader of words.
@@ -93,7 +101,7 @@ def standing(word: str, date: int, rule: FinalsRule) -> Standing:
 
 
 # The SMS of a message have few words: nearly all messages have had the statuses of one before.
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def rolled_up(words: tuple[str, ...]) -> str:
     """
     Return the status of a message from the statuses of its parts (the caller gives `Sent` for a part not seen yet).

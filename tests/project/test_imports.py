@@ -42,7 +42,18 @@ WORLD = {
 # Of our own packages a pure module may use other pure ones, and these of the contract.
 PURE_CONTRACT = {
     f"streams.contract.{name}"
-    for name in ("answers", "codec", "erasures", "headers", "keys", "personal", "records", "refused", "topics")
+    for name in (
+        "answers",
+        "codec",
+        "erasures",
+        "headers",
+        "keys",
+        "personal",
+        "records",
+        "refused",
+        "remembered",
+        "topics",
+    )
 }
 
 BREACHES = {

@@ -8,9 +8,9 @@ mean that the field is absent.
 
 import math
 import re
-from functools import lru_cache
 from typing import Any, Final, TypeVar
 
+from streams.contract.remembered import remembered
 from streams.domain.message import MAX_PARTS
 from streams.domain.money import read_money
 
@@ -94,15 +94,16 @@ def price(value: Any, name: str, notes: list[str]) -> int | None:  # noqa: ANN40
         if value is None or value == "":
             return None
         value = value.strip() if _is_numeric(value) else math.nan
-    amount = _price(value)
+    amount = units_of(value)
     if amount is None:
         notes.append(name)
     return amount
 
 
 # A price depends on country and operator: millions of callbacks share a few prices.
-@lru_cache(maxsize=4096)
-def _price(value: float | str) -> int | None:
+@remembered(4096)
+def units_of(value: float | str) -> int | None:
+    """Return an amount that is a number, or a text without spaces around it, as `price` does; None: not understood."""
     amount = read_money(value)
     # A tiny negative amount is rounded to 0, and is negative all the same.
     return None if amount is None or float(value) < 0 else amount

@@ -9,7 +9,7 @@ from typing import Any, Final, TypedDict
 
 from streams.contract.records import Reason
 from streams.domain.callback import Callback
-from streams.domain.dates import NO_DATE, read_date
+from streams.domain.dates import NO_DATE, read_date, read_text
 from streams.domain.details import Details
 from streams.domain.policy import Policy
 from streams.domain.privacy import holds_one_time_code, shown_recipient, shown_text
@@ -17,7 +17,7 @@ from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
 from streams.domain.routee import coercion
 from streams.domain.routee.shapes import Body
 from streams.domain.routee.wire import WireReason, WireSms
-from streams.domain.statuses import WORDS, is_known, spelled
+from streams.domain.statuses import WORDS, as_known, is_known, spelled
 
 FUTURE_TOLERANCE_MS: Final = 5 * 60_000
 """How far `updatedDate` may lie after the time of receipt without a note: clocks differ."""
@@ -41,7 +41,8 @@ def read_callback(body: Body, received: int, policy: Policy) -> Callback | Refus
     if holds_one_time_code(kind := coercion.text(body.get("type"), "type", [])):
         # Its row has to tell the service, too: no later callback may bring the text back.
         details.originating_service = kind
-    return _callback(message_id, status.get("name"), status.get("updatedDate"), details, notes, received, policy)
+    date = read_date(status.get("updatedDate"))
+    return _callback(message_id, status.get("name"), date, details, notes, received, policy)
 
 
 def _is_plain_status(body: Body, status: Any) -> bool:  # noqa: ANN401 - JSON is any
@@ -52,8 +53,14 @@ def _is_plain_status(body: Body, status: Any) -> bool:  # noqa: ANN401 - JSON is
 def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refusal:
     """Return the same as `read_callback`, from a body in the documented form."""
     status = sms.status
-    reason = status.reason or _NO_REASON
+    reason, updated = status.reason or _NO_REASON, status.updatedDate
     notes: list[str] = []
+    latency = sms.latency
+    if latency.__class__ is float:
+        latency = coercion.number(latency, "latency", notes)
+    price = None if sms.price is None else coercion.units_of(sms.price)
+    if price is None and sms.price is not None:
+        notes.append("price")
     # By position, in the order of the fields: every callback makes one, and keywords cost time.
     details = Details(
         sms.smsId or None,
@@ -73,22 +80,22 @@ def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refus
         sms.part,
         sms.parts,
         sms.groups or None,
-        sms.latency if sms.latency.__class__ is not float else coercion.number(sms.latency, "latency", notes),
-        None if sms.price is None else coercion.price(sms.price, "price", notes),
+        latency,
+        price,
     )
-    return _callback(sms.messageId, status.name, status.updatedDate, details, notes, received, policy)
+    date = read_text(updated) if updated.__class__ is str else read_date(updated)
+    return _callback(sms.messageId, status.name, date, details, notes, received, policy)
 
 
 _NO_REASON: Final = WireReason()
 
 
 def _callback(  # noqa: PLR0913, PLR0917 - the values that both readers have read
-    message_id: str, name: object, updated: object, details: Details, notes: list[str], received: int, policy: Policy
+    message_id: str, name: object, date: int | None, details: Details, notes: list[str], received: int, policy: Policy
 ) -> Callback | Refusal:
-    word = name if name.__class__ is str and name in WORDS else _read_word(name, notes)
+    word = (as_known(name) if isinstance(name, str) else None) or _read_word(name, notes)
     if word is None:
         return Refusal(Reason.INVALID_FIELD, f"status.name: expected text of 1 to {_WORD_MAX_CHARS} characters")
-    date = read_date(updated)
     if date is None:
         notes.append("status.updatedDate")
         date = NO_DATE

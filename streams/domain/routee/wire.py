@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from streams.domain.dates import TEXT_MAX_CHARS as DATE_MAX_CHARS
 from streams.domain.message import MAX_PARTS
 from streams.domain.refusal import ID_MAX_CHARS
 from streams.domain.routee.coercion import (
@@ -26,6 +27,7 @@ from streams.domain.routee.coercion import (
 _Id = Annotated[str, Meta(min_length=1, max_length=ID_MAX_CHARS)]
 _Text = Annotated[str, Meta(max_length=TEXT_MAX_CHARS)]
 _Group = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)]
+_Date = Annotated[str, Meta(max_length=DATE_MAX_CHARS)]
 _Part = Annotated[int, Meta(ge=1, le=MAX_PARTS)]
 _Latency = Annotated[int, Meta(ge=0, le=MAX_LATENCY_SECONDS)] | Annotated[float, Meta(ge=0, le=MAX_LATENCY_SECONDS)]
 _Number = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float
@@ -44,7 +46,7 @@ class WireStatus(msgspec.Struct, gc=False):
     """The object `status`."""
 
     name: str
-    updatedDate: str | float | None = None  # noqa: N815
+    updatedDate: _Date | float | None = None  # noqa: N815
     reason: WireReason | None = None
 
 
@@ -53,23 +55,24 @@ class WireSms(msgspec.Struct, gc=False):
 
     messageId: _Id  # noqa: N815
     status: WireStatus
+    # In the order in which Routee sends them: the decoder looks for a field behind the one before.
     smsId: _Text | None = None  # noqa: N815
     campaignTrackingId: _Text | None = None  # noqa: N815
-    campaignName: _Text | None = None  # noqa: N815
+    part: _Part | None = None
+    parts: _Part | None = None
     label: _Text | None = None
     to: _Text | None = None
     sender: _Text | None = msgspec.field(name="from", default=None)
     country: _Text | None = None
     operator: _Text | None = None
-    applicationName: _Text | None = None  # noqa: N815
-    direction: _Text | None = None
-    originatingService: _Text | None = None  # noqa: N815
-    message: Annotated[str, Meta(max_length=MESSAGE_MAX_CHARS)] | None = None
-    part: _Part | None = None
-    parts: _Part | None = None
     groups: Annotated[list[_Group], Meta(max_length=GROUPS_MAX)] | None = None
+    campaignName: _Text | None = None  # noqa: N815
+    message: Annotated[str, Meta(max_length=MESSAGE_MAX_CHARS)] | None = None
+    applicationName: _Text | None = None  # noqa: N815
     latency: _Latency | None = None
     price: _Number | None = None
+    direction: _Text | None = None
+    originatingService: _Text | None = None  # noqa: N815
     type: _Absent = UNSET
     audioMessage: _Absent = UNSET  # noqa: N815
     chargeInterval: _Absent = UNSET  # noqa: N815

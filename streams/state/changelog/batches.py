@@ -124,7 +124,7 @@ def _chunks(outputs: Sequence[Output]) -> Iterator[Sequence[Output]]:
 def _most_bytes(outputs: Sequence[Output]) -> int:
     """Return the most that outputs can take in a batch."""
     _, keys, values, headers, _ = zip(*outputs, strict=True)
-    shared = {id(one): one for one in headers}
+    shared = dict(zip(map(id, headers), headers, strict=True))
     each = _RECORD_OVERHEAD + max(map(_headers_bytes, shared.values()))
     return sum(map(len, filter(None, keys))) + sum(map(len, values)) + each * len(outputs)
 

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from streams.contract.codec import format_time_ms
+from streams.contract.topics import DELIVERY_PARTIALS
 from streams.domain.cells import LATENCY_BOUNDS, MORE, WINDOW_MS, place_named
 from streams.domain.dates import read_date
 from streams.domain.policy import Policy
@@ -301,6 +302,24 @@ def test_cells_close_a_day_after_the_final_messages_of_their_window_may_be_forgo
     assert partition.last["late"]["status"] == "Delivered"
     assert partition.notes == {"closed-cell": 1}
     assert min(partition.cells)[0] == (START + HOUR) // WINDOW_MS
+
+
+def test_a_cell_that_closes_within_an_envelope_takes_nothing_that_comes_later_in_it() -> None:
+    """Callbacks of SMS that were sent in one window, before and after a date by which that window is closed."""
+    partition, later = Partition(Policy(retention_hours=48)), 96 * HOUR
+    value = envelope(
+        sms_callback("Sent", at(0), message_id="known", sms_id="known"),
+        sms_callback("Delivered", at(0), message_id="first", sms_id="first", latency=0),
+        sms_callback("Sent", at(later), message_id="ahead", sms_id="ahead"),
+        sms_callback("Delivered", at(later), message_id="known", sms_id="known"),
+        sms_callback("Delivered", at(later), message_id="new", sms_id="new", latency=later // 1000),
+        received_at=at(later),
+    )
+    outputs = outputs_of(partition.stage.apply(partition.rows, 0, 0, value))
+    (closed,) = [orjson.loads(output.value) for output in outputs if output.topic is DELIVERY_PARTIALS]
+    assert place_named(closed["cell"])[0] == START // WINDOW_MS
+    assert closed["counts"]["parts"] == {"Sent": 1, "Delivered": 1}
+    assert partition.notes == {"closed-cell": 2}
 
 
 @pytest.mark.parametrize("strategy", ["OnChange", "OnCompletion"])

@@ -7,7 +7,7 @@ import itertools
 import orjson
 import pytest
 
-from streams.domain.message import ROW_MAX_BYTES
+from streams.domain.message import ROW_MAX_BYTES, SURELY_FITTING_BYTES
 from streams.domain.statuses import rolled_up
 from tests.builders import ABSENT, CAMPAIGN_ID, sms_callback
 from tests.unit.streams.domain.pipeline import Pipeline
@@ -130,6 +130,33 @@ def test_a_row_stays_smaller_than_a_kafka_record_for_any_posted_bodies() -> None
     (row,) = pipeline.sms_rows[0].with_prefix(b"m:").values()
     assert len(orjson.dumps(row)) <= ROW_MAX_BYTES
     assert pipeline.tally()["rejected"] == {"invalid-field": 100 - len(row[2])}
+
+
+def test_the_longest_sms_fits_beside_a_row_of_which_it_is_not_asked() -> None:
+    """A longer row is encoded before it is taken in, to see whether it fits; each other final makes it longer."""
+    longest = "\x01"
+    texts = dict.fromkeys(
+        ("campaignName", "label", "to", "from", "country", "operator", "applicationName", "direction"), longest * 256
+    )
+    reason = {"detailedStatus": longest * 256, "description": longest * 1024}
+    pipeline = Pipeline()
+    for second, word in enumerate(("Delivered", "Undelivered", "Failed", "Unsent") * 10):
+        body = sms_callback(
+            word,
+            f"2026-11-22T09:16:{second:02}Z",
+            message_id=longest * 256,
+            sms_id="\x02" * 256,
+            campaign=longest * 256,
+            reason=reason,
+            message=longest * 4096,
+            groups=[longest * 256] * 64,
+            originatingService=longest * 256,
+            **texts,
+        )
+        pipeline.send(body)
+    (row,) = pipeline.sms_rows[0].with_prefix(b"m:").values()
+    assert len(row[2]) == 1
+    assert len(orjson.dumps(row)) <= ROW_MAX_BYTES - SURELY_FITTING_BYTES
 
 
 def test_a_long_message_of_many_parts_fits() -> None:

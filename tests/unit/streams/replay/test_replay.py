@@ -22,6 +22,7 @@ from sinks.source import Record
 from streams.cli import main
 from streams.contract.codec import decode
 from streams.contract.records import CampaignProgress, DeliveryWindow, Rejection, SmsStatus
+from streams.contract.remembered import Results
 from streams.domain.policy import Policy
 from streams.errors import StreamsError, UsageError
 from streams.program.archive import TABLE, Archived
@@ -304,15 +305,15 @@ CHANGES: Final = (
     Change("statuses", "return rank, date, precedence, word", "return rank, -date, precedence, word"),
     Change("statuses", "if least[0] < FINAL_RANK", "if least[0] > FINAL_RANK"),
     Change("statuses", "earlier[1] != later[1] for", "earlier[1] == later[1] for"),
-    Change("lifecycle", "min(sms.queued or date, date), sms.sent", "max(sms.queued or date, date), sms.sent"),
-    Change("lifecycle", "sms.queued, min(sms.sent or date, date)", "sms.queued, 0"),
-    Change("lifecycle", "    if theirs > mine:\n        status", "    if theirs < mine:\n        status"),
+    Change("lifecycle", "not queued or date < queued", "not queued or date > queued"),
+    Change("lifecycle", "sent = date\n    return queued, sent", "sent = date\n    return queued, 0"),
+    Change("lifecycle", "    if is_ahead:\n        status", "    if not is_ahead:\n        status"),
     Change("lifecycle", "in known or len(known) >= _FINALS_KEPT", "in known or len(known) < _FINALS_KEPT"),
     Change("message_state", "details.latency_seconds > latency", "details.latency_seconds < latency"),
     Change("message_state", "price = details.price + (price or 0)", "price = details.price"),
     Change("message_state", "        revision += sms.revision", "        revision = sms.revision"),
     Change("sending", "if queued and queued <= latest", "if queued and queued > latest"),
-    Change("sending", "date - round(latency * 1000)", "date - round(latency * 2000)"),
+    Change("sending", "latency * 1000 if latency", "latency * 2000 if latency"),
     Change("expiry", "bool(date) and date < forgotten", "bool(date) and date < forgotten + 3_600_000_000"),
     Change("progress", "finals >= recipients and finals", "finals > recipients and finals"),
     Change("progress", "min(finals_of(counts) / whole, 1.0)", "min(finals_of(counts) / (whole + 1), 1.0)"),
@@ -336,8 +337,9 @@ def changed(change: Change) -> Iterator[None]:
         code.co_qualname: code
         for code in _codes(compile(source.replace(change.before, change.after), module.__file__, "exec"))
     }
-    # A function with a cache has it around it.
-    functions = [getattr(one, "__wrapped__", one) for one in vars(module).values()]
+    # A function whose results are kept has these around it.
+    functions = [getattr(getattr(one, "__self__", None), "function", one) for one in vars(module).values()]
+    functions = [getattr(one, "__wrapped__", one) for one in functions]
     functions = [one for one in functions if isinstance(one, FunctionType) and one.__module__ == module.__name__]
     kept = [(one, one.__code__) for one in functions]
     try:
@@ -362,6 +364,8 @@ def _forget_cached(module: Any) -> None:  # noqa: ANN401 - a module
     for one in vars(module).values():
         if hasattr(one, "cache_clear"):
             one.cache_clear()
+        if isinstance(results := getattr(one, "__self__", None), Results):
+            results.clear()
 
 
 @pytest.fixture(scope="module")
