@@ -133,7 +133,11 @@ def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     about = "take recorded callbacks through the rules of this version, and write what comes of them as Parquet"
     replaying = commands.add_parser("replay", help=about, description=f"{about}; nothing is written to Kafka")
     replaying.add_argument(
-        "--from", dest="origin", required=True, metavar="kafka|FOLDER", help="Kafka, or SINKS_FILES_ROOT of the archive"
+        "--from",
+        dest="origin",
+        required=True,
+        metavar="kafka|ARCHIVE",
+        help="Kafka, or SINKS_FILES_ROOT of the archive: a folder, or s3://bucket/prefix",
     )
     replaying.add_argument("--until", metavar="TIME", help="callbacks that Kafka got before, as 2026-12-01T06:00:00Z")
     replaying.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="a new folder")

@@ -20,8 +20,9 @@ import orjson
 from streams.contract.erasures import Erasure
 from streams.domain.erasing import KnownErasures
 from streams.errors import StreamsError, UsageError
+from streams.program.archive import archive_problem
 from streams.program.version import project_version
-from streams.replay.sources import FolderSource, KafkaSource, Source, known_erasures
+from streams.replay.sources import ArchiveSource, KafkaSource, Source, known_erasures
 from streams.replay.stages import Line, Merging, PartitionReplay
 from streams.replay.tables import CAMPAIGNS, MESSAGES, REJECTIONS, SMS, WINDOWS, write
 from streams.settings import StreamsSettings
@@ -66,7 +67,9 @@ def replay(
     UsageError for a folder that is in use, StreamsError.
     """
     _require_new(into)
-    source: Source = KafkaSource(settings) if origin == KAFKA else FolderSource(Path(origin))
+    if origin != KAFKA and (problem := archive_problem(origin)):
+        raise UsageError(f"--from {problem}")
+    source: Source = KafkaSource(settings) if origin == KAFKA else ArchiveSource(origin)
     has_erasures = origin == KAFKA or settings.erasure_marks is not None
     erasures = known_erasures(settings) if has_erasures else []
     partitions = source.partitions()
@@ -170,10 +173,3 @@ def _lines_of(file: Path, stack: ExitStack) -> Iterator[Line]:
             yield pickle.load(opened)  # noqa: S301 - a file of this process' own, made a moment ago
         except EOFError:
             return
-
-
-def origin_problem(origin: str) -> str | None:
-    """Return why nothing can be read from there, None when it may be."""
-    if origin == KAFKA or Path(origin).is_dir():
-        return None
-    return f"--from {origin}: `kafka`, or the folder that SINKS_FILES_ROOT names"
