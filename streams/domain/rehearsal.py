@@ -5,7 +5,7 @@ One partition of each stage, its rows in memory, and a tick for each minute from
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import orjson
@@ -35,13 +35,26 @@ class _Envelope(msgspec.Struct):
     callbacks: list[msgspec.Raw]
 
 
+class Written(Protocol):
+    """Rows as they are written; a dictionary is one."""
+
+    def get(self, key: bytes, /) -> bytes | None:
+        """Return a row, None when there is none."""
+
+    def __setitem__(self, key: bytes, row: bytes, /) -> None:
+        """Write a row."""
+
+    def pop(self, key: bytes, default: None, /) -> object:
+        """Delete a row, if it is there."""
+
+
 class MemoryRows:
     """Implements `Rows` over a dictionary: rows are encoded when put, and decoded anew when got."""
 
     erased: Erased | None = None
 
-    def __init__(self) -> None:
-        self._written: dict[bytes, bytes] = {}
+    def __init__(self, written: Written | None = None) -> None:
+        self._written: Written = {} if written is None else written
         self._kept: dict[bytes, Any] = {}
         self.changed: set[bytes] = set()
 
@@ -76,6 +89,13 @@ class MemoryRows:
         if key in self._kept:
             self.changed.add(key)
         return self._kept.get(key)
+
+    def write_kept(self, most: int) -> None:
+        """Write the rows that go on changing, as each flush of a worker does, when there are more than so many."""
+        if len(self._kept) > most:
+            for key, row in self._kept.items():
+                self._written[key] = encoded(row)
+            self._kept.clear()
 
 
 class _Table:

@@ -22,10 +22,12 @@ from streams.domain.erasing import KnownErasures
 from streams.errors import StreamsError, UsageError
 from streams.program.archive import archive_problem
 from streams.program.version import project_version
+from streams.replay.kept import on_disk
 from streams.replay.sources import ArchiveSource, KafkaSource, Source, known_erasures
 from streams.replay.stages import Line, Merging, PartitionReplay
 from streams.replay.tables import CAMPAIGNS, MESSAGES, REJECTIONS, SMS, WINDOWS, write
 from streams.settings import StreamsSettings
+from streams.state.store.stores import StoreError
 
 KAFKA: Final = "kafka"
 SUMMARY: Final = "replay.json"
@@ -86,7 +88,7 @@ def replay(
                 for partition in partitions
             ]
             done = _all_of(jobs)
-            rows = _merge(jobs, tables)
+            rows = _merge(jobs, tables, Path(folder) / "merging")
             for one in done:
                 for name, count in one.rows.items():
                     rows[name] = rows.get(name, 0) + count
@@ -101,6 +103,8 @@ def replay(
             tables.replace(into)
     except OSError as error:  # of writing: a source tells its own
         raise StreamsError(f"--into {into}: {error.strerror or type(error).__name__}") from error
+    except StoreError as error:
+        raise StreamsError(f"--into {into}: {error}") from error
     except (BrokenProcessPool, MemoryError) as error:
         raise StreamsError("a process of the replay was killed: likely the machine is out of memory") from error
     for one in done:
@@ -128,16 +132,17 @@ def _all_of(jobs: list[Job]) -> list[Replayed]:
         return list(pool.map(replay_partition, jobs))
 
 
-def _merge(jobs: list[Job], into: Path) -> dict[str, int]:
+def _merge(jobs: list[Job], into: Path, aside: Path) -> dict[str, int]:
     """Write the tables that are merged of all partitions; return the number of their rows."""
-    merging = Merging()
-    with ExitStack() as stack:
-        lines = [_lines_of(job.aside, stack) for job in jobs]
-        merging.take(heapq.merge(*lines, key=itemgetter(0, 1)))
-    return {
-        CAMPAIGNS.name: write(CAMPAIGNS, into, 0, merging.campaign_records()),
-        WINDOWS.name: write(WINDOWS, into, 0, merging.cell_records()),
-    }
+    with on_disk(aside) as keep:
+        merging = Merging(keep)
+        with ExitStack() as stack:
+            lines = [_lines_of(job.aside, stack) for job in jobs]
+            merging.take(heapq.merge(*lines, key=itemgetter(0, 1)))
+        return {
+            CAMPAIGNS.name: write(CAMPAIGNS, into, 0, merging.campaign_records()),
+            WINDOWS.name: write(WINDOWS, into, 0, merging.cell_records()),
+        }
 
 
 def replay_partition(job: Job) -> Replayed:
@@ -145,7 +150,20 @@ def replay_partition(job: Job) -> Replayed:
     erasures = KnownErasures(job.settings.erasure_marks)
     for at, erasure in enumerate(job.erasures):
         erasures.add(at, erasure)
-    stage = PartitionReplay(job.settings.policy, job.partition, erasures.all)
+    with on_disk(job.aside.with_suffix(".rows")) as keep:
+        stage = PartitionReplay(job.settings.policy, job.partition, erasures.all, keep)
+        first, last, records = _take_in(job, stage)
+        rows = {
+            SMS.name: write(SMS, job.into, job.partition, stage.sms_records()),
+            MESSAGES.name: write(MESSAGES, job.into, job.partition, stage.message_records()),
+            REJECTIONS.name: write(REJECTIONS, job.into, job.partition, stage.rejection_records()),
+        }
+    missing = 0 if first is None or last is None else last - first + 1 - records
+    return Replayed(job.partition, first, last, records, missing, rows)
+
+
+def _take_in(job: Job, stage: PartitionReplay) -> tuple[int | None, int | None, int]:
+    """Take in the records, and write the lines; return the first and the last offset, and the number of records."""
     first = last = None
     records = 0
     with job.aside.open("wb") as aside:
@@ -157,13 +175,7 @@ def replay_partition(job: Job) -> Replayed:
             first, last, records = record.offset if first is None else first, record.offset, records + 1
         for line in stage.settle():
             pickle.dump(line, aside)
-    rows = {
-        SMS.name: write(SMS, job.into, job.partition, stage.sms_records()),
-        MESSAGES.name: write(MESSAGES, job.into, job.partition, stage.message_records()),
-        REJECTIONS.name: write(REJECTIONS, job.into, job.partition, map(orjson.loads, stage.rejections)),
-    }
-    missing = 0 if first is None or last is None else last - first + 1 - records
-    return Replayed(job.partition, first, last, records, missing, rows)
+    return first, last, records
 
 
 def _lines_of(file: Path, stack: ExitStack) -> Iterator[Line]:
