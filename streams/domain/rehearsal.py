@@ -30,6 +30,13 @@ Record = dict[str, Any]
 _MINUTE_MS: Final = 60_000
 
 
+def _written_as(changing: Any) -> Any:  # noqa: ANN401 - as msgspec has it
+    return changing.row()
+
+
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=_written_as)
+
+
 class _Envelope(msgspec.Struct):
     received_at: str | int | float | None
     callbacks: list[msgspec.Raw]
@@ -179,4 +186,4 @@ def _received(envelope: _Envelope) -> int:
 
 def encoded(row: Any) -> bytes:  # noqa: ANN401 - as above
     """Return a row as it is written."""
-    return msgspec.json.encode(row, enc_hook=lambda changing: changing.row())
+    return _ENCODER.encode(row)

@@ -175,18 +175,17 @@ def values_at(root: Place, places: Iterable[tuple[int, int]]) -> dict[tuple[int,
 
 def _parquet_rows(content: bytes) -> list[Archived]:
     # Slow to import, and most commands need none.
-    from pyarrow import ArrowException  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415
 
     try:
         table = ParquetFile(io.BytesIO(content)).read(columns=["topic_partition", "topic_offset", "timestamp", "value"])
-    except ArrowException as error:  # not all of them are a ValueError
+        # As times they would have Arrow import pandas, where that is installed.
+        times = table.column("timestamp").cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64())
+    except pa.ArrowException as error:  # not all of them are a ValueError
         raise ValueError(str(error)) from error
-    columns = [table.column(name).to_pylist() for name in table.column_names]
-    return [
-        Archived(partition, offset, (at - _EPOCH) // _MS, value)
-        for partition, offset, at, value in zip(*columns, strict=True)
-    ]
+    columns = [table.column("topic_partition"), table.column("topic_offset"), times, table.column("value")]
+    return [Archived(*row) for row in zip(*(column.to_pylist() for column in columns), strict=True)]
 
 
 def _ndjson_rows(content: bytes) -> list[Archived]:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from streams.state.store.rocks import RocksMemory, RocksStore
 
-MOST_BYTES: Final = 32 << 20
+MOST_BYTES: Final = 64 << 20
 """Of the values of one table in memory, about."""
 
 _OVERHEAD: Final = 200

@@ -21,6 +21,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import pyarrow as pa
+
 from sinks.files.archive import archive_table
 from sinks.files.formats import to_parquet
 from sinks.source import Record
@@ -128,6 +130,7 @@ def _in_process(run: str, count: int, archive: Path) -> dict[str, float]:
 
 def _run(run: str, count: int, archive: Path) -> dict[str, float]:
     measuring.pin(measuring.PROGRAM_CORE)
+    pa.array([1])  # Arrow imports pandas here, where that is installed: once, and not for each callback
     with TemporaryDirectory(prefix="routee-bench-") as folder:
         if run == "worker":
             records = [*_envelopes(_lives(count))]

@@ -112,7 +112,7 @@ class RefusedCallbacks:
         topic, found, client = CALLBACKS_RAW.name(self.prefix), [], KafkaAdminClient(bootstrap_servers=self.servers)
         try:
             for partition, records in sorted(read_partitions(self.servers, topic).items()):
-                found += [Archived(partition, at, one.timestamp, one.value) for at, one in enumerate(records)]
+                found += [Archived(partition, at, 0, one.value) for at, one in enumerate(records)]
                 client.delete_records({TopicPartition(topic, partition): len(records)})
         finally:
             client.close()

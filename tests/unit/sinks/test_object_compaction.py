@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
-from sinks.files import object_compaction
+from sinks.files import compaction, object_compaction
 from sinks.files.archive import records_in
 from sinks.files.compaction import Compacted
 from sinks.files.manifest import read_manifest, write_manifests
@@ -182,7 +182,7 @@ def test_a_compaction_that_is_at_work_is_not_disturbed_and_a_second_one_is_told(
 def test_a_compaction_that_was_taken_for_dead_changes_nothing(
     root: ObjectPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    joined = object_compaction.joined
+    joined = compaction.joined
 
     def slow(*given: Any, **more: Any) -> bytes:  # noqa: ANN401 - as the function has it
         monkeypatch.setattr(object_compaction, "joined", joined)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.replay import command, kept
+from streams.replay import command
 from streams.replay.kept import Kept, on_disk
+from streams.state.store.rocks import RocksStore
 from tests.support.every_verdict import verdict_load
 from tests.unit.streams.replay.test_replay import archive, content, further_load, replayed
 
@@ -52,13 +53,13 @@ def test_a_replay_gives_the_same_bytes_with_little_memory(
     root = archive(tmp_path / "archive", [*verdict_load(4), *verdict_load(5), *further_load()])
     before = replayed(root, tmp_path / "before")
     opened: list[int] = []
-    open_store = kept.RocksStore.open
+    open_store = RocksStore.open
 
-    def noted(store: kept.RocksStore, number: int) -> None:
+    def noted(store: RocksStore, number: int) -> None:
         opened.append(number)
         open_store(store, number)
 
-    monkeypatch.setattr(kept.RocksStore, "open", noted)
+    monkeypatch.setattr(RocksStore, "open", noted)
     monkeypatch.setattr(command, "on_disk", lambda folder: on_disk(folder, most_bytes))
     monkeypatch.setattr("streams.replay.stages._MOST_KEPT", 1)
     assert content(replayed(root, tmp_path / "after")) == content(before)
