@@ -30,7 +30,7 @@ from sinks.clickhouse.watch import SchemaWatch, WatchedSink
 from sinks.erasing import Eraser, Erasing, ErasingSink, Store, met_none
 from sinks.erasure import STORES, StoreName, UnusableNumbersError, export, read_people, verify
 from sinks.errors import FatalError, SinksError, TopicError
-from sinks.files.objects import Place, open_root
+from sinks.files.objects import open_root
 from sinks.kafka.erasures import KafkaErasures
 from sinks.kafka.findings import kafka_findings
 from sinks.kafka.rejections import KafkaRejections
@@ -51,6 +51,7 @@ from streams.program.brokers import kafka_file_problems
 from streams.program.kafka_problems import Findings
 from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging
+from streams.program.objects import Place, below
 from streams.program.printable import printable_lines
 from streams.program.private_files import keep_files_private
 from streams.program.settings import ABOUT_SETTINGS, Look, SettingsError, load_settings
@@ -114,7 +115,7 @@ def run_files(settings: SinksSettings) -> int:
     # Arrow takes 45 MB, which ClickHouse's sink does not need.
     import pyarrow as pa  # noqa: PLC0415
 
-    from sinks.files.erasure import FileErasure  # noqa: PLC0415
+    from sinks.files.erasure import FileErasure, met_nowhere  # noqa: PLC0415
     from sinks.files.object_sink import ObjectSink  # noqa: PLC0415
     from sinks.files.origin import take_on  # noqa: PLC0415
     from sinks.files.retention import care_again_and_again  # noqa: PLC0415
@@ -132,7 +133,8 @@ def run_files(settings: SinksSettings) -> int:
         sink = FileSink(root, settings.sinks_files_format, prefix, settings.file_table_of)
     else:
         sink = ObjectSink(root, settings.sinks_files_format, prefix, settings.file_table_of)
-    store = FileErasure(root, tables, lambda: sink.holding, sink.held)
+    met_day = sink.met_day if isinstance(sink, ObjectSink) else met_nowhere
+    store = FileErasure(root, tables, lambda: sink.holding, sink.held, met_day)
     # Also of tables that SINKS_TABLES has no more: their files have the same end.
     care_again_and_again(root, FILE_TABLE_OF.values(), settings.sinks_files_retention_days)
     return _consume(
@@ -167,16 +169,13 @@ def run_files_compact(settings: SinksSettings) -> int:
     """Join the files of days that are over, and print for each day what became of it."""
     # Arrow takes 45 MB, which ClickHouse's sink does not need.
     from sinks.files.compaction import compact  # noqa: PLC0415
+    from sinks.files.object_compaction import compact_objects  # noqa: PLC0415
 
-    root, is_right = settings.sinks_files_root, True
-    if not isinstance(root, Path):
-        raise FatalError(
-            f"SINKS_FILES_ROOT={root}: objects are not joined: no store exchanges many for one in one step, so "
-            "a reader would see rows twice. Set SINKS_BATCH_SECONDS higher, and fewer are written"
-        )
+    root, is_right, now = open_root(settings.sinks_files_root), True, datetime.now(UTC)
     with _files_at_fault(root):
-        for done in compact(root, FILE_TABLE_OF.values(), datetime.now(UTC)):
-            told = {"day": str(done.day.relative_to(root)), "before": done.before, "after": done.after}
+        tables = FILE_TABLE_OF.values()
+        for done in compact(root, tables, now) if isinstance(root, Path) else compact_objects(root, tables, now):
+            told = {"day": below(root, done.day), "before": done.before, "after": done.after}
             if done.problem is not None:
                 is_right = False
                 print(printable_lines(f"{told['day']} stays as it is: {done.problem}"), file=sys.stderr)

@@ -2,7 +2,6 @@
 The settings of `routee-sinks`.
 """
 
-import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -11,12 +10,11 @@ from pydantic import Field, SecretStr, field_validator
 from sinks.batch import Limits
 from sinks.tables import FILE_TABLE_OF, TABLE_OF
 from streams.contract.topics import Topic
+from streams.program.objects import is_address, is_bucket
 from streams.program.settings import CommonSettings
 
 # Large inserts spare ClickHouse merges. A batch of files is in memory twice: as records, and as columns.
 _BATCH_BYTES: Final = {"clickhouse": 64 << 20, "files": 32 << 20}
-# The names of S3: 3 to 63 letters, digits, dots and hyphens; a prefix without gaps and without signs to be escaped.
-_BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_.=-]+)*/?")
 
 
 def _days(default: int, rows: str) -> Any:  # noqa: ANN401 - as pydantic's Field
@@ -29,7 +27,7 @@ def _split(listed: str) -> list[str]:
 
 def files_root(told: Path | str) -> Path | str:
     """Return the address of a bucket as it is, and any other text as a path."""
-    return told if isinstance(told, str) and "://" in told else Path(told)
+    return told if isinstance(told, str) and is_address(told) else Path(told)
 
 
 class SinksSettings(CommonSettings):
@@ -123,7 +121,7 @@ class SinksSettings(CommonSettings):
     def _root_is_a_folder(cls, value: object) -> object:
         if isinstance(value, str | Path) and isinstance(root := files_root(value), Path):
             return root
-        if not _BUCKET.fullmatch(str(value)):
+        if not is_bucket(str(value)):
             raise ValueError(
                 "expected the path of a folder, or s3://bucket/prefix: other object stores are not tested, and "
                 "credentials, region and endpoint have variables of their own (AWS_ACCESS_KEY_ID, AWS_REGION …)"

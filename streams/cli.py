@@ -133,7 +133,11 @@ def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     about = "take recorded callbacks through the rules of this version, and write what comes of them as Parquet"
     replaying = commands.add_parser("replay", help=about, description=f"{about}; nothing is written to Kafka")
     replaying.add_argument(
-        "--from", dest="origin", required=True, metavar="kafka|FOLDER", help="Kafka, or SINKS_FILES_ROOT of the archive"
+        "--from",
+        dest="origin",
+        required=True,
+        metavar="kafka|ARCHIVE",
+        help="Kafka, or SINKS_FILES_ROOT of the archive: a folder, or s3://bucket/prefix",
     )
     replaying.add_argument("--until", metavar="TIME", help="callbacks that Kafka got before, as 2026-12-01T06:00:00Z")
     replaying.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="a new folder")
@@ -141,7 +145,9 @@ def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     about = "print the differences of two replays, per table and column; ends with 1 when there are any, 2 for trouble"
     comparing = commands.add_parser("compare", help=about, description=f"{about}; it needs the extra `compare`")
     comparing.add_argument("first", type=Path, metavar="A", help="a folder that `replay --into` wrote")
-    comparing.add_argument("second", type=Path, metavar="B", help="another one")
+    comparing.add_argument(
+        "second", type=Path, metavar="B", help="another one; `clickhouse`, as A or B: the database of CLICKHOUSE_URL"
+    )
     comparing.set_defaults(without_settings=_compare)
 
 
@@ -318,14 +324,19 @@ def _until_ms(text: str | None) -> int | None:
 
 def _compare(given: argparse.Namespace) -> int:
     """Print the differences; return 1 when there are any, and 2 for every trouble, as `diff` does."""
+    from streams.replay.clickhouse import NAME, ClickHouseSettings  # noqa: PLC0415
     from streams.replay.compare import compare  # noqa: PLC0415
 
-    found = 0
+    found, sides = 0, [str(given.first), str(given.second)]
     try:
-        for difference in compare(given.first, given.second):
+        if sides == [NAME, NAME]:
+            raise UsageError("one of A and B is a folder that `routee-streams replay --into` wrote")
+        settings = load_settings(ClickHouseSettings) if NAME in sides else None
+        keep_files_private()
+        for difference in compare(given.first, given.second, settings):
             print(printable_lines(difference.line()))
             found += 1
-    except (StreamsError, OSError) as error:
+    except (StreamsError, SettingsError, OSError) as error:
         print(printable_lines(str(error)), file=sys.stderr)
         return exit_codes.USAGE
     if not found:

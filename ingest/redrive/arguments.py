@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ingest.moments import moment
 from streams.contract.records import Reason
+from streams.program.archive import archive_problem
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -24,7 +25,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--import", dest="corrected", type=Path, metavar="FILE", help="redrive the callbacks of such a file"
     )
     parser.add_argument(
-        "--archive", type=Path, metavar="FOLDER", help="SINKS_FILES_ROOT, for callbacks that Kafka has no longer"
+        "--archive",
+        metavar="ARCHIVE",
+        help="SINKS_FILES_ROOT, a folder or s3://bucket/prefix, for callbacks that Kafka has no longer",
     )
     parser.add_argument("--rate", type=_rate, default=1000.0, metavar="N", help="callbacks a second, at most; 1000")
 
@@ -39,8 +42,8 @@ def usage_problem(args: Namespace) -> str | None:
         return "--until is before --since"
     if args.plan and args.export:
         return "--plan and --export both store nothing: give one of them"
-    if args.archive and not args.archive.is_dir():
-        return f"--archive {args.archive}: there is no such folder"
+    if args.archive and (problem := archive_problem(args.archive)):
+        return f"--archive {problem}"
     return None
 
 

@@ -8,7 +8,6 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 import uvloop
@@ -21,7 +20,7 @@ from ingest.redrive.fates import Fate, Judged, Place, Raw, Refused, judged, raw_
 from ingest.redrive.judging import verdicts
 from ingest.redrive.sending import Sending
 from ingest.redrive.topics import Topics, Wanted
-from streams.program.archive import ArchiveError, values_at
+from streams.program.archive import ArchiveError, open_archive, values_at
 from streams.program.settings import CommonSettings
 
 _KAFKA_SECONDS: Final = 30.0
@@ -78,9 +77,9 @@ def _bytes_of(refused: Refused, raw: dict[Place, Raw | None]) -> tuple[Refused, 
     return (refused, refused.body) if refused.record is None else told_by(refused, raw.get(refused.record))
 
 
-def _archived(root: Path, places: Mapping[Place, Container[int]]) -> dict[Place, Raw | None]:
+def _archived(root: str, places: Mapping[Place, Container[int]]) -> dict[Place, Raw | None]:
     try:
-        return {place: raw_of(value, places[place]) for place, value in values_at(root, places).items()}
+        return {place: raw_of(value, places[place]) for place, value in values_at(open_archive(root), places).items()}
     except ArchiveError as error:
         raise RedriveError(f"--archive {error}") from error
 

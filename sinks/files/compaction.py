@@ -33,7 +33,6 @@ from sinks.files.contents import UNREADABLE_CONTENT, offsets_in, parquet_table, 
 from sinks.files.durable import make_folder, publish, sync
 from sinks.files.exchange import exchange
 from sinks.files.formats import packed, to_parquet
-from sinks.files.layout import SUFFIXES, Name, day_of, parse_name
 from sinks.files.locks import Lock, days
 from sinks.files.manifest import (
     DamagedManifestError,
@@ -49,6 +48,8 @@ from sinks.files.manifest import (
 )
 from sinks.files.proof import whole_files
 from sinks.tables import RAW_CALLBACKS_TABLE
+from streams.program.file_names import SUFFIXES, Name, day_of, parse_name
+from streams.program.objects import Place
 
 ASIDE: Final = ".compacting"
 """Not in the folder of a table: `**` of some readers finds hidden folders, too."""
@@ -67,7 +68,7 @@ class _UnjoinableError(ValueError):
 class Compacted(NamedTuple):
     """The result for a day: how many files it had and has; or why it stays as it is."""
 
-    day: Path
+    day: Place
     before: int
     after: int
     problem: str | None = None
@@ -242,24 +243,39 @@ def _joined(names: Sequence[str], contents: Sequence[bytes]) -> tuple[str, bytes
     """Return the name and the content of the file that has all rows of these. ValueError when a file has other rows."""
     parsed = [one for text in names if (one := parse_name(text)) is not None]
     first, last = parsed[0], parsed[-1]
-    if first.partition != last.partition:
-        raise ValueError(names[-1])
     name = f"{first.partition}-{first.first}-{last.last}.{SUFFIXES[first.file_format]}"
+    return name, joined(parsed, contents)
+
+
+def joined(names: Sequence[Name], contents: Sequence[bytes], *, begins_later: bool = False) -> bytes:
+    """
+    Return the content that has all rows of these files; with `begins_later`, their first offsets may have no row.
+
+    UNREADABLE_CONTENT when a file has other rows than its name says.
+    """
+    first, last = names[0], names[-1]
+    if first.partition != last.partition:
+        raise ValueError(last)
     content = _joined_parquet(contents) if first.file_format == "parquet" else _joined_ndjson(contents)
-    offsets = [offset for text, one in zip(names, contents, strict=True) for offset in _own(text, one)]
-    if offsets_in(content, name) != offsets:
-        raise ValueError(name)
-    return name, content
+    offsets = [
+        offset
+        for name, one in zip(names, contents, strict=True)
+        for offset in _own(name, one, begins_later=begins_later)
+    ]
+    if offsets_in(content, f".{SUFFIXES[first.file_format]}") != offsets:
+        raise ValueError(first)
+    return content
 
 
-def _own(text: str, content: bytes) -> list[int]:
-    name: Name | None = parse_name(text)
-    places = places_in(content, text)
+def _own(name: Name, content: bytes, *, begins_later: bool) -> list[int]:
+    places = places_in(content, f".{SUFFIXES[name.file_format]}")
     offsets = [offset for _, offset in places]
-    if name is None or not offsets or (offsets[0], offsets[-1]) != (name.first, name.last):
-        raise ValueError(text)
+    if not offsets or offsets[-1] != name.last or offsets[0] < name.first:
+        raise ValueError(name)
+    if offsets[0] != name.first and not begins_later:
+        raise ValueError(name)
     if any(partition != name.partition for partition, _ in places):
-        raise ValueError(text)
+        raise ValueError(name)
     return offsets
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from sinks.files.layout import draft_name
-from sinks.files.objects import ObjectPath, Place, changed_meanwhile
+from sinks.files.objects import changed_meanwhile
+from streams.program.objects import ObjectPath, Place
 
 _TRIES: Final = 10
 

@@ -20,15 +20,17 @@ Later files need no look: their rows were written without the data, as every sin
 In an object store no lock keeps a former owner from ending a write that it began, and it may be killed right after. So
 there the note also has the position that was looked through up to: a late object lies at the end of its chain, at that
 position or beyond it. From there on objects are looked through after each claim, after a sink finds an object that it
-did not write, and after the note was written. An object is written anew only if it is still the one that was read; when
-it is not, it is read again. A note of further erasures is left: the look of a process that knows fewer proves less.
+did not write, and after the note was written. The note has the day of that position, too: days that lie more than two
+before it are not listed again, but from the day on in which a sink met such an object. A joined object is looked
+through by its last offset. An object is written anew only if it is still the one that was read; when it is not, it is
+read again. A note of further erasures is left: the look of a process that knows fewer proves less.
 """
 
 import gzip
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from datetime import UTC
+from datetime import UTC, date, timedelta
 from functools import partial, reduce
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -46,15 +48,17 @@ from sinks.files.compaction import remove_rest
 from sinks.files.contents import UNREADABLE_CONTENT, decoding
 from sinks.files.durable import read_if_there, replace
 from sinks.files.formats import FORMATS, packed, to_parquet
-from sinks.files.layout import DAYS, Chained, Name, parse_chained, parse_name, partition_of_draft
+from sinks.files.layout import partition_of_draft
 from sinks.files.locks import days, lock_of
 from sinks.files.manifest import note_change
-from sinks.files.objects import AnyPlace, ObjectPath, Place, below, changed_meanwhile
+from sinks.files.objects import changed_meanwhile
 from sinks.files.proof import files_with_rows
 from sinks.raw_callbacks import callbacks_of, erased_of, row_of
 from sinks.source import TopicPartition
 from sinks.tables import RAW_CALLBACKS_TABLE
 from streams.contract.erasures import Erasures
+from streams.program.file_names import DAYS, Chained, Name, day_of, parse_chained, parse_name
+from streams.program.objects import AnyPlace, ObjectPath, Place, below
 
 Row = dict[str, Any]
 IsWanted = Callable[[Row], bool]
@@ -64,6 +68,8 @@ MayBeWanted = Callable[[str], bool]
 
 _NOTE: Final = ".erasures-{}.json"
 _TRIES: Final = 10
+_FURTHER_DAYS: Final = 2
+_ALL_DAYS: Final = "date="
 
 
 class FileErasure:
@@ -71,6 +77,7 @@ class FileErasure:
     Implements `Store` over the files of the partitions that this process holds, and of tables that it does not write.
 
     `held` lets a file be written while the partition is held, and says whether it still is; `holding` are all of these.
+    `met_day` tells the oldest day in which a sink met an object of another process.
     """
 
     def __init__(
@@ -79,19 +86,22 @@ class FileErasure:
         tables: dict[str, str],
         holding: Callable[[], Sequence[TopicPartition]],
         held: Callable[[TopicPartition], AbstractContextManager[bool]],
+        met_day: Callable[[TopicPartition], date | None] = lambda _: None,
     ) -> None:
         self._root = root
         self._tables = tables
         self._holding = holding
         self._held = held
-        self._looked: dict[tuple[str, int], tuple[str, set[Place]]] = {}
-        """Of each partition in an object store: the erasures and the objects of a look that could not be ended."""
+        self._met_day = met_day
+        self._looked: dict[str, tuple[str, set[Place]]] = {}
+        """Of each table in an object store: the erasures and the objects of a look that could not be ended."""
 
     def erase(self, known: Known) -> int:
         """Write the files anew that have covered rows, and return how many rows they had."""
         try:
-            if isinstance(self._root, Path):
-                remove_rest(self._root)
+            if isinstance(self._root, ObjectPath):
+                return sum(self._erase_objects(self._root / table, known) for table in sorted(PERSONAL))
+            remove_rest(self._root)
             erased = sum(
                 self._erase(self._root / table, partition.partition, known, partial(self._held, partition))
                 for partition in self._holding()
@@ -104,7 +114,7 @@ class FileErasure:
         except MemoryError as error:
             raise RetryableError("no memory to write a file anew") from error
 
-    def _erase_left(self, folder: Place, known: Known) -> int:
+    def _erase_left(self, folder: Path, known: Known) -> int:
         """Do the same for a table that this process does not write."""
         erased = 0
         numbers = {name.partition for file in files_with_rows(folder) if (name := _parsed(file)) is not None}
@@ -118,72 +128,84 @@ class FileErasure:
                     lock.release()
         return erased
 
-    def _erase(self, folder: Place, number: int, known: Known, held: Callable[[], AbstractContextManager[bool]]) -> int:
-        if isinstance(folder, ObjectPath):
-            return self._erase_objects(folder, number, known, held)
+    def _erase(self, folder: Path, number: int, known: Known, held: Callable[[], AbstractContextManager[bool]]) -> int:
         note, says = folder / _NOTE.format(number), _says(known.digest)
         before = read_if_there(note)
         if before == says:
             return 0
-        erased = self._look_through(folder, lambda: files_of(folder, number), known, held, set())
+        erased = _look_through(folder, lambda: files_of(folder, number), known, held, set())
         with held() as is_held:
             if is_held:
                 replace(note, before, says)
         return erased
 
-    def _erase_objects(
-        self, folder: ObjectPath, number: int, known: Known, held: Callable[[], AbstractContextManager[bool]]
-    ) -> int:
-        """Look through the objects from the noted position on, until none came while that was noted."""
-        note, key, mine, erased = folder / _NOTE.format(number), (str(folder), number), _Note.of(known), 0
-        digest, looked = self._looked.get(key, (known.digest, set()))
+    def _erase_objects(self, folder: ObjectPath, known: Known) -> int:
+        """Look through the objects of a table from the noted positions on, until none came while these were noted."""
+        mine, erased = _Note.of(known), 0
+        holding = {one.partition: one for one in self._holding() if self._tables[one.topic] == folder.name}
+        numbers = {*holding} if folder.name in self._tables.values() else _partitions(folder)
+        digest, looked = self._looked.get(str(folder), (known.digest, set()))
         if digest != known.digest:
             looked = set()
-        self._looked[key] = known.digest, looked
-        is_noted = False
+        self._looked[str(folder)] = known.digest, looked
+        noted: set[int] = set()
         for _ in range(_TRIES):
-            before = read_if_there(note)
-            noted = _Note.parsed(before)
-            position = noted.position if noted.digest == mine.digest else 0
-            erased += self._look_through(folder, partial(_from, folder, number, position), known, held, looked)
-            through = max((name.first for file in looked if (name := _parsed(file))), default=0)
-            told = mine._replace(position=max(position, through))
-            with held() as is_held:
-                if not is_held:
-                    return erased
-                if told == noted or noted.knows_more_than(mine):
-                    break
+            before = {number: read_if_there(folder / _NOTE.format(number)) for number in numbers}
+            notes = {number: _Note.parsed(content) for number, content in before.items()}
+            begins = {number: note if note.digest == mine.digest else _Note() for number, note in notes.items()}
+            files = partial(_from, folder, begins, self._first_day(begins, holding))
+            erased += _look_through(folder, files, known, lambda: nullcontext(enter_result=True), looked)
+            told = {number: _through(mine, begins[number], number, looked) for number in numbers}
+            due = [one for one in told if told[one] != notes[one] and not notes[one].knows_more_than(mine)]
+            for number in due:
                 # False when another process has noted its look.
-                is_noted |= note.swap(before, told.encoded())
+                if (folder / _NOTE.format(number)).swap(before[number], told[number].encoded()):
+                    noted.add(number)
+            if not due:
+                break
         else:
-            if not is_noted:
-                raise changed_meanwhile(note)
-        del self._looked[key]
+            if left := numbers - noted:
+                raise changed_meanwhile(folder / _NOTE.format(min(left)))
+        del self._looked[str(folder)]
         return erased
 
-    def _look_through(
-        self,
-        folder: Place,
-        files: Callable[[], list[Place]],
-        known: Known,
-        held: Callable[[], AbstractContextManager[bool]],
-        looked: set[Place],
-    ) -> int:
-        """Erase the files that were not looked at, until there are no further ones or the partition is given up."""
-        erased, unreadable = 0, []
-        while due := [file for file in files() if file not in looked]:
-            for file in due:
-                with held() as is_held, days(folder):
-                    if not is_held:
-                        return erased
-                    try:
-                        erased += _erase_file(file, folder.name, known)
-                    except UNREADABLE_CONTENT as error:
-                        unreadable.append(f"{file} cannot be read: {type(error).__name__}")
-                looked.add(file)
-        if unreadable:
-            raise RetryableError("; ".join(unreadable))
-        return erased
+    def _first_day(self, begins: "dict[int, _Note]", holding: dict[int, TopicPartition]) -> str:
+        """Return the name of the first day to list; that of all days when the note of a partition tells none."""
+        first = [day_of(note.day) for note in begins.values()]
+        days_noted = [day - timedelta(days=_FURTHER_DAYS) for day in first if day is not None]
+        if len(days_noted) < len(first):
+            return _ALL_DAYS
+        met = [day for number in begins if number in holding and (day := self._met_day(holding[number])) is not None]
+        oldest = min([*days_noted, *met], default=None)
+        return _ALL_DAYS if oldest is None else f"{_ALL_DAYS}{oldest.isoformat()}"
+
+
+def met_nowhere(_: TopicPartition) -> None:
+    """Return that no object of another process was met: in a folder there are none."""
+
+
+def _look_through(
+    folder: Place,
+    files: Callable[[], Sequence[Place]],
+    known: Known,
+    held: Callable[[], AbstractContextManager[bool]],
+    looked: set[Place],
+) -> int:
+    """Erase the files that were not looked at, until there are no further ones or the partition is given up."""
+    erased, unreadable = 0, []
+    while due := [file for file in files() if file not in looked]:
+        for file in due:
+            with held() as is_held, days(folder):
+                if not is_held:
+                    return erased
+                try:
+                    erased += _erase_file(file, folder.name, known)
+                except UNREADABLE_CONTENT as error:
+                    unreadable.append(f"{file} cannot be read: {type(error).__name__}")
+            looked.add(file)
+    if unreadable:
+        raise RetryableError("; ".join(unreadable))
+    return erased
 
 
 def _says(digest: str) -> bytes:
@@ -200,6 +222,8 @@ class _Note(NamedTuple):
     """The moment of the latest erasure."""
     position: int = 0
     """The place of the last object that was looked through; later ones begin behind it."""
+    day: str = ""
+    """The name of its day."""
 
     @classmethod
     def of(cls, known: Known) -> "_Note":
@@ -211,12 +235,12 @@ class _Note(NamedTuple):
     def parsed(cls, content: bytes | None) -> "_Note":
         try:
             told = orjson.loads(content or b"{}")
-            return cls(told["erasures"], told["number"], told["latest"], told["position"])
+            return cls(told["erasures"], told["number"], told["latest"], told["position"], told.get("day", ""))
         except (orjson.JSONDecodeError, KeyError, TypeError):
             return cls()  # also that of a former version, which has no position
 
     def encoded(self) -> bytes:
-        told = {"number": self.number, "latest": self.latest, "position": self.position}
+        told = {"number": self.number, "latest": self.latest, "position": self.position, "day": self.day}
         return orjson.dumps({"format": 2, "erasures": self.digest, **told})
 
     def knows_more_than(self, other: "_Note") -> bool:
@@ -240,9 +264,34 @@ def files_of(folder: AnyPlace, partition: int | None = None) -> list[AnyPlace]:
     return sorted((file for file, name in found if name and partition in {None, name.partition}), key=str)
 
 
-def _from(folder: ObjectPath, partition: int, position: int) -> list[Place]:
-    """Return the objects of a partition that begin at a position or beyond it."""
-    return [file for file in files_of(folder, partition) if (name := _parsed(file)) and name.first >= position]
+def _partitions(folder: ObjectPath) -> set[int]:
+    """Return the partitions that have objects in a table that no sink writes."""
+    return {name.partition for file in folder.below_from(_ALL_DAYS) if (name := parse_chained(file.name)) is not None}
+
+
+def _from(folder: ObjectPath, begins: "dict[int, _Note]", first_day: str) -> list[ObjectPath]:
+    """Return the objects of partitions from their noted positions on, in the order of their names."""
+    return [
+        file
+        for file in (folder.below_from(first_day) if begins else ())
+        if (name := parse_chained(file.name)) is not None
+        and name.partition in begins
+        and name.furthest >= begins[name.partition].position
+    ]
+
+
+def _through(mine: "_Note", begin: "_Note", number: int, looked: set[Place]) -> "_Note":
+    """Return the note of a partition whose objects were looked through."""
+    furthest = max(
+        (
+            (name.furthest, file.parent.name)
+            for file in looked
+            if (name := parse_chained(file.name)) and name.partition == number
+        ),
+        default=(0, ""),
+    )
+    position, day = max(furthest, (begin.position, begin.day))
+    return mine._replace(position=position, day=day)
 
 
 def _erase_file(file: Place, table: str, known: Known) -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from sinks.errors import RetryableError
-from sinks.files.objects import ObjectPath, Place
+from streams.program.objects import ObjectPath, Place
 
 _DAYS: Final = "days"
 _WAIT_SECONDS: Final = 30.0

@@ -27,12 +27,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sinks.errors import RetryableError
 from sinks.files.contents import UNREADABLE_CONTENT, offsets_in
 from sinks.files.durable import append, publish, read_if_there, replace
-from sinks.files.layout import DAYS, day_of, is_of_rows, parse_chained, parse_name
 from sinks.files.locks import days, lock_of
-from sinks.files.objects import AnyPlace, ObjectPath, Place, at, glob
+from streams.program.file_names import DAYS, MANIFEST, Name, current, day_of, is_of_rows, parse_chained, parse_name
+from streams.program.objects import AnyPlace, ObjectPath, Place, at, glob
 
-MANIFEST: Final = ".manifest.json"
-"""Readers of a folder leave out names that begin with a dot."""
 Listing = dict[str, tuple[int, int, int]]
 """Name → size, time and inode."""
 
@@ -77,6 +75,8 @@ class Manifest(BaseModel):
     day: date
     partitions: dict[int, Partition]
     files: list[File]
+    joining: str | None = None
+    """The token of a compaction that joins objects of the day, or was killed at it; its objects do not count yet."""
 
 
 class DamagedManifestError(ValueError):
@@ -85,11 +85,15 @@ class DamagedManifestError(ValueError):
 
 def read_manifest(day: Place) -> Manifest | None:
     """Return the manifest of a day, None when it has none. DamagedManifestError when it cannot be understood."""
+    content = read_if_there(day / MANIFEST)
+    return None if content is None else parsed_manifest(day, content)
+
+
+def parsed_manifest(day: Place, content: bytes) -> Manifest:
+    """Return the manifest of a day by its content; DamagedManifestError as above."""
     file = day / MANIFEST
     try:
-        manifest = Manifest.model_validate_json(file.read_bytes())
-    except FileNotFoundError:
-        return None
+        manifest = Manifest.model_validate_json(content)
     except ValidationError:
         raise DamagedManifestError(f"{file} is damaged") from None
     if manifest.format != _FORMAT:
@@ -111,18 +115,25 @@ def manifest_of(table: str, day: date, files: Iterable[File]) -> Manifest:
 
 
 def _place(file: File) -> tuple[int, int, int]:
-    chained, parsed = parse_chained(file.name), parse_name(file.name)
-    if chained is not None and file.last is not None:
-        parsed = chained.ending(file.last)
+    parsed = rows_of(file)
     return (parsed.partition, parsed.first, parsed.last) if parsed else (-1, -1, -1)
+
+
+def rows_of(file: File) -> Name | None:
+    """Return the name that a file with the rows of this one has; None when it is that of none."""
+    chained = parse_chained(file.name)
+    if chained is None:
+        return parse_name(file.name)
+    return None if file.last is None else chained.ending(file.last)
 
 
 def publish_manifest(folder: Place, manifest: Manifest) -> None:
     """Write the manifest into a folder of files."""
-    publish(folder, MANIFEST, _told(manifest))
+    publish(folder, MANIFEST, written(manifest))
 
 
-def _told(manifest: Manifest) -> bytes:
+def written(manifest: Manifest) -> bytes:
+    """Return the content of the file."""
     return manifest.model_dump_json(indent=1, exclude_none=True).encode() + b"\n"
 
 
@@ -165,33 +176,48 @@ def right_checksums(day: Place, manifest: Manifest) -> dict[str, list[str]]:
 
 
 def write_manifests(
-    root: AnyPlace, tables: Iterable[str], now: datetime, looked: dict[AnyPlace, int] | None = None
+    root: AnyPlace,
+    tables: Iterable[str],
+    now: datetime,
+    looked: dict[AnyPlace, int] | None = None,
+    settled: date | None = None,
 ) -> list[AnyPlace]:
     """
     Write the manifest of each day that is over and has files that no manifest names; return the folders of these days.
 
-    `looked` remembers days, each with the time of its last change: one that did not change since is not read again.
-    Another process that is doing the same is left to it. OSError when that cannot be done now.
+    `looked` remembers days, each with the time of its last change: one that did not change since is not read again, and
+    one of a bucket that lies before `settled` is not listed again. Another process that is doing the same is left to
+    it. OSError when that cannot be done now.
     """
-    written: list[AnyPlace] = []
+    added: list[AnyPlace] = []
     for folder in (at(root, table) for table in tables):
         lock = lock_of(folder, "manifest")
         if not folder.is_dir() or not lock.acquire():
             continue
         try:
             for day in days_over(folder, now):
+                if _is_settled(day, looked, settled):
+                    continue
                 changed = _changed_at(day)
                 if changed is None or (looked is not None and looked.get(day) == changed):
                     continue
                 # A damaged file is told by `verify`, and its day has no manifest. A day whose files are being joined or
                 # read, or whose manifest another process wrote, has its turn at the next look.
                 with suppress(*UNREADABLE_CONTENT, FileNotFoundError, RetryableError, BlockingIOError):
-                    written += [day] if _write(folder, day) else []
+                    added += [day] if bring_up_to_date(folder, day) else []
                     if looked is not None and time.time_ns() - changed > _SETTLED_NS:
                         looked[day] = changed
         finally:
             lock.release()
-    return written
+    return added
+
+
+def _is_settled(day: AnyPlace, looked: Mapping[AnyPlace, int] | None, settled: date | None) -> bool:
+    """Return whether a day need not be listed in this look."""
+    of = day_of(day.name)
+    if isinstance(day, Path) or of is None or settled is None:
+        return False
+    return of < settled and day in (looked or ())
 
 
 def _changed_at(day: Place) -> int | None:
@@ -212,7 +238,8 @@ def days_over(folder: AnyPlace, now: datetime) -> Iterator[AnyPlace]:
             yield day
 
 
-def _write(folder: Place, day: Place) -> bool:
+def bring_up_to_date(folder: Place, day: Place) -> bool:
+    """Add the files to the manifest of a day that it does not name; return whether there were any. OSError."""
     listing = listed_files(day)
     before = read_if_there(day / MANIFEST)
     try:
@@ -220,14 +247,17 @@ def _write(folder: Place, day: Place) -> bool:
     except DamagedManifestError:
         return False  # `verify` tells it; written anew, it would hide what went away
     named = {file.name: file for file in known.files} if known else {}
-    new = [described(name, (day / name).read_bytes()) for name in listing if name not in named]
+    counting = current(listing, named if known else None) if isinstance(day, ObjectPath) else listing
+    new = [described(name, (day / name).read_bytes()) for name in counting if name not in named]
     if not new:
         return False
     with days(folder, alone=True):
         if not day.is_dir() or listed_files(day) != listing:
             return False  # at the next look
         made = manifest_of(folder.name, day_of(day.name) or date.min, [*named.values(), *new])
-        replace(day / MANIFEST, before, _told(made))
+        if known is not None:
+            made = made.model_copy(update={"joining": known.joining})
+        replace(day / MANIFEST, before, written(made))
         if isinstance(day, ObjectPath) and not listed_files(day):
             (day / MANIFEST).unlink()  # the end of the day came meanwhile: nothing of it is missing
             return False

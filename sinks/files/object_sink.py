@@ -8,26 +8,33 @@ Rows to objects, exactly once: the name of an object is the position, and the st
    on, or had it before. In both cases this one goes on after the last row that is there.
 4. The offsets are committed to Kafka. Killed before: the objects are ahead of the commit, and the objects count.
 
+A compaction deletes names (`object_compaction`), after the manifest of the day has named an object with these rows. So
+after 2, into a day that is over, the manifest is looked at: an object at a position that a joined one has is deleted
+again, and this sink goes on after the joined one. Killed before: it does not count, and its rows are read again.
+
 Each object begins where the one before ends, so two processes that write the same partition meet at the same name,
 also when their batches end at different rows. The day and the format are parts of the name, too: the day is that of the
 first row, and all objects of a table have one format, which `.format` tells.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from itertools import groupby
 from typing import Final
 
 from sinks.errors import FatalError, RetryableError
 from sinks.files.contents import UNREADABLE_CONTENT
 from sinks.files.formats import FORMATS
-from sinks.files.layout import chained_name, runs
-from sinks.files.objects import ObjectPath
+from sinks.files.layout import runs
 from sinks.files.positions import noted_positions
 from sinks.files.proof import last_offset, newest
 from sinks.source import Record, TopicPartition
 from sinks.tables import TABLE_OF, tables_by_topic
 from streams.contract.topics import Topic
+from streams.program.file_names import chained_name
+from streams.program.joined import joined_over
+from streams.program.objects import ObjectPath
 
 _FORMAT: Final = ".format"
 
@@ -42,13 +49,20 @@ class ObjectSink:
     name = "files"
 
     def __init__(
-        self, root: ObjectPath, file_format: str, topic_prefix: str, table_of: Mapping[Topic, str] = TABLE_OF
+        self,
+        root: ObjectPath,
+        file_format: str,
+        topic_prefix: str,
+        table_of: Mapping[Topic, str] = TABLE_OF,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
         self._root = root
         self._format = file_format
         self._tables = tables_by_topic(topic_prefix, table_of)
+        self._today = today
         self._next: dict[TopicPartition, int] = {}
         self._has_met_others = False
+        self._met_days: dict[TopicPartition, date] = {}
         try:
             for table in self._tables.values():
                 self._require_format(root / table / _FORMAT)
@@ -111,9 +125,15 @@ class ObjectSink:
             content = FORMATS[self._format](table, run.rows)
             name = chained_name(partition.partition, position, self._format)
             file = self._root / table / run.folder / name
-            if file.create(content):
+            is_mine = file.create(content)
+            joined = self._joined_over(file.parent, run.day, partition, position)
+            if is_mine and joined is None:
                 return run.rows[-1].offset + 1
-            self._has_met_others = True
+            self._note_met(partition, run.day)
+            if joined is not None:
+                if is_mine:
+                    file.unlink()
+                return joined + 1
             end = self._end_of(file)
         except OSError as error:
             raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
@@ -122,6 +142,18 @@ class ObjectSink:
         if end <= position:
             raise FatalError(f"{file} ends before it begins: see `routee-sinks files verify`")
         return end
+
+    def _joined_over(self, folder: ObjectPath, day: date, partition: TopicPartition, position: int) -> int | None:
+        """Return the end of a joined object that has the position; only days that are over have some."""
+        return joined_over(folder, partition.partition, position) if day < self._today() else None
+
+    def _note_met(self, partition: TopicPartition, day: date) -> None:
+        self._has_met_others = True
+        self._met_days[partition] = min(day, self._met_days.get(partition, day))
+
+    def met_day(self, partition: TopicPartition) -> date | None:
+        """Return the oldest day in which an object was met that another process may have written; for any thread."""
+        return self._met_days.get(partition)
 
     def met_others(self) -> bool:
         """Return whether an object was met since the last call that another process may have written."""

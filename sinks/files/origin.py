@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sinks.errors import FatalError, PositionError
 from sinks.files.durable import read_if_there, replace
 from sinks.files.locks import lock_of
-from sinks.files.objects import Place
 from sinks.files.proof import last_files, misfit
 from sinks.source import Lookup, Origin
+from streams.program.objects import Place
 
 logger = logging.getLogger(__name__)
 

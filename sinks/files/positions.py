@@ -5,7 +5,7 @@ Positions that no name of a file tells any more, since the files were removed: `
 import re
 from typing import Final
 
-from sinks.files.objects import Place
+from streams.program.objects import Place
 
 _FILE: Final = re.compile(r"\.position-(\d+)")
 

@@ -3,8 +3,8 @@ Whether files can be those of a topic, by what both have: offsets, and the last 
 """
 
 import gzip
-from collections.abc import Callable, Iterator, Mapping
-from itertools import groupby, pairwise
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final, cast
 
 import orjson
@@ -14,12 +14,13 @@ from sinks.blanking import PERSONAL
 from sinks.errors import PermanentError, PositionError
 from sinks.files.contents import UNREADABLE_CONTENT, offsets_in, parquet_table
 from sinks.files.formats import FORMATS
-from sinks.files.layout import DAYS, Chained, Name, is_of_rows, parse_chained, parse_name
-from sinks.files.objects import AnyPlace, ObjectPath, Place, glob
 from sinks.raw_callbacks import from_text, is_erased
 from sinks.refused_bodies import CHANGED
 from sinks.source import Lookup, Record, TopicPartition
 from sinks.tables import RAW_CALLBACKS_TABLE
+from streams.program.file_names import DAYS, Name, is_of_rows, parse_chained, parse_name
+from streams.program.joined import current_objects, named_objects
+from streams.program.objects import AnyPlace, ObjectPath, Place, glob
 
 _OFFSET: Final = "topic_offset"
 _WHAT_TO_DO: Final = "set SINKS_FILES_ROOT to another place, and leave this one to readers"
@@ -34,59 +35,68 @@ def files_with_rows(folder: AnyPlace) -> Iterator[AnyPlace]:
     return (file for file in glob(folder, f"{DAYS}*") if is_of_rows(file.name))
 
 
-def whole_files(folder: AnyPlace) -> Iterator[tuple[AnyPlace, Name]]:
-    """
-    Yield the whole files of a table with their names, in any order.
-
-    An object ends where the next one of its partition begins; the last one of each partition is read.
-    UNREADABLE_CONTENT when it cannot be.
-    """
-    if isinstance(folder, ObjectPath):
-        yield from cast("Iterator[tuple[AnyPlace, Name]]", _ended(folder))
-        return
-    for file in glob(folder, f"{DAYS}*"):
+def whole_files(folder: Path) -> Iterator[tuple[Path, Name]]:
+    """Yield the whole files of a table with their names, in any order."""
+    for file in folder.glob(f"{DAYS}*"):
         if (name := parse_name(file.name)) is not None:
             yield file, name
 
 
-def _ended(folder: ObjectPath) -> Iterator[tuple[ObjectPath, Name]]:
-    for chain in chains(folder).values():
-        for (file, name), (_, after) in pairwise(chain):
-            yield file, name.ending(after.first - 1)
-        file, name = chain[-1]
-        yield file, name.ending(last_offset(file))
-
-
-def chains(folder: ObjectPath) -> dict[int, list[tuple[ObjectPath, Chained]]]:
-    """Return the objects of each partition, in the order of their offsets."""
-    named = ((file, name) for file in folder.glob(f"{DAYS}*") if (name := parse_chained(file.name)) is not None)
-    found = sorted(named, key=lambda one: (one[1], str(one[0])))
-    return {number: [*group] for number, group in groupby(found, key=lambda one: one[1].partition)}
-
-
-def newest(folder: ObjectPath, numbers: set[int]) -> dict[int, ObjectPath]:
+def newest(folder: ObjectPath, numbers: Collection[int]) -> dict[int, ObjectPath]:
     """
     Return the last object of each of these partitions that has one.
 
     Days are listed from the newest back, until each partition was found, and two further ones: days may be out of
-    order. An object that lies further back is met by its name, which the next write would have.
+    order. An object that lies further back is met by its name, which the next write would have. For a partition that
+    was not found in three days, one request tells of each further day whether it has an object there.
     """
-    found: dict[int, tuple[int, str, ObjectPath]] = {}
+    found: dict[int, tuple[tuple[int, str], ObjectPath]] = {}
     further = _FURTHER_DAYS
-    for day in sorted(folder.glob(DAYS), key=str, reverse=True):
-        if numbers <= found.keys():
+    for at, day in enumerate(sorted(folder.glob(DAYS), key=str, reverse=True)):
+        missing = {*numbers} - found.keys()
+        if not missing:
             if not further:
                 break
             further -= 1
-        for file in day.iterdir():
-            if (name := parse_chained(file.name)) is not None and name.partition in numbers:
-                place = (name.first, str(file), file)
-                found[name.partition] = max(place, found.get(name.partition, place), key=lambda one: one[:2])
-    return {number: file for number, (_, _, file) in found.items()}
+        elif at > _FURTHER_DAYS and not any(has_object(day, number) for number in missing):
+            continue
+        for number, file in _last_of_day(day, numbers, is_further=not missing).items():
+            place = place_of(file)
+            if number not in found or place > found[number][0]:
+                found[number] = place, file
+    return {number: file for number, (_, file) in found.items()}
+
+
+def has_object(day: ObjectPath, partition: int) -> bool:
+    """Return whether a partition has an object in a day: in one request, however many there are."""
+    file = next(day.below_from(f"{partition}-"), None)
+    return file is not None and file.parent == day and file.name.startswith(f"{partition}-")
+
+
+def _last_of_day(day: ObjectPath, numbers: Collection[int], *, is_further: bool) -> dict[int, ObjectPath]:
+    """Return the last object of each partition in a day; that of the manifest, where it is looked at besides."""
+    named = named_objects(day) if is_further else None
+    files = current_objects(day) if named is None else [day / name for name in named]
+    found: dict[int, ObjectPath] = {}
+    for file in files:
+        name = parse_chained(file.name)
+        if name is not None and name.partition in numbers:
+            known = found.setdefault(name.partition, file)
+            found[name.partition] = max(known, file, key=place_of)
+    return found
+
+
+def place_of(file: ObjectPath) -> tuple[int, str]:
+    """Return by what the objects of a partition are in order."""
+    name = parse_chained(file.name)
+    return (-1 if name is None else name.furthest), str(file)
 
 
 def last_offset(file: ObjectPath) -> int:
     """Return the last offset of an object. UNREADABLE_CONTENT when it cannot be read."""
+    name = parse_chained(file.name)
+    if name is not None and name.last is not None:
+        return name.last
     offsets = offsets_in(file.read_bytes(), file.name)
     if not offsets:
         raise ValueError(f"{file} has no rows")
@@ -95,21 +105,37 @@ def last_offset(file: ObjectPath) -> int:
 
 def last_files(folder: AnyPlace) -> dict[int, AnyPlace]:
     """
-    Return the file with the furthest offsets of each partition.
+    Return the file with the furthest offsets of each partition; in a bucket, that has one in the newest three days.
 
     PositionError for a name of the other kind: a folder that was copied to a bucket, or a bucket's objects in a folder.
     """
-    parse, is_bucket = (parse_chained, True) if isinstance(folder, ObjectPath) else (parse_name, False)
+    if isinstance(folder, ObjectPath):
+        return cast("dict[int, AnyPlace]", _last_objects(folder))
     found: dict[int, tuple[int, str, AnyPlace]] = {}
     for file in files_with_rows(folder):
-        name = parse(file.name)
+        name = parse_name(file.name)
         if name is None:
-            kinds = ("a folder", "an object store") if is_bucket else ("an object store", "a folder")
-            raise PositionError(f"{file} has a name of {kinds[0]}, which is no position in {kinds[1]}: {_WHAT_TO_DO}")
-        place = (name.last if isinstance(name, Name) else name.first, str(file), file)
+            raise _of_other_kind(file, "an object store", "a folder")
+        place = (name.last, str(file), file)
         if name.partition not in found or place[:2] > found[name.partition][:2]:
             found[name.partition] = place
     return {partition: file for partition, (_, _, file) in sorted(found.items())}
+
+
+def _last_objects(folder: ObjectPath) -> dict[int, ObjectPath]:
+    found: dict[int, ObjectPath] = {}
+    for day in sorted(folder.glob(DAYS), key=str, reverse=True)[: 1 + _FURTHER_DAYS]:
+        for file in day.iterdir():
+            if parse_name(file.name) is not None:
+                raise _of_other_kind(file, "a folder", "an object store")
+        for file in current_objects(day):
+            if (name := parse_chained(file.name)) is not None:
+                found[name.partition] = max(found.get(name.partition, file), file, key=place_of)
+    return dict(sorted(found.items()))
+
+
+def _of_other_kind(file: Place, kind: str, here: str) -> PositionError:
+    return PositionError(f"{file} has a name of {kind}, which is no position in {here}: {_WHAT_TO_DO}")
 
 
 def _name_of(file: Place) -> Name | None:

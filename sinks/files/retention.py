@@ -7,7 +7,7 @@ An end for files: folders of days that are older than SINKS_FILES_RETENTION_DAYS
    all of a day, or nothing; files that it has open stay readable. Killed here: the next pass goes on with it.
 3. The renamed folder is deleted. A process that was writing a file of that day makes the folder anew, and writes again.
 
-In an object store nothing can be renamed: after 1 the objects of a day are deleted one after the other, its manifest
+In an object store nothing can be renamed: after 1 the objects of a day are deleted, a thousand a request, its manifest
 first. Killed in the middle: the next pass goes on with it.
 """
 
@@ -18,23 +18,29 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from errno import EIO
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 from sinks.files.compaction import remove_rest
 from sinks.files.contents import UNREADABLE_CONTENT
 from sinks.files.durable import read_if_there, replace
-from sinks.files.layout import DAYS, day_of, parse_name
 from sinks.files.locks import lock_of
-from sinks.files.manifest import MANIFEST, write_manifests
-from sinks.files.objects import ObjectPath, Place
+from sinks.files.manifest import write_manifests
+from sinks.files.object_compaction import clear
 from sinks.files.positions import position_file
-from sinks.files.proof import whole_files
+from sinks.files.proof import last_offset, place_of
+from streams.program.file_names import DAYS, MANIFEST, day_of, parse_chained, parse_name
+from streams.program.joined import current_objects, named_objects
+from streams.program.objects import ObjectPath, Place
 
 logger = logging.getLogger(__name__)
 
 _EXPIRED: Final = ".expired-"
 LOOK_SECONDS: Final = 3600.0
+_LOOKS_A_DAY: Final = 24
+_RECENT_DAYS: Final = 7
+"""Older days of a bucket, whose objects a look has to list, are looked at once a day."""
 
 
 def expire(root: Place, tables: Iterable[str], days: int, today: date) -> list[Place]:
@@ -60,28 +66,31 @@ def expire(root: Place, tables: Iterable[str], days: int, today: date) -> list[P
 
 def _expire_objects(folder: ObjectPath, oldest: date) -> list[ObjectPath]:
     due = [day for day in folder.glob(DAYS) if (of := day_of(day.name)) is not None and of < oldest]
-    if due:
-        _note(folder, _ends(folder, {*due}))
     for day in due:
+        _note(folder, _ends(folder, day))
         # Without it no object of the day is missed by `verify`.
         (day / MANIFEST).unlink()
-        for file in sorted(day.iterdir(), key=str):
-            file.unlink()
+        day.unlink_all(sorted(file.name for file in day.iterdir()))
         # Another process may have written it anew meanwhile.
         (day / MANIFEST).unlink()
     return due
 
 
-def _ends(folder: ObjectPath, days: set[ObjectPath]) -> dict[int, int]:
-    """Return the position of each partition after its objects of these days."""
-    found: dict[int, int] = {}
-    try:
-        for file, name in whole_files(folder):
-            if file.parent in days:
-                found[name.partition] = max(name.position, found.get(name.partition, 0))
-    except UNREADABLE_CONTENT as error:
-        raise OSError(EIO, f"its last object cannot be read: {type(error).__name__}", str(folder)) from error
-    return found
+def _ends(folder: ObjectPath, day: ObjectPath) -> dict[int, int]:
+    """Return the position of each partition after its objects of a day; the manifest tells it, or the last object."""
+    last: dict[int, ObjectPath] = {}
+    for file in current_objects(day):
+        if (name := parse_chained(file.name)) is not None:
+            last[name.partition] = max(last.get(name.partition, file), file, key=place_of)
+    named = named_objects(day) or {}
+    ends: dict[int, int] = {}
+    for number, file in last.items():
+        end = named.get(file.name)
+        try:
+            ends[number] = 1 + (last_offset(file) if end is None else end)
+        except UNREADABLE_CONTENT as error:
+            raise OSError(EIO, f"its last object cannot be read: {type(error).__name__}", str(folder)) from error
+    return ends
 
 
 def _expire_table(folder: Path, oldest: date) -> list[Path]:
@@ -123,15 +132,21 @@ def care_again_and_again(
     """
     ended, tables = threading.Event(), [*tables]
     looked: dict[Place, int] = {}
+    looks = count()
 
     def remove_expired() -> None:
         if removed := expire(root, tables, days, datetime.now(UTC).date()):
             logger.info("files were kept as long as they may be", extra={"folders": [*map(str, removed)]})
 
+    def write() -> None:
+        now = datetime.now(UTC)
+        settled = None if next(looks) % _LOOKS_A_DAY == 0 else now.date() - timedelta(days=_RECENT_DAYS)
+        write_manifests(root, tables, now, looked, settled)
+
     steps: Sequence[Callable[[], object]] = (
-        (lambda: remove_rest(root)) if isinstance(root, Path) else (lambda: None),
+        lambda: remove_rest(root) if isinstance(root, Path) else clear(root, tables),
         remove_expired,
-        lambda: write_manifests(root, tables, datetime.now(UTC), looked),
+        write,
     )
 
     def run() -> None:

@@ -20,12 +20,13 @@ from pathlib import Path
 from sinks.errors import FatalError, RetryableError
 from sinks.files.durable import make_folder, publish
 from sinks.files.formats import FORMATS
-from sinks.files.layout import DAYS, Run, parse_name, partition_of_draft, runs
+from sinks.files.layout import Run, partition_of_draft, runs
 from sinks.files.locks import Lock, days
 from sinks.files.positions import noted_positions
 from sinks.source import Record, TopicPartition
 from sinks.tables import TABLE_OF, tables_by_topic
 from streams.contract.topics import Topic
+from streams.program.file_names import DAYS, parse_name
 
 
 class FileSink:

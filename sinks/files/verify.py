@@ -12,17 +12,20 @@ where.
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
-from itertools import pairwise
-from typing import NamedTuple
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from sinks.files.contents import UNREADABLE_CONTENT, places_in
 from sinks.files.durable import read_if_there
-from sinks.files.layout import DAYS, Chained, Name, parse_chained, parse_name
 from sinks.files.locks import days
-from sinks.files.manifest import MANIFEST, DamagedManifestError, Manifest, manifest_of, read_manifest, right_checksums
-from sinks.files.objects import Place, below, glob
+from sinks.files.manifest import DamagedManifestError, Manifest, manifest_of, read_manifest, right_checksums
 from sinks.files.positions import noted_positions
 from sinks.tables import RAW_CALLBACKS_TABLE
+from streams.program.file_names import DAYS, MANIFEST, Chained, Name, current, parse_chained, parse_name
+from streams.program.objects import Place, below, glob
+
+_TRIES: Final = 5
 
 
 class Verified(NamedTuple):
@@ -56,18 +59,45 @@ class _Look:
 
     def result(self) -> Verified:
         """Look at every file, and return the findings."""
-        found = sorted(glob(self._root / self._table, DAYS), key=str)
-        manifests = [manifest for day in found if (manifest := self._manifest(day)) is not None]
-        names = {file: name for day in found for file in _entries(day) if (name := _name_of(file)) is not None}
-        files = [self._look_into(*one) for one in sorted(names.items(), key=lambda one: (one[1][:2], str(one[0])))]
-        self._compare_neighbours(sorted(file for file in files if file is not None))
-        return Verified(self._table, len(found), len(manifests), len(names), self._rows, self._problems)
+        found = [self._day(day) for day in sorted(glob(self._root / self._table, DAYS), key=str)]
+        self._compare_neighbours(sorted(chain.from_iterable(day.files for day in found)))
+        return Verified(
+            self._table,
+            len(found),
+            sum(day.has_manifest for day in found),
+            sum(day.names for day in found),
+            self._rows,
+            self._problems,
+        )
 
     def _told(self, file: Place) -> str:
         return below(self._root, file)
 
     def _tell(self, file: Place, what: str) -> None:
         self._problems.append(f"{self._told(file)}: {what}")
+
+    def _day(self, day: Place) -> "_Day":
+        """Look at a day; once more when a compaction of a bucket changed its manifest meanwhile."""
+        for _ in range(_TRIES):
+            before, rows, problems = read_if_there(day / MANIFEST), self._rows, len(self._problems)
+            looked = self._look_at(day)
+            if isinstance(day, Path) or read_if_there(day / MANIFEST) == before:
+                break
+            self._rows = rows
+            del self._problems[problems:]
+        else:
+            looked = self._look_at(day)
+        return looked
+
+    def _look_at(self, day: Place) -> "_Day":
+        manifest = self._manifest(day)
+        entries = {file.name: file for file in _entries(day) if _name_of(file) is not None}
+        if not isinstance(day, Path):
+            named = None if manifest is None else {file.name for file in manifest.files}
+            entries = {name: entries[name] for name in current([*entries], named)}
+        names = {file: name for file in entries.values() if (name := _name_of(file)) is not None}
+        files = [self._look_into(*one) for one in sorted(names.items(), key=lambda one: (one[1][:2], str(one[0])))]
+        return _Day([file for file in files if file is not None], len(names), has_manifest=manifest is not None)
 
     def _manifest(self, day: Place) -> Manifest | None:
         """Compare the files of a day with its manifest, and return it."""
@@ -78,7 +108,8 @@ class _Look:
             return None
         if manifest is None:
             return None
-        if manifest != manifest_of(manifest.table, manifest.day, manifest.files):
+        told = manifest_of(manifest.table, manifest.day, manifest.files)
+        if manifest != told.model_copy(update={"joining": manifest.joining}):
             self._tell(day, "the manifest contradicts itself")
         right, missing = right_checksums(day, manifest), []
         for listed in manifest.files:
@@ -138,6 +169,12 @@ class _Look:
                 self._problems.append(f"{where}: a gap: {gap} are in no file, between {before.told} and {after.told}")
 
 
+class _Day(NamedTuple):
+    files: "list[_Found]"
+    names: int
+    has_manifest: bool
+
+
 class _Found(NamedTuple):
     name: Name
     first: int
@@ -159,4 +196,6 @@ def _name_of(file: Place) -> Name | Chained | None:
 
 def _fits(name: Name | Chained, first: int, last: int) -> bool:
     """Return whether rows fit a name; those of an object may begin later, since some records have no row."""
-    return name.first <= first if isinstance(name, Chained) else (name.first, name.last) == (first, last)
+    if isinstance(name, Chained):
+        return name.first <= first and name.last in {None, last}
+    return (name.first, name.last) == (first, last)

@@ -5,7 +5,7 @@ One partition of each stage, its rows in memory, and a tick for each minute from
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import orjson
@@ -30,9 +30,29 @@ Record = dict[str, Any]
 _MINUTE_MS: Final = 60_000
 
 
+def _written_as(changing: Any) -> Any:  # noqa: ANN401 - as msgspec has it
+    return changing.row()
+
+
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=_written_as)
+
+
 class _Envelope(msgspec.Struct):
     received_at: str | int | float | None
     callbacks: list[msgspec.Raw]
+
+
+class Written(Protocol):
+    """Rows as they are written; a dictionary is one."""
+
+    def get(self, key: bytes, /) -> bytes | None:
+        """Return a row, None when there is none."""
+
+    def __setitem__(self, key: bytes, row: bytes, /) -> None:
+        """Write a row."""
+
+    def pop(self, key: bytes, default: None, /) -> object:
+        """Delete a row, if it is there."""
 
 
 class MemoryRows:
@@ -40,8 +60,8 @@ class MemoryRows:
 
     erased: Erased | None = None
 
-    def __init__(self) -> None:
-        self._written: dict[bytes, bytes] = {}
+    def __init__(self, written: Written | None = None) -> None:
+        self._written: Written = {} if written is None else written
         self._kept: dict[bytes, Any] = {}
         self.changed: set[bytes] = set()
 
@@ -76,6 +96,13 @@ class MemoryRows:
         if key in self._kept:
             self.changed.add(key)
         return self._kept.get(key)
+
+    def write_kept(self, most: int) -> None:
+        """Write the rows that go on changing, as each flush of a worker does, when there are more than so many."""
+        if len(self._kept) > most:
+            for key, row in self._kept.items():
+                self._written[key] = encoded(row)
+            self._kept.clear()
 
 
 class _Table:
@@ -159,4 +186,4 @@ def _received(envelope: _Envelope) -> int:
 
 def encoded(row: Any) -> bytes:  # noqa: ANN401 - as above
     """Return a row as it is written."""
-    return msgspec.json.encode(row, enc_hook=lambda changing: changing.row())
+    return _ENCODER.encode(row)

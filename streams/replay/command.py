@@ -20,11 +20,14 @@ import orjson
 from streams.contract.erasures import Erasure
 from streams.domain.erasing import KnownErasures
 from streams.errors import StreamsError, UsageError
+from streams.program.archive import archive_problem
 from streams.program.version import project_version
-from streams.replay.sources import FolderSource, KafkaSource, Source, known_erasures
+from streams.replay.kept import on_disk
+from streams.replay.sources import ArchiveSource, KafkaSource, Source, known_erasures
 from streams.replay.stages import Line, Merging, PartitionReplay
 from streams.replay.tables import CAMPAIGNS, MESSAGES, REJECTIONS, SMS, WINDOWS, write
 from streams.settings import StreamsSettings
+from streams.state.store.stores import StoreError
 
 KAFKA: Final = "kafka"
 SUMMARY: Final = "replay.json"
@@ -66,7 +69,9 @@ def replay(
     UsageError for a folder that is in use, StreamsError.
     """
     _require_new(into)
-    source: Source = KafkaSource(settings) if origin == KAFKA else FolderSource(Path(origin))
+    if origin != KAFKA and (problem := archive_problem(origin)):
+        raise UsageError(f"--from {problem}")
+    source: Source = KafkaSource(settings) if origin == KAFKA else ArchiveSource(origin)
     has_erasures = origin == KAFKA or settings.erasure_marks is not None
     erasures = known_erasures(settings) if has_erasures else []
     partitions = source.partitions()
@@ -83,7 +88,7 @@ def replay(
                 for partition in partitions
             ]
             done = _all_of(jobs)
-            rows = _merge(jobs, tables)
+            rows = _merge(jobs, tables, Path(folder) / "merging")
             for one in done:
                 for name, count in one.rows.items():
                     rows[name] = rows.get(name, 0) + count
@@ -98,6 +103,8 @@ def replay(
             tables.replace(into)
     except OSError as error:  # of writing: a source tells its own
         raise StreamsError(f"--into {into}: {error.strerror or type(error).__name__}") from error
+    except StoreError as error:
+        raise StreamsError(f"--into {into}: {error}") from error
     except (BrokenProcessPool, MemoryError) as error:
         raise StreamsError("a process of the replay was killed: likely the machine is out of memory") from error
     for one in done:
@@ -125,16 +132,17 @@ def _all_of(jobs: list[Job]) -> list[Replayed]:
         return list(pool.map(replay_partition, jobs))
 
 
-def _merge(jobs: list[Job], into: Path) -> dict[str, int]:
+def _merge(jobs: list[Job], into: Path, aside: Path) -> dict[str, int]:
     """Write the tables that are merged of all partitions; return the number of their rows."""
-    merging = Merging()
-    with ExitStack() as stack:
-        lines = [_lines_of(job.aside, stack) for job in jobs]
-        merging.take(heapq.merge(*lines, key=itemgetter(0, 1)))
-    return {
-        CAMPAIGNS.name: write(CAMPAIGNS, into, 0, merging.campaign_records()),
-        WINDOWS.name: write(WINDOWS, into, 0, merging.cell_records()),
-    }
+    with on_disk(aside) as keep:
+        merging = Merging(keep)
+        with ExitStack() as stack:
+            lines = [_lines_of(job.aside, stack) for job in jobs]
+            merging.take(heapq.merge(*lines, key=itemgetter(0, 1)))
+        return {
+            CAMPAIGNS.name: write(CAMPAIGNS, into, 0, merging.campaign_records()),
+            WINDOWS.name: write(WINDOWS, into, 0, merging.cell_records()),
+        }
 
 
 def replay_partition(job: Job) -> Replayed:
@@ -142,7 +150,20 @@ def replay_partition(job: Job) -> Replayed:
     erasures = KnownErasures(job.settings.erasure_marks)
     for at, erasure in enumerate(job.erasures):
         erasures.add(at, erasure)
-    stage = PartitionReplay(job.settings.policy, job.partition, erasures.all)
+    with on_disk(job.aside.with_suffix(".rows")) as keep:
+        stage = PartitionReplay(job.settings.policy, job.partition, erasures.all, keep)
+        first, last, records = _take_in(job, stage)
+        rows = {
+            SMS.name: write(SMS, job.into, job.partition, stage.sms_records()),
+            MESSAGES.name: write(MESSAGES, job.into, job.partition, stage.message_records()),
+            REJECTIONS.name: write(REJECTIONS, job.into, job.partition, stage.rejection_records()),
+        }
+    missing = 0 if first is None or last is None else last - first + 1 - records
+    return Replayed(job.partition, first, last, records, missing, rows)
+
+
+def _take_in(job: Job, stage: PartitionReplay) -> tuple[int | None, int | None, int]:
+    """Take in the records, and write the lines; return the first and the last offset, and the number of records."""
     first = last = None
     records = 0
     with job.aside.open("wb") as aside:
@@ -154,13 +175,7 @@ def replay_partition(job: Job) -> Replayed:
             first, last, records = record.offset if first is None else first, record.offset, records + 1
         for line in stage.settle():
             pickle.dump(line, aside)
-    rows = {
-        SMS.name: write(SMS, job.into, job.partition, stage.sms_records()),
-        MESSAGES.name: write(MESSAGES, job.into, job.partition, stage.message_records()),
-        REJECTIONS.name: write(REJECTIONS, job.into, job.partition, map(orjson.loads, stage.rejections)),
-    }
-    missing = 0 if first is None or last is None else last - first + 1 - records
-    return Replayed(job.partition, first, last, records, missing, rows)
+    return first, last, records
 
 
 def _lines_of(file: Path, stack: ExitStack) -> Iterator[Line]:
@@ -170,10 +185,3 @@ def _lines_of(file: Path, stack: ExitStack) -> Iterator[Line]:
             yield pickle.load(opened)  # noqa: S301 - a file of this process' own, made a moment ago
         except EOFError:
             return
-
-
-def origin_problem(origin: str) -> str | None:
-    """Return why nothing can be read from there, None when it may be."""
-    if origin == KAFKA or Path(origin).is_dir():
-        return None
-    return f"--from {origin}: `kafka`, or the folder that SINKS_FILES_ROOT names"

@@ -3,7 +3,6 @@ Where a replay reads `callbacks.raw` from: the archive of files, or Kafka, witho
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -13,7 +12,7 @@ from kafka.errors import KafkaError
 from streams.contract.erasures import AnotherKeyError, Erasure, Erasures, NotAnErasureError, Reading
 from streams.contract.topics import CALLBACKS_RAW, ERASURES
 from streams.errors import StreamsError
-from streams.program.archive import Archived, ArchiveError, archive_files, records_of
+from streams.program.archive import Archived, ArchiveError, archive_partitions, open_archive, records_from
 from streams.program.brokers import UnusableFilesError, client_options
 from streams.settings import StreamsSettings
 
@@ -32,25 +31,23 @@ class Source(Protocol):
         """Yield the records of a partition, in the order of their offsets."""
 
 
-class FolderSource:
-    """The archive below a root of files."""
+class ArchiveSource:
+    """The archive below a root of files, a folder or a bucket."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: str) -> None:
         self._root = root
 
     def partitions(self) -> list[int]:
         """Return the partitions that have files."""
         try:
-            return sorted({file.partition for file in archive_files(self._root)})
+            return archive_partitions(open_archive(self._root))
         except ArchiveError as error:
             raise StreamsError(f"--from {error}") from error
 
     def records(self, partition: int) -> Iterator[Archived]:
         """Yield the records of the files of a partition."""
         try:
-            for file in archive_files(self._root):
-                if file.partition == partition:
-                    yield from records_of(file)
+            yield from records_from(open_archive(self._root), partition)
         except ArchiveError as error:
             raise StreamsError(f"--from {error}") from error
 

@@ -1,5 +1,5 @@
 """
-The stages over the callbacks of a range of time, in memory: one partition of `track_sms`, then the merging ones. Pure.
+The stages over the callbacks of a range of time: one partition of `track_sms`, then the merging ones. Pure.
 
 A worker flushes several times a second; here a minute of Kafka's time is a flush. Which state a key has in the end does
 not depend on it, but for the revisions and times of `campaign.progress` that tell of the way there.
@@ -25,10 +25,13 @@ from streams.domain.policy import Erased, Policy
 from streams.domain.rehearsal import MemoryRows
 from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import Output, Stage
+from streams.replay.kept import Kept, MakeKept
 
 Record = dict[str, Any]
 _MINUTE_MS: Final = 60_000
 _LINES_OF_A_RECORD: Final = 1_000
+_MOST_KEPT: Final = 10_000
+"""Rows as objects, of a kilobyte each, about."""
 _SETTLED_MINUTES: Final = 60
 """A cell is told so often; it is forgotten days after its last change."""
 
@@ -46,14 +49,15 @@ class PartitionReplay:
     """
     One partition of `callbacks.raw` through `track_sms`; records come in the order of their offsets.
 
-    `sms` has the newest record of each SMS by its key, `rejections` every refused callback, in order.
+    `keep` makes the tables that have the rows, the newest record of each SMS, and every refused callback.
     """
 
-    def __init__(self, policy: Policy, partition: int, erased: Erased | None) -> None:
-        self.sms: dict[bytes, bytes] = {}
-        self.rejections: list[bytes] = []
+    def __init__(self, policy: Policy, partition: int, erased: Erased | None, keep: MakeKept = Kept) -> None:
+        self._keep = keep
+        self._sms, self._rejections = keep(), keep()
+        self._rejected = 0
         self._stage = SmsStage(policy)
-        self._rows = MemoryRows()
+        self._rows = MemoryRows(keep())
         self._rows.erased = erased
         self._partition = partition
         self._minute = 0
@@ -71,63 +75,77 @@ class PartitionReplay:
         """Yield the lines of all that has changed."""
         outputs = self._stage.summarize(self._rows, self._partition, self._rows.changed)
         self._rows.changed.clear()
+        self._rows.write_kept(_MOST_KEPT)
         yield from self._sorted(outputs)
 
     def _sorted(self, outputs: Iterable[Output]) -> Iterator[Line]:
         for output in outputs:
             if output.topic is SMS_STATUS:
-                self.sms[output.key or b""] = output.value
+                self._sms[output.key or b""] = output.value
             elif output.topic is CALLBACKS_REJECTED:
-                self.rejections.append(output.value)
+                self._rejections[b"%020d" % self._rejected] = output.value
+                self._rejected += 1
             elif output.topic in {CAMPAIGN_PARTIALS, DELIVERY_PARTIALS}:
                 yield Line(self._minute, self._partition, output.topic is DELIVERY_PARTIALS, output.value)
 
     def sms_records(self) -> Iterator[Record]:
         """Yield the newest record of each SMS, by its key."""
-        for key in sorted(self.sms):
-            yield orjson.loads(self.sms[key])
+        return map(orjson.loads, self._sms.values())
+
+    def rejection_records(self) -> Iterator[Record]:
+        """Yield each refused callback, in order."""
+        return map(orjson.loads, self._rejections.values())
 
     def message_records(self) -> Iterator[Record]:
         """Yield each message as its newest record has it, with the place of the callback that changed it last."""
-        newest: dict[str, tuple[tuple[int, int], bytes]] = {}
-        for value in self.sms.values():
+        newest = self._keep()
+        for value in self._sms.values():
             told = _OF_MESSAGE.decode(value)
-            key, at = told.message_id.lower(), (told.generation, told.message_revision)
-            if key not in newest or at > newest[key][0]:
-                newest[key] = at, value
-        for key in sorted(newest):
-            record = orjson.loads(newest[key][1])
-            yield {name: record[name] for name in MESSAGE_FIELDS}
+            key = told.message_id.lower().encode()
+            # As bytes they are in the order of the numbers.
+            at = told.generation.to_bytes(_AT_BYTES, "big") + told.message_revision.to_bytes(_AT_BYTES, "big")
+            known = newest.get(key)
+            if known is None or at > known[: 2 * _AT_BYTES]:
+                newest[key] = at + msgspec.json.encode(told)
+        return (orjson.loads(value[2 * _AT_BYTES :]) for value in newest.values())
 
 
 class _OfMessage(msgspec.Struct):
+    """The fields of a message in the newest record of its SMS."""
+
     message_id: str
-    generation: int
+    campaign_tracking_id: Any
+    message_status: Any
+    message_previous_status: Any
+    message_is_final: Any
+    message_parts: Any
+    message_parts_seen: Any
+    message_latency_seconds: Any
+    message_price: Any
     message_revision: int
+    generation: int
+    partition: Any
+    offset: Any
+    index: Any
 
 
 _OF_MESSAGE: Final = msgspec.json.Decoder(_OfMessage)
-
-MESSAGE_FIELDS: Final = (
-    *("message_id", "campaign_tracking_id", "message_status", "message_previous_status", "message_is_final"),
-    *("message_parts", "message_parts_seen", "message_latency_seconds", "message_price", "message_revision"),
-    *("generation", "partition", "offset", "index"),
-)
-"""The fields of a message in the newest record of its SMS."""
+_AT_BYTES: Final = 8
+MESSAGE_FIELDS: Final = _OfMessage.__struct_fields__
 
 
 class Merging:
     """
     The lines of all partitions, in order, through `track_campaign` and `track_delivery`.
 
-    `places` has for each campaign and cell the [partition, offset] of the record that told of it last.
+    `keep` makes the tables that have the rows, the newest record of each cell, and for each campaign and cell the
+    [partition, offset] of the record that told of it last.
     """
 
-    def __init__(self) -> None:
-        self._campaigns, self._cells = _Table(CampaignStage()), _Table(DeliveryStage())
-        self._cell_records: dict[bytes, bytes] = {}
+    def __init__(self, keep: MakeKept = Kept) -> None:
+        self._campaigns, self._cells = _Table(CampaignStage(), keep()), _Table(DeliveryStage(), keep())
+        self._cell_records, self._places = keep(), keep()
         self._settled = 0
-        self.places: dict[str, tuple[int, int]] = {}
 
     def take(self, lines: Iterable[Line]) -> None:
         """Take in all lines; they come by minute, partition and their order there."""
@@ -142,7 +160,7 @@ class Merging:
     def _note_place(self, line: Line) -> None:
         told = _LINE.decode(line.value)
         name = told.cell or (told.campaign or told.counts["id"]).lower()
-        self.places[name] = line.partition, told.place[1] if told.place else told.counts["v"]
+        self._places[name.encode()] = b"%d %d" % (line.partition, told.place[1] if told.place else told.counts["v"])
 
     def _settle_cells(self) -> None:
         for output in self._cells.settle():
@@ -157,12 +175,12 @@ class Merging:
 
     def cell_records(self) -> Iterator[Record]:
         """Yield each cell, by its name, with such a place."""
-        for key in sorted(self._cell_records):
-            yield orjson.loads(self._cell_records[key]) | self._place_of(key.decode())
+        for key, value in self._cell_records.items():
+            yield orjson.loads(value) | self._place_of(key.decode())
 
     def _place_of(self, name: str) -> Mapping[str, int]:
-        partition, offset = self.places[name]
-        return {"partition": partition, "offset": offset}
+        partition, offset = (self._places.get(name.encode()) or b"").split()
+        return {"partition": int(partition), "offset": int(offset)}
 
 
 class _Line(msgspec.Struct):
@@ -178,9 +196,9 @@ _LINE: Final = msgspec.json.Decoder(_Line)
 class _Table:
     """A stage that merges, with its rows; the lines of a record are taken in together."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, rows: Kept) -> None:
         self._stage = stage
-        self._rows = MemoryRows()
+        self._rows = MemoryRows(rows)
         self._lines: list[bytes] = []
         self._offset = 0
 
@@ -202,4 +220,5 @@ class _Table:
         self._take()
         outputs = self._stage.summarize(self._rows, 0, self._rows.changed)
         self._rows.changed.clear()
+        self._rows.write_kept(_MOST_KEPT)
         return outputs

@@ -4,8 +4,9 @@ The tables of a replay as Parquet: the same records give the same bytes.
 Values are those of the records: times and amounts are text as on the topics, lists and objects are JSON.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, NamedTuple, Union, get_args, get_origin
@@ -18,7 +19,7 @@ from streams.contract.records import CampaignProgress, DeliveryWindow, Rejection
 from streams.contract.records import Record as Model
 from streams.replay.stages import MESSAGE_FIELDS
 
-_ROWS_AT_ONCE: Final = 20_000
+_ROWS_AT_ONCE: Final = 5_000
 _TYPES: Final[Mapping[Any, pa.DataType]] = {int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 _PLACE: Final = {"partition": pa.int64(), "offset": pa.int64()}
 
@@ -43,10 +44,24 @@ def _columns(model: type[Model]) -> dict[str, pa.DataType]:
 
 
 def _type_of(annotation: Any) -> pa.DataType:  # noqa: ANN401 - a type
+    return _TYPES.get(_plain(annotation), pa.string())
+
+
+def _plain(annotation: Any) -> Any:  # noqa: ANN401 - as above
+    """Return a type without its None."""
     if get_origin(annotation) in {Union, UnionType}:
         (annotation,) = (one for one in get_args(annotation) if one is not type(None))
-    return _TYPES.get(annotation, pa.string())
+    return annotation
 
+
+_MODELS: Final = (SmsStatus, CampaignProgress, DeliveryWindow, Rejection)
+_CONTAINERS: Final = frozenset(
+    name
+    for model in _MODELS
+    for name, field in model.model_fields.items()
+    if get_origin(_plain(field.annotation)) in {list, dict}
+)
+"""The fields that are lists or objects, in whichever of these records."""
 
 _SMS_COLUMNS: Final = _columns(SmsStatus)
 
@@ -67,11 +82,11 @@ def write(table: Table, folder: Path, partition: int, records: Iterable[Mapping[
     path, rows = table.path(folder, partition), 0
     path.parent.mkdir(parents=True, exist_ok=True)
     schema = pa.schema(table.columns)
+    values = itemgetter(*table.columns)
     with ParquetWriter(path, schema, compression="zstd", store_schema=False) as writer:
         for some in _batches(records):
-            columns = [
-                pa.array([_cell(record[name]) for record in some], type_) for name, type_ in table.columns.items()
-            ]
+            told = zip(table.columns.items(), zip(*map(values, some), strict=True), strict=True)
+            columns = [pa.array(_cells(name, column), type_) for (name, type_), column in told]
             writer.write_table(pa.table(columns, schema=schema))
             rows += len(some)
     return rows
@@ -83,5 +98,8 @@ def _batches(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str,
         yield some
 
 
-def _cell(value: Any) -> Any:  # noqa: ANN401 - any value of a record
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode() if isinstance(value, list | dict) else value
+def _cells(name: str, values: Sequence[Any]) -> Sequence[Any]:
+    """Return the cells of a column: lists and objects as JSON."""
+    if name not in _CONTAINERS:
+        return values
+    return [None if one is None else orjson.dumps(one, option=orjson.OPT_SORT_KEYS).decode() for one in values]

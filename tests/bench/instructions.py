@@ -38,7 +38,7 @@ from streams.state.changelog.fence import ProducerEpoch
 from streams.state.checkpoint import Checkpointer, Owned, Routing, Spec
 from streams.state.rows.partition import Origin, Partition
 from streams.state.rows.throttle import Throttle
-from streams.state.store.stores import MemoryStore
+from streams.state.store.stores import MemoryStore, Store
 from tests.bench import callbacks
 from tests.bench.measuring import say
 
@@ -152,10 +152,10 @@ def _erasures(number: int, *, is_behind: bool) -> KnownErasures:
 
 
 class Worker:
-    """One partition as a worker has it, with rows in a dictionary, and a producer that only builds batches."""
+    """One partition as a worker has it, its rows in a dictionary or a store; its producer only builds batches."""
 
-    def __init__(self, erasing: KnownErasures | None = None) -> None:
-        self._store = MemoryStore()
+    def __init__(self, erasing: KnownErasures | None = None, store: Store | None = None) -> None:
+        self._store: Store = MemoryStore() if store is None else store
         self._store.open(0)
         spec = Spec(
             "sms",

@@ -20,17 +20,19 @@ def outputs_of(pieces: Iterable[Piece]) -> list[Output]:
 class MemoryRows(rehearsal.MemoryRows):
     """The rows of a rehearsal, which a test may look at."""
 
+    def __init__(self, written: Mapping[bytes, bytes] | None = None) -> None:
+        self._all = dict(written or {})
+        super().__init__(self._all)
+
     @classmethod
     def of(cls, written: Mapping[bytes, bytes]) -> Self:
         """Return rows as they are written."""
-        rows = cls()
-        rows._written = dict(written)
-        return rows
+        return cls(written)
 
     @property
     def written(self) -> dict[bytes, bytes]:
         """All rows, encoded."""
-        return self._written | {key: encoded(row) for key, row in self._kept.items()}
+        return self._all | {key: encoded(row) for key, row in self._kept.items()}
 
     @property
     def rows(self) -> dict[bytes, Any]:

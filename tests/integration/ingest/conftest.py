@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.integration.ingest.wire import Server, serving
+from tests.integration.sinks.conftest import bucket, s3
+
+__all__ = ["bucket", "s3", "server"]
 
 
 @pytest.fixture

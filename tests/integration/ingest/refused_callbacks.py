@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import orjson
-from kafka import KafkaProducer
+from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from ingest.callback.envelope import seal
 from streams.contract.keys import partition_of
 from streams.contract.records import Reason
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, ERASURES
+from streams.program.archive import Archived
 from tests.builders import CAMPAIGN_ID, sms_callback
 from tests.integration.ingest.process import environment
 from tests.integration.ingest.topics import PARTITIONS, create_topics, read_partitions
@@ -104,6 +105,17 @@ class RefusedCallbacks:
                 for offset, envelope in enumerate(envelopes)
                 if envelope.get("source") == "redrive"
             ]
+        return found
+
+    def forget_raw(self) -> list[Archived]:
+        """Let Kafka forget the callbacks, as after 7 days; return their records as an archive has them."""
+        topic, found, client = CALLBACKS_RAW.name(self.prefix), [], KafkaAdminClient(bootstrap_servers=self.servers)
+        try:
+            for partition, records in sorted(read_partitions(self.servers, topic).items()):
+                found += [Archived(partition, at, 0, one.value) for at, one in enumerate(records)]
+                client.delete_records({TopicPartition(topic, partition): len(records)})
+        finally:
+            client.close()
         return found
 
     def redriven_numbers(self) -> Counter[int]:

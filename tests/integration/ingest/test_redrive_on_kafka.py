@@ -2,13 +2,20 @@
 `routee-ingest redrive` as a process, on the real Kafka: what it plans, stores, leaves alone, writes and reads.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 import pytest
 
 from sandbox.kafka import KafkaCluster
+from sinks.files.formats import FORMATS
+from sinks.files.object_compaction import compact_objects
+from sinks.source import Record
+from streams.program.archive import TABLE, Archived
+from streams.program.objects import ObjectPath, open_place
 from tests.integration.ingest.refused_callbacks import RefusedCallbacks
+from tests.support.s3.bucket import Bucket
 
 pytestmark = pytest.mark.kafka
 
@@ -60,6 +67,36 @@ async def test_corrected_callbacks_go_back(tmp_path: Path, kafka: KafkaCluster, 
 
 def _write(file: Path, lines: list[object]) -> None:
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+
+
+async def test_callbacks_that_kafka_has_no_longer_come_from_the_archive_in_a_bucket(
+    tmp_path: Path, kafka: KafkaCluster, topic_prefix: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of its objects are joined, and others are not yet."""
+    for name, value in bucket.settings.items():
+        monkeypatch.setenv(name, value)
+    at = RefusedCallbacks(kafka.bootstrap_servers, topic_prefix)
+    at.refuse(60)
+    write_archive(bucket, at.forget_raw())
+    assert "60 not redrivable: the bytes are gone" in await at.redrive(tmp_path, "--plan")
+    assert "bug: 60 refused: 60 to redrive" in await at.redrive(tmp_path, "--plan", "--archive", bucket.root)
+    assert "redriven: 60" in await at.redrive(tmp_path, "--archive", bucket.root)
+    assert at.redriven_numbers() == dict.fromkeys(range(60), 1)
+    assert "no such bucket" in await at.redrive(tmp_path, "--archive", "s3://no-such-bucket/prefix", code=1)
+
+
+def write_archive(bucket: Bucket, records: list[Archived]) -> None:
+    """Write an object for each record, and join them; one came later."""
+    root = open_place(bucket.root)
+    assert isinstance(root, ObjectPath)
+    for one in records:
+        row = Record("t", one.partition, one.offset, one.timestamp_ms, one.value)
+        folder = root / TABLE / "date=2026-11-22"
+        (folder / f"{one.partition}-{one.offset}.parquet").write_bytes(FORMATS["parquet"](TABLE, [row]))
+    assert [done.problem for done in compact_objects(root, [TABLE], datetime(2026, 12, 31, tzinfo=UTC))] == [None]
+    last = max(one.offset for one in records if one.partition == 1)
+    row = Record("t", 1, last + 1, 0, b"later")
+    (root / TABLE / "date=2026-11-23" / f"1-{last + 1}.parquet").write_bytes(FORMATS["parquet"](TABLE, [row]))
 
 
 async def _imported(at: RefusedCallbacks, file: Path, lines: list[object], *options: str, code: int = 0) -> str:

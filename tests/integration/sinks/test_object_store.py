@@ -4,22 +4,42 @@
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from sinks import cli
-from sinks.files.objects import ObjectPath, bucket_problems, open_root
+from sinks.files.erasure import FileErasure
+from sinks.files.formats import FORMATS
+from sinks.files.object_compaction import compact_objects
+from sinks.files.object_sink import ObjectSink
+from sinks.files.objects import bucket_problems, open_root
+from sinks.files.origin import take_on
+from sinks.files.retention import expire
+from sinks.source import Lookup, Origin, Record, TopicPartition
+from sinks.tables import FILE_TABLE_OF
+from streams.cli import main
 from streams.contract.codec import encode
 from streams.contract.topics import CALLBACKS_RAW
+from streams.program.objects import ObjectPath
+from streams.replay.command import replay
+from streams.settings import StreamsSettings
 from tests.behaviour.sinks.kafka_topics import Topics
 from tests.behaviour.sinks.records import alarm, campaign, rejection, sms
 from tests.integration.sinks.conftest import PARTITIONS
 from tests.integration.sinks.running import Running
+from tests.support.every_verdict import verdict_load
 from tests.support.s3.bucket import Bucket
 from tests.support.s3.wire import Fault
 from tests.support.wait import eventually
+from tests.unit.sinks.test_file_erasure import erasing
+from tests.unit.streams.replay.test_replay import NOON_MS, archive, content
 
 
 @pytest.fixture
@@ -121,10 +141,119 @@ def test_a_bucket_or_a_server_that_is_not_there_is_one_line(bucket: Bucket, monk
     assert "\n" not in line
 
 
+RAW = TopicPartition("routee.callbacks.raw", 0)
+SMS = TopicPartition("routee.sms.status", 0)
+DAY_MS = 86_400_000
+
+
+def of_days(bucket: Bucket, days: int, objects: int, table: str = "raw_callbacks") -> ObjectPath:
+    """Write a table of so many days from 1970 on, each with so many objects of one record, and return its root."""
+    root = opened(bucket)
+    topic = RAW if table == "raw_callbacks" else SMS
+    for day in range(days):
+        folder = root / table / f"date={date.fromordinal(719_163 + day).isoformat()}"
+        for number in range(objects):
+            offset = day * objects + number
+            value = b"%d" % offset if topic is RAW else encode(sms(f"sms-{offset}", recipient="+306900000001"))
+            content = FORMATS["parquet"](table, [Record(*topic, offset, day * DAY_MS, value)])
+            (folder / f"0-{offset}.parquet").write_bytes(content)
+    return root
+
+
+def lists(bucket: Bucket, work: Callable[[], object]) -> int:
+    """Return how many requests a work has listed objects with."""
+    bucket.wire.asked.clear()
+    work()
+    return sum(method == "GET" and "list-type=2" in path for method, path in bucket.wire.asked)
+
+
+@pytest.mark.timeout(400)
 @pytest.mark.usefixtures("_as_its_user")
-def test_objects_are_not_joined_and_the_command_says_why(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["files", "compact"]) == 1
-    assert "no store exchanges many for one in one step" in capsys.readouterr().err
+def test_days_that_are_over_cost_no_listings(bucket: Bucket) -> None:
+    """Twenty days have as many objects as fill a page of a listing: each day that is listed costs a request."""
+    root = of_days(bucket, days=20, objects=3)
+    of_days(bucket, days=20, objects=3, table="sms_status")
+    tables = {RAW.topic: "raw_callbacks", SMS.topic: "sms_status"}
+    sink = ObjectSink(root, "parquet", "routee.", FILE_TABLE_OF)
+    # The days, and the newest three of them.
+    assert lists(bucket, lambda: sink.claim([RAW])) <= 5
+    assert sink.claim([SMS, RAW]) == {RAW: 60, SMS: 60}
+    # Of a partition without an object: one more for each further day, however many objects it has.
+    assert lists(bucket, lambda: sink.claim([RAW._replace(partition=5)])) <= 5 + 20
+    origins = {topic: Origin(topic, "id", "cluster") for topic in tables}
+
+    @contextmanager
+    def lookup() -> Iterator[Lookup]:
+        yield cast("Lookup", SimpleNamespace(bounds=lambda _: (60, 60), latest=lambda *_: None))
+
+    assert lists(bucket, lambda: take_on(root, {RAW.topic: "raw_callbacks"}, origins, lookup)) <= 20
+    # The end of five days: these, and the days.
+    assert lists(bucket, lambda: expire(root, ["raw_callbacks"], 1, date(1970, 1, 7))) <= 2 * 5 + 2
+    deletes = [method for method, _ in bucket.wire.asked if method in {"DELETE", "POST"}]
+    assert len(deletes) <= 3 * 5
+    store = FileErasure(root, {SMS.topic: "sms_status"}, lambda: [SMS], sink.held, sink.met_day)
+    known = erasing("+306900000001").known
+    assert store.erase(known) == 60
+    # The pages of the newest three days, twice; and the table that this sink does not write.
+    assert lists(bucket, lambda: store.erase(known)) <= 8
+    bucket.wire.asked.clear()
+    assert store.erase(known) == 0
+    assert [path for method, path in bucket.wire.asked if method == "GET" and "date%3D1970-01-01" in path] == []
+
+
+@pytest.mark.usefixtures("_as_its_user")
+def test_a_listing_begins_at_a_name_and_a_thousand_objects_go_in_one_request(bucket: Bucket) -> None:
+    root = of_days(bucket, days=3, objects=2)
+    folder = root / "raw_callbacks"
+    assert [file.name for file in folder.below_from("date=1970-01-02")] == [
+        f"0-{offset}.parquet" for offset in range(2, 6)
+    ]
+    bucket.wire.asked.clear()
+    (folder / "date=1970-01-03").unlink_all(["0-4.parquet", "0-5.parquet", "0-6.parquet"])
+    assert len(bucket.wire.asked) == 1
+    assert len([*folder.below_from("date=")]) == 4
+
+
+@pytest.mark.usefixtures("_as_its_user")
+def test_days_of_a_bucket_are_compacted_and_read_in_place(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
+    of_days(bucket, days=2, objects=5)
+    assert cli.main(["files", "compact"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["before"], line["after"]) for line in told] == [(5, 1), (5, 1)]
+    assert told[0]["day"] == "raw_callbacks/date=1970-01-01"
+    assert bucket.arrow("raw_callbacks").num_rows == bucket.polars("raw_callbacks").height == 10
+    assert cli.main(["files", "verify"]) == 0
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["files"], line["rows"], line["manifests"]) == (2, 10, 2)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("_as_its_user")
+def test_an_archive_in_a_bucket_is_replayed_as_one_in_a_folder(
+    bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By several processes, before and after its objects are joined."""
+    loads = [verdict_load(1), verdict_load(2)]
+    root = opened(bucket)
+    for partition, values in enumerate(loads):
+        for first in range(0, len(values), 7):
+            some = values[first : first + 7]
+            rows = [
+                Record("t", partition, first + at, NOON_MS + (first + at) * 60_000, one) for at, one in enumerate(some)
+            ]
+            name = f"{partition}-{first}.parquet"
+            day = root / "raw_callbacks" / "date=2026-11-22"
+            (day / name).write_bytes(FORMATS["parquet"]("raw_callbacks", rows))
+    into = [tmp_path / name for name in ("folder", "bucket", "joined")]
+    replay(StreamsSettings(), str(archive(tmp_path / "archive", *loads)), None, into[0], pytest.fail)
+    replay(StreamsSettings(), bucket.root, None, into[1], pytest.fail)
+    assert [done.problem for done in compact_objects(root, ["raw_callbacks"], datetime(2026, 12, 31, tzinfo=UTC))] == [
+        None
+    ]
+    replay(StreamsSettings(), bucket.root, None, into[2], pytest.fail)
+    assert content(into[0]) == content(into[1]) == content(into[2])
+    assert main(["replay", "--from", "s3://no-such-bucket/prefix", "--into", str(tmp_path / "none")]) == 1
+    assert "no such bucket" in capsys.readouterr().err
 
 
 RECORDS = {

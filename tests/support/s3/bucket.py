@@ -45,7 +45,7 @@ class Bucket:
         )
 
     def names(self, table: str) -> list[tuple[int, int]]:
-        """Return partition and position of every object of a table, in order."""
+        """Return partition and position of every object of a table, in order, joined ones left out."""
         chosen = pyarrow.fs.FileSelector(f"{self.name}/{PREFIX}/{table}", recursive=True, allow_not_found=True)
         paths = [info.path.rpartition("/")[2] for info in self._files().get_file_info(chosen)]
         found = (re.fullmatch(r"(\d+)-(\d+)\.(?:parquet|ndjson\.gz)", path) for path in paths)

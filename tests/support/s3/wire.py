@@ -21,13 +21,15 @@ class S3Wire:
     Passes requests on within the block, besides those for which `choose` names a fault.
 
     They are answered in place of the server; or passed on, and the connection is closed in place of the answer. `made`
-    counts the faults. `left_out` is a header that no request has when it arrives.
+    counts the faults, and `asked` has the method and the path of every request. `left_out` is a header that no request
+    has when it arrives.
     """
 
     def __init__(self, port: int) -> None:
         self.choose: Choose = lambda _method, _path: None
         self.left_out: str | None = None
         self.made: dict[str, int] = {}
+        self.asked: list[tuple[str, str]] = []
         self._target = port
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -59,6 +61,7 @@ class S3Wire:
         class Handler(BaseHTTPRequestHandler):
             def _pass_on(self) -> None:
                 content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                wire.asked.append((self.command, self.path))
                 fault = wire.choose(self.command, self.path)
                 if fault is not None:
                     wire.made[fault] = wire.made.get(fault, 0) + 1

@@ -8,10 +8,11 @@ import pyarrow.parquet
 import pytest
 
 from sinks.files.archive import archive_lines, archive_table
-from sinks.files.layout import Run, draft_name, parse_name, runs
+from sinks.files.layout import Run, draft_name, runs
 from sinks.source import Record
 from sinks.tables import RAW_CALLBACKS_TABLE
 from streams.program.archive import TABLE, ArchiveError, archive_files, records_of, values_at
+from streams.program.file_names import parse_name
 
 VALUES = [b'{"a":1}', b"\xff\x00", None, b"", "Ω".encode()]
 RECORDS = [
@@ -92,6 +93,6 @@ def test_an_error_of_arrow_that_is_no_value_error_is_one_line(tmp_path: Path, mo
         raise pa.ArrowNotImplementedError("no such codec")
 
     write(tmp_path, next(iter(runs(RECORDS[:1]))), "parquet")
-    monkeypatch.setattr("pyarrow.parquet.read_table", refused)
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", refused)
     with pytest.raises(ArchiveError, match=r"0-10-10\.parquet cannot be read"):
         values_at(tmp_path, [(0, 10)])

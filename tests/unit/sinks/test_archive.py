@@ -21,7 +21,6 @@ from sinks.erasure import People
 from sinks.files.archive import records_in
 from sinks.files.erasure import FileErasure, FileRows, files_of
 from sinks.files.formats import FORMATS
-from sinks.files.layout import parse_name
 from sinks.files.proof import last_files, misfit
 from sinks.files.sink import FileSink
 from sinks.metrics import Metrics, Readiness
@@ -31,6 +30,7 @@ from sinks.source import MemoryTopics, Record, TopicPartition
 from sinks.tables import FILE_TABLE_OF, RAW_CALLBACKS_TABLE, tables_by_topic
 from sinks.writer import Writer
 from streams.contract.erasures import Erasures, moment_of
+from streams.program.file_names import parse_name
 from tests.behaviour.sinks.records import START, at
 from tests.support.erasures import MARKS, erasure
 

@@ -22,13 +22,14 @@ from sinks.files.compaction import compact, remove_rest
 from sinks.files.erasure import FileErasure, FileRows, files_of
 from sinks.files.exchange import exchange
 from sinks.files.locks import Lock, days
-from sinks.files.manifest import MANIFEST, read_manifest, write_manifests
+from sinks.files.manifest import read_manifest, write_manifests
 from sinks.files.retention import expire
 from sinks.files.sink import FileSink
 from sinks.files.verify import verify
 from sinks.source import Record, TopicPartition
 from sinks.tables import FILE_TABLE_OF, RAW_CALLBACKS_TABLE, tables_by_topic
 from streams.contract.codec import encode
+from streams.program.file_names import MANIFEST
 from tests.behaviour.sinks.records import sms
 from tests.support.erasures import MARKS
 from tests.support.erasures import erasure as an_erasure

@@ -8,7 +8,6 @@ import pytest
 
 from sinks import cli
 from sinks.files import retention
-from sinks.files.layout import DAYS, parse_name
 from sinks.files.locks import Lock
 from sinks.files.positions import noted_positions
 from sinks.files.retention import care_again_and_again, expire
@@ -17,6 +16,7 @@ from sinks.settings import SinksSettings
 from sinks.source import Record, TopicPartition
 from sinks.tables import FILE_TABLE_OF
 from streams.contract.codec import encode
+from streams.program.file_names import DAYS, parse_name
 from tests.behaviour.sinks.records import sms
 
 _TOPIC = "routee.sms.status"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.files.layout import draft_name, parse_name, partition_of_draft, runs
+from sinks.files.layout import draft_name, partition_of_draft, runs
+from streams.program.file_names import parse_name
 from tests.unit.sinks.records import DAY_MS, offsets, record
 
 

@@ -8,7 +8,6 @@ import orjson
 import pytest
 
 from sinks.batch import Batch, Limits
-from sinks.files.layout import parse_name
 from sinks.files.proof import misfit
 from sinks.files.sink import FileSink
 from sinks.metrics import Metrics, Readiness
@@ -18,6 +17,7 @@ from sinks.sink import MemorySink
 from sinks.source import MemoryTopics, Record, TopicPartition
 from sinks.writer import Writer
 from streams.contract.codec import encode
+from streams.program.file_names import parse_name
 from tests.behaviour.sinks.records import rejection
 
 _BODY = b'{"to":"+306900000001","message":"I am ill"}'

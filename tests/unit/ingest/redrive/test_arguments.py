@@ -27,6 +27,7 @@ SINCE = ("--since", "2026-11-22T09:00:00Z")
         (("--import", "f", *SINCE), "--import has the callbacks itself"),
         (("--import", "f", "--export", "g"), "--import has the callbacks itself"),
         ((*SINCE, "--archive", "/no/such/folder"), "no such folder"),
+        ((*SINCE, "--archive", "gs://bucket"), "other stores are not tested"),
     ],
 )
 def test_options_that_do_not_go_together(options: tuple[str, ...], problem: str) -> None:

@@ -28,7 +28,7 @@ from streams.errors import StreamsError, UsageError
 from streams.program.archive import TABLE, Archived
 from streams.replay.command import SUMMARY, replay
 from streams.replay.compare import Difference, compare
-from streams.replay.sources import FolderSource
+from streams.replay.sources import ArchiveSource
 from streams.settings import StreamsSettings
 from tests.builders import campaign_report, envelope, sms_callback
 from tests.support.every_verdict import verdict_load
@@ -187,7 +187,7 @@ def test_a_disk_that_is_full_is_one_line_and_the_next_replay_has_its_folder(
     assert {one.name for one in tmp_path.iterdir()} == {"archive", "a", "link"}
 
 
-class KilledSource(FolderSource):
+class KilledSource(ArchiveSource):
     """The process that reads its records ends as by the kernel's killer."""
 
     def records(self, partition: int) -> Iterator[Archived]:
@@ -197,7 +197,7 @@ class KilledSource(FolderSource):
 
 def test_a_process_that_is_killed_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = archive(tmp_path / "archive", [envelope(sms_callback())], [envelope(sms_callback())])
-    monkeypatch.setattr("streams.replay.command.FolderSource", KilledSource)
+    monkeypatch.setattr("streams.replay.command.ArchiveSource", KilledSource)
     with pytest.raises(StreamsError, match=r"was killed: likely the machine is out of memory"):
         replayed(root, tmp_path / "a")
     assert sorted(tmp_path.iterdir()) == [root]

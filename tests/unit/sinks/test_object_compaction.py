@@ -1,0 +1,377 @@
+"""
+A day of a bucket becomes few large objects, by its manifest: each row once before and after every step.
+
+The store is obstore's own in memory, which decides conditional writes as S3 does.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from obstore.store import MemoryStore
+
+from sinks.files import compaction, object_compaction
+from sinks.files.archive import records_in
+from sinks.files.compaction import Compacted
+from sinks.files.manifest import read_manifest, write_manifests
+from sinks.files.object_compaction import clear, compact_objects
+from sinks.files.object_sink import ObjectSink
+from sinks.files.retention import expire
+from sinks.files.verify import verify
+from sinks.source import Record
+from sinks.tables import RAW_CALLBACKS_TABLE
+from streams.contract.codec import encode
+from streams.program.archive import records_from, values_at
+from streams.program.file_names import current, parse_chained
+from streams.program.objects import ObjectPath
+from tests.behaviour.sinks.records import sms
+from tests.unit.sinks.test_file_erasure import ERASED, erasing
+from tests.unit.sinks.test_object_sink import (
+    RAW,
+    SMS,
+    TABLES,
+    erasure_of,
+    found,
+    names,
+    offsets,
+    raw,
+    sink,
+    told,
+    written,
+)
+
+NOW = datetime(1970, 1, 5, tzinfo=UTC)
+ALL = [*range(12)]
+
+
+@pytest.fixture
+def root() -> ObjectPath:
+    """Give a bucket with two days of the archive, each in three objects."""
+    made = ObjectPath("s3://bucket/prefix", MemoryStore(), "")
+    opened = sink(made)
+    for first in range(0, 12, 2):
+        opened.write(RAW_CALLBACKS_TABLE, raw(first, first + 1, day=first // 6))
+    return made
+
+
+def compacted(root: ObjectPath, **given: Any) -> list[Compacted]:  # noqa: ANN401 - options
+    return [*compact_objects(root, TABLES, NOW, grace_seconds=0, **given)]
+
+
+def by_manifest(root: ObjectPath) -> list[int]:
+    """Return the offsets of all rows as a reader finds them that goes by the manifests."""
+    rows: list[int] = []
+    for day in sorted((root / RAW_CALLBACKS_TABLE).glob("date=*/"), key=str):
+        manifest = read_manifest(day)
+        assert manifest is not None
+        for file in manifest.files:
+            rows += [row.offset for row in records_in((day / file.name).read_bytes(), "parquet")]
+    return rows
+
+
+def replayed(root: ObjectPath) -> list[int]:
+    return [record.offset for record in records_from(root, 0)]
+
+
+def expect_all(root: ObjectPath) -> None:
+    assert by_manifest(root) == replayed(root) == ALL
+    assert told(root) == []
+    assert sink(root).claim([RAW]) == {RAW: 12}
+    assert values_at(root, [(0, at) for at in ALL]) == {(0, at): b"%d" % at for at in ALL}
+
+
+def test_the_objects_of_a_day_become_one_and_the_manifest_names_it(root: ObjectPath) -> None:
+    assert [(done.day.name, done.before, done.after, done.problem) for done in compacted(root)] == [
+        ("date=1970-01-01", 3, 1, None),
+        ("date=1970-01-02", 3, 1, None),
+    ]
+    assert len(names(root)) == 2
+    assert offsets(root) == ALL
+    expect_all(root)
+    assert compacted(root) == []
+    assert [*(root / RAW_CALLBACKS_TABLE).glob(".compacting*")] == []
+
+
+def test_objects_are_joined_up_to_a_size_and_again_when_there_is_room(root: ObjectPath) -> None:
+    day = root / RAW_CALLBACKS_TABLE / "date=1970-01-01"
+    size = max(nbytes for nbytes, _, _ in day.stamps().values())
+    compacted(root, most_bytes=2 * size + 200)
+    assert len(names(root)) == 4
+    expect_all(root)
+    compacted(root)
+    assert len(names(root)) == 2
+    expect_all(root)
+
+
+def test_a_day_that_is_not_over_is_left(root: ObjectPath) -> None:
+    opened = sink(root)
+    for offset in (12, 13):
+        opened.write(RAW_CALLBACKS_TABLE, raw(offset, day=4))
+    compacted(root)
+    assert names(root)[2:] == ["date=1970-01-05/0-12.parquet", "date=1970-01-05/0-13.parquet"]
+    assert offsets(root) == [*ALL, 12, 13]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def kill_at(patched: pytest.MonkeyPatch, step: int, *, is_after: bool) -> None:
+    """Let the process end at a change of the store, before it or after it."""
+    changes = iter(range(1000))
+
+    def dying(change: Callable[..., Any]) -> Callable[..., Any]:
+        def called(path: ObjectPath, *given: Any, **more: Any) -> Any:  # noqa: ANN401 - of any method
+            if next(changes) != step:
+                return change(path, *given, **more)
+            if is_after:
+                change(path, *given, **more)
+            raise Killed
+
+        return called
+
+    for name in ("put_if", "write_bytes", "unlink_all", "unlink"):
+        patched.setattr(ObjectPath, name, dying(getattr(ObjectPath, name)))
+
+
+def copy_of(root: ObjectPath) -> ObjectPath:
+    copy = ObjectPath("s3://bucket/prefix", MemoryStore(), "")
+    for key in root._keys():
+        copy._at(key).write_bytes(root._at(key).read_bytes())
+    return copy
+
+
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+def test_killed_at_each_step_each_row_is_there_once_by_the_manifest_and_the_next_run_ends_it(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch, *, is_after: bool
+) -> None:
+    write_manifests(root, TABLES, NOW)
+    for step in range(100):
+        copy, is_killed = copy_of(root), False
+        with monkeypatch.context() as patched:
+            kill_at(patched, step, is_after=is_after)
+            try:
+                compacted(copy)
+            except Killed:
+                is_killed = True
+        expect_all(copy)
+        assert {*ALL} <= {*offsets(copy)}  # by glob rows are there twice, and none is missing
+        clear(copy, TABLES, dead_seconds=-1)
+        expect_all(copy)
+        compacted(copy)
+        expect_all(copy)
+        assert offsets(copy) == ALL
+        assert len(names(copy)) == 2
+        if not is_killed:
+            break
+    assert 10 < step < 99
+
+
+def test_a_compaction_that_is_at_work_is_not_disturbed_and_a_second_one_is_told(root: ObjectPath) -> None:
+    mark = root / RAW_CALLBACKS_TABLE / ".compacting-date=1970-01-01"
+    mark.write_bytes(b"another")
+    first, second = compacted(root)
+    assert "another process joins its objects" in str(first.problem)
+    assert second.problem is None
+    clear(root, TABLES)
+    assert mark.exists()
+    expect_all(root)
+
+
+def test_a_compaction_that_was_taken_for_dead_changes_nothing(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = compaction.joined
+
+    def slow(*given: Any, **more: Any) -> bytes:  # noqa: ANN401 - as the function has it
+        monkeypatch.setattr(object_compaction, "joined", joined)
+        clear(root, TABLES, dead_seconds=-1)
+        return joined(*given, **more)
+
+    monkeypatch.setattr(object_compaction, "joined", slow)
+    first, _ = compacted(root)
+    assert "written meanwhile" in str(first.problem)
+    expect_all(root)
+    assert len(names(root)) == 4
+
+
+def test_a_day_with_a_damage_stays_as_it_is(root: ObjectPath) -> None:
+    write_manifests(root, TABLES, NOW)
+    day = root / RAW_CALLBACKS_TABLE / "date=1970-01-01"
+    content = (day / "0-2.parquet").read_bytes()
+    (day / "0-2.parquet").write_bytes((day / "0-0.parquet").read_bytes())
+    assert "is damaged" in str(compacted(root)[0].problem)
+    (day / "0-2.parquet").unlink()
+    assert "is missing" in str(compacted(root)[0].problem)
+    (day / "0-2.parquet").write_bytes(content)
+    assert [done.problem for done in compacted(root)] == [None]
+    expect_all(root)
+
+
+def test_a_sink_that_was_frozen_meets_the_joined_object(root: ObjectPath) -> None:
+    """Its name was deleted, so it can be created again; its batch ends behind the joined object."""
+    frozen = sink(root)
+    frozen._next[RAW] = 8
+    compacted(root)
+    frozen.write(RAW_CALLBACKS_TABLE, raw(8, 9, 10, 11, 12, day=1))
+    frozen.write(RAW_CALLBACKS_TABLE, raw(13, day=1))
+    assert offsets(root) == [*ALL, 12, 13]
+    assert frozen.met_others()
+    assert frozen.met_day(RAW) == date(1970, 1, 2)
+    assert told(root) == []
+
+
+def test_an_object_of_a_sink_that_was_killed_right_after_it_does_not_count(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = sink(root)
+    frozen._next[RAW] = 8
+    compacted(root)
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectSink, "_joined_over", killed)
+        with pytest.raises(Killed):
+            frozen.write(RAW_CALLBACKS_TABLE, raw(8, 9, 10, 11, 12, day=1))
+    expect_all(root)
+
+
+def test_late_objects_are_added_to_the_manifest_and_joined_at_the_next_run(root: ObjectPath) -> None:
+    compacted(root)
+    sink(root).write(RAW_CALLBACKS_TABLE, raw(12, 13, day=1))
+    write_manifests(root, TABLES, NOW)
+    assert by_manifest(root) == replayed(root) == [*ALL, 12, 13]
+    compacted(root)
+    assert by_manifest(root) == offsets(root) == [*ALL, 12, 13]
+    assert len(names(root)) == 2
+
+
+def test_without_its_manifest_the_joined_object_counts(root: ObjectPath) -> None:
+    compacted(root)
+    for day in (root / RAW_CALLBACKS_TABLE).glob("date=*/"):
+        (day / ".manifest.json").unlink()
+    assert replayed(root) == ALL
+    write_manifests(root, TABLES, NOW)
+    expect_all(root)
+
+
+def test_days_go_with_their_joined_objects_and_no_position_goes_with_them(root: ObjectPath) -> None:
+    compacted(root)
+    expire(root, TABLES, 1, date(1970, 2, 1))
+    assert [*root.glob("*/date=*")] == []
+    assert sink(root).claim([RAW]) == {RAW: 12}
+
+
+def test_over_a_gap_of_the_archive_no_two_are_joined() -> None:
+    root = ObjectPath("s3://bucket/prefix", MemoryStore(), "")
+    opened = sink(root)
+    for rows in (raw(0, 1), raw(2, 3), raw(6, 7), raw(8, 9)):
+        opened.write(RAW_CALLBACKS_TABLE, rows)
+    before = told(root)
+    compacted(root)
+    begins = [parsed.first for name in names(root) if (parsed := parse_chained(name.rpartition("/")[2]))]
+    assert begins == [0, 4]
+    assert len(before) == len(told(root)) == 1
+
+
+def test_joined_objects_lose_the_data_of_the_erased(root: ObjectPath) -> None:
+    opened = written(root)
+    compacted(root)
+    (name,) = names(root, "sms_status")
+    assert len(found(root)) == 2
+    assert erasure_of(root, opened).erase(erasing(ERASED).known) == 2
+    assert found(root) == []
+    assert names(root, "sms_status") == [name]
+    assert told(root) == []
+    assert erasure_of(root, opened).erase(erasing(ERASED).known) == 0
+
+
+@pytest.mark.parametrize("moment", ["before the joined object", "after it"])
+def test_an_erasure_meanwhile_brings_no_number_back(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """It is noted as done in the middle of the compaction."""
+    opened, create = written(root), ObjectPath.create
+
+    def meanwhile(path: ObjectPath, content: bytes) -> bool:
+        name = parse_chained(path.name)
+        is_joined = "sms_status" in str(path) and name is not None and name.last is not None
+        if is_joined and moment == "before the joined object":
+            erasure_of(root, opened).erase(erasing(ERASED).known)
+        made = create(path, content)
+        if is_joined and moment == "after it":
+            erasure_of(root, opened).erase(erasing(ERASED).known)
+        return made
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectPath, "create", meanwhile)
+        problems = {done.day.parent.name: done.problem for done in compacted(root)}
+    assert "written meanwhile" in str(problems["sms_status"])
+    assert found(root) == []
+    assert told(root) == []
+    compacted(root)
+    assert found(root) == []
+    assert len(names(root, "sms_status")) == 1
+
+
+def test_an_erasure_after_the_last_look_of_the_compaction_reaches_the_joined_object(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, required = written(root), object_compaction._require_same
+
+    def meanwhile(*given: Any) -> None:  # noqa: ANN401 - as the function has it
+        required(*given)
+        erasure_of(root, opened).erase(erasing(ERASED).known)
+
+    monkeypatch.setattr(object_compaction, "_require_same", meanwhile)
+    compacted(root)
+    assert found(root) == []
+    assert told(root) == []
+    assert len(names(root, "sms_status")) == 1
+
+
+def test_a_look_after_a_claim_reads_a_joined_object_that_has_a_late_one(root: ObjectPath) -> None:
+    opened = written(root)
+    erasure_of(root, opened).erase(erasing(ERASED).known)
+    row = Record(*SMS, 20, 0, encode(sms("sms-20", recipient=ERASED)))
+    sink(root, SMS).write("sms_status", [row])
+    compacted(root)
+    assert len(found(root)) == 1
+    assert erasure_of(root, sink(root, SMS)).erase(erasing(ERASED).known) == 1
+    assert found(root) == []
+
+
+def test_a_reader_of_the_archive_goes_on_when_objects_go_away(root: ObjectPath) -> None:
+    read = (record.offset for record in records_from(root, 0))
+    seen = [next(read)]
+    compacted(root)
+    assert [*seen, *read] == ALL
+
+
+def test_verify_looks_again_at_a_day_that_is_compacted_meanwhile(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifests(root, TABLES, NOW)
+    read = ObjectPath.read_bytes
+
+    def meanwhile(path: ObjectPath) -> bytes:
+        if path.name == "0-2.parquet":
+            monkeypatch.setattr(ObjectPath, "read_bytes", read)
+            compacted(root)
+        return read(path)
+
+    monkeypatch.setattr(ObjectPath, "read_bytes", meanwhile)
+    (seen, *_) = verify(root, TABLES)
+    assert (seen.rows, seen.problems) == (12, [])
+
+
+def test_of_objects_with_the_same_rows_one_counts() -> None:
+    joined, wider = "0-0-9-00000000.parquet", "0-0-10-00000001.parquet"
+    former = ["0-0.parquet", "0-5.parquet", "0-10.parquet", "1-5.parquet"]
+    assert current(former, None) == former
+    assert {*current([*former, joined], {joined})} == {joined, "0-10.parquet", "1-5.parquet"}
+    assert {*current([*former, joined], {*former})} == {*former}
+    assert {*current([*former, joined, wider], None)} == {wider, "1-5.parquet"}
