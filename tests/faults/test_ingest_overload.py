@@ -76,7 +76,7 @@ async def test_a_flood_is_refused_at_once_and_costs_no_more_memory_than_is_set(
                 ingest_max_pending_bytes=PENDING_MB << 20,
                 ingest_max_connections_per_address=8192,  # the flood has one
             )
-            with ingest(tmp_path, settings) as server:
+            with ingest(tmp_path, settings, is_measured=True) as server:
                 await eventually_async(server.is_ready, 30)
                 proxy.delay(KAFKA_DELAY_SECONDS)
                 others = Load(server.port, pause_seconds=0.02)

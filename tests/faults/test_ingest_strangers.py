@@ -75,7 +75,7 @@ async def test_silent_and_guessing_strangers_keep_no_callback_out_and_cost_littl
     settings = environment(
         kafka.bootstrap_servers, topic_prefix, ingest_secrets=SECRET, ingest_max_connections=siege.most
     )
-    with ingest(tmp_path, settings) as server:
+    with ingest(tmp_path, settings, is_measured=True) as server:
         await eventually_async(server.is_ready, 120)
         routee = Load(server.port, PATH, pause_seconds=0.02)
         routee.start(8)

@@ -12,11 +12,14 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
+from tempfile import TemporaryDirectory
 from typing import Final
 
 FORKS: Final = multiprocessing.get_context("forkserver")
 # Each child imports pytest, which runs the tests, unless the server has it.
 _PRELOADED: Final = ["pytest", __name__]
+_ADDING: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+_FLAGS: Final = (os.O_RDONLY, _ADDING, _ADDING)
 
 
 def preload(*modules: str) -> None:
@@ -29,12 +32,20 @@ class ForkedCommand:
     """
     `python -m PROGRAM ARGUMENTS…` with this whole environment, its output added to a log; it runs at once.
 
-    What it offers, it offers as `subprocess.Popen` does.
+    It runs in the folder that is named, else in ours. What it offers, it offers as `subprocess.Popen` does.
     """
 
-    def __init__(self, program: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        folder: Path | None = None,
+    ) -> None:
         self._name = " ".join((program, *arguments))
-        given = (program, list(arguments), dict(environment), str(log))
+        streams = [os.devnull, str(log), str(log)]
+        given = (program, list(arguments), dict(environment), streams, str(folder or Path.cwd()))
         self._process = FORKS.Process(target=_run, args=given)
         self._process.start()
 
@@ -68,11 +79,35 @@ class ForkedCommand:
         self.send_signal(SIGKILL)
 
 
-def _run(program: str, arguments: list[str], environment: dict[str, str], log: str) -> None:
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (1, 2):
-        os.dup2(file, stream)
-    os.close(file)
+def run_forked(
+    program: str, *arguments: str, environment: Mapping[str, str], told: str = "", seconds: float = 60
+) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m PROGRAM ARGUMENTS…` to its end, with a text on its input, as `subprocess.run` would."""
+    with TemporaryDirectory() as name:
+        streams = [Path(name, stream) for stream in ("in", "out", "err")]
+        streams[0].write_text(told)
+        process = FORKS.Process(
+            target=_run, args=(program, list(arguments), dict(environment), [*map(str, streams)], str(Path.cwd()))
+        )
+        process.start()
+        process.join(seconds)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired([program, *arguments], seconds)
+        said = [stream.read_text() for stream in streams[1:]]
+        return subprocess.CompletedProcess([program, *arguments], process.exitcode, *said)
+
+
+def _run(program: str, arguments: list[str], environment: dict[str, str], streams: list[str], folder: str) -> None:
+    """Become the program; `streams` are the files of input, output and errors."""
+    for number, (stream, flags) in enumerate(zip(streams, _FLAGS, strict=True)):
+        file = os.open(stream, flags, 0o644)
+        os.dup2(file, number)
+        os.close(file)
+    # multiprocessing has opened another file as the input.
+    sys.stdin = os.fdopen(0, closefd=False)
+    os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [program, *arguments]

@@ -39,6 +39,10 @@ class MemoryRows(rehearsal.MemoryRows):
         """All rows, decoded."""
         return {key: orjson.loads(raw) for key, raw in self.written.items()}
 
+    def keys(self, prefix: bytes = b"") -> set[bytes]:
+        """Return the keys of all rows that begin so; no row is decoded."""
+        return {key for key in self._written.keys() | self._kept.keys() if key.startswith(prefix)}
+
     def reloaded(self) -> "MemoryRows":
         """Return the rows as another worker reads them from the changelog."""
         return MemoryRows.of(self.written)

@@ -9,8 +9,6 @@ from typing import Protocol
 import duckdb
 import pytest
 
-from sandbox.clickhouse.process import ClickHouseServer
-from sinks.cli import run_schema
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.errors import PermanentError
@@ -48,14 +46,8 @@ class InMemory:
 
 
 class InClickHouse:
-    def __init__(self, server: ClickHouseServer, database: str) -> None:
-        self.settings = SinksSettings(
-            clickhouse_url=server.url,
-            clickhouse_user=server.user,
-            clickhouse_password=server.password,
-            clickhouse_database=database,
-        )
-        run_schema(self.settings)
+    def __init__(self, settings: SinksSettings) -> None:
+        self.settings = settings
 
     def open(self) -> Sink:
         return ClickHouseSink(connect(self.settings))
@@ -95,7 +87,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         case "memory":
             return InMemory()
         case "clickhouse":
-            return InClickHouse(request.getfixturevalue("clickhouse"), request.getfixturevalue("database"))
+            request.getfixturevalue("tables")
+            return InClickHouse(request.getfixturevalue("settings"))
         case name:
             return InFiles(tmp_path, name)
 

@@ -2,7 +2,7 @@
 Messages that the console finds in the real engine: by number, id, the beginning of an id, label; and by which index.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,9 +10,8 @@ import pytest
 from console.settings import ConsoleSettings
 from console.tables.clickhouse import Tables
 from console.tables.messages import MOST, MessageTables, spellings
-from sandbox.clickhouse.process import ClickHouseServer
 from sinks.cli import run_schema
-from sinks.clickhouse.client import ClickHouse, connect
+from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.migrations import known_migrations
 from sinks.settings import SinksSettings
 from streams.contract.codec import encode
@@ -45,29 +44,6 @@ FROM numbers({5 * MOST}) SETTINGS optimize_on_insert = 0
 
 
 @pytest.fixture
-def settings(clickhouse: ClickHouseServer, database: str) -> SinksSettings:
-    return SinksSettings(
-        clickhouse_url=clickhouse.url,
-        clickhouse_user=clickhouse.user,
-        clickhouse_password=clickhouse.password,
-        clickhouse_database=database,
-        **{name: 0 for name in SinksSettings.model_fields if "_retention_days" in name},
-    )
-
-
-@pytest.fixture
-def empty(settings: SinksSettings) -> Iterator[ClickHouse]:
-    """Give a connection to an empty database."""
-    anywhere = connect(settings, database="")
-    anywhere.execute(f"CREATE DATABASE `{settings.clickhouse_database}`")
-    anywhere.close()
-    connection = connect(settings)
-    yield connection
-    connection.execute(f"DROP DATABASE `{settings.clickhouse_database}`")
-    connection.close()
-
-
-@pytest.fixture
 async def messages(settings: SinksSettings) -> AsyncIterator[MessageTables]:
     told: dict[str, Any] = {
         "clickhouse_url": settings.clickhouse_url,
@@ -75,9 +51,9 @@ async def messages(settings: SinksSettings) -> AsyncIterator[MessageTables]:
         "console_clickhouse_user": settings.clickhouse_user,
         "console_clickhouse_password": settings.clickhouse_password.get_secret_value(),
     }
-    tables = Tables(load_settings(ConsoleSettings, env_file=None, **told))
-    yield MessageTables(tables)
-    await tables.close()
+    asked = Tables(load_settings(ConsoleSettings, env_file=None, **told))
+    yield MessageTables(asked)
+    await asked.close()
 
 
 def insert(clickhouse: ClickHouse, *records: SmsStatus) -> None:
@@ -94,19 +70,16 @@ def whole(status: str, seen: int, parts: int = 1) -> dict[str, Any]:
     }
 
 
-async def test_an_sms_is_found_by_number_id_beginning_and_label(
-    empty: ClickHouse, settings: SinksSettings, messages: MessageTables
-) -> None:
-    run_schema(settings)
+async def test_an_sms_is_found_by_number_id_beginning_and_label(tables: ClickHouse, messages: MessageTables) -> None:
     two: dict[str, Any] = {"message_id": MESSAGE, "recipient": NUMBER, "label": "order 17", "parts": 2}
     insert(
-        empty,
+        tables,
         sms(SMS_ID, **two, **whole("Queued", 1, 2)),
         final(SMS_ID[:-1] + "2", "Delivered", **two, part=2, first_received_at=at(1), **whole("Sent", 2, 2)),
         sms("ffffffff-0001#1", sms_id=None, message_id="FFFFFFFF-0001", **whole("Queued", 1)),
         sms("old", message_id="forgotten", recipient=NUMBER, label="order 17", **whole("Queued", 1)),
     )
-    insert(empty, sms("old", message_id="forgotten", generation=2, first_received_at=at(9), **whole("Queued", 1)))
+    insert(tables, sms("old", message_id="forgotten", generation=2, first_received_at=at(9), **whole("Queued", 1)))
     asked = {
         "number": messages.to_number(spellings("0030 691 234 5678")),
         "label": messages.labelled("order 17"),
@@ -130,14 +103,13 @@ async def test_an_sms_is_found_by_number_id_beginning_and_label(
 
 
 async def test_a_message_is_told_by_all_its_parts_however_it_is_found(
-    empty: ClickHouse, settings: SinksSettings, messages: MessageTables
+    tables: ClickHouse, messages: MessageTables
 ) -> None:
     """The parts came at moments of their own; the reason is that of the part that has one."""
-    run_schema(settings)
     two: dict[str, Any] = {"message_id": MESSAGE, "recipient": NUMBER, "parts": 2}
     later = {"first_received_at": at(0.3), **whole("Sent", 2, 2)}
     insert(
-        empty,
+        tables,
         final(SMS_ID, "Failed", **two, part=1, detailed_status="Blacklisted", **whole("Sent", 2, 2)),
         sms(SMS_ID[:-1] + "2", **two, part=2, **later),
     )
@@ -147,28 +119,22 @@ async def test_a_message_is_told_by_all_its_parts_however_it_is_found(
         assert await messages.of_id(key) == [by_number]
 
 
-async def test_changes_that_are_not_merged_yet_hide_no_message(
-    empty: ClickHouse, settings: SinksSettings, messages: MessageTables
-) -> None:
-    run_schema(settings)
-    empty.execute(CHANGING)
-    assert empty.value("SELECT count() FROM sms_status") == 5 * MOST  # in one part, which is merged with none
+async def test_changes_that_are_not_merged_yet_hide_no_message(tables: ClickHouse, messages: MessageTables) -> None:
+    tables.execute(CHANGING)
+    assert tables.value("SELECT count() FROM sms_status") == 5 * MOST  # in one part, which is merged with none
     assert [one["message_id"] for one in await messages.to_number([NUMBER])] == ["new", "old"]
 
 
-async def test_erased_numbers_and_labels_are_found_no_more(
-    empty: ClickHouse, settings: SinksSettings, messages: MessageTables
-) -> None:
+async def test_erased_numbers_and_labels_are_found_no_more(tables: ClickHouse, messages: MessageTables) -> None:
     """By the statement of an erasure: ClickHouse makes the indexes of blanked columns anew."""
-    run_schema(settings)
-    insert(empty, sms(SMS_ID, message_id=MESSAGE, recipient=NUMBER, label="of Maria", **whole("Queued", 1)))
+    insert(tables, sms(SMS_ID, message_id=MESSAGE, recipient=NUMBER, label="of Maria", **whole("Queued", 1)))
     assert await messages.labelled("of Maria")
-    empty.execute(
+    tables.execute(
         "ALTER TABLE sms_status UPDATE recipient = NULL, label = NULL, message = NULL WHERE 1 "
         "SETTINGS mutations_sync = 1"
     )
     sql = "SELECT count() FROM sms_status WHERE label = 'of Maria' SETTINGS force_data_skipping_indices = 'label_bloom'"
-    assert empty.value(sql) == 0
+    assert tables.value(sql) == 0
     assert await messages.to_number([NUMBER]) == []
     (found,) = await messages.of_id(MESSAGE)
     assert found["recipient"] is None

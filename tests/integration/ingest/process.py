@@ -18,11 +18,14 @@ from uuid import uuid4
 
 from tests.integration.ingest.topics import PARTITIONS, body_of
 from tests.support.endings import tell_ending
+from tests.support.forks import ForkedCommand, preload
 from tests.support.problems import lines_of
 from tests.support.stalls import Stalls
 from tests.support.wait import eventually
 
 COMMAND = [sys.executable, "-m", "ingest"]
+
+preload("ingest.cli", "ingest.server", "ingest.workers")
 
 
 def environment(servers: str, prefix: str, **settings: object) -> dict[str, str]:
@@ -42,12 +45,22 @@ def environment(servers: str, prefix: str, **settings: object) -> dict[str, str]
 
 
 class Ingest:
-    """A running `routee-ingest serve`, all workers of which listen."""
+    """
+    A running `routee-ingest serve`, all workers of which listen.
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    It is forked, unless its memory is measured: then it is a process that has imported nothing else.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, str], *, is_measured: bool = False) -> None:
         self._log = folder / "ingest.log"
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen([*COMMAND, "serve"], env=settings, stderr=log, cwd=folder)
+        self._log.unlink(missing_ok=True)
+        self.process: ForkedCommand | subprocess.Popen[bytes]
+        if is_measured:
+            with self._log.open("wb") as log:
+                self.process = subprocess.Popen([*COMMAND, "serve"], env=settings, stderr=log, cwd=folder)
+        else:
+            self._log.touch()
+            self.process = ForkedCommand("ingest", ["serve"], settings, self._log, folder)
         workers = int(settings.get("INGEST_WORKERS", "1"))
         # One worker may listen while the others are not running yet.
         eventually(lambda: self._ports("pages at")[workers - 1 :])
@@ -112,9 +125,9 @@ def children(pid: int) -> list[int]:
 
 
 @contextmanager
-def ingest(folder: Path, settings: dict[str, str]) -> Iterator[Ingest]:
+def ingest(folder: Path, settings: dict[str, str], *, is_measured: bool = False) -> Iterator[Ingest]:
     """Run the server within the block; it ends with the block, also after a failure."""
-    running = Ingest(folder, **settings)
+    running = Ingest(folder, settings, is_measured=is_measured)
     try:
         yield running
     finally:

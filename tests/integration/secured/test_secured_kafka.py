@@ -3,12 +3,12 @@ All three programs with a Kafka that requires TLS and authentication.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import CompletedProcess
 from uuid import uuid4
 
 import orjson
@@ -21,9 +21,12 @@ from tests.builders import sms_callback
 from tests.e2e.posting import post
 from tests.integration.ingest.process import environment, ingest
 from tests.integration.secured.brokers import PASSWORD, TLS, USER, SecuredKafka
+from tests.support.forks import preload, run_forked
 from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+
+preload("ingest.check", "sinks.cli", "streams.cli")
 
 CHECKS = ("routee-ingest", "routee-streams", "routee-sinks")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -49,11 +52,8 @@ def by_certificate(kafka: SecuredKafka) -> dict[str, str]:
     return kafka.settings("SSL") | files
 
 
-def run(program: str, argument: str, settings: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    command = [str(Path(sys.executable).with_name(program)), argument]
-    return subprocess.run(
-        command, env={**os.environ, **settings}, capture_output=True, text=True, timeout=60, check=False
-    )
+def run(program: str, argument: str, settings: Mapping[str, str]) -> CompletedProcess[str]:
+    return run_forked(program.removeprefix("routee-"), argument, environment={**os.environ, **settings})
 
 
 class Pipeline:

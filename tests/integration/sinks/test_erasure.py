@@ -4,9 +4,6 @@ An erasure while sinks run, its two commands, and a sink without its key.
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -25,6 +22,7 @@ from tests.behaviour.sinks.kafka_topics import Topics
 from tests.behaviour.sinks.records import at, rejection, sms
 from tests.integration.sinks.running import Running
 from tests.support.erasures import KEY, MARKS, erasure
+from tests.support.forks import run_forked
 from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
@@ -64,14 +62,8 @@ def erase(topics: Topics) -> None:
 
 def command(running: Running, name: str, numbers: str, **environment: str) -> tuple[int, list[dict[str, object]], str]:
     """Run a command with numbers on its input; return its exit code, its lines, and what it said."""
-    done = subprocess.run(
-        [Path(sys.executable).with_name("routee-sinks"), "erasure", name],
-        input=numbers,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **running.environment, "ERASURE_KEY": KEY, **environment},
-        check=False,
-    )
+    told = {**os.environ, **running.environment, "ERASURE_KEY": KEY, **environment}
+    done = run_forked("sinks", "erasure", name, environment=told, told=numbers)
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from ingest.callback.envelope import RECORD_BYTES, RawRecord, fitting, noted_bytes, reject, seal
 from streams.contract.codec import decode

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from streams.contract.records import PUBLIC_RECORDS
 from streams.contract.schemas import FOLDER

@@ -1,0 +1,44 @@
+"""
+The folder of a broker as Kafka's storage tool makes it before the first start, without a Java of its own for that.
+
+Two small files are in it. One names the cluster and the broker. The other has the features of this version of Kafka,
+the same for every broker, and is kept once the tool has made it.
+"""
+
+import secrets
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from typing import Final
+
+_FEATURES: Final = "bootstrap.checkpoint"
+_NAMES: Final = "meta.properties"
+
+
+def random_id() -> str:
+    """Return a random id in Kafka's form: 16 bytes in base64. One with a dash in front would be taken for an option."""
+    return "k" + urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22]
+
+
+def is_formatted(folder: Path) -> bool:
+    """Return whether a broker can start in the folder."""
+    return (folder / _NAMES).exists()
+
+
+def format_as_before(folder: Path, cluster_id: str, node: int, kept: Path) -> bool:
+    """Format the folder with what was kept in another one; return False when that one has nothing."""
+    if not (kept / _FEATURES).exists():
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _FEATURES).write_bytes((kept / _FEATURES).read_bytes())
+    names = {"version": "1", "cluster.id": cluster_id, "directory.id": random_id(), "node.id": str(node)}
+    # Last: it says that the folder is whole.
+    (folder / _NAMES).write_text("".join(f"{name}={value}\n" for name, value in names.items()))
+    return True
+
+
+def keep(folder: Path, kept: Path) -> None:
+    """Keep what the next folder needs of a folder that the tool has formatted; OSError when that cannot be written."""
+    # Several sandboxes may do so at once, and each reads it whole.
+    written = kept / f"{_FEATURES}.{secrets.token_hex(4)}"
+    written.write_bytes((folder / _FEATURES).read_bytes())
+    written.rename(kept / _FEATURES)
