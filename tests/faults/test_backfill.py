@@ -4,6 +4,7 @@ Callbacks that never come, and kills of the backfill and of streams: in the end 
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -33,6 +34,7 @@ from sandbox.emulator.traffic.options import TrafficOptions
 from sandbox.emulator.traffic.schedule import schedule
 from sandbox.stack import Sandbox
 from sandbox.temporary import RULES, temporary_settings
+from streams.contract.topics import CAMPAIGN_PROGRESS
 from tests.faults.test_kill import lag
 from tests.support.wait import eventually, eventually_async
 
@@ -40,6 +42,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.timeout(420
 
 SHARE: Final = 0.05
 VICTIMS: Final = ("backfill", "streams")
+TELLING_SECONDS: Final = 5.0
+"""Without a record of a campaign for so long, the newest state of each was told: the backfill goes by these records."""
 
 
 class World:
@@ -48,6 +52,7 @@ class World:
     def __init__(self, sandbox: Sandbox, books: Books, traffic: TrafficOptions, start: int, ledger: Path) -> None:
         self.sandbox, self.ledger, self.start = sandbox, ledger, start
         self._books, self._traffic = books, traffic
+        self._told, self._told_at = 0, 0.0
 
     async def send(self, outage: tuple[float, float], rate: float, kills: int) -> None:
         """Send all callbacks, and kill the backfill and streams in turn, each after its share of the callbacks."""
@@ -81,8 +86,12 @@ class World:
         return (self.sandbox.logs / "once.log").read_text().splitlines()[-1]
 
     def _is_taken_in(self) -> bool:
+        """Tell whether streams has no lag, and has told all campaigns: it tells each once a second at most."""
         with suppress(SourceError):  # it was killed, and is not back yet
-            return lag(self.sandbox) == 0
+            told = sum(1 for _ in topics.records(self.sandbox.addresses.kafka, CAMPAIGN_PROGRESS.name("routee.")))
+            if told != self._told:
+                self._told, self._told_at = told, time.monotonic()
+            return lag(self.sandbox) == 0 and time.monotonic() - self._told_at > TELLING_SECONDS
         return False
 
     async def heal(self) -> None:
