@@ -1,5 +1,5 @@
 """
-Remembering what a function of one value returned, for functions that every callback calls.
+The results of functions of one value, kept for functions that every callback calls.
 
 `functools.lru_cache` takes three times as long to find a value: it also notes which one was used last.
 """
@@ -12,7 +12,7 @@ Returned = TypeVar("Returned")
 
 
 class Results(dict[Given, Returned], Generic[Given, Returned]):
-    """What a function returned, by what was given. When there are too many all are forgotten, and the next come in."""
+    """Results of a function by its argument. When there are too many, all are forgotten, and the next ones come in."""
 
     def __init__(self, function: Callable[[Given], Returned], most: int) -> None:
         super().__init__()

@@ -196,7 +196,7 @@ class CellTallying:
         self._entering[entry] = self._entering.get(entry, 0) + 1
 
     def _settle(self) -> None:
-        """Add what has entered."""
+        """Add the shares that have entered."""
         entering, self._entering = self._entering, {}
         for (share, status), times in entering.items():
             self.add(share, status, times)

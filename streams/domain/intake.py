@@ -191,6 +191,6 @@ def output_of(message: Message, state: MessageState, sms: Sms, when: Sending, er
 # `headers_of` remembers, too, but takes three times as long to find them by three values.
 @remembered(4096)
 def _headers_of(campaign: str | None) -> tuple[Headers, Headers]:
-    """Return the headers of the SMS of a campaign that are on their way, and of those that are final."""
+    """Return the headers of the SMS of a campaign that are on their way, and of final ones."""
     on_the_way, final = (headers_of(SMS_STATUS.suffix, is_final, campaign) for is_final in (False, True))
     return on_the_way, final

@@ -110,7 +110,7 @@ def current(names: Collection[str], named: Collection[str] | None) -> list[str]:
     Return the names of those objects of a day that have its rows, each row once.
 
     `named` are the names in the manifest of the day, None when it has none. Of joined objects those count that the
-    manifest names; without one, those that have most rows. Within the offsets of one that counts, no other one does.
+    manifest names; without one, the ones with most rows. Within the offsets of one that counts, no other one does.
     """
     if not joined_in(names):
         return [*names]

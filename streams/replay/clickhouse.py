@@ -193,7 +193,7 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     table.name: tuple(name for name in table.key if name != "partition" or table is REJECTIONS)
     for table in (SMS, MESSAGES, CAMPAIGNS, WINDOWS, REJECTIONS)
 }
-"""In ClickHouse a row is known by its key alone, in whatever partition it lies."""
+"""In ClickHouse a row is known by its key alone, in any partition."""
 
 
 def decimals(table: Table) -> frozenset[str]:
