@@ -132,19 +132,26 @@ def records_of(file: ArchiveFile) -> Iterator[Archived]:
 
 
 def records_from(root: Place, partition: int) -> Iterator[Archived]:
-    """Yield the records of a partition, in the order of their offsets, also while files are joined; ArchiveError."""
-    position, tries = 0, 0
+    """
+    Yield the records of a partition, in the order of their offsets, also while files are joined.
+
+    ArchiveError, also when records go away before they are read, as they do at the end of their retention.
+    """
+    position, tries, missed = 0, 0, None
     while True:
+        files = [file for file in archive_files(root, partition) if file.last >= position]
+        if missed is not None and not any(file.first <= missed <= file.last for file in files):
+            raise ArchiveError(f"{root}: partition {partition} has lost offset {missed} meanwhile: begin again")
+        wanted = position
         try:
-            for file in archive_files(root, partition):
-                if file.last < position:
-                    continue
+            for file in files:
+                wanted = max(position, file.first)
                 for record in records_of(file):
                     if record.offset >= position:
                         yield record
                         position, tries = record.offset + 1, 0
         except FileNotFoundError as error:
-            tries += 1
+            tries, missed = tries + 1, wanted
             if tries > _TRIES:
                 raise ArchiveError(f"{error.filename}: it goes away again and again") from error
         else:

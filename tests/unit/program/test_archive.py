@@ -11,7 +11,7 @@ from sinks.files.archive import archive_lines, archive_table
 from sinks.files.layout import Run, draft_name, runs
 from sinks.source import Record
 from sinks.tables import RAW_CALLBACKS_TABLE
-from streams.program.archive import TABLE, ArchiveError, archive_files, records_of, values_at
+from streams.program.archive import TABLE, ArchiveError, archive_files, records_from, records_of, values_at
 from streams.program.file_names import parse_name
 
 VALUES = [b'{"a":1}', b"\xff\x00", None, b"", "Ω".encode()]
@@ -50,6 +50,28 @@ def test_the_records_are_the_ones_of_the_sink(root: Path) -> None:
 
 def test_the_values_at_some_places(root: Path) -> None:
     assert values_at(root, [(1, 11), (0, 12), (0, 99), (5, 10)]) == {(1, 11): b"\xff\x00", (0, 12): None}
+
+
+def test_records_that_go_away_before_they_are_read_are_no_gap(tmp_path: Path) -> None:
+    """As at the end of their retention; joined ones are read from the file that has them now."""
+    for at in range(0, 5, 2):
+        write(tmp_path, next(iter(runs(RECORDS[at : at + 2]))), "parquet")
+    first, second, third = (file.path for file in archive_files(tmp_path))
+    for files, left in (([second, third], RECORDS[2:5]), ([second], [])):
+        reading = records_from(tmp_path, 0)
+        read = [next(reading).offset]
+        contents = [file.read_bytes() for file in files]
+        for file in files:
+            file.unlink()
+        if left:
+            write(tmp_path, next(iter(runs(left))), "parquet")
+            assert read + [record.offset for record in reading] == [10, 11, 12, 13, 14]
+            (first.parent / "0-12-14.parquet").unlink()
+        else:
+            with pytest.raises(ArchiveError, match=r"has lost offset 12 meanwhile"):
+                list(reading)
+        for file, content in zip(files, contents, strict=True):
+            file.write_bytes(content)
 
 
 def test_a_folder_without_an_archive_and_a_damaged_file_are_one_line_each(root: Path, tmp_path: Path) -> None:

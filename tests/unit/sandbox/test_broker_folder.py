@@ -14,7 +14,7 @@ def kept(tmp_path: Path) -> Path:
         folder.mkdir()
     (made / "bootstrap.checkpoint").write_bytes(b"features")
     keep(made, kept)
-    assert [it.name for it in kept.iterdir()] == ["bootstrap.checkpoint"]
+    assert [it.name[:21] for it in kept.iterdir()] == ["bootstrap.checkpoint-"]
     return kept
 
 
@@ -38,6 +38,14 @@ def test_a_folder_gets_the_kept_features_and_names_of_its_own(tmp_path: Path, ke
 def test_a_folder_stays_as_it_is_while_nothing_is_kept(tmp_path: Path) -> None:
     assert not format_as_before(tmp_path / "broker-1", "cluster", 1, tmp_path)
     assert not (tmp_path / "broker-1").exists()
+
+
+@pytest.mark.parametrize("damaged", [b"", b"feat", b"featureS"])
+def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, kept: Path, damaged: bytes) -> None:
+    (file,) = kept.iterdir()
+    file.write_bytes(damaged)
+    assert not format_as_before(tmp_path / "broker-1", "cluster", 1, kept)
+    assert not is_formatted(tmp_path / "broker-1")
 
 
 def test_a_random_id_has_sixteen_bytes_and_no_dash_in_front() -> None:
