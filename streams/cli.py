@@ -144,9 +144,9 @@ def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     replaying.set_defaults(command=_replay, look=kafka_file_problems)
     about = "print the differences of two replays, per table and column; ends with 1 when there are any, 2 for trouble"
     comparing = commands.add_parser("compare", help=about, description=f"{about}; it needs the extra `compare`")
-    comparing.add_argument("first", type=Path, metavar="A", help="a folder that `replay --into` wrote")
+    comparing.add_argument("first", type=_side, metavar="A", help="a folder that `replay --into` wrote")
     comparing.add_argument(
-        "second", type=Path, metavar="B", help="another one; `clickhouse`, as A or B: the database of CLICKHOUSE_URL"
+        "second", type=_side, metavar="B", help="another one; `clickhouse`, as A or B: the database of CLICKHOUSE_URL"
     )
     comparing.set_defaults(without_settings=_compare)
 
@@ -320,6 +320,12 @@ def _until_ms(text: str | None) -> int | None:
     if until is None:
         return None
     return round((until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _side(text: str) -> Path:
+    """Return a side of a comparison: only the bare word is the database, `./clickhouse` is a folder."""
+    path = Path(text)
+    return path if str(path) == text else path.absolute()
 
 
 def _compare(given: argparse.Namespace) -> int:

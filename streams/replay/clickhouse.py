@@ -87,8 +87,12 @@ class Database:
             "SELECT name, type FROM system.columns WHERE database = currentDatabase() "  # noqa: S608 - names of ours
             f"AND table = '{view}' FORMAT JSONCompactEachRow"
         )
-        lines = b"".join(self._answer(query)).splitlines()
-        return dict(map(orjson.loads, lines))
+        try:
+            return dict(map(orjson.loads, b"".join(self._answer(query)).splitlines()))
+        except (ValueError, TypeError):
+            raise StreamsError(
+                f"CLICKHOUSE_URL={self._url}: something answers there, but not as ClickHouse does"
+            ) from None
 
     def _answer(self, query: str) -> Iterator[bytes]:
         settings = self._settings

@@ -20,6 +20,7 @@ _OVERHEAD: Final = 200
 """Bytes that a value takes besides its content, about: two objects, and an entry of a dictionary."""
 
 _PIECE: Final = 5_000
+_OURS: Final = b"r"
 _CACHE_BYTES: Final = 32 << 20
 _BUFFER_BYTES: Final = 32 << 20
 
@@ -57,8 +58,8 @@ class Kept:
         self._recent[key] = value
         # One that is written again counts again, until all are counted.
         self._bytes += len(value) + _OVERHEAD
-        if self._bytes > self._most_bytes:
-            self._make_room()
+        if self._open_behind is not None and self._bytes > self._most_bytes:
+            self._make_room(self._open_behind)
 
     def pop(self, key: bytes, default: None = None, /) -> None:
         """Delete a value, if it is there."""
@@ -81,11 +82,11 @@ class Kept:
         """Yield all values, in the order of the keys."""
         return (value for _, value in self.items())
 
-    def _make_room(self) -> None:
+    def _make_room(self, open_behind: Callable[[], Behind]) -> None:
         self._bytes = sum(len(value or b"") + _OVERHEAD for value in self._recent.values())
-        if self._open_behind is not None and self._bytes > self._most_bytes // 2:
+        if self._bytes > self._most_bytes // 2:
             if self._behind is None:
-                self._behind = self._open_behind()
+                self._behind = open_behind()
             self._write_behind(self._behind)
 
     def _write_behind(self, behind: Behind) -> None:
@@ -118,15 +119,17 @@ def on_disk(folder: Path, most_bytes: int = MOST_BYTES) -> Iterator[MakeKept]:
 
 
 class _Behind:
+    """A store. Keys begin with a byte of ours: a store keeps some of its own, and an id of Routee may be any text."""
+
     def __init__(self, store: RocksStore, number: int) -> None:
         self._store = store
         self._number = number
 
     def read(self, key: bytes) -> bytes | None:
-        return self._store.read(self._number, key)
+        return self._store.read(self._number, _OURS + key)
 
     def write(self, values: dict[bytes, bytes | None]) -> None:
-        self._store.write(self._number, values, None)
+        self._store.write(self._number, {_OURS + key: value for key, value in values.items()}, None)
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
-        return self._store.scan(self._number, b"")
+        return ((key[len(_OURS) :], value) for key, value in self._store.scan(self._number, _OURS))

@@ -187,6 +187,9 @@ class RocksStore:
             if not key.startswith(_LOCAL):
                 yield key, cursor.value()
             cursor.next()
+        # A damaged block ends the cursor like the end of the rows.
+        with self._named(partition):
+            cursor.status()
 
     def estimate_rows(self) -> int:
         """Return RocksDB's own estimate; a rewritten row counts more than once until compaction."""

@@ -20,7 +20,7 @@ def test_a_table_reads_the_same_with_any_memory(tmp_path: Path) -> None:
         small, other, large = keep(), keep(), Kept()
         truth: dict[bytes, bytes] = {}
         for number in range(3_000):
-            key = b"%d" % chance.randrange(400)
+            key = b"%b%d" % (chance.choice([b"", b"\0", b"\0\0"]), chance.randrange(150))
             if chance.random() < 0.2:
                 small.pop(key, None)
                 large.pop(key, None)
@@ -29,7 +29,7 @@ def test_a_table_reads_the_same_with_any_memory(tmp_path: Path) -> None:
                 value = b"%d" % number * chance.randrange(1, 30)
                 small[key] = large[key] = truth[key] = value
             other[b"of another table"] = b"%d" % number
-            asked = b"%d" % chance.randrange(400)
+            asked = b"\0\0%d" % chance.randrange(150)
             assert small.get(asked) == large.get(asked) == truth.get(asked)
         assert [*small.items()] == [*large.items()] == sorted(truth.items())
         assert [*other.values()] == [b"2999"]
