@@ -3,9 +3,8 @@ The cost of a callback in instructions of the processor, counted by valgrind: no
 
 `python -m tests.bench.instructions` counts the rules of streams (`rules`: from an envelope to rows and outputs) and the
 way to Kafka (`batches`: outputs grouped, record batches built), each by the difference between a run with it and one
-without; and `replay`, from an envelope to Parquet, as `routee-streams replay` does it. The same code gives the same
-figures within a thousandth, so one run is enough. Compare two versions under the same Python and the same versions of
-libraries.
+without. The same code gives the same sum within a thousandth, so one run is enough; how it parts into the two varies
+more. Compare two versions under the same Python and the same versions of libraries.
 """
 
 import argparse
@@ -18,9 +17,7 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from shutil import which
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -30,8 +27,6 @@ from streams.domain.erasing import KnownErasures
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.stage import Output
-from streams.replay.stages import PartitionReplay
-from streams.replay.tables import MESSAGES, SMS, write
 from streams.state import turns
 from streams.state.changelog.batches import Batches
 from streams.state.changelog.fence import ProducerEpoch
@@ -58,7 +53,7 @@ _STEPS: Final = (
 LOADS: Final = {"three statuses": (1, _STEPS), "one final": (1, _STEPS[-1:]), "two parts": (2, _STEPS)}
 """Parts of each message, and the statuses of each part."""
 
-_NOTHING, _RULES, _BATCHES, _REPLAY = "nothing", "rules", "batches", "replay"
+_NOTHING, _RULES, _BATCHES = "nothing", "rules", "batches"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--callbacks", type=int, default=2_400)
     parser.add_argument("--erasures", type=int, default=0, help="of other recipients, made before the callbacks")
     parser.add_argument("--behind", action="store_true", help="the erasures were made after the callbacks")
-    parser.add_argument("--run", choices=[_NOTHING, _RULES, _BATCHES, _REPLAY], help=argparse.SUPPRESS)
+    parser.add_argument("--run", choices=[_NOTHING, _RULES, _BATCHES], help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     loads = given.loads or [*LOADS]
     if given.run:
@@ -77,12 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if which(_TOOL[0]) is None:
         say("left out: valgrind is not installed, which counts instructions (Debian: apt install valgrind)")
         return 0
-    say(f"{'instructions per callback':28} {'rules':>9} {'batches':>9} {'both':>9} {'replay':>9}")
+    say(f"{'instructions per callback':28} {'rules':>9} {'batches':>9} {'both':>9}")
     for load in loads:
         _process(_BATCHES, load, given)  # so that no count has the compiling of modules
-        _process(_REPLAY, load, given)
-        nothing, rules, both, replay = (count(run, load, given) for run in (_NOTHING, _RULES, _BATCHES, _REPLAY))
-        figures = (rules - nothing, both - rules, both - nothing, replay - nothing)
+        nothing, rules, both = (count(run, load, given) for run in (_NOTHING, _RULES, _BATCHES))
+        figures = (rules - nothing, both - rules, both - nothing)
         say(f"{load:28} " + " ".join(f"{figure / given.callbacks:9,.0f}" for figure in figures))
     return 0
 
@@ -121,25 +115,11 @@ async def _run(given: argparse.Namespace, load: str) -> None:
     run, records = given.run, envelopes(load, given.callbacks)
     turns.TURN_SECONDS = 1e9  # type: ignore[misc]  # how many turns there are would depend on the time
     gc.freeze()
-    if run == _REPLAY:
-        _replay(records)
-        return
     worker = Worker(_erasures(given.erasures, is_behind=given.behind))
     for at in range(0, len(records) if run != _NOTHING else 0, _FLUSH_EVERY):
         for offset, record in enumerate(records[at : at + _FLUSH_EVERY], at):
             worker.take_in(offset, record)
         await worker.flush(at / 80, is_sent=run == _BATCHES)
-
-
-def _replay(records: list[bytes]) -> None:
-    """Take in the records as a replay does, and write its tables."""
-    stage = PartitionReplay(Policy(), 0, None)
-    for offset, record in enumerate(records):
-        deque(stage.take(offset, offset * 60_000 // _ENVELOPES_A_MINUTE, record), 0)
-    deque(stage.settle(), 0)
-    with TemporaryDirectory() as folder:
-        write(SMS, Path(folder), 0, stage.sms_records())
-        write(MESSAGES, Path(folder), 0, stage.message_records())
 
 
 def _erasures(number: int, *, is_behind: bool) -> KnownErasures:
