@@ -27,7 +27,7 @@ def is_formatted(folder: Path) -> bool:
 
 
 def format_as_before(folder: Path, cluster_id: str, node: int, kept: Path) -> bool:
-    """Format the folder with what was kept in another one; return False when that one has nothing."""
+    """Format the folder with the features kept in another one; return False when that one has none."""
     features = _kept_in(kept)
     if features is None:
         return False
@@ -46,7 +46,7 @@ def keep(folder: Path, kept: Path) -> None:
 
 
 def _kept_in(kept: Path) -> bytes | None:
-    """Return the features that were kept; None without any, or when the file is not what was written."""
+    """Return the features that were kept; None without any, or when the file has other bytes than were written."""
     for file in kept.glob(f"{_FEATURES}-*"):
         content = file.read_bytes()
         if file.name == f"{_FEATURES}-{sha256(content).hexdigest()}":
