@@ -1,4 +1,4 @@
--- Messages of which parts are missing are few once rows are merged. Any row that says so leads to them, also an older one; what
+-- Messages of which parts are missing are few where rows are merged. Any row that says so leads to them, also an older one; the row that
 -- stands is read for these alone. `message_id` is the order of message_status, so PREWHERE may take rows away before FINAL.
 CREATE OR REPLACE VIEW missing_parts {{on_cluster}}
 AS SELECT
