@@ -14,6 +14,7 @@ from obstore.store import MemoryStore
 from sinks.files import compaction, object_compaction
 from sinks.files.archive import records_in
 from sinks.files.compaction import Compacted
+from sinks.files.erasure import FileRows
 from sinks.files.manifest import read_manifest, write_manifests
 from sinks.files.object_compaction import clear, compact_objects
 from sinks.files.object_sink import ObjectSink
@@ -375,3 +376,43 @@ def test_of_objects_with_the_same_rows_one_counts() -> None:
     assert {*current([*former, joined], {joined})} == {joined, "0-10.parquet", "1-5.parquet"}
     assert {*current([*former, joined], {*former})} == {*former}
     assert {*current([*former, joined, wider], None)} == {wider, "1-5.parquet"}
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3])
+def test_an_export_and_a_count_have_each_row_once_of_a_day_that_is_compacted_meanwhile(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    opened, read = written(root), ObjectPath.read_bytes
+    for offset in (20, 21):
+        opened.write("sms_status", [Record(*SMS, offset, 0, encode(sms(f"sms-{offset}", recipient=ERASED)))])
+    left = copy_of(root)
+    erasure_of(left, opened).erase(erasing(ERASED).known)
+    reads: list[str] = []
+
+    def meanwhile(at: ObjectPath) -> Callable[[ObjectPath], bytes]:
+        def called(path: ObjectPath) -> bytes:
+            reads.append(path.name)
+            if len(reads) == moment:
+                monkeypatch.setattr(ObjectPath, "read_bytes", read)
+                compacted(at)
+            return read(path)
+
+        return called
+
+    monkeypatch.setattr(ObjectPath, "read_bytes", meanwhile(root))
+    rows = FileRows(root, ["sms_status"]).of(lambda number: number == ERASED, lambda row: row["recipient"] == ERASED)
+    assert [row["topic_offset"] for _, _, row in rows] == [1, 11, 20, 21]
+    reads.clear()
+    monkeypatch.setattr(ObjectPath, "read_bytes", meanwhile(left))
+    assert FileRows(left, ["sms_status"]).without_data() == 4
+
+
+def test_a_number_in_an_object_that_does_not_count_is_found(root: ObjectPath) -> None:
+    opened = written(root)
+    day = root / "sms_status" / "date=1970-01-01"
+    content = (day / "0-10.parquet").read_bytes()
+    compacted(root)
+    erasure_of(root, opened).erase(erasing(ERASED).known)
+    (day / "0-10.parquet").write_bytes(content)
+    assert found(root) == ["sms_status/date=1970-01-01/0-10.parquet"]
+    assert FileRows(root, ["sms_status"]).without_data() == 2
