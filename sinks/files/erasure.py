@@ -429,8 +429,8 @@ def _each_of_day(day: ObjectPath, read: _Read[_Found], *, also_others: bool) -> 
     given: set[tuple[int, int]] = set()
     for _ in range(_TRIES):
         counting = current_objects(day)
-        others = [file for file in day.iterdir() if file not in {*counting}] if also_others else []
-        for file in (*counting, *others):
+        others = {*day.iterdir()} - {*counting} if also_others else set()
+        for file in (*counting, *sorted(others, key=str)):
             name = parse_chained(file.name)
             if name is None or file in done:
                 continue

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
+import orjson
 import pytest
 from obstore.store import MemoryStore
 
@@ -15,7 +16,7 @@ from sinks.files import compaction, object_compaction
 from sinks.files.archive import records_in
 from sinks.files.compaction import Compacted
 from sinks.files.erasure import FileRows
-from sinks.files.manifest import read_manifest, write_manifests
+from sinks.files.manifest import read_manifest, sweep, write_manifests
 from sinks.files.object_compaction import clear, compact_objects
 from sinks.files.object_sink import ObjectSink
 from sinks.files.retention import expire
@@ -24,7 +25,7 @@ from sinks.source import Record
 from sinks.tables import RAW_CALLBACKS_TABLE
 from streams.contract.codec import encode
 from streams.program.archive import records_from, values_at
-from streams.program.file_names import current, parse_chained
+from streams.program.file_names import current, joined_in, parse_chained
 from streams.program.objects import ObjectPath
 from tests.behaviour.sinks.records import sms
 from tests.unit.sinks.test_file_erasure import ERASED, erasing
@@ -416,3 +417,93 @@ def test_a_number_in_an_object_that_does_not_count_is_found(root: ObjectPath) ->
     (day / "0-10.parquet").write_bytes(content)
     assert found(root) == ["sms_status/date=1970-01-01/0-10.parquet"]
     assert FileRows(root, ["sms_status"]).without_data() == 2
+
+
+def test_a_lost_answer_to_the_manifest_is_no_failure_when_another_process_has_added_to_it(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifests(root, TABLES, NOW)
+    day, swap = root / RAW_CALLBACKS_TABLE / "date=1970-01-02", ObjectPath.swap
+
+    def lost(path: ObjectPath, before: bytes | None, content: bytes) -> bool:
+        if path != day / ".manifest.json" or not joined_in(names_in(content)):
+            return swap(path, before, content)
+        monkeypatch.setattr(ObjectPath, "swap", swap)
+        assert swap(path, before, content)
+        sink(root).write(RAW_CALLBACKS_TABLE, raw(12, 13, day=1))
+        write_manifests(root, TABLES, NOW)
+        return False
+
+    monkeypatch.setattr(ObjectPath, "swap", lost)
+    assert [done.problem for done in compacted(root)] == [None, None]
+    assert by_manifest(root) == replayed(root) == offsets(root) == [*ALL, 12, 13]
+    assert told(root) == []
+
+
+def names_in(manifest: bytes) -> list[str]:
+    return [file["name"] for file in orjson.loads(manifest)["files"]]
+
+
+def test_a_manifest_that_cannot_be_understood_keeps_the_joined_objects(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    required = object_compaction._require_same
+    day = root / RAW_CALLBACKS_TABLE / "date=1970-01-01"
+
+    def damaged(*given: Any) -> None:  # noqa: ANN401 - as the function has it
+        required(*given)
+        monkeypatch.setattr(object_compaction, "_require_same", required)
+        (day / ".manifest.json").write_bytes(b"{")
+
+    monkeypatch.setattr(object_compaction, "_require_same", damaged)
+    assert "written meanwhile" in str(compacted(root)[0].problem)
+    assert joined_in(file.name for file in day.iterdir())
+
+
+def test_a_compaction_that_was_taken_for_dead_leaves_the_mark_of_another_one(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined, mark = compaction.joined, root / RAW_CALLBACKS_TABLE / ".compacting-date=1970-01-01"
+
+    def slow(*given: Any, **more: Any) -> bytes:  # noqa: ANN401 - as the function has it
+        monkeypatch.setattr(object_compaction, "joined", joined)
+        clear(root, TABLES, dead_seconds=-1)
+        mark.write_bytes(b"another")
+        return joined(*given, **more)
+
+    monkeypatch.setattr(object_compaction, "joined", slow)
+    assert "written meanwhile" in str(compacted(root)[0].problem)
+    assert mark.read_bytes() == b"another"
+
+
+@pytest.mark.parametrize("ends_it", [lambda root: write_manifests(root, TABLES, NOW), compacted])
+def test_objects_that_do_not_count_are_deleted_also_without_a_mark(
+    root: ObjectPath, ends_it: Callable[[ObjectPath], object]
+) -> None:
+    write_manifests(root, TABLES, NOW)
+    first, second = (root / RAW_CALLBACKS_TABLE / f"date=1970-01-0{day}" for day in (1, 2))
+    former = (second / "0-8.parquet").read_bytes()
+    (first / "0-0-5-0000aaaa.parquet").write_bytes((first / "0-0.parquet").read_bytes())
+    compacted(root)
+    (second / "0-8.parquet").write_bytes(former)
+    (first / "0-0-5-0000bbbb.parquet").write_bytes(b"created by a compaction that was taken for dead")
+    ends_it(root)
+    assert offsets(root) == ALL
+    expect_all(root)
+    assert len(names(root)) == 2
+
+
+def test_a_sweep_deletes_nothing_of_a_compaction_that_begins_meanwhile(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifests(root, TABLES, NOW)
+    day, stamps = root / RAW_CALLBACKS_TABLE / "date=1970-01-01", ObjectPath.stamps
+
+    def meanwhile(path: ObjectPath) -> dict[str, tuple[int, int, int]]:
+        monkeypatch.setattr(ObjectPath, "stamps", stamps)
+        compacted(root)
+        return stamps(path)
+
+    monkeypatch.setattr(ObjectPath, "stamps", meanwhile)
+    assert sweep(day) is None
+    expect_all(root)
