@@ -23,7 +23,9 @@ position or beyond it. From there on objects are looked through after each claim
 did not write, and after the note was written. The note has the day of that position, too: days that lie more than two
 before it are not listed again, but from the day on in which a sink met such an object. A joined object is looked
 through by its last offset. An object is written anew only if it is still the one that was read; when it is not, it is
-read again. A note of further erasures is left: the look of a process that knows fewer proves less.
+read again. In these days objects that do not count are looked through, too: a sink that was frozen may create a name
+that a compaction has deleted, below that position. A note of further erasures is left: the look of a process that knows
+fewer proves less.
 """
 
 import gzip
@@ -32,6 +34,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, date, timedelta
 from functools import partial, reduce
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -57,8 +60,18 @@ from sinks.raw_callbacks import callbacks_of, erased_of, row_of
 from sinks.source import TopicPartition
 from sinks.tables import RAW_CALLBACKS_TABLE
 from streams.contract.erasures import Erasures
-from streams.program.file_names import DAYS, SUFFIXES, Chained, Name, day_of, parse_chained, parse_name
-from streams.program.joined import current_objects
+from streams.program.file_names import (
+    DAYS,
+    SUFFIXES,
+    Chained,
+    Name,
+    current,
+    day_of,
+    joined_in,
+    parse_chained,
+    parse_name,
+)
+from streams.program.joined import current_objects, named_objects
 from streams.program.objects import AnyPlace, ObjectPath, Place, below
 
 Row = dict[str, Any]
@@ -274,14 +287,18 @@ def _partitions(folder: ObjectPath) -> set[int]:
 
 
 def _from(folder: ObjectPath, begins: "dict[int, _Note]", first_day: str) -> list[ObjectPath]:
-    """Return the objects of partitions from their noted positions on, in the order of their names."""
-    return [
-        file
-        for file in (folder.below_from(first_day) if begins else ())
-        if (name := parse_chained(file.name)) is not None
-        and name.partition in begins
-        and name.furthest >= begins[name.partition].position
-    ]
+    """Return the objects of partitions from their noted positions on, and all that do not count, by their names."""
+    found: list[ObjectPath] = []
+    for day, files in groupby(folder.below_from(first_day) if begins else (), key=lambda file: file.parent):
+        chained = {file.name: name for file in files if (name := parse_chained(file.name)) is not None}
+        # A name that a compaction has deleted may be created again, below the noted position.
+        counting = {*current(chained, named_objects(day))} if joined_in(chained) else {*chained}
+        found += [
+            day / text
+            for text, name in chained.items()
+            if name.partition in begins and (text not in counting or name.furthest >= begins[name.partition].position)
+        ]
+    return found
 
 
 def _through(mine: "_Note", begin: "_Note", number: int, looked: set[Place]) -> "_Note":

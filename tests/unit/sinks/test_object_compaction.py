@@ -12,6 +12,7 @@ import orjson
 import pytest
 from obstore.store import MemoryStore
 
+from sinks.errors import RetryableError
 from sinks.files import compaction, object_compaction
 from sinks.files.archive import records_in
 from sinks.files.compaction import Compacted
@@ -21,8 +22,8 @@ from sinks.files.object_compaction import clear, compact_objects
 from sinks.files.object_sink import ObjectSink
 from sinks.files.retention import expire
 from sinks.files.verify import verify
-from sinks.source import Record
-from sinks.tables import RAW_CALLBACKS_TABLE
+from sinks.source import Record, TopicPartition
+from sinks.tables import FILE_TABLE_OF, RAW_CALLBACKS_TABLE
 from streams.contract.codec import encode
 from streams.program.archive import records_from, values_at
 from streams.program.file_names import current, joined_in, parse_chained
@@ -211,10 +212,18 @@ def test_a_day_with_a_damage_stays_as_it_is(root: ObjectPath) -> None:
     expect_all(root)
 
 
+def thawed(root: ObjectPath, partition: TopicPartition = RAW, position: int = 8) -> ObjectSink:
+    """Return a sink that has not written for a minute since it was at a position."""
+    clock = iter(range(0, 1_000_000, 60))
+    opened = ObjectSink(root, "parquet", "routee.", FILE_TABLE_OF, lambda: next(clock))
+    opened.claim([partition])
+    opened._next[partition] = position
+    return opened
+
+
 def test_a_sink_that_was_frozen_meets_the_joined_object(root: ObjectPath) -> None:
     """Its name was deleted, so it can be created again; its batch ends behind the joined object."""
-    frozen = sink(root)
-    frozen._next[RAW] = 8
+    frozen = thawed(root)
     compacted(root)
     frozen.write(RAW_CALLBACKS_TABLE, raw(8, 9, 10, 11, 12, day=1))
     frozen.write(RAW_CALLBACKS_TABLE, raw(13, day=1))
@@ -227,15 +236,14 @@ def test_a_sink_that_was_frozen_meets_the_joined_object(root: ObjectPath) -> Non
 def test_an_object_of_a_sink_that_was_killed_right_after_it_does_not_count(
     root: ObjectPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen = sink(root)
-    frozen._next[RAW] = 8
+    frozen = thawed(root)
     compacted(root)
 
     def killed(*_: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(ObjectSink, "_joined_over", killed)
+        patched.setattr("sinks.files.object_sink.joined_over", killed)
         with pytest.raises(Killed):
             frozen.write(RAW_CALLBACKS_TABLE, raw(8, 9, 10, 11, 12, day=1))
     expect_all(root)
@@ -507,3 +515,72 @@ def test_a_sweep_deletes_nothing_of_a_compaction_that_begins_meanwhile(
     monkeypatch.setattr(ObjectPath, "stamps", meanwhile)
     assert sweep(day) is None
     expect_all(root)
+
+
+def test_a_sink_that_writes_one_object_after_the_other_asks_for_no_manifest(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, asked = [0.0], []
+    opened = ObjectSink(root, "parquet", "routee.", FILE_TABLE_OF, lambda: now[0])
+    opened.claim([RAW])
+    monkeypatch.setattr("sinks.files.object_sink.joined_over", lambda *given: asked.append(given[-1]))
+    for offset in range(12, 20):
+        now[0] += 4.0
+        opened.write(RAW_CALLBACKS_TABLE, raw(offset, day=1))
+    assert asked == [12]  # the first after its claim
+    now[0] += 6.0
+    opened.write(RAW_CALLBACKS_TABLE, raw(20, day=1))
+    assert asked == [12, 20]
+
+
+def test_a_joined_object_that_lies_further_back_than_a_claim_looks_is_met(root: ObjectPath) -> None:
+    opened = sink(root)
+    for offset, day in enumerate((6, 7, 8, 9, 0), 12):
+        opened.write(RAW_CALLBACKS_TABLE, raw(offset, day=day))
+    opened.write(RAW_CALLBACKS_TABLE, raw(17, day=0))
+    compacted(root)
+    again = ObjectSink(root, "parquet", "routee.", FILE_TABLE_OF)
+    assert again.claim([RAW]) == {RAW: 16}
+    again.write(RAW_CALLBACKS_TABLE, [*raw(16, 17, day=0), *raw(18, day=9)])
+    assert offsets(root) == [*range(19)]
+
+
+def test_an_object_of_a_try_whose_answer_was_lost_goes_when_a_joined_one_has_its_position(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, create = thawed(root), ObjectPath.create
+    compacted(root)
+
+    def lost(path: ObjectPath, content: bytes) -> bool:
+        create(path, content)
+        raise OSError(5, "the connection was closed", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectPath, "create", lost)
+        with pytest.raises(RetryableError):
+            frozen.write(RAW_CALLBACKS_TABLE, raw(8, 9, day=1))
+    assert len(names(root)) == 3
+    frozen.write(RAW_CALLBACKS_TABLE, raw(8, 9, day=1))
+    assert len(names(root)) == 2
+    expect_all(root)
+
+
+def test_a_name_that_is_created_again_below_the_noted_position_is_looked_through(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = written(root)
+    late = [Record(*SMS, offset, 0, encode(sms(f"sms-{offset}", recipient=ERASED))) for offset in (10, 11)]
+    compacted(root)
+    erasure_of(root, opened).erase(erasing(ERASED).known)
+    frozen = thawed(root, SMS, 10)
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sinks.files.object_sink.joined_over", killed)
+        with pytest.raises(Killed):
+            frozen.write("sms_status", late)
+    assert len(found(root)) == 2
+    assert erasure_of(root, sink(root, SMS)).erase(erasing(ERASED).known) == 2
+    assert found(root) == []
