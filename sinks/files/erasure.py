@@ -424,7 +424,7 @@ class FileRows:
         return sum(count for table in self._tables for _, count in self._each(table, partial(_without_data, table)))
 
     def _each(self, table: str, read: _Read[_Found], *, also_others: bool = False) -> Iterator[tuple[Place, _Found]]:
-        """Yield what is found in the files of a table, also while a compaction exchanges them."""
+        """Yield all findings in the files of a table, also while a compaction exchanges them."""
         folder = self._root / table
         try:
             if isinstance(folder, ObjectPath):
@@ -441,7 +441,7 @@ class FileRows:
 
 
 def _each_of_day(day: ObjectPath, read: _Read[_Found], *, also_others: bool) -> Iterator[tuple[Place, _Found]]:
-    """Yield what is found in the objects of a day that count, and in the others, at each offset once."""
+    """Yield all findings in the objects of a day that count, and in the others, at each offset once."""
     done: set[ObjectPath] = set()
     given: set[tuple[int, int]] = set()
     for _ in range(_TRIES):

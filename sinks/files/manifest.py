@@ -300,7 +300,7 @@ def sweep(day: ObjectPath) -> list[str] | None:
     listing = listed_files(day)
     counting = {*current(listing, {one.name for one in manifest.files})}
     left = [name for name in listing if name not in counting and _is_elsewhere(name, manifest)]
-    # A compaction that has begun since has its token there, and may have created what was listed.
+    # A compaction that has begun since has its token there, and may have created a listed object.
     if left and read_if_there(file) != before:
         return None
     day.unlink_all(left)

@@ -24,9 +24,9 @@ A reader by glob finds rows twice from 3 to 5, and never a gap.
 An erasure looks at every object, also at one that does not count. One that is written anew between 3 and 4 makes 4
 fail; one that is written anew after that has had a joined object beside it, which the same look finds.
 
-A name that is deleted could be created again, by a sink that was frozen since before its day was over. So a sink that
-has written into a day that is over looks whether the manifest has a joined object there (`object_sink`), and takes its
-own object for one that it met: a name is deleted only after the manifest names the joined object.
+A name that is deleted could be created again, by a sink that was frozen since before its day was over. So a sink whose
+last write is more than five seconds old looks after it whether the manifest has a joined object there (`object_sink`),
+and takes its own object for one that it met: a name is deleted ten seconds after the manifest names the joined object.
 """
 
 import os

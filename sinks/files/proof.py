@@ -47,8 +47,8 @@ def newest(folder: ObjectPath, numbers: Collection[int]) -> dict[int, ObjectPath
     Return the last object of each of these partitions that has one.
 
     Days are listed from the newest back, until each partition was found, and two further ones: days may be out of
-    order. An object that lies further back is met by its name, which the next write would have. For a partition that
-    was not found in three days, one request tells of each further day whether it has an object there.
+    order. An object that lies further back is met by its name, which the next write would have. Of partitions that
+    were not found in three days, one request each tells of a further day whether there is an object, up to the first.
     """
     found: dict[int, tuple[tuple[int, str], ObjectPath]] = {}
     further = _FURTHER_DAYS
