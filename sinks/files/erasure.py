@@ -23,7 +23,9 @@ position or beyond it. From there on objects are looked through after each claim
 did not write, and after the note was written. The note has the day of that position, too: days that lie more than two
 before it are not listed again, but from the day on in which a sink met such an object. A joined object is looked
 through by its last offset. An object is written anew only if it is still the one that was read; when it is not, it is
-read again. A note of further erasures is left: the look of a process that knows fewer proves less.
+read again. In these days objects that do not count are looked through, too: a sink that was frozen may create a name
+that a compaction has deleted, below that position. A note of further erasures is left: the look of a process that knows
+fewer proves less.
 """
 
 import gzip
@@ -32,8 +34,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, date, timedelta
 from functools import partial, reduce
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 import pyarrow as pa
@@ -52,12 +55,23 @@ from sinks.files.layout import partition_of_draft
 from sinks.files.locks import days, lock_of
 from sinks.files.manifest import note_change
 from sinks.files.objects import changed_meanwhile
-from sinks.files.proof import files_with_rows
+from sinks.files.proof import OFFSET, files_with_rows
 from sinks.raw_callbacks import callbacks_of, erased_of, row_of
 from sinks.source import TopicPartition
 from sinks.tables import RAW_CALLBACKS_TABLE
 from streams.contract.erasures import Erasures
-from streams.program.file_names import DAYS, Chained, Name, day_of, parse_chained, parse_name
+from streams.program.file_names import (
+    DAYS,
+    SUFFIXES,
+    Chained,
+    Name,
+    current,
+    day_of,
+    joined_in,
+    parse_chained,
+    parse_name,
+)
+from streams.program.joined import current_objects, named_objects
 from streams.program.objects import AnyPlace, ObjectPath, Place, below
 
 Row = dict[str, Any]
@@ -65,6 +79,9 @@ IsWanted = Callable[[Row], bool]
 """Tells by its deciding fields whether a row is wanted."""
 MayBeWanted = Callable[[str], bool]
 """Tells whether a row of that recipient can be wanted."""
+_Found = TypeVar("_Found")
+_Read = Callable[[Place, bytes], Iterator[tuple[int, _Found]]]
+"""Finds something in the content of a file, with the offset of its row."""
 
 _NOTE: Final = ".erasures-{}.json"
 _TRIES: Final = 10
@@ -270,14 +287,18 @@ def _partitions(folder: ObjectPath) -> set[int]:
 
 
 def _from(folder: ObjectPath, begins: "dict[int, _Note]", first_day: str) -> list[ObjectPath]:
-    """Return the objects of partitions from their noted positions on, in the order of their names."""
-    return [
-        file
-        for file in (folder.below_from(first_day) if begins else ())
-        if (name := parse_chained(file.name)) is not None
-        and name.partition in begins
-        and name.furthest >= begins[name.partition].position
-    ]
+    """Return the objects of partitions from their noted positions on, and all that do not count, by their names."""
+    found: list[ObjectPath] = []
+    for day, files in groupby(folder.below_from(first_day) if begins else (), key=lambda file: file.parent):
+        chained = {file.name: name for file in files if (name := parse_chained(file.name)) is not None}
+        # A name that a compaction has deleted may be created again, below the noted position.
+        counting = {*current(chained, named_objects(day))} if joined_in(chained) else {*chained}
+        found += [
+            day / text
+            for text, name in chained.items()
+            if name.partition in begins and (text not in counting or name.furthest >= begins[name.partition].position)
+        ]
+    return found
 
 
 def _through(mine: "_Note", begin: "_Note", number: int, looked: set[Place]) -> "_Note":
@@ -376,7 +397,13 @@ def _erased_ndjson(content: bytes, table: str, is_wanted: IsWanted, _: MayBeWant
 
 
 class FileRows:
-    """Implements `Rows` over a folder with these tables; reads only."""
+    """
+    Implements `Rows` over a folder with these tables; reads only.
+
+    In a bucket the objects of a day may be joined meanwhile: when one is gone, the day is listed again. Two objects may
+    have a row then, which is given once. Rows are looked for in each object, also in one that does not count: it may
+    have a number that the others have lost.
+    """
 
     def __init__(self, root: Place, tables: Sequence[str]) -> None:
         self._root = root
@@ -385,48 +412,79 @@ class FileRows:
     def of(self, may_be: MayBeWanted, is_wanted: IsWanted) -> Iterator[tuple[str, str, Row]]:
         """Yield the wanted rows of all files. FatalError for a file that cannot be read."""
         for table in self._tables:
-            with self._as_they_are(table) as files:
-                for file in files:
-                    for row in _rows_of(file, table, is_wanted, may_be):
-                        yield below(self._root, file), table, row
+
+            def found(file: Place, content: bytes, table: str = table) -> Iterator[tuple[int, Row]]:
+                return ((row[OFFSET], row) for row in _rows_of(file, content, table, is_wanted, may_be))
+
+            for file, row in self._each(table, found, also_others=True):
+                yield below(self._root, file), table, row
 
     def without_data(self) -> int:
         """Return how many rows have no data of a person; of raw callbacks, how many have lost theirs."""
-        found = 0
-        for table in self._tables:
-            with self._as_they_are(table) as files:
-                found += sum(_without_data(table, file) for file in files)
-        return found
+        return sum(count for table in self._tables for _, count in self._each(table, partial(_without_data, table)))
 
-    @contextmanager
-    def _as_they_are(self, table: str) -> Iterator[list[Place]]:
-        """Give the files of a table, which a compaction does not exchange meanwhile."""
+    def _each(self, table: str, read: _Read[_Found], *, also_others: bool = False) -> Iterator[tuple[Place, _Found]]:
+        """Yield all findings in the files of a table, also while a compaction exchanges them."""
         folder = self._root / table
         try:
+            if isinstance(folder, ObjectPath):
+                for day in sorted(folder.glob(DAYS), key=str):
+                    yield from _each_of_day(day, read, also_others=also_others)
+                return
             with days(folder) if folder.is_dir() else nullcontext():
-                yield files_of(folder)
+                for file in files_of(folder):
+                    # None for one that is moved away in the meantime.
+                    if (content := read_if_there(file)) is not None:
+                        yield from ((file, one) for _, one in read(file, content))
         except OSError as error:
             raise FatalError(f"SINKS_FILES_ROOT={self._root}: {error.filename}: {error.strerror}") from error
 
 
-def _without_data(table: str, file: Place) -> int:
-    """Return how many rows of a file have no data of a person; of raw callbacks, how many have lost theirs."""
-    content, name = read_if_there(file), _parsed(file)
-    if content is None or name is None:
-        return 0
+def _each_of_day(day: ObjectPath, read: _Read[_Found], *, also_others: bool) -> Iterator[tuple[Place, _Found]]:
+    """Yield all findings in the objects of a day that count, and in the others, at each offset once."""
+    done: set[ObjectPath] = set()
+    given: set[tuple[int, int]] = set()
+    for _ in range(_TRIES):
+        counting = current_objects(day)
+        others = {*day.iterdir()} - {*counting} if also_others else set()
+        for file in (*counting, *sorted(others, key=str)):
+            name = parse_chained(file.name)
+            if name is None or file in done:
+                continue
+            content = read_if_there(file)
+            if content is None:
+                if file in others:
+                    continue
+                break  # it was joined: the joined object has its rows
+            found = [(offset, one) for offset, one in read(file, content) if (name.partition, offset) not in given]
+            yield from ((file, one) for _, one in found)
+            given.update((name.partition, offset) for offset, _ in found)
+            done.add(file)
+        else:
+            return
+    raise changed_meanwhile(day)
+
+
+def _without_data(table: str, file: Place, content: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the offsets of rows without data of a person, each with 1; of raw callbacks, with how many lost theirs."""
+    is_parquet = file.name.endswith(SUFFIXES["parquet"])
     with _told(file):
         if table == RAW_CALLBACKS_TABLE:
-            return sum(erased_of(record.value) for record in records_in(content, name.file_format))
-        if name.file_format == "parquet":
-            return _blank_of_parquet(content, table)
-        return sum(_is_blank(table, orjson.loads(line)) for line in gzip.decompress(content).splitlines())
+            records = records_in(content, "parquet" if is_parquet else "ndjson")
+            yield from ((record.offset, count) for record in records if (count := erased_of(record.value)))
+        elif is_parquet:
+            yield from ((offset, 1) for offset in _blank_of_parquet(content, table))
+        else:
+            rows = map(orjson.loads, gzip.decompress(content).splitlines())
+            yield from ((row[OFFSET], 1) for row in rows if _is_blank(table, row))
 
 
-def _blank_of_parquet(content: bytes, table: str) -> int:
+def _blank_of_parquet(content: bytes, table: str) -> list[int]:
     with decoding():
-        data = pyarrow.parquet.ParquetFile(io.BytesIO(content)).read(columns=_telling(table))
-    blank = [pc.is_null(column) for column in data.columns]
-    return int(pc.sum(reduce(pc.and_, blank)).as_py() or 0)
+        data = pyarrow.parquet.ParquetFile(io.BytesIO(content)).read(columns=[OFFSET, *_telling(table)])
+    blank = [pc.is_null(data[name]) for name in _telling(table)]
+    offsets: list[int] = data[OFFSET].filter(reduce(pc.and_, blank)).to_pylist()
+    return offsets
 
 
 def _is_blank(table: str, row: Row) -> bool:
@@ -447,17 +505,15 @@ def _told(file: Place) -> Iterator[None]:
         raise FatalError(f"{file} cannot be read: {type(error).__name__}") from error
 
 
-def _rows_of(file: Place, table: str, is_wanted: IsWanted, may_be: MayBeWanted) -> Iterator[Row]:
-    """Yield the wanted rows of a file, with all their columns; none of one that is moved away in the meantime."""
-    content, name = read_if_there(file), _parsed(file)
-    if content is None or name is None:
-        return
+def _rows_of(file: Place, content: bytes, table: str, is_wanted: IsWanted, may_be: MayBeWanted) -> Iterator[Row]:
+    """Yield the wanted rows of a file, with all their columns."""
+    is_parquet = file.name.endswith(SUFFIXES["parquet"])
     with _told(file):
         if table == RAW_CALLBACKS_TABLE:
-            archived = records_in(content, name.file_format)
+            archived = records_in(content, "parquet" if is_parquet else "ndjson")
             rows = (row_of(record, callback) for record in archived for callback in callbacks_of(record.value))
             yield from filter(is_wanted, rows)
-        elif name.file_format == "parquet":
+        elif is_parquet:
             yield from _rows_of_parquet(content, table, is_wanted, may_be)
         else:
             yield from filter(is_wanted, map(orjson.loads, gzip.decompress(content).splitlines()))

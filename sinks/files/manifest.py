@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,8 @@ from streams.program.objects import AnyPlace, ObjectPath, Place, at, glob
 Listing = dict[str, tuple[int, int, int]]
 """Name → size, time and inode."""
 
+MARK: Final = ".compacting-"
+"""How the object begins that tells that objects of a day are being joined, followed by the name of the day."""
 _CHANGED: Final = ".changed-{}"
 _FORMAT: Final = 1
 # Records may be a batch behind: SINKS_BATCH_SECONDS is an hour at most.
@@ -239,7 +242,11 @@ def days_over(folder: AnyPlace, now: datetime) -> Iterator[AnyPlace]:
 
 
 def bring_up_to_date(folder: Place, day: Place) -> bool:
-    """Add the files to the manifest of a day that it does not name; return whether there were any. OSError."""
+    """
+    Add the files to the manifest of a day that it does not name; return whether there were any. OSError.
+
+    Objects that a compaction has left, or a sink that was frozen, are deleted before.
+    """
     listing = listed_files(day)
     before = read_if_there(day / MANIFEST)
     try:
@@ -248,6 +255,8 @@ def bring_up_to_date(folder: Place, day: Place) -> bool:
         return False  # `verify` tells it; written anew, it would hide what went away
     named = {file.name: file for file in known.files} if known else {}
     counting = current(listing, named if known else None) if isinstance(day, ObjectPath) else listing
+    if isinstance(day, ObjectPath) and len(counting) < len(listing) and not mark_of(day).exists() and sweep(day):
+        return bring_up_to_date(folder, day)
     new = [described(name, (day / name).read_bytes()) for name in counting if name not in named]
     if not new:
         return False
@@ -262,6 +271,57 @@ def bring_up_to_date(folder: Place, day: Place) -> bool:
             (day / MANIFEST).unlink()  # the end of the day came meanwhile: nothing of it is missing
             return False
     return True
+
+
+def mark_of(day: ObjectPath) -> ObjectPath:
+    """Return the object that is there while objects of a day are being joined."""
+    return day.parent / f"{MARK}{day.name}"
+
+
+def sweep(day: ObjectPath) -> list[str] | None:
+    """
+    Delete the objects of a day that do not count, and return their names; None when another process is at it.
+
+    Only for a day in which no compaction is at work: one that is ends without its joined objects.
+    """
+    file = day / MANIFEST
+    before = read_if_there(file)
+    if before is None:
+        return []
+    try:
+        manifest = parsed_manifest(day, before)
+    except DamagedManifestError:
+        return None  # `verify` tells it
+    if manifest.joining is not None:
+        manifest = manifest.model_copy(update={"joining": None})
+        if not file.swap(before, written(manifest)):
+            return None
+        before = written(manifest)
+    listing = listed_files(day)
+    counting = {*current(listing, {one.name for one in manifest.files})}
+    left = [name for name in listing if name not in counting and _is_elsewhere(name, manifest)]
+    # A compaction that has begun since has its token there, and may have created a listed object.
+    if left and read_if_there(file) != before:
+        return None
+    day.unlink_all(left)
+    return left
+
+
+def _is_elsewhere(text: str, manifest: Manifest) -> bool:
+    """Return whether the files of a manifest have all rows that an object may have which does not count."""
+    name = parse_chained(text)
+    if name is None or text in {file.name for file in manifest.files}:
+        return False
+    inside = [
+        rows
+        for file in manifest.files
+        if (rows := rows_of(file)) is not None
+        and rows.partition == name.partition
+        and rows.first <= name.furthest
+        and name.first <= rows.last
+    ]
+    is_whole = all(before.position == after.first for before, after in pairwise(inside))
+    return bool(inside) and is_whole and inside[0].first <= name.first and name.furthest <= inside[-1].last
 
 
 def listed_files(day: Place) -> Listing:

@@ -9,22 +9,24 @@ it was read. In these steps, for each day:
 2. The manifest is written with a token that no other compaction has. From here on another one, or an end of this one
    by `clear`, makes step 4 fail.
 3. The joined objects are created, each with the token in its name. Readers that go by the manifest do not know them.
-   Killed here: the next compaction, or a running sink within the hour, deletes them (`clear`).
+   Killed here: the next compaction, or a running sink within the hour, deletes them (`clear`; `manifest.sweep` where
+   `.compacting-date=…` is gone).
 4. When no object that was read has been written anew since, the manifest is written with the joined ones in place of
-   those. This is the one step that counts: by the manifest each row is there once, before and after it.
+   those. This is the one step that counts: by the manifest each row is there once, before and after it. When its answer
+   is lost the manifest tells whether it was made. No object that it names is deleted.
 5. The former objects are deleted ten seconds later: a reader that has just read the manifest finds them until then.
    Killed before or in the middle: as in 3; a joined object that the manifest names counts more than others within its
    offsets (`file_names.current`).
-6. `.compacting-date=…` is deleted.
+6. `.compacting-date=…` is deleted, unless it is that of another compaction by now.
 
 A reader by glob finds rows twice from 3 to 5, and never a gap.
 
 An erasure looks at every object, also at one that does not count. One that is written anew between 3 and 4 makes 4
 fail; one that is written anew after that has had a joined object beside it, which the same look finds.
 
-A name that is deleted could be created again, by a sink that was frozen since before its day was over. So a sink that
-has written into a day that is over looks whether the manifest has a joined object there (`object_sink`), and takes its
-own object for one that it met: a name is deleted only after the manifest names the joined object.
+A name that is deleted could be created again, by a sink that was frozen since before its day was over. So a sink whose
+last write is more than five seconds old looks after it whether the manifest has a joined object there (`object_sink`),
+and takes its own object for one that it met: a name is deleted ten seconds after the manifest names the joined object.
 """
 
 import os
@@ -41,6 +43,7 @@ from sinks.files.compaction import GRACE_SECONDS, MOST_BYTES, Compacted, joined
 from sinks.files.contents import UNREADABLE_CONTENT
 from sinks.files.durable import read_if_there
 from sinks.files.manifest import (
+    MARK,
     DamagedManifestError,
     File,
     Listing,
@@ -50,16 +53,17 @@ from sinks.files.manifest import (
     described,
     listed_files,
     manifest_of,
+    mark_of,
     parsed_manifest,
     right_checksums,
     rows_of,
+    sweep,
     written,
 )
 from sinks.tables import RAW_CALLBACKS_TABLE
-from streams.program.file_names import MANIFEST, Name, current, joined_name, parse_chained
+from streams.program.file_names import MANIFEST, Name, joined_name
 from streams.program.objects import ObjectPath
 
-_MARK: Final = ".compacting-"
 _DEAD_SECONDS: Final = 900.0
 """A compaction that has written nothing for so long is taken for dead; if it is not, its manifest is not written."""
 _READERS: Final = 16
@@ -75,6 +79,7 @@ class _Due(NamedTuple):
     at: float
     day: ObjectPath
     names: list[str]
+    token: bytes
 
 
 def compact_objects(
@@ -94,7 +99,7 @@ def compact_objects(
             joining = _Joining(day, most_bytes)
             done = joining.compact()
             if joining.former:
-                former.append(_Due(time.monotonic() + grace_seconds, day, joining.former))
+                former.append(_Due(time.monotonic() + grace_seconds, day, joining.former, joining.token.encode()))
             if done is not None:
                 yield done
     while former:
@@ -106,53 +111,28 @@ def _delete_due(former: deque[_Due], now: float) -> None:
     while former and former[0].at <= now:
         due = former.popleft()
         due.day.unlink_all(due.names)
-        _mark_of(due.day).unlink()
+        _unmark(due.day, due.token)
 
 
-def _mark_of(day: ObjectPath) -> ObjectPath:
-    return day.parent / f"{_MARK}{day.name}"
+def _unmark(day: ObjectPath, token: bytes) -> None:
+    """Delete the mark of a compaction; another one may have taken it for dead, and have its own there by now."""
+    mark = mark_of(day)
+    if read_if_there(mark) == token:
+        mark.unlink()
 
 
 def clear(root: ObjectPath, tables: Iterable[str], dead_seconds: float = _DEAD_SECONDS) -> None:
     """End what compactions that were killed have begun, or have not ended. One request a table, when there are none."""
     for folder in (root / table for table in tables):
         for name, (_, written_ns, _) in folder.stamps().items():
-            if name.startswith(_MARK) and time.time_ns() - written_ns > dead_seconds * 1e9:
-                _clear(folder / name.removeprefix(_MARK))
+            if name.startswith(MARK) and time.time_ns() - written_ns > dead_seconds * 1e9:
+                _clear(folder / name.removeprefix(MARK))
 
 
 def _clear(day: ObjectPath) -> None:
-    before = read_if_there(day / MANIFEST)
-    if before is not None:
-        try:
-            manifest = parsed_manifest(day, before)
-        except DamagedManifestError:
-            return  # `verify` tells it
-        if manifest.joining is not None:
-            manifest = manifest.model_copy(update={"joining": None})
-            if not (day / MANIFEST).swap(before, written(manifest)):
-                return  # another process is at it
-        listing = listed_files(day)
-        counting = {*current(listing, {file.name for file in manifest.files})}
-        day.unlink_all(name for name in listing if name not in counting and _is_elsewhere(name, manifest))
-    _mark_of(day).unlink()
-
-
-def _is_elsewhere(text: str, manifest: Manifest) -> bool:
-    """Return whether the files of a manifest have all rows that an object may have which does not count."""
-    name = parse_chained(text)
-    if name is None or text in {file.name for file in manifest.files}:
-        return False
-    inside = [
-        rows
-        for file in manifest.files
-        if (rows := rows_of(file)) is not None
-        and rows.partition == name.partition
-        and rows.first <= name.furthest
-        and name.first <= rows.last
-    ]
-    is_whole = all(before.position == after.first for before, after in pairwise(inside))
-    return bool(inside) and is_whole and inside[0].first <= name.first and name.furthest <= inside[-1].last
+    token = read_if_there(mark_of(day))
+    if token is not None and sweep(day) is not None:
+        _unmark(day, token)
 
 
 class _Joining:
@@ -161,7 +141,7 @@ class _Joining:
     def __init__(self, day: ObjectPath, most_bytes: int) -> None:
         self._day = day
         self._most_bytes = most_bytes
-        self._token = os.urandom(4).hex()
+        self.token = os.urandom(4).hex()
         self.former: list[str] = []
 
     def compact(self) -> Compacted | None:
@@ -187,31 +167,34 @@ class _Joining:
         return Compacted(day, before, before if problem else len(groups), problem)
 
     def _join(self, content: bytes, manifest: Manifest, listing: Listing, groups: Sequence[Sequence[File]]) -> None:
-        day, mark = self._day, _mark_of(self._day)
+        day, mark = self._day, mark_of(self._day)
         _require_whole(manifest, listing)
-        if not _created(mark, self._token.encode()):
+        if not _created(mark, self.token.encode()):
             raise _FailedError(_AT_WORK)
         made: list[File] = []
         try:
-            planned = written(manifest.model_copy(update={"joining": self._token}))
+            planned = written(manifest.model_copy(update={"joining": self.token}))
             _swap(day, content, planned)
             right = right_checksums(day, manifest)
             for group in groups:
                 if len(group) > 1:
-                    made.append(self._create(group, right))
-                    mark.write_bytes(self._token.encode())
+                    self._create(group, right, made)
+                    _refresh(mark, self.token.encode())
             former = {file.name for group in groups if len(group) > 1 for file in group}
             _require_same(listing, listed_files(day), former)
             left = [file for file in manifest.files if file.name not in former]
-            _swap(day, planned, written(manifest_of(manifest.table, manifest.day, [*left, *made])))
+            after = written(manifest_of(manifest.table, manifest.day, [*left, *made]))
+            _swap(day, planned, after, made)
         except (_FailedError, *UNREADABLE_CONTENT, FileNotFoundError):
-            day.unlink_all(file.name for file in made)
-            mark.unlink()
+            named = _named(day)
+            if named is not None:
+                day.unlink_all(file.name for file in made if file.name not in named)
+            _unmark(day, self.token.encode())
             raise
         self.former = sorted(former)
 
-    def _create(self, group: Sequence[File], right: Mapping[str, list[str]]) -> File:
-        """Create the object that has the rows of these, and return what a manifest says of it."""
+    def _create(self, group: Sequence[File], right: Mapping[str, list[str]], made: list[File]) -> None:
+        """Create the object that has the rows of these, and add before what a manifest says of it."""
         names = [name for file in group if (name := rows_of(file)) is not None]
         with ThreadPoolExecutor(_READERS) as pool:
             contents = [*pool.map(lambda file: (self._day / file.name).read_bytes(), group)]
@@ -220,10 +203,10 @@ class _Joining:
                 raise _FailedError(f"{file.name} is damaged: see `routee-sinks files verify`")
         content = joined(names, contents, begins_later=True)
         rows = Name(names[0].partition, names[0].first, names[-1].last, names[0].file_format)
-        text = joined_name(rows, self._token)
+        text = joined_name(rows, self.token)
+        made.append(described(text, content))
         if not _created(self._day / text, content):
             raise _FailedError(_WRITTEN)
-        return described(text, content)
 
 
 _AT_WORK: Final = "another process joins its objects, or was killed at it: try again in a quarter of an hour"
@@ -275,8 +258,29 @@ def _created(file: ObjectPath, content: bytes) -> bool:
     return file.create(content) or read_if_there(file) == content
 
 
-def _swap(day: ObjectPath, before: bytes, after: bytes) -> None:
-    """Write the manifest of a day if it is as it was; _FailedError when another process has written it."""
-    file = day / MANIFEST
-    if not file.swap(before, after) and read_if_there(file) != after:
+def _refresh(mark: ObjectPath, token: bytes) -> None:
+    """Write the mark of a compaction again; _FailedError when it was taken for dead."""
+    if not mark.swap(token, token) and read_if_there(mark) != token:
         raise _FailedError(_WRITTEN)
+
+
+def _swap(day: ObjectPath, before: bytes, after: bytes, made: Sequence[File] = ()) -> None:
+    """
+    Write the manifest of a day if it is as it was; _FailedError when another process has written it.
+
+    When the answer is lost, another process may have written it since: the names of the objects made tell.
+    """
+    file = day / MANIFEST
+    if file.swap(before, after) or read_if_there(file) == after:
+        return
+    if not made or not {one.name for one in made} <= (_named(day) or set()):
+        raise _FailedError(_WRITTEN)
+
+
+def _named(day: ObjectPath) -> set[str] | None:
+    """Return the names in the manifest of a day; None when it cannot be understood, or is gone."""
+    content = read_if_there(day / MANIFEST)
+    try:
+        return None if content is None else {file.name for file in parsed_manifest(day, content).files}
+    except DamagedManifestError:
+        return None

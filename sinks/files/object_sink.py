@@ -8,23 +8,30 @@ Rows to objects, exactly once: the name of an object is the position, and the st
    on, or had it before. In both cases this one goes on after the last row that is there.
 4. The offsets are committed to Kafka. Killed before: the objects are ahead of the commit, and the objects count.
 
-A compaction deletes names (`object_compaction`), after the manifest of the day has named an object with these rows. So
-after 2, into a day that is over, the manifest is looked at: an object at a position that a joined one has is deleted
-again, and this sink goes on after the joined one. Killed before: it does not count, and its rows are read again.
+A compaction deletes names (`object_compaction`), ten seconds after the manifest of the day has named an object with
+these rows. So after 2 the manifest is looked at: an object at a position that a joined one has is deleted again, also
+one of an earlier try whose answer was lost, and this sink goes on after the joined one. Killed before: it does not
+count, its rows are read again, and it is deleted with what compactions leave (`manifest.sweep`). No look is needed
+within five seconds of the write before, at which no process had written behind the position; a claim tells that not,
+since a last object may lie further back. A clock that was set wrong has no say in it.
 
 Each object begins where the one before ends, so two processes that write the same partition meet at the same name,
 also when their batches end at different rows. The day and the format are parts of the name, too: the day is that of the
 first row, and all objects of a table have one format, which `.format` tells.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 from itertools import groupby
+from math import inf
 from typing import Final
 
 from sinks.errors import FatalError, RetryableError
+from sinks.files.compaction import GRACE_SECONDS
 from sinks.files.contents import UNREADABLE_CONTENT
+from sinks.files.durable import read_if_there
 from sinks.files.formats import FORMATS
 from sinks.files.layout import runs
 from sinks.files.positions import noted_positions
@@ -37,6 +44,13 @@ from streams.program.joined import joined_over
 from streams.program.objects import ObjectPath
 
 _FORMAT: Final = ".format"
+_SURE_SECONDS: Final = GRACE_SECONDS / 2
+"""No name behind a position is deleted for the grace of a compaction after another process has written it."""
+
+
+def boot_seconds() -> float:
+    """Return the seconds since the machine began; those in which it was suspended count."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class ObjectSink:
@@ -54,13 +68,15 @@ class ObjectSink:
         file_format: str,
         topic_prefix: str,
         table_of: Mapping[Topic, str] = TABLE_OF,
-        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        seconds: Callable[[], float] = boot_seconds,
     ) -> None:
         self._root = root
         self._format = file_format
         self._tables = tables_by_topic(topic_prefix, table_of)
-        self._today = today
+        self._seconds = seconds
         self._next: dict[TopicPartition, int] = {}
+        self._sure_at: dict[TopicPartition, float] = {}
+        """When it was last known of a partition that no process had written behind its position."""
         self._has_met_others = False
         self._met_days: dict[TopicPartition, date] = {}
         try:
@@ -88,6 +104,7 @@ class ObjectSink:
                     last = found.get(partition.partition)
                     written = self._end_of(last) if last else 0
                     self._next[partition] = max(written, noted.get(partition.partition, 0))
+                    self._sure_at[partition] = -inf
                     claimed[partition] = self._next[partition] or None
         except OSError as error:
             raise RetryableError(f"{error.filename or self._root}: {error.strerror}") from error
@@ -125,13 +142,16 @@ class ObjectSink:
             content = FORMATS[self._format](table, run.rows)
             name = chained_name(partition.partition, position, self._format)
             file = self._root / table / run.folder / name
+            began = self._seconds()
             is_mine = file.create(content)
-            joined = self._joined_over(file.parent, run.day, partition, position)
+            is_sure = is_mine and self._seconds() - self._sure_at[partition] < _SURE_SECONDS
+            joined = None if is_sure else joined_over(file.parent, partition.partition, position)
             if is_mine and joined is None:
+                self._sure_at[partition] = began
                 return run.rows[-1].offset + 1
             self._note_met(partition, run.day)
             if joined is not None:
-                if is_mine:
+                if is_mine or read_if_there(file) == content:
                     file.unlink()
                 return joined + 1
             end = self._end_of(file)
@@ -142,10 +162,6 @@ class ObjectSink:
         if end <= position:
             raise FatalError(f"{file} ends before it begins: see `routee-sinks files verify`")
         return end
-
-    def _joined_over(self, folder: ObjectPath, day: date, partition: TopicPartition, position: int) -> int | None:
-        """Return the end of a joined object that has the position; only days that are over have some."""
-        return joined_over(folder, partition.partition, position) if day < self._today() else None
 
     def _note_met(self, partition: TopicPartition, day: date) -> None:
         self._has_met_others = True

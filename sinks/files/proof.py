@@ -22,7 +22,7 @@ from streams.program.file_names import DAYS, Name, is_of_rows, parse_chained, pa
 from streams.program.joined import current_objects, named_objects
 from streams.program.objects import AnyPlace, ObjectPath, Place, glob
 
-_OFFSET: Final = "topic_offset"
+OFFSET: Final = "topic_offset"
 _WHAT_TO_DO: Final = "set SINKS_FILES_ROOT to another place, and leave this one to readers"
 _FURTHER_DAYS: Final = 2
 _UNREADABLE: Final = (*UNREADABLE_CONTENT, OSError)
@@ -47,8 +47,8 @@ def newest(folder: ObjectPath, numbers: Collection[int]) -> dict[int, ObjectPath
     Return the last object of each of these partitions that has one.
 
     Days are listed from the newest back, until each partition was found, and two further ones: days may be out of
-    order. An object that lies further back is met by its name, which the next write would have. For a partition that
-    was not found in three days, one request tells of each further day whether it has an object there.
+    order. An object that lies further back is met by its name, which the next write would have. Of partitions that
+    were not found in three days, one request each tells of a further day whether there is an object, up to the first.
     """
     found: dict[int, tuple[tuple[int, str], ObjectPath]] = {}
     further = _FURTHER_DAYS
@@ -205,15 +205,15 @@ def _erased(table: str, written: Row) -> set[str]:
 
 def _from_parquet(content: bytes, offset: int) -> Row | None:
     rows = parquet_table(content)
-    index = pyarrow.compute.index(rows[_OFFSET], offset).as_py()
+    index = pyarrow.compute.index(rows[OFFSET], offset).as_py()
     return None if index < 0 else rows.slice(index, 1).to_pylist()[0]
 
 
 def _from_ndjson(content: bytes, offset: int) -> Row | None:
     for line in reversed(gzip.decompress(content).splitlines()):
         row: Row = orjson.loads(line)
-        if row[_OFFSET] <= offset:
-            return row if row[_OFFSET] == offset else None
+        if row[OFFSET] <= offset:
+            return row if row[OFFSET] == offset else None
     return None
 
 

@@ -8,22 +8,25 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
+import orjson
 import pytest
 from obstore.store import MemoryStore
 
+from sinks.errors import RetryableError
 from sinks.files import compaction, object_compaction
 from sinks.files.archive import records_in
 from sinks.files.compaction import Compacted
-from sinks.files.manifest import read_manifest, write_manifests
+from sinks.files.erasure import FileRows
+from sinks.files.manifest import read_manifest, sweep, write_manifests
 from sinks.files.object_compaction import clear, compact_objects
 from sinks.files.object_sink import ObjectSink
 from sinks.files.retention import expire
 from sinks.files.verify import verify
-from sinks.source import Record
-from sinks.tables import RAW_CALLBACKS_TABLE
+from sinks.source import Record, TopicPartition
+from sinks.tables import FILE_TABLE_OF, RAW_CALLBACKS_TABLE
 from streams.contract.codec import encode
 from streams.program.archive import records_from, values_at
-from streams.program.file_names import current, parse_chained
+from streams.program.file_names import current, joined_in, parse_chained
 from streams.program.objects import ObjectPath
 from tests.behaviour.sinks.records import sms
 from tests.unit.sinks.test_file_erasure import ERASED, erasing
@@ -209,10 +212,18 @@ def test_a_day_with_a_damage_stays_as_it_is(root: ObjectPath) -> None:
     expect_all(root)
 
 
+def thawed(root: ObjectPath, partition: TopicPartition = RAW, position: int = 8) -> ObjectSink:
+    """Return a sink that has not written for a minute since it was at a position."""
+    clock = iter(range(0, 1_000_000, 60))
+    opened = ObjectSink(root, "parquet", "routee.", FILE_TABLE_OF, lambda: next(clock))
+    opened.claim([partition])
+    opened._next[partition] = position
+    return opened
+
+
 def test_a_sink_that_was_frozen_meets_the_joined_object(root: ObjectPath) -> None:
     """Its name was deleted, so it can be created again; its batch ends behind the joined object."""
-    frozen = sink(root)
-    frozen._next[RAW] = 8
+    frozen = thawed(root)
     compacted(root)
     frozen.write(RAW_CALLBACKS_TABLE, raw(8, 9, 10, 11, 12, day=1))
     frozen.write(RAW_CALLBACKS_TABLE, raw(13, day=1))
@@ -225,15 +236,14 @@ def test_a_sink_that_was_frozen_meets_the_joined_object(root: ObjectPath) -> Non
 def test_an_object_of_a_sink_that_was_killed_right_after_it_does_not_count(
     root: ObjectPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen = sink(root)
-    frozen._next[RAW] = 8
+    frozen = thawed(root)
     compacted(root)
 
     def killed(*_: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(ObjectSink, "_joined_over", killed)
+        patched.setattr("sinks.files.object_sink.joined_over", killed)
         with pytest.raises(Killed):
             frozen.write(RAW_CALLBACKS_TABLE, raw(8, 9, 10, 11, 12, day=1))
     expect_all(root)
@@ -375,3 +385,202 @@ def test_of_objects_with_the_same_rows_one_counts() -> None:
     assert {*current([*former, joined], {joined})} == {joined, "0-10.parquet", "1-5.parquet"}
     assert {*current([*former, joined], {*former})} == {*former}
     assert {*current([*former, joined, wider], None)} == {wider, "1-5.parquet"}
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3])
+def test_an_export_and_a_count_have_each_row_once_of_a_day_that_is_compacted_meanwhile(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    opened, read = written(root), ObjectPath.read_bytes
+    for offset in (20, 21):
+        opened.write("sms_status", [Record(*SMS, offset, 0, encode(sms(f"sms-{offset}", recipient=ERASED)))])
+    left = copy_of(root)
+    erasure_of(left, opened).erase(erasing(ERASED).known)
+    reads: list[str] = []
+
+    def meanwhile(at: ObjectPath) -> Callable[[ObjectPath], bytes]:
+        def called(path: ObjectPath) -> bytes:
+            reads.append(path.name)
+            if len(reads) == moment:
+                monkeypatch.setattr(ObjectPath, "read_bytes", read)
+                compacted(at)
+            return read(path)
+
+        return called
+
+    monkeypatch.setattr(ObjectPath, "read_bytes", meanwhile(root))
+    rows = FileRows(root, ["sms_status"]).of(lambda number: number == ERASED, lambda row: row["recipient"] == ERASED)
+    assert [row["topic_offset"] for _, _, row in rows] == [1, 11, 20, 21]
+    reads.clear()
+    monkeypatch.setattr(ObjectPath, "read_bytes", meanwhile(left))
+    assert FileRows(left, ["sms_status"]).without_data() == 4
+
+
+def test_a_number_in_an_object_that_does_not_count_is_found(root: ObjectPath) -> None:
+    opened = written(root)
+    day = root / "sms_status" / "date=1970-01-01"
+    content = (day / "0-10.parquet").read_bytes()
+    compacted(root)
+    erasure_of(root, opened).erase(erasing(ERASED).known)
+    (day / "0-10.parquet").write_bytes(content)
+    assert found(root) == ["sms_status/date=1970-01-01/0-10.parquet"]
+    assert FileRows(root, ["sms_status"]).without_data() == 2
+
+
+def test_a_lost_answer_to_the_manifest_is_no_failure_when_another_process_has_added_to_it(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifests(root, TABLES, NOW)
+    day, swap = root / RAW_CALLBACKS_TABLE / "date=1970-01-02", ObjectPath.swap
+
+    def lost(path: ObjectPath, before: bytes | None, content: bytes) -> bool:
+        if path != day / ".manifest.json" or not joined_in(names_in(content)):
+            return swap(path, before, content)
+        monkeypatch.setattr(ObjectPath, "swap", swap)
+        assert swap(path, before, content)
+        sink(root).write(RAW_CALLBACKS_TABLE, raw(12, 13, day=1))
+        write_manifests(root, TABLES, NOW)
+        return False
+
+    monkeypatch.setattr(ObjectPath, "swap", lost)
+    assert [done.problem for done in compacted(root)] == [None, None]
+    assert by_manifest(root) == replayed(root) == offsets(root) == [*ALL, 12, 13]
+    assert told(root) == []
+
+
+def names_in(manifest: bytes) -> list[str]:
+    return [file["name"] for file in orjson.loads(manifest)["files"]]
+
+
+def test_a_manifest_that_cannot_be_understood_keeps_the_joined_objects(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    required = object_compaction._require_same
+    day = root / RAW_CALLBACKS_TABLE / "date=1970-01-01"
+
+    def damaged(*given: Any) -> None:  # noqa: ANN401 - as the function has it
+        required(*given)
+        monkeypatch.setattr(object_compaction, "_require_same", required)
+        (day / ".manifest.json").write_bytes(b"{")
+
+    monkeypatch.setattr(object_compaction, "_require_same", damaged)
+    assert "written meanwhile" in str(compacted(root)[0].problem)
+    assert joined_in(file.name for file in day.iterdir())
+
+
+def test_a_compaction_that_was_taken_for_dead_leaves_the_mark_of_another_one(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined, mark = compaction.joined, root / RAW_CALLBACKS_TABLE / ".compacting-date=1970-01-01"
+
+    def slow(*given: Any, **more: Any) -> bytes:  # noqa: ANN401 - as the function has it
+        monkeypatch.setattr(object_compaction, "joined", joined)
+        clear(root, TABLES, dead_seconds=-1)
+        mark.write_bytes(b"another")
+        return joined(*given, **more)
+
+    monkeypatch.setattr(object_compaction, "joined", slow)
+    assert "written meanwhile" in str(compacted(root)[0].problem)
+    assert mark.read_bytes() == b"another"
+
+
+@pytest.mark.parametrize("ends_it", [lambda root: write_manifests(root, TABLES, NOW), compacted])
+def test_objects_that_do_not_count_are_deleted_also_without_a_mark(
+    root: ObjectPath, ends_it: Callable[[ObjectPath], object]
+) -> None:
+    write_manifests(root, TABLES, NOW)
+    first, second = (root / RAW_CALLBACKS_TABLE / f"date=1970-01-0{day}" for day in (1, 2))
+    former = (second / "0-8.parquet").read_bytes()
+    (first / "0-0-5-0000aaaa.parquet").write_bytes((first / "0-0.parquet").read_bytes())
+    compacted(root)
+    (second / "0-8.parquet").write_bytes(former)
+    (first / "0-0-5-0000bbbb.parquet").write_bytes(b"created by a compaction that was taken for dead")
+    ends_it(root)
+    assert offsets(root) == ALL
+    expect_all(root)
+    assert len(names(root)) == 2
+
+
+def test_a_sweep_deletes_nothing_of_a_compaction_that_begins_meanwhile(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifests(root, TABLES, NOW)
+    day, stamps = root / RAW_CALLBACKS_TABLE / "date=1970-01-01", ObjectPath.stamps
+
+    def meanwhile(path: ObjectPath) -> dict[str, tuple[int, int, int]]:
+        monkeypatch.setattr(ObjectPath, "stamps", stamps)
+        compacted(root)
+        return stamps(path)
+
+    monkeypatch.setattr(ObjectPath, "stamps", meanwhile)
+    assert sweep(day) is None
+    expect_all(root)
+
+
+def test_a_sink_that_writes_one_object_after_the_other_asks_for_no_manifest(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, asked = [0.0], []
+    opened = ObjectSink(root, "parquet", "routee.", FILE_TABLE_OF, lambda: now[0])
+    opened.claim([RAW])
+    monkeypatch.setattr("sinks.files.object_sink.joined_over", lambda *given: asked.append(given[-1]))
+    for offset in range(12, 20):
+        now[0] += 4.0
+        opened.write(RAW_CALLBACKS_TABLE, raw(offset, day=1))
+    assert asked == [12]  # the first after its claim
+    now[0] += 6.0
+    opened.write(RAW_CALLBACKS_TABLE, raw(20, day=1))
+    assert asked == [12, 20]
+
+
+def test_a_joined_object_that_lies_further_back_than_a_claim_looks_is_met(root: ObjectPath) -> None:
+    opened = sink(root)
+    for offset, day in enumerate((6, 7, 8, 9, 0), 12):
+        opened.write(RAW_CALLBACKS_TABLE, raw(offset, day=day))
+    opened.write(RAW_CALLBACKS_TABLE, raw(17, day=0))
+    compacted(root)
+    again = ObjectSink(root, "parquet", "routee.", FILE_TABLE_OF)
+    assert again.claim([RAW]) == {RAW: 16}
+    again.write(RAW_CALLBACKS_TABLE, [*raw(16, 17, day=0), *raw(18, day=9)])
+    assert offsets(root) == [*range(19)]
+
+
+def test_an_object_of_a_try_whose_answer_was_lost_goes_when_a_joined_one_has_its_position(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, create = thawed(root), ObjectPath.create
+    compacted(root)
+
+    def lost(path: ObjectPath, content: bytes) -> bool:
+        create(path, content)
+        raise OSError(5, "the connection was closed", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectPath, "create", lost)
+        with pytest.raises(RetryableError):
+            frozen.write(RAW_CALLBACKS_TABLE, raw(8, 9, day=1))
+    assert len(names(root)) == 3
+    frozen.write(RAW_CALLBACKS_TABLE, raw(8, 9, day=1))
+    assert len(names(root)) == 2
+    expect_all(root)
+
+
+def test_a_name_that_is_created_again_below_the_noted_position_is_looked_through(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = written(root)
+    late = [Record(*SMS, offset, 0, encode(sms(f"sms-{offset}", recipient=ERASED))) for offset in (10, 11)]
+    compacted(root)
+    erasure_of(root, opened).erase(erasing(ERASED).known)
+    frozen = thawed(root, SMS, 10)
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sinks.files.object_sink.joined_over", killed)
+        with pytest.raises(Killed):
+            frozen.write("sms_status", late)
+    assert len(found(root)) == 2
+    assert erasure_of(root, sink(root, SMS)).erase(erasing(ERASED).known) == 2
+    assert found(root) == []
