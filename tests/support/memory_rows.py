@@ -41,7 +41,7 @@ class MemoryRows(rehearsal.MemoryRows):
 
     def keys(self, prefix: bytes = b"") -> set[bytes]:
         """Return the keys of all rows that begin so; no row is decoded."""
-        return {key for key in self._written.keys() | self._kept.keys() if key.startswith(prefix)}
+        return {key for key in self._all.keys() | self._kept.keys() if key.startswith(prefix)}
 
     def reloaded(self) -> "MemoryRows":
         """Return the rows as another worker reads them from the changelog."""
