@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from console.places import Place, parse_places
+from console.places import parse_places
 from tests.containers.manifests import KUBERNETES, containers, kustomization, resources, variables, workloads
 
 # The oldest release that is likely to be met, and the newest whose schemas are known.
@@ -158,41 +158,3 @@ def test_health_asks_every_pod_of_every_program() -> None:
         assert service["selector"] == {_NAME: place.name}
         ports = {port["name"]: port["containerPort"] for container in pods[place.name] for port in container["ports"]}
         assert url.port == ports["admin"]
-
-
-@pytest.mark.parametrize("direction", ["Egress", "Ingress"])
-def test_the_console_may_reach_these_pages(direction: str) -> None:
-    """Both sides of a connection need a policy, the side of the console and the side of the program."""
-    (container,) = next(
-        each["spec"]["template"]["spec"]["containers"] for each in _WORKLOADS if each["metadata"]["name"] == "console"
-    )
-    policies = [each["spec"] for each in resources() if each["kind"] == "NetworkPolicy"]
-    for place in parse_places(variables(container)["CONSOLE_PROGRAMS"]):
-        ends = ("console", place.name) if direction == "Egress" else (place.name, "console")
-        assert any(_allows(policy, direction, *ends, _port(place)) for policy in policies), place
-
-
-def _port(place: Place) -> int:
-    return urlsplit(place.url).port or 0
-
-
-def _allows(policy: dict[str, Any], direction: str, own: str, other: str, port: int) -> bool:
-    """Tell whether a policy lets pods of a program connect to, or be reached by, another's in the namespace."""
-    rules = policy.get(direction.lower(), ())
-    way = "to" if direction == "Egress" else "from"
-    return _selects(policy["podSelector"], own) and any(
-        any(
-            "podSelector" in end and "namespaceSelector" not in end and _selects(end["podSelector"], other)
-            for end in rule[way]
-        )
-        and any(each["port"] <= port <= each.get("endPort", each["port"]) for each in rule["ports"])
-        for rule in rules
-    )
-
-
-def _selects(selector: dict[str, Any], name: str) -> bool:
-    labels = selector.get("matchLabels", {}).items() <= {_NAME: name}.items()
-    return labels and all(
-        each["key"] == _NAME and each["operator"] == "In" and name in each["values"]
-        for each in selector.get("matchExpressions", ())
-    )

@@ -27,7 +27,7 @@ _EDITS: Final = {
         (r"\Z", "    cost_center: str | None = None\n"),
     ],
     "streams/domain/routee/sms.py": [
-        (r"(        None if sms\.price is None else .*\n)", r"\1        sms.costCenter or None,\n"),
+        (r"(        price,\n)(?=    \))", r"\1        sms.costCenter or None,\n"),
         (r"(        price=coercion\.price\(.*\n)", r'\1        cost_center=text("costCenter"),\n'),
     ],
     "streams/contract/records.py": [

@@ -23,8 +23,10 @@ from tests.bench.share import held
 from tests.bench.workers import DEADLINE_SECONDS
 
 _FASTEST_PER_CORE: Final = 130_000
-"""Records a second that a core writes at most: the backlog lasts for longer than the run."""
-_STARTING_SECONDS: Final = 25.0
+"""Records a second that a core writes at most: the backlog lasts for longer than the start and the run."""
+_STARTING_SECONDS: Final = 1.5
+"""Of processor time, for each worker: while the others start, it works with all of the core that is left."""
+_LEAVING_SECONDS: Final = 10.0
 _TOPIC: Final = SMS_STATUS.name("routee.")
 
 
@@ -46,23 +48,24 @@ def measured(workers: int, given: argparse.Namespace) -> Scaled:
         topics = _program(folder, "routee-streams", "topics", environment)
         topics.start()
         topics.require_success(60)
-        backlog = int(workers * given.share * _FASTEST_PER_CORE * (given.seconds + _STARTING_SECONDS))
+        busy = _STARTING_SECONDS + given.share * (given.seconds + _LEAVING_SECONDS)
+        backlog = int(workers * busy * _FASTEST_PER_CORE)
         statuses.fill(kafka.bootstrap_servers, backlog)
-        group = Group([_member(folder, environment, stack, given.share) for _ in range(workers)], statuses.PARTITIONS)
+        group = Group([_member(folder, environment, stack) for _ in range(workers)], statuses.PARTITIONS)
         group.wait_until_settled(DEADLINE_SECONDS)
-        figures = over(group.workers, given.seconds)
-        if sum(worker.done() for worker in group.workers) >= backlog // len(statuses.STATUSES) * len(statuses.STATUSES):
-            raise RuntimeError("the backlog ended before the run")
-        return Scaled(figures, group.leave(DEADLINE_SECONDS))
+        with held([worker.pid for worker in group.workers], given.share):
+            figures = over(group.workers, given.seconds)
+            if sum(worker.done() for worker in group.workers) >= backlog - len(statuses.STATUSES):
+                raise RuntimeError("the backlog ended before the run")
+            return Scaled(figures, group.leave(DEADLINE_SECONDS))
 
 
-def _member(folder: Path, environment: Mapping[str, str], stack: ExitStack, share: float) -> Member:
+def _member(folder: Path, environment: Mapping[str, str], stack: ExitStack) -> Member:
     port = free_port()
     process = _program(folder, "routee-sinks", "files", {**environment, "SINKS_ADMIN_PORT": str(port)}, str(port))
     process.start()
     measuring.pin(measuring.PROGRAM_CORE, process.pid)
     stack.callback(process.stop, 30)
-    stack.enter_context(held([process.pid], share))
     url = f"http://127.0.0.1:{port}/metrics"
     return Member(
         process,
