@@ -28,7 +28,7 @@ demo-console: $(PROGRAMS)   ## the same in the console, in a browser; everything
 
 # Tests of programs wait more than they compute, so five run beside each other; those that take longest begin first.
 test: $(CLASS_CACHE)        ## `check`, and the whole suite: the seven below
-	@echo 'The checks and seven suites, five at a time, about 20 minutes: each prints its results when it is done'
+	@echo 'The checks and seven suites, five at a time, about a quarter of an hour: each prints its results when it is done'
 	@$(MAKE) --no-print-directory --jobs=5 --keep-going $(SUITE_BY_SUITE) \
 	    test-sinks-integration test-programs test-faults test-streams test-e2e test-quick test-sinks-behaviour test-browser check
 
