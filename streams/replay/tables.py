@@ -61,7 +61,7 @@ _CONTAINERS: Final = frozenset(
     for name, field in model.model_fields.items()
     if get_origin(_plain(field.annotation)) in {list, dict}
 )
-"""The fields that are lists or objects, in whichever of these records."""
+"""The fields that are lists or objects, in any of these records."""
 
 _SMS_COLUMNS: Final = _columns(SmsStatus)
 

@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from sinks.files.sink import FileSink
 from sinks.files.verify import verify
 from sinks.source import Record, TopicPartition
 from sinks.tables import FILE_TABLE_OF, RAW_CALLBACKS_TABLE
+from tests.faults.random_kills import run_and_kill
 from tests.support.wait import eventually
 
 RAW = TopicPartition("routee.callbacks.raw", 0)
@@ -74,13 +74,8 @@ def test_killed_at_random_moments_a_reader_finds_each_row_once_or_a_file_missing
     environment = {**os.environ, "SINKS_FILES_ROOT": str(root)}
     command = [sys.executable, "-m", "sinks", "files", "compact"]
     for _ in range(kills):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        eventually(lambda process=process: (root / ASIDE).exists() or process.poll() is not None, 60, every=0.001)  # type: ignore[misc]
         # A moment of its own for each kill: drafts, manifest, exchange, removal.
-        moment = time.monotonic() + chance.uniform(0, 0.1)
-        eventually(lambda moment=moment: time.monotonic() > moment, 10, every=0.001)  # type: ignore[misc]
-        process.kill()
-        process.wait()
+        run_and_kill(command, environment, (root / ASIDE).exists, chance, within_seconds=0.1, every=0.001)
         assert [found.problems for found in verify(root, [RAW_CALLBACKS_TABLE])] == [[]]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     seen = reader.whole

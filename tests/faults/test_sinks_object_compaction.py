@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -21,6 +20,7 @@ from sinks.source import Record
 from sinks.tables import RAW_CALLBACKS_TABLE
 from streams.program.file_names import is_of_rows
 from streams.program.objects import ObjectPath
+from tests.faults.random_kills import run_and_kill
 from tests.support.s3.bucket import Bucket
 from tests.support.wait import eventually
 from tests.unit.sinks.test_object_compaction import NOW
@@ -99,17 +99,10 @@ def test_killed_at_random_moments_a_reader_by_manifest_finds_each_row_once(root:
     command = [sys.executable, "-m", "sinks", "files", "compact"]
     marks = root / RAW_CALLBACKS_TABLE
     for _ in range(kills):
-        process = subprocess.Popen(command, env={**os.environ}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        eventually(
-            lambda process=process: any(marks.glob(".compacting-*")) or process.poll() is not None,  # type: ignore[misc]
-            60,
-            every=0.005,
-        )
         # A moment of its own for each kill: joined objects, manifest, removal.
-        moment = time.monotonic() + chance.uniform(0, 0.4)
-        eventually(lambda moment=moment: time.monotonic() > moment, 10, every=0.001)  # type: ignore[misc]
-        process.kill()
-        process.wait()
+        run_and_kill(
+            command, os.environ, lambda: any(marks.glob(".compacting-*")), chance, within_seconds=0.4, every=0.005
+        )
         assert [found.problems for found in verify(root, [RAW_CALLBACKS_TABLE])] == [[]]
         # As a quarter of an hour later.
         clear(root, [RAW_CALLBACKS_TABLE], dead_seconds=-1)

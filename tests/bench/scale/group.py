@@ -31,7 +31,7 @@ class Group:
 
     @property
     def workers(self) -> list[Worker]:
-        """Return those that are still there."""
+        """Return the workers of the members that are still there."""
         return [member.worker for member in self._members]
 
     def wait_until_settled(self, seconds: float) -> None:
