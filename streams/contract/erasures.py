@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -156,12 +156,24 @@ class Erasures:
     def __len__(self) -> int:
         return len(self._latest)
 
-    def add(self, erasure: Erasure) -> None:
-        """Add an erasure, the latest of a mark stands; AnotherKeyError when nothing can be compared with it."""
+    def with_more(self, more: Iterable[Erasure]) -> "Erasures":
+        """Return these erasures and more ones, all made with the same key; these stay as they are."""
+        grown = Erasures(self._marks)
+        grown._latest, grown._digest, grown.latest = {**self._latest}, self._digest, self.latest
+        for erasure in more:
+            grown.add(erasure)
+        return grown
+
+    def require_key(self, erasure: Erasure) -> None:
+        """Raise AnotherKeyError when nothing can be compared with an erasure."""
         if self._marks is None:
             raise AnotherKeyError("there are erasures, and ERASURE_KEY is not set: set the key they were made with")
         if erasure.key_id != self._marks.key_id:
             raise AnotherKeyError("an erasure was made with another ERASURE_KEY: set the key it was made with")
+
+    def add(self, erasure: Erasure) -> None:
+        """Add an erasure, the latest of a mark stands; AnotherKeyError when nothing can be compared with it."""
+        self.require_key(erasure)
         known = self._latest.get(erasure.mark)
         if known is None or known < erasure.at:
             self._latest[erasure.mark] = erasure.at

@@ -6,8 +6,10 @@ callbacks from bringing them back. The erasure is a revision of its own, made fr
 begins to hold: of two ways to get there, a walk through all rows and the next callback, both give the same record.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -32,6 +34,7 @@ _EPOCH: Final = moment_of(0)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _REMEMBERED: Final = 65_536
 _VIEWS_KEPT: Final = 4
+_OFFSET_OF: Final = itemgetter(0)
 _BLANK: Final[dict[str, Any]] = dict.fromkeys(BLANKED)
 _BLANK_INDEXES: Final = frozenset(map(Details.__struct_fields__.index, BLANKED))
 
@@ -56,7 +59,8 @@ class Erased:
     """The erasures that hold in a partition; they never change."""
 
     def __init__(self, erasures: Erasures) -> None:
-        self._erasures = erasures
+        self.all = erasures
+        """The erasures themselves."""
         self.at: Callable[[str | None], int] = _Moments(erasures).__getitem__
         """The moment of a recipient's latest erasure in ms, 0 when there is none."""
         self.latest = _in_ms(erasures.latest)
@@ -66,7 +70,7 @@ class Erased:
 
     def covers_body(self, body: bytes, moments: Iterable[int]) -> bool:
         """Tell whether a refused body has a recipient whose erasure any of the moments (ms, 0: none) lies before."""
-        return any(self._erasures.covers_body(body, moment_of(moment)) for moment in moments if moment)
+        return any(self.all.covers_body(body, moment_of(moment)) for moment in moments if moment)
 
 
 def _in_ms(moment: datetime | None) -> int:
@@ -84,7 +88,7 @@ class KnownErasures:
     prefix: ClassVar = MESSAGE_PREFIX
 
     def __init__(self, marks: Marks | None = None, cells: int = MOST_CELLS) -> None:
-        self._marks = marks
+        self._none = Erasures(marks)
         self._cells = cells
         self._log: list[tuple[int, Erasure]] = []
         self._views: dict[int, Erased | None] = {}
@@ -97,7 +101,7 @@ class KnownErasures:
 
     def add(self, offset: int, erasure: Erasure) -> None:
         """Add the next record of the topic; AnotherKeyError when recipients cannot be compared with it."""
-        Erasures(self._marks).add(erasure)
+        self._none.require_key(erasure)
         self._log.append((offset, erasure))
         self.end = offset + 1
 
@@ -111,12 +115,13 @@ class KnownErasures:
         # A view beyond that would still be without the next erasures when they have come.
         end = min(end, self.end)
         if end not in self._views:
+            # Of a view that is there already only the erasures after it have to be added.
+            begin = max((known for known in self._views if known < end), default=0)
+            former = self._views.get(begin)
+            first, last = (bisect_left(self._log, at, key=_OFFSET_OF) for at in (begin, end))
+            erasures = (former.all if former else self._none).with_more(one for _, one in self._log[first:last])
             while len(self._views) >= _VIEWS_KEPT:
                 del self._views[next(iter(self._views))]
-            erasures = Erasures(self._marks)
-            for offset, erasure in self._log:
-                if offset < end:
-                    erasures.add(erasure)
             self._views[end] = Erased(erasures) if erasures else None
         return self._views[end]
 

@@ -123,11 +123,13 @@ async def _run(given: argparse.Namespace, load: str) -> None:
 
 
 def _erasures(number: int, *, is_behind: bool) -> KnownErasures:
+    """Return erasures that a worker has at hand: it made a view of them once, before any of these callbacks."""
     known, marks = KnownErasures(_MARKS), _MARKS
     received = datetime.fromisoformat(_RECEIVED_AT)
     at = received + timedelta(days=1) if is_behind else received - timedelta(days=1)
     for offset in range(number):
         known.add(offset, Erasure(mark=marks.of(f"+4470000{offset:05}") or "", at=at, key_id=marks.key_id))
+    known.before(number)
     return known
 
 

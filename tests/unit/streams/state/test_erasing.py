@@ -588,3 +588,31 @@ def test_looking_at_moments_first_leaves_out_no_covered_callback(seed: int, monk
     quick = outputs_with(records, erasures)
     monkeypatch.setattr(sms_stage, "may_be_covered", lambda *_: True)
     assert quick == outputs_with(records, erasures)
+
+
+@settings(max_examples=200)
+@given(
+    made=st.lists(st.tuples(st.sampled_from(NUMBERS), st.integers(1, 5), st.integers(1, 3)), max_size=12),
+    asked=st.lists(st.integers(0, 40), min_size=1, max_size=30),
+)
+def test_the_erasures_before_an_offset_are_the_same_whatever_was_asked_before(
+    made: list[tuple[str, int, int]], asked: list[int]
+) -> None:
+    known, records, offset = KnownErasures(MARKS), [], -1
+    for number, minute, gap in made:
+        offset += gap
+        records.append((offset, erasure(number, BEGIN_MS + minute * MINUTE)))
+        known.add(*records[-1])
+        for end in asked[: len(records)]:
+            _require_view(known, records, end)
+    for end in asked:
+        _require_view(known, records, end)
+
+
+def _require_view(known: KnownErasures, records: list[tuple[int, Erasure]], end: int) -> None:
+    before = [one for offset, one in records if offset < end]
+    view, true = known.before(end), erasures_of(before)
+    assert (view is None) == (not before)
+    if view is not None:
+        assert (view.digest, view.latest) == (true.digest, int(max(one.at for one in before).timestamp() * 1000))
+        assert all((view.at(number) > 0) == bool(true.erased_at(number)) for number in NUMBERS)
