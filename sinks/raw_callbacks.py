@@ -35,6 +35,12 @@ _NUMBER: Final = re.compile(
 _GAP: Final = re.compile(r"%2[0-9a-f]|[^0-9]", re.IGNORECASE)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?")
 _MOST_LATENCY: Final = timedelta(days=30)
+# In bytes: every date of _DATE has such a part, behind its year.
+_BEHIND_YEAR: Final = re.compile(rb"-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(Z?)")
+_YEAR_DIGITS: Final = 4
+_SECONDS_END: Final = 19
+_LATENCY: Final = re.compile(rb'"latency"([^,}\]]*)')
+_DAY: Final = timedelta(days=1)
 # A day after the first that Python knows: no zone leads before it.
 _FIRST: Final = datetime(1, 1, 2, tzinfo=UTC)
 _Fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -149,7 +155,7 @@ def covers(erasures: Erasures, callback: Callback, written: datetime) -> bool:
 
 def without_erased(value: bytes | None, written: datetime, erasures: Erasures) -> tuple[bytes | None, int]:
     """Return a record's value without the data of erased people, and how many of its callbacks had some."""
-    if not value:
+    if not value or erasures.latest is None or _is_later(value, written, erasures.latest):
         return value, 0
     opened = _open(value)
     if opened is None:
@@ -157,6 +163,29 @@ def without_erased(value: bytes | None, written: datetime, erasures: Erasures) -
         return (None, 1) if covered else (value, 0)
     found = [one for one in opened.callbacks if covers(erasures, one, written)]
     return (_closed(opened, found, erasures, written), len(found)) if found else (value, 0)
+
+
+def _is_later(value: bytes, written: datetime, latest: datetime) -> bool:
+    """
+    Tell that all moments of all callbacks of a record are later; False when one look over its bytes cannot tell.
+
+    Of nearly every record they are, and that look takes a ninth of the time of opening it.
+    """
+    found = [*_BEHIND_YEAR.finditer(value)]
+    # With a character in its place the name of the latency may be written in another way.
+    if not found or (b"\\" in value and b"\\u00" in value):
+        return False
+    dates = (value[max(0, one.start() - _YEAR_DIGITS) : one.start() + _SECONDS_END - _YEAR_DIGITS] for one in found)
+    first = _moment(min(one.replace(b" ", b"T") for one in dates).decode(errors="replace"))
+    try:
+        latency = timedelta(seconds=max(0.0, *(float(one.lstrip(b": ")) for one in _LATENCY.findall(value)), 0.0))
+    except (ValueError, OverflowError):
+        return False
+    if first is None or first < _FIRST + _MOST_LATENCY + _DAY:
+        return False
+    # Zones lead to a day more or less.
+    margin = timedelta() if all(one[1] for one in found) else _DAY
+    return min(first - margin, written) - min(latency, _MOST_LATENCY) >= latest
 
 
 def _open(value: bytes) -> _Opened | None:

@@ -1,6 +1,8 @@
 """
 The cost of erasures in a sink: processor time of a record, from the bytes of Kafka to the bytes for the store.
 
+`archive` are raw records of 50 callbacks each into Parquet; the others are records of SMS.
+
 `python -m tests.bench.blanking --help`. With 1,000 erasures of other people, a record is of a batch that streams made
 with these very erasures; or of one that tells none, and then younger than all erasures, or older. The kinds take turns,
 and the least time of each counts: other load of the machine only adds to it.
@@ -11,7 +13,7 @@ import gc
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -24,18 +26,22 @@ from sinks.files.formats import FORMATS
 from sinks.kafka.record_batches import QuickRecords
 from sinks.rows import sort_out
 from sinks.source import Record, TopicPartition
-from sinks.tables import SMS_STATUS_TABLE
+from sinks.tables import RAW_CALLBACKS_TABLE, SMS_STATUS_TABLE
 from streams.contract.erasures import KEY_BYTES, Erasure, Erasures, Marks
-from streams.contract.headers import headers_of, with_erasures
-from streams.contract.topics import SMS_STATUS
+from streams.contract.headers import headers, headers_of, with_erasures
+from streams.contract.topics import CALLBACKS_RAW, SMS_STATUS
+from tests.bench.instructions import PER_ENVELOPE, envelopes
 from tests.bench.measuring import say
 from tests.bench.statuses import statuses
 
-SINKS: Final = ("clickhouse", "parquet", "ndjson")
+SINKS: Final = ("clickhouse", "parquet", "ndjson", "archive")
+_ARCHIVE: Final = SINKS[-1]
 _RECORDS: Final = 1_500
+_RAW_RECORDS: Final = 100
 _MARKS: Final = Marks(bytes(range(KEY_BYTES)))
 _LONG_AGO, _LATER = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _BATCH_BYTES: Final = 10_000_000
+_WRITTEN_MS: Final = 1_795_339_014_500
 _CAMPAIGN: Final = "c0ffee00-0000-4000-8000-000000000001"
 
 
@@ -46,23 +52,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--turns", type=int, default=40)
     given = parser.parse_args(arguments)
     old, young = _erasures(_LATER), _erasures(_LONG_AGO)
-    plain = _batch(None)
-    kinds = {
-        "no erasures": (plain, Erasures(_MARKS)),
-        "made with them": (_batch(old), old),
-        "untold, younger": (plain, young),
-        "untold, older": (plain, old),
-    }
-    say(f"{'µs per record':16} " + " ".join(f"{name:>16}" for name in kinds))
+    say(f"{'µs per record':16} " + " ".join(f"{name:>16}" for name in _kinds(old, young, is_raw=False)))
     for sink in given.sinks or SINKS:
+        is_raw = sink == _ARCHIVE
+        kinds = _kinds(old, young, is_raw=is_raw)
         least = dict.fromkeys(kinds, sys.maxsize)
         gc.disable()
         for _ in range(given.turns):
             for name, (batch, erasures) in kinds.items():
-                least[name] = min(least[name], _nanoseconds(_store(sink), batch, erasures))
+                least[name] = min(least[name], _nanoseconds(sink, batch, erasures))
         gc.enable()
-        say(f"{sink:16} " + " ".join(f"{one / _RECORDS / 1000:16.2f}" for one in least.values()))
+        records = _RAW_RECORDS if is_raw else _RECORDS
+        say(f"{sink:16} " + " ".join(f"{one / records / 1000:16.2f}" for one in least.values()))
     return 0
+
+
+def _kinds(old: Erasures, young: Erasures, *, is_raw: bool) -> dict[str, tuple[bytes, Erasures]]:
+    """Return what is compared: a batch of records, and the erasures that the sink knows."""
+    plain = _raw_batch() if is_raw else _batch(None)
+    known = {"no erasures": Erasures(_MARKS), "untold, younger": young, "untold, older": old}
+    untold = {name: (plain, erasures) for name, erasures in known.items()}
+    return untold if is_raw else untold | {"made with them": (_batch(old), old)}
 
 
 def _erasures(at: datetime) -> Erasures:
@@ -82,17 +92,29 @@ def _batch(told: Erasures | None) -> bytes:
     return bytes(builder.build())
 
 
-def _store(sink: str) -> Callable[[list[Record]], object]:
-    if sink == "clickhouse":
-        return lambda rows: deque(_lines(SMS_STATUS_TABLE, rows), 0)
-    return lambda rows: FORMATS[sink](SMS_STATUS_TABLE, rows)
+def _raw_batch() -> bytes:
+    """Return envelopes as ingest sends them."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, _BATCH_BYTES)
+    for number, value in enumerate(envelopes("one final", _RAW_RECORDS * PER_ENVELOPE)):
+        builder.append(number, _WRITTEN_MS, None, value, headers(CALLBACKS_RAW))
+    return bytes(builder.build())
 
 
-def _nanoseconds(store: Callable[[list[Record]], object], batch: bytes, erasures: Erasures) -> int:
+def _store(sink: str, rows: list[Record]) -> None:
+    if sink == _ARCHIVE:
+        FORMATS["parquet"](RAW_CALLBACKS_TABLE, rows)
+    elif sink == "clickhouse":
+        deque(_lines(SMS_STATUS_TABLE, rows), 0)
+    else:
+        FORMATS[sink](SMS_STATUS_TABLE, rows)
+
+
+def _nanoseconds(sink: str, batch: bytes, erasures: Erasures) -> int:
     began = time.thread_time_ns()
-    partition = TopicPartition(SMS_STATUS.name("routee."), 0)
-    records = QuickRecords(0, partition, MemoryRecords(batch)).take(_RECORDS)
-    store(sort_out(blanked(SMS_STATUS_TABLE, records, erasures)).rows)
+    topic, table = (CALLBACKS_RAW, RAW_CALLBACKS_TABLE) if sink == _ARCHIVE else (SMS_STATUS, SMS_STATUS_TABLE)
+    records = QuickRecords(0, TopicPartition(topic.name("routee."), 0), MemoryRecords(batch)).take(_RECORDS)
+    rows = [*blanked(table, records, erasures)]
+    _store(sink, rows if sink == _ARCHIVE else sort_out(rows).rows)
     return time.thread_time_ns() - began
 
 

@@ -39,7 +39,7 @@ from tests.bench.measuring import say
 
 _COUNTED: Final = re.compile(r"I\s+refs:\s+([\d,]+)")
 _TOOL: Final = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
-_PER_ENVELOPE: Final = 50
+PER_ENVELOPE: Final = 50
 _MARKS: Final = Marks(bytes(range(KEY_BYTES)))
 _FLUSH_EVERY: Final = 8
 _ENVELOPES_A_MINUTE: Final = 60
@@ -107,8 +107,8 @@ def envelopes(load: str, count: int) -> list[bytes]:
         for number, message in enumerate(callbacks.message_ids(count // len(steps) // parts))
         for part in range(1, parts + 1)
     ]
-    every = range(0, len(bodies), _PER_ENVELOPE)
-    return [callbacks.envelope_of(bodies[at : at + _PER_ENVELOPE], _RECEIVED_AT) for at in every]
+    every = range(0, len(bodies), PER_ENVELOPE)
+    return [callbacks.envelope_of(bodies[at : at + PER_ENVELOPE], _RECEIVED_AT) for at in every]
 
 
 async def _run(given: argparse.Namespace, load: str) -> None:

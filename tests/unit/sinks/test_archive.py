@@ -5,12 +5,13 @@ The archive: every record of `callbacks.raw` once, byte for byte with key, heade
 import gzip
 from base64 import b64encode
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.callback.envelope import seal
@@ -24,12 +25,12 @@ from sinks.files.formats import FORMATS
 from sinks.files.proof import last_files, misfit
 from sinks.files.sink import FileSink
 from sinks.metrics import Metrics, Readiness
-from sinks.raw_callbacks import Callback, callback_in, callbacks_of, erased_of, row_of, without_erased
+from sinks.raw_callbacks import Callback, callback_in, callbacks_of, covers, erased_of, row_of, without_erased
 from sinks.rejections import Flood, MemoryRejections
 from sinks.source import MemoryTopics, Record, TopicPartition
 from sinks.tables import FILE_TABLE_OF, RAW_CALLBACKS_TABLE, tables_by_topic
 from sinks.writer import Writer
-from streams.contract.erasures import Erasures, moment_of
+from streams.contract.erasures import Erasure, Erasures, moment_of
 from streams.program.file_names import parse_name
 from tests.behaviour.sinks.records import START, at
 from tests.support.erasures import MARKS, erasure
@@ -63,6 +64,10 @@ def erasures(*numbers: str, seconds: float = 1_000) -> Erasures:
 
 def after(value: bytes, known: Erasures | None = None) -> tuple[bytes | None, int]:
     return without_erased(value, moment_of(MS), known or erasures(ERASED))
+
+
+def orjson_text(some: bytes) -> bytes:
+    return orjson.dumps(some.decode(errors="replace"))
 
 
 optional_bytes = (
@@ -183,6 +188,8 @@ def test_bytes_that_are_no_envelope_lose_their_value_when_they_are_covered(value
         ({"status": {"updatedDate": "2026-11-22T09:30:00Z"}, "latency": 60}, 2_000, False),
         ({"status": {"updatedDate": "2026-11-22T09:30:00Z"}, "latency": 1_500}, 2_000, True),
         ({"status": {"updatedDate": "2026-11-22T11:30:00+02:00"}}, 500, True),
+        ({"status": {"updatedDate": "2026-11-22T11:00:00+02:00"}}, 2_000, True),
+        ({"at": "2026-11-22 09:30:00Z"}, 2_000, True),
         ({"status": {}}, 2_000, False),
     ],
 )
@@ -190,7 +197,13 @@ def test_an_erasure_covers_a_callback_by_its_receipt_its_dates_and_its_latency(
     fields: dict[str, Any], received: int, *, covered: bool
 ) -> None:
     value = envelope(body(ERASED, **fields), received=MS + received * 1000)
-    assert after(value)[1] == covered
+    assert without_erased(value, at(received), erasures(ERASED))[1] == covered
+
+
+def test_a_latency_whose_name_is_written_by_its_characters_numbers_covers_a_callback() -> None:
+    status = {"updatedDate": "2026-11-22T09:30:00Z"}
+    value = envelope(body(ERASED, status=status, latency=1_500), received=MS + 2_000_000)
+    assert without_erased(value.replace(b"latency", rb"l\u0061tency"), at(2_000), erasures(ERASED))[1] == 1
 
 
 def test_callbacks_that_are_later_than_all_erasures_are_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +216,49 @@ def test_callbacks_that_are_later_than_all_erasures_are_not_searched(monkeypatch
     assert without_erased(value, at(0), Erasures(MARKS)) == (value, 0)
     with pytest.raises(AssertionError):
         without_erased(value, at(0), erasures(ERASED))
+
+
+DATES = [
+    *("2026-11-22T09:00:00Z", "2026-11-22 09:00:01", "2026-11-22T09:00:00.999999Z", "2026-11-22T23:59:59+14:00"),
+    *("2026-11-21T20:00:00-12:00", "2026-11-22T09:00:00+00:00", "2026-11-22T08:00:00Z", "0001-01-01T00:00:00Z"),
+    *("9999-12-31T23:59:59-23:59", "2026-11-22T09:00:00-2026-11-21T09:00:00Z", "12026-11-22T09:00:00Z", "now"),
+    *("\u0662\u0660\u0662\u0666-11-21T09:00:00Z", "2026-13-01T00:00:00Z", "-11-22T09:00:00Z", "2026-11-22T25:00:00Z"),
+]
+LATENCIES = [
+    *(b"", b',"latency":3', b',"latency": 7200', b',"latency":"7200"', b',"latency":null', b',"latency":true'),
+    *(b',"latency":1e9', b',"latency":-90000', b',"latency":" 7200 "', b',"l\\u0061tency":7200', b',"latency":[7200]'),
+    *(b',"latency":1,"latency":7200', b',"latency":7200,"latency":1', b',"x":{"latency":1e400}', b',"latency" :\t7200'),
+]
+
+
+@st.composite
+def bodies_of_any_moment(draw: st.DrawFn) -> bytes:
+    dates = draw(st.lists(st.sampled_from(DATES), max_size=3))
+    latency, text = draw(st.sampled_from(LATENCIES)), draw(st.sampled_from(["", "-11-22", 'Say "hi"', "\u03b1"]))
+    fields = b",".join(b'"date%d":%b' % (number, orjson.dumps(date)) for number, date in enumerate([*dates, text]))
+    return b'{"to":"%b",%b%b}' % (ERASED.encode(), fields, latency)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    some=st.lists(bodies_of_any_moment() | st.binary(max_size=20).map(orjson_text), min_size=1, max_size=3),
+    is_sealed=st.booleans(),
+    received=st.sampled_from([-7_200, 0, 7_200]),
+    chosen=st.integers(0, 2),
+    seconds=st.sampled_from([-1, 0, 1]),
+)
+def test_a_record_that_one_look_finds_later_than_all_erasures_is_covered_by_none(
+    some: list[bytes], received: int, chosen: int, seconds: int, *, is_sealed: bool
+) -> None:
+    value = envelope(*some, received=MS + received * 1000) if is_sealed else b"".join(some)
+    found = callbacks_of(value)
+    # The first moment of one of the callbacks decides, to the second.
+    moments = found[chosen % len(found)].moments() or [at(received)]
+    first = min(max(datetime(1, 1, 3, tzinfo=UTC), min(moments)), at(86_400)) + timedelta(seconds=seconds)
+    known = Erasures(MARKS)
+    known.add(Erasure(mark=MARKS.of(ERASED) or "", at=first, key_id=MARKS.key_id))
+    covered = [one for one in found if covers(known, one, at(received))]
+    assert without_erased(value, at(received), known)[1] == len(covered)
 
 
 @pytest.mark.parametrize("date", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "0001-01-02T00:00:00-12:00"])
