@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import orjson
 from pydantic import Field, SecretStr
@@ -64,7 +64,8 @@ class Database:
     def __init__(self, settings: ClickHouseSettings) -> None:
         self._settings = settings
         self._url = settings.clickhouse_url
-        self._open = build_opener(_NoRedirect).open
+        # A proxy of the environment would see the password, too.
+        self._open = build_opener(ProxyHandler({}), _NoRedirect).open
 
     def write(self, last: Mapping[int, int], into: Path) -> None:
         """Write a file for each table; `last` has the last offset of each partition that the replay has read."""

@@ -70,6 +70,15 @@ def test_the_same_rules_have_no_difference(root: Path, tmp_path: Path, served: C
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
 
 
+def test_a_proxy_of_the_environment_does_not_see_the_password(
+    root: Path, tmp_path: Path, served: ClickHouseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = replayed(root, tmp_path / "a")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert differences(folder, served) == []
+
+
 @pytest.mark.timeout(500)
 def test_every_change_of_a_rule_is_found(root: Path, tmp_path: Path, served: ClickHouseSettings) -> None:
     missed = []
