@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
+from statistics import median
 
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import accepts_connections, free_port
@@ -33,6 +35,7 @@ _PARTITIONS = (4, 8, 32)
 _IDLE = 5000
 _SHARE = 0.2
 _SOAK_MINUTES = 10
+_GO_SERVER = Path(__file__).with_name("go_ingest")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class Bench:
         """Measure the goals of ingest, one round after the other, each with every server."""
         _say("\nbeside FastAPI with send_and_wait, 8 partitions", HEAD)
         loads = (1, 64, 256, 512)
-        with self._serving() as server, self._baseline() as (port, pid):
+        command = [sys.executable, "-m", "tests.bench.ingest_baseline"]
+        with self._serving() as server, self._peer(command) as (port, pid):
             rounds = [
                 [*(self._load(server, connections) for connections in loads), load(port, 256, self._plan.seconds, pid)]
                 for _ in range(self._plan.runs)
@@ -66,6 +70,26 @@ class Bench:
         _say(baseline.row("FastAPI, 256 connections"))
         at_256 = ours[loads.index(256)]
         _say(f"at 256: {at_256.rate / baseline.rate:.1f} times its rate, 1/{baseline.cpu / at_256.cpu:.1f} of its CPU")
+
+    def go(self) -> None:
+        """Measure ingest beside a server in Go, one run of each in turns."""
+        if which("go") is None:
+            _say("\nleft out: beside net/http with franz-go, which needs Go")
+            return
+        _say("\nbeside net/http with franz-go, 8 partitions", HEAD)
+        program = str(self._folder / "go-ingest")
+        build = ["go", "build", "-o", program, "."]
+        subprocess.run(build, cwd=_GO_SERVER, env=os.environ | {"GOFLAGS": "-mod=readonly"}, check=True)
+        for connections in (64, 256):
+            with self._serving() as server, self._peer([program], GOMAXPROCS="1") as (port, pid):
+                rounds = [
+                    (self._load(server, connections), load(port, connections, self._plan.seconds, pid))
+                    for _ in range(self._plan.runs)
+                ]
+            ours, theirs = (middle(runs) for runs in zip(*rounds, strict=True))
+            _say(ours.row(f"ingest, {connections} connections"), theirs.row(f"Go, {connections} connections"))
+            share = median(mine.cpu / its.cpu for mine, its in rounds)
+            _say(f"at {connections}: {ours.rate / theirs.rate:.2f} times its rate, {share:.2f} of its CPU")
 
     def connections(self) -> None:
         """Measure from one connection to thousands."""
@@ -151,11 +175,11 @@ class Bench:
         _say(f"{'':>28} answered 200: {accepted}, in Kafka: {stored}")
 
     @contextmanager
-    def _baseline(self) -> Iterator[tuple[int, int]]:
+    def _peer(self, command: Sequence[str], **more: str) -> Iterator[tuple[int, int]]:
+        """Run another server on the same core, with the settings of ingest; gives its port and process."""
         port = free_port()
-        settings = self._settings(8) | {"INGEST_PORT": str(port)}
-        command = [sys.executable, "-m", "tests.bench.ingest_baseline"]
-        log = (self._folder / "baseline.log").open("wb")
+        settings = self._settings(8) | {"INGEST_PORT": str(port)} | more
+        log = (self._folder / f"{Path(command[-1]).name}.log").open("wb")
         with log, subprocess.Popen(command, env=settings, stderr=log) as server:
             _settle_on({_SERVER_CORE}, server.pid)
             eventually(lambda: accepts_connections(port), 30)
@@ -171,7 +195,7 @@ class Bench:
         return environment(self._kafka.bootstrap_servers, prefix, kafka_partitions=partitions, ingest_secrets=SECRET)
 
 
-PARTS = ("goals", "connections", "partitions", "workers", "idle", "soak")
+PARTS = ("goals", "go", "connections", "partitions", "workers", "idle", "soak")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
