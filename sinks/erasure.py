@@ -103,8 +103,8 @@ def _rows(settings: SinksSettings, store: StoreName) -> Rows:
     if store == "clickhouse":
         return ClickHouseRows(lambda: connect(settings))
     # Arrow takes 45 MB, which ClickHouse's sink does not need.
-    from sinks.files.erasure import FileRows  # noqa: PLC0415
     from sinks.files.objects import open_root  # noqa: PLC0415
+    from sinks.files.personal_rows import FileRows  # noqa: PLC0415
 
     return FileRows(open_root(settings.sinks_files_root), list(PERSONAL))
 

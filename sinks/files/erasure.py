@@ -28,60 +28,32 @@ that a compaction has deleted, below that position. A note of further erasures i
 fewer proves less.
 """
 
-import gzip
-import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, date, timedelta
-from functools import partial, reduce
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet
 
-from sinks.blanking import DECIDING, PERSONAL, RECIPIENT, blanked_raw, blanks, is_covered
+from sinks.blanking import PERSONAL
 from sinks.erasing import Known
-from sinks.errors import FatalError, RetryableError
-from sinks.files.archive import records_in
+from sinks.errors import RetryableError
 from sinks.files.compaction import remove_rest
-from sinks.files.contents import UNREADABLE_CONTENT, decoding
+from sinks.files.contents import UNREADABLE_CONTENT
 from sinks.files.durable import read_if_there, replace
-from sinks.files.formats import FORMATS, packed, to_parquet
 from sinks.files.layout import partition_of_draft
 from sinks.files.locks import days, lock_of
 from sinks.files.manifest import note_change
 from sinks.files.objects import changed_meanwhile
-from sinks.files.proof import OFFSET, files_with_rows
-from sinks.raw_callbacks import callbacks_of, erased_of, row_of
+from sinks.files.personal import erased_content
+from sinks.files.proof import files_of, files_with_rows, named
 from sinks.source import TopicPartition
-from sinks.tables import RAW_CALLBACKS_TABLE
-from streams.contract.erasures import Erasures
-from streams.program.file_names import (
-    DAYS,
-    SUFFIXES,
-    Chained,
-    Name,
-    current,
-    day_of,
-    joined_in,
-    parse_chained,
-    parse_name,
-)
-from streams.program.joined import current_objects, named_objects
-from streams.program.objects import AnyPlace, ObjectPath, Place, below
-
-Row = dict[str, Any]
-IsWanted = Callable[[Row], bool]
-"""Tells by its deciding fields whether a row is wanted."""
-MayBeWanted = Callable[[str], bool]
-"""Tells whether a row of that recipient can be wanted."""
-_Found = TypeVar("_Found")
-_Read = Callable[[Place, bytes], Iterator[tuple[int, _Found]]]
-"""Finds something in the content of a file, with the offset of its row."""
+from streams.program.file_names import DAYS, current, day_of, joined_in, parse_chained
+from streams.program.joined import named_objects
+from streams.program.objects import ObjectPath, Place
 
 _NOTE: Final = ".erasures-{}.json"
 _TRIES: Final = 10
@@ -134,7 +106,7 @@ class FileErasure:
     def _erase_left(self, folder: Path, known: Known) -> int:
         """Do the same for a table that this process does not write."""
         erased = 0
-        numbers = {name.partition for file in files_with_rows(folder) if (name := _parsed(file)) is not None}
+        numbers = {name.partition for file in files_with_rows(folder) if (name := named(file)) is not None}
         for number in sorted(numbers):
             lock = lock_of(folder, number)
             if lock.acquire():
@@ -264,21 +236,11 @@ class _Note(NamedTuple):
         return self.digest != other.digest and self.number >= other.number and self.latest >= other.latest
 
 
-def _parsed(file: Place) -> Name | Chained | None:
-    return parse_name(file.name) or parse_chained(file.name)
-
-
 def _remove_drafts(folder: Place, number: int) -> None:
     """Remove the drafts of a partition that has no owner: they may have the data of the erased, too."""
     for draft in folder.glob(f"{DAYS}.*"):
         if partition_of_draft(draft.name) == number:
             draft.unlink(missing_ok=True)
-
-
-def files_of(folder: AnyPlace, partition: int | None = None) -> list[AnyPlace]:
-    """Return the files of a table, of one partition or of all, in the order of their names."""
-    found = ((file, _parsed(file)) for file in files_with_rows(folder))
-    return sorted((file for file, name in found if name and partition in {None, name.partition}), key=str)
 
 
 def _partitions(folder: ObjectPath) -> set[int]:
@@ -326,202 +288,11 @@ def _erase_file(file: Place, table: str, known: Known) -> int:
 def _erase_once(file: Place, table: str, known: Known) -> int:
     erasures = known.erasures
     content = read_if_there(file)
-    name = _parsed(file)
+    name = named(file)
     if content is None or name is None:
         return 0  # moved to an archive in the meantime
-    if table == RAW_CALLBACKS_TABLE:
-        erased, count = _erased_archive(content, name.file_format, erasures)
-    else:
-        erase = _erased_parquet if name.file_format == "parquet" else _erased_ndjson
-        erased, count = erase(
-            content,
-            table,
-            lambda row: is_covered(table, row, erasures),
-            lambda recipient: erasures.erased_at(recipient) is not None,
-        )
+    erased, count = erased_content(content, table, name.file_format, erasures)
     if count:
         note_change(file.parent, name.partition, file.name, content, erased)
         replace(file, content, erased)
     return count
-
-
-def _erased_archive(content: bytes, file_format: str, erasures: Erasures) -> tuple[bytes, int]:
-    """Return a file of raw records without the data of erased people, and how many callbacks had some."""
-    blanked = [blanked_raw(record, erasures) for record in records_in(content, file_format)]
-    count = sum(number for _, number in blanked)
-    return (FORMATS[file_format](RAW_CALLBACKS_TABLE, [record for record, _ in blanked]) if count else content), count
-
-
-def _erased_parquet(content: bytes, table: str, is_wanted: IsWanted, may_be: MayBeWanted) -> tuple[bytes, int]:
-    """Return a file without the data of the wanted rows, and how many these are."""
-    with decoding():
-        file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
-        wanted = _wanted_of_parquet(file, table, is_wanted, may_be)
-        if not wanted:
-            return content, 0
-        data = file.read()
-    mask = pa.array([number in wanted for number in range(data.num_rows)])
-    for column in blanks(table, data.column_names):
-        index = data.schema.get_field_index(column)
-        field = data.schema.field(index)
-        data = data.set_column(index, field, pc.if_else(mask, pa.scalar(None, field.type), data.column(index)))
-    return to_parquet(data), len(wanted)
-
-
-def _wanted_of_parquet(
-    file: pyarrow.parquet.ParquetFile, table: str, is_wanted: IsWanted, may_be: MayBeWanted
-) -> dict[int, Row]:
-    """Return the wanted rows by their numbers, with their deciding fields."""
-    names = [name for name in DECIDING[table] if name in file.schema_arrow.names]
-    data = file.read(columns=names)
-    numbers = pa.array(range(data.num_rows), pa.int64())
-    if RECIPIENT in names:
-        recipients = [one for one in pc.unique(data[RECIPIENT]).to_pylist() if one is not None and may_be(one)]
-        if not recipients:
-            return {}
-        some = pc.is_in(data[RECIPIENT], pa.array(recipients, data[RECIPIENT].type))
-        data, numbers = data.filter(some), numbers.filter(some.combine_chunks())
-    return {number: row for number, row in zip(numbers.to_pylist(), data.to_pylist(), strict=True) if is_wanted(row)}
-
-
-def _erased_ndjson(content: bytes, table: str, is_wanted: IsWanted, _: MayBeWanted) -> tuple[bytes, int]:
-    """Do the same for a file of lines."""
-    lines = gzip.decompress(content).splitlines()
-    count = 0
-    for number, line in enumerate(lines):
-        row = orjson.loads(line)
-        if is_wanted(row):
-            lines[number] = orjson.dumps(row | blanks(table, row))
-            count += 1
-    return packed(lines), count
-
-
-class FileRows:
-    """
-    Implements `Rows` over a folder with these tables; reads only.
-
-    In a bucket the objects of a day may be joined meanwhile: when one is gone, the day is listed again. Two objects may
-    have a row then, which is given once. Rows are looked for in each object, also in one that does not count: it may
-    have a number that the others have lost.
-    """
-
-    def __init__(self, root: Place, tables: Sequence[str]) -> None:
-        self._root = root
-        self._tables = tables
-
-    def of(self, may_be: MayBeWanted, is_wanted: IsWanted) -> Iterator[tuple[str, str, Row]]:
-        """Yield the wanted rows of all files. FatalError for a file that cannot be read."""
-        for table in self._tables:
-
-            def found(file: Place, content: bytes, table: str = table) -> Iterator[tuple[int, Row]]:
-                return ((row[OFFSET], row) for row in _rows_of(file, content, table, is_wanted, may_be))
-
-            for file, row in self._each(table, found, also_others=True):
-                yield below(self._root, file), table, row
-
-    def without_data(self) -> int:
-        """Return how many rows have no data of a person; of raw callbacks, how many have lost theirs."""
-        return sum(count for table in self._tables for _, count in self._each(table, partial(_without_data, table)))
-
-    def _each(self, table: str, read: _Read[_Found], *, also_others: bool = False) -> Iterator[tuple[Place, _Found]]:
-        """Yield all findings in the files of a table, also while a compaction exchanges them."""
-        folder = self._root / table
-        try:
-            if isinstance(folder, ObjectPath):
-                for day in sorted(folder.glob(DAYS), key=str):
-                    yield from _each_of_day(day, read, also_others=also_others)
-                return
-            with days(folder) if folder.is_dir() else nullcontext():
-                for file in files_of(folder):
-                    # None for one that is moved away in the meantime.
-                    if (content := read_if_there(file)) is not None:
-                        yield from ((file, one) for _, one in read(file, content))
-        except OSError as error:
-            raise FatalError(f"SINKS_FILES_ROOT={self._root}: {error.filename}: {error.strerror}") from error
-
-
-def _each_of_day(day: ObjectPath, read: _Read[_Found], *, also_others: bool) -> Iterator[tuple[Place, _Found]]:
-    """Yield all findings in the objects of a day that count, and in the others, at each offset once."""
-    done: set[ObjectPath] = set()
-    given: set[tuple[int, int]] = set()
-    for _ in range(_TRIES):
-        counting = current_objects(day)
-        others = {*day.iterdir()} - {*counting} if also_others else set()
-        for file in (*counting, *sorted(others, key=str)):
-            name = parse_chained(file.name)
-            if name is None or file in done:
-                continue
-            content = read_if_there(file)
-            if content is None:
-                if file in others:
-                    continue
-                break  # it was joined: the joined object has its rows
-            found = [(offset, one) for offset, one in read(file, content) if (name.partition, offset) not in given]
-            yield from ((file, one) for _, one in found)
-            given.update((name.partition, offset) for offset, _ in found)
-            done.add(file)
-        else:
-            return
-    raise changed_meanwhile(day)
-
-
-def _without_data(table: str, file: Place, content: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the offsets of rows without data of a person, each with 1; of raw callbacks, with how many lost theirs."""
-    is_parquet = file.name.endswith(SUFFIXES["parquet"])
-    with _told(file):
-        if table == RAW_CALLBACKS_TABLE:
-            records = records_in(content, "parquet" if is_parquet else "ndjson")
-            yield from ((record.offset, count) for record in records if (count := erased_of(record.value)))
-        elif is_parquet:
-            yield from ((offset, 1) for offset in _blank_of_parquet(content, table))
-        else:
-            rows = map(orjson.loads, gzip.decompress(content).splitlines())
-            yield from ((row[OFFSET], 1) for row in rows if _is_blank(table, row))
-
-
-def _blank_of_parquet(content: bytes, table: str) -> list[int]:
-    with decoding():
-        data = pyarrow.parquet.ParquetFile(io.BytesIO(content)).read(columns=[OFFSET, *_telling(table)])
-    blank = [pc.is_null(data[name]) for name in _telling(table)]
-    offsets: list[int] = data[OFFSET].filter(reduce(pc.and_, blank)).to_pylist()
-    return offsets
-
-
-def _is_blank(table: str, row: Row) -> bool:
-    return all(row.get(name) is None for name in _telling(table))
-
-
-def _telling(table: str) -> list[str]:
-    """Return the fields that are all null in a row without data of a person."""
-    return [name for name in PERSONAL[table] if name in DECIDING[table]]
-
-
-@contextmanager
-def _told(file: Place) -> Iterator[None]:
-    """Tell which file cannot be read, as FatalError."""
-    try:
-        yield
-    except UNREADABLE_CONTENT as error:
-        raise FatalError(f"{file} cannot be read: {type(error).__name__}") from error
-
-
-def _rows_of(file: Place, content: bytes, table: str, is_wanted: IsWanted, may_be: MayBeWanted) -> Iterator[Row]:
-    """Yield the wanted rows of a file, with all their columns."""
-    is_parquet = file.name.endswith(SUFFIXES["parquet"])
-    with _told(file):
-        if table == RAW_CALLBACKS_TABLE:
-            archived = records_in(content, "parquet" if is_parquet else "ndjson")
-            rows = (row_of(record, callback) for record in archived for callback in callbacks_of(record.value))
-            yield from filter(is_wanted, rows)
-        elif is_parquet:
-            yield from _rows_of_parquet(content, table, is_wanted, may_be)
-        else:
-            yield from filter(is_wanted, map(orjson.loads, gzip.decompress(content).splitlines()))
-
-
-def _rows_of_parquet(content: bytes, table: str, is_wanted: IsWanted, may_be: MayBeWanted) -> list[Row]:
-    with decoding():
-        file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
-        wanted = _wanted_of_parquet(file, table, is_wanted, may_be)
-        rows: list[Row] = file.read().take(pa.array(list(wanted))).to_pylist() if wanted else []
-    return rows

@@ -18,7 +18,7 @@ from sinks.raw_callbacks import from_text, is_erased
 from sinks.refused_bodies import CHANGED
 from sinks.source import Lookup, Record, TopicPartition
 from sinks.tables import RAW_CALLBACKS_TABLE
-from streams.program.file_names import DAYS, Name, is_of_rows, parse_chained, parse_name
+from streams.program.file_names import DAYS, Chained, Name, is_of_rows, parse_chained, parse_name
 from streams.program.joined import current_objects, named_objects
 from streams.program.objects import AnyPlace, ObjectPath, Place, glob
 
@@ -33,6 +33,17 @@ Row = dict[str, Any]
 def files_with_rows(folder: AnyPlace) -> Iterator[AnyPlace]:
     """Yield the whole files of a table, in any order."""
     return (file for file in glob(folder, f"{DAYS}*") if is_of_rows(file.name))
+
+
+def named(file: AnyPlace) -> Name | Chained | None:
+    """Return what the name of a file with rows tells, None for any other name."""
+    return parse_name(file.name) or parse_chained(file.name)
+
+
+def files_of(folder: AnyPlace, partition: int | None = None) -> list[AnyPlace]:
+    """Return the files of a table, of one partition or of all, in the order of their names."""
+    found = ((file, named(file)) for file in files_with_rows(folder))
+    return sorted((file for file, name in found if name and partition in {None, name.partition}), key=str)
 
 
 def whole_files(folder: Path) -> Iterator[tuple[Path, Name]]:

@@ -35,7 +35,9 @@ from sandbox.process import Process
 from sinks.clickhouse.client import ClickHouse, connect
 from sinks.erasing import Erasing
 from sinks.erasure import People
-from sinks.files.erasure import FileErasure, FileRows, files_of
+from sinks.files.erasure import FileErasure
+from sinks.files.personal_rows import FileRows
+from sinks.files.proof import files_of
 from sinks.settings import SinksSettings
 from sinks.source import TopicPartition
 from sinks.tables import REJECTED_CALLBACKS_TABLE, SMS_STATUS_TABLE

@@ -20,9 +20,10 @@ from sinks.blanking import blanked, is_covered
 from sinks.erasing import Erasing, ErasingSink
 from sinks.erasure import People
 from sinks.files.archive import records_in
-from sinks.files.erasure import FileErasure, FileRows, files_of
+from sinks.files.erasure import FileErasure
 from sinks.files.formats import FORMATS
-from sinks.files.proof import last_files, misfit
+from sinks.files.personal_rows import FileRows
+from sinks.files.proof import files_of, last_files, misfit
 from sinks.files.sink import FileSink
 from sinks.metrics import Metrics, Readiness
 from sinks.raw_callbacks import Callback, callback_in, callbacks_of, covers, erased_of, row_of, without_erased

@@ -19,10 +19,12 @@ from sinks.errors import FatalError, RetryableError
 from sinks.files import compaction, erasure, manifest
 from sinks.files.archive import records_in
 from sinks.files.compaction import compact, remove_rest
-from sinks.files.erasure import FileErasure, FileRows, files_of
+from sinks.files.erasure import FileErasure
 from sinks.files.exchange import exchange
 from sinks.files.locks import Lock, days
 from sinks.files.manifest import read_manifest, write_manifests
+from sinks.files.personal_rows import FileRows
+from sinks.files.proof import files_of
 from sinks.files.retention import expire
 from sinks.files.sink import FileSink
 from sinks.files.verify import verify
@@ -547,7 +549,7 @@ def test_an_erasure_looks_also_through_files_that_were_joined_while_it_looked(
     parquet: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The names that the erasure has listed are gone then, and the joined file still has the number."""
-    real, listed = erasure.files_of, 0
+    real, listed = files_of, 0
 
     def listing(folder: Path, partition: int | None = None) -> list[Path]:
         nonlocal listed

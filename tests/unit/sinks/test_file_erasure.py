@@ -15,8 +15,9 @@ import pytest
 
 from sinks.erasing import Erasing
 from sinks.errors import FatalError, RetryableError
-from sinks.files.erasure import FileErasure, FileRows, files_of
-from sinks.files.proof import last_files, misfit
+from sinks.files.erasure import FileErasure
+from sinks.files.personal_rows import FileRows
+from sinks.files.proof import files_of, last_files, misfit
 from sinks.files.sink import FileSink
 from sinks.source import Lookup, MemoryTopics, Record, TopicPartition
 from streams.contract.codec import encode

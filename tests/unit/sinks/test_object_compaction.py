@@ -16,10 +16,10 @@ from sinks.errors import RetryableError
 from sinks.files import compaction, object_compaction
 from sinks.files.archive import records_in
 from sinks.files.compaction import Compacted
-from sinks.files.erasure import FileRows
 from sinks.files.manifest import read_manifest, sweep, write_manifests
 from sinks.files.object_compaction import clear, compact_objects
 from sinks.files.object_sink import ObjectSink
+from sinks.files.personal_rows import FileRows
 from sinks.files.retention import expire
 from sinks.files.verify import verify
 from sinks.source import Record, TopicPartition

@@ -17,12 +17,13 @@ from sinks.erasing import ErasingSink
 from sinks.errors import FatalError, PositionError, RetryableError
 from sinks.files.archive import records_in
 from sinks.files.durable import append
-from sinks.files.erasure import FileErasure, FileRows, files_of
+from sinks.files.erasure import FileErasure
 from sinks.files.manifest import read_manifest, write_manifests
 from sinks.files.object_sink import ObjectSink
 from sinks.files.objects import bucket_problems, open_root
 from sinks.files.origin import problems, take_on
-from sinks.files.proof import last_files, misfit
+from sinks.files.personal_rows import FileRows
+from sinks.files.proof import files_of, last_files, misfit
 from sinks.files.retention import expire
 from sinks.files.verify import verify
 from sinks.sink import MemorySink
