@@ -3,15 +3,9 @@ Workers with the product's rules: callbacks in, HTTP answers out, from either of
 """
 
 import logging
-import random
 import re
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from itertools import cycle
+from contextlib import suppress
 from pathlib import Path
-from statistics import median, quantiles
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -260,51 +254,6 @@ def test_rows_of_a_dead_worker_are_never_called_unknown(kafka: KafkaCluster, top
 
         eventually(all_found, 60, every=0.1)
         assert get(alive, "/sms/unknown")[0] == 404
-
-
-@pytest.mark.full
-def test_answers_take_less_than_ten_milliseconds_while_callbacks_flow(
-    kafka: KafkaCluster, topic_prefix: str, tmp_path: Path
-) -> None:
-    """At 2,000 callbacks a second, of any of two workers, one request at a time."""
-    with Lab(kafka.bootstrap_servers, topic_prefix, tmp_path, partitions=4, STREAMS_WEB_HOST="127.0.0.1") as lab:
-        lab.create_topics()
-        workers = [lab.start(rules="product"), lab.start(rules="product")]
-        share_partitions(workers)
-        records = [
-            (partition, envelope(*(callback(n, word) for n in some)))
-            for partition in range(4)
-            for some in batched([n for n in range(16_000) if partition_of(f"message-{n}", 4) == partition], 50)
-            for word in ("Queued", "Delivered")
-        ]
-        random.Random(5).shuffle(records)  # noqa: S311 - the same order every time
-        seconds: dict[str, list[float]] = {}
-        with threads_taking_turns(0.0002), lab.flowing(cycle(records), pause=0.025):
-            lab.wait_for_progress(40)
-            for number in range(400):
-                for path in (f"/sms/sms-{number}", f"/messages/message-{number}", f"/campaigns/campaign-{number % 4}"):
-                    began = time.perf_counter()
-                    assert get(workers[number % 2], path)[0] in {200, 404}
-                    seconds.setdefault(path.split("/")[1], []).append(time.perf_counter() - began)
-        p99 = {name: quantiles(taken, n=100)[98] for name, taken in seconds.items()}
-        logger.info("%s", {name: f"p50 {median(seconds[name]):.4f} s, p99 {p99[name]:.4f} s" for name in p99})
-        assert max(p99.values()) < 0.010
-
-
-@contextmanager
-def threads_taking_turns(seconds: float) -> Iterator[None]:
-    """Shorten the interpreter's switch interval, so that the sending and the asking thread do not delay each other."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(seconds)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
-
-
-def batched(numbers: list[int], size: int) -> Iterator[list[int]]:
-    """Cut a list into pieces of `size` numbers."""
-    return (numbers[at : at + size] for at in range(0, len(numbers), size))
 
 
 def envelope(*callbacks: bytes) -> bytes:
