@@ -164,7 +164,7 @@ class Bench:
         settings = self._settings(partitions) | {"INGEST_WORKERS": str(workers)}
         folder = self._folder / settings["KAFKA_TOPIC_PREFIX"]
         folder.mkdir()
-        with ingest(folder, settings) as server:
+        with ingest(folder, settings, is_measured=True) as server:
             _settle_on({_SERVER_CORE} if workers == 1 else {_SERVER_CORE, _OTHER_CORE}, server.process.pid)
             server.wait_ready()
             yield server
