@@ -8,6 +8,7 @@ share a request.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,14 +18,13 @@ from aiokafka.errors import (
     UnknownError,
     for_code,
 )
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from ingest.callback.envelope import RawRecord
 from ingest.kafka.cluster import Cluster
 from ingest.kafka.produce_request import ProduceRequest, ProduceResponse
 from streams.contract.headers import NO_HEADERS, Headers
+from streams.program.record_batch import RecordBatch
 
-_MAGIC: Final = 2
 PATIENCE_SECONDS: Final = 1.5
 """How long an append may take, its connection too."""
 
@@ -33,7 +33,7 @@ _BACKOFF_SECONDS: Final = 0.05
 _REPLICATION_MS: Final = 1000
 # A request that grows beyond it is sent; later batches of the same turn take another one.
 _REQUEST_BYTES: Final = 4_000_000
-# aiokafka's builder closes a batch at this size: above every group of a lane, below `max.message.bytes` of the topics.
+# Above every group of a lane, below `max.message.bytes` of the topics.
 _BATCH_BYTES: Final = 990_000
 
 
@@ -181,16 +181,8 @@ def _give_up(acknowledged: asyncio.Future[None]) -> None:
 
 
 def _batch(records: Sequence[RawRecord], headers: Headers) -> bytes:
-    builder = DefaultRecordBatchBuilder(
-        magic=_MAGIC,
-        compression_type=0,
-        is_transactional=0,
-        producer_id=-1,
-        producer_epoch=-1,
-        base_sequence=-1,
-        batch_size=_BATCH_BYTES,
-    )
-    for offset, record in enumerate(records):
-        if builder.append(offset, None, record.key, record.value, headers) is None:
-            raise UnknownError("more records than fit into one batch")
-    return bytes(builder.build())
+    keys, values = zip(*records, strict=True)
+    batch = RecordBatch(keys, values, int(time.time() * 1000), [headers] * len(records))
+    if batch.size > _BATCH_BYTES and batch.count > 1:
+        raise UnknownError("more records than fit into one batch")
+    return bytes(batch.written())

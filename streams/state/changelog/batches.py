@@ -11,9 +11,9 @@ from aiokafka import AIOKafkaProducer
 
 from streams.contract.headers import Headers, with_erasures
 from streams.domain.stage import Output
+from streams.program.record_batch import RecordBatch
 from streams.state.changelog.fence import ProducerEpoch, renewed
 from streams.state.changelog.private_names import Finished
-from streams.state.changelog.record_batch import RecordBatch
 from streams.state.guards import ALL_GUARDS, Guards
 from streams.state.turns import Turns
 

@@ -30,7 +30,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.protocol.types import CompactString, Int16, Int32, Int64, Schema, TaggedFields
 
-from streams.state.changelog.record_batch import RecordBatch
+from streams.program.record_batch import RecordBatch
 
 logger = logging.getLogger(__name__)
 

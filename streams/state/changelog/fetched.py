@@ -10,8 +10,8 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 from crc32c import crc32c
 
+from streams.program.record_batch import BEFORE_BYTES, HEAD, MAGIC
 from streams.state.changelog.private_names import fetch_by
-from streams.state.changelog.record_batch import BEFORE_BYTES, HEAD, MAGIC
 
 
 def check_fetches() -> None:

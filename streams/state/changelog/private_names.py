@@ -10,7 +10,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.producer import sender
 from aiokafka.protocol.produce import ProduceRequest
 
-from streams.state.changelog.record_batch import RecordBatch
+from streams.program.record_batch import RecordBatch
 
 PRIVATE_NAMES: Final = (
     ("aiokafka.consumer.fetcher", "PartitionRecords", ("_unpack_records", "_check_crcs")),

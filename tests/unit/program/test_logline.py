@@ -92,7 +92,11 @@ def test_of_lines_that_are_all_different_only_some_are_remembered() -> None:
     assert written.line("aiokafka", "attempt 2999") is None
 
 
-def test_the_log_of_each_program_leaves_them_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_of_each_program_leaves_them_out(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    # A check, which other tests run in this process, silences the library.
+    caplog.set_level(logging.WARNING, logger="aiokafka")
     configure_logging("streams", CommonSettings(log_format="text"))
     for name in ("aiokafka.conn", "streams.errors"):
         for _ in range(3):

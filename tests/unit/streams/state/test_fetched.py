@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.contract.headers import headers_of
+from streams.program.record_batch import RecordBatch
 from streams.state.changelog.fetched import CheckedRecords, check_fetches
-from streams.state.changelog.record_batch import RecordBatch
 from streams.state.succession.reader import Reader
 
 HEADERS = headers_of("sms.status", is_final=True, campaign="c" * 36)

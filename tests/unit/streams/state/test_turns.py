@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from streams.program.record_batch import RecordBatch
 from streams.state import turns
 from streams.state.changelog import batches
 from streams.state.changelog.batches import Batches
-from streams.state.changelog.record_batch import RecordBatch
 from streams.state.turns import Turns
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.contract.headers import NO_HEADERS, Headers, headers_of
+from streams.program.record_batch import RecordBatch
 from streams.state.changelog.private_names import Finished
-from streams.state.changelog.record_batch import RecordBatch
 
 NOW = 1_795_338_984_123
 
