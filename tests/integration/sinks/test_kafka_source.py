@@ -294,7 +294,8 @@ def test_the_gaps_of_a_compacted_topic_are_no_expired_records(
     open_source: Callable[[], KafkaSource], topics: Topics
 ) -> None:
     """Kafka looks for something to compact every 15 s."""
-    at_once = {"segment.ms": "1", "min.cleanable.dirty.ratio": "0.001", "max.compaction.lag.ms": "1"}
+    lags = {"min.compaction.lag.ms": "0", "max.compaction.lag.ms": "1"}
+    at_once = {"segment.ms": "1", "min.cleanable.dirty.ratio": "0.001", **lags}
     topics.configure("sms.status", {"cleanup.policy": "compact", **at_once})
     for value in (b"a", b"b", b"c", b"d", b"e", b"f"):
         topics.produce("sms.status", [(0, value)])
