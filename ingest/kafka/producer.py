@@ -190,7 +190,8 @@ def _batch(records: Sequence[RawRecord], headers: Headers) -> bytes:
         base_sequence=-1,
         batch_size=_BATCH_BYTES,
     )
+    written = [*headers]
     for offset, record in enumerate(records):
-        if builder.append(offset, None, record.key, record.value, headers) is None:
+        if builder.append(offset, None, record.key, record.value, written) is None:
             raise UnknownError("more records than fit into one batch")
     return bytes(builder.build())
