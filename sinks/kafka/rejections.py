@@ -34,7 +34,7 @@ class KafkaRejections:
         try:
             if self._producer is None:
                 self._producer = self._connect()
-            sent = self._producer.send(self._topic, encode(rejection), headers=headers(SINKS_REJECTED))
+            sent = self._producer.send(self._topic, encode(rejection), headers=[*headers(SINKS_REJECTED)])
             sent.get(timeout=_ACK_SECONDS)
         except AuthorizationError as error:
             line = missing_permission(Resource(Kind.TOPIC, self._topic), [Operation.WRITE])

@@ -100,7 +100,7 @@ def _write(settings: StreamsSettings, topic: str, made: Sequence[Erasure]) -> No
     producer = KafkaProducer(acks="all", max_block_ms=_ACK_SECONDS * 1000, **client_options(settings))
     try:
         sent = [
-            producer.send(topic, key=one.mark.encode(), value=encode(one), headers=headers(ERASURES), partition=0)
+            producer.send(topic, key=one.mark.encode(), value=encode(one), headers=[*headers(ERASURES)], partition=0)
             for one in made
         ]
         for acknowledged in sent:

@@ -8,8 +8,8 @@ from typing import Final
 
 from streams.contract.topics import PUBLIC_TOPICS, Topic
 
-Headers = list[tuple[str, bytes]]
-"""Shared by many records: it is never changed. A list, because aiokafka takes nothing else."""
+Headers = tuple[tuple[str, bytes], ...]
+"""Shared by many records. The libraries for Kafka take nothing but a list."""
 
 TYPE: Final = "type"
 """The topic without its prefix: `sms.status`."""
@@ -33,7 +33,7 @@ it. Where records were batched anew, or the first one was compacted away, nothin
 VERSION: Final = 1
 """Within a version no record, topic, key or answer changes so that a reader breaks."""
 
-NO_HEADERS: Final[Headers] = []
+NO_HEADERS: Final[Headers] = ()
 
 
 def schema_name(topic: str) -> str:
@@ -42,7 +42,7 @@ def schema_name(topic: str) -> str:
 
 
 _BASIC: Final[dict[str, Headers]] = {
-    topic.suffix: [(TYPE, topic.suffix.encode()), (SCHEMA, schema_name(topic.suffix).encode())]
+    topic.suffix: ((TYPE, topic.suffix.encode()), (SCHEMA, schema_name(topic.suffix).encode()))
     for topic in PUBLIC_TOPICS
 }
 
@@ -54,7 +54,7 @@ def headers(topic: Topic) -> Headers:
 
 def with_erasures(known: Headers, digest: bytes, number: int) -> Headers:
     """Return the headers of the first record of a batch of so many, in all of which these erasures hold."""
-    return [(ERASURES, b"%b/%d" % (digest, number)), *known]
+    return (ERASURES, b"%b/%d" % (digest, number)), *known
 
 
 def erasures_of(known: Sequence[tuple[str, bytes | None]], number: int) -> bytes | None:
@@ -67,5 +67,5 @@ def erasures_of(known: Sequence[tuple[str, bytes | None]], number: int) -> bytes
 @lru_cache(maxsize=4096)
 def headers_of(suffix: str, is_final: bool, campaign: str | None) -> Headers:  # noqa: FBT001 - keywords cost time
     """Return the headers of a record about an SMS or a campaign; `suffix` is that of its topic."""
-    known = [*_BASIC[suffix], (FINAL, b"1" if is_final else b"0")]
-    return known if campaign is None else [*known, (CAMPAIGN, campaign.encode())]
+    known = (*_BASIC[suffix], (FINAL, b"1" if is_final else b"0"))
+    return known if campaign is None else (*known, (CAMPAIGN, campaign.encode()))

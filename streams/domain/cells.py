@@ -219,28 +219,36 @@ class CellTallying:
             replace(self._messages, was, now)
         if old == new:
             return
-        if old[0] != new[0]:
-            replace(self._parts, old[0], new[0])
-        # Else it is on its way, and nothing but its status moves.
-        if is_final(new[0]) or is_final(old[0]) or old[1] != new[1] or old[3] != new[3]:
+        former, old_price, _, old_conflicts = old
+        status, price, _, conflicts = new
+        if former != status:
+            replace(self._parts, former, status)
+        if is_final(former) or price != old_price or conflicts != old_conflicts:
             self._add_figures(old, -1)
             self._add_figures(new, 1)
+        elif is_final(status):  # it was on its way, nearly always
+            self._add_outcome(new, 1)
 
     def _add_figures(self, share: Share, change: int) -> None:
-        status, price, bound, conflicts = share
-        if bound is not None:
-            add_number(self._latencies, bound, change)
+        status, price, _, conflicts = share
         if conflicts:
             self._row["conflicts"] += change * conflicts
         if price is None:
             self._row["unpriced"] += change
+        else:
+            self._price += change * price
+        if is_final(status):
+            self._add_outcome(share, change)
+
+    def _add_outcome(self, share: Share, change: int) -> None:
+        """Add the figures that only a final status brings."""
+        status, price, bound, _ = share
+        if bound is not None:
+            add_number(self._latencies, bound, change)
+        if price and status == DELIVERED:
+            self._delivered += change * price
         elif price:
-            moved = change * price
-            self._price += moved
-            if status == DELIVERED:
-                self._delivered += moved
-            elif is_final(status):
-                self._undelivered += moved
+            self._undelivered += change * price
 
     def count_erased(self) -> None:
         """Count an SMS that left or entered because it was erased."""

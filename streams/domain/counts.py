@@ -140,14 +140,16 @@ class Tallying:
 
     def move(self, before: Contribution, after: Contribution) -> None:
         """Take a message's previous contribution away, and add its present one."""
-        if len(before[3]) == len(after[3]) == 1:  # an SMS goes on, nearly always
-            replace(self._messages, before[2], after[2])
-            replace(self._parts, before[3][0], after[3][0])
-            self._price += after[4] - before[4]
-            if after[5] != before[5]:
-                self._row["conflicts"] += after[5] - before[5]
-            if after[1] != self._row["name"]:
-                self._be_named(after[1])
+        _, _, was, old_words, old_price, old_conflicts = before
+        _, name, now, words, price, conflicts = after
+        if len(old_words) == len(words) == 1:  # an SMS goes on, nearly always
+            replace(self._messages, was, now)
+            replace(self._parts, old_words[0], words[0])
+            self._price += price - old_price
+            if conflicts != old_conflicts:
+                self._row["conflicts"] += conflicts - old_conflicts
+            if name != self._row["name"]:
+                self._be_named(name)
         else:
             self.add(before, -1)
             self.add(after, 1)

@@ -141,15 +141,17 @@ def join(sms: Sms, callback: Callback, received: int, place: list[int], rule: Fi
     """
     mine = standing(sms.status, sms.date, rule)
     theirs = standing(callback.status, callback.date, rule)
-    if theirs == mine and callback.details == sms.details and not sms.stamps:
+    is_ahead = theirs > mine
+    if not is_ahead and theirs == mine and callback.details == sms.details and not sms.stamps:
         return sms, DUPLICATE, False
-    status, date, since, is_ahead = sms.status, sms.date, sms.since, theirs > mine
+    status, date, since = sms.status, sms.date, sms.since
     if is_ahead:
         status, date = callback.status, callback.date
         since = NO_DATE if date else received
-    queued, sent = _stages(sms, callback)
-    finals = sms.finals
-    if is_final(callback.status) and is_final(sms.status):
+    queued, sent, finals = sms.queued, sms.sent, sms.finals
+    if not is_final(callback.status):
+        queued, sent = _stages(sms, callback)
+    elif is_final(sms.status):
         finals = _join_finals(sms, callback)
     details, stamps = _join_details(sms, callback, mine, theirs, rule)
     state = Sms(
@@ -222,7 +224,8 @@ def _join_details(
     """Return each detail from the greatest callback that has it, and stamps for details of other callbacks."""
     news = astuple(callback.details)
     is_ahead = theirs > mine and not sms.stamps
-    if is_ahead and None not in news and news[_SERVICE] == sms.details.originating_service:  # nearly always
+    # `all` takes half as long as `None not in`; a value of 0, which it takes for none, is rare and only costs time.
+    if is_ahead and all(news) and news[_SERVICE] == sms.details.originating_service:  # nearly always
         return callback.details, []
     olds = astuple(sms.details)
     if news[_SERVICE] != olds[_SERVICE]:

@@ -25,7 +25,8 @@ ROW_MAX_BYTES: Final = 256 * 1024
 SURELY_FITTING_BYTES: Final = 64 * 1024
 """With one more SMS, or a longer one, a row up to here is never larger than ROW_MAX_BYTES: an SMS is bounded, too."""
 
-MESSAGE_PREFIX: Final = b"m:"
+_PREFIX: Final = "m:"
+MESSAGE_PREFIX: Final = _PREFIX.encode()
 """Key prefix of the rows of messages."""
 
 SMS_PREFIX: Final = b"s:"
@@ -67,13 +68,13 @@ def status_of(words: list[str], expected: int) -> str:
     return rolled_up((*words, SENT) if expected > len(words) else tuple(words))
 
 
-Contribution = tuple[str, str | None, str, list[str], int, int]
+Contribution = tuple[str, str | None, str, tuple[str, ...], int, int]
 """A message's share in the counts of its campaign: id, name, status, statuses of the parts, price, conflicts."""
 
 
 def message_key(message_id: str) -> bytes:
     """Return the key of a message's row; ids are the same in any case."""
-    return MESSAGE_PREFIX + message_id.lower().encode()
+    return f"{_PREFIX}{message_id.lower()}".encode()
 
 
 def sms_index_key(message_id: str, sms_key: str) -> bytes | None:
@@ -213,7 +214,7 @@ def contribution(message: Message, status: str) -> Contribution | None:
             return None
         price = details.price or 0
         conflicts = changes_of_mind(sms.finals) if sms.finals else 0
-        return details.campaign_tracking_id, details.campaign_name, status, [sms.status], price, conflicts
+        return details.campaign_tracking_id, details.campaign_name, status, (sms.status,), price, conflicts
     campaign = name = None
     words, price, conflicts = [], 0, 0
     for sms in parts:
@@ -226,4 +227,4 @@ def contribution(message: Message, status: str) -> Contribution | None:
         price += details.price or 0
         if sms.finals:
             conflicts += changes_of_mind(sms.finals)
-    return None if campaign is None else (campaign, name, status, words, price, conflicts)
+    return None if campaign is None else (campaign, name, status, tuple(words), price, conflicts)

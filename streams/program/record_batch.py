@@ -5,7 +5,7 @@ aiokafka appends record by record and copies each; here all records are at hand.
 processor's own instruction, where it has one: aiokafka's takes fifteen times as long.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count, repeat
 from struct import Struct
 from typing import Final, cast
@@ -13,6 +13,7 @@ from typing import Final, cast
 from crc32c import crc32c
 
 from streams.contract.headers import Headers
+from streams.contract.remembered import remembered
 
 HEAD: Final = Struct(">qiibI")
 """Base offset, length of what follows, leader epoch, magic, checksum of what follows."""
@@ -64,7 +65,7 @@ class RecordBatch:
         now: int,
         headers: Sequence[Headers] | None = None,
     ) -> None:
-        ends = repeat(_NO_HEADERS) if headers is None else _written_headers(headers)
+        ends = repeat(_NO_HEADERS) if headers is None else map(_written, headers)
         self.count, self._written = _joined(keys, values, ends)
         self._now = now
         self._producer = (-1, -1, 0)
@@ -95,8 +96,7 @@ def _joined(
     starts = chain(_STARTS, (_SAME_TIME + _varint(number) for number in count(_SMALL)))
     # The ends may be without end, as the starts are.
     bodies = [*map(b"".join, zip(starts, *_sized(keys), *_sized(values), ends, strict=False))]
-    records = chain.from_iterable(zip(_sizes(bodies), bodies, strict=True))
-    return len(bodies), bytearray().join([_ROOM, *records])
+    return len(bodies), bytearray().join([_ROOM, *_after_its_size(bodies)])
 
 
 def _sized(fields: Iterable[bytes | None]) -> tuple[list[bytes], list[bytes]]:
@@ -111,6 +111,11 @@ def _sized(fields: Iterable[bytes | None]) -> tuple[list[bytes], list[bytes]]:
         return sizes, present
 
 
+def _after_its_size(fields: list[bytes]) -> Iterator[bytes]:
+    """Return each field with its length before it."""
+    return chain.from_iterable(zip(_sizes(fields), fields, strict=True))
+
+
 def _sizes(fields: list[bytes]) -> list[bytes]:
     try:
         return [*map(_VARINTS.__getitem__, map(len, fields))]
@@ -118,13 +123,9 @@ def _sizes(fields: list[bytes]) -> list[bytes]:
         return [*map(_varint, map(len, fields))]
 
 
-def _written_headers(headers: Sequence[Headers]) -> Iterable[bytes]:
-    """Return the headers of each record as bytes. Many records share theirs: each list is written once."""
-    shared = dict(zip(map(id, headers), headers, strict=True))
-    written = {identity: _written(one) for identity, one in shared.items()}
-    return map(written.__getitem__, map(id, headers))
-
-
+# Many records share theirs.
+@remembered(4096)
 def _written(headers: Headers) -> bytes:
+    """Return the headers of a record as bytes."""
     fields = [field for name, value in headers for field in (name.encode(), value)]
-    return _varint(len(headers)) + b"".join(_varint(len(field)) + field for field in fields)
+    return b"".join([_varint(len(headers)), *_after_its_size(fields)])

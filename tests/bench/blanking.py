@@ -88,7 +88,8 @@ def _batch(told: Erasures | None) -> bytes:
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, _BATCH_BYTES)
     for number, (key, value) in zip(range(_RECORDS), statuses(3 * _RECORDS), strict=False):
         is_first = number == 0 and told is not None
-        builder.append(number, 0, key, value, with_erasures(own, told.digest, _RECORDS) if told and is_first else own)
+        headers = with_erasures(own, told.digest, _RECORDS) if told and is_first else own
+        builder.append(number, 0, key, value, [*headers])
     return bytes(builder.build())
 
 

@@ -3,13 +3,16 @@ Sending to Kafka: batches that the broker appends whole or not at all, acknowled
 """
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import accumulate
+from operator import itemgetter
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
 
-from streams.contract.headers import Headers, with_erasures
+from streams.contract.headers import with_erasures
 from streams.domain.stage import Output
 from streams.program.record_batch import RecordBatch
 from streams.state.changelog.fence import ProducerEpoch, renewed
@@ -19,6 +22,8 @@ from streams.state.turns import Turns
 
 MAX_BATCH_BYTES: Final = 15 << 20
 """The largest batch; below `max.message.bytes` of the changelogs, which counts its header too."""
+
+_KEY_OF, _VALUE_OF, _HEADERS_OF, _ERASURES_OF = map(itemgetter, range(1, len(Output._fields)))
 
 _CHUNK_BYTES: Final = 600_000
 _RECORD_OVERHEAD: Final = 32
@@ -90,10 +95,11 @@ class Batches:
 
 
 def _of_outputs(outputs: Sequence[Output], now: int) -> RecordBatch:
-    _, keys, values, headers, erasures = zip(*outputs, strict=True)
-    if erasures[0] is not None and len({*erasures}) == 1:
-        headers = (with_erasures(headers[0], erasures[0], len(outputs)), *headers[1:])
-    return RecordBatch(keys, values, now, headers)
+    headers = [*map(_HEADERS_OF, outputs)]
+    erasures = {*map(_ERASURES_OF, outputs)}
+    if len(erasures) == 1 and (digest := erasures.pop()) is not None:
+        headers[0] = with_erasures(headers[0], digest, len(outputs))
+    return RecordBatch(map(_KEY_OF, outputs), map(_VALUE_OF, outputs), now, headers)
 
 
 def bundled(outputs: Sequence[Output]) -> list[Output]:
@@ -106,28 +112,18 @@ def bundled(outputs: Sequence[Output]) -> list[Output]:
 
 def _chunks(outputs: Sequence[Output]) -> Iterator[Sequence[Output]]:
     """Split outputs so that no chunk of several exceeds the default `max.message.bytes` of a topic."""
-    if not outputs or _most_bytes(outputs) <= _CHUNK_BYTES:  # nearly always
-        yield from [outputs] if outputs else []
-        return
-    chunk: list[Output] = []
-    room = _CHUNK_BYTES
-    for output in outputs:
-        size = len(output.key or b"") + len(output.value) + _RECORD_OVERHEAD + _headers_bytes(output.headers)
-        room -= size
-        if room < 0 and chunk:
-            yield chunk
-            chunk, room = [], _CHUNK_BYTES - size
-        chunk.append(output)
-    yield chunk
+    reached = [0, *accumulate(_most_bytes(outputs))]
+    begin = 0
+    while begin < len(outputs):
+        end = max(bisect_right(reached, reached[begin] + _CHUNK_BYTES) - 1, begin + 1)
+        yield outputs[begin:end]
+        begin = end
 
 
-def _most_bytes(outputs: Sequence[Output]) -> int:
-    """Return the most that outputs can take in a batch."""
-    _, keys, values, headers, _ = zip(*outputs, strict=True)
-    shared = dict(zip(map(id, headers), headers, strict=True))
-    each = _RECORD_OVERHEAD + max(map(_headers_bytes, shared.values()))
-    return sum(map(len, filter(None, keys))) + sum(map(len, values)) + each * len(outputs)
-
-
-def _headers_bytes(headers: Headers) -> int:
-    return _HEADERS_BYTES + len(headers[-1][1]) if headers else 0  # only the last one, the campaign, may be long
+def _most_bytes(outputs: Sequence[Output]) -> list[int]:
+    """Return the most that each output can take in a batch."""
+    return [
+        # Of the headers only the last one, the campaign, may be long.
+        _RECORD_OVERHEAD + len(key or b"") + len(value) + (_HEADERS_BYTES + len(headers[-1][1]) if headers else 0)
+        for _, key, value, headers, _ in outputs
+    ]

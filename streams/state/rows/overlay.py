@@ -41,6 +41,7 @@ class Overlay:
         self._pending: dict[bytes, bytes | None] = {}
         self._sealed: dict[bytes, bytes | None] = {}
         self._kept: dict[bytes, Any] = {}
+        """Each with a row in `_pending` as it was when it was put."""
         self._size = 0
 
     def get(self, key: bytes) -> Any:  # noqa: ANN401 - as in Rows
@@ -50,19 +51,16 @@ class Overlay:
 
     def raw(self, key: bytes) -> bytes | None:
         """Return the row as it is written, None when there is none."""
-        if key in self._kept:
-            return _ENCODER.encode(self._kept[key])
         raw = self._pending.get(key, _MISSING)
-        if raw is _MISSING:
-            raw = self._sealed.get(key, _MISSING)
-            if raw is _MISSING:
-                raw = self._read(key)
-        return raw
+        if raw is not _MISSING:
+            return _ENCODER.encode(self._kept[key]) if key in self._kept else raw
+        raw = self._sealed.get(key, _MISSING)
+        return self._read(key) if raw is _MISSING else raw
 
     def put(self, key: bytes, row: Any) -> None:  # noqa: ANN401 - as in Rows
         """Write a row."""
         raw = _ENCODER.encode(row)
-        if key in self._pending or key in self._kept:
+        if key in self._pending:
             self._kept.pop(key, None)
             self._write(key, raw)
         else:  # nearly always

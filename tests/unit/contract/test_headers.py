@@ -5,19 +5,19 @@ from streams.contract.topics import ALL_TOPICS, CAMPAIGN_PARTIALS, CAMPAIGN_PROG
 def test_every_public_topic_says_its_type_and_its_schema_and_no_other_does() -> None:
     for topic in PUBLIC_TOPICS:
         name = topic.suffix.encode()
-        assert headers(topic) == [("type", name), ("schema", name + b"/1")]
+        assert headers(topic) == (("type", name), ("schema", name + b"/1"))
     assert [topic for topic in ALL_TOPICS if headers(topic)] == [*PUBLIC_TOPICS]
-    assert headers(CAMPAIGN_PARTIALS) == []
+    assert headers(CAMPAIGN_PARTIALS) == ()
 
 
 def test_a_record_about_an_sms_says_whether_it_is_final_and_its_campaign() -> None:
     basic = headers(SMS_STATUS)
-    assert headers_of(SMS_STATUS.suffix, is_final=True, campaign="Ünï") == [
+    assert headers_of(SMS_STATUS.suffix, is_final=True, campaign="Ünï") == (
         *basic,
         ("final", b"1"),
         ("campaign", "Ünï".encode()),
-    ]
-    assert headers_of(SMS_STATUS.suffix, is_final=False, campaign=None) == [*basic, ("final", b"0")]
+    )
+    assert headers_of(SMS_STATUS.suffix, is_final=False, campaign=None) == (*basic, ("final", b"0"))
     progress = headers_of(CAMPAIGN_PROGRESS.suffix, is_final=False, campaign="c")
     assert progress[0] == ("type", b"campaign.progress")
 

@@ -41,7 +41,7 @@ def ours(records: list[Record], stamp: tuple[int, int, int] | None) -> RecordBat
 def theirs(records: list[Record], stamp: tuple[int, int, int] | None) -> bytes:
     batch = BatchBuilder(1 << 30, compression_type=0)
     for key, value, headers in records:
-        batch.append(timestamp=NOW, key=key, value=value, headers=headers)
+        batch.append(timestamp=NOW, key=key, value=value, headers=[*headers])
     if stamp is not None:
         batch._set_producer_state(*stamp)
     return bytes(batch._build())

@@ -39,7 +39,7 @@ def batch(
     builder = MemoryRecordsBuilder(2, compression, 1 << 20)
     for number, (missing, key, value) in enumerate(contents):
         builder.skip(missing)
-        headers = all_headers[number] if all_headers else [("header", b"any")] if number % 2 else None
+        headers = [*all_headers[number]] if all_headers else [("header", b"any")] if number % 2 else None
         builder.append(timestamp + number * 700, key, value, headers)
     builder.close()
     found = bytearray(builder.buffer())

@@ -34,7 +34,7 @@ def test_an_output_larger_than_a_batch_goes_alone() -> None:
 
 def test_the_headers_of_small_outputs_count() -> None:
     """A campaign's id is as long as a stranger likes."""
-    outputs = [output(b"k", b"v", [("type", b"t"), ("campaign", b"c" * 1000)]) for _ in range(2000)]
+    outputs = [output(b"k", b"v", (("type", b"t"), ("campaign", b"c" * 1000))) for _ in range(2000)]
     chunks = list(_chunks(outputs))
     assert sum(map(len, chunks)) == len(outputs)
     assert all(len(chunk) * 1000 < 700_000 for chunk in chunks)
@@ -43,13 +43,13 @@ def test_the_headers_of_small_outputs_count() -> None:
 def test_headers_of_one_output_alone_count() -> None:
     """How much outputs can take at most is reckoned from the longest headers among them."""
     outputs = [output(b"k", b"v" * 1000) for _ in range(500)]
-    outputs[7] = output(b"k", b"v", [("campaign", b"c" * 300_000)])
+    outputs[7] = output(b"k", b"v", (("campaign", b"c" * 300_000),))
     assert len(list(_chunks(outputs))) == 2
 
 
 def test_the_first_record_tells_the_erasures_when_they_hold_in_all_of_the_batch() -> None:
     def all_headers(*erasures: bytes | None) -> list[Any]:
-        outputs = [Output(SMS_STATUS, b"k", b"v", [("type", b"t")], one) for one in erasures]
+        outputs = [Output(SMS_STATUS, b"k", b"v", (("type", b"t"),), one) for one in erasures]
         batch = DefaultRecordBatch(bytes(_of_outputs(outputs, 0).written()))
         return [record.headers for record in batch]
 
