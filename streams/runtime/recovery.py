@@ -105,7 +105,7 @@ class BulkRecovery(Recovery):
     async def warm_up(self, before_joining: WarmUp) -> None:
         """Restore rows before joining the group, and note their partitions in `Standby.at_hand`."""
         with _fatal_errors(self._holdings.die):
-            async with self._holdings.reader.open() as reader:
+            async with self._holdings.reader.open_batches() as reader:
                 self._holdings.standby.at_hand = await before_joining.run(reader, self.app.conf.topic_partitions)
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ANN401, ARG002, ASYNC109 - as Faust has it
@@ -130,7 +130,7 @@ class BulkRecovery(Recovery):
             near, self._holdings.far = _by_distance(self._takeovers.values())
             if near:
                 with _fatal_errors(self._holdings.die):
-                    async with self._holdings.reader.open() as reader:
+                    async with self._holdings.reader.open_batches() as reader:
                         await self._take_over(reader, near)
             for tp, takeover in self._takeovers.items():
                 # Faust compares these two: equal, it restores nothing, neither near nor far partitions.
@@ -158,7 +158,7 @@ class BulkRecovery(Recovery):
             self._say_ready()
             while self._holdings.standby.partitions:
                 try:
-                    async with self._holdings.reader.open() as reader:
+                    async with self._holdings.reader.open_batches() as reader:
                         await self._holdings.standby.follow(reader)
                 except KafkaError as error:
                     logger.warning("cannot stand by: %r", error)
@@ -167,7 +167,7 @@ class BulkRecovery(Recovery):
     async def _take_over_far(self) -> None:
         """Take over one partition after the other, and resume each as soon as it is owned."""
         consumer = cast("_Resuming", self.app.consumer)
-        async with self._holdings.reader.open() as reader:
+        async with self._holdings.reader.open_batches() as reader:
             while self._holdings.far:
                 takeover = self._holdings.far[0]
                 await self._take_over(reader, [takeover])

@@ -2,10 +2,11 @@
 The cost of streams: one worker on one core, Kafka and the clock on the other.
 
 `python -m tests.bench.streams --help`. Parts: `cost` (envelopes of 1, 10 and 50, both stores, beside stock Faust),
-`skew` (half of all SMS in one campaign), `growth` (cost while the state grows), `recovery` (a worker starts with many
-rows, beside stock Faust), `retention` (disk, memory and recovery of messages that are remembered), `latency` (from a
-callback in Kafka to the progress that contains it), `answers` (how long workers take to answer over HTTP meanwhile),
-`rebalance` (how long progress stands still while workers join, leave and die).
+`skew` (half of all SMS in one campaign), `growth` (cost and memory by the size of the state), `recovery` (a worker
+starts with many rows, beside stock Faust), `takeover` (the same with all rows in one partition), `retention` (disk,
+memory and recovery of messages that are remembered), `latency` (from a callback in Kafka to the progress that contains
+it), `answers` (how long workers take to answer over HTTP meanwhile), `rebalance` (how long progress stands still while
+workers join, leave and die).
 
 The processor's speed is not ours alone: each table ends with a yardstick, the time of a fixed piece of Python work
 before and after. Figures of runs with different yardsticks do not compare, their ratios to stock Faust do.
@@ -18,9 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -29,10 +28,10 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
-from tests.bench import answers, callbacks, freshness, measuring, standstill, stock_faust
+from tests.bench import answers, callbacks, freshness, grown, measuring, standstill, stock_faust
 from tests.bench.callbacks import PARTITIONS
 from tests.bench.measuring import Figures, say
-from tests.bench.workers import DEADLINE_SECONDS, Job, Team, nearest, stretch
+from tests.bench.workers import DEADLINE_SECONDS, Job, Team
 
 _CALM_SECONDS: Final = 3.0
 """Between two changes of the workers."""
@@ -41,11 +40,14 @@ _ANSWERS_SECONDS: Final = 20.0
 _BACKLOG: Final = 800_000
 """Callbacks that workers have for longer than that."""
 
-_SIZES: Final = (0.002, 0.02, 0.1, 0.4, 1.0)
-"""Of the state, as shares of what it grows to."""
+_SMALL: Final = 100_000
+"""SMS in the state that the others of `growth` are compared with."""
+
+MOST_MB: Final = 640
+"""The most memory of a worker, however many SMS there are."""
 
 _USUAL: Final = 50_000
-"""SMS of which three callbacks each are measured at every size of the state, or as many as there are already."""
+"""SMS of which three callbacks each are measured at every size of the state."""
 
 _STOCK_SHARE: Final = 8
 """Stock Faust gets an eighth of the callbacks: it needs as long for them as streams for all."""
@@ -57,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--callbacks", type=int, default=150_000)
     parser.add_argument(
-        "--messages", type=int, default=200_000, help="of the state in `growth`, `recovery` and `rebalance`"
+        "--messages", type=int, default=200_000, help="of the state in `growth`, `recovery`, `takeover` and `rebalance`"
     )
-    parser.add_argument("--runs", type=int, default=1, help="runs of `cost`, of which the median is shown")
+    parser.add_argument("--runs", type=int, default=1, help="runs of `cost` and `growth`, of which the median is shown")
     parser.add_argument("--rate", type=int, default=10_000, help="callbacks per second in `latency`")
     given = parser.parse_args(arguments)
     measuring.pin(measuring.OTHER_CORE)
@@ -174,62 +176,86 @@ def skew(bench: Bench, given: argparse.Namespace) -> None:
 
 
 def growth(bench: Bench, given: argparse.Namespace) -> None:
-    """Show the cost of a callback at five sizes of the state: of usual traffic, and while nothing but new SMS come."""
-    job = bench.job()
-    stages = list(_stages([int(given.messages * share) for share in _SIZES]))
-    written = callbacks.fill(bench.servers, job.prefix, chain.from_iterable(stage.bodies for stage in stages), 50)
-    with job.worker() as process, measuring.Yardsticks() as speed:
-        samples = job.watch(process, written)
+    """Show the cost of the same traffic by the size of the state, in turns, and the memory: the state is generated."""
+    sizes = sorted({_SMALL, max(given.messages // 10, _SMALL), given.messages})
+    held = [_Held(bench, size) for size in sizes]
     say(f"{measuring.HEADING} yardstick")
-    for stage in stages:
-        begin, end = nearest(samples, stage.first), nearest(samples, stage.last)
-        if begin is end:
-            say(f"{stage.name:28} over between two looks: more --messages show it")
-        else:
-            say(f"{stretch(begin, end).row(stage.name)} {speed.between(begin.at, end.at):9.1f}")
+    for turn in range(1, given.runs + 1):
+        for one in held:
+            before = measuring.yardstick_ms()
+            one.take_in(turn)
+            say(f"{one.figures[-1].row(f'{one.size:,} SMS before, turn {turn}')} {before:9.1f}")
+    first, *others = (Figures.median(one.figures) for one in held)
+    for one, figures in zip(held[1:], others, strict=True):
+        share, most = figures.cpu_per_million / first.cpu_per_million, max(run.rss for run in one.figures)
+        say(f"{one.size:,} SMS: {share:.2f} times the cost at {_SMALL:,}, {most:.0f} MB at most")
+    most = max(run.rss for one in held for run in one.figures)
+    say(f"the bound of {MOST_MB} MB {'holds' if most <= MOST_MB else 'DOES NOT HOLD'}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    name: str
-    first: int
-    last: int
-    bodies: Iterator[callbacks.Body]
+def _place(job: Job, messages: int) -> grown.Place:
+    return grown.place(job.servers, job.prefix, job.partitions, messages)
 
 
-def _stages(sizes: Sequence[int]) -> Iterator[_Stage]:
-    """Yield callbacks that fill the state to each of the sizes, and then three callbacks each of a few SMS more."""
-    messages = sent = 0
-    for seed, size in enumerate(sizes):
-        new, usual = size - messages, min(size, _USUAL)
-        half = sent + new // 2
-        yield _Stage(f"new SMS, up to {size:,}", half, sent + new, callbacks.births(new, seed))
-        sent += new
-        last = sent + usual * len(callbacks.STEPS)
-        bodies = callbacks.lives(last - sent, seed=seed + len(sizes))
-        yield _Stage(f"usual, {size:,} SMS before", sent, last, bodies)
-        messages, sent = size + usual, last
+class _Held:
+    """A job with so many SMS in its state, and the figures of the same traffic, as often as it comes."""
+
+    def __init__(self, bench: Bench, size: int) -> None:
+        self.size = size
+        self.figures: list[Figures] = []
+        self._job = bench.job()
+        self._taken_in = size
+        began = time.monotonic()
+        grown.into_local_state(_place(self._job, size), self._job.state)
+        seconds, disk = time.monotonic() - began, self._job.local_state_bytes()
+        say(
+            f"{size:,} SMS generated in {seconds:.0f} s; local state: {disk / 1e9:.2f} GB, {disk / size:.0f} bytes each"
+        )
+
+    def take_in(self, turn: int) -> None:
+        """Let a worker take in three callbacks each of SMS that are not in the state."""
+        bodies = callbacks.lives(_USUAL * len(callbacks.STEPS), seed=turn)
+        written = callbacks.fill(self._job.servers, self._job.prefix, bodies, 50)
+        with self._job.worker() as process:
+            self.figures.append(self._job.measure(process, written, self._taken_in))
+        self._taken_in += written
 
 
 def recovery(bench: Bench, given: argparse.Namespace) -> None:
     """Show how long a worker needs from its start until it works, with its local state and without."""
     job = bench.job()
-    written = callbacks.fill(bench.servers, job.prefix, callbacks.births(given.messages), 50)
-    with job.worker() as process:
-        job.measure(process, written)
+    grown.into_changelog(_place(job, given.messages))
     # A start alone may take seconds longer than the next one: the ratio must not rest on one of them.
     none = median(_seconds_to_ready(bench.job()) for _ in range(3))
-    stock_none = median(bench.stock_recovery(0) for _ in range(3))
-    say(f"{written:,} SMS, from the start of Python to taking in; no rows at all: {none:.1f} s")
+    say(f"{given.messages:,} SMS, from the start of Python to taking in; no rows at all: {none:.1f} s")
+    without = _show_restored(job)
     say(f"{'with local state':20} {_seconds_to_ready(job):6.1f} s")
-    job.forget_local_state()
-    without = _seconds_to_ready(job)
-    say(f"{'without':20} {without:6.1f} s")
-    share = written // _STOCK_SHARE
+    stock_none = median(bench.stock_recovery(0) for _ in range(3))
+    share = given.messages // _STOCK_SHARE
     stock = bench.stock_recovery(share)
     say(f"{f'stock Faust, {share:,}':20} {stock:6.1f} s, none {stock_none:.1f} s")
-    ours, theirs = written / (without - none), share / (stock - stock_none)
-    say(f"rows per second: {ours:,.0f}, stock Faust {theirs:,.0f} smaller ones: {ours / theirs:.1f} times")
+    ours, theirs = given.messages / (without - none), share / (stock - stock_none)
+    say(f"SMS per second: {ours:,.0f}, stock Faust {theirs:,.0f} smaller rows: {ours / theirs:.1f} times")
+
+
+def takeover(bench: Bench, given: argparse.Namespace) -> None:
+    """Show how long a worker without rows takes to take one partition over that has all SMS."""
+    job = bench.job(KAFKA_PARTITIONS="1")
+    grown.into_changelog(_place(job, given.messages))
+    _show_restored(job)
+
+
+def _show_restored(job: Job) -> float:
+    """Let a worker restore all rows; show its figures and return the seconds from its start until it works."""
+    started = time.monotonic()
+    with job.worker() as process:
+        process.wait_until(lambda: job.restored()[1] > 0 and job.is_ready(), DEADLINE_SECONDS)
+        whole = time.monotonic() - started
+        rows, seconds = job.restored()
+        cpu, memory = measuring.cpu_seconds(process.pid), measuring.peak_mb(process.pid)
+    say(f"{'without':20} {whole:6.1f} s; {rows:,} rows in {seconds:.1f} s: {rows / seconds:,.0f} a second")
+    say(f"{'':20} {cpu:6.1f} s of processor time, {memory} MB at most")
+    return whole
 
 
 def _seconds_to_ready(job: Job) -> float:
@@ -326,6 +352,7 @@ PARTS: Final[dict[str, Callable[[Bench, argparse.Namespace], None]]] = {
     "skew": skew,
     "growth": growth,
     "recovery": recovery,
+    "takeover": takeover,
     "retention": retention,
     "latency": latency,
     "answers": live_answers,

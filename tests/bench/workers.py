@@ -33,13 +33,16 @@ class Job:
         folder.mkdir()
         self.prefix = prefix
         self.servers = servers
+        self.partitions = int(settings.get("KAFKA_PARTITIONS", PARTITIONS))
+        self.state = folder / "state"
+        """The worker's STREAMS_DATA_DIR."""
         self._folder = folder
         self._environment = {
             **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": servers,
             "KAFKA_TOPIC_PREFIX": prefix,
             "KAFKA_PARTITIONS": str(PARTITIONS),
-            "STREAMS_DATA_DIR": str(folder / "state"),
+            "STREAMS_DATA_DIR": str(self.state),
             "STREAMS_STORE": store,
             **settings,
         }
@@ -75,22 +78,32 @@ class Job:
 
     def is_ready(self) -> bool:
         """Tell whether the worker has taken over all partitions."""
-        return owned(self._port) == PARTITIONS
+        return owned(self._port) == self.partitions
+
+    def restored(self) -> tuple[int, float]:
+        """Return how many rows the worker restored at its start, and the seconds; 0 seconds: it is not done yet."""
+        page = f"http://127.0.0.1:{pages_of(self._port)}/metrics"
+        rows, seconds = (measuring.metric(page, f"routee_streams_restore{name}") for name in ("d_records", "_seconds"))
+        return int(rows), seconds
 
     def forget_local_state(self) -> None:
         """Delete the worker's folder."""
-        shutil.rmtree(self._folder / "state")
+        shutil.rmtree(self.state)
 
     def local_state_bytes(self) -> int:
         """Return how much disk the worker's folder takes."""
-        return sum(file.stat().st_size for file in (self._folder / "state").rglob("*") if file.is_file())
+        return sum(file.stat().st_size for file in self.state.rglob("*") if file.is_file())
 
-    def measure(self, process: Process, wanted: int) -> Figures:
-        """Measure from the first callback to the last: starting Python and joining a group are not the job."""
-        samples = self.watch(process, wanted)
+    def measure(self, process: Process, wanted: int, before: int = 0) -> Figures:
+        """
+        Measure from the first callback to the last: starting Python and joining a group are not the job.
+
+        `before` is how many callbacks the state contains already.
+        """
+        samples = self.watch(process, wanted, before)
         return stretch(samples[0], samples[-1])
 
-    def watch(self, process: Process, wanted: int) -> list["Sample"]:
+    def watch(self, process: Process, wanted: int, before: int = 0) -> list["Sample"]:
         """Look at a worker a few times a second, from its first callback until it has taken in so many."""
         samples: list[Sample] = []
 
@@ -98,10 +111,10 @@ class Job:
             # Each answer costs the worker time that is not the job's.
             time.sleep(_EVERY_SECONDS)
             accepted = self.accepted()
-            if accepted:
+            if accepted > before:
                 cpu, rss = measuring.cpu_seconds(process.pid), measuring.peak_mb(process.pid)
                 samples.append(Sample(accepted, time.monotonic(), cpu, rss))
-            return accepted >= wanted
+            return accepted >= before + wanted
 
         process.wait_until(is_done, DEADLINE_SECONDS + wanted / _SLOWEST_PER_SECOND)
         return samples

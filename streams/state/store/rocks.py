@@ -47,6 +47,18 @@ few times in its life; leveled compaction, which merges each level into one ten 
 asks the filter of each run.
 """
 
+_LOADED_SORTED_RUNS: Final = 16
+"""
+The same number while a partition is loaded: nothing is read meanwhile, and a row is rewritten once instead of twice.
+More runs would be merged beside the callbacks that come after it.
+"""
+
+_UNMERGED_FILES: Final = 12
+"""
+New files beside as many as are left for merging, from which on RocksDB slows writes down. It stops them at 36 files
+in all; a load stays below that, for a write that waits holds up the event loop.
+"""
+
 _FILTER_SHARE: Final = 0.05
 """The share of a write buffer for its bloom filter."""
 
@@ -55,6 +67,12 @@ def _unlogged() -> WriteOptions:
     options = WriteOptions()
     options.disable_wal = True  # type: ignore[method-assign, assignment]  # its stub is wrong: it is a property
     return options
+
+
+def _merging(runs: int) -> dict[str, str]:
+    """Return the options of a database that may be changed while it is open: files are merged beyond so many runs."""
+    slow = runs + _UNMERGED_FILES
+    return {"level0_file_num_compaction_trigger": f"{runs}", "level0_slowdown_writes_trigger": f"{slow}"}
 
 
 class RocksMemory:
@@ -101,6 +119,8 @@ class RocksStore:
         self._memory = memory
         self._clock = clock
         self._open: dict[int, Rdict] = {}
+        self._loading: set[int] = set()
+        """The partitions that were written by `load` last; they have other options until the next write."""
         self._unlogged = _unlogged()
 
     def kept(self) -> set[int]:
@@ -140,6 +160,7 @@ class RocksStore:
     def close(self, partition: int) -> None:
         """Close the partition's database; its files stay. Raises StoreError, for example when the disk is full."""
         database = self._open.pop(partition, None)
+        self._loading.discard(partition)
         if database is not None:
             with self._named(partition):
                 database.close()
@@ -162,6 +183,23 @@ class RocksStore:
 
     def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
         """Write rows and offset in one batch. Raises StoreError, for example when the disk is full."""
+        if partition in self._loading:
+            self._loading.remove(partition)
+            self._merge_beyond(partition, _SORTED_RUNS)
+        self._write(partition, rows, offset)
+
+    def load(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+        """Write rows and offset in one batch; files are merged later than usual until `write`. Raises StoreError."""
+        if partition not in self._loading:
+            self._loading.add(partition)
+            self._merge_beyond(partition, _LOADED_SORTED_RUNS)
+        self._write(partition, rows, offset)
+
+    def _merge_beyond(self, partition: int, runs: int) -> None:
+        with self._named(partition):
+            self._open[partition].set_options(_merging(runs))
+
+    def _write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
         batch = WriteBatch(raw_mode=True)
         for key in sorted(rows):  # sorted keys go into a write buffer faster
             value = rows[key]

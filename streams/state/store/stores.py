@@ -62,6 +62,9 @@ class Store(Protocol):
         Without an offset, the former offset and its age stay: a restore from there reads these rows again.
         """
 
+    def load(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+        """Write rows of a long restore, which nothing reads before its end: as `write`, for less."""
+
     def scan(self, partition: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys begin with `prefix` and come after `after`, in the order of the keys."""
 
@@ -120,6 +123,10 @@ class MemoryStore:
                 mine[key] = value
         if offset is not None:
             self._offsets[partition] = offset
+
+    def load(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+        """Write rows and offset."""
+        self.write(partition, rows, offset)
 
     def scan(self, partition: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys begin with `prefix` and come after `after`, sorted."""

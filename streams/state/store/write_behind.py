@@ -144,6 +144,19 @@ class WriteBehind:
         if self._size(partition) > room * 3 // 2:
             self._flush(partition)
 
+    def load(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+        """
+        Write rows and offset to the store behind at once: none of them would be found here before it had to go there.
+
+        The rows that are here are older and go there first.
+        """
+        self._flush(partition)
+        if self._recent[partition].rows:  # they came without an offset
+            self.write(partition, rows, offset)
+            return
+        self._store.load(partition, rows, offset)
+        self._written_at[partition] = self._clock()
+
     def _size(self, partition: int) -> int:
         flushing = self._flushing.get(partition)
         return self._recent[partition].size + (flushing.size if flushing else 0)

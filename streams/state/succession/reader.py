@@ -3,12 +3,13 @@ Reading topics outside the consumer group: changelogs, and single records of the
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.state.changelog.fetched import check_fetches
+from streams.state.changelog.private_names import by_batch
 
 _FETCH_BYTES: Final = {"fetch_max_bytes": 50 << 20, "max_partition_fetch_bytes": 8 << 20}
 
@@ -20,11 +21,19 @@ class Reader:
         check_fetches()
         self._options = {"check_crcs": False, **options}
 
+    def open_batches(self) -> AbstractAsyncContextManager[AIOKafkaConsumer]:
+        """
+        Return what `open` does, for `restore`: each record that the consumer gives is a whole batch.
+
+        A batch yields its records, which have an offset, a key and a value, and nothing else that aiokafka adds.
+        """
+        return self.open(value_deserializer=by_batch)
+
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[AIOKafkaConsumer]:
-        """Yield a started consumer without a group; stop it at the end."""
+    async def open(self, **more: Any) -> AsyncIterator[AIOKafkaConsumer]:  # noqa: ANN401 - of aiokafka
+        """Yield a started consumer without a group, with more options; stop it at the end."""
         reader = AIOKafkaConsumer(
-            enable_auto_commit=False, auto_offset_reset="earliest", **_FETCH_BYTES, **self._options
+            enable_auto_commit=False, auto_offset_reset="earliest", **_FETCH_BYTES, **self._options, **more
         )
         await reader.start()
         try:

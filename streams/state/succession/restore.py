@@ -1,10 +1,10 @@
 """
-Restoring: one plain consumer reads changelogs and writes whole fetches into local stores.
+Restoring: one plain consumer reads changelogs batch by batch and writes their rows into local stores.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
-from itertools import product
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain, islice, product
 from typing import Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,8 +15,14 @@ from streams.state.turns import Turns
 
 logger = logging.getLogger(__name__)
 
-_RECORDS_PER_POLL: Final = 500
+_PIECE_RECORDS: Final = 500
 """Written in one turn, while all other tasks wait."""
+
+_BATCHES_PER_POLL: Final = 50
+"""They are fetched already; idle workers write batches of a few rows, which are joined to pieces."""
+
+FAR_RECORDS: Final = 10_000
+"""A partition that lacks more is loaded (`Store.load`): of fewer, the next records change many rows again."""
 
 
 class Restorable(Protocol):
@@ -33,6 +39,8 @@ class Restorable(Protocol):
     def open_store(self, partition: int) -> None:
         """Open one partition."""
 
+
+Rows = Mapping[bytes, bytes | None]
 
 Wanted = Mapping[TopicPartition, tuple[Store, int]]
 """Changelog partitions, each with its store and the target: the last offset that the store must contain."""
@@ -52,29 +60,36 @@ async def restore(consumer: AIOKafkaConsumer, wanted: Wanted) -> int:
     """
     Read each changelog partition into its store; return the number of records read.
 
-    May be cancelled at any await: a store always has whole fetches with their offset. A store that reaches beyond its
+    `consumer` gives whole batches (`Reader.open_batches`).
+    May be cancelled at any await: a store always has whole pieces with their offset. A store that reaches beyond its
     changelog does not belong to it: it is cleared and restored from the beginning. Other tasks get turns meanwhile.
     """
     turns = Turns()
     left = {tp: target for tp, target in wanted.items() if not _is_complete(tp, *target)}
     if not left:
         return 0
+    writes = {tp: _write_of(store, tp.partition, end) for tp, (store, end) in left.items()}
     consumer.assign(list(left))
     for tp, (store, _) in left.items():
         await _seek(consumer, tp, store.offset(tp.partition))
     count = 0
     while left:
-        for tp, records in (await consumer.getmany(timeout_ms=1000, max_records=_RECORDS_PER_POLL)).items():
-            rows = {record.key: record.value for record in records}
-            wanted[tp][0].write(tp.partition, rows, records[-1].offset)
-            count += len(records)
-            await turns.offer()
+        for tp, batches in (await consumer.getmany(timeout_ms=1000, max_records=_BATCHES_PER_POLL)).items():
+            records = chain.from_iterable(batches)
+            while piece := [*islice(records, _PIECE_RECORDS)]:
+                writes[tp](tp.partition, {record.key: record.value for record in piece}, piece[-1].offset)
+                count += len(piece)
+                await turns.offer()
         for tp in await _finished(consumer, left):
             consumer.pause(tp)
             store, end = left.pop(tp)
             # The last offset may have no row: compaction may have removed it.
             store.write(tp.partition, {}, end)
     return count
+
+
+def _write_of(store: Store, partition: int, end: int) -> Callable[[int, Rows, int], None]:
+    return store.load if missing(store, partition, end) > FAR_RECORDS else store.write
 
 
 def missing(store: Store, partition: int, end: int) -> int:

@@ -14,6 +14,7 @@ import pytest
 from streams.state.store.rocks import RocksMemory, RocksStore
 from streams.state.store.stores import MAX_AGE_SECONDS, MemoryStore, Store, StoreError
 from streams.state.store.write_behind import WriteBehind
+from tests.support.wait import eventually
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: MemoryStore(),
@@ -61,6 +62,18 @@ def test_rows_without_an_offset_leave_it_as_it_was(store: Store) -> None:
     store.write(0, {b"a": b"1"}, 7)
     store.write(0, {b"a": b"2"}, None)
     assert (store.read(0, b"a"), store.offset(0)) == (b"2", 7)
+
+
+def test_loaded_rows_are_newer_than_written_ones_and_older_than_the_next(store: Store) -> None:
+    store.write(0, {b"a": b"1", b"b": b"1", b"c": b"1", b"d": b"1"}, 3)
+    store.load(0, {b"b": b"2", b"c": None, b"d": b"2", b"never": None}, 7)
+    assert store.offset(0) == 7
+    assert dict(store.scan(0, b"")) == {b"a": b"1", b"b": b"2", b"d": b"2"}
+    store.write(0, {b"d": b"3"}, None)
+    assert (store.read(0, b"b"), store.read(0, b"d"), store.offset(0)) == (b"2", b"3", 7)
+    store.load(0, {b"e": b"4", b"b": b"4"}, 9)
+    assert dict(store.scan(0, b"")) == {b"a": b"1", b"b": b"4", b"d": b"3", b"e": b"4"}
+    assert store.offset(0) == 9
 
 
 def test_partitions_do_not_see_each_other(store: Store) -> None:
@@ -199,6 +212,22 @@ class TestRocksStore:
         third = self.reopened(tmp_path)
         assert (third.read(0, b"a"), third.offset(0)) == (b"2", 8)
         third.close(0)
+
+    def test_files_of_a_load_are_merged_later_than_those_of_writes(self, tmp_path: Path) -> None:
+        """A load writes each row as seldom as it can; from the next write on reads have few files to ask again."""
+        store = RocksStore(tmp_path, RocksMemory())
+        store.open(0)
+        database = store._open[0]
+        for offset in range(12):
+            store.load(0, {b"%d" % offset: b"x", b"same": b"%d" % offset}, offset)
+            database.flush()
+        assert database.property_int_value("rocksdb.compaction-pending") == 0
+        assert int(database.property_value("rocksdb.num-files-at-level0") or 0) == 12
+        store.write(0, {b"same": b"last"}, 12)
+        database.flush()
+        eventually(lambda: int(database.property_value("rocksdb.num-files-at-level0") or 0) < 8)
+        assert (store.read(0, b"same"), store.read(0, b"0"), store.offset(0)) == (b"last", b"x", 12)
+        store.close(0)
 
     def test_a_folder_that_cannot_be_used_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "0").write_text("a file")
@@ -374,6 +403,17 @@ class TestWriteBehind:
             store.open(0)
             assert store.offset(0) == kept
             store.close(0)
+
+    def test_a_load_makes_a_partition_young(self, tmp_path: Path) -> None:
+        now = 0.0
+        store = WriteBehind(RocksStore(tmp_path, RocksMemory(), lambda: now), clock=lambda: now)
+        store.open(0)
+        store.write(0, {b"a": b"1"}, 7)
+        now = MAX_AGE_SECONDS + 1.0
+        store.load(0, {b"b": b"2"}, 8)
+        store.close(0)
+        store.open(0)
+        assert (dict(store.scan(0, b"")), store.offset(0)) == ({b"a": b"1", b"b": b"2"}, 8)
 
     def test_closing_flushes(self, store: WriteBehind, behind: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(behind, "close", lambda _: None)

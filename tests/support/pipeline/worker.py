@@ -12,8 +12,8 @@ Settings come from the environment, as for the product. Faults are injected here
     skip     [partition, offset]  Faust skips that record of the source and acknowledges it, as around a rebalance
     renew    seconds              it asks for the next epoch of its producer ids this often
     session  seconds              so long its group waits for it when it is gone
-    near     records              a partition that lacks more of its rows is restored after the others, and one that
-                                  lacks no more is at hand before joining
+    near     records              a partition that lacks more of its rows is restored after the others and loaded past
+                                  the memory, and one that lacks no more is at hand before joining
     partial  seconds              counts of a campaign leave a source partition at most this often
     hard     bytes                a partition is flushed once so much waits in it
     look     seconds              it reads new rows of its standby partitions this often
@@ -52,6 +52,7 @@ from streams.settings import StreamsSettings
 from streams.state import checkpoint
 from streams.state.checkpoint import OnStep, no_step
 from streams.state.guards import ALL_GUARDS, Guards
+from streams.state.succession import restore as restoring
 from streams.state.succession import standby, warm_up
 from streams.state.succession.restore import Wanted, restore
 from tests.support.pipeline.toy import ToyCampaignStage, ToySmsStage
@@ -100,6 +101,7 @@ def _inject(faults: dict[str, Any]) -> None:
         ("session", app, "SESSION_SECONDS"),
         ("near", recovery, "NEAR_RECORDS"),
         ("near", warm_up, "AT_HAND_RECORDS"),
+        ("near", restoring, "FAR_RECORDS"),
         ("look", standby, "PAUSE_SECONDS"),
         ("partial", streams.app, "_PARTIAL_SECONDS"),
         ("hard", table, "HARD_LIMIT_BYTES"),

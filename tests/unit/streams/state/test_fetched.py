@@ -1,5 +1,6 @@
 """Fetched batches are checked as aiokafka checks them, with a faster instruction."""
 
+import asyncio
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -9,12 +10,15 @@ from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.contract.headers import headers_of
 from streams.program.record_batch import RecordBatch
 from streams.state.changelog.fetched import CheckedRecords, check_fetches
+from streams.state.changelog.private_names import by_batch
+from streams.state.succession import reader
 from streams.state.succession.reader import Reader
 
 HEADERS = headers_of("sms.status", is_final=True, campaign="c" * 36)
@@ -41,6 +45,18 @@ def read(records: Any, *, check_crcs: bool) -> list[tuple[int, bytes | None, byt
         SimpleNamespace(topic="sms.status", partition=3), records, [], 0, None, None, check_crcs, 0
     )
     return [(record.offset, record.key, record.value) for record in found]
+
+
+def read_whole(fetched: bytes, begin: int) -> tuple[list[tuple[int, bytes | None, bytes | None]], list[int], int]:
+    """Read a fetch from an offset on by whole batches; return the records, where each batch ended, and the position."""
+    check_fetches()
+    place = SimpleNamespace(topic="changelog", partition=3)
+    found = fetcher.PartitionRecords(place, CheckedRecords(fetched), [], begin, None, by_batch, False, 0)  # noqa: FBT003
+    records, ends = [], []
+    for whole in found:
+        ends.append(found.next_fetch_offset)
+        records += [(one.offset, one.key, one.value) for one in whole]
+    return records, ends, found.next_fetch_offset
 
 
 def verdict(records: Any, *, check_crcs: bool) -> object:  # noqa: ANN401
@@ -89,3 +105,52 @@ def test_a_reader_leaves_no_batch_unchecked(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(vars(fetcher), "MemoryRecords", MemoryRecords)
     Reader({})
     assert vars(fetcher)["MemoryRecords"] is CheckedRecords
+
+
+@given(st.lists(st.integers(0, 30), max_size=4), st.integers(0, 40), st.integers(0, 40))
+def test_whole_batches_have_the_records_that_the_library_reads(numbers: list[int], cut: int, begin: int) -> None:
+    """A read may begin in the middle of a batch, which Kafka sends whole; the last batch of a fetch may be cut off."""
+    fetched = b"".join(batch(number, 10 * at) for at, number in enumerate(numbers)) + batch(2, 90)[:cut]
+    records, ends, position = read_whole(fetched, begin)
+    assert records == [one for one in read(MemoryRecords(fetched), check_crcs=True) if one[0] >= begin]
+    assert ends == [max(begin, 10 * at + number % 7 + 1) for at, number in enumerate(numbers)]
+    assert position == (ends[-1] if ends else begin)
+
+
+def test_whole_batches_are_checked() -> None:
+    damaged = bytearray(batch(3))
+    damaged[-1] ^= 1
+    with pytest.raises(CorruptRecordException):
+        read_whole(bytes(damaged), 0)
+
+
+def test_a_control_batch_has_no_rows_and_moves_the_position() -> None:
+    control = bytearray(batch(0, 10))
+    control[22] |= 0x20
+    control[BEFORE_CHECKSUM : BEFORE_CHECKSUM + 4] = crc32c(control[21:]).to_bytes(4)
+    assert read_whole(bytes(batch(1)) + bytes(control), 0) == (read_whole(batch(1), 0)[0], [2], 11)
+
+
+def test_a_reader_of_batches_marks_its_consumer() -> None:
+    made: dict[str, object] = {}
+
+    class Consumer:
+        """A consumer that is made only."""
+
+        def __init__(self, **options: object) -> None:
+            made.update(options)
+
+        async def start(self) -> None:
+            """Start."""
+
+        async def stop(self) -> None:
+            """Stop."""
+
+    async def open_one() -> None:
+        async with Reader({}).open_batches():
+            pass
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reader, "AIOKafkaConsumer", Consumer)
+        asyncio.run(open_one())
+    assert made["value_deserializer"] is by_batch
