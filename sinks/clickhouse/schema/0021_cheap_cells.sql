@@ -1,5 +1,5 @@
 -- ClickHouse 26.9 compresses a part of more than 100 MB by ZSTD, unless a column has a codec. Views read these columns of every
--- cell, FINAL those of the order and the version, and ZSTD was a quarter of the work, a third where FINAL merges. So they are
+-- cell, FINAL those of the order and the version, and ZSTD was a quarter of the work, less where FINAL merges. So they are
 -- LZ4 in parts of every size. T64 goes before it for the counts: they are small, and it keeps the bits that differ. The other
 -- columns stay as they are. A part that is there gets this with its next merge.
 ALTER TABLE delivery_windows {{on_cluster}}
