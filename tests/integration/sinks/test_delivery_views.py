@@ -3,6 +3,7 @@ The views over the cells of deliveries against numbers worked out by hand, in zo
 """
 # ruff: noqa: S608 - the SQL is put together from the tests' own words
 
+import re
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -23,9 +24,12 @@ from sinks.source import Record as Row
 from streams.contract.codec import encode
 from streams.contract.records import DeliveryWindow
 from tests.behaviour.sinks.records import START, cell
+from tests.integration.sinks.older import apply_until
 
 pytestmark = pytest.mark.clickhouse
 
+BEFORE = 20
+"""The last file before the counts of cells are stored in few bits."""
 HOUR = timedelta(hours=1)
 DAY, NINE = START.date(), START.replace(tzinfo=None)
 
@@ -307,3 +311,56 @@ def granules_of_a_day(tables: ClickHouse, view: str) -> tuple[int, int]:
     lines = tables.rows(f"EXPLAIN indexes = 1 SELECT * FROM {view} WHERE day = '2026-11-20'")
     read, there = "\n".join(line for (line,) in lines).rpartition("Granules: ")[2].split("\n")[0].split("/")
     return int(read), int(there)
+
+
+VIEWS = (
+    *("delivery_cells", "delivery_by_country", "delivery_by_operator", "delivery_by_sender", "delivery_by_application"),
+    *("delivery_by_label", "delivery_by_hour", "sla_by_operator", "latency_by_operator"),
+    *("cost_by_country", "cost_by_day", "cost_by_month"),
+)
+
+
+def answers(tables: ClickHouse) -> list[list[tuple[Any, ...]]]:
+    return [tables.rows(f"SELECT * FROM {view} ORDER BY ALL") for view in VIEWS]
+
+
+def test_counts_in_few_bits_are_those_of_the_rows_that_were_there(empty: ClickHouse, settings: SinksSettings) -> None:
+    """In parts of both forms at once and after their merge, with counts up to the greatest."""
+    greatest = 2**32 - 1
+    old = [cell(START + timedelta(minutes=5 * number), parts=7 * number + 1) for number in range(200)]
+    new = [cell(sender=f"{bit}", parts=2**bit, conflicts=greatest - bit) for bit in range(32)]
+    apply_until(empty, BEFORE)
+    write(empty, *old)
+    before = answers(empty)
+    assert run_schema(settings) == 0
+    assert answers(empty) == before
+    write(empty, *new)
+    both = answers(empty)
+    assert sum(row[0] for row in empty.rows("SELECT parts FROM delivery_cells")) == sum(it.parts for it in old + new)
+    assert sum(row[0] for row in empty.rows("SELECT conflicts FROM delivery_cells")) == sum(
+        it.conflicts for it in old + new
+    )
+    empty.execute("OPTIMIZE TABLE delivery_windows FINAL")
+    assert answers(empty) == both
+
+
+def test_every_column_of_cells_that_a_view_sums_or_groups_by_has_a_codec(tables: ClickHouse) -> None:
+    """ClickHouse chooses one by the size of a part else; counts are stored in few bits."""
+    ours = "WHERE database = currentDatabase()"
+    columns = tables.rows(
+        f"SELECT name, type, compression_codec FROM system.columns {ours} AND table = 'delivery_windows'"
+    )
+    selects = tables.rows(f"SELECT as_select FROM system.tables {ours} AND name IN {VIEWS[1:]}")
+    words = {"cell", "window_start", "version", *re.findall(r"\w+", " ".join(select for (select,) in selects))}
+    read = {name: (kind, codec) for name, kind, codec in columns if name in words}
+    assert len(read) > 30
+    expected = {name: "CODEC(T64, LZ4)" if kind == "UInt32" else "CODEC(LZ4)" for name, (kind, _) in read.items()}
+    assert {name: codec for name, (_, codec) in read.items()} == expected
+
+
+def test_parts_of_cells_are_merged_after_a_day_in_any_size(tables: ClickHouse) -> None:
+    """Late changes reach back over other parts, and a view merges all rows of both."""
+    engine = tables.value(
+        "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'delivery_windows'"
+    )
+    assert "min_age_to_force_merge_seconds = 86400" in engine
