@@ -93,4 +93,9 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiok
             self.next_fetch_offset = max(begin, batch.next_offset)
             if not batch.is_control_batch:
                 # A batch that a former read left in the middle is fetched whole.
-                yield batch if batch.base_offset >= begin else (one for one in batch if one.offset >= begin)
+                yield batch if batch.base_offset >= begin else _from(batch, begin)
+
+
+def _from(batch: Iterable[Any], begin: int) -> Iterator[Any]:
+    # A function, since the batch is read later, when the caller's own `begin` is that of another batch.
+    return (one for one in batch if one.offset >= begin)

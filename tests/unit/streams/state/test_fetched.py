@@ -48,14 +48,19 @@ def read(records: Any, *, check_crcs: bool) -> list[tuple[int, bytes | None, byt
 
 
 def read_whole(fetched: bytes, begin: int) -> tuple[list[tuple[int, bytes | None, bytes | None]], list[int], int]:
-    """Read a fetch from an offset on by whole batches; return the records, where each batch ended, and the position."""
+    """
+    Read a fetch from an offset on by whole batches; return the records, where each batch ended, and the position.
+
+    The batches are read after all of them were given, as a restore does.
+    """
     check_fetches()
     place = SimpleNamespace(topic="changelog", partition=3)
     found = fetcher.PartitionRecords(place, CheckedRecords(fetched), [], begin, None, by_batch, False, 0)  # noqa: FBT003
-    records, ends = [], []
+    batches, ends = [], []
     for whole in found:
         ends.append(found.next_fetch_offset)
-        records += [(one.offset, one.key, one.value) for one in whole]
+        batches.append(whole)
+    records = [(one.offset, one.key, one.value) for whole in batches for one in whole]
     return records, ends, found.next_fetch_offset
 
 
