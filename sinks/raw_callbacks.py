@@ -178,7 +178,7 @@ def _is_later(value: bytes, written: datetime, latest: datetime) -> bool:
     dates = (value[max(0, one.start() - _YEAR_DIGITS) : one.start() + _SECONDS_END - _YEAR_DIGITS] for one in found)
     first = _moment(min(one.replace(b" ", b"T") for one in dates).decode(errors="replace"))
     try:
-        latency = timedelta(seconds=max(0.0, *(float(one.lstrip(b": ")) for one in _LATENCY.findall(value)), 0.0))
+        latency = timedelta(seconds=max([0.0, *(float(one.lstrip(b": ")) for one in _LATENCY.findall(value))]))
     except (ValueError, OverflowError):
         return False
     if first is None or first < _FIRST + _MOST_LATENCY + _DAY:

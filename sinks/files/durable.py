@@ -4,13 +4,10 @@ Files and folders that appear whole and survive a crash of the machine.
 
 import os
 from pathlib import Path
-from typing import Final
 
 from sinks.files.layout import draft_name
-from sinks.files.objects import changed_meanwhile
+from sinks.files.objects import TRIES, changed_meanwhile
 from streams.program.objects import ObjectPath, Place
-
-_TRIES: Final = 10
 
 
 def make_folder(folder: Path) -> None:
@@ -59,7 +56,7 @@ def append(file: Place, content: bytes) -> None:
     In an object store, OSError when other processes write it again and again meanwhile.
     """
     if isinstance(file, ObjectPath):
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             before = read_if_there(file)
             if file.swap(before, (before or b"") + content):
                 return

@@ -47,7 +47,7 @@ from sinks.files.durable import read_if_there, replace
 from sinks.files.layout import partition_of_draft
 from sinks.files.locks import days, lock_of
 from sinks.files.manifest import note_change
-from sinks.files.objects import changed_meanwhile
+from sinks.files.objects import TRIES, changed_meanwhile
 from sinks.files.personal import erased_content
 from sinks.files.proof import files_of, files_with_rows, named
 from sinks.source import TopicPartition
@@ -56,7 +56,6 @@ from streams.program.joined import named_objects
 from streams.program.objects import ObjectPath, Place
 
 _NOTE: Final = ".erasures-{}.json"
-_TRIES: Final = 10
 _FURTHER_DAYS: Final = 2
 _ALL_DAYS: Final = "date="
 
@@ -138,7 +137,7 @@ class FileErasure:
             looked = set()
         self._looked[str(folder)] = known.digest, looked
         noted: set[int] = set()
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             before = {number: read_if_there(folder / _NOTE.format(number)) for number in numbers}
             notes = {number: _Note.parsed(content) for number, content in before.items()}
             begins = {number: note if note.digest == mine.digest else _Note() for number, note in notes.items()}
@@ -279,7 +278,7 @@ def _through(mine: "_Note", begin: "_Note", number: int, looked: set[Place]) -> 
 
 def _erase_file(file: Place, table: str, known: Known) -> int:
     """Write a file anew if it has covered rows, and return how many; one that another process wrote is read again."""
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         with suppress(BlockingIOError):
             return _erase_once(file, table, known)
     raise changed_meanwhile(file)

@@ -13,6 +13,9 @@ from streams.program.objects import ObjectPath, Place, UnusableStoreError, open_
 
 _OTHER_TAG: Final = f'"{"0" * 32}"'
 
+TRIES: Final = 10
+"""How often an object that another process keeps changing is read again, before `changed_meanwhile` is raised."""
+
 
 def open_root(root: Path | str) -> Place:
     """Return the folder of a path as it is, and that of an address. FatalError without the library for it."""

@@ -5,12 +5,12 @@ The data of people in all files, for `verify` and `export`; nothing is written.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from sinks.errors import FatalError
 from sinks.files.durable import read_if_there
 from sinks.files.locks import days
-from sinks.files.objects import changed_meanwhile
+from sinks.files.objects import TRIES, changed_meanwhile
 from sinks.files.personal import IsWanted, MayBeWanted, rows_in, without_data_in
 from sinks.files.proof import OFFSET, Row, files_of
 from streams.program.file_names import DAYS, parse_chained
@@ -20,8 +20,6 @@ from streams.program.objects import ObjectPath, Place, below
 _Found = TypeVar("_Found")
 _Read = Callable[[Place, bytes], Iterator[tuple[int, _Found]]]
 """Finds something in the content of a file, with the offset of its row."""
-
-_TRIES: Final = 10
 
 
 class FileRows:
@@ -72,7 +70,7 @@ def _each_of_day(day: ObjectPath, read: _Read[_Found], *, also_others: bool) -> 
     """Yield all findings in the objects of a day that count, and in the others, at each offset once."""
     done: set[ObjectPath] = set()
     given: set[tuple[int, int]] = set()
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         counting = current_objects(day)
         others = {*day.iterdir()} - {*counting} if also_others else set()
         for file in (*counting, *sorted(others, key=str)):

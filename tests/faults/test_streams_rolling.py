@@ -128,7 +128,7 @@ def test_workers_are_replaced_one_by_one_by_those_with_one_field_more_and_no_cel
         lab.create_topics()
         records = traffic(7)
         olds = [lab.start_ready("one", rules="product")]
-        # All rows begin before the first rebalance: what is written after it would count in their generation.
+        # All rows begin before the first rebalance: rows that begin after records were told have a higher generation.
         lab.produce(islice(records, 50))
         lab.drain()
         olds.append(lab.start_ready("two", rules="product"))
