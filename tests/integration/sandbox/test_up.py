@@ -24,6 +24,11 @@ _READY_SECONDS = 200.0
 _PROGRAMS = ("routee-ingest serve", "routee-streams worker", "routee-sinks clickhouse", "routee-sinks files")
 
 
+def _taken() -> socket.socket:
+    """Return a socket that listens at a port; those after it, which a second program of a kind takes, are free."""
+    return socket.create_server((LOOPBACK, free_port(together=9)))
+
+
 class Up:
     """`routee-sandbox up` as a person runs it."""
 
@@ -191,9 +196,7 @@ def test_a_signal_during_the_start_stops_every_started_process(up: Up, number: s
 
 @pytest.mark.parametrize("variable", ["SANDBOX_KAFKA_PORT", "INGEST_PORT", "INGEST_ADMIN_PORT", "SINKS_ADMIN_PORT"])
 def test_a_port_in_use_is_one_line_before_anything_is_started(tmp_path: Path, variable: str) -> None:
-    with socket.socket() as other:
-        other.bind((LOOPBACK, 0))
-        other.listen()
+    with _taken() as other:
         port = other.getsockname()[1]
         up = Up(tmp_path, **{variable: str(port)})
         up.start()
@@ -204,10 +207,7 @@ def test_a_port_in_use_is_one_line_before_anything_is_started(tmp_path: Path, va
 
 
 def test_files_and_ports_that_cannot_be_used_are_named_at_once(tmp_path: Path) -> None:
-    with socket.socket() as one, socket.socket() as other:
-        for taken in (one, other):
-            taken.bind((LOOPBACK, 0))
-            taken.listen()
+    with _taken() as one, _taken() as other:
         kafka, streams = (str(taken.getsockname()[1]) for taken in (one, other))
         files = {"INGEST_TLS_CERT": "gone.pem", "INGEST_TLS_KEY": "gone-too.pem"}
         up = Up(tmp_path, SANDBOX_KAFKA_PORT=kafka, STREAMS_WEB_PORT=streams, **files)
