@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
+import orjson
 import pytest
 
 from sinks.cli import run_schema
@@ -362,8 +363,8 @@ def test_stuck_messages_are_those_not_final_for_longer_than_asked(tables: ClickH
         tables,
         "sms_status",
         [
-            sms("old", queued_at=now - 2 * HOUR, first_received_at=now, status_updated_at=now - HOUR),
-            sms("sent", status="Sent", queued_at=None, sent_at=now - 3 * HOUR, first_received_at=now),
+            sms("old", sending_at=now - 2 * HOUR, first_received_at=now, status_updated_at=now - HOUR),
+            sms("sent", status="Sent", sending_at=now - 3 * HOUR, first_received_at=now),
             sms("seen", status="Network Error", queued_at=None, first_received_at=now - 4 * HOUR),
             sms("young", **young),
             final("done", "Delivered", queued_at=now - 2 * HOUR, first_received_at=now - 2 * HOUR),
@@ -380,6 +381,20 @@ def test_stuck_messages_are_those_not_final_for_longer_than_asked(tables: ClickH
     columns = "recipient, sender, campaign_name, application_name, status_updated_at, received_at"
     rows = found(tables, f"SELECT {columns} FROM stuck_messages(older_than_seconds = 60) WHERE sms_key = 'old'")
     assert rows == [("+306900000001", "Shop", "Spring", "default", (now - HOUR).replace(tzinfo=None), NINE)]
+
+
+@pytest.mark.parametrize(("known", "hours"), [("queued_at", 2), ("sent_at", 3), (None, 0)])
+def test_stuck_messages_of_a_version_without_sending_at_count_from_queued_or_sent(
+    tables: ClickHouse, known: str | None, hours: int
+) -> None:
+    ((now,),) = found(tables, "SELECT now64(3, 'UTC')")
+    now = now.replace(tzinfo=START.tzinfo)
+    dates = {"queued_at": None, "sent_at": None} | ({known: now - hours * HOUR} if known else {})
+    record = orjson.loads(encode(sms("old", first_received_at=now - timedelta(minutes=5), **dates)))
+    del record["sending_at"], record["sent_from"]
+    ClickHouseSink(tables).write("sms_status", [Row("topic", 1, 0, 0, orjson.dumps(record))])
+    ((age,),) = found(tables, "SELECT age_seconds FROM stuck_messages(older_than_seconds = 60)")
+    assert round(age / 3600) == hours
 
 
 def test_campaigns_have_their_latest_progress(tables: ClickHouse) -> None:
