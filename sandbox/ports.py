@@ -2,10 +2,12 @@
 Which ports of this machine are free.
 """
 
+import atexit
 import contextlib
 import errno
 import secrets
 import socket
+from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,20 +16,47 @@ from sandbox.errors import PortTakenError
 LOOPBACK: Final = "127.0.0.1"
 _LISTENING: Final = range(20_000, 32_000)
 
+_claims: Final[deque[contextlib.ExitStack]] = deque()
+"""UDP sockets of the ports that this process was given last: another one that looks for a port takes none of these."""
+_KEPT_CLAIMS: Final = 32
+
+
+@atexit.register
+def _release() -> None:
+    while _claims:
+        _claims.popleft().close()
+
 
 def free_port(together: int = 1) -> int:
     """
     Return a free port of the loopback interface, the first of so many free ones in a row.
 
-    It lies below the ports of outgoing connections, so none of these can take it meanwhile.
+    It lies below the ports of outgoing connections, so none of these can take it meanwhile, and no other process gets
+    it from this function: it is claimed for the next 32 calls.
     """
     while True:
         first = secrets.choice(_LISTENING)
+        if _claim(range(first, first + together)):
+            return first
+
+
+def _claim(ports: range) -> bool:
+    """Keep the ports for this process; False when one of them is in use or claimed."""
+    with contextlib.ExitStack() as claim:
         try:
-            require_free({str(port): port for port in range(first, first + together)})
+            for port in ports:
+                claim.enter_context(socket.socket(type=socket.SOCK_DGRAM)).bind((LOOPBACK, port))
+            require_free({str(port): port for port in ports})
         except PortTakenError:
-            continue
-        return first
+            return False
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+        _claims.append(claim.pop_all())
+    if len(_claims) > _KEPT_CLAIMS:
+        _claims.popleft().close()
+    return True
 
 
 def require_free(ports: Mapping[str, int], host: str = LOOPBACK) -> None:

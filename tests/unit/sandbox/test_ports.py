@@ -1,10 +1,14 @@
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from sandbox.errors import PortTakenError
 from sandbox.ports import LOOPBACK, free_port, require_free
+
+_FILES = Path("/proc/self/fd")
 
 
 def test_a_free_port_is_free_and_so_are_those_asked_for_with_it() -> None:
@@ -15,6 +19,22 @@ def test_a_free_port_is_free_and_so_are_those_asked_for_with_it() -> None:
 def test_a_free_port_is_none_that_an_outgoing_connection_could_get() -> None:
     lowest, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
     assert all(free_port() < int(lowest) for _ in range(100))
+
+
+def test_a_free_port_is_given_to_one_process() -> None:
+    port = free_port()
+    # Without the claim the other process would take it, with a chance of 99 in 100.
+    ports = f"[{port}] * 100_000 + [*range(31_000, 32_000)]"
+    command = f"import sandbox.ports; sandbox.ports._LISTENING = {ports}; print(sandbox.ports.free_port())"
+    other = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, timeout=30, check=True)
+    assert int(other.stdout) != port
+
+
+def test_a_process_has_few_claims_at_a_time() -> None:
+    before = len([*_FILES.iterdir()])
+    for _ in range(100):
+        free_port(together=2)
+    assert len([*_FILES.iterdir()]) <= before + 2 * 32
 
 
 @pytest.mark.parametrize("mine", ["", LOOPBACK])
