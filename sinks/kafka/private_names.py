@@ -15,7 +15,7 @@ from kafka.net import manager
 PRIVATE_NAMES: Final = (
     ("kafka.consumer.group", "KafkaConsumer", ("_client", "_cluster", "_coordinator", "_fetcher", "_subscription")),
     ("kafka.net.compat", "KafkaNetClient", ("_manager", "close", "connected")),
-    ("kafka.net.manager", "KafkaConnectionManager", ("_conns", "KafkaTCPTransport")),
+    ("kafka.net.manager", "KafkaConnectionManager", ("_build_transport", "_conns")),
     ("kafka.net.transport", "KafkaTCPTransport", ("_sock", "_sock_recv")),
     ("kafka.net.connection", "KafkaConnection", ("in_flight_requests",)),
     ("kafka.cluster", "ClusterMetadata", ("leader_for_partition", "cluster_id", "topic_id")),

@@ -60,7 +60,7 @@ async def _post(turns: int) -> None:
     for connection, written in zip(connections, answers, strict=True):
         service.connections.add(connection)
         connection.connection_made(written)
-    # As many whatever the turns: making them must not count.
+    # The same number in every run, so that making them does not count.
     requests = [[_request(number, turn) for number in range(_CONNECTIONS)] for turn in range(_MANY)]
     gc.freeze()
     for posted in requests[:turns]:

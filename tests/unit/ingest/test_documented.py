@@ -18,7 +18,7 @@ from tests.support.mutation import mutated
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("case[23]*.json"))
 BODY = SAMPLES[0].read_bytes()
 LEVELS = 1024 - MAX_DEPTH
-"""So many brackets around a body leave orjson, which reads 1,024 levels, those that a callback may have."""
+"""The levels that orjson reads besides those of a callback."""
 
 
 def key_of(body: bytes) -> str | None:

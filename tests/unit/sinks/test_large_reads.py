@@ -1,5 +1,6 @@
 """Connections to brokers read in large pieces, and end as kafka-python's own do."""
 
+import inspect
 import socket
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -61,3 +62,4 @@ def test_clients_connect_by_it_once_they_are_told_to(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(manager, "KafkaTCPTransport", KafkaTCPTransport)
     private_names.connect_by(LargeReads)
     assert manager.KafkaTCPTransport is LargeReads
+    assert " = KafkaTCPTransport(" in inspect.getsource(manager.KafkaConnectionManager._build_transport)
