@@ -5,10 +5,12 @@ kafka-python takes 4 KiB at a time from the kernel, a thousand pieces of one ans
 of reading.
 """
 
+from typing import Final
+
 from kafka.errors import KafkaError
 from kafka.net.transport import KafkaTCPTransport
 
-_AT_ONCE_BYTES = 256 << 10
+_AT_ONCE_BYTES: Final = 256 << 10
 
 
 class LargeReads(KafkaTCPTransport):  # type: ignore[misc]  # kafka-python has no type information
