@@ -47,6 +47,7 @@ from sinks.worker import Worker
 from sinks.writer import Writer
 from streams.contract.topics import Topic
 from streams.program import exit_codes
+from streams.program.allocator import keep_large_buffers
 from streams.program.brokers import kafka_file_problems
 from streams.program.kafka_problems import Findings
 from streams.program.listening import CannotListenError, port_problems
@@ -287,6 +288,7 @@ def _consume(  # noqa: PLR0913, PLR0917 - what the two sinks differ in
     met_others: Callable[[], bool] = met_none,
 ) -> int:
     stop = _stop_on_signals()
+    keep_large_buffers()
     tables = tables_by_topic(settings.kafka_topic_prefix, table_of)
     group = _group(settings, written.name)
     found = _require_usable_topics(settings, group, table_of)

@@ -16,7 +16,6 @@ from mode import ServiceT
 from prometheus_client import CollectorRegistry
 
 from streams.admin.topics import verify
-from streams.allocator import keep_large_buffers
 from streams.app import Hooks, Stages, StreamsApp, build_app
 from streams.contract.permissions import webhook_group
 from streams.contract.topics import DELIVERY_ALARMS, DELIVERY_WATCH
@@ -30,6 +29,7 @@ from streams.errors import Exit, PortInUseError, die
 from streams.folder import worker_folder
 from streams.health import LagAges
 from streams.metrics import FlushMetrics, StateMetrics, notices_metric
+from streams.program.allocator import keep_large_buffers
 from streams.program.brokers import client_options
 from streams.program.listening import CannotListenError
 from streams.program.registry import new_registry

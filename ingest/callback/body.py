@@ -8,6 +8,7 @@ from typing import Final
 
 from orjson import JSONDecodeError, loads
 
+from ingest.callback.documented import NOT_DOCUMENTED, read_documented
 from ingest.callback.redaction import Redactor
 from streams.contract.keys import KEY_MAX_CHARS, callback_key
 from streams.contract.records import Reason
@@ -48,6 +49,15 @@ def examine(body: bytes, redactor: Redactor) -> tuple[str, bytes] | Rejected:
 
     A callback is one JSON object that stays readable inside an envelope, and has a usable key.
     """
+    try:
+        key = read_documented(body).messageId
+    except NOT_DOCUMENTED:
+        return _examine_patiently(body, redactor)
+    return _examine_patiently(body, redactor) if redactor.finds(body) else (key, body)
+
+
+def _examine_patiently(body: bytes, redactor: Redactor) -> tuple[str, bytes] | Rejected:
+    """Examine a body of any form."""
     try:
         document = loads(body)
     except JSONDecodeError as error:

@@ -8,7 +8,7 @@ no fault of the rows.
 import gzip
 import io
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from sinks.errors import PermanentError
 from sinks.files.archive import ARCHIVE_SCHEMA, archive_lines, archive_table
-from sinks.files.columns import SCHEMAS
+from sinks.files.columns import POSITION, SCHEMAS
 from sinks.rows import with_position
 from sinks.source import Record
 from sinks.tables import RAW_CALLBACKS_TABLE
@@ -26,6 +26,7 @@ Format = Callable[[str, Sequence[Record]], bytes]
 
 _BLOCK_BYTES: Final = 4 << 20
 _GZIP_LEVEL: Final = 3
+_LINE_END: Final = ord("\n")
 
 
 def parquet(table: str, rows: Sequence[Record]) -> bytes:
@@ -33,7 +34,7 @@ def parquet(table: str, rows: Sequence[Record]) -> bytes:
     if table == RAW_CALLBACKS_TABLE:
         return to_parquet(archive_table(rows))
     try:
-        data = to_table(table, [with_position(row) for row in rows])
+        data = to_table(table, rows)
     except MemoryError:
         # Arrow's own MemoryError is an ArrowException, too.
         raise
@@ -61,7 +62,7 @@ def ndjson(table: str, rows: Sequence[Record]) -> bytes:
             orjson.loads(line)
         except orjson.JSONDecodeError as error:
             raise PermanentError(str(error)) from error
-        if b"\n" in line:
+        if _LINE_END in line:
             lines[number] = orjson.dumps(orjson.loads(line))
     return packed(lines)
 
@@ -74,33 +75,44 @@ def packed(lines: Sequence[bytes]) -> bytes:
 FORMATS: Final[dict[str, Format]] = {"parquet": parquet, "ndjson": ndjson}
 
 
-def to_table(table: str, lines: Sequence[bytes]) -> pa.Table:
+def to_table(table: str, rows: Sequence[Record]) -> pa.Table:
     """
-    Return the typed table of JSON rows.
+    Return the typed table of rows and of where each lies.
 
     pyarrow reads JSON several times as fast as a loop in Python, but no maps: the loop is for those alone.
     """
     schema = SCHEMAS[table]
-    maps = [field for field in schema if pa.types.is_map(field.type)]
+    lines = [row.value or b"" for row in rows]
+    maps = [field.name for field in schema if pa.types.is_map(field.type)]
     data = pyarrow.json.read_json(
-        io.BytesIO(b"\n".join(lines)),
+        pa.BufferReader(b"\n".join(lines)),
         read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=_block_size(lines)),
         parse_options=pyarrow.json.ParseOptions(
-            explicit_schema=pa.schema([field for field in schema if field not in maps]),
+            # Without the columns that no row has: to pyarrow, a missing field costs more than one that is there.
+            explicit_schema=pa.schema([field for field in schema if field.name not in {*maps, *POSITION}]),
             unexpected_field_behavior="ignore",
-            newlines_in_values=True,
+            # With a line for each row, pyarrow need not read the rows to find their ends. It takes both for line ends.
+            newlines_in_values=any(end in line for end in b"\r\n" for line in lines),
         ),
     )
     if data.num_rows != len(lines):
         raise pa.ArrowInvalid(f"{len(lines)} records hold {data.num_rows} rows")
     values = [orjson.loads(line) for line in lines] if maps else []
-    for field in maps:
-        column = [None if value.get(field.name) is None else list(value[field.name].items()) for value in values]
-        data = data.append_column(field, pa.array(column, field.type))
+    columns: dict[str, list[Any]] = {
+        "topic_partition": [row.partition for row in rows],
+        "topic_offset": [row.offset for row in rows],
+        **{name: [_items(value.get(name)) for value in values] for name in maps},
+    }
+    for name, column in columns.items():
+        data = data.append_column(name, pa.array(column, schema.field(name).type))
     data = data.select(schema.names).cast(schema)
     # pyarrow's reader takes any bytes for text: this call refuses bytes that are not UTF-8.
     data.validate(full=True)
     return data
+
+
+def _items(counts: dict[str, Any] | None) -> list[tuple[str, Any]] | None:
+    return None if counts is None else [*counts.items()]
 
 
 def _block_size(lines: Sequence[bytes]) -> int:

@@ -2,19 +2,21 @@
 The private names of kafka-python, and of aiokafka's record reader, that this folder rests on.
 
 Neither library offers a public way to them. A test compares `PRIVATE_NAMES` with the installed versions, so an upgrade
-that moves one of them fails there and not in production. `Membership` and `QuickRecords` override methods of the
-classes listed here; every other use goes through a function below.
+that moves one of them fails there and not in production. `Membership`, `QuickRecords` and `LargeReads` override methods
+of the classes listed here; every other use goes through a function below.
 """
 
 import threading
 from typing import Any, Final
 
 from kafka.errors import BrokerResponseError
+from kafka.net import manager
 
 PRIVATE_NAMES: Final = (
     ("kafka.consumer.group", "KafkaConsumer", ("_client", "_cluster", "_coordinator", "_fetcher", "_subscription")),
     ("kafka.net.compat", "KafkaNetClient", ("_manager", "close", "connected")),
-    ("kafka.net.manager", "KafkaConnectionManager", ("_conns",)),
+    ("kafka.net.manager", "KafkaConnectionManager", ("_build_transport", "_conns")),
+    ("kafka.net.transport", "KafkaTCPTransport", ("_sock", "_sock_recv")),
     ("kafka.net.connection", "KafkaConnection", ("in_flight_requests",)),
     ("kafka.cluster", "ClusterMetadata", ("leader_for_partition", "cluster_id", "topic_id")),
     ("kafka.cluster", "ClusterMetadata", ("metadata_refresh_in_progress", "request_update")),
@@ -50,6 +52,11 @@ _SENT_AT: Final = 2
 def read_with(consumer: Any, reader: type) -> None:  # noqa: ANN401 - kafka-python has no types
     """Have the consumer's fetcher read fetched bytes with `reader`, a subclass of its `PartitionRecords`."""
     consumer._fetcher.PartitionRecords = reader  # noqa: SLF001
+
+
+def connect_by(transport: type) -> None:
+    """Have all clients of this process connect without TLS by `transport`, a subclass of `KafkaTCPTransport`."""
+    vars(manager)["KafkaTCPTransport"] = transport
 
 
 def join_as(consumer: Any, member: type) -> None:  # noqa: ANN401 - same
@@ -125,6 +132,7 @@ def unanswered_since(consumer: Any, broker: int | None) -> list[float]:  # noqa:
     return [] if connection is None else [request[_SENT_AT] for request in list(connection.in_flight_requests)]
 
 
-def batch_bytes(batch: Any) -> bytes:  # noqa: ANN401 - same
-    """Return the bytes of a record batch that is not compressed, header included."""
-    return bytes(batch._buffer)  # noqa: SLF001
+def batch_bytes(batch: Any) -> bytearray:  # noqa: ANN401 - same
+    """Return the bytes of a record batch that is not compressed, header included: the batch's own, not a copy."""
+    content: bytearray = batch._buffer  # noqa: SLF001
+    return content

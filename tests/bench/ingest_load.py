@@ -88,6 +88,19 @@ def resident_mb(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
+def body(key: bytes) -> bytes:
+    """Return the callback of a message."""
+    return b'{"messageId":"' + key + _REST
+
+
+def head(size: int) -> bytes:
+    """Return the head of a request whose body has so many bytes."""
+    return (
+        f"POST /callbacks/{SECRET} HTTP/1.1\r\nHost: sms.example.com\r\nUser-Agent: Routee\r\nAccept: */*\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+    ).encode()
+
+
 class _Client:
     """One keep-alive connection with one request under way."""
 
@@ -95,11 +108,7 @@ class _Client:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._key = b"%s-%04x-" % (str(uuid4())[:8].encode(), number)
-        size = len(b'{"messageId":"') + len(self._key) + 12 + len(_REST)
-        self._head = (
-            f"POST /callbacks/{SECRET} HTTP/1.1\r\nHost: sms.example.com\r\nUser-Agent: Routee\r\nAccept: */*\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
-        ).encode() + b'{"messageId":"'
+        self._head = head(len(body(b"%s%012d" % (self._key, 0)))) + b'{"messageId":"'
         self._count = 0
         self.sent_at = 0.0
 

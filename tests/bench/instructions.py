@@ -53,6 +53,7 @@ _STEPS: Final = (
 LOADS: Final = {"three statuses": (1, _STEPS), "one final": (1, _STEPS[-1:]), "two parts": (2, _STEPS)}
 """Parts of each message, and the statuses of each part."""
 
+_MODULE: Final = "tests.bench.instructions"
 _NOTHING, _RULES, _BATCHES = "nothing", "rules", "batches"
 
 
@@ -69,30 +70,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.run:
         asyncio.run(_run(given, loads[0]))
         return 0
-    if which(_TOOL[0]) is None:
-        say("left out: valgrind is not installed, which counts instructions (Debian: apt install valgrind)")
+    if not can_count():
         return 0
     say(f"{'instructions per callback':28} {'rules':>9} {'batches':>9} {'both':>9}")
     for load in loads:
-        _process(_BATCHES, load, given)  # so that no count has the compiling of modules
+        _process(_MODULE, *_arguments(_BATCHES, load, given))  # so that no count has the compiling of modules
         nothing, rules, both = (count(run, load, given) for run in (_NOTHING, _RULES, _BATCHES))
         figures = (rules - nothing, both - rules, both - nothing)
         say(f"{load:28} " + " ".join(f"{figure / given.callbacks:9,.0f}" for figure in figures))
     return 0
 
 
-def count(run: str, load: str, given: argparse.Namespace) -> int:
-    """Return the instructions of a whole process."""
-    found = _COUNTED.search(_process(run, load, given, *_TOOL))
+def can_count() -> bool:
+    """Return whether valgrind is there; say so when it is not."""
+    if which(_TOOL[0]) is None:
+        say("left out: valgrind is not installed, which counts instructions (Debian: apt install valgrind)")
+        return False
+    return True
+
+
+def count_of(module: str, *arguments: str) -> int:
+    """Return the instructions of a whole process that runs a module."""
+    found = _COUNTED.search(_process(module, *arguments, tool=_TOOL))
     if found is None:
         raise ValueError("valgrind printed no number of instructions")
     return int(found[1].replace(",", ""))
 
 
-def _process(run: str, load: str, given: argparse.Namespace, *tool: str) -> str:
-    """Return what a process of its own prints on standard error."""
+def count(run: str, load: str, given: argparse.Namespace) -> int:
+    """Return the instructions of a whole run."""
+    return count_of(_MODULE, *_arguments(run, load, given))
+
+
+def _arguments(run: str, load: str, given: argparse.Namespace) -> list[str]:
     options = [f"--callbacks={given.callbacks}", f"--erasures={given.erasures}", *["--behind"] * given.behind]
-    command = [*tool, sys.executable, "-m", "tests.bench.instructions", load, *options, "--run", run]
+    return [load, *options, "--run", run]
+
+
+def _process(module: str, *arguments: str, tool: Sequence[str] = ()) -> str:
+    """Return what a process of its own prints on standard error."""
+    command = [*tool, sys.executable, "-m", module, *arguments]
     # The order of a set of texts would differ from run to run.
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr

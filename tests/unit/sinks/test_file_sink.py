@@ -7,6 +7,8 @@ import gzip
 import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from sinks.errors import FatalError, PermanentError, RetryableError
@@ -148,6 +150,16 @@ def test_parquet_refuses_values_without_the_columns_types(value: bytes) -> None:
         parquet("sms_status", [record(0), record(1, value)])
 
 
+def test_a_row_lies_in_a_file_where_its_record_does_and_not_where_it_says() -> None:
+    rows = [
+        record(17, b'{"sms_key":"a","topic_offset":"x","topic_partition":null}', partition=3),
+        record(18, partition=3),
+    ]
+    for table in (to_table("sms_status", rows), pa.parquet.read_table(pa.BufferReader(parquet("sms_status", rows)))):
+        assert table["topic_offset"].to_pylist() == [17, 18]
+        assert table["topic_partition"].to_pylist() == [3, 3]
+
+
 @pytest.mark.parametrize("value", [b'{"drift":5}', b'{"drift":{"Sent":"x"}}', b'{"drift":["Sent"]}'])
 def test_parquet_refuses_counts_that_are_not_numbers(value: bytes) -> None:
     with pytest.raises(PermanentError):
@@ -162,10 +174,17 @@ def test_ndjson_refuses_a_value_that_is_not_one_object(value: bytes) -> None:
 
 def test_a_row_of_several_lines_is_one_row_in_both_formats() -> None:
     rows = [record(0, b'{"sms_key":\n"a",\n"message":"x\\ny"}'), record(1, b'{"sms_key":"b"}')]
-    assert to_table("sms_status", [row.value or b"" for row in rows])["sms_key"].to_pylist() == ["a", "b"]
+    assert to_table("sms_status", rows)["sms_key"].to_pylist() == ["a", "b"]
     assert gzip.decompress(ndjson("sms_status", rows)).count(b"\n") == 2
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_the_lines_of_a_row_are_no_rows_where_a_block_ends_between_them(end: bytes) -> None:
+    # Some of these end in each block that is read at once, and begin in the one before.
+    rows = [record(number, b'{"message":"%b",%b"sms_key":"a"}' % (b"x" * 600_000, end)) for number in range(30)]
+    assert to_table("sms_status", rows)["sms_key"].to_pylist() == ["a"] * 30
+
+
 def test_a_row_may_be_larger_than_the_block_that_is_read_at_once() -> None:
-    line = b'{"message":"%b"}' % (b"x" * (9 << 20))
-    assert to_table("sms_status", [line, b"{}"])["message"].to_pylist() == ["x" * (9 << 20), None]
+    rows = [record(0, b'{"message":"%b"}' % (b"x" * (9 << 20))), record(1, b"{}")]
+    assert to_table("sms_status", rows)["message"].to_pylist() == ["x" * (9 << 20), None]

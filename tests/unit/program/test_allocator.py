@@ -10,7 +10,7 @@ _PAGES_OF_16_MIB = (16 << 20) // 4096
 
 _FAULTS = """
 import resource
-from streams.allocator import keep_large_buffers
+from streams.program.allocator import keep_large_buffers
 
 def fill():
     bytearray(b"x" * (16 << 20))
