@@ -291,6 +291,17 @@ class TestWriteBehind:
         store.write(0, {b"a": b"1"}, 7)
         assert (behind.read(0, b"a"), behind.offset(0)) == (None, None)
 
+    def test_the_first_write_after_a_load_ends_it_in_the_store_behind(
+        self, store: WriteBehind, behind: MemoryStore
+    ) -> None:
+        """Until then its files are not merged, however long the next flush takes to come."""
+        store.load(0, {b"a": b"1"}, 7)
+        store.write(0, {b"b": b"2"}, 9)
+        assert (behind.read(0, b"b"), behind.offset(0)) == (b"2", 9)
+        store.write(0, {b"c": b"3"}, 10)
+        assert (behind.read(0, b"c"), behind.offset(0)) == (None, 9)
+        assert (store.read(0, b"a"), store.read(0, b"b"), store.read(0, b"c"), store.offset(0)) == (b"1", b"2", b"3", 10)
+
     def test_a_deleted_row_is_gone_although_the_store_behind_still_has_it(
         self, store: WriteBehind, behind: MemoryStore
     ) -> None:
