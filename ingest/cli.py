@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from ingest.backfill import arguments as backfill_arguments
-from ingest.descriptors import most_connections, raise_limit
+from ingest.descriptors import most_connections
 from ingest.errors import IngestError
 from ingest.files import file_problems
 from ingest.redrive import arguments as redrive_arguments
 from ingest.settings import IngestSettings
 from streams.program.brokers import kafka_file_problems
+from streams.program.descriptors import raise_limit
 from streams.program.exit_codes import DONE, FAILED, INTERRUPTED, USAGE
 from streams.program.listening import CannotListenError, port_problems
 from streams.program.logline import configure_logging

@@ -8,13 +8,6 @@ from typing import Final
 _OTHERS: Final = 256
 
 
-def raise_limit() -> None:
-    """Raise the soft limit of open files to the hard one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def most_connections(wanted: int) -> int:
     """Return how many connections of clients there may be, so that descriptors are left for all else."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -31,6 +31,7 @@ from streams.health import LagAges
 from streams.metrics import FlushMetrics, StateMetrics, notices_metric
 from streams.program.allocator import keep_large_buffers
 from streams.program.brokers import client_options
+from streams.program.descriptors import raise_limit
 from streams.program.listening import CannotListenError
 from streams.program.registry import new_registry
 from streams.program.signals import ending_signals
@@ -89,6 +90,7 @@ def run_worker(settings: StreamsSettings, stages: Stages | None = None, hooks: H
     `die` when nothing more may be written.
     """
     keep_large_buffers()
+    raise_limit()  # RocksDB keeps all files of the local state open
     ids = verify(settings, more=settings.more_permissions)
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
     gc.freeze()  # imported modules stay for good

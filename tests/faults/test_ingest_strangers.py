@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import pytest
 
-from ingest.descriptors import raise_limit
 from sandbox.kafka import KafkaCluster
 from streams.contract.topics import CALLBACKS_RAW
+from streams.program.descriptors import raise_limit
 from tests.integration.ingest.process import Ingest, Load, environment, ingest
 from tests.integration.ingest.topics import callbacks_in, create_topics
 from tests.integration.ingest.wire import PATH, SECRET, post

@@ -104,7 +104,8 @@ def test_a_worker_whose_disk_is_full_when_it_is_stopped_ends_with_a_line_that_na
         worker = lab.start_ready()
         lab.produce(records[:120])
         lab.drain()
-        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+        # Enough for the log, and less than the rows take.
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (2048, 2048))
         worker.signal(signal.SIGTERM)
         assert worker.wait() == Exit.FLUSH_FAILED
         assert f"local state in {tmp_path / 'data' / 'worker-0'}" in worker.log

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from dataclasses import asdict, dataclass
 
-from ingest.descriptors import raise_limit
+from streams.program.descriptors import raise_limit
 
 _AWAY_SECONDS = 1.0
 _FEWEST_GUESSES = 200

@@ -32,12 +32,21 @@ _LOCAL: Final = b"\0\0"
 _OFFSET: Final = _LOCAL + b"offset"
 _WRITTEN_AT: Final = _LOCAL + b"written_at"
 
+_COLUMN_FAMILY: Final = "default"
+"""All rows are in the one that every database has."""
+
 _MIB: Final = 1 << 20
 
 _FILE_BYTES: Final = 8 * _MIB
 """
 RocksDB reads the index and the filter of a file as one block each. In much larger files these blocks fit in none of
 the 64 shards of the block cache and would be read from the file again for every row.
+"""
+
+_BLOCK_BYTES: Final = 16 << 10
+"""
+Rows that are read and compressed together. The index has an entry for each block: with the usual 4 KiB the indexes of
+20 million SMS are larger than the block cache, and are read from the files again and again.
 """
 
 _SORTED_RUNS: Final = 8
@@ -47,16 +56,18 @@ few times in its life; leveled compaction, which merges each level into one ten 
 asks the filter of each run.
 """
 
-_LOADED_SORTED_RUNS: Final = 16
+_LOADED_SORTED_RUNS: Final = 160
 """
-The same number while a partition is loaded: nothing is read meanwhile, and a row is rewritten once instead of twice.
-More runs would be merged beside the callbacks that come after it.
+The same number while a partition is loaded. Nothing is read meanwhile, so up to three million SMS are not merged: that
+takes longer than reading half of them from Kafka. The callbacks that come after it go on beside the merging, and ask
+the filters of all these runs until its end.
 """
 
-_UNMERGED_FILES: Final = 12
+_SLOW_RUNS: Final = 2 * _LOADED_SORTED_RUNS
+_MOST_RUNS: Final = 2 * _LOADED_SORTED_RUNS + _SORTED_RUNS
 """
-New files beside as many as are left for merging, from which on RocksDB slows writes down. It stops them at 36 files
-in all; a load stays below that, for a write that waits holds up the event loop.
+New files from which on RocksDB slows writes down, and stops them. A write that waits holds up the event loop. So both
+are more than a load brings while the files before them are merged, and hold for the callbacks after it as well.
 """
 
 _FILTER_SHARE: Final = 0.05
@@ -67,12 +78,6 @@ def _unlogged() -> WriteOptions:
     options = WriteOptions()
     options.disable_wal = True  # type: ignore[method-assign, assignment]  # its stub is wrong: it is a property
     return options
-
-
-def _merging(runs: int) -> dict[str, str]:
-    """Return the options of a database that may be changed while it is open: files are merged beyond so many runs."""
-    slow = runs + _UNMERGED_FILES
-    return {"level0_file_num_compaction_trigger": f"{runs}", "level0_slowdown_writes_trigger": f"{slow}"}
 
 
 class RocksMemory:
@@ -87,6 +92,7 @@ class RocksMemory:
         blocks = BlockBasedOptions()
         blocks.set_block_cache(self._cache)
         blocks.set_cache_index_and_filter_blocks(True)
+        blocks.set_block_size(_BLOCK_BYTES)
         blocks.set_bloom_filter(10, False)  # noqa: FBT003 - most reads of a new SMS find nothing
         options = Options(raw_mode=True)
         options.create_if_missing(True)  # noqa: FBT003
@@ -96,8 +102,11 @@ class RocksMemory:
         options.set_target_file_size_base(_FILE_BYTES)
         options.set_compaction_style(DBCompactionStyle.universal())
         options.set_level_zero_file_num_compaction_trigger(_SORTED_RUNS)
+        options.set_level_zero_slowdown_writes_trigger(_SLOW_RUNS)
+        options.set_level_zero_stop_writes_trigger(_MOST_RUNS)
         options.set_compression_type(DBCompressionType.lz4())
-        options.set_max_open_files(128)
+        # All files stay open. A limit is divided among 64 shards, and a file of a full one is opened for every read.
+        options.set_max_open_files(-1)
         options.set_keep_log_file_num(2)
         options.set_allow_concurrent_memtable_write(False)
         options.set_memtable_whole_key_filtering(True)
@@ -153,7 +162,11 @@ class RocksStore:
         return self._written_at(partition)
 
     def _written_at(self, partition: int) -> bytes | None:
-        database = self._open[partition] = Rdict(str(self._path(partition)), self._memory.options())
+        options = self._memory.options()
+        # By the options alone rocksdict would open only a new database. For one that is there it takes the options that
+        # RocksDB noted beside the rows, in which neither the block cache nor the bloom filters can be noted.
+        by_name = {_COLUMN_FAMILY: options}
+        database = self._open[partition] = Rdict(str(self._path(partition)), options, by_name)
         raw: bytes | None = database.get(_WRITTEN_AT)
         return raw
 
@@ -197,7 +210,7 @@ class RocksStore:
 
     def _merge_beyond(self, partition: int, runs: int) -> None:
         with self._named(partition):
-            self._open[partition].set_options(_merging(runs))
+            self._open[partition].set_options({"level0_file_num_compaction_trigger": f"{runs}"})
 
     def _write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
         batch = WriteBatch(raw_mode=True)

@@ -88,6 +88,8 @@ class WriteBehind:
         self._written_at: dict[int, float] = {}
         self._recent: dict[int, _Recent] = {}
         self._flushing: dict[int, _Flushing] = {}
+        self._loading: set[int] = set()
+        """The partitions that were written by `load` last."""
 
     def kept(self) -> set[int]:
         """Return the partitions of the store behind."""
@@ -106,12 +108,14 @@ class WriteBehind:
                 self.clear(partition)
             self._flush(partition)
             del self._recent[partition]
+        self._loading.discard(partition)
         self._store.close(partition)
 
     def clear(self, partition: int) -> None:
         """Delete all rows and the offset, here and in the store behind."""
         self._recent[partition] = _Recent()
         self._flushing.pop(partition, None)
+        self._loading.discard(partition)
         self._store.clear(partition)
 
     def offset(self, partition: int) -> int | None:
@@ -131,10 +135,14 @@ class WriteBehind:
         return self._store.read(partition, key)
 
     def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
-        """Keep rows and offset; flush a piece when the partition holds too many rows."""
+        """Keep rows and offset; flush a piece when the partition holds too many rows. The first write ends a load."""
+        self._written_at[partition] = self._clock()
+        if partition in self._loading:  # nothing is here, and the store behind merges its files only after a write
+            self._store.write(partition, rows, offset)
+            self._loading.remove(partition)
+            return
         recent = self._recent[partition]
         recent.add(rows, offset)
-        self._written_at[partition] = self._clock()
         room = min(_PARTITION_BYTES, self._budget_bytes // len(self._recent))
         if partition in self._flushing:
             # More than was added: the flush ends before half as much again has come in.
@@ -154,6 +162,7 @@ class WriteBehind:
         if self._recent[partition].rows:  # they came without an offset
             self.write(partition, rows, offset)
             return
+        self._loading.add(partition)
         self._store.load(partition, rows, offset)
         self._written_at[partition] = self._clock()
 

@@ -229,6 +229,34 @@ class TestRocksStore:
         assert (store.read(0, b"same"), store.read(0, b"0"), store.offset(0)) == (b"last", b"x", 12)
         store.close(0)
 
+    def test_no_write_waits_until_the_files_of_a_load_are_merged(self, tmp_path: Path) -> None:
+        """It would hold up the event loop for seconds, after a load and in the midst of it."""
+        store = RocksStore(tmp_path, RocksMemory())
+        store.open(0)
+        for offset in range(60):
+            store.load(0, {b"%d" % offset: b"x"}, offset)
+            store._open[0].flush()
+        assert int(store._open[0].property_value("rocksdb.num-files-at-level0") or 0) == 60
+        store.write(0, {b"last": b"x"}, 60)
+        store.close(0)
+        log = (tmp_path / "0" / "LOG").read_text()
+        assert "Stopping writes" not in log
+        assert "Stalling writes" not in log
+
+    def test_a_database_that_is_opened_again_has_the_shared_cache_and_filters(self, tmp_path: Path) -> None:
+        """Without filters a row that is not there is looked for in each file; a cache of its own is in no bound."""
+        for offset in range(3):
+            store = RocksStore(tmp_path, RocksMemory(cache_bytes=5 << 20))
+            store.open(0)
+            database = store._open[0]
+            assert database.property_int_value("rocksdb.block-cache-capacity") == 5 << 20
+            store.write(0, {b"%d" % offset: b"x"}, offset)
+            database.flush()
+            properties = database.property_value("rocksdb.aggregated-table-properties") or ""
+            entries = dict(re.findall(r"(# entries(?: for filter)?)=(\d+)", properties))
+            assert int(entries["# entries for filter"]) == int(entries["# entries"]) >= 3 * (offset + 1)
+            store.close(0)
+
     def test_a_folder_that_cannot_be_used_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "0").write_text("a file")
         with pytest.raises(StoreError, match=re.escape(f"local state in {tmp_path / '0'}: ")):
@@ -262,6 +290,17 @@ class TestWriteBehind:
     def test_the_last_writes_are_not_in_the_store_behind_yet(self, store: WriteBehind, behind: MemoryStore) -> None:
         store.write(0, {b"a": b"1"}, 7)
         assert (behind.read(0, b"a"), behind.offset(0)) == (None, None)
+
+    def test_the_first_write_after_a_load_ends_it_in_the_store_behind(
+        self, store: WriteBehind, behind: MemoryStore
+    ) -> None:
+        """Until then its files are not merged, however long the next flush takes to come."""
+        store.load(0, {b"a": b"1"}, 7)
+        store.write(0, {b"b": b"2"}, 9)
+        assert (behind.read(0, b"b"), behind.offset(0)) == (b"2", 9)
+        store.write(0, {b"c": b"3"}, 10)
+        assert (behind.read(0, b"c"), behind.offset(0)) == (None, 9)
+        assert (store.read(0, b"a"), store.read(0, b"b"), store.read(0, b"c"), store.offset(0)) == (b"1", b"2", b"3", 10)
 
     def test_a_deleted_row_is_gone_although_the_store_behind_still_has_it(
         self, store: WriteBehind, behind: MemoryStore
