@@ -33,11 +33,14 @@ from sinks.source import Record
 from sinks.tables import TABLE_OF
 from streams.contract.codec import encode
 from streams.program.settings import load_settings
+from tests.behaviour.sinks.kafka_topics import Topics
 from tests.behaviour.sinks.records import alarm, at, rejection, sms
 from tests.integration.sinks.demo_data import demo_records
+from tests.integration.sinks.running import Running
 from tests.support.erasures import MARKS, erasure
 from tests.support.shards.engine import CLUSTER
 from tests.support.shards.server import ShardedServer
+from tests.support.wait import eventually
 
 pytestmark = pytest.mark.clickhouse
 
@@ -121,12 +124,14 @@ def inserts() -> Inserts:
 
 
 def lacked_by_the_demo() -> Iterator[tuple[str, list[Any]]]:
-    """Yield SMS that begin anew, in another insert; messages of which a part is missing; and alarms."""
+    """Yield SMS that begin anew, in another insert; messages with a missing part; a long campaign; and alarms."""
     for generation in (1, 2):
         life = {"generation": generation, "first_received_at": at(generation)}
         yield "sms_status", [sms(f"anew-{n}", **life) for n in range(9)]
     of_two = {"parts": 2, "message_status": "Sent", "message_parts": 2, "message_parts_seen": 1, "message_revision": 1}
     yield "sms_status", [sms(f"half-{n}", **of_two) for n in range(9)]
+    long = {"campaign_tracking_id": "long", "message_status": "Queued", "message_revision": 1}
+    yield "sms_status", [sms(f"long-{n}", queued_at=at(600 * n), sending_at=at(600 * n), **long) for n in range(20)]
     for revision in (1, 2):
         yield "delivery_alarms", [alarm(subject=f'["GR","{n}"]', revision=revision) for n in range(9)]
 
@@ -266,13 +271,13 @@ def _sorted(answers: list[Any]) -> list[Any]:
 
 def test_each_inbox_has_a_key_and_nothing_can_be_inserted_past_them(empty: Served) -> None:
     assert KEYS.keys() == set(INBOX_OF.values())
-    with pytest.raises(RetryableError, match="STORAGE_REQUIRES_PARAMETER"):
+    with pytest.raises(RetryableError, match="error 55"):
         empty.people.execute("INSERT INTO sms_status (sms_key) VALUES ('x')")
 
 
 def test_a_replayed_rejection_replaces_the_first_on_its_shard(empty: Served) -> None:
     sink = ClickHouseSink(empty.people)
-    for topic_offset in (5, 6, 7):  # of the rejected topic
+    for topic_offset in range(12):  # of the rejected topic
         rows = [Record("topic", 0, topic_offset, 0, encode(rejection(offset=n, index=0))) for n in range(20)]
         sink.write("rejected_callbacks", rows)
     assert empty.people.value("SELECT count() FROM rejections") == 20
@@ -296,6 +301,34 @@ def test_rows_are_written_when_both_shards_have_them(empty: Served) -> None:
     sink.write("sms_status", rows)
     assert empty.people.value("SELECT count() FROM sms WHERE campaign_tracking_id = 'both'") == 20
     assert empty.people.value("SELECT count() FROM sms_history WHERE campaign_tracking_id = 'both'") == 20
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(240)
+def test_a_sink_writes_to_both_shards_and_waits_while_an_inbox_is_missing(
+    empty: Served, topics: Topics, running: Running
+) -> None:
+    told = {
+        "CLICKHOUSE_URL": empty.settings.clickhouse_url,
+        "CLICKHOUSE_PASSWORD": empty.settings.clickhouse_password.get_secret_value(),
+        "CLICKHOUSE_DATABASE": empty.settings.clickhouse_database,
+        "CLICKHOUSE_CLUSTER": CLUSTER,
+        "CLICKHOUSE_SHARDED": "yes",
+    }
+    count = "SELECT count() FROM sms WHERE campaign_tracking_id = 'by-a-sink'"
+    records = [(0, encode(sms(f"by-a-sink-{n}", campaign_tracking_id="by-a-sink"))) for n in range(40)]
+    sink = running.start("clickhouse", **told)
+    topics.produce("sms.status", records[:20])
+    eventually(lambda: empty.people.value(count) == 20, 60)
+    assert sink.get("/readyz") == (200, "ready\n")
+    empty.people.execute("DROP TABLE sms_inbox")
+    topics.produce("sms.status", records[20:])
+    eventually(lambda: "the table sms_inbox of other is not there" in sink.get("/readyz")[1], 60)
+    run_schema(empty.settings)
+    eventually(lambda: empty.people.value(count) == 40, 60)
+    eventually(lambda: sink.get("/readyz") == (200, "ready\n"), 60)
+    check = running.start("check", **told)
+    assert check.process.wait(60) == 0, check.text
 
 
 def test_an_erasure_reaches_both_shards(empty: Served) -> None:
