@@ -44,7 +44,7 @@ def _kafka(settings: SinksSettings) -> Findings:
 
 def _clickhouse(settings: SinksSettings) -> Iterator[str]:
     try:
-        clickhouse = connect(settings)
+        clickhouse = connect(settings, settings.tables_database)
         try:
             yield from map(str, retention_differences(clickhouse, settings))
             verify(clickhouse)

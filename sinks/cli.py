@@ -22,7 +22,14 @@ from sinks.clickhouse.client import connect
 from sinks.clickhouse.comments import apply_comments
 from sinks.clickhouse.disks import disks
 from sinks.clickhouse.erasure import ClickHouseErasure
-from sinks.clickhouse.migrate import create_database, mend, migrate, require_time_zone, verify_way_of_rows
+from sinks.clickhouse.migrate import (
+    create_database,
+    mend,
+    migrate,
+    require_time_zone,
+    spread_over_shards,
+    verify_way_of_rows,
+)
 from sinks.clickhouse.migrate import verify as verify_schema
 from sinks.clickhouse.retention import apply_retention, retention_differences
 from sinks.clickhouse.sink import ClickHouseSink
@@ -94,11 +101,13 @@ def run_clickhouse(settings: SinksSettings) -> int:
     _require_of_machine(settings, kafka_file_problems)
     metrics, readiness = Metrics(), Readiness()
     watch = SchemaWatch(metrics, readiness, partial(retention_differences, settings=settings), disks)
-    clickhouse = connect(settings)
-    verify_way_of_rows(clickhouse)
-    watch.look(clickhouse)
-    watch.look_again_and_again(lambda: connect(settings))
-    sink = WatchedSink(ClickHouseSink(clickhouse, watch.note_more), watch, clickhouse)
+    tables = connect(settings, settings.tables_database)
+    verify_way_of_rows(tables)
+    watch.look(tables)
+    watch.look_again_and_again(lambda: connect(settings, settings.tables_database))
+    # On shards, a server may count the rows of others.
+    written = ClickHouseSink(connect(settings)) if settings.shards else ClickHouseSink(tables, watch.note_more)
+    sink = WatchedSink(written, watch, tables)
     return _consume(
         settings,
         sink,
@@ -204,13 +213,18 @@ def run_schema(settings: SinksSettings, analyst_user: str | None = None) -> int:
     if analyst_user is not None:
         require_password(settings)
     anywhere = connect(settings, database="")
-    create_database(anywhere, settings.clickhouse_database, settings.clickhouse_cluster)
+    for database in dict.fromkeys((settings.clickhouse_database, settings.tables_database)):
+        create_database(anywhere, database, settings.clickhouse_cluster)
     anywhere.close()
-    clickhouse = connect(settings)
+    clickhouse = connect(settings, settings.tables_database)
     require_time_zone(clickhouse)
     poorer = mend(clickhouse, settings.clickhouse_cluster)
     applied = migrate(clickhouse, settings.clickhouse_cluster)
     apply_comments(clickhouse, settings.clickhouse_cluster)
+    if settings.shards:
+        with closing(connect(settings)) as above:
+            spread_over_shards(clickhouse, above)
+            apply_comments(above, settings.clickhouse_cluster)
     if changed := apply_retention(clickhouse, settings):
         logger.info("rows are kept for as many days as the settings say", extra={"tables": ", ".join(changed)})
     if poorer:

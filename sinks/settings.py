@@ -3,9 +3,9 @@ The settings of `routee-sinks`.
 """
 
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from sinks.batch import Limits
 from sinks.tables import FILE_TABLE_OF, TABLE_OF
@@ -28,6 +28,16 @@ def _split(listed: str) -> list[str]:
 def files_root(told: Path | str) -> Path | str:
     """Return the address of a bucket as it is, and any other text as a path."""
     return told if isinstance(told, str) and is_address(told) else Path(told)
+
+
+class Shards(NamedTuple):
+    """A cluster whose shards have the rows together."""
+
+    cluster: str
+    database: str
+    """The database that sinks insert into and people query; it keeps no rows."""
+    tables: str
+    """The database that keeps the rows of a shard, of the same name on each."""
 
 
 class SinksSettings(CommonSettings):
@@ -94,6 +104,11 @@ class SinksSettings(CommonSettings):
         json_schema_extra={"form": "1 to 64 letters, digits and . _ - { }"},
         description="Cluster of replicas on which the schema is created, with replicated tables; none for one server.",
     )
+    clickhouse_sharded: Literal["yes", "no"] = Field(
+        "no",
+        description="yes spreads the rows over the shards of CLICKHOUSE_CLUSTER, all of a message on one; to be chosen "
+        "before the first row.",
+    )
 
     clickhouse_time_zone: str = Field(
         "UTC",
@@ -116,6 +131,13 @@ class SinksSettings(CommonSettings):
             raise ValueError(f"no table is named {', '.join(unknown)}; there are {', '.join(FILE_TABLE_OF.values())}")
         return value
 
+    @field_validator("clickhouse_sharded")
+    @classmethod
+    def _shards_are_of_a_cluster(cls, value: str, others: ValidationInfo) -> str:
+        if value == "yes" and "clickhouse_cluster" in others.data and others.data["clickhouse_cluster"] is None:
+            raise ValueError("CLICKHOUSE_CLUSTER has to name the cluster that has the shards")
+        return value
+
     @field_validator("sinks_files_root", mode="before")
     @classmethod
     def _root_is_a_folder(cls, value: object) -> object:
@@ -133,6 +155,18 @@ class SinksSettings(CommonSettings):
         """Return topic → table, of the tables that files are to have."""
         chosen = _split(self.sinks_tables) or [*TABLE_OF.values()]
         return {topic: table for topic, table in FILE_TABLE_OF.items() if table in chosen}
+
+    @property
+    def shards(self) -> Shards | None:
+        """Return the shards that have the rows of ClickHouse, None where each server has all rows."""
+        if self.clickhouse_sharded == "no" or self.clickhouse_cluster is None:
+            return None
+        return Shards(self.clickhouse_cluster, self.clickhouse_database, f"{self.clickhouse_database}_shard")
+
+    @property
+    def tables_database(self) -> str:
+        """Return the database of the tables that keep rows."""
+        return self.shards.tables if self.shards else self.clickhouse_database
 
     def limits_of(self, sink: str) -> Limits:
         """Return the limits of a batch for `clickhouse` or `files`."""

@@ -107,6 +107,8 @@ class Tables:
             "readonly": "2",
             "max_execution_time": f"{self._limit:g}",
             "timeout_overflow_mode": "throw",
+            # Where ClickHouse has several shards, a subquery reads all of them.
+            "distributed_product_mode": "global",
             "output_format_json_quote_64bit_integers": "0",
             "output_format_json_quote_decimals": "1",
             "date_time_output_format": "iso",

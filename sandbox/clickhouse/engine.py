@@ -55,7 +55,7 @@ class Engine:
         self._path = str(folder)
         # The engine looks for a relative path in the working directory, so the file cannot be checked in.
         self._config = folder / "engine.xml"
-        self._config.write_text(f"<clickhouse><users_config>{escape(str(_USERS))}</users_config></clickhouse>\n")
+        self._config.write_text(f"<clickhouse>{self._configuration()}</clickhouse>\n")
         # Kept open: the engine lives as long as one connection does.
         self._root = self._connect()
         self._sessions: dict[str, _OpenSession] = {}
@@ -70,6 +70,9 @@ class Engine:
                 return _execute(connection, query)
         except (ChdbError, RuntimeError, ValueError, OSError) as error:
             raise ClickHouseError(str(error)) from error
+
+    def _configuration(self) -> str:
+        return f"<users_config>{escape(str(_USERS))}</users_config>"
 
     def _connect(self) -> Any:  # noqa: ANN401 - chDB is not typed
         return chdb.connect(f"{self._path}?config-file={self._config}")

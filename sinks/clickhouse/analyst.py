@@ -7,6 +7,7 @@ user who is there without the role was made by another hand, and stays as it is.
 
 import re
 import secrets
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -53,7 +54,9 @@ def make_analyst(clickhouse: ClickHouse, settings: SinksSettings, name: str) -> 
     role = f"{settings.clickhouse_database}_analyst"
     try:
         taken = name in {settings.clickhouse_user, role} or _is_of_others(clickhouse, name, role)
-        for statement in () if taken else statements(settings.clickhouse_database, role, name, _identified(settings)):
+        # A shard looks for the rights of the user, too.
+        read = dict.fromkeys((settings.clickhouse_database, settings.tables_database))
+        for statement in () if taken else statements(tuple(read), role, name, _identified(settings)):
             clickhouse.execute(render(statement, settings.clickhouse_cluster))
     except FatalError as error:
         raise FatalError(
@@ -76,13 +79,13 @@ def _is_of_others(clickhouse: ClickHouse, name: str, role: str) -> bool:
     return bool(clickhouse.value(users, parameters)) and not clickhouse.value(ours, parameters)
 
 
-def statements(database: str, role: str, name: str, identified: str) -> tuple[str, ...]:
+def statements(databases: Sequence[str], role: str, name: str, identified: str) -> tuple[str, ...]:
     """Return the statements, with the placeholder of a cluster; each is safe to run again."""
     limits = ", ".join(LIMITS)
     return (
         f"CREATE ROLE IF NOT EXISTS `{role}` {{{{on_cluster}}}} SETTINGS {limits}",
         f"ALTER ROLE `{role}` {{{{on_cluster}}}} SETTINGS {limits}",
-        f"GRANT {{{{on_cluster}}}} SELECT ON `{database}`.* TO `{role}`",
+        *(f"GRANT {{{{on_cluster}}}} SELECT ON `{database}`.* TO `{role}`" for database in databases),
         f"CREATE USER IF NOT EXISTS `{name}` {{{{on_cluster}}}} {identified}",
         f"ALTER USER `{name}` {{{{on_cluster}}}} {identified}",
         f"GRANT {{{{on_cluster}}}} `{role}` TO `{name}`",

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 from sinks.clickhouse.answer import error_of, rows_written
 from sinks.clickhouse.codes import UNKNOWN_DATABASE, Meaning, meaning_of, name_of
 from sinks.errors import ConnectError, RetryableError
-from sinks.settings import SinksSettings
+from sinks.settings import Shards, SinksSettings
 
 _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final = 60
@@ -44,6 +44,14 @@ INSERT_SETTINGS: Final[dict[str, str]] = {
     "input_format_allow_errors_ratio": "0",
 }
 
+SHARDED_INSERT_SETTINGS: Final[dict[str, str]] = {
+    **INSERT_SETTINGS,
+    # A row is written when its shard has it. Without, it would wait on the disk of the server that took it.
+    "distributed_foreground_insert": "1",
+    # Also the server's own shard is written over the wire, so the answer counts each row once.
+    "prefer_localhost_replica": "0",
+}
+
 _ANSWER_SETTINGS: Final[dict[str, str]] = {
     # Status and summary are sent when the insert is over, and not before.
     "wait_end_of_query": "1",
@@ -51,8 +59,6 @@ _ANSWER_SETTINGS: Final[dict[str, str]] = {
     "send_progress_in_http_headers": "1",
     "http_headers_progress_interval_ms": str((_ANSWER_SECONDS - 5) * 1000),
 }
-
-_INSERT_PARAMETERS: Final = urlencode({**INSERT_SETTINGS, **_ANSWER_SETTINGS})
 
 
 class ClickHouse:
@@ -62,9 +68,13 @@ class ClickHouse:
     Every method raises RetryableError, PermanentError or FatalError as the error table says.
     """
 
-    def __init__(self, client: HttpClient, time_zone: str) -> None:
+    def __init__(self, client: HttpClient, time_zone: str, shards: Shards | None = None) -> None:
         self.time_zone = time_zone
         """The zone of days and hours in the views of this database."""
+        self.shards = shards
+        """The shards that have the rows, None where the server has all of them."""
+        settings = SHARDED_INSERT_SETTINGS if shards else INSERT_SETTINGS
+        self._insert_parameters = urlencode({**settings, **_ANSWER_SETTINGS})
         self._client = client
         self._base_url = client.url if urlsplit(client.url).path else f"{client.url}/"
 
@@ -73,14 +83,15 @@ class ClickHouse:
         Insert rows, given as pieces of a text with one JSON object per line.
 
         Return how many rows ClickHouse says it has written: in the table, and in each table that a materialized view
-        fills from it. Each piece is sent when it is made: one large body would be copied twice before it is sent.
+        fills from it; on shards, each row once. Each piece is sent when it is made: one large body would be copied
+        twice before it is sent.
         """
         statement = {"query": f"INSERT INTO {table} FORMAT JSONEachRow", "database": self._client.database}
         try:
             # The client's own insert hides status and body of the answer. A redirect is an answer, too.
             answer = self._client.http.request(
                 "POST",
-                f"{self._base_url}?{urlencode(statement)}&{_INSERT_PARAMETERS}",
+                f"{self._base_url}?{urlencode(statement)}&{self._insert_parameters}",
                 body=rows,
                 headers={**self._client.headers, "Content-Type": "application/octet-stream"},
                 timeout=self._client.timeout,
@@ -146,7 +157,7 @@ def connect(settings: SinksSettings, database: str | None = None) -> ClickHouse:
         )
     except ClickHouseError as error:
         raise _unreachable(settings, error) from error
-    return ClickHouse(cast("HttpClient", client), settings.clickhouse_time_zone)
+    return ClickHouse(cast("HttpClient", client), settings.clickhouse_time_zone, settings.shards)
 
 
 def _unreachable(settings: SinksSettings, error: ClickHouseError) -> ConnectError:

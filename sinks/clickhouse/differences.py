@@ -7,9 +7,9 @@ definition of a view. More columns, views, indexes and codecs are the owner's af
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.migrations import render
@@ -31,6 +31,8 @@ class Fault(Enum):
     """A view with another query or target."""
     RETENTION = "retention"
     """Rows go at another time than the settings say."""
+    SHARDS = "shards"
+    """Rows lie elsewhere than new revisions of them would go: a person has to decide."""
     STRANGER = "stranger"
     """Something else has the name, and may keep rows: a person has to decide."""
 
@@ -43,6 +45,8 @@ class Difference:
     fault: Fault
     detail: str = ""
     columns: tuple[str, ...] = ()
+    place: str = ""
+    """The server that has it so, or the database, where there are several."""
 
     @property
     def loses_rows(self) -> bool:
@@ -62,7 +66,10 @@ class Difference:
 
     def __str__(self) -> str:
         first = "rename it, then " if self.fault is Fault.STRANGER else ""
-        return f"the {self.thing} {self.fact}: {first}run `routee-sinks schema`"
+        if self.fault is Fault.SHARDS:
+            first = "set CLICKHOUSE_DATABASE to another name, fill it from Kafka, and "
+        where = f" of {self.place}" if self.place else ""
+        return f"the {self.thing}{where} {self.fact}: {first}run `routee-sinks schema`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +95,17 @@ class Comparison:
 
 
 def compare(clickhouse: ClickHouse, objects: Objects) -> Comparison:
-    """Compare the database of the connection with the objects."""
+    """Compare the database of the connection with the objects; on shards, that of each server that answers."""
     database = str(clickhouse.value("SELECT currentDatabase()"))
-    found = _found(clickhouse)
-    selects = _selects(clickhouse, objects)
+    servers = _of_servers(clickhouse, database) if clickhouse.shards else {"": _found(clickhouse)}
+    selects = selects_of(clickhouse, objects)
     differences = tuple(
-        difference
+        replace(difference, place=server)
         for thing in objects.values()
+        for server, found in servers.items()
         if (difference := _difference(thing, found.get(thing.name), selects.get(thing.name), database))
     )
-    views = {view for name in objects.keys() & found.keys() for view in found[name].views}
+    views = {view for found in servers.values() for name in objects.keys() & found.keys() for view in found[name].views}
     return Comparison(differences, tuple(sorted(views - {f"{database}.{name}" for name in objects})))
 
 
@@ -118,7 +126,32 @@ def _found(clickhouse: ClickHouse) -> Mapping[str, _Found]:
     }
 
 
-def _selects(clickhouse: ClickHouse, objects: Objects) -> Mapping[str, str]:
+def _of_servers(clickhouse: ClickHouse, database: str) -> Mapping[str, Mapping[str, _Found]]:
+    """Return server → table or view, of the servers of all shards; one that does not answer is left out."""
+    found: dict[str, dict[str, _Found]] = {server: {} for server, _ in _asked(clickhouse, "one", "dummy", "true")}
+    columns: dict[tuple[str, str], list[str]] = {}
+    for server, table, name in _asked(clickhouse, "columns", "table, name", f"database = '{database}'"):
+        columns.setdefault((server, table), []).append(name)
+    views = "arrayMap((one, view) -> one || '.' || view, dependencies_database, dependencies_table)"
+    told = f"name, engine, create_table_query, as_select, {views}"
+    for server, name, *rest in _asked(clickhouse, "tables", told, f"database = '{database}'"):
+        engine, statement, select, passages = rest
+        columns_there = columns.get((server, name), ())
+        found.setdefault(server, {})[name] = _Found(engine, statement, select, passages, columns_there)
+    return found
+
+
+def _asked(clickhouse: ClickHouse, system_table: str, columns: str, condition: str) -> list[tuple[Any, ...]]:
+    """Return rows of a system table of all servers, each behind the name of its server."""
+    cluster = clickhouse.shards.cluster if clickhouse.shards else ""
+    return clickhouse.rows(
+        f"SELECT concat('server ', toString(shardNum()), ', ', hostName()), {columns} "  # noqa: S608 - our own words
+        f"FROM clusterAllReplicas('{cluster}', system.{system_table}) WHERE {condition} "
+        "SETTINGS skip_unavailable_shards = 1"
+    )
+
+
+def selects_of(clickhouse: ClickHouse, objects: Objects) -> Mapping[str, str]:
     """Return the query of each view in the form in which this server shows queries."""
     views = {thing.name: thing.select for thing in objects.values() if thing.select}
     if not views:
@@ -157,12 +190,12 @@ def _differences_of_view(thing: SchemaObject, found: _Found, select: str | None,
             yield Difference(thing, Fault.STRANGER, "keeps rows of its own")
         elif _REFRESHED.match(found.statement):
             yield Difference(thing, Fault.DEFINITION, "is filled now and then in place of by inserts")
-        elif _without(database, target[1]) != thing.target:
+        elif without(database, target[1]) != thing.target:
             yield Difference(thing, Fault.DEFINITION, f"fills {target[1]} in place of {thing.target}")
-    if select and found.select and _without(database, found.select) != _without(database, select):
+    if select and found.select and without(database, found.select) != without(database, select):
         yield Difference(thing, Fault.DEFINITION, "has another query than in the schema")
 
 
-def _without(database: str, query: str) -> str:
+def without(database: str, query: str) -> str:
     """Return a query or a name without the database that the server puts before names."""
     return re.sub(rf"(?<![\w.`])`?{database}`?\.", "", query).replace("`", "")

@@ -182,9 +182,15 @@ def _erased_sms(clickhouse: ClickHouse, wanted: Sequence[tuple[str, int]]) -> se
 def _blank(clickhouse: ClickHouse, personal: Personal, keys: Sequence[tuple[Any, ...]]) -> None:
     changes = ", ".join(f"{column} = NULL" for column in personal.blanked)
     clickhouse.execute(
-        f"ALTER TABLE {personal.table} UPDATE {changes} WHERE {_named(personal)}",
+        f"ALTER TABLE {_mutated(clickhouse, personal.table)} UPDATE {changes} WHERE {_named(personal)}",
         {"keys": tuple(keys)},
     )
+
+
+def _mutated(clickhouse: ClickHouse, table: str) -> str:
+    """Return the table for a mutation: on shards that of each, since the one above them keeps no rows."""
+    shards = clickhouse.shards
+    return f"{shards.tables}.{table} ON CLUSTER '{shards.cluster}'" if shards else table
 
 
 def _named(personal: Personal) -> str:

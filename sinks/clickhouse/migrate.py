@@ -5,13 +5,15 @@ The schema in a database: its files applied, its objects mended, and both verifi
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Final
 
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.differences import Comparison, Difference, Fault, compare
 from sinks.clickhouse.migrations import Migration, known_migrations, outstanding, render
-from sinks.clickhouse.objects import Kind, objects_of
+from sinks.clickhouse.objects import Kind, Objects, objects_of
+from sinks.clickhouse.shards import differences_above, require_room, spread
 from sinks.errors import FatalError, RetryableError, SchemaError
 
 logger = logging.getLogger(__name__)
@@ -96,11 +98,15 @@ def mend(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
 
     A detached object is attached again, with its rows. Another thing with the name of an object stays as it is.
     """
+    if clickhouse.shards:
+        require_room(clickhouse, objects_of(known_migrations()))
     _attached(clickhouse, cluster, "schema_migrations")
     # An object that an interrupted run has brought into its newest form is no damage: it must not go back.
     unfinished = {it.thing.name for it in compare(clickhouse, objects_of(known_migrations())).differences}
     found = [
-        it for it in look(clickhouse).differences if it.fault is not Fault.STRANGER and it.thing.name in unfinished
+        it
+        for it in compare(clickhouse, _objects_of_applied(clickhouse)).differences
+        if it.fault is not Fault.STRANGER and it.thing.name in unfinished
     ]
     return [table for it in _as_they_need_each_other(found) for table in _mended(clickhouse, cluster, it)]
 
@@ -115,7 +121,9 @@ def _as_they_need_each_other(differences: Sequence[Difference]) -> list[Differen
 def _mended(clickhouse: ClickHouse, cluster: str | None, difference: Difference) -> Iterator[str]:
     """Mend one object; yield the table that may lack rows by it."""
     thing = difference.thing
-    if difference.fault is Fault.MISSING and _attached(clickhouse, cluster, thing.name):
+    is_attached = difference.fault is Fault.MISSING and _attached(clickhouse, cluster, thing.name)
+    # Another server may have had none to attach; where it is there, it is not made again.
+    if is_attached and clickhouse.shards is None:
         logger.warning("the %s was detached and is attached again", thing)
         return
     for statement in _statements(difference):
@@ -147,13 +155,26 @@ def _attached(clickhouse: ClickHouse, cluster: str | None, name: str) -> bool:
 
 def look(clickhouse: ClickHouse) -> Comparison:
     """
-    Compare the database with the files that were applied to it.
+    Compare the database with the files that were applied to it; on shards, also the one above them.
 
     SchemaError as in `outstanding`: files that this version does not know, or in another form, are not judged.
     """
+    objects = _objects_of_applied(clickhouse)
+    found = compare(clickhouse, objects)
+    if clickhouse.shards is None or not objects:
+        return found
+    return replace(found, differences=found.differences + differences_above(clickhouse, objects))
+
+
+def spread_over_shards(clickhouse: ClickHouse, above: ClickHouse) -> list[str]:
+    """Make the tables and views above the shards that are missing or differ, as `spread` does; return their names."""
+    return spread(clickhouse, above, _objects_of_applied(clickhouse))
+
+
+def _objects_of_applied(clickhouse: ClickHouse) -> Objects:
     known = known_migrations()
     due = outstanding(known, _applied(clickhouse))
-    return compare(clickhouse, objects_of(it for it in known if it not in due))
+    return objects_of(it for it in known if it not in due)
 
 
 def verify_way_of_rows(clickhouse: ClickHouse) -> None:
@@ -184,4 +205,19 @@ def _applied(clickhouse: ClickHouse) -> list[tuple[int, str]]:
     """Return version and checksum of the applied files; none when the database has no list of them."""
     if not clickhouse.value("EXISTS TABLE schema_migrations"):
         return []
-    return [(row[0], row[1]) for row in clickhouse.rows("SELECT version, checksum FROM schema_migrations FINAL")]
+    if clickhouse.shards is None:
+        _require_one_server(clickhouse)
+    return [(row[0], row[1]) for row in clickhouse.rows(f"SELECT version, checksum FROM {_ledger_of(clickhouse)}")]  # noqa: S608 - our own words
+
+
+def _require_one_server(clickhouse: ClickHouse) -> None:
+    engine = "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'schema_migrations'"
+    if clickhouse.rows(engine) == [("Distributed",)]:
+        raise SchemaError("the rows of the database are spread over shards: set CLICKHOUSE_SHARDED=yes")
+
+
+def _ledger_of(clickhouse: ClickHouse) -> str:
+    if (shards := clickhouse.shards) is None:
+        return "schema_migrations FINAL"
+    # The server that answered to `schema` has noted the files on its own shard.
+    return f"cluster('{shards.cluster}', {shards.tables}, schema_migrations)"

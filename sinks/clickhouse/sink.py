@@ -46,7 +46,8 @@ class ClickHouseSink:
         self._clickhouse = clickhouse
         self._on_more = on_more
         objects = objects_of(known_migrations())
-        self._copies = {inbox: copies_of(objects, inbox) for inbox in INBOX_OF.values()}
+        # Of the copies that a shard makes, the server that answers knows nothing.
+        self._copies = {inbox: 1 if clickhouse.shards else copies_of(objects, inbox) for inbox in INBOX_OF.values()}
 
     def claim(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Leave every position to the group's commit."""

@@ -593,7 +593,8 @@ def test_the_engine_reads_the_statements_of_the_user_for_analysts_and_keeps_the_
 ) -> None:
     """Each statement is SQL, and a query under the limits writes nothing; the engine of the tests can store no user."""
     for cluster in (None, "main"):
-        for statement in statements("routee", "routee_analyst", "ana", "IDENTIFIED WITH sha256_hash BY 'ab' SALT 'cd'"):
+        known = "IDENTIFIED WITH sha256_hash BY 'ab' SALT 'cd'"
+        for statement in statements(["routee", "routee_shard"], "routee_analyst", "ana", known):
             literal = render(statement, cluster).replace("'", "\\'")
             ((formatted,),) = tables.rows(f"SELECT formatQuerySingleLine('{literal}')")
             assert ("ON CLUSTER main" in formatted) == (cluster is not None)

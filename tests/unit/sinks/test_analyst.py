@@ -50,6 +50,11 @@ def test_it_reads_the_database_and_has_limits() -> None:
     assert [one for one in statements if "GRANT" in one and "SELECT" not in one] == [statements[-1]]
 
 
+def test_on_shards_it_reads_the_database_of_each_too() -> None:
+    read = [one for one in made({}, clickhouse_cluster="main", clickhouse_sharded="yes") if "GRANT ON" in one]
+    assert [one.partition(" SELECT ON ")[2].partition(".")[0] for one in read[:2]] == ["`routee`", "`routee_shard`"]
+
+
 def test_no_statement_has_the_password_but_a_hash_with_a_salt_of_its_own() -> None:
     statements = made({})
     assert not [one for one in statements if PASSWORD in one]

@@ -54,6 +54,8 @@ def test_the_bytes_of_a_batch_can_be_set(sink: str, monkeypatch: pytest.MonkeyPa
         ("CLICKHOUSE_URL", "http://user:secret@host:8123"),
         ("CLICKHOUSE_DATABASE", "routee; DROP"),
         ("CLICKHOUSE_CLUSTER", "a'b"),
+        ("CLICKHOUSE_SHARDED", "maybe"),
+        ("CLICKHOUSE_SHARDED", "yes"),  # of no cluster
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
