@@ -14,11 +14,14 @@ from streams.domain.cells import (
     LEVELS,
     WINDOW_MS,
     CellTallying,
+    Entry,
     Route,
+    bound_of,
     cell_key,
     cell_name,
     coarsened,
     entered,
+    is_coarse,
     name_entered,
     rooms,
     route_of,
@@ -71,16 +74,49 @@ class Deliveries:
         self._forgotten = 0
         self._entered: dict[tuple[int, Route], tuple[int, CellTallying | None]] = {}
         """Found while `forgotten` was that, as those in `_cells`; some may be closed when it is another."""
+        self._like: dict[tuple[object, ...], tuple[int, Entry]] = {}
+        """The cells that new messages entered whose SMS are alike, without those to be noted; found as `_entered`."""
 
     def enter(self, message: Message, sent: int, status: str) -> None:
         """Let a new message of this status enter its cell, with its first part, which was sent then (ms)."""
         (sms,) = message.parts
-        number, cell = self._enter(sent // WINDOW_MS, route_of(sms.details))
+        if self._forgotten != self._tally["forgotten"]:
+            self._find_anew()
+        window, details = sent // WINDOW_MS, sms.details
+        latency = details.latency_seconds
+        # Flat, and all that its cell and its share there follow from: an SMS like one before costs one look.
+        like = (
+            window,
+            details.country,
+            details.operator,
+            details.sender,
+            details.application_name,
+            details.originating_service,
+            details.label,
+            status,
+            sms.status,
+            details.price,
+            None if latency is None else bound_of(latency),
+        )
+        found = self._like.get(like)
+        if found is None:
+            self._enter_first(sms, window, status, like)
+        else:
+            number, entry = found
+            _set(sms, "cell", number)
+            entry.count()
+
+    def _enter_first(self, sms: Sms, window: int, status: str, like: tuple[object, ...]) -> None:
+        """Let the first SMS of its kind enter its cell."""
+        number, cell = self._enter(window, route_of(sms.details))
         _set(sms, "cell", number)
         if cell is None:
             count(self._tally["notes"], CLOSED)
-        else:
-            cell.enter(share_of(sms), status)
+            return
+        entry = cell.entry(share_of(sms), status)
+        entry.count()
+        if not is_coarse(number):
+            self._like[like] = number, entry
 
     def move(self, before: Message, taken: Taken) -> bool:
         """
@@ -142,7 +178,7 @@ class Deliveries:
         number, entered_cell = self._enter(window, route)
         _set(sms, "cell", number)
         if entered_cell is not None:
-            entered_cell.enter(share_of(sms), now)
+            entered_cell.entry(share_of(sms), now).count()
         if is_late or entered_cell is None:
             count(self._tally["notes"], CLOSED)
         return True
@@ -174,6 +210,7 @@ class Deliveries:
     def _find_anew(self) -> None:
         self._forgotten = self._tally["forgotten"]
         self._entered.clear()
+        self._like.clear()
         self._cells.clear()
 
     def _cell(self, name: str) -> CellTallying:
@@ -202,7 +239,7 @@ class Deliveries:
         found = self._entered.get((window, route))
         if found is None:
             found = self._entered[window, route] = self._found(window, route)
-        if found[0] & 7 > 1:
+        if is_coarse(found[0]):
             count(self._tally["notes"], COARSE)
         return found
 

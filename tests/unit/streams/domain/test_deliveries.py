@@ -226,6 +226,40 @@ def test_a_flood_of_invented_names_costs_a_bounded_number_of_cells_and_is_noted(
     assert partition.notes == {"coarse-cell": 3_000 - 70}
 
 
+def test_sms_of_one_envelope_that_differ_in_one_value_are_counted_as_sms_of_their_own_envelopes() -> None:
+    together, alone = Partition(), Partition()
+    names = ("label", "from", "operator", "country", "applicationName", "originatingService")
+    differing: list[dict[str, Any]] = [
+        {},
+        {"price": 0.05},
+        {"latency": 400},
+        {"price": ABSENT},
+        *({name: "another"} for name in names),
+    ]
+    sent = [
+        sms_callback(status, at(moment), message_id=f"m{number}{twin}", sms_id=f"s{number}{twin}", **values)
+        for number, (status, moment, values) in enumerate(
+            [("Delivered", HOUR, {}), ("Failed", 0, {}), *(("Delivered", 0, values) for values in differing)]
+        )
+        for twin in ("", "twin")
+    ]
+    together.send(*sent, received=2 * HOUR)
+    for callback in sent:
+        alone.send(callback, received=2 * HOUR)
+    found = {cell: flat(row) for cell, row in together.cells.items()}
+    assert found == {cell: flat(row) for cell, row in alone.cells.items()} == counted(together.last.values())
+
+
+def test_each_sms_of_one_envelope_that_enters_a_coarse_cell_is_noted() -> None:
+    partition = Partition(Policy(delivery_cells=10))
+    for number in range(7):
+        name = f"{number}"
+        partition.send(sms_callback("Delivered", at(0), message_id=name, sms_id=name, label=name), received=MINUTE)
+    alike = [sms_callback("Delivered", at(0), message_id=f"m{number}", sms_id=f"s{number}") for number in range(3)]
+    partition.send(*alike, received=MINUTE)
+    assert partition.notes == {"coarse-cell": 3}
+
+
 def test_a_route_that_is_there_before_a_flood_keeps_its_cell_and_the_next_window_has_room_again() -> None:
     partition = Partition(Policy(delivery_cells=20))
 
@@ -310,6 +344,7 @@ def test_a_cell_that_closes_within_an_envelope_takes_nothing_that_comes_later_in
     value = envelope(
         sms_callback("Sent", at(0), message_id="known", sms_id="known"),
         sms_callback("Delivered", at(0), message_id="first", sms_id="first", latency=0),
+        sms_callback("Delivered", at(26 * HOUR), message_id="alike", sms_id="alike", latency=26 * HOUR // 1000),
         sms_callback("Sent", at(later), message_id="ahead", sms_id="ahead"),
         sms_callback("Delivered", at(later), message_id="known", sms_id="known"),
         sms_callback("Delivered", at(later), message_id="new", sms_id="new", latency=later // 1000),
@@ -318,7 +353,7 @@ def test_a_cell_that_closes_within_an_envelope_takes_nothing_that_comes_later_in
     outputs = outputs_of(partition.stage.apply(partition.rows, 0, 0, value))
     (closed,) = [orjson.loads(output.value) for output in outputs if output.topic is DELIVERY_PARTIALS]
     assert place_named(closed["cell"])[0] == START // WINDOW_MS
-    assert closed["counts"]["parts"] == {"Sent": 1, "Delivered": 1}
+    assert closed["counts"]["parts"] == {"Sent": 1, "Delivered": 2}
     assert partition.notes == {"closed-cell": 2}
 
 
