@@ -263,11 +263,11 @@ class _Gatherer:
         erased = self._policy.erased
         if erased is not None and may_be_covered(callback, found, self._received, erased.latest):
             callback, found = self._erase_before(erased, callback, found, later)
-        date = callback.date
-        if 0 < date < self._received - _LATE_MS:
+        date, received, tally = callback.date, self._received, self._tally
+        if 0 < date < received - _LATE_MS:
             self.late += 1
-        if self._received > self._tally["clock"] < date:
-            pass_moment(self._rows, self._tally, min(self._received, date), self._policy.retention_ms)
+        if received > tally["clock"] < date:
+            pass_moment(self._rows, tally, min(received, date), self._policy.retention_ms)
             self._now = None
         moment, place = self._now, [self._partition, self._offset, index]
         if moment is None or moment.latest < date:
@@ -275,7 +275,7 @@ class _Gatherer:
         # Nothing in `begin` and `take` changes the rows and nothing after them can fail: a bug leaves out the whole
         # callback.
         if found is None:
-            begun = begin(callback, moment, place, self._tally["generation"] + 1, erased)
+            begun = begin(callback, moment, place, tally["generation"] + 1, erased)
             if isinstance(begun, Refusal):
                 return begun
             self._put_begun(key, begun)
