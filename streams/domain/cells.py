@@ -79,11 +79,6 @@ def entered(window: int, level: int) -> int:
     return window * 8 + level + 1
 
 
-def is_coarse(cell: int) -> bool:
-    """Tell whether `other` stands for some values of an SMS in the cell that it entered."""
-    return cell & 7 > 1
-
-
 def cell_name(window: int, route: Route) -> str:
     """Return the name of a cell: its window, and its route as JSON."""
     return f"{window}:{orjson.dumps(route).decode()}"
@@ -159,34 +154,14 @@ def share_of(sms: Sms) -> Share:
     status, details, finals = sms.status, sms.details, sms.finals
     latency, bound = details.latency_seconds, None
     if latency is not None and status == DELIVERED:
-        bound = bound_of(latency)
+        bound = _bound_of(latency)
     return status, details.price, bound, changes_of_mind(finals) if finals else 0
 
 
 # Latencies are whole seconds, and few: looking for the bound takes longer than remembering it.
 @remembered(4096)
-def bound_of(latency: float) -> str:
-    """Return the bound under which a latency in seconds counts."""
+def _bound_of(latency: float) -> str:
     return _BOUNDS[bisect_left(LATENCY_BOUNDS, latency)]
-
-
-class Entry:
-    """SMS that enter a cell alike: they are counted here, and added to the cell together before anything else."""
-
-    __slots__ = ("_entering", "share", "status", "times")
-
-    def __init__(self, entering: "list[Entry]", share: Share, status: str | None) -> None:
-        """`entering` are the entries of the cell that have SMS to be added."""
-        self._entering = entering
-        self.share = share
-        self.status = status
-        self.times = 0
-
-    def count(self) -> None:
-        """Count one more SMS."""
-        if not self.times:
-            self._entering.append(self)
-        self.times += 1
 
 
 class CellTallying:
@@ -196,17 +171,7 @@ class CellTallying:
     Writing them and reading them back at any point does not change the result.
     """
 
-    __slots__ = (
-        "_delivered",
-        "_entering",
-        "_entries",
-        "_latencies",
-        "_messages",
-        "_parts",
-        "_price",
-        "_row",
-        "_undelivered",
-    )
+    __slots__ = ("_delivered", "_entering", "_latencies", "_messages", "_parts", "_price", "_row", "_undelivered")
 
     def __init__(self, row: dict[str, Any] | None) -> None:
         """Begin with a row of any version, None for a new cell; the row belongs to this object from then on."""
@@ -218,27 +183,23 @@ class CellTallying:
         self._price = int(self._row["price"])
         self._delivered = int(self._row["price_delivered"])
         self._undelivered = int(self._row["price_undelivered"])
-        self._entries: dict[tuple[Share, str | None], Entry] = {}
-        self._entering: list[Entry] = []
+        self._entering: dict[tuple[Share, str | None], int] = {}
 
-    def entry(self, share: Share, status: str | None) -> Entry:
+    def enter(self, share: Share, status: str | None) -> None:
         """
-        Return the entry for the share of a part, and the status of its message; None: the message is elsewhere.
+        Add the share of a part, and the status of its message; None: the message is elsewhere.
 
-        An SMS that it counts is the same as one that is added. Most SMS enter like one before.
+        The same as `add`: equal ones are only counted here, because most SMS enter like the one before, and are added
+        together before anything else.
         """
-        found = self._entries.get((share, status))
-        if found is None:
-            found = self._entries[share, status] = Entry(self._entering, share, status)
-        return found
+        entry = share, status
+        self._entering[entry] = self._entering.get(entry, 0) + 1
 
     def _settle(self) -> None:
         """Add the shares that have entered."""
-        entering = [(entry, entry.times) for entry in self._entering]
-        self._entering.clear()
-        for entry, times in entering:
-            entry.times = 0
-            self.add(entry.share, entry.status, times)
+        entering, self._entering = self._entering, {}
+        for (share, status), times in entering.items():
+            self.add(share, status, times)
 
     def add(self, share: Share | None, status: str | None, change: int) -> None:
         """Add the share of a part and the status of a message, or take them away (`change` < 0); None: nothing."""

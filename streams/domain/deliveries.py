@@ -14,14 +14,11 @@ from streams.domain.cells import (
     LEVELS,
     WINDOW_MS,
     CellTallying,
-    Entry,
     Route,
-    bound_of,
     cell_key,
     cell_name,
     coarsened,
     entered,
-    is_coarse,
     name_entered,
     rooms,
     route_of,
@@ -46,6 +43,9 @@ CLOSED: Final = "closed-cell"
 """Noted for a change of an SMS whose cell is closed: only the record of the SMS tells it."""
 COARSE: Final = "coarse-cell"
 """Noted for an SMS that enters a cell in which `other` stands for some of its values."""
+
+_Place = tuple[int, *Route]
+"""Window and route, flat: dictionaries find it in fewer steps than a tuple within one."""
 
 # An SMS that was just made, and that nothing else has seen yet: a copy would cost as much as joining.
 _set: Final = msgspec.structs.force_setattr
@@ -72,51 +72,30 @@ class Deliveries:
         self._cells: dict[tuple[int, Route], CellTallying] = {}
         self._touched: dict[str, CellTallying] = {}
         self._forgotten = 0
-        self._entered: dict[tuple[int, Route], tuple[int, CellTallying | None]] = {}
+        self._entered: dict[_Place, tuple[int, CellTallying | None]] = {}
         """Found while `forgotten` was that, as those in `_cells`; some may be closed when it is another."""
-        self._like: dict[tuple[object, ...], tuple[int, Entry]] = {}
-        """The cells that new messages entered whose SMS are alike, without those to be noted; found as `_entered`."""
 
     def enter(self, message: Message, sent: int, status: str) -> None:
         """Let a new message of this status enter its cell, with its first part, which was sent then (ms)."""
         (sms,) = message.parts
-        if self._forgotten != self._tally["forgotten"]:
-            self._find_anew()
-        window, details = sent // WINDOW_MS, sms.details
-        latency = details.latency_seconds
-        # Flat, and all that its cell and its share there follow from: an SMS like one before costs one look.
-        like = (
-            window,
-            details.country,
-            details.operator,
-            details.sender,
-            details.application_name,
-            details.originating_service,
-            details.label,
-            status,
-            sms.status,
-            details.price,
-            None if latency is None else bound_of(latency),
+        details = sms.details
+        # The route as `route_of` has it: nearly every SMS comes by here once, and a call costs more than the values.
+        number, cell = self._enter(
+            (
+                sent // WINDOW_MS,
+                details.country,
+                details.operator,
+                details.sender,
+                details.application_name,
+                details.originating_service,
+                details.label,
+            )
         )
-        found = self._like.get(like)
-        if found is None:
-            self._enter_first(sms, window, status, like)
-        else:
-            number, entry = found
-            _set(sms, "cell", number)
-            entry.count()
-
-    def _enter_first(self, sms: Sms, window: int, status: str, like: tuple[object, ...]) -> None:
-        """Let the first SMS of its kind enter its cell."""
-        number, cell = self._enter(window, route_of(sms.details))
         _set(sms, "cell", number)
         if cell is None:
             count(self._tally["notes"], CLOSED)
-            return
-        entry = cell.entry(share_of(sms), status)
-        entry.count()
-        if not is_coarse(number):
-            self._like[like] = number, entry
+        else:
+            cell.enter(share_of(sms), status)
 
     def move(self, before: Message, taken: Taken) -> bool:
         """
@@ -175,10 +154,10 @@ class Deliveries:
             if cell is not None:
                 cell.add(share_of(old), was, -1)
             is_late = cell is None
-        number, entered_cell = self._enter(window, route)
+        number, entered_cell = self._enter((window, *route))
         _set(sms, "cell", number)
         if entered_cell is not None:
-            entered_cell.entry(share_of(sms), now).count()
+            entered_cell.enter(share_of(sms), now)
         if is_late or entered_cell is None:
             count(self._tally["notes"], CLOSED)
         return True
@@ -210,7 +189,6 @@ class Deliveries:
     def _find_anew(self) -> None:
         self._forgotten = self._tally["forgotten"]
         self._entered.clear()
-        self._like.clear()
         self._cells.clear()
 
     def _cell(self, name: str) -> CellTallying:
@@ -228,18 +206,19 @@ class Deliveries:
             self._rows.keep(key, kept)
         return kept
 
-    def _enter(self, window: int, route: Route) -> tuple[int, CellTallying | None]:
+    def _enter(self, place: _Place) -> tuple[int, CellTallying | None]:
         """
-        Return the number and the counts of the cell for an SMS that enters this window: 0 and None when it is closed.
+        Return the number and the counts of the cell for an SMS that enters here: 0 and None when it is closed.
 
         A cell that is new is made.
         """
         if self._forgotten != self._tally["forgotten"]:
             self._find_anew()
-        found = self._entered.get((window, route))
+        found = self._entered.get(place)
         if found is None:
-            found = self._entered[window, route] = self._found(window, route)
-        if is_coarse(found[0]):
+            window, *route = place
+            found = self._entered[place] = self._found(window, tuple(route))
+        if found[0] & 7 > 1:
             count(self._tally["notes"], COARSE)
         return found
 

@@ -32,7 +32,7 @@ def test_sms_that_are_counted_as_they_enter_make_the_same_row_as_sms_that_are_ad
     there: list[tuple[Share, str | None]] = []
     for (share, status), step in steps:
         if step == "enters" or not there:
-            entered.entry(share, status).count()
+            entered.enter(share, status)
             added.add(share, status, 1)
             there.append((share, status))
             continue
