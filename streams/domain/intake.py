@@ -145,7 +145,7 @@ def begin(
 
     `place` is [partition, offset, index] in the raw topic; `generation` is that of the message.
     """
-    if callback.date < moment.forgotten or callback.origin:  # seldom; whether it has a date is looked at there
+    if is_forgotten(callback.date, moment.forgotten) or callback.origin:
         refusal = _expired(callback, moment)
         if refusal is not None:
             return refusal
