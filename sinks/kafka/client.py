@@ -38,7 +38,8 @@ CONSUMER_OPTIONS: Final[dict[str, Any]] = {
     "fetch_max_wait_ms": 200,
     # Records read ahead are in memory besides the batch, several times over. Larger limits read no faster.
     "fetch_max_bytes": 4 << 20,
-    "max_partition_fetch_bytes": 1 << 20,
+    # The same for one partition: Kafka cuts the last record batch of each, and the cut bytes are fetched again.
+    "max_partition_fetch_bytes": 4 << 20,
     # By default the client doubles its wait up to 30 s: it would stay away long after Kafka is back.
     "reconnect_backoff_max_ms": 1_000,
     "metrics_enabled": False,

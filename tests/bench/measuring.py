@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Final, Self
 from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from sandbox.clickhouse.process import ClickHouseServer
 from sandbox.kafka import KafkaCluster
@@ -86,13 +87,22 @@ def metric(url: str, name: str) -> float:
 
 def samples(url: str, name: str, **labels: str) -> list[float]:
     """Return the samples of a metric that have these labels; none while the page does not answer."""
+    return [sample.value for sample in _samples(url, name, labels)]
+
+
+def label_values(url: str, name: str, label: str, **labels: str) -> set[str]:
+    """Return the values that a label has in the samples of a metric that have these others; none as above."""
+    return {sample.labels[label] for sample in _samples(url, name, labels)}
+
+
+def _samples(url: str, name: str, labels: Mapping[str, str]) -> list[Sample]:
     try:
         with urlopen(url, timeout=_PAGE_SECONDS) as page:  # noqa: S310 - our own program
             text = page.read().decode()
     except OSError:
         return []
     return [
-        sample.value
+        sample
         for family in text_string_to_metric_families(text)
         for sample in family.samples
         if sample.name == name and labels.items() <= sample.labels.items()

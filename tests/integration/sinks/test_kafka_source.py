@@ -13,12 +13,14 @@ import pytest
 from kafka.errors import (
     GroupAuthorizationFailedError,
     KafkaConnectionError,
+    KafkaError,
     KafkaTimeoutError,
     UnknownError,
 )
 
 from sandbox.kafka import KafkaCluster
 from sinks.errors import ConnectError, RetryableError
+from sinks.kafka.large_reads import LargeReads
 from sinks.kafka.source import KafkaSource
 from sinks.source import TopicPartition
 from streams.program.settings import CommonSettings
@@ -287,6 +289,35 @@ def test_a_broker_that_does_not_answer_is_waited_for_before_a_batch_is_written(
         os.kill(broker, signal.SIGCONT)
     confirmed.join(60)
     assert not confirmed.is_alive()
+
+
+def test_hardly_a_byte_of_a_lag_in_one_partition_is_fetched_twice(
+    source: KafkaSource, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka cuts the last record batch of an answer. In small answers the cut bytes are as many as the others."""
+    values = [bytes([number]) * 560_000 for number in range(16)]
+    topics.produce("sms.status", [(0, value) for value in values])
+    received = 0
+    read_socket = LargeReads._sock_recv
+
+    def counted(transport: LargeReads) -> tuple[bytes, KafkaError | None]:
+        nonlocal received
+        found = read_socket(transport)
+        received += len(found[0])
+        return found
+
+    monkeypatch.setattr(LargeReads, "_sock_recv", counted)
+    assert first_offset(source) == 0
+    read: list[bytes | None] = []
+
+    def are_read() -> bool:
+        for records in source.poll(0.1, 5_000).records.values():
+            read.extend(record.value for record in records)
+        return len(read) == len(values)
+
+    eventually(are_read, 60, every=0)
+    assert read == values
+    assert received < 1.2 * sum(map(len, values))
 
 
 @pytest.mark.full
