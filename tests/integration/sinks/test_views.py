@@ -3,8 +3,9 @@ The analysts' views against numbers worked out by hand.
 """
 # ruff: noqa: S608 - the SQL is put together from the tests' own words
 
+import random
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from sinks.cli import run_schema
 from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.migrations import known_migrations
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.settings import SinksSettings
 from sinks.source import Record as Row
@@ -230,7 +232,7 @@ def test_the_curve_of_a_campaign_begins_with_its_first_sms(tables: ClickHouse) -
             f"{number}",
             "Failed" if number == 2 else "Delivered",
             60.0,
-            queued_at=at(seconds),
+            sending_at=at(seconds),
             final_at=at(seconds + 60),
         )
         for number, seconds in enumerate(sent)
@@ -245,6 +247,39 @@ def test_the_curve_of_a_campaign_begins_with_its_first_sms(tables: ClickHouse) -
     assert rows == [(step, NINE, 5, *counts, counts[0] / 5, counts[1] / 5) for step, counts in curve.items()]
     waits = "SELECT max(sent), max(delivered) FROM campaign_curve WHERE campaign_tracking_id = 'two'"
     assert found(tables, waits) == [(1, 0)]
+
+
+def test_the_curve_of_a_campaign_is_the_same_as_before_it_was_made_quick(tables: ClickHouse) -> None:
+    """Its steps to the millisecond, deliveries dated before the first sending, records without `sending_at`."""
+    chance = random.Random(23)  # noqa: S311 - the same SMS in every run
+    ends = [0, *(60 * step for step in (1, 5, 15, 60, 240, 720, 1440, 2880))]
+
+    def near_an_end() -> datetime:
+        return at(chance.choice(ends) + chance.choice((-0.001, 0, 0.001, 30)))
+
+    records = []
+    for number in range(600):
+        sms_of_campaign = final(
+            f"{number}",
+            chance.choice(("Delivered", "Failed")),
+            campaign_tracking_id=chance.choice((None, "one", "two", "three")),
+            queued_at=chance.choice((None, near_an_end())),
+            sent_at=chance.choice((None, near_an_end())),
+            final_at=chance.choice((None, at(-30), near_an_end())),
+            status_updated_at=near_an_end(),
+        )
+        record = orjson.loads(encode(sms_of_campaign))
+        record["sending_at"] = record["queued_at"] or record["sent_at"] or record["status_updated_at"]
+        if number % 2:
+            del record["sending_at"], record["sent_from"]
+        records.append(Row("topic", 1, number, 0, orjson.dumps(record)))
+    ClickHouseSink(tables).write("sms_status", records)
+
+    (former,) = (part for part in known_migrations()[13].parts if "VIEW campaign_curve" in part)
+    select = former.partition("AS ")[2].rpartition("\nCOMMENT")[0]
+    rows = found(tables, f"{select} ORDER BY ALL")
+    assert found(tables, "SELECT * FROM campaign_curve ORDER BY ALL") == rows
+    assert len({row[-3:-1] for row in rows}) > len(ends)
 
 
 def test_cost_by_campaign_and_month(sent: ClickHouse) -> None:
