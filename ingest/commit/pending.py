@@ -7,25 +7,25 @@ class Pending:
     """
     The pending callbacks of all lanes of a process, and their bytes; bytes of bodies still being received count too.
 
-    It owns the balance: others add, hold and release, and read `count` and `size`. `max_bytes` bounds the memory that
+    It owns the balance: others add, hold and release, and read the rest. `max_bytes` bounds the memory that
     pending bodies take.
     """
 
-    __slots__ = ("_max_bytes", "count", "size")
+    __slots__ = ("count", "max_bytes", "size")
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self.count = 0
         self.size = 0
 
     @property
     def is_full(self) -> bool:
         """Whether the limit is reached."""
-        return self.size >= self._max_bytes
+        return self.size >= self.max_bytes
 
     def has_room(self, size: int) -> bool:
         """Return whether that many bytes more stay within the limit."""
-        return self.size + size <= self._max_bytes
+        return self.size + size <= self.max_bytes
 
     def add(self, size: int) -> None:
         """Count one callback that a lane has taken."""

@@ -78,11 +78,12 @@ class Publisher:
     def lane_for(self, key: str) -> Lane | Cause:
         """Return where the callback with this key may be added now, or the cause why it may not."""
         lane = self._raw[partition_of(key, self._partitions)]
-        return lane if self._takes(lane) else self._cause(lane)
+        return lane if lane.takes_more() and self._log.trouble is None else self._cause(lane)
 
     def lane_for_rejections(self) -> Lane | Cause:
         """Return where a rejection may be added now, or the cause why it may not."""
-        return self._rejected if self._takes(self._rejected) else self._cause(self._rejected)
+        lane = self._rejected
+        return lane if lane.takes_more() and self._log.trouble is None else self._cause(lane)
 
     def tick(self, now: float) -> None:
         """Answer `FAILED` to callbacks that waited too long."""
@@ -104,11 +105,6 @@ class Publisher:
                 why = f": {lane.failed_for}" if failed and lane.failed_for else ""
                 return f"Kafka does not acknowledge {lane.name}{why}"
         return None
-
-    def _takes(self, lane: Lane) -> bool:
-        if lane.stuck or lane.dead or self._log.trouble is not None:
-            return False
-        return not (self.pending.is_full or lane.is_full)
 
     def _cause(self, lane: Lane) -> Cause:
         return Cause.OVERLOAD if self.pending.is_full or lane.is_full else Cause.KAFKA

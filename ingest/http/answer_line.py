@@ -3,7 +3,7 @@ The answers of one connection: they become known in any order, and are given in 
 """
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ingest.clock import Clock
 from ingest.commit.lane import Outcome, Waiter
@@ -13,6 +13,9 @@ from ingest.http.reader import RequestReader
 
 if TYPE_CHECKING:
     from asyncio import Transport
+
+_STORED: Final = Outcome.STORED
+"""To look it up in its class costs as much as a call."""
 
 
 class Turn:
@@ -34,7 +37,7 @@ class AnswerLine:
     Writes answers, and is itself the waiter for the outcome of the oldest callback.
 
     `waiting` is set while the oldest unanswered request is a callback on its way to Kafka; the requests behind it
-    are turns. `last` means that the connection ends with the answer to the last request read, `ended` that nothing
+    are `turns`. `last` means that the connection ends with the answer to the last request read, `ended` that nothing
     more is answered, `end_by` until when further input is discarded. `stalled_at` is when the client stopped
     taking its answers, None while it takes them.
     """
@@ -45,12 +48,12 @@ class AnswerLine:
         "_limits",
         "_peer_closed",
         "_reader",
-        "_turns",
         "end_by",
         "ended",
         "last",
         "stalled_at",
         "transport",
+        "turns",
         "waiting",
     )
 
@@ -59,7 +62,7 @@ class AnswerLine:
         self._limits = limits
         self._reader = reader
         self._clock = clock
-        self._turns: deque[Turn] | None = None
+        self.turns: deque[Turn] | None = None
         self._peer_closed = False
         self.transport: Transport | None = None
         self.waiting = self.ended = False
@@ -70,16 +73,16 @@ class AnswerLine:
     @property
     def is_due(self) -> bool:
         """Whether an answer is due."""
-        return self.waiting or bool(self._turns)
+        return self.waiting or bool(self.turns)
 
     @property
     def is_long(self) -> bool:
         """Whether so many answers are due that no more requests should be read."""
-        return self._turns is not None and len(self._turns) >= self._limits.pipelined
+        return self.turns is not None and len(self.turns) >= self._limits.pipelined
 
     def wait(self) -> Waiter:
         """Return the waiter for the outcome of the request just read."""
-        if not self.waiting and not self._turns:
+        if not self.waiting and not self.turns:
             self.waiting = True
             return self
         # As take_turn: a call costs as much as the rest of this.
@@ -100,8 +103,8 @@ class AnswerLine:
         if transport is None:
             return
         # As in _answer_to: a call costs as much as the rest of this.
-        answer = self._answers.stored if outcome is Outcome.STORED else self._answers.unavailable
-        if self._turns:
+        answer = self._answers.stored if outcome is _STORED else self._answers.unavailable
+        if self.turns:
             transport.write(answer.keep)
             self._answer_turns()
         elif self.last and self._reader.between_requests:
@@ -114,7 +117,7 @@ class AnswerLine:
         """Take the outcome of a callback further back in the line."""
         if turn.answer is None:
             turn.answer = self._answer_to(outcome)
-        if not self.waiting and self._turns and self._turns[0] is turn:
+        if not self.waiting and self.turns and self.turns[0] is turn:
             self._answer_turns()
 
     def reply(self, answer: Answer, *, final: bool = True) -> None:
@@ -137,7 +140,7 @@ class AnswerLine:
 
     def ends_in(self, turn: Turn) -> bool:
         """Return whether this turn is the last answer that is due."""
-        return self._turns is not None and len(self._turns) > 0 and self._turns[-1] is turn
+        return self.turns is not None and len(self.turns) > 0 and self.turns[-1] is turn
 
     def end_in_turn(self, turn: Turn, answer: Answer) -> None:
         """Give an answer in place of the outcome of the last turn, and none after it."""
@@ -174,19 +177,19 @@ class AnswerLine:
 
     def disconnect(self) -> None:
         """Forget the client: outcomes that still come are dropped."""
-        self.transport = self._turns = None
+        self.transport = self.turns = None
 
     def _answer_to(self, outcome: Outcome) -> Answer:
         return self._answers.stored if outcome is Outcome.STORED else self._answers.unavailable
 
     def _queue(self, turn: Turn) -> None:
-        if self._turns is None:
-            self._turns = deque()
-        self._turns.append(turn)
+        if self.turns is None:
+            self.turns = deque()
+        self.turns.append(turn)
 
     def _answer_turns(self) -> None:
         """Write the answers that are known, up to the first that is not."""
-        turns, transport = self._turns, self.transport
+        turns, transport = self.turns, self.transport
         if turns is None or transport is None:
             return
         ready = []

@@ -177,20 +177,25 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read the requests in these bytes; the last one may be unfinished."""
-        if self._line.ended:
+        reader, line = self._reader, self._line
+        if line.ended:
             self._discard(len(data))
             return
-        reader = self._reader
-        if reader.between_requests and self._trusted and not self._line.last:
-            data = self._read_known(data)
+        if reader.between_requests and self._trusted and not line.last:
+            body = self._service.known_heads.body_of(data)
+            if body is not None:
+                self._take_callback(body)
+                data = b""
+            else:
+                data = self._read_known(data)
         refused = reader.feed(data) if data else None
         if refused is not None:
             self._stop_reading(refused)
             return
         if not reader.between_requests or self._held:
             self._wait_for_the_rest()
-        if self._line.is_long and self._line.transport is not None:
-            self._line.transport.pause_reading()
+        if line.turns and line.is_long and line.transport is not None:
+            line.transport.pause_reading()
 
     def _read_known(self, data: bytes) -> bytes:
         """Read the requests whose heads are known, and learn the first head that is not; returns the unread bytes."""
@@ -290,7 +295,15 @@ class Connection(asyncio.Protocol):
             self._take_unreadable(body, found)
             return
         key, body = found
-        self._store(service.publisher.lane_for(key), body, key)
+        lane = service.publisher.lane_for(key)
+        if not isinstance(lane, Lane):
+            self._reply_unavailable(lane)
+            return
+        now = service.clock.monotonic()
+        waiter = self._line.wait()
+        if service.access_log is not None:
+            waiter = self._logged(waiter, len(body), now)
+        lane.add(body, key, waiter, now)
 
     def _take_unreadable(self, body: bytes, refused: Rejected) -> None:
         """Take a body that was refused as the callback that it can be repaired to, else as a rejection."""
@@ -323,17 +336,6 @@ class Connection(asyncio.Protocol):
         self._doubted = self._line.take_turn()
         lane.add(body, key, self._logged(self._doubted, len(body), now), now)
         return lane
-
-    def _store(self, lane: Lane | Cause, body: bytes, key: str) -> None:
-        if not isinstance(lane, Lane):
-            self._reply_unavailable(lane)
-            return
-        service = self._service
-        now = service.clock.monotonic()
-        waiter = self._line.wait()
-        if service.access_log is not None:
-            waiter = self._logged(waiter, len(body), now)
-        lane.add(body, key, waiter, now)
 
     def _logged(self, waiter: Waiter, size: int, came: float) -> Waiter:
         """Return the waiter, or one in its place that writes a line to the access log, if there is one."""

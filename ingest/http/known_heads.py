@@ -27,6 +27,13 @@ class KnownHeads:
     def __len__(self) -> int:
         return len(self._body_bytes)
 
+    def body_of(self, data: bytes) -> bytes | None:
+        """Return the body if the bytes are one whole request whose head is known, as nearly always."""
+        # A callback begins with the first brace, which is found ten times as fast as the end of its head.
+        end = data.find(b"{")
+        size = self._body_bytes.get(data[:end]) if end > 0 else None
+        return data[end:] if size is not None and end + size == len(data) else None
+
     def split(self, data: bytes) -> tuple[list[bytes], bytes, bytes]:
         """
         Split bytes that begin between two requests.
@@ -34,23 +41,6 @@ class KnownHeads:
         Returns the bodies of the whole requests at the front whose heads are known; then the next head, if it is whole,
         not known and short enough to be learnt, else nothing; then the remaining bytes.
         """
-        end = data.find(_HEAD_END) + 4
-        size = self._body_bytes.get(data[:end])
-        if size is not None and end + size == len(data):
-            return [data[end:]], b"", b""  # one whole request, as nearly always
-        return self._split_pipelined(data)
-
-    def learn(self, head: bytes, body_bytes: int) -> None:
-        """Remember a head; when the memory is full, it is emptied first."""
-        if len(self._body_bytes) >= _MOST:
-            self._body_bytes.clear()
-        self._body_bytes[head] = body_bytes
-
-    def clear(self) -> None:
-        """Forget all heads."""
-        self._body_bytes.clear()
-
-    def _split_pipelined(self, data: bytes) -> tuple[list[bytes], bytes, bytes]:
         known = self._body_bytes
         bodies: list[bytes] = []
         start, end = 0, data.find(_HEAD_END) + 4
@@ -64,3 +54,13 @@ class KnownHeads:
         if size is None and len(_HEAD_END) < end - start <= _LONGEST:
             return bodies, data[start:end], data[end:]
         return bodies, b"", data[start:] if start else data
+
+    def learn(self, head: bytes, body_bytes: int) -> None:
+        """Remember a head; when the memory is full, it is emptied first."""
+        if len(self._body_bytes) >= _MOST:
+            self._body_bytes.clear()
+        self._body_bytes[head] = body_bytes
+
+    def clear(self) -> None:
+        """Forget all heads."""
+        self._body_bytes.clear()

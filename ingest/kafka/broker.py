@@ -4,7 +4,7 @@ aiokafka's connection to one broker, made to produce without copying the batches
 
 import asyncio
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError
@@ -37,8 +37,17 @@ class BrokerConnection(AIOKafkaConnection):  # type: ignore[misc] # aiokafka has
         parts = [header, *request.parts()]
         size = _SIZE.pack(sum(map(len, parts)))
         answered: asyncio.Future[ProduceResponse] = private_names.send(self, number, request, [size, *parts])
-        async with asyncio.timeout(private_names.timeout_seconds(self)):
+        too_late = answered.get_loop().call_later(private_names.timeout_seconds(self), give_up, answered)
+        try:
             return await answered
+        finally:
+            too_late.cancel()
+
+
+def give_up(answered: asyncio.Future[Any]) -> None:
+    """Fail an answer that did not come in time; asyncio.timeout costs three times as much as a timer that does."""
+    if not answered.done():
+        answered.set_exception(TimeoutError())
 
 
 def _check_version(versions: tuple[int, int]) -> None:

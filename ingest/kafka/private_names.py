@@ -32,11 +32,15 @@ def versions_of(connection: AIOKafkaConnection, api_key: int) -> tuple[int, int]
 def next_header(connection: AIOKafkaConnection, request: Any) -> tuple[int, bytes]:  # noqa: ANN401 - aiokafka has no types
     """Return the number of the next request on this connection, and its header."""
     number = int(connection._next_correlation_id())  # noqa: SLF001
-    header = request.build_request_header(correlation_id=number, client_id=connection._client_id)  # noqa: SLF001
-    return number, bytes(header.encode())
+    return number, request.header(number, connection._client_id)  # noqa: SLF001
 
 
-def send(connection: AIOKafkaConnection, number: int, request: Any, parts: Iterable[bytes]) -> asyncio.Future[Any]:  # noqa: ANN401 - as above
+def send(
+    connection: AIOKafkaConnection,
+    number: int,
+    request: Any,  # noqa: ANN401 - as above
+    parts: Iterable[bytes | bytearray],
+) -> asyncio.Future[Any]:
     """
     Write a request, its length first, and return the future of its response.
 

@@ -9,11 +9,12 @@ from io import BytesIO
 from struct import Struct
 from typing import Any, ClassVar, Final, Self
 
-from aiokafka.protocol.api import RequestStruct
+from aiokafka.protocol.api import RequestStruct, ResponseHeader_v0
 from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
 
 from streams.program.produce import ALL_IN_SYNC, produce_parts
 
+_HEADER: Final = Struct(">hhih")  # kind and version of the request, its number, length of the client's name
 _COUNT: Final = Struct(">i")
 _LENGTH: Final = Struct(">h")
 _OUTCOME: Final = Struct(">ihqqq")  # partition, error code, offset, time, first offset of the partition
@@ -59,11 +60,20 @@ class ProduceRequest(RequestStruct):  # type: ignore[misc] # aiokafka has no typ
     RESPONSE_TYPE: ClassVar[Any] = ProduceResponse
     SCHEMA: ClassVar[Any] = ProduceRequest_v7.SCHEMA
 
-    def __init__(self, timeout_ms: int, batches_of: Mapping[str, Sequence[tuple[int, bytes]]]) -> None:
+    def __init__(self, timeout_ms: int, batches_of: Mapping[str, Sequence[tuple[int, bytes | bytearray]]]) -> None:
         self._timeout_ms = timeout_ms
         self._batches_of = batches_of
 
-    def parts(self) -> Iterator[bytes]:
+    def header(self, number: int, client: str) -> bytes:
+        """Return the header of the request, the name of the client being its last field."""
+        name = client.encode()
+        return _HEADER.pack(self.API_KEY, self.API_VERSION, number, len(name)) + name
+
+    def parse_response_header(self, read_buffer: BytesIO) -> ResponseHeader_v0:
+        """Read the header of the answer, for aiokafka: the number of the request."""
+        return ResponseHeader_v0(*_COUNT.unpack(read_buffer.read(_COUNT.size)))
+
+    def parts(self) -> Iterator[bytes | bytearray]:
         """Yield the part behind the request's header: the batches themselves, not copies of them."""
         return produce_parts(ALL_IN_SYNC, self._timeout_ms, self._batches_of.items())
 

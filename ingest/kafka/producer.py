@@ -20,6 +20,7 @@ from aiokafka.errors import (
 )
 
 from ingest.callback.envelope import RawRecord
+from ingest.kafka.broker import give_up
 from ingest.kafka.cluster import Cluster
 from ingest.kafka.produce_request import ProduceRequest, ProduceResponse
 from streams.contract.headers import NO_HEADERS, Headers
@@ -76,7 +77,7 @@ class Producer:
         trouble: KafkaError = RequestTimedOutError()
         while True:
             try:
-                return await self._append_once(topic, partition, batch, deadline)
+                return await self._append_once(loop, topic, partition, batch, deadline)
             except TimeoutError:
                 raise trouble from None
             except KafkaError as error:
@@ -87,20 +88,21 @@ class Producer:
                 trouble = error
             await asyncio.sleep(_BACKOFF_SECONDS)
 
-    async def _append_once(self, topic: str, partition: int, batch: bytes, deadline: float) -> None:
+    async def _append_once(
+        self, loop: asyncio.AbstractEventLoop, topic: str, partition: int, batch: bytearray, deadline: float
+    ) -> None:
         # A request is answered when all its partitions are: a slow partition goes alone until it is quick again.
         alone = (topic, partition) if (topic, partition) in self._slow else None
         destination = self._cluster.leader(topic, partition), alone
-        loop = asyncio.get_running_loop()
         request = self._filling.get(destination)
         if request is None:
-            request = self._filling[destination] = _Request()
+            request = self._filling[destination] = _Request(loop)
             loop.call_soon(self._send, destination, request)
         acknowledged = request.add(topic, partition, batch)
         if request.size > _REQUEST_BYTES:
             self._send(destination, request)
         # A timer of the future itself: asyncio.timeout costs three times as much, for every envelope.
-        too_late = loop.call_at(deadline, _give_up, acknowledged)
+        too_late = loop.call_at(deadline, give_up, acknowledged)
         try:
             await acknowledged
         except RequestTimedOutError:
@@ -115,7 +117,7 @@ class Producer:
             return  # it was full, and sent, before the turn was over
         del self._filling[destination]
         leader, _ = destination
-        task = asyncio.get_running_loop().create_task(request.send(self._cluster, leader))
+        task = request.loop.create_task(request.send(self._cluster, leader))
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
@@ -127,16 +129,17 @@ _Destination = tuple[int, tuple[str, int] | None]
 class _Request:
     """Batches on their way to one broker, and the future of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
         self.size = 0
-        self._topics: dict[str, list[tuple[int, bytes]]] = {}
+        self._topics: dict[str, list[tuple[int, bytearray]]] = {}
         self._waiting: dict[tuple[str, int], asyncio.Future[None]] = {}
 
-    def add(self, topic: str, partition: int, batch: bytes) -> asyncio.Future[None]:
+    def add(self, topic: str, partition: int, batch: bytearray) -> asyncio.Future[None]:
         """Take a batch in; the future is done when it is acknowledged, or fails with a KafkaError."""
         self.size += len(batch)
         self._topics.setdefault(topic, []).append((partition, batch))
-        acknowledged = self._waiting[topic, partition] = asyncio.get_running_loop().create_future()
+        acknowledged = self._waiting[topic, partition] = self.loop.create_future()
         return acknowledged
 
     async def send(self, cluster: Cluster, leader: int) -> None:
@@ -175,14 +178,9 @@ class _Request:
         self._waiting.clear()
 
 
-def _give_up(acknowledged: asyncio.Future[None]) -> None:
-    if not acknowledged.done():
-        acknowledged.set_exception(TimeoutError())
-
-
-def _batch(records: Sequence[RawRecord], headers: Headers) -> bytes:
+def _batch(records: Sequence[RawRecord], headers: Headers) -> bytearray:
     keys, values = zip(*records, strict=True)
     batch = RecordBatch(keys, values, int(time.time() * 1000), [headers] * len(records))
     if batch.size > _BATCH_BYTES and batch.count > 1:
         raise UnknownError("more records than fit into one batch")
-    return bytes(batch.written())
+    return batch.written()

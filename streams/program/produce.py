@@ -20,8 +20,8 @@ _BATCH: Final = Struct(">ii")  # partition, bytes
 
 
 def produce_parts(
-    acks: int, timeout_ms: int, batches_of: Collection[tuple[str, Sequence[tuple[int, bytes]]]]
-) -> Iterator[bytes]:
+    acks: int, timeout_ms: int, batches_of: Collection[tuple[str, Sequence[tuple[int, bytes | bytearray]]]]
+) -> Iterator[bytes | bytearray]:
     """
     Yield what comes behind the request's header: the batches themselves, not copies of them.
 

@@ -51,6 +51,35 @@ def test_bytes_are_split_at_known_heads(
     assert known.split(data) == (bodies, head, rest)
 
 
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [
+        pytest.param(HEAD + b"{234}", b"{234}", id="one request"),
+        pytest.param(SECOND + b"{{3456}", b"{{3456}", id="a body with two braces"),
+        pytest.param(HEAD + b"{23}", None, id="a body that is not whole"),
+        pytest.param(HEAD + b"{234}" + HEAD + b"{234}", None, id="two requests"),
+        pytest.param(HEAD + BODY, None, id="a body that is no object"),
+        pytest.param(HEAD + b"\r\n{4}", None, id="a body with an empty line before it"),
+        pytest.param(OTHER + b"{234}", None, id="an unknown head"),
+        pytest.param(HEAD.replace(b"Host: a", b"Host: {") + b"{234}", None, id="a head with a brace"),
+        pytest.param(HEAD, None, id="a head alone"),
+        pytest.param(b"{", None, id="a brace"),
+        pytest.param(b"", None, id="nothing"),
+    ],
+)
+def test_the_body_of_one_whole_request_with_a_known_head_is_taken_at_once(
+    known: KnownHeads, data: bytes, body: bytes | None
+) -> None:
+    assert known.body_of(data) == body
+    assert known.split(data)[0] == [body] or body is None
+
+
+def test_bytes_without_a_brace_are_no_request_even_if_a_head_tells_their_length() -> None:
+    known = KnownHeads()
+    known.learn(HEAD, len(HEAD) + 2)
+    assert known.body_of(HEAD + b"x") is None
+
+
 def test_only_a_short_head_is_offered_to_be_learnt(known: KnownHeads) -> None:
     longest = b"x" * 2044 + b"\r\n\r\n"
     assert known.split(longest + BODY) == ([], longest, BODY)

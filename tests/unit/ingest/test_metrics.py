@@ -2,6 +2,8 @@
 
 import os
 
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from ingest.causes import Cause
@@ -67,6 +69,17 @@ def test_answer_times_fall_into_cumulative_buckets() -> None:
     assert told[f'{name}_bucket{{le="2.0"}}'] == 3
     assert told[f'{name}_bucket{{le="+Inf"}}'] == told[f"{name}_count"] == 4
     assert round(told[f"{name}_sum"], 4) == 11.0045
+
+
+@given(st.lists(st.integers(2_480, 2_560), min_size=1).map(sorted))
+def test_each_of_many_answer_times_falls_into_its_bucket(sixteenths: list[int]) -> None:
+    metrics, times = Metrics(), [sixteenth / 16 for sixteenth in sixteenths]
+    metrics.answered(times, 160.0)
+    told = lines(metrics)
+    for bound in ("0.001", "0.25", "0.5", "1.0", "1.5", "2.0"):
+        within = sum(160.0 - time <= float(bound) for time in times)
+        assert told[f'routee_ingest_answer_seconds_bucket{{le="{bound}"}}'] == within
+    assert told["routee_ingest_answer_seconds_count"] == len(times)
 
 
 def test_envelopes_are_observed_whole() -> None:

@@ -1,9 +1,11 @@
 """The Produce request as bytes: the same that aiokafka, which writes it value by value, sends and understands."""
 
 import struct
+from io import BytesIO
 
 import pytest
 from aiokafka.protocol import produce
+from aiokafka.protocol.api import ResponseHeader_v0
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,8 +27,16 @@ def test_it_is_the_request_that_aiokafka_writes(
     theirs = produce.ProduceRequest_v7(None, -1, timeout_ms, list(batches_of.items()))
     ours = ProduceRequest(timeout_ms, batches_of)
     assert ours.encode() == theirs.encode()
-    header = {"correlation_id": 7, "client_id": "routee-ingest"}
-    assert ours.build_request_header(**header).encode() == theirs.build_request_header(**header).encode()
+    header = theirs.build_request_header(correlation_id=7, client_id="routee-ingest")
+    assert ours.header(7, "routee-ingest") == header.encode()
+
+
+@given(st.integers(-(2**31), 2**31 - 1))
+def test_the_number_of_a_request_is_read_from_the_header_of_its_answer(number: int) -> None:
+    header = ResponseHeader_v0(number)
+    read = BytesIO(header.encode() + b"answer")
+    assert ProduceRequest(1, {}).parse_response_header(read) == header
+    assert read.read() == b"answer"
 
 
 @given(outcomes)

@@ -56,6 +56,12 @@ def test_a_batch_is_the_librarys_byte_for_byte(records: list[Record], stamp: tup
     assert batch.count == len(records)
 
 
+@settings(max_examples=300, deadline=None)
+@given(RECORDS.map(lambda records: records[:1]), st.none() | STAMPS)
+def test_a_batch_of_one_record_is_the_librarys(records: list[Record], stamp: tuple[int, int, int] | None) -> None:
+    assert ours(records, stamp).written() == theirs(records, stamp)
+
+
 def test_a_batch_of_many_records_is_the_librarys() -> None:
     """More records than there are offsets written beforehand."""
     records: list[Record] = [(b"%d" % number, b"v" * (number % 70), NO_HEADERS) for number in range(9_000)]
