@@ -81,7 +81,7 @@ class Redactor:
         # The longest first: one secret may be the beginning of another.
         self._secrets = [_secret(secret) for secret in sorted(secrets, key=len, reverse=True)]
         self._needles = [secret.needle for secret in self._secrets]
-        self._forms = [pair for secret in self._secrets for pair in _by_letter(secret.base64)]
+        self._forms = [(_rarest(form), form.encode()) for secret in self._secrets for form in secret.base64]
 
     def __bool__(self) -> bool:
         return bool(self._secrets)
@@ -97,12 +97,9 @@ class Redactor:
             # Not `in`, which first takes the needle for a number: that costs as much as the search.
             if body.find(needle) >= 0:
                 return True
-        for letter, forms in self._forms:
-            if letter in body and any(form in body for form in forms):
+        for rare, form in self._forms:
+            if rare in body and form in body:
                 return True
-        # To look for one byte, given as a number, costs next to nothing.
-        if not (_BACKSLASH in body or _PERCENT_SIGN in body or _AMPERSAND in body):
-            return False
         return bool(self._secrets) and _is_covered(body) and self.shows(body.decode(errors="replace"))
 
     def redact(self, body: bytes) -> bytes:
@@ -165,22 +162,14 @@ class Redactor:
         return text
 
 
-def _by_letter(forms: Sequence[str]) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield texts in base64 with a letter that they share, seldom in callbacks: where it is missing, they are too."""
-    shared = next((letter for letter in _RARE_FIRST if all(letter in form for form in forms)), None)
-    if shared is not None:
-        yield ord(shared), [form.encode() for form in forms]
-    else:
-        yield from ((ord(_rarest(form)), [form.encode()]) for form in forms)
-
-
-def _rarest(form: str) -> str:
-    return next((letter for letter in _RARE_FIRST if letter in form), form[0])
+def _rarest(form: str) -> int:
+    """Return the letter of a text in base64 that callbacks have least often: where it is missing, a search is over."""
+    return ord(next((letter for letter in _RARE_FIRST if letter in form), form[0]))
 
 
 def _is_covered(body: bytes) -> bool:
     """Return whether bytes have escapes or codes that may hide a secret."""
-    # Each pattern only where its first byte is.
+    # Each pattern only where its first byte is: to look for one byte, given as a number, costs next to nothing.
     found = (
         (_BACKSLASH in body and _ESCAPED.search(body))
         or (_PERCENT_SIGN in body and _PERCENT.search(body))

@@ -35,7 +35,7 @@ class Departures:
         if not self._waiting:
             wait = self._left_at + self._seconds_apart - self._clock.monotonic()
             self._clock.call_later(max(wait, 0.0), self._leave)
-        # A future for each group costs a third of an event for all.
+        # A future for each group costs a third of what one event for all did.
         leaves = asyncio.get_running_loop().create_future()
         self._waiting.append(leaves)
         await leaves

@@ -174,7 +174,7 @@ class Lane:
         """Return whether a callback added now is stored, as far as is known, and acknowledged in time."""
         # As `is_full` of the lane and of all pending callbacks: a call costs more than the comparison.
         is_full = self._waiting.size >= self._room or self._pending.size >= self._pending.max_bytes
-        return not (is_full or self.stuck or self.dead)
+        return not (is_full or self.stuck or self.dead or self._log.trouble is not None)
 
     def add(self, body: bytes, key: str, waiter: Waiter, now: float) -> None:
         """

@@ -78,12 +78,12 @@ class Publisher:
     def lane_for(self, key: str) -> Lane | Cause:
         """Return where the callback with this key may be added now, or the cause why it may not."""
         lane = self._raw[partition_of(key, self._partitions)]
-        return lane if lane.takes_more() and self._log.trouble is None else self._cause(lane)
+        return lane if lane.takes_more() else self._cause(lane)
 
     def lane_for_rejections(self) -> Lane | Cause:
         """Return where a rejection may be added now, or the cause why it may not."""
         lane = self._rejected
-        return lane if lane.takes_more() and self._log.trouble is None else self._cause(lane)
+        return lane if lane.takes_more() else self._cause(lane)
 
     def tick(self, now: float) -> None:
         """Answer `FAILED` to callbacks that waited too long."""

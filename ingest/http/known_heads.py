@@ -28,7 +28,7 @@ class KnownHeads:
         return len(self._body_bytes)
 
     def body_of(self, data: bytes) -> bytes | None:
-        """Return the body if the bytes are one whole request whose head is known, as nearly always."""
+        """Return the body if the bytes are one whole request with a known head and a body in braces; else None."""
         # A callback begins with the first brace, which is found ten times as fast as the end of its head.
         end = data.find(b"{")
         size = self._body_bytes.get(data[:end]) if end > 0 else None

@@ -101,7 +101,6 @@ class Producer:
         acknowledged = request.add(topic, partition, batch)
         if request.size > _REQUEST_BYTES:
             self._send(destination, request)
-        # A timer of the future itself: asyncio.timeout costs three times as much, for every envelope.
         too_late = loop.call_at(deadline, give_up, acknowledged)
         try:
             await acknowledged

@@ -103,7 +103,7 @@ def _joined(
 
 
 def _alone(key: bytes | None, value: bytes | None, end: bytes) -> bytearray:
-    """Return a batch of one record: without the steps for many, in a third of the time, its value copied once."""
+    """Return a batch of one record: a fifth of the steps for many, and its value is copied once."""
     fields = [_STARTS[0], *_field(key), *_field(value), end]
     return bytearray().join([_ROOM, _size(sum(map(len, fields))), *fields])
 
@@ -117,15 +117,14 @@ def _size(number: int) -> bytes:
     return _VARINTS[number] if number < _SMALL else _varint(number)
 
 
-def _sized(fields: Iterable[bytes | None]) -> tuple[list[bytes], list[bytes]]:
+def _sized(fields: list[bytes | None]) -> tuple[list[bytes], list[bytes]]:
     """Return the length of each field as it is written, and the fields as bytes: None has a length of its own."""
-    listed = [*fields]
     try:
-        present = cast("list[bytes]", listed)
+        present = cast("list[bytes]", fields)
         return _sizes(present), present
     except TypeError:  # None has no length; looking for it beforehand would take as long as joining
-        present = [field or b"" for field in listed]
-        sizes = [_NULL if field is None else size for field, size in zip(listed, _sizes(present), strict=True)]
+        present = [field or b"" for field in fields]
+        sizes = [_NULL if field is None else size for field, size in zip(fields, _sizes(present), strict=True)]
         return sizes, present
 
 

@@ -91,7 +91,7 @@ def samples(url: str, name: str, **labels: str) -> list[float]:
 
 
 def label_values(url: str, name: str, label: str, **labels: str) -> set[str]:
-    """Return the values that a label has in the samples of a metric that have these others; none as above."""
+    """Return the values of a label in the samples of a metric with these other labels; none while nothing answers."""
     return {sample.labels[label] for sample in _samples(url, name, labels)}
 
 

@@ -70,7 +70,7 @@ class _Batches:
             return False
         now = _look(self._worker)
         if now.at - self.latest.at > _LONGEST_BATCH_SECONDS:
-            raise RuntimeError("a worker has finished no batch for long: its backlog ended, or it did")
+            raise RuntimeError("a worker has finished no batch for long: its backlog or its process ended")
         if now.done > self.latest.done:
             self.latest = now
             if self._before_began:

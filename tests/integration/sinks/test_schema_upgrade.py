@@ -37,6 +37,10 @@ pytestmark = pytest.mark.clickhouse
 LAST_FILE_OF_0_1_0: Final = 6
 BEFORE: Final = 9
 """The last file before sms_status is made anew."""
+WITHOUT_SENDING_AT: Final = 12
+"""The last file before sms_status has `sending_at`."""
+WITH_ITS_DEFAULT: Final = 22
+"""The file that gives `sending_at` a default."""
 _PRELOADED: Final = """
 INSERT INTO sms_inbox (sms_key, message_id, part, parts, status, revision, first_received_at, received_at)
 SELECT concat(['sms-', 'old-'][1 + number % 2], toString(intDiv(number, 2))) AS sms_key, concat('message-of-', sms_key),
@@ -108,6 +112,31 @@ def test_the_next_run_leaves_what_an_interrupted_one_has_done(
     assert run_schema(settings) == 0
     assert look(empty) == Comparison()
     assert [it.getMessage() for it in caplog.records if it.levelname == "WARNING"] == []
+
+
+@pytest.mark.parametrize("stop", [WITHOUT_SENDING_AT + 1, WITH_ITS_DEFAULT - 1])
+def test_sms_that_came_while_sending_at_had_no_default_get_theirs(
+    empty: ClickHouse, settings: SinksSettings, stop: int
+) -> None:
+    """Kept as NULL they would be counted by their last status: late in the curve, and young among the stuck."""
+
+    def insert(key: str, seconds: int) -> None:
+        record = orjson.loads(encode(final(key, "Delivered", queued_at=at(seconds), status_updated_at=at(7_200))))
+        del record["sending_at"], record["sent_from"]
+        empty.insert_json("sms_inbox", (line for line in [orjson.dumps(record)]))
+
+    apply_until(empty, WITHOUT_SENDING_AT)
+    insert("before", 0)
+    apply_until(empty, WITHOUT_SENDING_AT + 1)
+    insert("between", 600)
+    empty.execute("OPTIMIZE TABLE sms_status FINAL")
+    apply_until(empty, stop)
+    insert("later", 900)
+    run_schema(settings)
+    seconds = {"before": 0, "between": 600, "later": 900}
+    known = [(key, at(after).replace(tzinfo=None)) for key, after in seconds.items()]
+    eventually(lambda: empty.rows("SELECT sms_key, sending_at FROM sms ORDER BY sms_key") == known)
+    assert empty.rows("SELECT minutes, sent FROM campaign_curve WHERE minutes < 60") == [(1, 1), (5, 1), (15, 3)]
 
 
 class KilledError(BaseException):

@@ -164,8 +164,6 @@ IN_BASE64: dict[str, Callable[[str], str]] = {
     for before in ("", "a", "a~", "a~?")
 }
 SECRET = "aZ09._~-aZ09._~-~~~"  # noqa: S105 - every kind of character
-NO_SHARED_LETTER = "8712b8bc076f3787"
-"""Its three texts in base64 have no letter in common that callbacks have seldom."""
 
 
 @pytest.mark.parametrize("outer", COVERS)
@@ -189,7 +187,7 @@ def test_no_mixture_of_covers_hides_a_secret_in_a_callback(outer: str, inner: st
 
 
 @pytest.mark.parametrize("cover", IN_BASE64)
-@pytest.mark.parametrize("secret", [SECRET, LONG, f"/{SHORT}", NO_SHARED_LETTER])
+@pytest.mark.parametrize("secret", [SECRET, LONG, f"/{SHORT}"])
 def test_base64_hides_no_secret_wherever_it_begins_in_it(cover: str, secret: str) -> None:
     redactor = Redactor([secret.strip("/")])
     body = f'{{"messageId":"m","label":"see {IN_BASE64[cover](secret)} there"}}'.encode()
