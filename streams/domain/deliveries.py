@@ -78,19 +78,7 @@ class Deliveries:
     def enter(self, message: Message, sent: int, status: str) -> None:
         """Let a new message of this status enter its cell, with its first part, which was sent then (ms)."""
         (sms,) = message.parts
-        details = sms.details
-        # The route as `route_of` has it: nearly every SMS comes by here once, and a call costs more than the values.
-        number, cell = self._enter(
-            (
-                sent // WINDOW_MS,
-                details.country,
-                details.operator,
-                details.sender,
-                details.application_name,
-                details.originating_service,
-                details.label,
-            )
-        )
+        number, cell = self._enter((sent // WINDOW_MS, *route_of(sms.details)))
         _set(sms, "cell", number)
         if cell is None:
             count(self._tally["notes"], CLOSED)

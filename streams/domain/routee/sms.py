@@ -84,11 +84,6 @@ def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refus
         price,
     )
     date = read_text(updated) if updated.__class__ is str else read_date(updated)
-    word = as_known(status.name)
-    withholds = policy.withholds or holds_one_time_code(details.originating_service)
-    if word and date and date <= received + FUTURE_TOLERANCE_MS and not withholds:
-        # Nearly always: the same as below, without another call.
-        return Callback(sms.messageId, word, date, details, notes, 0, details.recipient)
     return _callback(sms.messageId, status.name, date, details, notes, received, policy)
 
 
