@@ -1,13 +1,15 @@
 """
 How fast the sinks work off the lag in Kafka: one process on one core; Kafka, ClickHouse and the clock on the other.
 
-Beside each run kafka-python alone reads the same records, on the core of the sink: the most that the sink can reach.
+Beside each run kafka-python alone reads the same records on the core of the sink, once with the options that it comes
+with and once with those of the sinks, which suit a lag better.
 `python -m tests.bench.sinks --help`.
 """
 
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from kafka import KafkaConsumer
 from kafka.admin import KafkaAdminClient
@@ -36,6 +38,11 @@ _TOPIC: Final = SMS_STATUS.name("routee.")
 _DEADLINE_SECONDS: Final = 600.0
 _EVERY_SECONDS: Final = 0.1
 SINKS: Final = ("clickhouse", "parquet", "ndjson")
+_READERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "as it comes": {"auto_offset_reset": "earliest", "enable_auto_commit": False},
+    "sinks' options": CONSUMER_OPTIONS,
+}
+"""Options of kafka-python alone."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,10 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("sinks", nargs="*", choices=[[], *SINKS], metavar="SINK", help=", ".join(SINKS))
     parser.add_argument("--rows", type=int, default=400_000, help="records that wait")
     parser.add_argument("--runs", type=int, default=1, help="runs, of which the median is shown")
-    parser.add_argument("--read", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--read", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.read:
-        say(json.dumps(vars(read_alone(given.read[0], int(given.read[1])))))
+        servers, rows, reader = given.read
+        say(json.dumps(vars(read_alone(servers, int(rows), _READERS[reader]))))
         return 0
     measuring.pin(measuring.OTHER_CORE)
     with (
@@ -63,19 +71,18 @@ def _table(bench: "Bench", given: argparse.Namespace) -> int:
     say(f"{rows:,} records prepared in {time.monotonic() - began:.0f} s; median of {given.runs}")
     say(measuring.HEADING)
     for name in given.sinks or SINKS:
-        alone, found = [], []
+        alone: dict[str, list[Figures]] = {reader: [] for reader in _READERS}
+        found = []
         for run in range(given.runs):
-            alone.append(bench.kafka_alone())
+            for reader, figures in alone.items():
+                figures.append(bench.kafka_alone(reader))
             found.append(bench.clickhouse(run) if name == "clickhouse" else bench.files(name))
-        reading, writing = Figures.median(alone), Figures.median(found)
-        ratio = Figures.median([_ratio(*pair) for pair in zip(found, alone, strict=True)]).items
-        say(f"{reading.row('kafka-python alone')}")
-        say(f"{writing.row(name)}   {ratio:.0%} of kafka-python alone")
+        say(Figures.median(found).row(name))
+        for reader, figures in alone.items():
+            shares = [one.per_second / other.per_second for one, other in zip(found, figures, strict=True)]
+            reading = Figures.median(figures).row(f"kafka-python, {reader}")
+            say(f"{reading}   {name} reaches {statistics.median(shares):.0%} of it")
     return 0 if bench.agrees else 1
-
-
-def _ratio(sink: Figures, alone: Figures) -> Figures:
-    return Figures(sink.per_second / alone.per_second, 1, 1, 1)
 
 
 class Bench:
@@ -104,12 +111,13 @@ class Bench:
         self._rows = sum(_ends(self._kafka.bootstrap_servers).values())
         return self._rows
 
-    def kafka_alone(self) -> Figures:
+    def kafka_alone(self, reader: str) -> Figures:
         """Read all records and drop them, in a process of its own on the sink's core."""
-        command = [sys.executable, "-m", __spec__.name, "--read", self._kafka.bootstrap_servers, str(self._rows)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as reader:
-            measuring.pin(measuring.PROGRAM_CORE, reader.pid)
-            told, _ = reader.communicate(timeout=_DEADLINE_SECONDS)
+        servers = self._kafka.bootstrap_servers
+        command = [sys.executable, "-m", __spec__.name, "--read", servers, str(self._rows), reader]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as reading:
+            measuring.pin(measuring.PROGRAM_CORE, reading.pid)
+            told, _ = reading.communicate(timeout=_DEADLINE_SECONDS)
         return Figures(**json.loads(told))
 
     def clickhouse(self, run: int) -> Figures:
@@ -190,9 +198,9 @@ def _ends(bootstrap_servers: str) -> dict[TopicPartition, int]:
     return ends
 
 
-def read_alone(bootstrap_servers: str, rows: int) -> Figures:
-    """Read the topic by kafka-python alone, with the options of the sinks."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, **CONSUMER_OPTIONS)
+def read_alone(bootstrap_servers: str, rows: int, options: Mapping[str, Any]) -> Figures:
+    """Read the topic by kafka-python alone, with these options."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, **options)
     consumer.assign([TopicPartition(_TOPIC, number) for number in range(statuses.PARTITIONS)])
     consumer.seek_to_beginning()
     first = _polled(consumer)
