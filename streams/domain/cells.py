@@ -183,7 +183,8 @@ class CellTallying:
         self._price = int(self._row["price"])
         self._delivered = int(self._row["price_delivered"])
         self._undelivered = int(self._row["price_undelivered"])
-        self._entering: dict[tuple[Share, str | None], int] = {}
+        self._entering: dict[tuple[Share, str | None], list[int]] = {}
+        """How often, as a list of one: looking for an entry takes most of the time, and a number asks for it twice."""
 
     def enter(self, share: Share, status: str | None) -> None:
         """
@@ -193,12 +194,16 @@ class CellTallying:
         together before anything else.
         """
         entry = share, status
-        self._entering[entry] = self._entering.get(entry, 0) + 1
+        found = self._entering.get(entry)
+        if found is None:
+            self._entering[entry] = [1]
+        else:
+            found[0] += 1
 
     def _settle(self) -> None:
         """Add the shares that have entered."""
         entering, self._entering = self._entering, {}
-        for (share, status), times in entering.items():
+        for (share, status), (times,) in entering.items():
             self.add(share, status, times)
 
     def add(self, share: Share | None, status: str | None, change: int) -> None:

@@ -218,10 +218,13 @@ def add(numbers: dict[str, int], status: str, change: int) -> None:
 
 def replace(numbers: dict[str, int], old: str, new: str) -> None:
     """Take one away under a status, and add one under another."""
-    known = numbers.get(old, 0)
-    if known > 1 and numbers.get(new, 0) > 0:  # nearly always
-        numbers[old] = known - 1
-        numbers[new] += 1
+    try:  # `get` takes longer, and nearly always both are there
+        of_old, of_new = numbers[old], numbers[new]
+    except KeyError:
+        of_old = of_new = 0
+    if of_old > 1 and of_new > 0:
+        numbers[old] = of_old - 1
+        numbers[new] += 1  # both may be the same word
     else:
         add(numbers, old, -1)
         add(numbers, new, 1)

@@ -24,6 +24,7 @@ in between are empty and are skipped as one.
 
 from typing import Final
 
+from streams.domain.dates import NO_DATE
 from streams.domain.listing import CHUNK_KEYS, Listing
 from streams.domain.message import Message, read_message, sms_index_key
 from streams.domain.policy import HOUR_MS, LEAST_RETENTION_HOURS
@@ -78,7 +79,7 @@ def is_forgotten(date: int, forgotten: int) -> bool:
     by the same stream time; so every old callback of it is refused here, and none is counted twice. `forgotten` is
     that of the partition, this callback included; a callback without a date (NO_DATE) is never refused.
     """
-    return bool(date) and date < forgotten
+    return date != NO_DATE and date < forgotten
 
 
 def forgotten_before(tally: Tally) -> int:

@@ -34,8 +34,6 @@ from streams.domain.sms_record import sms_record
 from streams.domain.stage import Output
 
 _ENCODER: Final = Encoder()
-# A NamedTuple's own constructor takes three times as long, and nearly every callback makes an output.
-_as_output: Final = tuple.__new__
 _ROOM: Final = bytearray()
 """Each record is written here, and copied: a buffer of its own would grow several times."""
 
@@ -182,10 +180,11 @@ def _expired(callback: Callback, moment: Moment) -> Refusal | None:
 def output_of(message: Message, state: MessageState, sms: Sms, when: Sending, erased: Erased | None) -> Output:
     """Return the public record of an SMS in which these erasures hold, as a record to produce."""
     record = sms_record(message, state, sms, when)
-    headers = _headers_of(record.campaign_tracking_id)[record.is_final]
+    on_the_way, final = _headers_of(record.campaign_tracking_id)
+    headers = final if record.is_final else on_the_way
     digest = None if erased is None else erased.digest
     _ENCODER.encode_into(record, _ROOM)
-    return _as_output(Output, (SMS_STATUS, sms.key.encode(), bytes(_ROOM), headers, digest))
+    return Output(SMS_STATUS, sms.key.encode(), bytes(_ROOM), headers, digest)
 
 
 # `headers_of` remembers, too, but takes three times as long to find them by three values.

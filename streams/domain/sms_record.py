@@ -86,8 +86,9 @@ def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -
     # Nearly always one of these two: writing a time costs more than looking.
     sending_at = queued_at if sending_ms == queued else sent_at if sending_ms == sent else None
     received_at = format_time_ms(sms.received)
-    # By position: every status of every SMS makes one, and keywords cost time.
-    return SmsRecord(
+    # By position: every status of every SMS makes one, and keywords cost time. In two pieces: of more than 30 values
+    # Python makes a list, one by one.
+    first = (
         sms.key,
         message.message_id,
         details.sms_id,
@@ -116,6 +117,8 @@ def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -
         details.direction,
         details.originating_service,
         details.message,
+    )
+    others = (
         sms.revision,
         changes_of_mind(sms.finals) if sms.finals else 0,
         received_at if sms.first_received == sms.received else format_time_ms(sms.first_received),
@@ -136,3 +139,4 @@ def sms_record(message: Message, state: MessageState, sms: Sms, when: Sending) -
         sent_from,
         _SOURCES[origin_of(sms)] if sms.pulled else _CALLBACK,
     )
+    return SmsRecord(*(first + others))  # unpacking both here would make a list, too

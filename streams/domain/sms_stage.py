@@ -210,7 +210,10 @@ class _Gatherer:
         for index, body in enumerate(callbacks[begin : begin + PIECE_CALLBACKS], begin):
             outcome = self._take_guarded(index, body)
             if isinstance(outcome, str):
-                verdicts[outcome] = verdicts.get(outcome, 0) + 1
+                try:
+                    verdicts[outcome] += 1
+                except KeyError:
+                    verdicts[outcome] = 1
             else:
                 self._reject(outcome, bytes(opened.bodies[index]), index, opened.posted(index))
             if self._touched_bytes > PIECE_BYTES:

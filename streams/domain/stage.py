@@ -7,12 +7,14 @@ A stage depends only on the source records and their order, so a replay after a 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
+import msgspec
+
 from streams.contract.headers import NO_HEADERS, Headers
 from streams.contract.topics import Topic
 from streams.domain.policy import Erased
 
 
-class Output(NamedTuple):
+class Output(msgspec.Struct, frozen=True, gc=False):
     """One record to produce. Its topic decides its partition, never the stage."""
 
     topic: Topic

@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from time import monotonic
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ from streams.state.turns import Turns
 RENEW_SECONDS: Final = 24 * 60 * 60.0
 """An owner asks for the next epoch after this time, so that the coordinator does not forget its producer id."""
 
-_TOPIC_OF: Final = itemgetter(Output._fields.index("topic"))
+_TOPIC_OF: Final = attrgetter("topic")
 
 OnStep = Callable[[str, str], None]
 """Called as `on_step(table, step)` after each step of a flush and of a takeover; tests inject crashes with it."""

@@ -216,8 +216,8 @@ class Digest:
 
     def _seal(self, now: float) -> None:
         checkpoint = self._partition.seal(now)
-        for topic, key, value, headers, _ in checkpoint.outputs:
-            self._hash.update(repr((topic.suffix, key, value, [*headers])).encode())
+        for one in checkpoint.outputs:
+            self._hash.update(repr((one.topic.suffix, one.key, one.value, [*one.headers])).encode())
         for key, row in sorted(checkpoint.rows.items()):
             self._hash.update(repr((key, row)).encode())
         self._store.update(checkpoint.rows)

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
-from operator import itemgetter
+from operator import attrgetter
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -23,7 +23,7 @@ from streams.state.turns import Turns
 MAX_BATCH_BYTES: Final = 15 << 20
 """The largest batch; below `max.message.bytes` of the changelogs, which counts its header too."""
 
-_KEY_OF, _VALUE_OF, _HEADERS_OF, _ERASURES_OF = map(itemgetter, range(1, len(Output._fields)))
+_KEY_OF, _VALUE_OF, _HEADERS_OF, _ERASURES_OF = map(attrgetter, ("key", "value", "headers", "erasures"))
 
 _CHUNK_BYTES: Final = 600_000
 _RECORD_OVERHEAD: Final = 32
@@ -124,6 +124,9 @@ def _most_bytes(outputs: Sequence[Output]) -> list[int]:
     """Return the most that each output can take in a batch."""
     return [
         # Of the headers only the last one, the campaign, may be long.
-        _RECORD_OVERHEAD + len(key or b"") + len(value) + (_HEADERS_BYTES + len(headers[-1][1]) if headers else 0)
-        for _, key, value, headers, _ in outputs
+        _RECORD_OVERHEAD
+        + len(one.key or b"")
+        + len(one.value)
+        + (_HEADERS_BYTES + len(one.headers[-1][1]) if one.headers else 0)
+        for one in outputs
     ]

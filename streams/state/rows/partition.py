@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import compress
 from math import inf
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Final
 
 from streams.domain.stage import GENERATION_KEY, Ending, Erasing, Output, Stage
@@ -30,7 +30,7 @@ FORGET_SECONDS: Final = 21_600.0
 _CONFIRMATIONS: Final = 2
 
 _MARK: Final = b"1"
-_VALUE_OF: Final = itemgetter(Output._fields.index("value"))
+_VALUE_OF: Final = attrgetter("value")
 _FIRST_BYTE: Final = itemgetter(0)
 
 

@@ -314,7 +314,7 @@ CHANGES: Final = (
     Change("message_state", "        revision += sms.revision", "        revision = sms.revision"),
     Change("sending", "if queued and queued <= latest", "if queued and queued > latest"),
     Change("sending", "latency * 1000 if latency", "latency * 2000 if latency"),
-    Change("expiry", "bool(date) and date < forgotten", "bool(date) and date < forgotten + 3_600_000_000"),
+    Change("expiry", "date != NO_DATE and date < forgotten", "date != NO_DATE and date < forgotten + 3_600_000_000"),
     Change("progress", "finals >= recipients and finals", "finals > recipients and finals"),
     Change("progress", "min(finals_of(counts) / whole, 1.0)", "min(finals_of(counts) / (whole + 1), 1.0)"),
     Change("progress", "counts.get(DELIVERED, 0) / finals", "finals / finals"),
