@@ -4,8 +4,9 @@ The private names of aiokafka's producer and consumer that this folder uses.
 aiokafka has no public API for them. A test compares `PRIVATE_NAMES` with the installed version.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
+from weakref import proxy
 
 from aiokafka.consumer import fetcher
 from aiokafka.producer import sender
@@ -17,7 +18,7 @@ PRIVATE_NAMES: Final = (
     (
         "aiokafka.consumer.fetcher",
         "PartitionRecords",
-        ("_unpack_records", "_check_crcs", "_records", "_value_deserializer", "next_fetch_offset"),
+        ("_unpack_records", "_check_crcs", "_records", "_records_iterator", "_value_deserializer", "next_fetch_offset"),
     ),
     ("aiokafka.producer.message_accumulator", "BatchBuilder", ("_build", "append", "close", "closed", "record_count")),
     ("aiokafka.producer.message_accumulator", "MessageBatch", ("_builder",)),
@@ -75,16 +76,22 @@ def by_batch(_value: bytes) -> bytes:
     raise NotImplementedError
 
 
+_unpacked: Final[Callable[[Any], Iterator[Any]]] = fetcher.PartitionRecords._unpack_records  # noqa: SLF001
+
+
 class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
     """aiokafka's, which makes an object of ten fields of each record: three quarters of the cost of reading rows."""
 
     next_fetch_offset: int
 
     def _unpack_records(self) -> Iterator[Any]:
+        # This object keeps the iterator. If that kept this object, a large batch that is dropped half read, as by a
+        # pause, would stay in memory until Python looks for cycles, which it seldom does: there are few objects.
+        records: Any = proxy(self)
         whole: bool = self._value_deserializer is by_batch
-        return self.whole_batches() if whole else super()._unpack_records()
+        return _PartitionRecords._whole_batches(records) if whole else _unpacked(records)
 
-    def whole_batches(self) -> Iterator[Iterable[Any]]:
+    def _whole_batches(self) -> Iterator[Iterable[Any]]:
         """Yield the records of each batch from the wanted offset on."""
         records = self._records
         while records.has_next():

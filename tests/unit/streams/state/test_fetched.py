@@ -1,9 +1,11 @@
 """Fetched batches are checked as aiokafka checks them, with a faster instruction."""
 
 import asyncio
+import gc
 from random import Random
 from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 import pytest
 from aiokafka.consumer import fetcher
@@ -120,6 +122,22 @@ def test_whole_batches_have_the_records_that_the_library_reads(numbers: list[int
     assert records == [one for one in read(MemoryRecords(fetched), check_crcs=True) if one[0] >= begin]
     assert ends == [max(begin, 10 * at + number % 7 + 1) for at, number in enumerate(numbers)]
     assert position == (ends[-1] if ends else begin)
+
+
+@pytest.mark.parametrize("deserializer", [None, by_batch])
+def test_a_fetch_that_is_dropped_half_read_is_freed_at_once(deserializer: object) -> None:
+    check_fetches()
+    place = SimpleNamespace(topic="callbacks.raw", partition=3)
+    fetched = CheckedRecords(batch(3) + batch(5, 4))
+    gc.disable()
+    try:
+        found = fetcher.PartitionRecords(place, fetched, [], 0, None, deserializer, False, 0)  # noqa: FBT003
+        assert next(found) is not None
+        last = ref(fetched)
+        del fetched, found
+        assert last() is None, "batches of megabytes would stay in memory until Python looks for cycles"
+    finally:
+        gc.enable()
 
 
 def test_whole_batches_are_checked() -> None:
