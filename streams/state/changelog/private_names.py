@@ -82,25 +82,24 @@ _unpacked: Final[Callable[[Any], Iterator[Any]]] = fetcher.PartitionRecords._unp
 class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
     """aiokafka's, which makes an object of ten fields of each record: three quarters of the cost of reading rows."""
 
-    next_fetch_offset: int
-
     def _unpack_records(self) -> Iterator[Any]:
         # This object keeps the iterator. If that kept this object, a large batch that is dropped half read, as by a
         # pause, would stay in memory until Python looks for cycles, which it seldom does: there are few objects.
         records: Any = proxy(self)
         whole: bool = self._value_deserializer is by_batch
-        return _PartitionRecords._whole_batches(records) if whole else _unpacked(records)
+        return _whole_batches(records) if whole else _unpacked(records)
 
-    def _whole_batches(self) -> Iterator[Iterable[Any]]:
-        """Yield the records of each batch from the wanted offset on."""
-        records = self._records
-        while records.has_next():
-            batch = records.next_batch()
-            begin = self.next_fetch_offset
-            self.next_fetch_offset = max(begin, batch.next_offset)
-            if not batch.is_control_batch:
-                # A batch that a former read left in the middle is fetched whole.
-                yield batch if batch.base_offset >= begin else _from(batch, begin)
+
+def _whole_batches(found: Any) -> Iterator[Iterable[Any]]:  # noqa: ANN401 - aiokafka has no types
+    """Yield the records of each batch from the wanted offset on."""
+    records = found._records  # noqa: SLF001
+    while records.has_next():
+        batch = records.next_batch()
+        begin = found.next_fetch_offset
+        found.next_fetch_offset = max(begin, batch.next_offset)
+        if not batch.is_control_batch:
+            # A batch that a former read left in the middle is fetched whole.
+            yield batch if batch.base_offset >= begin else _from(batch, begin)
 
 
 def _from(batch: Iterable[Any], begin: int) -> Iterator[Any]:
