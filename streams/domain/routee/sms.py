@@ -11,6 +11,7 @@ from streams.contract.records import Reason
 from streams.domain.callback import Callback
 from streams.domain.dates import NO_DATE, read_date, read_text
 from streams.domain.details import Details
+from streams.domain.message import MAX_PARTS
 from streams.domain.policy import Policy
 from streams.domain.privacy import holds_one_time_code, shown_recipient, shown_text
 from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
@@ -35,14 +36,35 @@ def read_callback(body: Body, received: int, policy: Policy) -> Callback | Refus
     if _is_plain_status(body, status):
         notes.append("status")
         status = {"name": status}
-    if status.__class__ is not dict:
+    status = coercion.mapping(status, "status", notes)
+    if status is None:
         return Refusal(Reason.INVALID_FIELD, "status: expected an object with a name")
     details = _read_details(body, status, notes)
+    if notes and _hides_its_part(body, details, notes):
+        return _NO_PART
     if holds_one_time_code(kind := coercion.text(body.get("type"), "type", [])):
         # Its row has to tell the service, too: no later callback may bring the text back.
         details.originating_service = kind
     date = read_date(status.get("updatedDate"))
     return _callback(message_id, status.get("name"), date, details, notes, received, policy)
+
+
+_NO_PART: Final = Refusal(
+    Reason.INVALID_FIELD, f"part: expected a whole number from 1 to {MAX_PARTS}, or smsId: the message has several"
+)
+
+
+def _hides_its_part(body: Body, details: Details, notes: list[str]) -> bool:
+    """
+    Tell whether a callback names its SMS in a way that is not understood, and the message may have several.
+
+    Taken for the first of them, it would give that one the status of another.
+    """
+    if details.sms_id or details.part or not ("smsId" in notes or "part" in notes):
+        return False
+    if details.parts is None:  # 0 is what a sender has for a number that it does not know
+        return "part" in notes and body["part"] not in (0, "0")
+    return details.parts > 1
 
 
 def _is_plain_status(body: Body, status: Any) -> bool:  # noqa: ANN401 - JSON is any
