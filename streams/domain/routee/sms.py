@@ -14,7 +14,7 @@ from streams.domain.details import Details
 from streams.domain.message import MAX_PARTS
 from streams.domain.policy import Policy
 from streams.domain.privacy import holds_one_time_code, shown_recipient, shown_text
-from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
+from streams.domain.refusal import ID_MAX_CHARS, NIL_ID, Refusal, given_id, usable_id
 from streams.domain.routee import coercion
 from streams.domain.routee.shapes import Body
 from streams.domain.routee.wire import WireReason, WireSms
@@ -77,7 +77,7 @@ def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refus
     status = sms.status
     reason, updated = status.reason or _NO_REASON, status.updatedDate
     notes: list[str] = []
-    latency = sms.latency
+    sms_id, campaign, latency = sms.smsId, sms.campaignTrackingId, sms.latency
     if latency.__class__ is float:
         latency = coercion.number(latency, "latency", notes)
     price = None if sms.price is None else coercion.units_of(sms.price)
@@ -85,8 +85,8 @@ def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refus
         notes.append("price")
     # By position, in the order of the fields: every callback makes one, and keywords cost time.
     details = Details(
-        sms.smsId or None,
-        sms.campaignTrackingId or None,
+        None if sms_id == NIL_ID else sms_id,
+        None if campaign == NIL_ID else campaign,
         sms.campaignName or None,
         sms.label or None,
         sms.to or None,
@@ -144,8 +144,8 @@ def _read_details(body: Body, status: Body, notes: list[str]) -> Details:
         return coercion.text(body.get(name), name, notes)
 
     return Details(
-        sms_id=text("smsId"),
-        campaign_tracking_id=text("campaignTrackingId"),
+        sms_id=given_id(text("smsId")),
+        campaign_tracking_id=given_id(text("campaignTrackingId")),
         campaign_name=text("campaignName"),
         label=text("label"),
         recipient=text("to"),
