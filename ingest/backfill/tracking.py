@@ -2,6 +2,7 @@
 Routee's tracking objects and details of campaigns, put into the form of callbacks. Pure.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -21,6 +22,7 @@ ENDED: Final = frozenset({"finished", "failed"})
 """Statuses after which a campaign has no other one."""
 
 _FINAL_RANK: Final = 2
+_DIGITS: Final = re.compile(r"\d{1,16}", re.ASCII)
 
 
 class Tracked(NamedTuple):
@@ -103,16 +105,17 @@ def report(details: object) -> Report | str:
         return "no campaign of SMS"
     analysis, statuses = details.get("smsAnalysis"), details.get("statuses")
     recipients = analysis.get("numberOfRecipients") if isinstance(analysis, dict) else None
-    counts = _counts(statuses) if isinstance(statuses, dict) else {}
+    statuses = statuses if isinstance(statuses, dict) else {}
     state = details.get("state") if isinstance(details.get("state"), str) else None
     body = {
         "trackingId": tracking_id,
         "name": details.get("campaignName"),
         "totalRecipients": recipients if recipients is not None else details.get("totalMessages"),
         "campaignStatus": state,
-        "messageStatuses": counts,
+        "messageStatuses": statuses,  # streams has the one rule for numbers that are none
     }
     known = {field: value for field, value in body.items() if value is not None}
+    counts = {word: _whole(number) for word, number in statuses.items()}
     return Report(orjson.dumps(known), state, {word: count for word, count in counts.items() if count})
 
 
@@ -158,5 +161,8 @@ def _campaign_name(found: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _counts(statuses: Mapping[str, Any]) -> dict[str, int]:
-    return {word: count for word, count in statuses.items() if type(count) is int and count >= 0}
+def _whole(number: object) -> int:
+    """Return a count, also in a text; 0 for a value that is none."""
+    if isinstance(number, str):
+        return int(number) if _DIGITS.fullmatch(number) else 0
+    return number if type(number) is int and number > 0 else 0

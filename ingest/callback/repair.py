@@ -94,6 +94,12 @@ def repair(body: bytes, refused: Rejected, redactor: Redactor, max_bytes: int) -
     return repaired if size <= RECORD_BYTES else _TOO_LONG
 
 
+def is_callback(body: bytes, redactor: Redactor, max_bytes: int) -> bool:
+    """Tell whether a body is a callback, as it stands or repaired."""
+    found = examine(body, redactor)
+    return not isinstance(found, Rejected) or isinstance(repair(body, found, redactor, max_bytes), Repaired)
+
+
 def _read(unwrapped: Unwrapped, refused: Rejected) -> tuple[bytes, set[Repair]]:
     """Return the object as JSON, and the names of its repairs."""
     text = unwrapped.text

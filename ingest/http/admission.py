@@ -1,10 +1,12 @@
 """
 Admits requests: facts of a request's head and the rules → admitted, or a refusal. Pure.
 
-Nothing here decodes a path: a secret is compared in the one spelling that it has in a URL, so an encoded
-path is simply another path. Only slashes are forgiven: a doubled one, and one at the end.
+A path is compared as clients that put a URL together by hand, or encode it with care, may write it: a doubled slash and
+one at the end are forgiven, white space at the end, and percent codes of characters that need none. Any other code is
+simply another path.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
@@ -13,6 +15,9 @@ from typing import Final
 from ingest.causes import Cause
 
 _CALLBACKS: Final = b"/callbacks"
+# Letters, digits and `-._~` mean the same with and without their code (RFC 3986, 6.2.2.2). Secrets have no others.
+_NEEDLESS_CODE: Final = re.compile(rb"%(2[DE]|3\d|4[1-9A-F]|5[\dAF]|6[1-9A-F]|7[\dAE])", re.IGNORECASE)
+_WHITE: Final = (b"%20", b"%09", b"%0A", b"%0a", b"%0D", b"%0d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,11 @@ class RequestHead:
         """Whether the body must be inflated before it is looked at."""
         return self.encodings in _GZIP
 
+    @property
+    def encoded_otherwise(self) -> bool:
+        """Whether the body is said to be in an encoding that is not undone; senders name charsets there, too."""
+        return self.encodings not in _IDENTITY and not self.gzipped
+
 
 _CONTINUE: Final = b"100-continue"
 _GZIP: Final = (b"gzip", b"x-gzip")
@@ -106,9 +116,7 @@ def admit(head: RequestHead, rules: Rules, *, address_allowed: bool) -> Refused 
     """
     if not _well_formed(head):
         return MALFORMED
-    path = path_of(head.target)
-    if b"//" in path or path[-1:] == b"/":
-        path = _with_single_slashes(path)
+    path = _normal(path_of(head.target))
     if not address_allowed and path.startswith(_CALLBACKS):
         return ADDRESS_NOT_ALLOWED
     if not _is_callback_path(path, rules.callback_paths):
@@ -134,7 +142,7 @@ def right_path(rules: Rules) -> str:
 
 def fault_of(target: bytes, rules: Rules) -> str:
     """Return why a target is not where callbacks are taken, as a phrase for people. Quotes nothing of it."""
-    path = _with_single_slashes(path_of(target))
+    path = _normal(path_of(target))
     if path == _CALLBACKS:
         return "has no secret behind /callbacks"
     if not path.startswith(_CALLBACKS + b"/"):
@@ -149,9 +157,15 @@ def _well_formed(head: RequestHead) -> bool:
     return not (head.chunked and (head.content_length is not None or head.minor == 0))
 
 
-def _with_single_slashes(path: bytes) -> bytes:
-    """Return a path without doubled slashes and without one at its end: URLs put together by hand have them."""
-    return b"/" + b"/".join(filter(None, path.split(b"/")))
+def _normal(path: bytes) -> bytes:
+    """Return a path in the one spelling that is compared; see above."""
+    if b"%" in path:
+        while path.endswith(_WHITE):
+            path = path[:-3]
+        path = _NEEDLESS_CODE.sub(lambda code: bytes.fromhex(code[1].decode()), path)
+    if b"//" in path or path[-1:] == b"/":
+        path = b"/" + b"/".join(filter(None, path.split(b"/")))
+    return path
 
 
 def _is_callback_path(path: bytes, callback_paths: Sequence[bytes]) -> bool:
@@ -170,8 +184,6 @@ def _refuse_callback(head: RequestHead, rules: Rules) -> Refused | None:
             return LENGTH_REQUIRED  # a body may follow, and nothing says where it ends
     elif head.content_length > rules.max_body_bytes:
         return BODY_TOO_LARGE
-    if head.encodings not in _IDENTITY and head.encodings not in _GZIP:
-        return ENCODING_UNKNOWN
     if head.expect and set(head.expect.split(b",")) != {_CONTINUE}:
         return EXPECTATION_UNKNOWN
     return None

@@ -11,11 +11,12 @@ from ingest.callback import body as bodies
 from ingest.callback.body import Rejected
 from ingest.callback.envelope import reject
 from ingest.callback.masking import masked
-from ingest.callback.repair import Repaired, repair
+from ingest.callback.repair import Repaired, is_callback, repair
 from ingest.causes import Cause
 from ingest.commit.lane import Lane, Waiter
 from ingest.http.admission import (
     BODY_TOO_LARGE,
+    ENCODING_UNKNOWN,
     GUESSED,
     NOT_FOUND,
     TOO_MUCH_PENDING,
@@ -275,14 +276,17 @@ class Connection(asyncio.Protocol):
     def request_received(self, head: RequestHead, body: bytes) -> Refused | None:
         """Carry a whole request out."""
         self._begun = None
+        max_bytes = self._service.rules.max_body_bytes
         if head.gzipped:
-            inflated = bodies.inflate(body, self._service.rules.max_body_bytes)
+            inflated = bodies.inflate(body, max_bytes)
             if inflated is None:
                 return BODY_TOO_LARGE
             if isinstance(inflated, Rejected):
                 self._take_unreadable(body, inflated)
                 return None
             body = inflated
+        elif head.encoded_otherwise and not is_callback(body, self._service.redactor, max_bytes):
+            return ENCODING_UNKNOWN
         self._take_callback(body)
         return None
 

@@ -5,6 +5,7 @@ Routee's dates, in every form seen so far, read as milliseconds since 1970-01-01
 import re
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import unquote
 
 from streams.contract.remembered import remembered
 from streams.domain.visible import visible
@@ -84,7 +85,8 @@ def read_text(text: str) -> int | None:
     text = text.strip()
     upper = text.upper()
     if not _QUICK.fullmatch(upper):
-        return _read_other(visible(text))
+        # Percent codes of a form that was never decoded, quote marks of a text that was written as JSON twice.
+        return _read_other(visible(unquote(text).strip("\"'")))
     try:
         moment = datetime.fromisoformat(upper)
     except ValueError:

@@ -58,10 +58,10 @@ def _read_counts(body: Body, notes: list[str]) -> dict[str, int] | None:
     None when there is neither. A status in the map, in any spelling, goes before the same status beside it. None, too,
     when the map's number of a final status cannot be read: taken for 0, it would hide that all of these are lost.
     """
-    given = body.get("messageStatuses")
-    if given is not None and not isinstance(given, dict):
+    told = body.get("messageStatuses")
+    given = coercion.mapping(told, "messageStatuses", notes)
+    if given is None and told not in (None, ""):
         notes.append("messageStatuses")
-        given = None
     mapped = {spelled(name) for name in given or ()}
     beside = {name: number for name, number in body.items() if is_known(name) and spelled(name) not in mapped}
     if given is None and not beside:

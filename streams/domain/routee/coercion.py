@@ -8,7 +8,10 @@ mean that the field is absent.
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
+
+import orjson
 
 from streams.contract.remembered import remembered
 from streams.domain.message import MAX_PARTS
@@ -36,12 +39,13 @@ _WHOLE: Final = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 
 
 def text(value: Any, name: str, notes: list[str]) -> str | None:  # noqa: ANN401 - JSON is any
-    """Return the text, a number as its text; text longer than the field's limit is not understood."""
+    """Return the text, a number as its text, without `.0`; text longer than the field's limit is not understood."""
     if value is None or value == "":
         return None
     # A larger float was a longer number in the body, of which digits are lost.
     if value.__class__ in (str, int) or (value.__class__ is float and abs(value) <= MAX_COUNT):
-        read = str(value)
+        # 5 and 5.0 are equal, and one id.
+        read = str(int(value) if value.__class__ is float and value.is_integer() else value)
         if len(read) <= _LONGER_TEXTS.get(name, TEXT_MAX_CHARS):
             return read
     notes.append(name)
@@ -107,6 +111,22 @@ def units_of(value: float | str) -> int | None:
     amount = read_money(value)
     # A tiny negative amount is rounded to 0, and is negative all the same.
     return None if amount is None or float(value) < 0 else amount
+
+
+def mapping(value: Any, name: str, notes: list[str]) -> Mapping[str, Any] | None:  # noqa: ANN401 - JSON is any
+    """Return an object; one that was written as JSON twice, and is a text now, is taken and noted. None: no object."""
+    if value.__class__ is dict:
+        return value
+    if value.__class__ is not str:
+        return None
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    if found.__class__ is not dict:
+        return None
+    notes.append(name)
+    return found
 
 
 def _is_numeric(value: Any) -> bool:  # noqa: ANN401 - JSON is any

@@ -30,8 +30,8 @@ def shape_of(body: Body) -> str:
 
 
 def _is_voice(body: Body) -> bool:
-    marked = "audioMessage" in body or "chargeInterval" in body or "duration" in body
-    return marked and not ("smsId" in body or "parts" in body)
+    # A sender that writes all fields of all channels has null in those of the others.
+    return not ("smsId" in body or "parts" in body) and any(body.get(mark) is not None for mark in _VOICE_MARKS)
 
 
 def _is_of_other_channel(body: Body) -> bool:

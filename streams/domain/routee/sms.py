@@ -11,9 +11,10 @@ from streams.contract.records import Reason
 from streams.domain.callback import Callback
 from streams.domain.dates import NO_DATE, read_date, read_text
 from streams.domain.details import Details
+from streams.domain.message import MAX_PARTS
 from streams.domain.policy import Policy
 from streams.domain.privacy import holds_one_time_code, shown_recipient, shown_text
-from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
+from streams.domain.refusal import ID_MAX_CHARS, NIL_ID, Refusal, given_id, usable_id
 from streams.domain.routee import coercion
 from streams.domain.routee.shapes import Body
 from streams.domain.routee.wire import WireReason, WireSms
@@ -35,14 +36,35 @@ def read_callback(body: Body, received: int, policy: Policy) -> Callback | Refus
     if _is_plain_status(body, status):
         notes.append("status")
         status = {"name": status}
-    if status.__class__ is not dict:
+    status = coercion.mapping(status, "status", notes)
+    if status is None:
         return Refusal(Reason.INVALID_FIELD, "status: expected an object with a name")
     details = _read_details(body, status, notes)
+    if notes and _hides_its_part(body, details, notes):
+        return _NO_PART
     if holds_one_time_code(kind := coercion.text(body.get("type"), "type", [])):
         # Its row has to tell the service, too: no later callback may bring the text back.
         details.originating_service = kind
     date = read_date(status.get("updatedDate"))
     return _callback(message_id, status.get("name"), date, details, notes, received, policy)
+
+
+_NO_PART: Final = Refusal(
+    Reason.INVALID_FIELD, f"part: expected a whole number from 1 to {MAX_PARTS}, or smsId: the message has several"
+)
+
+
+def _hides_its_part(body: Body, details: Details, notes: list[str]) -> bool:
+    """
+    Tell whether a callback names its SMS in a way that is not understood, and the message may have several.
+
+    Taken for the first of them, it would give that one the status of another.
+    """
+    if details.sms_id or details.part or not ("smsId" in notes or "part" in notes):
+        return False
+    if details.parts is None:  # 0 is what a sender has for a number that it does not know
+        return "part" in notes and body["part"] not in (0, "0")
+    return details.parts > 1
 
 
 def _is_plain_status(body: Body, status: Any) -> bool:  # noqa: ANN401 - JSON is any
@@ -55,7 +77,7 @@ def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refus
     status = sms.status
     reason, updated = status.reason or _NO_REASON, status.updatedDate
     notes: list[str] = []
-    latency = sms.latency
+    sms_id, campaign, latency = sms.smsId, sms.campaignTrackingId, sms.latency
     if latency.__class__ is float:
         latency = coercion.number(latency, "latency", notes)
     price = None if sms.price is None else coercion.units_of(sms.price)
@@ -63,8 +85,8 @@ def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refus
         notes.append("price")
     # By position, in the order of the fields: every callback makes one, and keywords cost time.
     details = Details(
-        sms.smsId or None,
-        sms.campaignTrackingId or None,
+        None if sms_id == NIL_ID else sms_id,
+        None if campaign == NIL_ID else campaign,
         sms.campaignName or None,
         sms.label or None,
         sms.to or None,
@@ -122,8 +144,8 @@ def _read_details(body: Body, status: Body, notes: list[str]) -> Details:
         return coercion.text(body.get(name), name, notes)
 
     return Details(
-        sms_id=text("smsId"),
-        campaign_tracking_id=text("campaignTrackingId"),
+        sms_id=given_id(text("smsId")),
+        campaign_tracking_id=given_id(text("campaignTrackingId")),
         campaign_name=text("campaignName"),
         label=text("label"),
         recipient=text("to"),

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from streams.domain.dates import TEXT_MAX_CHARS as DATE_MAX_CHARS
 from streams.domain.message import MAX_PARTS
-from streams.domain.refusal import ID_MAX_CHARS
+from streams.domain.refusal import ID_MAX_CHARS, NO_ID_MAX_CHARS
 from streams.domain.routee.coercion import (
     DESCRIPTION_MAX_CHARS,
     GROUPS_MAX,
@@ -26,6 +26,8 @@ from streams.domain.routee.coercion import (
 
 _Id = Annotated[str, Meta(min_length=1, max_length=ID_MAX_CHARS)]
 _Text = Annotated[str, Meta(max_length=TEXT_MAX_CHARS)]
+_OtherId = Annotated[str, Meta(min_length=NO_ID_MAX_CHARS + 1, max_length=TEXT_MAX_CHARS)]
+"""A shorter one may stand for none: the patient reader looks (`refusal.given_id`)."""
 _Group = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)]
 _Date = Annotated[str, Meta(max_length=DATE_MAX_CHARS)]
 _Part = Annotated[int, Meta(ge=1, le=MAX_PARTS)]
@@ -56,8 +58,8 @@ class WireSms(msgspec.Struct, gc=False):
     messageId: _Id  # noqa: N815
     status: WireStatus
     # In the order in which Routee sends them: the decoder looks for a field behind the one before.
-    smsId: _Text | None = None  # noqa: N815
-    campaignTrackingId: _Text | None = None  # noqa: N815
+    smsId: _OtherId | None = None  # noqa: N815
+    campaignTrackingId: _OtherId | None = None  # noqa: N815
     part: _Part | None = None
     parts: _Part | None = None
     label: _Text | None = None

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import zlib
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from ingest.callback.envelope import RawRecord
 from ingest.errors import NotStoredError
 from streams.contract.topics import Topic
-from tests.integration.ingest.wire import MAX_BODY, PATH, Server, Wire, callback, chunked, post, serving
+from tests.integration.ingest.wire import MAX_BODY, PATH, SECRET, Server, Wire, callback, chunked, post, serving
 from tests.support.clock import FakeClock
 from tests.support.wait import eventually_async
 
@@ -38,7 +39,13 @@ UPGRADE = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings
         pytest.param([post(BODY, "Content-Type: text/xml\r\n")], id="any content type"),
         pytest.param([post(gzip.compress(BODY), "Content-Encoding: gzip\r\n")], id="gzip"),
         pytest.param([post(BODY, "Content-Encoding: identity\r\n")], id="identity"),
+        pytest.param([post(BODY, 'Content-Encoding: "UTF-8"\r\n')], id="a charset as encoding"),
+        pytest.param([post(BODY, "Content-Encoding: application/json\r\n")], id="a type as encoding"),
+        pytest.param([post(BODY, "Content-Encoding: br\r\n")], id="an encoding that was not applied"),
+        pytest.param([chunked(BODY[:9], BODY[9:], fields="Content-Encoding: none\r\n")], id="encoding none, chunked"),
         pytest.param([post(BODY, path=PATH + "?a=b")], id="query"),
+        pytest.param([post(BODY, path=f"/callbacks/%{ord(SECRET[0]):x}{SECRET[1:]}")], id="needless code in the path"),
+        pytest.param([post(BODY, path=PATH + "%20")], id="white space at the end of the path"),
         pytest.param([post(BODY, path=f"http://a{PATH}")], id="absolute form"),
         pytest.param([post(BODY, path=PATH + "/")], id="slash at the end"),
         pytest.param([post(BODY, path="/" + PATH.replace("callbacks", "callbacks/") + "//?a=b")], id="doubled slashes"),
@@ -60,6 +67,22 @@ async def test_a_callback_is_stored_however_it_is_framed(server: Server, parts: 
     assert len(server.callbacks) == 1
     assert not server.rejections
     assert await wire.is_open()
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (zlib.compress(BODY), "deflate"),
+        (gzip.compress(gzip.compress(BODY)), "gzip, gzip"),
+        (gzip.compress(BODY), "identity, gzip"),
+        (b"\xef\xbb\xbf" + BODY, "utf-8"),
+    ],
+)
+async def test_an_encoding_that_is_known_by_its_bytes_needs_no_name(server: Server, body: bytes, encoding: str) -> None:
+    wire = await server.talk(post(body, f"Content-Encoding: {encoding}\r\n"))
+    assert (await wire.reply()).status == 200
+    assert server.callbacks == [json.loads(BODY)]
+    assert not server.rejections
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Admission of requests."""
 
+from string import ascii_letters, digits
 from typing import Any
 
 import pytest
@@ -44,15 +45,19 @@ def test_either_of_two_secrets_opens(secret: bytes) -> None:
         b"/x/callbacks/new-secret",
         b"/callbacks//",
         b"/callbacks/new-secret%2F",
-        b"/callbacks/new-secret%20",
+        b"/callbacks/new-secret%20more",
+        b"/callbacks/new-secret%0",
+        b"/callbacks/new-secret%",
+        b"/callbacks/%20new-secret",
+        b"/callbacks/%256eew-secret",
         b"/callbacks/new-secret#",
         b"/callbacks\\new-secret",
         b"http://ingest.example?/callbacks/new-secret",
         b"/callbacks/./new-secret",
         b"/Callbacks/new-secret",
         b"/callbacks/NEW-SECRET",
-        b"/callbacks/new%2Dsecret",
-        b"/callbacks/%6eew-secret",
+        b"/callbacks/new%2dSecret",
+        b"/callbacks/%6Fld-secre",
         b"/callbacks%2Fnew-secret",
         b"/callbacks?secret=new-secret",
         b"/callbacks/?new-secret",
@@ -94,6 +99,32 @@ def test_doubled_slashes_and_one_at_the_end_are_forgiven(target: bytes) -> None:
     assert status(head(target=target.replace(b"/new-secret", b"")), OPEN) == 200
     assert status(head(target=target.replace(b"new", b"bad"))) == 404
     assert status(head(target=target), address_allowed=False) == 403, "before the secret is looked at"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/callbacks/new%2Dsecret",
+        b"/callbacks/new%2dsecret",
+        b"/callbacks/%6eew-secret",
+        b"/%63allbacks/new-secret",
+        b"/callbacks/new-secret%20",
+        b"/callbacks/new-secret%0D%0a",
+        b"/callbacks/new-secret/%09?x=%20",
+        b"http://ingest.example//callbacks/%6Eew-secret%20",
+    ],
+)
+def test_needless_codes_and_white_space_at_the_end_are_forgiven(target: bytes) -> None:
+    assert status(head(target=target)) == 200
+    assert status(head(target=target.replace(b"secret", b"secreu"))) == 404
+    assert status(head(target=target), address_allowed=False) == 403, "before the secret is looked at"
+
+
+def test_every_character_of_a_secret_may_be_written_as_its_code() -> None:
+    secret = ascii_letters + digits + "-._~"
+    target = b"/callbacks/" + b"".join(b"%%%02x" % ord(character) for character in secret)
+    assert status(head(target=target), Rules([secret], max_body_bytes=1000)) == 200
+    assert path_of(target) == target, "no other path is decoded"
 
 
 @pytest.mark.parametrize("target", [b"/livez", b"/readyz", b"/metrics", b"/metrics/", b"//livez"])
@@ -160,11 +191,21 @@ def test_a_chunked_body_tells_its_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("encodings", "expected"),
-    [(b"", 200), (b"identity", 200), (b"gzip", 200), (b"x-gzip", 200), (b"br", 415), (b"gzip,gzip", 415)],
+    ("encodings", "gzipped", "otherwise"),
+    [
+        (b"", False, False),
+        (b"identity", False, False),
+        (b"gzip", True, False),
+        (b"x-gzip", True, False),
+        (b"br", False, True),
+        (b"utf-8", False, True),
+        (b"gzip,gzip", False, True),
+    ],
 )
-def test_bodies_are_plain_or_gzip(encodings: bytes, expected: int) -> None:
-    assert status(head(encodings=encodings)) == expected
+def test_no_body_is_refused_for_the_name_of_its_encoding(encodings: bytes, gzipped: bool, otherwise: bool) -> None:  # noqa: FBT001
+    told = head(encodings=encodings)
+    assert status(told) == 200
+    assert (told.gzipped, told.encoded_otherwise) == (gzipped, otherwise)
 
 
 def test_the_only_expectation_is_100_continue() -> None:

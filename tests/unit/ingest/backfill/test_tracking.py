@@ -12,7 +12,8 @@ from ingest.backfill.tracking import date_ms, rank, report, tracked
 from streams.domain.callback import Callback
 from streams.domain.policy import Policy
 from streams.domain.routee.bodies import read_body
-from tests.builders import ABSENT, without_absent
+from streams.domain.routee.campaign_report import Read, read_report
+from tests.builders import ABSENT, campaign_report, without_absent
 
 Json = dict[str, Any]
 
@@ -195,7 +196,23 @@ def test_details_that_are_none(shape: Any, why: str) -> None:  # noqa: ANN401
 
 
 def test_details_with_less_in_them() -> None:
-    """Without the analysis the number of messages counts; counts that are none are left out."""
+    """Without the analysis the number of messages counts."""
     found = report({"trackingId": C, "totalMessages": 3, "statuses": {"Delivered": "2", "Failed": -1, "Sent": 1}})
     assert not isinstance(found, str)
-    assert orjson.loads(found.body) == {"trackingId": C, "totalRecipients": 3, "messageStatuses": {"Sent": 1}}
+    counts = {"Delivered": "2", "Failed": -1, "Sent": 1}
+    assert orjson.loads(found.body) == {"trackingId": C, "totalRecipients": 3, "messageStatuses": counts}
+    assert found.counts == {"Delivered": 2, "Sent": 1}
+
+
+@pytest.mark.parametrize(
+    "statuses", [{"Delivered": "2"}, {"Delivered": "2", "Failed": -1}, {"Delivered": 2.0}, {}, None]
+)
+def test_pulled_counts_are_read_by_the_rule_of_posted_ones(statuses: Any) -> None:  # noqa: ANN401
+    """A number of finals that is left out would hide that all of these are lost."""
+    found = report(DETAILS | {"statuses": statuses})
+    assert not isinstance(found, str)
+    pulled = read_report(orjson.loads(found.body), Policy())
+    posted = read_report(campaign_report(counts=statuses or {}), Policy())
+    assert isinstance(pulled, Read)
+    assert isinstance(posted, Read)
+    assert pulled.report["counts"] == posted.report["counts"]

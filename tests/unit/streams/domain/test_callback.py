@@ -1,6 +1,7 @@
 from typing import Any
 
 import msgspec
+import orjson
 import pytest
 
 from streams.contract.records import Reason
@@ -62,6 +63,19 @@ def test_a_status_that_is_no_object_refuses_the_callback(status: object) -> None
 def test_a_plain_word_for_a_status_is_taken_and_noted(word: str) -> None:
     callback = read(sms_callback() | {"status": word})
     assert (callback.status, callback.date, callback.notes) == (word.strip().title(), NO_DATE, ["status"])
+
+
+@pytest.mark.parametrize("space", ["", " \n"])
+def test_a_status_that_was_written_as_json_twice_is_taken_and_noted(space: str) -> None:
+    body = sms_callback("Undelivered", reason={"detailedStatus": "Expired"})
+    callback = read(body | {"status": space + orjson.dumps(body["status"]).decode() + space})
+    assert callback.notes == ["status"]
+    assert msgspec.structs.replace(callback, notes=[]) == read(body)
+
+
+@pytest.mark.parametrize("text", ['{"name":', '"Delivered"', '["Delivered"]', "{}{}", "{'name': 'Delivered'}", "NaN"])
+def test_a_text_that_holds_no_object_is_no_status(text: str) -> None:
+    assert refused(sms_callback() | {"status": text}).detail.startswith("status:")
 
 
 def test_a_plain_word_of_a_verification_refuses_the_callback() -> None:

@@ -3,7 +3,7 @@
 from streams.contract.records import Reason
 from tests.support.every_verdict import POLICIES, Digest, verdict_load
 
-GOLDEN = "6417731a-4cf37a0e-8c4bcba1-582aa5bd-83165bc9-3304b6fd-d550840e-8265118d-183119df-3fd82921-b7bccc07-e49645aa"
+GOLDEN = "9ef6d1ce-4cf37a0e-8c4bcba1-01eefaf5-83165bc9-3304b6fd-9551cdd9-8265118d-183119df-d0793dbb-b7bccc07-e49645aa"
 """After a change of what the rules write, on purpose: the value that the failed test shows."""
 
 BY_INGEST_ONLY = {Reason.NO_KEY, Reason.TOO_DEEP}

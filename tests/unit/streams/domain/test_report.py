@@ -54,6 +54,25 @@ def test_counts_come_in_many_forms(given: object, counts: dict[str, int] | None)
     assert (body.report["counts"], body.notes) == (counts, [])
 
 
+@pytest.mark.parametrize(
+    ("given", "counts", "notes"),
+    [
+        ('{"Delivered": "38", "Sent": 2}', {"Delivered": 38, "Sent": 2}, ["messageStatuses"]),
+        ("{}", {}, ["messageStatuses"]),
+        ('{"Delivered": "many"}', None, ["messageStatuses"] * 2),
+        ("", None, []),
+        ("[]", None, ["messageStatuses"]),
+        ('{"Delivered":', None, ["messageStatuses"]),
+        ([{"Delivered": 38}], None, ["messageStatuses"]),
+    ],
+)
+def test_counts_that_were_written_as_json_twice_are_taken_and_noted(
+    given: object, counts: dict[str, int] | None, notes: list[str]
+) -> None:
+    body = read(campaign_report(counts=given))
+    assert (body.report["counts"], body.notes) == (counts, notes)
+
+
 def test_the_garbled_form_of_the_documents_is_understood() -> None:
     assert counts_of(campaign_report(counts={}, Delivered="38", queued=62, string="number")) == {
         "Delivered": 38,

@@ -40,6 +40,13 @@ def test_unknown_keys_do_not_cost_a_status() -> None:
     assert shape_of(sms_callback() | pool) == SMS
 
 
+@pytest.mark.parametrize("mark", ["audioMessage", "chargeInterval", "duration"])
+def test_a_null_is_no_mark_of_a_voice_message(mark: str) -> None:
+    """A sender that writes the fields of all channels has null in those of the others."""
+    assert shape_of({"messageId": "m", "status": {"name": "Sent"}, mark: None}) == SMS
+    assert shape_of({"messageId": "m", "status": {"name": "Sent"}, mark: 0}) == "voice message"
+
+
 def test_the_sms_element_of_a_failover_is_an_sms() -> None:
     assert shape_of(sms_callback() | {"type": "Sms", "failoverOnStatuses": ["Failed"], "ttl": 15}) == SMS
 

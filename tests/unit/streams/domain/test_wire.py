@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streams.domain.callback import Callback
 from streams.domain.dates import read_date
 from streams.domain.policy import Policy
-from streams.domain.refusal import Refusal
+from streams.domain.refusal import NIL_ID, NO_ID_MAX_CHARS, Refusal
 from streams.domain.routee.shapes import SMS, shape_of
 from streams.domain.routee.sms import callback_of, read_callback
 from streams.domain.routee.wire import read_plain, read_wire
@@ -95,9 +95,20 @@ def test_a_report_is_left_to_the_patient_reader() -> None:
     assert quickly(orjson.dumps(campaign_report()), Policy()) is None
 
 
-@pytest.mark.parametrize("field", ["smsId", "label", "message", "groups", "operator", "campaignTrackingId"])
+@pytest.mark.parametrize("field", ["label", "message", "groups", "operator", "applicationName"])
 def test_empty_means_absent_to_both(field: str) -> None:
     assert same(sms_callback() | {field: [] if field == "groups" else ""}, Policy())
+
+
+@pytest.mark.parametrize("field", ["smsId", "campaignTrackingId"])
+@pytest.mark.parametrize("no_id", ["", "null", "undefined", "0", " ", NIL_ID])
+def test_an_id_that_stands_for_none_is_absent_to_both(field: str, no_id: str) -> None:
+    """The quick reader leaves short ids to the patient one."""
+    assert same(sms_callback() | {field: no_id}, Policy()) is (no_id is NIL_ID)
+    assert same(sms_callback() | {field: "x" * (NO_ID_MAX_CHARS + 1)}, Policy())
+    assert patiently(orjson.dumps(sms_callback() | {field: no_id}), Policy()) == patiently(
+        orjson.dumps(sms_callback() | {field: None}), Policy()
+    )
 
 
 @pytest.mark.parametrize(
