@@ -392,12 +392,18 @@ async def test_without_kafka_each_page_says_so_and_the_tables_go_on(path: str) -
 
 
 @pytest.mark.parametrize(
-    "path", ["/campaigns/unknown", "/messages/unknown", "/nothing", "/static/x/console.css", "/campaigns/"]
+    "path", ["/campaigns/unknown", "/messages/unknown", "/nothing", "/static/x/console.css", "/nothing/"]
 )
 async def test_a_place_that_is_not_there_is_404_in_words(path: str) -> None:
     answer = await Console(answers={}).get(path)
     assert answer.status == 404
     assert "<h1>" in answer.body
+
+
+@pytest.mark.parametrize(("path", "place"), [("/campaigns/", "/"), ("/messages/", "/search")])
+async def test_an_address_without_its_id_leads_to_the_page_that_finds_ids(path: str, place: str) -> None:
+    answer = await Console(answers={}).get(path)
+    assert (answer.status, answer.headers["location"]) == (307, place)
 
 
 @pytest.mark.parametrize(
@@ -506,7 +512,10 @@ async def test_a_message_that_streams_alone_may_know_is_not_called_unknown_while
     made = Console(answers={})
     assert (await made.get(f"/messages/{MESSAGE}")).status == 404
     monkeypatch.setattr(made.site.sources.read_api, "message", away)
-    assert (await made.get(f"/messages/{MESSAGE}")).status == 503
+    answer = await made.get(f"/messages/{MESSAGE}")
+    assert answer.status == 503
+    assert "<h1>This message cannot be looked up now</h1>" in answer.body
+    assert "Nothing is known" not in answer.body
 
 
 async def away(_message_id: str) -> None:
