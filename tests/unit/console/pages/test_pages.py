@@ -506,6 +506,28 @@ async def test_a_tab_that_was_told_of_a_change_gets_no_page_from_before_it() -> 
     assert made.site.metrics.pages.labels("search")._value.get() == 3
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("", "No campaign finished in the last 7 days."),
+        ("?period=31", "No campaign finished in the last 31 days."),
+        ("?period=all", "No campaign finished."),
+        ("?name=sale", "No finished campaign is like this."),
+        ("?verdict=behind", "No finished campaign is like this."),
+    ],
+)
+async def test_no_finished_campaign_is_told_by_what_was_asked_for(query: str, told: str) -> None:
+    made = Console(answers={"count() AS n FROM campaigns": [{"n": 0}]})
+    assert f"<b>{told}</b>" in (await made.get(f"/{query}")).body
+
+
+@pytest.mark.parametrize(("parts", "told"), [(1, "1 part billed"), (2, "2 parts billed")])
+async def test_parts_are_counted_in_words(parts: int, told: str) -> None:
+    row = {"parts": parts, "messages": 1, "whole": 1, "in_part": 0, "missing": 0, "billed": parts}
+    made = Console(answers={"sum(parts) AS billed": [row], "FROM campaigns WHERE": [campaign("Sale")]})
+    assert told in (await made.get(f"/campaigns/{KEY}")).body
+
+
 async def test_a_message_that_streams_alone_may_know_is_not_called_unknown_while_streams_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
