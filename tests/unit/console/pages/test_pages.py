@@ -362,6 +362,36 @@ async def test_without_clickhouse_each_page_says_so_and_live_numbers_go_on(path:
         assert "Sale" in body
 
 
+async def test_health_takes_no_table_that_is_away_for_an_empty_one() -> None:
+    """Neither is told that nothing came, nor that nothing was refused."""
+    body = (await console(answers=None).get("/health")).body
+    assert "Nothing came in the last hour" not in body
+    assert "<dd>– in 24 hours" in body
+
+
+SHEETS = {
+    "/?csv=finished",
+    "/refused?csv=reasons",
+    "/refused?csv=samples",
+    "/routes?csv=routes",
+    "/health?csv=pace",
+    "/search?q=Sale&csv=messages",
+    *(f"/campaigns/{KEY}?csv={table}" for table in ("operators", "reasons", "parts")),
+}
+
+
+@pytest.mark.parametrize("path", sorted(SHEETS))
+async def test_a_table_without_its_source_is_no_empty_sheet(path: str) -> None:
+    moment = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    for answers, status in ((None, 503), (console().answers, 200)):
+        made = console(answers=answers)
+        made.picture.take_campaign(Campaign(KEY, 5, moment, TIME, name="Sale", messages=10))
+        answer = await made.get(path)
+        assert answer.status == status
+        assert answer.headers["content-type"].startswith("text/html" if status == 503 else "text/csv")
+        assert ("ClickHouse does not answer" in answer.body) == (status == 503)
+
+
 async def test_an_id_that_begins_with_digits_only_is_found() -> None:
     answers = console().answers or {}
     found = answers["argMax(message_status"]
