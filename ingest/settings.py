@@ -29,7 +29,7 @@ class IngestSettings(CommonSettings):
     ingest_admin_host: str = Field("127.0.0.1", description="address of /livez, /readyz and /metrics")
     ingest_admin_port: int = Field(9101, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
     ingest_open: Literal["yes", "no"] = Field(
-        "no", description="yes lets every client post: a host that is not loopback then needs no secret"
+        "no", description="yes: a host that is not loopback needs no secret, and without one every client may post"
     )
     ingest_secrets: SecretStr = Field(
         SecretStr(""),
@@ -116,8 +116,10 @@ class IngestSettings(CommonSettings):
         return key
 
     def warnings(self) -> Iterator[str]:
-        """Yield a line for allowed networks that keep no stranger out, too."""
+        """Yield a line, too, for networks that keep no stranger out, and for a secret that keeps ingest closed."""
         yield from super().warnings()
+        if self.ingest_open == "yes" and self.secrets:
+            yield "INGEST_OPEN=yes opens nothing while INGEST_SECRETS is set: one of them must end the URL all the same"
         if wide := wide_networks(entry for entry in self.allowed_networks if is_network(entry)):
             yield f"INGEST_ALLOWED_NETWORKS: {', '.join(wide)} is as wide as the internet, so it keeps no stranger out"
 

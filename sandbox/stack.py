@@ -73,7 +73,8 @@ class Sandbox:
             for program in programs(self.addresses)
         }
         self._beside = {
-            program.name: (program, self._launcher.process(program.name, program.command)) for program in beside
+            program.name: (program, self._launcher.process(program.name, program.command, program.environment))
+            for program in beside
         }
         self._supervisor: Supervisor | None = None
         self._lock: IO[bytes] | None = None

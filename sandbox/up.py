@@ -145,5 +145,5 @@ def _places(addresses: Addresses, settings: SandboxSettings) -> list[tuple[str, 
         ("ask streams at", f"{addresses.streams}/sms/…, /messages/…, /campaigns/…"),
         ("see health at", "  ".join(f"{url}/readyz" for url in pages)),
         ("and metrics at", "  ".join(f"{url}/metrics" for url in pages)),
-        ("send traffic with", f"routee-sandbox emulate --url {addresses.shown_callback_url}"),
+        ("send traffic with", f".venv/bin/routee-sandbox emulate --url {addresses.shown_callback_url}"),
     ]

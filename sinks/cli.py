@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_files_private()
     try:
         return int(given.run(settings, **given.options(given)))
-    except UnusableNumbersError as error:
+    except (UnusableNumbersError, SettingsError) as error:
         print(error, file=sys.stderr)
         return exit_codes.USAGE
     except SinksError as error:

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from sinks.batch import Limits
 from sinks.tables import FILE_TABLE_OF, TABLE_OF
 from streams.contract.topics import Topic
-from streams.program.objects import is_address, is_bucket
+from streams.program.objects import BUCKET_FORM, is_address, is_bucket
 from streams.program.settings import CommonSettings
 
 # Large inserts spare ClickHouse merges. A batch of files is in memory twice: as records, and as columns.
@@ -145,7 +145,7 @@ class SinksSettings(CommonSettings):
             return root
         if not is_bucket(str(value)):
             raise ValueError(
-                "expected the path of a folder, or s3://bucket/prefix: other object stores are not tested, and "
+                f"expected the path of a folder, or {BUCKET_FORM}: other object stores are not tested, and "
                 "credentials, region and endpoint have variables of their own (AWS_ACCESS_KEY_ID, AWS_REGION …)"
             )
         return str(value).rstrip("/")

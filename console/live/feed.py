@@ -72,8 +72,8 @@ class Feed:
             await self._sleep(_AGAIN_SECONDS)
 
     async def _read(self) -> None:
+        # With topics, `start` would wait for the missing ones, and not tell which they are.
         consumer = AIOKafkaConsumer(
-            *self._take,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -95,8 +95,11 @@ class Feed:
         """Place the consumer; returns its partitions, none while a topic is missing."""
         there = await consumer.topics()
         if missing := sorted(self._take.keys() - there):
-            self._is_away(f"Kafka has no topic {', '.join(missing)}")
+            self._is_away(f"Kafka has no topic {', '.join(missing)}: run `routee-streams topics`")
             return []
+        consumer.subscribe([*self._take])
+        while {one.topic for one in consumer.assignment()} != self._take.keys():  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(_POLL_MS / 1000)
         partitions: list[TopicPartition] = sorted(consumer.assignment())
         begin = int((datetime.now(UTC) - BACK).timestamp() * 1000)
         timed = {one: begin for one in partitions if one.topic != self._from_the_oldest}

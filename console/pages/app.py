@@ -7,7 +7,7 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -33,9 +33,11 @@ def application(site: Site) -> ASGIApp:
     pages = Starlette(
         routes=[
             Route("/", Shared(CampaignsPage(site), site.news).__call__),
+            Route("/campaigns/", _to("/")),
             Route("/campaigns/{key:path}", Shared(CampaignPage(site), site.news).__call__),
             Route("/routes", Shared(RoutesPage(site), site.news).__call__),
             Route("/search", Shared(SearchPage(site), site.news).__call__),
+            Route("/messages/", _to("/search")),
             Route("/messages/{key:path}", Shared(MessagePage(site), site.news).__call__),
             Route("/refused", Shared(RefusedPage(site), site.news).__call__),
             Route("/health", Shared(HealthPage(site), site.news).__call__),
@@ -47,6 +49,13 @@ def application(site: Site) -> ASGIApp:
         exception_handlers={HTTPException: _told(site), Exception: _failed(site)},
     )
     return Gate(pages, site.people, site.settings.proxies, site.settings.host)
+
+
+def _to(place: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - Starlette's type of handlers is wider than ours
+    async def answer(_: Request) -> Response:
+        return RedirectResponse(place)
+
+    return answer
 
 
 def _told(site: Site):  # type: ignore[no-untyped-def]  # noqa: ANN202 - Starlette's type of handlers is wider than ours

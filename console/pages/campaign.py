@@ -60,14 +60,17 @@ class CampaignPage:
             look.part("reasons", tables.reasons(key)),
         )
         if request.query_params.get("csv") == "operators":
-            return self._site.sheet("operators", _OPERATOR_HEADS, map(_operator_cells, by_operator or []))
+            routes = map(_operator_cells, by_operator or [])
+            return self._site.sheet("operators", _OPERATOR_HEADS, routes, look.troubles.get("operators"))
         if request.query_params.get("csv") == "curve":
             return self._site.sheet("curve", _CURVE_HEADS, map(_curve_cells, curve))
         if request.query_params.get("csv") == "reasons":
-            return self._site.sheet("reasons", _REASON_HEADS, (_reason_cells(look, row) for row in reasons or []))
+            told = (_reason_cells(look, row) for row in reasons or [])
+            return self._site.sheet("reasons", _REASON_HEADS, told, look.troubles.get("reasons"))
         if request.query_params.get("csv") == "parts":
             parts = await look.part("parts", tables.by_parts(key)) or []
-            return self._site.sheet("parts", _PARTS_HEADS, ([row[name] for name in _PARTS] for row in parts))
+            counts = ([row[name] for name in _PARTS] for row in parts)
+            return self._site.sheet("parts", _PARTS_HEADS, counts, look.troubles.get("parts"))
         return await self._shown(look, campaign, by_operator, curve, reasons)
 
     async def _shown(

@@ -80,7 +80,8 @@ class CampaignsPage:
         form = _form(request)
         if request.query_params.get("csv") == "finished":
             campaigns, _ = await self._finished(look, form, page=0, most=_MOST_OF_A_SHEET)
-            return self._site.sheet("campaigns", _HEADS, (self._cells(look, one) for one in campaigns))
+            cells = (self._cells(look, one) for one in campaigns)
+            return self._site.sheet("campaigns", _HEADS, cells, look.troubles.get("finished"))
         running = await self._running(look)
         if request.query_params.get("csv") == "running":
             return self._site.sheet("running", _HEADS, (self._cells(look, one) for one in running))

@@ -38,6 +38,7 @@ class HealthPage:
                 "pace",
                 ("Minutes ago", "Changes", "usual"),
                 ([row["ago"], row["changes"], row["usual"]] for row in pace or []),
+                look.troubles.get("pace"),
             )
         if request.query_params.get("csv") == "programs":
             return self._site.sheet(
@@ -71,7 +72,7 @@ class HealthPage:
             stuck=stuck,
             schema=schema,
             backfill=backfill,
-            refused=sum(row["callbacks"] for row in reasons or []),
+            refused=None if reasons is None else sum(row["callbacks"] for row in reasons),
             picture=picture,
             feed=feed,
             tables=self._site.sources.tables,

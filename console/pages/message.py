@@ -63,7 +63,7 @@ class MessagePage:
             return self._site.sheet("parts", _PARTS_HEADS, ([row.get(name) for name in _PARTS] for row in parts))
         changes = await look.part("changes", self._site.sources.messages.changes(parts[0]["message_id"])) or []
         if request.query_params.get("csv") == "changes":
-            return self._site.sheet("changes", _HEADS, map(_cells, changes))
+            return self._site.sheet("changes", _HEADS, map(_cells, changes), look.troubles.get("changes"))
         shown = [_change(row) for row in changes]
         begin, end = _span(parts, changes)
         asked = request.query_params.get("callback") or (shown[-1].place if shown else "")

@@ -51,10 +51,12 @@ class RefusedPage:
         tables = self._site.sources.refused
         reasons = await look.part("reasons", tables.by_reason(hours, stage))
         if given.get("csv") == "reasons":
-            return self._site.sheet("reasons", _REASON_HEADS, _reason_cells(reasons or [], look.now, hours))
+            cells = _reason_cells(reasons or [], look.now, hours)
+            return self._site.sheet("reasons", _REASON_HEADS, cells, look.troubles.get("reasons"))
         samples = await look.part("samples", tables.samples(hours, stage, reason, _ALL if reason else _EACH)) or []
         if given.get("csv") == "samples":
-            return self._site.sheet("refused", _HEADS, (self._cells(look, row) for row in samples))
+            bodies = (self._cells(look, row) for row in samples)
+            return self._site.sheet("refused", _HEADS, bodies, look.troubles.get("samples"))
         total = sum(row["callbacks"] for row in reasons or [])
         return self._site.page(
             look,

@@ -96,7 +96,8 @@ class RoutesPage:
         routes = [self._route(key, here.get(key), usual.get(key), day.get(key)) for key in {**here, **usual}]
         routes.sort(key=lambda one: (not one.is_out, -one.sms, one.operator or ""))
         if request.query_params.get("csv") == "routes":
-            return self._site.sheet("routes", _HEADS, map(_cells, routes))
+            missing = look.troubles.get("now") if now is None else None
+            return self._site.sheet("routes", _HEADS, map(_cells, routes), missing)
         alarms = self._site.sources.picture.alarms.values()
         oldest = look.now - _CLOSED_SINCE
         closed = [one for one in alarms if not one.is_open and (moment_of(one.closed_at) or oldest) > oldest]

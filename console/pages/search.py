@@ -34,7 +34,8 @@ class SearchPage:
         kind, found = await self._found(look, asked)
         took = round((monotonic() - began) * 1000)
         if request.query_params.get("csv") == "messages":
-            return self._site.sheet("messages", _HEADS, (self._cells(look, row) for row in found or []))
+            cells = (self._cells(look, row) for row in found or [])
+            return self._site.sheet("messages", _HEADS, cells, look.troubles.get("search"))
         return self._site.page(
             look,
             "search.html",

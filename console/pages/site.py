@@ -182,8 +182,12 @@ class Site:
         """Return a page without the places: the login, an error."""
         return HTMLResponse(self._templates.get_template(template).render(parts), status)
 
-    def sheet(self, name: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-        """Return a table as CSV. The caller masks it as the page is."""
+    def sheet(
+        self, name: str, heads: Sequence[str], rows: Iterable[Sequence[object]], missing: AwayError | None = None
+    ) -> Response:
+        """Return a table as CSV, 503 when its rows are missing. The caller masks it as the page is."""
+        if missing is not None:
+            return self.bare("error.html", 503, title="This table has no rows now", what=f"{missing}.")
         return Response(
             sheet(heads, rows),
             media_type="text/csv; charset=utf-8",

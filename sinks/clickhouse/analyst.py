@@ -7,6 +7,7 @@ user who is there without the role was made by another hand, and stays as it is.
 
 import re
 import secrets
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
@@ -15,6 +16,7 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.migrations import render
 from sinks.errors import FatalError
 from sinks.settings import SinksSettings
+from streams.program.settings import SettingsError
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _SHORTEST: Final = 12
@@ -31,16 +33,16 @@ LIMITS: Final = (
 
 
 def user_name(text: str) -> str:
-    """Return the name of a user; ValueError for one with other characters than letters, digits and _."""
+    """Return the name of a user; ArgumentTypeError for one with other characters than letters, digits and _."""
     if not _NAME.fullmatch(text):
-        raise ValueError(text)
+        raise ArgumentTypeError(f"{text!r}: up to 63 letters, digits and _ are expected, no digit first")
     return text
 
 
 def require_password(settings: SinksSettings) -> None:
-    """Raise FatalError unless there is a password for analysts that is long enough."""
+    """Raise SettingsError unless there is a password for analysts that is long enough."""
     if len(settings.clickhouse_analyst_password.get_secret_value()) < _SHORTEST:
-        raise FatalError(
+        raise SettingsError(
             f"CLICKHOUSE_ANALYST_PASSWORD: --analyst-user needs a password of at least {_SHORTEST} characters"
         )
 

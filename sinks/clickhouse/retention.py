@@ -77,15 +77,15 @@ def _compared(clickhouse: ClickHouse, settings: SinksSettings) -> Iterator[tuple
             continue
         found = _TTL.search(shown[table])
         days = int(getattr(settings, lifetime.setting))
-        wanted = time_to_live(table, days) if days else ""
-        yield table, days, _difference(found[1] if found else "", wanted, table, lifetime.setting.upper())
+        yield table, days, _difference(found[1] if found else "", table, days, lifetime.setting.upper())
 
 
-def _difference(found: str, wanted: str, table: str, setting: str) -> str:
+def _difference(found: str, table: str, days: int, setting: str) -> str:
     """Return how a time to live differs, empty when it does not."""
+    ours = f"{_EXPRESSION.format(moment=LIFETIMES[table].moment)} + toIntervalDay("
+    is_ours = found.startswith(ours)
     # Without a wanted one, that of an owner is the owner's affair.
-    is_ours = found.startswith(_EXPRESSION.format(moment=LIFETIMES[table].moment))
-    if found == wanted or (not wanted and not is_ours):
+    if found == (time_to_live(table, days) if days else "") or (not days and not is_ours):
         return ""
-    told = f"TTL {found}" if found else "no TTL"
-    return f"has {told}, and {setting} says {wanted or 'none'}"
+    kept = f"keeps rows for {found.removeprefix(ours).removesuffix(')')} days" if is_ours else f"has TTL {found}"
+    return f"{kept if found else 'has no TTL'}, and {setting}={days}"

@@ -2,6 +2,7 @@
 `routee-streams erase --verify` and `routee-streams export`: what every store has of recipients.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -85,7 +86,7 @@ def verify(settings: StreamsSettings, recipients: Sequence[str], warn: Callable[
     found = {topic.suffix: told.get(topic.name(settings.kafka_topic_prefix)) for topic in ALL_TOPICS}
     for name, counted in counting.items():
         yield _store(name, counted, theirs, found.get(name))
-    for line in _asked_of_sinks("verify", recipients):
+    for line in _asked_of_sinks("verify", recipients, warn):
         yield _store_of_sinks(orjson.loads(line))
 
 
@@ -102,7 +103,7 @@ def export(settings: StreamsSettings, recipients: Sequence[str], warn: Callable[
         for place in places(record, forms.__contains__):
             if place.recipient is not None:
                 yield orjson.dumps({"store": place.store, "place": place.place, "record": place.content})
-    yield from _asked_of_sinks("export", recipients)
+    yield from _asked_of_sinks("export", recipients, warn)
 
 
 def _require_readable(settings: StreamsSettings, warn: Callable[[str], object]) -> None:
@@ -177,21 +178,28 @@ def _store_of_sinks(told: dict[str, Any]) -> Store:
     return Store(told["store"], told["found"], told["erased"], expires_on, told["not_covered"])
 
 
-def _asked_of_sinks(command: str, recipients: Sequence[str]) -> Iterator[bytes]:
-    """Yield the lines that `routee-sinks erasure` answers; StreamsError with the reason when it does not."""
+def _asked_of_sinks(command: str, recipients: Sequence[str], warn: Callable[[str], object]) -> Iterator[bytes]:
+    """
+    Yield the lines that `routee-sinks erasure` answers; StreamsError with the reason when it does not.
+
+    Its own warnings are passed on: where no setting names a store, it looks at none.
+    """
     if not _SINKS.exists():
         raise StreamsError(f"the stores of the sinks were not asked: there is no {_SINKS}")
     try:
         asked = subprocess.run(  # noqa: S603 - our own program
             [_SINKS, "erasure", command],
             input="\n".join(recipients).encode(),
+            env={**os.environ, "LOG_FORMAT": "text"},
             capture_output=True,
             timeout=_SINKS_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StreamsError(f"the stores of the sinks were not asked: {type(error).__name__}") from error
+    said = asked.stderr.decode(errors="replace").strip().splitlines()
     if asked.returncode:
-        said = asked.stderr.decode(errors="replace").strip().splitlines()
         raise StreamsError(f"the stores of the sinks were not asked: {said[-1] if said else asked.returncode}")
+    for line in said:
+        warn(line)
     yield from (line for line in asked.stdout.splitlines() if line.strip())

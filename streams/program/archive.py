@@ -21,7 +21,16 @@ import orjson
 
 from streams.program.file_names import DAYS, parse_chained, parse_name
 from streams.program.joined import current_objects
-from streams.program.objects import ObjectPath, Place, UnusableStoreError, glob, is_address, is_bucket, open_place
+from streams.program.objects import (
+    BUCKET_FORM,
+    ObjectPath,
+    Place,
+    UnusableStoreError,
+    glob,
+    is_address,
+    is_bucket,
+    open_place,
+)
 
 TABLE: Final = "raw_callbacks"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,7 +67,7 @@ class ArchiveFile(NamedTuple):
 def archive_problem(root: str) -> str | None:
     """Return why this names no archive, None when it may."""
     if is_address(root):
-        return None if is_bucket(root) else f"{root}: a folder, or s3://bucket/prefix; other stores are not tested"
+        return None if is_bucket(root) else f"{root}: a folder, or {BUCKET_FORM}; other stores are not tested"
     return None if Path(root).is_dir() else f"{root}: there is no such folder"
 
 

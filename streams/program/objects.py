@@ -35,7 +35,10 @@ _WHY: Final = {
     "ExpiredToken": "the credentials are refused",
     "InvalidToken": "the credentials are refused",
 }
-# The names of S3: 3 to 63 letters, digits, dots and hyphens; a prefix without gaps and without signs to be escaped.
+BUCKET_FORM: Final = "s3://bucket/prefix, the bucket of 3 to 63 small letters, digits, . and -"
+"""The addresses that `is_bucket` takes, for people."""
+
+# The names of S3; a prefix without gaps and without signs to be escaped.
 _BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_.=-]+)*/?")
 _AT_ONCE: Final = 1000
 """Objects that a request deletes, at most."""

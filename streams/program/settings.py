@@ -105,10 +105,16 @@ class CommonSettings(BaseModel):
 
     def warnings(self) -> Iterator[str]:
         """Yield a line for each valid setting that does nothing, or protects less than it seems to."""
-        named = [name for name in ("kafka_sasl_username", "kafka_sasl_password") if getattr(self, name) is not None]
-        if named and not self.kafka_security_protocol.startswith("SASL"):
-            unused = " and ".join(name.upper() for name in named)
-            yield f"{unused}: not used with KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}, no broker is told"
+        protocol = self.kafka_security_protocol
+        if not protocol.startswith("SASL") and (unused := self._set_of("kafka_sasl_username", "kafka_sasl_password")):
+            yield f"{unused}: not used with KAFKA_SECURITY_PROTOCOL={protocol}, no broker is told"
+        files = self._set_of("kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile")
+        if files and not protocol.endswith("SSL"):
+            yield f"{files}: not used with KAFKA_SECURITY_PROTOCOL={protocol}, nothing is encrypted"
+
+    def _set_of(self, *names: str) -> str:
+        """Return the variables of those fields that are set, for people."""
+        return " and ".join(name.upper() for name in names if getattr(self, name) is not None)
 
     @property
     def erasure_marks(self) -> Marks | None:
@@ -212,7 +218,12 @@ def _problems(model: type[CommonSettings], error: ValidationError) -> Iterator[s
         secret = field is not None and (_is_secret(field) or "secret" in name)
         told = not secret and problem["type"] != "missing" and problem["input"] is not None
         value = f"={_USER_IN_URL.sub('***@', str(problem['input']))}" if told else ""
-        yield f"{name.upper()}{value}: {message[:1].lower()}{message[1:]}"
+        yield f"{name.upper()}{value}: {_as_rest_of_line(message)}"
+
+
+def _as_rest_of_line(message: str) -> str:
+    """Return a sentence with a small first letter, unless it begins with the name of a setting."""
+    return message if message[1:2].isupper() else f"{message[:1].lower()}{message[1:]}"
 
 
 def _message(kind: str, message: str, field: FieldInfo | None) -> str:

@@ -144,13 +144,17 @@ def test_a_difference_is_told_and_keeps_no_row_from_its_table(tables: ClickHouse
     metrics, readiness = Metrics(), Readiness()
     watch = SchemaWatch(metrics, readiness, lambda clickhouse: retention_differences(clickhouse, changed))
     watch.look(tables)
-    line = "the table sms_status has no TTL, and CLICKHOUSE_RETENTION_DAYS_STATUS says toDateTime("
+    line = "the table sms_status has no TTL, and CLICKHOUSE_RETENTION_DAYS_STATUS=400: run `routee-sinks schema`"
     assert any(line in reason for reason in readiness.reasons)
     assert watch.losses == ""
-    assert any(str(difference).startswith(line) for difference in retention_differences(tables, changed))
+    assert line in map(str, retention_differences(tables, changed))
     run_schema(changed)
     watch.look(tables)
-    assert not [reason for reason in readiness.reasons if "TTL" in reason]
+    assert not [reason for reason in readiness.reasons if "RETENTION" in reason]
+    (told,) = retention_differences(tables, kept(settings, clickhouse_retention_days_rejected=0))
+    assert str(told).startswith(
+        "the table rejected_callbacks keeps rows for 30 days, and CLICKHOUSE_RETENTION_DAYS_REJECTED=0: run"
+    )
 
 
 def test_a_time_to_live_of_the_owner_stays_where_the_setting_is_0(tables: ClickHouse, settings: SinksSettings) -> None:

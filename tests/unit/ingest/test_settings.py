@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from pydantic import SecretStr
 
 from ingest.settings import IngestSettings
 from streams.program.listening import is_loopback
@@ -144,3 +145,9 @@ def test_allowed_networks_as_wide_as_the_internet_are_a_warning() -> None:
     ]
     assert not list(IngestSettings(ingest_open="yes", ingest_allowed_networks="192.0.2.0/24,a.example").warnings())
     assert not list(IngestSettings(ingest_open="yes").warnings())
+
+
+def test_a_secret_beside_an_open_ingest_is_told() -> None:
+    (told,) = IngestSettings(ingest_open="yes", ingest_secrets=SecretStr("of-sixteen-letters")).warnings()
+    assert told.startswith("INGEST_OPEN=yes opens nothing while INGEST_SECRETS is set")
+    assert "sixteen" not in told

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from streams.program.brokers import client_options
 from streams.program.settings import CommonSettings, SettingsError, load_settings, setting_warnings
@@ -60,6 +60,39 @@ def test_credentials_that_no_broker_is_told_are_named(monkeypatch: pytest.Monkey
     assert line.startswith(
         "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD: not used with KAFKA_SECURITY_PROTOCOL=PLAINTEXT"
     )
+
+
+@pytest.mark.parametrize("protocol", ["PLAINTEXT", "SASL_PLAINTEXT"])
+def test_files_of_tls_that_encrypt_nothing_are_named(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", protocol)
+    for name in ("MECHANISM", "USERNAME", "PASSWORD"):
+        monkeypatch.setenv(f"KAFKA_SASL_{name}", "PLAIN" if protocol.startswith("SASL") else "")
+    for name in ("CAFILE", "KEYFILE"):
+        monkeypatch.setenv(f"KAFKA_SSL_{name}", "authority.pem")
+    (line,) = setting_warnings(load_settings(CommonSettings))
+    assert line.startswith(f"KAFKA_SSL_CAFILE and KAFKA_SSL_KEYFILE: not used with KAFKA_SECURITY_PROTOCOL={protocol}")
+
+
+def test_files_of_tls_that_are_used_are_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SSL")
+    monkeypatch.setenv("KAFKA_SSL_CAFILE", "authority.pem")
+    assert list(setting_warnings(load_settings(CommonSettings))) == []
+
+
+def test_the_name_of_a_setting_keeps_its_first_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Settings(CommonSettings):
+        clickhouse_sharded: str = "no"
+
+        @field_validator("clickhouse_sharded")
+        @classmethod
+        def _needs_a_cluster(cls, value: str) -> str:
+            if value == "yes":
+                raise ValueError("CLICKHOUSE_CLUSTER has to name the cluster")
+            return value
+
+    monkeypatch.setenv("CLICKHOUSE_SHARDED", "yes")
+    with pytest.raises(SettingsError, match=r"^CLICKHOUSE_SHARDED=yes: CLICKHOUSE_CLUSTER has to name the cluster$"):
+        load_settings(Settings)
 
 
 def test_a_dot_env_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:

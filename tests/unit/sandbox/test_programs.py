@@ -10,12 +10,14 @@ import pytest
 from sandbox.addresses import addresses_of
 from sandbox.clickhouse.process import ClickHouseServer
 from sandbox.process import Process
-from sandbox.programs import Launcher
+from sandbox.programs import Launcher, Program
 from sandbox.settings import SandboxSettings
+from sandbox.stack import Sandbox
 from streams.program.settings import load_settings
 
 SECRET = "s3cret-of-a-file-0123456789"  # noqa: S105 - made up here
-SHOW = "import os; print({n: v for n, v in os.environ.items() if n.startswith(('INGEST_SECRETS', 'CLICKHOUSE_PASS'))})"
+NAMES = ("INGEST_SECRETS", "CLICKHOUSE_PASS", "CONSOLE_PROGRAMS")
+SHOW = f"import os; print({{n: v for n, v in os.environ.items() if n.startswith({NAMES})}})"
 
 
 @pytest.fixture
@@ -47,3 +49,11 @@ def test_clickhouse_is_told_its_password_and_no_file(settings: SandboxSettings) 
     shown = environment_of(server.process)
     assert "'CLICKHOUSE_PASSWORD': 'of-the-caller'" in shown
     assert "'CLICKHOUSE_PASSWORD_FILE': ''" in shown
+
+
+def test_a_program_beside_the_others_is_told_its_own_settings(settings: SandboxSettings) -> None:
+    """So Health of the console has the programs that run here."""
+    places = {"CONSOLE_PROGRAMS": "ingest=http://127.0.0.1:9101"}
+    beside = Program("console", ("routee-console", "serve"), "http://127.0.0.1:9106", places)
+    _, process = Sandbox(settings, beside=[beside])._beside["console"]
+    assert f"'CONSOLE_PROGRAMS': '{places['CONSOLE_PROGRAMS']}'" in environment_of(process)

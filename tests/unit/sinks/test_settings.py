@@ -66,6 +66,12 @@ def test_a_wrong_setting_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPat
     assert "\n" not in str(error.value)
 
 
+def test_a_bucket_with_another_name_is_told_the_form_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SINKS_FILES_ROOT", "s3://b/prefix")
+    with pytest.raises(SettingsError, match="the bucket of 3 to 63 small letters"):
+        load_settings(SinksSettings)
+
+
 @pytest.mark.parametrize(
     ("given", "chosen"),
     [

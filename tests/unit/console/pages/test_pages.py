@@ -362,6 +362,36 @@ async def test_without_clickhouse_each_page_says_so_and_live_numbers_go_on(path:
         assert "Sale" in body
 
 
+async def test_health_takes_no_table_that_is_away_for_an_empty_one() -> None:
+    """Neither is told that nothing came, nor that nothing was refused."""
+    body = (await console(answers=None).get("/health")).body
+    assert "Nothing came in the last hour" not in body
+    assert "<dd>– in 24 hours" in body
+
+
+SHEETS = {
+    "/?csv=finished",
+    "/refused?csv=reasons",
+    "/refused?csv=samples",
+    "/routes?csv=routes",
+    "/health?csv=pace",
+    "/search?q=Sale&csv=messages",
+    *(f"/campaigns/{KEY}?csv={table}" for table in ("operators", "reasons", "parts")),
+}
+
+
+@pytest.mark.parametrize("path", sorted(SHEETS))
+async def test_a_table_without_its_source_is_no_empty_sheet(path: str) -> None:
+    moment = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    for answers, status in ((None, 503), (console().answers, 200)):
+        made = console(answers=answers)
+        made.picture.take_campaign(Campaign(KEY, 5, moment, TIME, name="Sale", messages=10))
+        answer = await made.get(path)
+        assert answer.status == status
+        assert answer.headers["content-type"].startswith("text/html" if status == 503 else "text/csv")
+        assert ("ClickHouse does not answer" in answer.body) == (status == 503)
+
+
 async def test_an_id_that_begins_with_digits_only_is_found() -> None:
     answers = console().answers or {}
     found = answers["argMax(message_status"]
@@ -392,12 +422,18 @@ async def test_without_kafka_each_page_says_so_and_the_tables_go_on(path: str) -
 
 
 @pytest.mark.parametrize(
-    "path", ["/campaigns/unknown", "/messages/unknown", "/nothing", "/static/x/console.css", "/campaigns/"]
+    "path", ["/campaigns/unknown", "/messages/unknown", "/nothing", "/static/x/console.css", "/nothing/"]
 )
 async def test_a_place_that_is_not_there_is_404_in_words(path: str) -> None:
     answer = await Console(answers={}).get(path)
     assert answer.status == 404
     assert "<h1>" in answer.body
+
+
+@pytest.mark.parametrize(("path", "place"), [("/campaigns/", "/"), ("/messages/", "/search")])
+async def test_an_address_without_its_id_leads_to_the_page_that_finds_ids(path: str, place: str) -> None:
+    answer = await Console(answers={}).get(path)
+    assert (answer.status, answer.headers["location"]) == (307, place)
 
 
 @pytest.mark.parametrize(
@@ -500,13 +536,38 @@ async def test_a_tab_that_was_told_of_a_change_gets_no_page_from_before_it() -> 
     assert made.site.metrics.pages.labels("search")._value.get() == 3
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("", "No campaign finished in the last 7 days."),
+        ("?period=31", "No campaign finished in the last 31 days."),
+        ("?period=all", "No campaign finished."),
+        ("?name=sale", "No finished campaign is like this."),
+        ("?verdict=behind", "No finished campaign is like this."),
+    ],
+)
+async def test_no_finished_campaign_is_told_by_what_was_asked_for(query: str, told: str) -> None:
+    made = Console(answers={"count() AS n FROM campaigns": [{"n": 0}]})
+    assert f"<b>{told}</b>" in (await made.get(f"/{query}")).body
+
+
+@pytest.mark.parametrize(("parts", "told"), [(1, "1 part billed"), (2, "2 parts billed")])
+async def test_parts_are_counted_in_words(parts: int, told: str) -> None:
+    row = {"parts": parts, "messages": 1, "whole": 1, "in_part": 0, "missing": 0, "billed": parts}
+    made = Console(answers={"sum(parts) AS billed": [row], "FROM campaigns WHERE": [campaign("Sale")]})
+    assert told in (await made.get(f"/campaigns/{KEY}")).body
+
+
 async def test_a_message_that_streams_alone_may_know_is_not_called_unknown_while_streams_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = Console(answers={})
     assert (await made.get(f"/messages/{MESSAGE}")).status == 404
     monkeypatch.setattr(made.site.sources.read_api, "message", away)
-    assert (await made.get(f"/messages/{MESSAGE}")).status == 503
+    answer = await made.get(f"/messages/{MESSAGE}")
+    assert answer.status == 503
+    assert "<h1>This message cannot be looked up now</h1>" in answer.body
+    assert "Nothing is known" not in answer.body
 
 
 async def away(_message_id: str) -> None:

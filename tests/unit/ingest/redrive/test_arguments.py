@@ -28,6 +28,7 @@ SINCE = ("--since", "2026-11-22T09:00:00Z")
         (("--import", "f", "--export", "g"), "--import has the callbacks itself"),
         ((*SINCE, "--archive", "/no/such/folder"), "no such folder"),
         ((*SINCE, "--archive", "gs://bucket"), "other stores are not tested"),
+        ((*SINCE, "--archive", "s3://My_Bucket"), "the bucket of 3 to 63 small letters, digits, . and -"),
     ],
 )
 def test_options_that_do_not_go_together(options: tuple[str, ...], problem: str) -> None:

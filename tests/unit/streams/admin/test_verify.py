@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Final, NamedTuple
 
@@ -177,3 +178,14 @@ def test_a_record_that_changes_no_more_goes_with_the_days_of_its_topic_and_a_day
 def test_partial_counts_have_no_number() -> None:
     assert NUMBER[1:].encode() not in b"".join(record.value for record in written()[CAMPAIGN_PARTIALS])
     assert orjson.loads(written()[SMS_STATUS][-1].value)["recipient"] is None
+
+
+def test_the_warnings_of_the_sinks_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no setting names a store of theirs, they look at none, and only they say so."""
+    program = tmp_path / "routee-sinks"
+    program.write_text('#!/bin/sh\necho "$LOG_FORMAT: no store is looked at" >&2\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(verify, "_SINKS", program)
+    warned: list[str] = []
+    assert not [*verify._asked_of_sinks("verify", ["+306900000000"], warned.append)]
+    assert warned == ["text: no store is looked at"]
