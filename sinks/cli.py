@@ -19,6 +19,7 @@ from typing import Final
 from sinks.check import file_problems, problems
 from sinks.clickhouse.analyst import make_analyst, require_password, user_name
 from sinks.clickhouse.client import connect
+from sinks.clickhouse.column_statistics import leave_out_statistics
 from sinks.clickhouse.comments import apply_comments
 from sinks.clickhouse.disks import disks
 from sinks.clickhouse.erasure import ClickHouseErasure
@@ -220,6 +221,7 @@ def run_schema(settings: SinksSettings, analyst_user: str | None = None) -> int:
     require_time_zone(clickhouse)
     poorer = mend(clickhouse, settings.clickhouse_cluster)
     applied = migrate(clickhouse, settings.clickhouse_cluster)
+    leave_out_statistics(clickhouse, settings.clickhouse_cluster)
     apply_comments(clickhouse, settings.clickhouse_cluster)
     if settings.shards:
         with closing(connect(settings)) as above:

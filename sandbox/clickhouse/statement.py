@@ -54,14 +54,17 @@ def read_statement(query: bytes, body: bytes) -> Statement:
 
     Raises ClickHouseError for an empty or undecodable one, and for tables that chDB can not survive.
     """
-    whole = query + b"\n" + body if query else body
-    # Data in a body of its own need not be searched for SQL, and may be megabytes of anything.
-    statement = _split(query, body) or _split(whole, b"") or Statement(_sql(whole))
+    # Data in a body of its own need not be searched for SQL, nor copied, and may be megabytes of anything.
+    statement = _split(query, body) or _without_body(query + b"\n" + body if query else body)
     if not statement.sql:
         raise refusal(62, "SYNTAX_ERROR", "Syntax error: Empty query")
     if _RUINOUS.search(statement.sql):
         raise refusal(48, "NOT_IMPLEMENTED", "This table engine is not usable in chDB")
     return statement
+
+
+def _without_body(whole: bytes) -> Statement:
+    return _split(whole, b"") or Statement(_sql(whole))
 
 
 def _sql(text: bytes) -> str:

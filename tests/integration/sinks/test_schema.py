@@ -234,6 +234,17 @@ def test_a_run_that_was_cut_off_is_completed_by_the_next(empty: ClickHouse, vers
     assert empty.rows("SELECT count() FROM messages") == [(0,)]
 
 
+def test_merges_make_no_statistics_of_columns(empty: ClickHouse, settings: SinksSettings) -> None:
+    """Those of an owner stay, also when the command runs again."""
+    migrate(empty, None)
+    empty.execute("ALTER TABLE message_status MODIFY SETTING auto_statistics_types = 'basic'")
+    found = "SELECT DISTINCT table FROM system.columns WHERE database = currentDatabase() AND statistics != ''"
+    assert len(empty.rows(found)) > 1
+    for _ in range(2):
+        run_schema(settings)
+        assert empty.rows(found) == [("message_status",), ("schema_migrations",)]
+
+
 def test_a_batch_becomes_few_files(tables: ClickHouse) -> None:
     """Thirty megabytes, more than the engine keeps together by itself."""
     tables.execute(
