@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 import orjson
+from msgspec.structs import replace
 
 from sinks.raw_callbacks import callback_in, covers, without_erased
 from sinks.source import Record
@@ -108,13 +109,13 @@ def _blanked(table: str, record: Record, erasures: Erasures) -> Record:
         return record
     if not isinstance(row, dict) or not is_covered(table, row, erasures):
         return record
-    return record._replace(value=orjson.dumps(row | blanks(table, row)))
+    return replace(record, value=orjson.dumps(row | blanks(table, row)))
 
 
 def blanked_raw(record: Record, erasures: Erasures) -> tuple[Record, int]:
     """Return a raw record without the data of erased people, and how many of its callbacks had some."""
     value, count = without_erased(record.value, moment_of(record.timestamp), erasures)
-    return (record._replace(value=value), count) if count else (record, 0)
+    return (replace(record, value=value), count) if count else (record, 0)
 
 
 def is_covered(table: str, row: Mapping[str, Any], erasures: Erasures) -> bool:

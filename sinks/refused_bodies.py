@@ -9,6 +9,7 @@ from base64 import b64decode
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from sinks.source import Record
 from streams.contract.personal import ALL_PERSONAL, Kept, kept_body
@@ -28,7 +29,7 @@ def redacted(record: Record) -> Record:
     if kept is None or not kept.redacted:
         return record
     text = kept.body.decode()
-    return record._replace(value=orjson.dumps({**rejection, "body": text, "body_base64": None, "redacted": True}))
+    return replace(record, value=orjson.dumps({**rejection, "body": text, "body_base64": None, "redacted": True}))
 
 
 def _kept(rejection: dict[str, Any]) -> Kept | None:

@@ -16,7 +16,6 @@ from sinks.source import Record
 NOT_AN_OBJECT: Final = "not one JSON object"
 
 _OPEN: Final = ord("{")
-_CLOSE: Final = ord("}")
 # For ClickHouse alone: its reader of JSONEachRow takes `{…}{…}` for two rows. The file formats would refuse such a
 # value; refused here, it has the same error in both sinks. Possessive: no byte of any value is looked at twice.
 # Looser than JSON's syntax: a value that matches is parsed.
@@ -41,27 +40,23 @@ def sort_out(records: Sequence[Record]) -> Sorted:
     a value is parsed here only if it may be two objects.
     """
     parts = Sorted()
+    rows = parts.rows
     for record in records:
         value = record.value
         if not value:
             parts.empty += 1
-        elif _is_braced(value) and (_is_closed_once(value) or _SECOND.search(value) is None or _is_object(value)):
-            parts.rows.append(record)
+        # Of nearly every row the only `}` is its last byte: finding that costs a fifth of a search.
+        elif (value[0] == _OPEN and value.find(b"}") == len(value) - 1) or _is_one(value):
+            rows.append(record)
         else:
             parts.unusable.append(record)
     return parts
 
 
-def _is_braced(value: bytes) -> bool:
-    if value[0] == _OPEN and value[-1] == _CLOSE:
-        return True
+def _is_one(value: bytes) -> bool:
     text = value.strip()
-    return text.startswith(b"{") and text.endswith(b"}")
-
-
-def _is_closed_once(value: bytes) -> bool:
-    """Return whether the only `}` is the last byte, as in nearly every row: finding that costs a fifth of a search."""
-    return value.find(_CLOSE, 0, -1) < 0
+    is_braced = text.startswith(b"{") and text.endswith(b"}")
+    return is_braced and (_SECOND.search(value) is None or _is_object(value))
 
 
 def _is_object(value: bytes) -> bool:

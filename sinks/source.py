@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from sinks.errors import PositionError, TopicError
 
 
@@ -22,8 +24,13 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-class Record(NamedTuple):
-    """The parts of a Kafka record that the sinks need."""
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """
+    The parts of a Kafka record that the sinks need.
+
+    Nothing in it points back to it, so Python's collector of cycles need not know it: going through the tuples that
+    wait to be written took a tenth of a sink's time.
+    """
 
     topic: str
     """The full name of its topic."""

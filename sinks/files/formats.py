@@ -6,7 +6,6 @@ no fault of the rows.
 """
 
 import gzip
-import io
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -45,11 +44,34 @@ def parquet(table: str, rows: Sequence[Record]) -> bytes:
 
 def to_parquet(data: pa.Table) -> bytes:
     """Return the bytes of a Parquet file."""
-    file = io.BytesIO()
-    # Envelopes are all different: a dictionary of them would be made for nothing.
-    dictionary: bool | list[str] = [] if data.schema.equals(ARCHIVE_SCHEMA) else True
-    pyarrow.parquet.write_table(data, file, compression="zstd", use_dictionary=dictionary)
-    return file.getvalue()
+    # Arrow's own file: one of Python would be called for each piece of each column, under Python's lock.
+    file = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(data, file, compression="zstd", use_dictionary=_with_dictionary(data.schema))
+    content: bytes = file.getvalue().to_pybytes()
+    return content
+
+
+def _with_dictionary(schema: pa.Schema) -> list[str]:
+    """
+    Return the columns whose values are likely to come again.
+
+    Positions, times and envelopes do not: without a dictionary of them a file is written sooner, and smaller.
+    """
+    if schema.equals(ARCHIVE_SCHEMA):
+        return []
+    return [
+        leaf
+        for field in schema
+        if field.name not in POSITION and not pa.types.is_timestamp(field.type)
+        for leaf in _leaves(field.name, field.type)
+    ]
+
+
+def _leaves(name: str, kind: pa.DataType) -> list[str]:
+    """Return the names under which Parquet keeps a column."""
+    if pa.types.is_map(kind):
+        return _leaves(f"{name}.key_value.key", kind.key_type) + _leaves(f"{name}.key_value.value", kind.item_type)
+    return _leaves(f"{name}.list.element", kind.value_type) if pa.types.is_list(kind) else [name]
 
 
 def ndjson(table: str, rows: Sequence[Record]) -> bytes:
@@ -103,9 +125,10 @@ def to_table(table: str, rows: Sequence[Record]) -> pa.Table:
         "topic_offset": [row.offset for row in rows],
         **{name: [_items(value.get(name)) for value in values] for name in maps},
     }
-    for name, column in columns.items():
-        data = data.append_column(name, pa.array(column, schema.field(name).type))
-    data = data.select(schema.names).cast(schema)
+    data = pa.table(
+        [pa.array(columns[one.name], one.type) if one.name in columns else data[one.name] for one in schema],
+        schema=schema,
+    )
     # pyarrow's reader takes any bytes for text: this call refuses bytes that are not UTF-8.
     data.validate(full=True)
     return data

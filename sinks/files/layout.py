@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
-from sinks.source import Record
+from sinks.source import Record, TopicPartition
 from streams.program.file_names import SUFFIXES
 
+_PARTITION_OF: Final = attrgetter("topic", "partition")
 _DRAFT: Final = re.compile(r"\.(\d+)-\d+-\d+\.(?:parquet|ndjson\.gz)\.tmp")
 
 
@@ -31,6 +33,11 @@ class Run:
     def name(self, file_format: str) -> str:
         """Return the name of the run's file."""
         return f"{self.partition}-{self.rows[0].offset}-{self.rows[-1].offset}.{SUFFIXES[file_format]}"
+
+
+def by_partition(rows: Iterable[Record]) -> Iterator[tuple[TopicPartition, Iterator[Record]]]:
+    """Yield the rows of each partition, which come together."""
+    return ((TopicPartition(*key), group) for key, group in groupby(rows, key=_PARTITION_OF))
 
 
 def runs(rows: Iterable[Record]) -> Iterator[Run]:

@@ -33,7 +33,7 @@ from sinks.files.compaction import GRACE_SECONDS
 from sinks.files.contents import UNREADABLE_CONTENT
 from sinks.files.durable import read_if_there
 from sinks.files.formats import FORMATS
-from sinks.files.layout import runs
+from sinks.files.layout import by_partition, runs
 from sinks.files.positions import noted_positions
 from sinks.files.proof import last_offset, newest
 from sinks.source import Record, TopicPartition
@@ -129,8 +129,8 @@ class ObjectSink:
 
     def write(self, table: str, rows: Sequence[Record]) -> None:
         """Write an object for each run of rows."""
-        for key, group in groupby(rows, key=lambda row: (row.topic, row.partition)):
-            partition, left = TopicPartition(*key), list(group)
+        for partition, group in by_partition(rows):
+            left = list(group)
             # The object of another process may end in the middle of a run.
             while left := [row for row in left if row.offset >= self._next[partition]]:
                 self._next[partition] = self._write_first_run(table, partition, left)

@@ -20,7 +20,7 @@ from pathlib import Path
 from sinks.errors import FatalError, RetryableError
 from sinks.files.durable import make_folder, publish
 from sinks.files.formats import FORMATS
-from sinks.files.layout import Run, partition_of_draft, runs
+from sinks.files.layout import Run, by_partition, partition_of_draft, runs
 from sinks.files.locks import Lock, days
 from sinks.files.positions import noted_positions
 from sinks.source import Record, TopicPartition
@@ -121,8 +121,7 @@ class FileSink:
         return positions
 
     def _runs(self, rows: Sequence[Record]) -> Iterator[tuple[TopicPartition, Run]]:
-        for key, group in groupby(rows, key=lambda row: (row.topic, row.partition)):
-            partition = TopicPartition(*key)
+        for partition, group in by_partition(rows):
             written = self._next[partition]
             for run in runs([row for row in group if row.offset >= written]):
                 yield partition, run

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 
 from sinks.errors import ConnectError
 from sinks.kafka import private_names
-from sinks.kafka.large_reads import LargeReads
+from sinks.kafka.large_reads import LargeAnswer, LargeReads
 from sinks.kafka.record_batches import QuickRecords
 from streams.program.brokers import UnusableFilesError, client_options, why_unreachable
 from streams.program.settings import CommonSettings
@@ -49,6 +49,7 @@ CONSUMER_OPTIONS: Final[dict[str, Any]] = {
 def open_consumer(settings: CommonSettings, group: str | None) -> Any:  # noqa: ANN401 - kafka-python has no types
     """Return a consumer of `Record`s that knows the brokers. ConnectError when none answers."""
     private_names.connect_by(LargeReads)
+    private_names.receive_by(LargeAnswer)
     consumer = open_plain_consumer(settings, group)
     private_names.read_with(consumer, QuickRecords)
     return consumer

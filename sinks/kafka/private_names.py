@@ -2,8 +2,8 @@
 The private names of kafka-python, and of aiokafka's record reader, that this folder rests on.
 
 Neither library offers a public way to them. A test compares `PRIVATE_NAMES` with the installed versions, so an upgrade
-that moves one of them fails there and not in production. `Membership`, `QuickRecords` and `LargeReads` override methods
-of the classes listed here; every other use goes through a function below.
+that moves one of them fails there and not in production. `Membership`, `QuickRecords`, `LargeReads` and `LargeAnswer`
+override methods of the classes listed here; every other use goes through a function below.
 """
 
 import threading
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from kafka.errors import BrokerResponseError
 from kafka.net import manager
+from kafka.protocol import parser
 
 PRIVATE_NAMES: Final = (
     ("kafka.consumer.group", "KafkaConsumer", ("_client", "_cluster", "_coordinator", "_fetcher", "_subscription")),
@@ -18,6 +19,8 @@ PRIVATE_NAMES: Final = (
     ("kafka.net.manager", "KafkaConnectionManager", ("_build_transport", "_conns")),
     ("kafka.net.transport", "KafkaTCPTransport", ("_sock", "_sock_recv")),
     ("kafka.net.connection", "KafkaConnection", ("in_flight_requests",)),
+    ("kafka.protocol.parser", "KafkaProtocol", ("_rbuffer",)),
+    ("kafka.protocol.frame", "KafkaBytes", ("read", "seek", "tell")),
     ("kafka.cluster", "ClusterMetadata", ("leader_for_partition", "cluster_id", "topic_id")),
     ("kafka.cluster", "ClusterMetadata", ("metadata_refresh_in_progress", "request_update")),
     (
@@ -35,13 +38,10 @@ PRIVATE_NAMES: Final = (
     (
         "kafka.consumer.fetcher",
         "Fetcher.PartitionRecords",
-        ("_unpack_records", "bytes_read", "drain", "leader_epoch", "next_fetch_offset"),
+        ("_unpack_records", "bytes_read", "drain", "leader_epoch", "next_fetch_offset", "take"),
     ),
-    (
-        "kafka.record.default_records",
-        "DefaultRecordBatch",
-        ("_buffer", "base_offset", "compression_type", "is_control_batch", "leader_epoch", "next_offset"),
-    ),
+    ("kafka.record.memory_records", "MemoryRecords", ("_buffer", "next_batch", "size_in_bytes")),
+    ("kafka.record.default_records", "DefaultRecordBatch", ("is_control_batch", "leader_epoch", "next_offset")),
     ("aiokafka.record.default_records", "DefaultRecordBatch", ("__iter__",)),
 )
 """(module, class, attributes that its source must mention)."""
@@ -57,6 +57,11 @@ def read_with(consumer: Any, reader: type) -> None:  # noqa: ANN401 - kafka-pyth
 def connect_by(transport: type) -> None:
     """Have all clients of this process connect without TLS by `transport`, a subclass of `KafkaTCPTransport`."""
     vars(manager)["KafkaTCPTransport"] = transport
+
+
+def receive_by(buffer: type) -> None:
+    """Have all connections of this process receive answers into a `buffer`, a subclass of `KafkaBytes`."""
+    vars(parser)["KafkaBytes"] = buffer
 
 
 def join_as(consumer: Any, member: type) -> None:  # noqa: ANN401 - same
@@ -132,7 +137,6 @@ def unanswered_since(consumer: Any, broker: int | None) -> list[float]:  # noqa:
     return [] if connection is None else [request[_SENT_AT] for request in list(connection.in_flight_requests)]
 
 
-def batch_bytes(batch: Any) -> bytearray:  # noqa: ANN401 - same
-    """Return the bytes of a record batch that is not compressed, header included: the batch's own, not a copy."""
-    content: bytearray = batch._buffer  # noqa: SLF001
-    return content
+def fetched_bytes(records: Any) -> memoryview:  # noqa: ANN401 - same
+    """Return the bytes of all record batches of a `MemoryRecords`: its own, not a copy."""
+    return memoryview(records._buffer)  # noqa: SLF001

@@ -8,8 +8,8 @@ import sys
 from typing import Final
 
 BENCHMARKS: Final = (
-    "ingest", "ingest_instructions", "instructions", "cells", "streams", "replay", "sinks", "visibility", "views",
-    "erasures", "blanking", "alarms", "console", "scale",
+    "ingest", "ingest_instructions", "instructions", "cells", "streams", "replay", "sinks", "sink_instructions",
+    "visibility", "views", "erasures", "blanking", "alarms", "console", "scale",
 )  # fmt: skip
 
 

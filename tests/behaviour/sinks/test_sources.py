@@ -392,6 +392,6 @@ def test_a_lookup_finds_the_last_record_of_some_offsets(
     with broker.lookup() as lookup:
         record = lookup.latest(partition, first, last)
         if record is not None:
-            assert record[:3] == (*partition, last)
+            assert (record.topic, record.partition, record.offset) == (*partition, last)
         assert (record and record.value) == found
         assert lookup.latest(TopicPartition(broker.topic, 1), 3, 3) is not None, "it can be asked again"

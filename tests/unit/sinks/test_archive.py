@@ -13,6 +13,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ingest.callback.envelope import seal
 from sinks.batch import Batch, Limits
@@ -303,7 +304,7 @@ def test_files_of_the_archive_are_written_anew_without_erased_people(folder: Fol
     assert folder.erase(ERASED) == 4
     assert files_of(folder.root / RAW_CALLBACKS_TABLE) == names
     expected = [
-        one._replace(value=without_erased(one.value, moment_of(MS), erasures(ERASED))[0]) for one in folder.records
+        replace(one, value=without_erased(one.value, moment_of(MS), erasures(ERASED))[0]) for one in folder.records
     ]
     assert folder.found() == expected
     assert ERASED not in str([one.value for one in folder.found()])

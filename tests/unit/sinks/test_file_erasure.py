@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pyarrow.parquet
 import pytest
+from msgspec.structs import replace
 
 from sinks.erasing import Erasing
 from sinks.errors import FatalError, RetryableError
@@ -222,7 +223,7 @@ def test_an_erased_file_still_proves_to_be_of_its_topic(folder: Folder) -> None:
     topics = MemoryTopics({SMS.topic: 1})
     # The last record of both, the one that is compared, is of the erased number.
     values = {record.offset: record.value for record in folder.records}
-    folder.sink.write("sms_status", [folder.records[27]._replace(offset=28, value=values[21])])
+    folder.sink.write("sms_status", [replace(folder.records[27], offset=28, value=values[21])])
     for offset in range(29):
         topics.append(SMS.topic, 0, values[21] if offset == 28 else values[offset])
     folder.erasure().erase(erasing(ERASED).known)
@@ -230,7 +231,7 @@ def test_an_erased_file_still_proves_to_be_of_its_topic(folder: Folder) -> None:
     assert files[0].name.startswith("0-28-28.")
     lookup: Lookup = topics
     assert misfit(files, "sms_status", SMS.topic, lookup) is None
-    topics.logs[SMS][28] = topics.logs[SMS][28]._replace(value=values[20])
+    topics.logs[SMS][28] = replace(topics.logs[SMS][28], value=values[20])
     assert misfit(files, "sms_status", SMS.topic, lookup) is not None
 
 

@@ -3,6 +3,7 @@ A row that does not fit its columns is refused as bad data, by any of the errors
 """
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from sinks.errors import PermanentError, RetryableError
+from sinks.files.columns import POSITION, SCHEMAS
 from sinks.files.formats import parquet
 from sinks.files.sink import FileSink
 from sinks.source import TopicPartition
@@ -48,3 +50,18 @@ def test_rows_are_not_refused_because_memory_is_short(
     sink.claim([TopicPartition(TOPIC, 0)])
     with pytest.raises(RetryableError, match=r"^no memory for a file of 1 rows of sms_status$"):
         sink.write("sms_status", [record(0)])
+
+
+@pytest.mark.parametrize("table", SCHEMAS)
+def test_every_column_but_positions_and_times_has_a_dictionary(table: str) -> None:
+    """Also the columns within lists and maps, which Parquet names by a path."""
+    row: dict[str, Any] = {name: None for name in SCHEMAS[table].names if name not in POSITION}
+    row |= {name: one for name, one in {"routes": [["GR", "Cosmote"]], "groups": ["vip"]}.items() if name in row}
+    row |= {one.name: {"Sent": 1} for one in SCHEMAS[table] if pa.types.is_map(one.type)}
+    file = pa.parquet.ParquetFile(pa.BufferReader(parquet(table, [record(at, orjson.dumps(row)) for at in range(2)])))
+    group = file.metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    plain = {one.path_in_schema for one in columns if "RLE_DICTIONARY" not in one.encodings}
+    assert plain == {one.name for one in SCHEMAS[table] if one.name in POSITION or pa.types.is_timestamp(one.type)} | {
+        one.path_in_schema for one in columns if one.physical_type == "BOOLEAN"
+    }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from sinks.errors import FatalError, PositionError
 from sinks.files import origin
@@ -265,7 +266,7 @@ def test_columns_of_another_version_are_not_compared(tmp_path: Path) -> None:
     write(tmp_path, topics, "ndjson")
     for partition in range(PARTITIONS):
         log = topics.logs[TopicPartition(TOPIC, partition)]
-        log[49] = log[49]._replace(value=(log[49].value or b"")[:-1] + b',"added_later":1}')
+        log[49] = replace(log[49], value=(log[49].value or b"")[:-1] + b',"added_later":1}')
     open_folder(tmp_path, topics)
 
 

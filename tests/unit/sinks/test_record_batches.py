@@ -2,6 +2,7 @@
 The quick reader gives the same records as kafka-python's own, for any contents of a batch.
 """
 
+import gc
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -164,3 +165,36 @@ def test_records_of_the_format_before_kafka_0_11_are_read_too() -> None:
         builder.append(1_795_000_000_000, None, b"%d" % number)
     builder.close()
     assert len(expect_the_same(bytes(builder.buffer()))) == 5
+
+
+def test_the_collector_of_cycles_does_not_know_records() -> None:
+    """It would go through all that wait to be written, again and again."""
+    raw: Any = QuickRecords(0, TopicPartition("x.callbacks.raw", 3), MemoryRecords(batch([(0, b"key", b"{}")] * 2)))
+    part: Any = QuickRecords(0, PARTITION, MemoryRecords(batch([(0, b"key", b"{}")] * 2)))
+    assert [gc.is_tracked(one) for one in (*part.take(2), *raw.take(2))] == [False] * 4
+
+
+@pytest.mark.parametrize("length", [-40, -12, 0, 3])
+def test_a_length_that_no_batch_can_have_is_refused(length: int) -> None:
+    data = bytearray(batch([(0, None, b"{}")]) + batch([(0, None, b"{}")], base=1))
+    struct.pack_into(">i", data, 8, length)
+    part = object.__new__(QuickRecords)
+    part.next_fetch_offset = 0
+    with pytest.raises(CorruptRecordError):
+        list(part._by_batch(PARTITION, memoryview(data)))
+
+
+def test_the_last_batch_of_an_answer_may_be_cut_at_any_byte() -> None:
+    whole, cut = batch([(0, None, b"{}")] * 2), batch([(0, None, b"{}")], base=2)
+    for size in range(len(cut)):
+        records, positions = read(QuickRecords, whole + cut[:size])
+        assert ([one[2] for one in records], positions[-1]) == ([0, 1], 2)
+
+
+def test_a_damaged_batch_is_told_after_the_records_before_it() -> None:
+    data = bytearray(batch([(0, None, b"{}")] * 2) + batch([(0, None, b"{}")], base=2))
+    data[-3] ^= 1
+    part: Any = QuickRecords(0, PARTITION, MemoryRecords(bytes(data)))
+    assert ([one.offset for one in part.take(9)], part.next_fetch_offset) == ([0, 1], 2)
+    with pytest.raises(CorruptRecordError, match=r"partition 3, at offset 2$"):
+        part.take(9)

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from sinks.batch import Batch, Limits
 from sinks.files.proof import misfit
@@ -91,8 +92,8 @@ def test_neither_the_store_nor_its_rejections_get_more() -> None:
         refine={"rejected_callbacks": redacted},
     )
     batch = Batch(Limits(rows=9, nbytes=1 << 20, seconds=1))
-    records = [record(orjson.dumps(of_ingest()))._replace(offset=0)]
-    records.append(record(orjson.dumps(of_ingest(detail="bad")))._replace(offset=1))
+    records = [replace(record(orjson.dumps(of_ingest())), offset=0)]
+    records.append(replace(record(orjson.dumps(of_ingest(detail="bad"))), offset=1))
     batch.add(TopicPartition(_TOPIC, 0), records, now=0)
     writer.write(batch)
     assert len(rejections.kept) == len(sink.tables["rejected_callbacks"]) == 1
