@@ -38,7 +38,16 @@ PRIVATE_NAMES: Final = (
     (
         "kafka.consumer.fetcher",
         "Fetcher.PartitionRecords",
-        ("_unpack_records", "bytes_read", "drain", "leader_epoch", "next_fetch_offset", "take"),
+        (
+            "_maybe_skip_record",
+            "_unpack_records",
+            "bytes_read",
+            "drain",
+            "fetch_offset",
+            "leader_epoch",
+            "next_fetch_offset",
+            "take",
+        ),
     ),
     ("kafka.record.memory_records", "MemoryRecords", ("_buffer", "next_batch", "size_in_bytes")),
     ("kafka.record.default_records", "DefaultRecordBatch", ("is_control_batch", "leader_epoch", "next_offset")),

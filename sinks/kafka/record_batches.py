@@ -6,9 +6,10 @@ record. Here aiokafka's compiled reader reads the same bytes where they are, and
 kept: all of them of `callbacks.raw`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, Final, NamedTuple
+from weakref import proxy
 
 from aiokafka.record.default_records import DefaultRecordBatch
 from crc32c import crc32c
@@ -34,29 +35,21 @@ _COMPRESSED_OR_CONTROL: Final = 0x27
 class QuickRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python has no type information
     """The records of one partition in a fetch answer: replaces `PartitionRecords` of a consumer's fetcher."""
 
+    next_fetch_offset: int
+
     def _unpack_records(self, tp: TopicPartition, records: Any, *_: object) -> Iterator[Record]:  # noqa: ANN401 - same
         """Yield the records of all batches."""
         # By this kafka-python decides which partition is next.
         self.bytes_read = records.size_in_bytes()
-        return chain.from_iterable(self._by_batch(tp, fetched_bytes(records)))
+        # This object keeps the iterator. If that kept this object, an answer that is dropped half read, as by a pause,
+        # would stay in memory until Python looks for cycles, which it seldom does: records are unknown to it.
+        return chain.from_iterable(_by_batch(proxy(self), tp, fetched_bytes(records)))
 
-    def _by_batch(self, partition: TopicPartition, content: memoryview) -> Iterator[list[Record]]:
-        """
-        Yield the records of each batch.
-
-        When all of them are taken, the position moves over records that compaction removed, and over control batches.
-        """
-        for one in _batches(content):
-            batch = _opened(one)
-            if batch is None:
-                at = int.from_bytes(one[:_LENGTH_AT], signed=True)
-                raise CorruptRecordError(f"{partition[0]}, partition {partition[1]}, at offset {at}")
-            if batch.leader_epoch is not None:
-                self.leader_epoch = batch.leader_epoch
-            yield _records(*partition, batch)
-            if batch.end is not None:
-                self.next_fetch_offset = batch.end
-        self.drain()
+    @property
+    def _maybe_skip_record(self) -> Callable[[Record], bool]:
+        """As kafka-python's method, which would keep this object in its own iterator, too."""
+        first: int = self.fetch_offset
+        return lambda record: record.offset < first
 
     def take(self, n: int | None = None) -> list[Record]:
         """Return the next records, at most `n`; the position moves behind them."""
@@ -64,6 +57,25 @@ class QuickRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-pyt
         if taken:
             self.next_fetch_offset = max(self.next_fetch_offset, taken[-1].offset + 1)
         return taken
+
+
+def _by_batch(part: Any, partition: TopicPartition, content: memoryview) -> Iterator[list[Record]]:  # noqa: ANN401 - a proxy
+    """
+    Yield the records of each batch.
+
+    When all of them are taken, the position moves over records that compaction removed, and over control batches.
+    """
+    for one in _batches(content):
+        batch = _opened(one)
+        if batch is None:
+            at = int.from_bytes(one[:_LENGTH_AT], signed=True)
+            raise CorruptRecordError(f"{partition[0]}, partition {partition[1]}, at offset {at}")
+        if batch.leader_epoch is not None:
+            part.leader_epoch = batch.leader_epoch
+        yield _records(*partition, batch)
+        if batch.end is not None:
+            part.next_fetch_offset = batch.end
+    part.drain()
 
 
 class _Opened(NamedTuple):

@@ -5,7 +5,6 @@ A commit carries the id of its topic: one that was made on an earlier topic of t
 the commits of a topic with the topic, but a commit that is under way then may come after the new topic.
 """
 
-import gc
 import logging
 import time
 from collections import deque
@@ -35,7 +34,6 @@ _OVERDUE_SECONDS: Final = 2.0
 _CONFIRM_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.2
 _TOPIC_ID: Final = "topic-id "
-_YOUNGEST: Final = 0
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no type information
@@ -109,9 +107,6 @@ class KafkaSource:
             time.sleep(seconds)
             return {}
         self._answered = True
-        if found:
-            # Records do not make the collector of cycles run, and what holds an answer of 4 MiB may be in one.
-            gc.collect(_YOUNGEST)
         return found
 
     def _poll_in_range(self, seconds: float, max_records: int) -> Mapping[TopicPartition, Sequence[Record]]:

@@ -5,7 +5,9 @@ The quick reader gives the same records as kafka-python's own, for any contents 
 import gc
 import struct
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 import pytest
 from hypothesis import given
@@ -178,10 +180,9 @@ def test_the_collector_of_cycles_does_not_know_records() -> None:
 def test_a_length_that_no_batch_can_have_is_refused(length: int) -> None:
     data = bytearray(batch([(0, None, b"{}")]) + batch([(0, None, b"{}")], base=1))
     struct.pack_into(">i", data, 8, length)
-    part = object.__new__(QuickRecords)
-    part.next_fetch_offset = 0
+    part = QuickRecords(0, PARTITION, SimpleNamespace(_buffer=data, size_in_bytes=lambda: len(data)))
     with pytest.raises(CorruptRecordError):
-        list(part._by_batch(PARTITION, memoryview(data)))
+        part.take()
 
 
 def test_the_last_batch_of_an_answer_may_be_cut_at_any_byte() -> None:
@@ -198,3 +199,15 @@ def test_a_damaged_batch_is_told_after_the_records_before_it() -> None:
     assert ([one.offset for one in part.take(9)], part.next_fetch_offset) == ([0, 1], 2)
     with pytest.raises(CorruptRecordError, match=r"partition 3, at offset 2$"):
         part.take(9)
+
+
+def test_an_answer_that_is_dropped_half_read_is_freed_at_once() -> None:
+    part = QuickRecords(0, PARTITION, MemoryRecords(batch([(0, b"k", b"{}")] * 5)))
+    gc.disable()
+    try:
+        assert len(part.take(2)) == 2
+        last = ref(part)
+        del part
+        assert last() is None, "answers of megabytes would stay in memory until Python looks for cycles"
+    finally:
+        gc.enable()
