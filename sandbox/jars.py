@@ -2,14 +2,15 @@
 The jars of Kafka: fetched once per user from Maven's central repository, checked, and kept in a cache folder.
 
 `kafka-jars.lock` names every jar with its SHA-256, as `requirements.lock` does for the wheels.
-`python -m sandbox.jars` prints that file anew for the version named here.
+`python -m sandbox.jars` prints that file anew for the version named here, and that of other roots when it is given any.
 """
 
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,11 +141,11 @@ def _download(context: Any, jar: Jar) -> Path:  # noqa: ANN401 - as above
     raise AssertionError
 
 
-def _resolve() -> Iterator[Jar]:
-    """Ask Maven's repository for the closure of the roots: the new content of the lock."""
+def _resolve(roots: Sequence[str]) -> Iterator[Jar]:
+    """Ask Maven's repository for the closure of the roots: the new content of a lock."""
     with tempfile.TemporaryDirectory() as scratch:
         context = _maven(Path(scratch))
-        found, followed = context.resolver.resolve([context.create_dependency(root) for root in _ROOTS])
+        found, followed = context.resolver.resolve([context.create_dependency(root) for root in roots])
         for dependency in [*found, *(one for one in followed if one.scope in {"compile", "runtime"})]:
             artifact = dependency.artifact
             digest = hashlib.sha256(Path(artifact.resolve()).read_bytes()).hexdigest()
@@ -152,4 +153,4 @@ def _resolve() -> Iterator[Jar]:
 
 
 if __name__ == "__main__":
-    print("\n".join(sorted(map(str, _resolve()))))  # noqa: T201 - it is the command's result
+    print("\n".join(sorted(map(str, _resolve(sys.argv[1:] or _ROOTS)))))  # noqa: T201 - it is the command's result

@@ -112,6 +112,14 @@ def fill(bootstrap_servers: str, prefix: str, callbacks: Iterator[Body], per_env
     return count
 
 
+def fill_unreadable(bootstrap_servers: str, prefix: str) -> int:
+    """Write a record that is no envelope, and an envelope of callbacks without a status and without a key."""
+    bodies = [b'{"messageId":"5b1c9f0a-0000-4000-8000-000000000001"}', b'{"status":{"name":"Sent"}}']
+    values = [b"{", envelope_of(bodies, format_time(datetime.now(UTC)))]
+    records = ((0, None, value) for value in values)
+    return fill_single(bootstrap_servers, CALLBACKS_RAW.name(prefix), records) - 1 + len(bodies)
+
+
 def fill_single(bootstrap_servers: str, topic: str, records: Iterable[Record]) -> int:
     """Write records to a topic as they are; return how many."""
     producer = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=20, batch_size=500_000)

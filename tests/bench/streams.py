@@ -2,6 +2,7 @@
 The cost of streams: one worker on one core, Kafka and the clock on the other.
 
 `python -m tests.bench.streams --help`. Parts: `cost` (envelopes of 1, 10 and 50, both stores, beside stock Faust),
+`kafka-streams` (beside a Kafka Streams job that does the same work, both warm; ends with 1 when their outputs differ),
 `skew` (half of all SMS in one campaign), `growth` (cost and memory by the size of the state), `recovery` (a worker
 starts with many rows, beside stock Faust), `takeover` (the same with all rows in one partition), `retention` (disk,
 memory and recovery of messages that are remembered), `latency` (from a callback in Kafka to the progress that contains
@@ -28,10 +29,10 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
-from tests.bench import answers, callbacks, freshness, grown, measuring, standstill, stock_faust
+from tests.bench import answers, callbacks, freshness, grown, kafka_streams, measuring, standstill, stock_faust
 from tests.bench.callbacks import PARTITIONS
 from tests.bench.measuring import Figures, say
-from tests.bench.workers import DEADLINE_SECONDS, Job, Team
+from tests.bench.workers import DEADLINE_SECONDS, Job, Team, nearest, stretch
 
 _CALM_SECONDS: Final = 3.0
 """Between two changes of the workers."""
@@ -49,6 +50,9 @@ MOST_MB: Final = 640
 _USUAL: Final = 50_000
 """SMS of which three callbacks each are measured at every size of the state."""
 
+_WARM_UPS: Final = 4
+"""Loads until Java has compiled all that a job does again and again."""
+
 _STOCK_SHARE: Final = 8
 """Stock Faust gets an eighth of the callbacks: it needs as long for them as streams for all."""
 
@@ -61,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--messages", type=int, default=200_000, help="of the state in `growth`, `recovery`, `takeover` and `rebalance`"
     )
-    parser.add_argument("--runs", type=int, default=1, help="runs of `cost` and `growth`, of which the median is shown")
+    parser.add_argument(
+        "--runs", type=int, default=1, help="runs of `cost`, `kafka-streams` and `growth`, of which the median is shown"
+    )
     parser.add_argument("--rate", type=int, default=10_000, help="callbacks per second in `latency`")
     given = parser.parse_args(arguments)
     measuring.pin(measuring.OTHER_CORE)
@@ -94,6 +100,14 @@ class Bench:
         """Return a job on new topics."""
         self._jobs += 1
         return Job(self._folder / f"job-{self._jobs}", self.servers, f"b{self._jobs}.", store, settings)
+
+    def peer(self, class_path: str, job: Job) -> kafka_streams.PeerJob:
+        """Return the job in Java on the callbacks of a job."""
+        return kafka_streams.PeerJob(class_path, self._folder / f"java-{self._jobs}", self.servers, job.prefix)
+
+    def compiled(self) -> str:
+        """Return the class path of the job in Java."""
+        return kafka_streams.compiled(self._folder / "classes")
 
     def stock(self, count: int) -> Figures:
         """Let stock Faust take in so many callbacks of one record each."""
@@ -166,6 +180,46 @@ def _whole(bench: Bench, count: int, per_envelope: int, store: str, *, half_in_o
     written = callbacks.fill(bench.servers, job.prefix, callbacks.lives(count, half_in_one=half_in_one), per_envelope)
     with job.worker() as process:
         return job.measure(process, written)
+
+
+def beside_kafka_streams(bench: Bench, given: argparse.Namespace) -> None:
+    """Show what a callback costs a worker and a Kafka Streams job, in turns, both warm, and whether they agree."""
+    if not kafka_streams.is_possible():
+        say("left out: beside Kafka Streams, whose job is compiled by javac (Debian: apt install default-jdk-headless)")
+        return
+    class_path, turns = bench.compiled(), []
+    for _ in range(given.runs):
+        ours, theirs = _turn(bench, given.callbacks, class_path)
+        turns.append((ours, theirs))
+        each = f"{ours.cpu_per_million:.1f}, {theirs.cpu_per_million:.1f}"
+        say(f"CPU s per million, the worker first: {each}; yardstick {measuring.yardstick_ms():.1f} ms")
+    ours, theirs = (Figures.median(runs) for runs in zip(*turns, strict=True))
+    say(measuring.HEADING)
+    say(ours.row("worker, warm"))
+    say(theirs.row("Kafka Streams, warm"))
+    share = ours.cpu_per_million / theirs.cpu_per_million
+    say(f"{share:.2f} of its processor time, {ours.per_second / theirs.per_second:.2f} times its rate; outputs equal")
+
+
+def _turn(bench: Bench, count: int, class_path: str) -> tuple[Figures, Figures]:
+    """Let a worker and the job in Java take the same loads in: some that warm them up, and the last, which counts."""
+    job = bench.job()
+    loads = [
+        callbacks.fill(bench.servers, job.prefix, callbacks.lives(count, seed=seed), 50)
+        for seed in range(_WARM_UPS + 1)
+    ]
+    warm, messages = sum(loads[:-1]), sum(loads) // len(callbacks.STEPS)
+    written = sum(loads) + callbacks.fill_unreadable(bench.servers, job.prefix)
+    with job.worker() as process:
+        samples = job.watch(process, written)
+        ours = kafka_streams.outputs(bench.servers, job.prefix, messages)
+    peer = bench.peer(class_path, job)
+    with peer.running() as process:
+        its_samples = peer.watch(process, written)
+        theirs = kafka_streams.outputs(bench.servers, peer.prefix, messages)
+    kafka_streams.require_equal(ours, theirs)
+    mine, its = (stretch(nearest(each, warm), each[-1]) for each in (samples, its_samples))
+    return mine, its
 
 
 def skew(bench: Bench, given: argparse.Namespace) -> None:
@@ -349,6 +403,7 @@ def _rebalance(job: Job, messages: int, stands_by: bool) -> None:  # noqa: FBT00
 
 PARTS: Final[dict[str, Callable[[Bench, argparse.Namespace], None]]] = {
     "cost": cost,
+    "kafka-streams": beside_kafka_streams,
     "skew": skew,
     "growth": growth,
     "recovery": recovery,
