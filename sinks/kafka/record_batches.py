@@ -53,7 +53,13 @@ class QuickRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-pyt
 
     def take(self, n: int | None = None) -> list[Record]:
         """Return the next records, at most `n`; the position moves behind them."""
-        taken: list[Record] = super().take(n)
+        try:
+            taken: list[Record] = super().take(n)
+        except CorruptRecordError:
+            # The iterator ends with its error. kafka-python would ask it again and again within one poll, and not fetch
+            # the batch anew.
+            self.drain()
+            raise
         if taken:
             self.next_fetch_offset = max(self.next_fetch_offset, taken[-1].offset + 1)
         return taken
@@ -109,7 +115,9 @@ def _opened(content: memoryview) -> _Opened | None:
     Old and compressed ones are left to kafka-python, which knows more codecs; streams writes and compresses none.
     """
     is_current = content[_MAGIC_AT] == MAGIC
-    if is_current and len(content) >= _HEAD_BYTES and not content[_ATTRIBUTES_AT] & _COMPRESSED_OR_CONTROL:
+    if is_current and len(content) < _HEAD_BYTES:
+        return None
+    if is_current and not content[_ATTRIBUTES_AT] & _COMPRESSED_OR_CONTROL:
         return _plain(content)
     batch = MemoryRecords(content).next_batch()
     if not batch.validate_crc():

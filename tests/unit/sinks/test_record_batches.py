@@ -5,6 +5,7 @@ The quick reader gives the same records as kafka-python's own, for any contents 
 import gc
 import struct
 from collections.abc import Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from weakref import ref
@@ -176,7 +177,7 @@ def test_the_collector_of_cycles_does_not_know_records() -> None:
     assert [gc.is_tracked(one) for one in (*part.take(2), *raw.take(2))] == [False] * 4
 
 
-@pytest.mark.parametrize("length", [-40, -12, 0, 3])
+@pytest.mark.parametrize("length", [-40, -12, 0, 3, 14, 48])
 def test_a_length_that_no_batch_can_have_is_refused(length: int) -> None:
     data = bytearray(batch([(0, None, b"{}")]) + batch([(0, None, b"{}")], base=1))
     struct.pack_into(">i", data, 8, length)
@@ -199,6 +200,35 @@ def test_a_damaged_batch_is_told_after_the_records_before_it() -> None:
     assert ([one.offset for one in part.take(9)], part.next_fetch_offset) == ([0, 1], 2)
     with pytest.raises(CorruptRecordError, match=r"partition 3, at offset 2$"):
         part.take(9)
+
+
+@pytest.mark.timeout(20)
+def test_a_damaged_batch_is_fetched_anew() -> None:
+    """kafka-python's own `take` leaves an answer of which it asks for more without end, in one poll."""
+    data = bytearray(batch([(0, None, b"{}")]))
+    data[-3] ^= 1
+    drained: list[Any] = []
+    part: Any = QuickRecords(0, PARTITION, MemoryRecords(bytes(data)), on_drain=drained.append)
+    state = SimpleNamespace(position=SimpleNamespace(offset=0), highwater=None)
+    fetcher = SimpleNamespace(
+        _subscriptions=SimpleNamespace(
+            is_paused=lambda _: False,
+            is_assigned=lambda _: True,
+            is_fetchable=lambda _: True,
+            assignment={PARTITION: state},
+        ),
+        _next_partition_records=part,
+        _next_in_line_exception_metadata=None,
+        _completed_fetches=[],
+        _paused_completed_fetches={},
+        _paused_partition_records={},
+    )
+    fetcher._append = partial(Fetcher._append, fetcher)
+    with pytest.raises(CorruptRecordError):
+        Fetcher.fetched_records(fetcher, 9)
+    assert Fetcher.fetched_records(fetcher, 9) == ({}, False)
+    assert drained == [part], "by this the partition may be fetched"
+    assert state.position.offset == 0
 
 
 def test_an_answer_that_is_dropped_half_read_is_freed_at_once() -> None:
