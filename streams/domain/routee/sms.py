@@ -62,9 +62,14 @@ def _hides_its_part(body: Body, details: Details, notes: list[str]) -> bool:
     """
     if details.sms_id or details.part or not ("smsId" in notes or "part" in notes):
         return False
-    if details.parts is None:  # 0 is what a sender has for a number that it does not know
-        return "part" in notes and body["part"] not in (0, "0")
+    if details.parts is None:
+        return "part" in notes and not _stands_for_none(body["part"])
     return details.parts > 1
+
+
+def _stands_for_none(number: Any) -> bool:  # noqa: ANN401 - JSON is any
+    """Tell whether a value is what a sender has for a number that it does not know: 0, or a text as of an id."""
+    return number == 0 or (number.__class__ is str and given_id(number) is None)
 
 
 def _is_plain_status(body: Body, status: Any) -> bool:  # noqa: ANN401 - JSON is any

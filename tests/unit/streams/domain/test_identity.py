@@ -65,6 +65,8 @@ _LONG = "x" * 257
         {"sms_id": _LONG, "part": 0, "parts": 2},
         {"sms_id": ABSENT, "part": "2/2", "parts": ABSENT},
         {"sms_id": ABSENT, "part": "2/2", "parts": 0},
+        {"sms_id": "null", "part": "2/2", "parts": "null"},
+        {"sms_id": "null", "part": "null", "parts": 2},
     ],
 )
 def test_a_callback_that_hides_which_part_it_is_about_is_refused(fields: dict[str, Any]) -> None:
@@ -85,6 +87,7 @@ def test_a_callback_that_hides_which_part_it_is_about_is_refused(fields: dict[st
         {"sms_id": _LONG, "part": ABSENT, "parts": ABSENT},
         {"sms_id": ABSENT, "part": 0, "parts": 0},
         {"sms_id": ABSENT, "part": "0", "parts": ABSENT},
+        *({"sms_id": no_id, "part": no_id, "parts": no_id} for no_id in ("null", "undefined", "N/A", "-", " ", " 0")),
         {"sms_id": ABSENT, "part": ABSENT, "parts": 2},
         {"sms_id": _LONG, "part": 1, "parts": 2},
         {"part": "2/2", "parts": 2},
