@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from ingest.backfill.client import PAGE_ROWS, Page
 from ingest.backfill.errors import BadRequestError, NoAnswerError
+from streams.contract.keys import given_id
 
 MOST_ROWS: Final = 10_000
 """The longest list that is read by pages: deeper ones may be refused."""
@@ -105,4 +106,4 @@ def divided(begin: float, end: float, rows: int) -> list[tuple[float, float]]:
 def _key(row: Any) -> str:  # noqa: ANN401 - JSON is any
     if not isinstance(row, dict):
         return repr(row)
-    return str(row.get("smsId") or f"{row.get('messageId')}#{row.get('part') or 1}")
+    return given_id(str(row.get("smsId") or "")) or f"{row.get('messageId')}#{row.get('part') or 1}"

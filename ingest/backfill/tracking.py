@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from streams.contract.keys import KEY_MAX_CHARS
+from streams.contract.keys import KEY_MAX_CHARS, given_id
 
 _SAME_NAMES: Final = (
     *("part", "parts", "label", "to", "from", "country", "operator", "groups", "applicationName", "latency", "price"),
@@ -22,7 +22,7 @@ ENDED: Final = frozenset({"finished", "failed"})
 """Statuses after which a campaign has no other one."""
 
 _FINAL_RANK: Final = 2
-_DIGITS: Final = re.compile(r"\d{1,16}", re.ASCII)
+_NUMBER: Final = re.compile(r"\s*+(\d{1,16})(?:\.0{0,16})?\s*", re.ASCII)
 
 
 class Tracked(NamedTuple):
@@ -70,8 +70,9 @@ def tracked(found: object, campaign_id: str | None = None) -> Tracked | str:
         return "no status"
     if str(found.get("direction") or "").lower() == "inbound":
         return "an inbound SMS"
-    sms_id, name = _id(found.get("smsId")), _campaign_name(found)
-    campaign = _id(found.get("campaignTrackingId")) or campaign_id
+    # An id that stands for none would hide the campaign of the list.
+    sms_id, campaign = (given_id(_id(found.get(one))) for one in ("smsId", "campaignTrackingId"))
+    campaign, name = campaign or campaign_id, _campaign_name(found)
     body = {
         "messageId": message_id,
         "smsId": sms_id,
@@ -162,7 +163,10 @@ def _campaign_name(found: Mapping[str, Any]) -> str | None:
 
 
 def _whole(number: object) -> int:
-    """Return a count, also in a text; 0 for a value that is none."""
+    """Return a count, also in a text or as a float; 0 for a value that is none."""
     if isinstance(number, str):
-        return int(number) if _DIGITS.fullmatch(number) else 0
+        read = _NUMBER.fullmatch(number)
+        return int(read[1]) if read else 0
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
     return number if type(number) is int and number > 0 else 0

@@ -19,6 +19,7 @@ from ingest.callback.masking import masked
 from ingest.callback.redaction import Redactor
 from ingest.callback.scanner import UNREADABLE, Member, scan, unescaped
 from ingest.callback.unwrapping import Unwrapped, is_alone, unwrap
+from streams.contract.keys import given_id
 from streams.contract.records import Reason, Repair
 
 _KEYS: Final = ("messageId", "trackingId")
@@ -198,4 +199,5 @@ def _tells_which_sms(members: Iterable[Member], repairs: set[Repair]) -> bool:
         return True
     # Where no number of parts is told, there is one; but not where a part was told and cannot be read.
     one = (1, "1") if "part" in nothing and Repair.UNREADABLE_ID in repairs else (None, 1, "1")
-    return values.get("parts") in one or bool(values.get("smsId") or values.get("part"))
+    named = (values.get(name) for name in ("smsId", "part"))
+    return values.get("parts") in one or any(value and given_id(str(value)) for value in named)

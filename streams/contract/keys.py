@@ -1,5 +1,5 @@
 """
-The key and the partition of a callback: all parts of one message lie in one partition, in order.
+The key and the partition of a callback: all parts of one message lie in one partition, in order. And its other ids.
 """
 
 from collections.abc import Mapping
@@ -8,6 +8,11 @@ from zlib import crc32
 
 KEY_MAX_CHARS: Final = 256
 """Routee's ids are UUIDs of 36 characters; a longer key is refused as `no-key`."""
+
+NIL_ID: Final = "00000000-0000-0000-0000-000000000000"
+_NO_IDS: Final = frozenset({"", "null", "none", "nil", "undefined", "n/a", "-", "0", NIL_ID})
+NO_ID_MAX_CHARS: Final = 9
+"""Of the texts that stand for no id, all but NIL_ID are this short."""
 
 
 def callback_key(callback: Mapping[str, object]) -> str | None:
@@ -21,6 +26,13 @@ def callback_key(callback: Mapping[str, object]) -> str | None:
         if key.__class__ is str and 0 < len(key) <= KEY_MAX_CHARS:
             return key
     return None
+
+
+def given_id(text: str | None) -> str | None:
+    """Return an id of an SMS or campaign, None for a text that stands for none: all SMS that have it would be one."""
+    if text is None or (len(text) <= NO_ID_MAX_CHARS and text.strip().lower() in _NO_IDS):
+        return None
+    return None if text == NIL_ID else text
 
 
 def partition_of(key: str, partitions: int) -> int:

@@ -18,18 +18,6 @@ class Refusal(NamedTuple):
 
 ID_MAX_CHARS: Final = 256
 
-NIL_ID: Final = "00000000-0000-0000-0000-000000000000"
-_NO_IDS: Final = frozenset({"", "null", "none", "nil", "undefined", "n/a", "-", "0", NIL_ID})
-NO_ID_MAX_CHARS: Final = 9
-"""Of the texts that stand for no id, all but NIL_ID are this short."""
-
-
-def given_id(text: str | None) -> str | None:
-    """Return an id, None for a text that stands for none: all SMS that have it would be one."""
-    if text is None or (len(text) <= NO_ID_MAX_CHARS and text.strip().lower() in _NO_IDS):
-        return None
-    return None if text == NIL_ID else text
-
 
 def usable_id(value: Any) -> bool:  # noqa: ANN401 - JSON is any
     """Tell whether a value can be an id: text of 1 to 256 characters (Routee's are UUIDs of 36)."""

@@ -7,6 +7,7 @@ field is taken when it is understood, and left out with a note when it is not; s
 
 from typing import Any, Final, TypedDict
 
+from streams.contract.keys import NIL_ID, given_id
 from streams.contract.records import Reason
 from streams.domain.callback import Callback
 from streams.domain.dates import NO_DATE, read_date, read_text
@@ -14,7 +15,7 @@ from streams.domain.details import Details
 from streams.domain.message import MAX_PARTS
 from streams.domain.policy import Policy
 from streams.domain.privacy import holds_one_time_code, shown_recipient, shown_text
-from streams.domain.refusal import ID_MAX_CHARS, NIL_ID, Refusal, given_id, usable_id
+from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
 from streams.domain.routee import coercion
 from streams.domain.routee.shapes import Body
 from streams.domain.routee.wire import WireReason, WireSms

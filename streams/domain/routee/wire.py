@@ -13,9 +13,10 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from streams.contract.keys import NO_ID_MAX_CHARS
 from streams.domain.dates import TEXT_MAX_CHARS as DATE_MAX_CHARS
 from streams.domain.message import MAX_PARTS
-from streams.domain.refusal import ID_MAX_CHARS, NO_ID_MAX_CHARS
+from streams.domain.refusal import ID_MAX_CHARS
 from streams.domain.routee.coercion import (
     DESCRIPTION_MAX_CHARS,
     GROUPS_MAX,
@@ -27,7 +28,7 @@ from streams.domain.routee.coercion import (
 _Id = Annotated[str, Meta(min_length=1, max_length=ID_MAX_CHARS)]
 _Text = Annotated[str, Meta(max_length=TEXT_MAX_CHARS)]
 _OtherId = Annotated[str, Meta(min_length=NO_ID_MAX_CHARS + 1, max_length=TEXT_MAX_CHARS)]
-"""A shorter one may stand for none: the patient reader looks (`refusal.given_id`)."""
+"""A shorter one may stand for none: the patient reader looks (`keys.given_id`)."""
 _Group = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)]
 _Date = Annotated[str, Meta(max_length=DATE_MAX_CHARS)]
 _Part = Annotated[int, Meta(ge=1, le=MAX_PARTS)]

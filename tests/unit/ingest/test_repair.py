@@ -317,6 +317,10 @@ REFUSED: dict[str, tuple[bytes | str, Reason]] = {
     "several parts, cut before the part": (f'{{"messageId":"a","parts":2,{STATUS},"smsI', Reason.NOT_JSON),
     "several parts, smsId not readable": (dumped(with_(smsId="\ud83d", part=None, parts=2)), Reason.NOT_JSON),
     "damage, and the status again behind it": (f'{{"messageId":"a",{STATUS},"x":[}},"status":{{}}}}', Reason.NOT_JSON),
+    "several parts, an id that stands for none, cut before the part": (
+        f'{{"messageId":"a","smsId":"null","parts":2,{STATUS},"pa',
+        Reason.NOT_JSON,
+    ),
     "several parts, the part no number": (f'{{"messageId":"a","part":NaN,"parts":2,{STATUS}}}', Reason.NOT_JSON),
     "damage, and a bare name": (f'{{"messageId":"a",{STATUS},"x":[}}, status : {{}}}}', Reason.NOT_JSON),
     "damage, and its name escaped": (f'{{"messageId":"a",{STATUS},"x":[}},"st\\u0061tus":1}}', Reason.NOT_JSON),

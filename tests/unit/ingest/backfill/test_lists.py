@@ -11,6 +11,7 @@ import pytest
 from ingest.backfill.client import PAGE_ROWS, Page
 from ingest.backfill.errors import BadRequestError, NoAnswerError
 from ingest.backfill.lists import MOST_ROWS, divided, parts, whole
+from streams.contract.keys import NIL_ID
 
 DAY: Final = 86_400.0
 WEEK: Final = 7 * DAY
@@ -49,6 +50,20 @@ def bursts(count: int) -> list[float]:
     """Half of all SMS in ten campaigns of five minutes."""
     half = count // 2
     return spread(half) + [DAY / 3 + DAY / 2 * (place % 10) + 300 * place / half for place in range(half)]
+
+
+@pytest.mark.parametrize("no_id", [None, "null", "0", 0, NIL_ID])
+async def test_rows_without_an_id_are_told_apart_by_message_and_part(no_id: object) -> None:
+    """By an id that stands for none, all rows of a list would be one."""
+    rows = [{"messageId": f"m{place // 2}", "smsId": no_id, "part": 1 + place % 2} for place in range(6)]
+    asked: list[int] = []
+
+    async def fetch(number: int) -> Page:
+        asked.append(number)
+        return Page(rows, len(rows))
+
+    assert await whole(fetch, Page(rows, len(rows))) == (rows, 0)
+    assert not asked
 
 
 @pytest.mark.parametrize("count", [0, 1, PAGE_ROWS, PAGE_ROWS + 1, MOST_ROWS, MOST_ROWS + 1, 60_000])

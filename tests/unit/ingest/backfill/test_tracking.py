@@ -9,6 +9,7 @@ import pytest
 from msgspec import Raw
 
 from ingest.backfill.tracking import date_ms, rank, report, tracked
+from streams.contract.keys import NIL_ID
 from streams.domain.callback import Callback
 from streams.domain.policy import Policy
 from streams.domain.routee.bodies import read_body
@@ -193,6 +194,24 @@ def test_details_of_a_campaign_become_its_report() -> None:
 def test_details_that_are_none(shape: Any, why: str) -> None:  # noqa: ANN401
     """The same path tells of campaigns of e-mail."""
     assert report(shape) == why
+
+
+@pytest.mark.parametrize("no_id", ["null", "0", 0, "-", NIL_ID])
+def test_an_id_that_stands_for_none_is_none_and_hides_no_campaign(no_id: object) -> None:
+    found = tracked({"messageId": "m", "status": "Sent", "smsId": no_id, "campaignTrackingId": no_id, "part": 2}, C)
+    assert not isinstance(found, str)
+    assert (found.sms_id, found.part, found.campaign_id) == (None, 2, C)
+    body = orjson.loads(found.body)
+    assert "smsId" not in body
+    assert body["campaignTrackingId"] == C
+
+
+@pytest.mark.parametrize("number", [2, 2.0, "2", " 2 ", "2.0", "2."])
+def test_a_number_in_another_form_is_no_news(number: object) -> None:
+    """Of a report that is not told by its form alone, each round would write one more."""
+    found = report(DETAILS | {"statuses": {"Delivered": number, "Sent": 0.0, "Failed": 1.5, "Queued": "many"}})
+    assert not isinstance(found, str)
+    assert found.counts == {"Delivered": 2}
 
 
 def test_details_with_less_in_them() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streams.domain.refusal import NIL_ID
+from streams.contract.keys import NIL_ID
 from tests.builders import ABSENT, MESSAGE_ID, SMS_ID, sms_callback
 from tests.unit.streams.domain.pipeline import Pipeline
 

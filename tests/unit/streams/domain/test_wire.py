@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.contract.keys import NIL_ID, NO_ID_MAX_CHARS
 from streams.domain.callback import Callback
 from streams.domain.dates import read_date
 from streams.domain.policy import Policy
-from streams.domain.refusal import NIL_ID, NO_ID_MAX_CHARS, Refusal
+from streams.domain.refusal import Refusal
 from streams.domain.routee.shapes import SMS, shape_of
 from streams.domain.routee.sms import callback_of, read_callback
 from streams.domain.routee.wire import read_plain, read_wire
