@@ -2,12 +2,12 @@
 The cost of streams: one worker on one core, Kafka and the clock on the other.
 
 `python -m tests.bench.streams --help`. Parts: `cost` (envelopes of 1, 10 and 50, both stores, beside stock Faust),
-`kafka-streams` (beside a Kafka Streams job that does most of the same work, both warm; ends with 1 when their outputs differ),
-`skew` (half of all SMS in one campaign), `growth` (cost and memory by the size of the state), `recovery` (a worker
-starts with many rows, beside stock Faust), `takeover` (the same with all rows in one partition), `retention` (disk,
-memory and recovery of messages that are remembered), `latency` (from a callback in Kafka to the progress that contains
-it), `answers` (how long workers take to answer over HTTP meanwhile), `rebalance` (how long progress stands still while
-workers join, leave and die).
+`kafka-streams` (beside a Kafka Streams job that does most of the same work, both warm; ends with 1 when their outputs
+differ), `skew` (half of all SMS in one campaign), `growth` (cost and memory by the size of the state), `recovery` (a
+worker starts with many rows, beside stock Faust), `takeover` (the same with all rows in one partition), `retention`
+(disk, memory and recovery of messages that are remembered), `latency` (from a callback in Kafka to the progress that
+contains it), `answers` (how long workers take to answer over HTTP meanwhile), `rebalance` (how long progress stands
+still while workers join, leave and die).
 
 The processor's speed is not ours alone: each table ends with a yardstick, the time of a fixed piece of Python work
 before and after. Figures of runs with different yardsticks do not compare, their ratios to stock Faust do.
