@@ -9,6 +9,8 @@ from typing import Final
 from ingest.callback.body import Rejected, examine
 from ingest.callback.envelope import reject, seal
 from ingest.callback.redaction import Redactor
+from ingest.callback.repair import Repaired, repair
+from ingest.settings import IngestSettings
 from sandbox.demo.run import traffic_options
 from sandbox.emulator.traffic.schedule import schedule
 from streams.contract.topics import (
@@ -30,6 +32,11 @@ from tests.support.memory_rows import MemoryRows, outputs_of
 _SEED: Final = 7
 _RECIPIENTS: Final = 1500
 _START: Final = datetime(2026, 11, 21, tzinfo=UTC)
+DAY: Final = f"{_START:%F}"
+"""Of all traffic."""
+
+_NO_SECRETS: Final = Redactor([])
+_MAX_BYTES: Final = IngestSettings(ingest_open="yes").ingest_max_body_bytes
 Partials = dict[Topic, list[bytes]]
 """Values of the internal topics."""
 
@@ -68,9 +75,18 @@ def _taken_in() -> Iterator[tuple[Topic, bytes]]:
         if callback.lost:
             continue
         received_at_ms += 1
-        found = examine(callback.body, Redactor([]))
+        found = _read(callback.body)
         if isinstance(found, Rejected):
             yield CALLBACKS_REJECTED, reject(callback.body, found.reason, found.detail, received_at_ms)
         else:
             key, body = found
             yield CALLBACKS_RAW, seal([body], [key], received_at_ms).value
+
+
+def _read(body: bytes) -> tuple[str, bytes] | Rejected:
+    """Return the key and the JSON of a callback as it stands or repaired, why it is none otherwise."""
+    found = examine(body, _NO_SECRETS)
+    if not isinstance(found, Rejected):
+        return found
+    repaired = repair(body, found, _NO_SECRETS, _MAX_BYTES)
+    return (repaired.key, repaired.body) if isinstance(repaired, Repaired) else repaired
