@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, cast
 
+import pytest
+
 from sinks.clickhouse.column_statistics import leave_out_statistics
 
 if TYPE_CHECKING:
@@ -13,14 +15,14 @@ PLAIN = "ReplacingMergeTree(version) ORDER BY message_id SETTINGS index_granular
 class Server:
     """Has tables with engines, and notes the statements."""
 
-    def __init__(self, tables: dict[str, str], *, knows: bool = True) -> None:
+    def __init__(self, tables: dict[str, str], version: str = "26.4.1.1") -> None:
         self.executed: list[str] = []
         self._tables = tables
-        self._knows = knows
+        self._version = version
 
-    def value(self, sql: str) -> int:
-        assert "merge_tree_settings" in sql
-        return int(self._knows)
+    def value(self, sql: str) -> str:
+        assert sql == "SELECT version()", "of other tables of the system, a user may have to be granted the reading"
+        return self._version
 
     def rows(self, sql: str) -> list[tuple[str, str]]:
         assert "engine_full" in sql
@@ -50,7 +52,17 @@ def test_a_setting_of_the_owner_and_a_table_of_others_stay() -> None:
     assert changed(Server({"message_status": f"{PLAIN}, auto_statistics_types = 'basic'", "theirs": PLAIN})) == []
 
 
-def test_a_server_that_does_not_know_the_setting_is_asked_nothing() -> None:
-    server = Server({"message_status": PLAIN}, knows=False)
-    assert changed(server) == []
-    assert server.executed == []
+@pytest.mark.parametrize(
+    ("version", "tables"),
+    [
+        ("25.8.16.34", []),
+        ("26.3.9.8.altinitystable", []),
+        ("26.4.1.1", ["message_status"]),
+        ("26.10.1", ["message_status"]),
+        ("27.1.1.1", ["message_status"]),
+    ],
+)
+def test_an_older_server_makes_none_and_may_not_know_the_setting(version: str, tables: list[str]) -> None:
+    server = Server({"message_status": PLAIN}, version)
+    assert changed(server) == tables
+    assert len(server.executed) == len(tables)
