@@ -30,8 +30,8 @@ def shape_of(body: Body) -> str:
 
 
 def _is_voice(body: Body) -> bool:
-    # A sender that writes all fields of all channels has null in those of the others.
-    return not ("smsId" in body or "parts" in body) and any(body.get(mark) is not None for mark in _VOICE_MARKS)
+    # A sender that writes all fields of all channels has null, or an empty text, in those of the others.
+    return not ("smsId" in body or "parts" in body) and any(body.get(mark) not in (None, "") for mark in _VOICE_MARKS)
 
 
 def _is_of_other_channel(body: Body) -> bool:

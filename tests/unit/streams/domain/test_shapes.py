@@ -41,9 +41,10 @@ def test_unknown_keys_do_not_cost_a_status() -> None:
 
 
 @pytest.mark.parametrize("mark", ["audioMessage", "chargeInterval", "duration"])
-def test_a_null_is_no_mark_of_a_voice_message(mark: str) -> None:
-    """A sender that writes the fields of all channels has null in those of the others."""
+def test_nothing_is_no_mark_of_a_voice_message(mark: str) -> None:
+    """A sender that writes the fields of all channels has null, or an empty text, in those of the others."""
     assert shape_of({"messageId": "m", "status": {"name": "Sent"}, mark: None}) == SMS
+    assert shape_of({"messageId": "m", "status": {"name": "Sent"}, mark: ""}) == SMS
     assert shape_of({"messageId": "m", "status": {"name": "Sent"}, mark: 0}) == "voice message"
 
 
