@@ -35,7 +35,9 @@ class SearchPage:
         took = round((monotonic() - began) * 1000)
         if request.query_params.get("csv") == "messages":
             cells = (self._cells(look, row) for row in found or [])
-            return self._site.sheet("messages", _HEADS, cells, look.troubles.get("search"))
+            # One of several questions may have had no answer.
+            missing = None if found else next(iter(look.troubles.values()), None)
+            return self._site.sheet("messages", _HEADS, cells, missing)
         return self._site.page(
             look,
             "search.html",

@@ -558,6 +558,16 @@ async def test_parts_are_counted_in_words(parts: int, told: str) -> None:
     assert told in (await made.get(f"/campaigns/{KEY}")).body
 
 
+async def test_a_sheet_of_found_messages_is_missing_when_the_last_place_to_look_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = Console(answers={})
+    sheet = f"/search?q={MESSAGE}&csv=messages"
+    assert (await made.get(sheet)).status == 200
+    monkeypatch.setattr(made.site.sources.messages, "labelled", away)
+    assert (await made.get(sheet)).status == 503
+
+
 async def test_a_message_that_streams_alone_may_know_is_not_called_unknown_while_streams_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
