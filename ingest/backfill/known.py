@@ -164,7 +164,9 @@ class Known:
     def is_told(self, campaign_id: str, found: Report) -> bool:
         """Tell whether a campaign's report says nothing new."""
         known = self.campaigns.get(campaign_id.lower())
-        return known is not None and (known.status, dict(known.reported)) == (found.status, found.counts)
+        if known is None or _comparable(known.status or "") != _comparable(found.status or ""):
+            return False
+        return _by_word(known.reported) == _by_word(found.counts)
 
     def named(self, name: str) -> list[str]:
         """Return the ids of the campaigns with a name."""
@@ -188,6 +190,15 @@ class Known:
         for message in self.messages.values():
             if not message.is_final and message.last_ms < before_ms:
                 yield message
+
+
+def _by_word(counts: Mapping[str, int]) -> dict[str, int]:
+    return {_comparable(status): number for status, number in counts.items()}
+
+
+def _comparable(status: str) -> str:
+    """Return a status in the spelling in which those of streams, which are Routee's, and of the API are compared."""
+    return status.strip().lower()
 
 
 def _key(message_id: str) -> str:

@@ -162,8 +162,11 @@ def test_a_report_that_says_nothing_new() -> None:
     known.take_campaign(campaign())
     details = {"trackingId": "c-1", "state": "Finished", "statuses": {"Delivered": 10, "Queued": 0}}
     same, other = report(details), report(details | {"state": "Running"})
+    spelled = report({"trackingId": "c-1", "state": "finished", "statuses": {" delivered": 10}})
     assert not isinstance(same, str)
     assert not isinstance(other, str)
+    assert not isinstance(spelled, str)
     assert known.is_told("c-1", same)
+    assert known.is_told("c-1", spelled), "streams tells words in Routee's spelling: each round would store it again"
     assert not known.is_told("c-1", other)
     assert not known.is_told("c-2", same)
