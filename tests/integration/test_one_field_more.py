@@ -31,7 +31,7 @@ from tests.support.golden.stored import golden_sets
 from tests.support.memory_rows import MemoryRows, outputs_of
 
 stage, found = SmsStage(Policy()), []
-quick = sms_callback(message_id="new", sms_id="new", costCenter="CC-7")
+quick = sms_callback(message_id="new", sms_id="new-and-long", costCenter="CC-7")
 patient = sms_callback(message_id="odd", sms_id="odd", costCenter="CC-8", part="1")
 assert read_wire(orjson.dumps(quick)).costCenter == "CC-7" and read_wire(orjson.dumps(patient)) is None
 rows = MemoryRows()
@@ -63,7 +63,7 @@ clickhouse = connect(settings)
 ClickHouseSink(clickhouse).write("sms_status", records)
 for view in ("sms", "sms_history"):
     got = clickhouse.rows(f"SELECT sms_key, cost_center FROM {view} ORDER BY sms_key")
-    assert [tuple(row) for row in got] == [("new", "CC-7"), ("odd", "CC-8")], (view, got)
+    assert [tuple(row) for row in got] == [("new-and-long", "CC-7"), ("odd", "CC-8")], (view, got)
 clickhouse.close()
 print(orjson.dumps({"old rows": old}).decode())
 """

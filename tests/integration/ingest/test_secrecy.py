@@ -54,7 +54,7 @@ def test_a_secret_is_in_no_topic_log_line_metric_or_answer(
         server.wait_ready()
         answers = b"".join(answer_to(server.port, request) for request in SPELLINGS)
         assert answers.count(b"HTTP/1.1 ") == len(SPELLINGS)
-        assert answers.count(b"HTTP/1.1 200") == 4
+        assert answers.count(b"HTTP/1.1 200") == 6
         page = server.get("/metrics")[1]
         assert server.stop() == 0
     topics = [CALLBACKS_RAW, CALLBACKS_REJECTED]
