@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from ingest.backfill.tracking import ENDED, Report, Tracked, date_ms, rank
+from ingest.backfill.tracking import ENDED, Report, Tracked, comparable, date_ms, rank
 
 _FINAL_RANK: Final = 2
 _UNTOLD: Final = frozenset({"behind", "mixed", "underived", "unreported"})
@@ -164,7 +164,7 @@ class Known:
     def is_told(self, campaign_id: str, found: Report) -> bool:
         """Tell whether a campaign's report says nothing new."""
         known = self.campaigns.get(campaign_id.lower())
-        if known is None or _comparable(known.status or "") != _comparable(found.status or ""):
+        if known is None or comparable(known.status or "") != comparable(found.status or ""):
             return False
         return _by_word(known.reported) == _by_word(found.counts)
 
@@ -193,12 +193,7 @@ class Known:
 
 
 def _by_word(counts: Mapping[str, int]) -> dict[str, int]:
-    return {_comparable(status): number for status, number in counts.items()}
-
-
-def _comparable(status: str) -> str:
-    """Return a status in the spelling in which those of streams, which are Routee's, and of the API are compared."""
-    return status.strip().lower()
+    return {comparable(status): number for status, number in counts.items()}
 
 
 def _key(message_id: str) -> str:

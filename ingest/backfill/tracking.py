@@ -49,9 +49,14 @@ class Report(NamedTuple):
     """Statuses with at least one message."""
 
 
+def comparable(status: str) -> str:
+    """Return a status in the one spelling in which those of the API and of streams are compared."""
+    return status.strip().lower()
+
+
 def rank(status: str) -> int:
     """Return how far a status is: 0 queued, 2 final, 1 any other."""
-    word = status.strip().lower()
+    word = comparable(status)
     return _FINAL_RANK if word in FINALS else 0 if word == "queued" else 1
 
 
