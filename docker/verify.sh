@@ -11,7 +11,7 @@ DELIVERED=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 readonly ROUTEE_WAITS=2
 SECRETS_FOLDER=$(mktemp -d)
 export SECRETS_FOLDER SETTINGS_FILE=/dev/null
-export INGEST_PUBLISHED=127.0.0.1:0 CLICKHOUSE_PUBLISHED_PORT=0
+export INGEST_PUBLISHED=127.0.0.1:0 CONSOLE_PUBLISHED=127.0.0.1:0 CLICKHOUSE_PUBLISHED_PORT=0
 
 # The project is named here: the volumes go at the end, and a COMPOSE_PROJECT_NAME from outside could name other ones.
 compose() {

@@ -25,7 +25,7 @@ class Project:
 
     def __init__(self, folder: Path, image: str, images: Images) -> None:
         self._folder = folder
-        first, clickhouse = free_port(2), free_port()
+        first, clickhouse, console = free_port(2), free_port(), free_port()
         self._ports = first, clickhouse
         self._environment = {
             **os.environ,
@@ -36,6 +36,7 @@ class Project:
             "CLICKHOUSE_IMAGE": images.clickhouse,
             "INGEST_PUBLISHED": f"127.0.0.1:{first}",
             "CLICKHOUSE_PUBLISHED_PORT": str(clickhouse),
+            "CONSOLE_PUBLISHED": f"127.0.0.1:{console}",
         }
         self.ingest = f"127.0.0.1:{first}"
         self.clickhouse = f"127.0.0.1:{clickhouse}"

@@ -157,6 +157,7 @@ class Stack:
             INGEST_SECRETS=_SECRET,
             STREAMS_READ_TOKENS=f"tests:{secrets.token_hex(16)}:full",
             STREAMS_WORKER_TOKEN=secrets.token_hex(16),
+            SINKS_REFUSED_BODIES="keep",  # the audit compares bodies with the sent ones
         )
 
     def _kafka(self) -> DockerContainer:

@@ -102,7 +102,7 @@ def test_it_holds_no_tools_and_no_engine(shell: DockerContainer) -> None:
         assert (code, f"No module named '{module}'" in words) == (1, True), module
 
 
-@pytest.mark.parametrize("program", ["routee-ingest", "routee-streams", "routee-sinks"])
+@pytest.mark.parametrize("program", ["routee-ingest", "routee-streams", "routee-sinks", "routee-console"])
 def test_every_program_is_in_it(shell: DockerContainer, program: str) -> None:
     code, words = said(shell, program, "--help")
     assert code == 0, words

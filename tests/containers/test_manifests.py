@@ -3,6 +3,7 @@ The container files agree with the programs: commands, settings, ports, versions
 """
 
 import re
+import subprocess
 import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 import pytest
+from docker.utils import exclude_paths
 
 import ingest.cli
 import sinks.cli
@@ -35,7 +37,8 @@ _OF_KAFKA = compose("compose.secure.yaml")["services"]["kafka"]["environment"].k
 _MODELS = (IngestSettings, BackfillSettings, StreamsSettings, SinksSettings, ConsoleSettings)
 _SETTINGS = {name.upper() for model in _MODELS for name in model.model_fields}
 _DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
-_VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+_PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+_VERSION = _PROJECT["version"]
 
 
 def services() -> dict[str, dict[str, Any]]:
@@ -86,6 +89,28 @@ def test_every_variable_is_a_setting_of_a_program() -> None:
     """Or the file of a secret one; or what Kubernetes and OpenSSL call it."""
     others = set(named_settings()) - _SETTINGS - {"POD_NAME", "SSL_CERT_FILE"}
     assert {name.removesuffix("_FILE") for name in others} <= SECRET_SETTINGS
+
+
+def test_the_image_is_built_from_files_that_may_enter_its_build() -> None:
+    """A folder that `.dockerignore` keeps out is missed by the builder alone, and only where an engine answers."""
+    kept_out = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    entering = {*exclude_paths(str(ROOT), [line for line in kept_out if line and not line.startswith("#")])}
+    tracked = subprocess.run(
+        ["git", "ls-files", *_copied()], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert {PurePath(file).parts[0] for file in tracked} >= {PurePath(path).parts[0] for path in _copied()}
+    assert {*tracked} - entering == set()
+
+
+def test_every_package_is_in_the_image() -> None:
+    packages = {module.partition(".")[0] for module in _PROJECT["scripts"].values()}
+    assert packages - {*_copied()} == set()
+
+
+def _copied() -> list[str]:
+    """Return the files and folders that the image takes from the checkout."""
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", _DOCKERFILE, re.MULTILINE)
+    return [path for line in lines for path in line.split()]
 
 
 def test_the_ports_are_the_programs_defaults() -> None:
@@ -259,6 +284,20 @@ def test_nothing_is_published_beyond_this_host() -> None:
     for name, service in services().items():
         for port in service.get("ports", ()):
             assert "127.0.0.1:" in port, name
+
+
+def test_the_proof_publishes_no_port_that_a_running_pipeline_has() -> None:
+    """`verify.sh` runs beside it, and must not meet its ports."""
+    published = {port for file in ("compose.yaml", "compose.faults.yaml") for port in _published(file)}
+    variables = {name for port in published for name in re.findall(r"\$\{(\w+)", port)}
+    (exported,) = re.findall(r"^export (.*_PUBLISHED.*)$", (DOCKER / "verify.sh").read_text("utf-8"), re.MULTILINE)
+    assert len(variables) == len(published)
+    assert {name for name, value in re.findall(r"(\w+)=(\S+)", exported) if value.endswith("0")} == variables
+
+
+def _published(file: str) -> list[str]:
+    """Return the ports that the services of a file publish."""
+    return [port for service in compose(file)["services"].values() for port in service.get("ports", ())]
 
 
 def test_the_replicas_are_where_their_configuration_says() -> None:
