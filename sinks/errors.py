@@ -9,6 +9,7 @@ The errors of the sinks, by who has to act.
         ├── ConnectError        Kafka or the store cannot be reached, or refuses the credentials, at start
         ├── TopicError          a topic is missing, has another number of partitions, or was made anew meanwhile
         ├── SchemaError         the database's tables are not the ones this version writes
+        ├── OldServerError      a server of ClickHouse does not know a setting
         ├── FloodError          more rows are refused than bad rows can explain
         └── PositionError       a position does not belong to the topic: files of another one, or beyond its end
 """
@@ -44,6 +45,10 @@ class TopicError(FatalError):
 
 class SchemaError(FatalError):
     """The database's tables are not the ones this version writes."""
+
+
+class OldServerError(FatalError):
+    """A server of ClickHouse does not know a setting: it is older than the setting."""
 
 
 class FloodError(FatalError):

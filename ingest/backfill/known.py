@@ -91,6 +91,7 @@ class Known:
         self.messages: dict[str, KnownMessage] = {}
         self.campaigns: dict[str, KnownCampaign] = {}
         self._oldest_ms = oldest_ms
+        self._stored_reports: dict[str, bytes] = {}
 
     def take_sms(self, record: Mapping[str, Any]) -> None:
         """Take in a record of `sms.status`; the last one of an SMS stands."""
@@ -161,8 +162,14 @@ class Known:
             return None
         return "final" if theirs == _FINAL_RANK else "status"
 
+    def note_report(self, campaign_id: str, found: Report) -> None:
+        """Remember a report that was written: streams may never tell it as it was, when a number cannot be read."""
+        self._stored_reports[campaign_id.lower()] = found.body
+
     def is_told(self, campaign_id: str, found: Report) -> bool:
         """Tell whether a campaign's report says nothing new."""
+        if self._stored_reports.get(campaign_id.lower()) == found.body:
+            return True
         known = self.campaigns.get(campaign_id.lower())
         if known is None or comparable(known.status or "") != comparable(found.status or ""):
             return False

@@ -97,6 +97,7 @@ class Backfill:
             self.tally.reports += 1
             if self._filling is not None:
                 await self._filling.store([(campaign_id, found.body)])
+                self._known.note_report(campaign_id, found)
         return True
 
     async def campaign(self, campaign_id: str) -> None:

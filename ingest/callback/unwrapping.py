@@ -93,12 +93,12 @@ def unwrap(body: bytes, max_bytes: int) -> Unwrapped | None:
     if read is None:
         return None
     text, _ = read
-    if _is_laborious(text):
+    if is_laborious(text):
         return None
     layers = _layers(text, max_bytes, repairs)
     text = layers[-1]
     begin = text.find("{")
-    if begin < 0 or _is_laborious(text) or _ANOTHER.search(_TAG.sub("", text[:begin]).strip(_AROUND_IN_ARRAYS)):
+    if begin < 0 or is_laborious(text) or _ANOTHER.search(_TAG.sub("", text[:begin]).strip(_AROUND_IN_ARRAYS)):
         return None
     _note_surroundings(text[:begin], repairs)
     return Unwrapped(text, begin, repairs)
@@ -123,7 +123,8 @@ def is_alone(behind: str, repairs: set[Repair]) -> bool:
     return True
 
 
-def _is_laborious(text: str) -> bool:
+def is_laborious(text: str) -> bool:
+    """Tell whether a text has so many characters that cost time that it is not read patiently."""
     return sum(map(text.count, _MARKS_OF_WORK)) > _MOST_MARKS
 
 

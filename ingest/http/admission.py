@@ -1,9 +1,9 @@
 """
 Admits requests: facts of a request's head and the rules → admitted, or a refusal. Pure.
 
-A path is compared as clients that put a URL together by hand, or encode it with care, may write it: a doubled slash and
-one at the end are forgiven, white space at the end, and percent codes of characters that need none. Any other code is
-simply another path.
+A path is compared as clients that put a URL together by hand, or encode it with care, may write it: a doubled slash is
+forgiven, slashes and white space at the end in every order, and percent codes of characters that need none. Any other
+code is simply another path.
 """
 
 import re
@@ -160,8 +160,9 @@ def _well_formed(head: RequestHead) -> bool:
 def _normal(path: bytes) -> bytes:
     """Return a path in the one spelling that is compared; see above."""
     if b"%" in path:
+        path = path.rstrip(b"/")
         while path.endswith(_WHITE):
-            path = path[:-3]
+            path = path[:-3].rstrip(b"/")
         path = _NEEDLESS_CODE.sub(lambda code: bytes.fromhex(code[1].decode()), path)
     if b"//" in path or path[-1:] == b"/":
         path = b"/" + b"/".join(filter(None, path.split(b"/")))

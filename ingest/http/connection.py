@@ -12,8 +12,9 @@ from ingest.callback.body import Rejected
 from ingest.callback.envelope import reject
 from ingest.callback.masking import masked
 from ingest.callback.repair import Repaired, is_callback, repair
+from ingest.callback.several import several
 from ingest.causes import Cause
-from ingest.commit.lane import Lane, Waiter
+from ingest.commit.lane import Lane, Outcome, Waiter
 from ingest.http.admission import (
     BODY_TOO_LARGE,
     ENCODING_UNKNOWN,
@@ -30,6 +31,8 @@ from ingest.http.answers import CONTINUE
 from ingest.http.networks import Address, client_address, share_of
 from ingest.http.reader import NO_REQUEST, RequestReader
 from ingest.http.service import Service
+from ingest.http.together import Together
+from streams.contract.records import Reason
 
 
 class Connection(asyncio.Protocol):
@@ -309,36 +312,61 @@ class Connection(asyncio.Protocol):
             waiter = self._logged(waiter, len(body), now)
         lane.add(body, key, waiter, now)
 
-    def _take_unreadable(self, body: bytes, refused: Rejected) -> None:
-        """Take a body that was refused as the callback that it can be repaired to, else as a rejection."""
+    def _take_unreadable(self, body: bytes, refused: Rejected, together: Together | None = None) -> None:
+        """Take a body that was refused as the callbacks in it or that it can be repaired to, else as a rejection."""
         service = self._service
+        if refused.reason is Reason.NOT_OBJECT and (parts := several(body)):
+            self._take_several(parts, len(body))
+            return
         found = repair(body, refused, service.redactor, service.rules.max_body_bytes)
         if isinstance(found, Repaired):
-            self._take_repaired(found)
+            self._take_repaired(found, together)
         else:
-            self._take_rejected(body, found)
+            self._take_rejected(body, found, together)
 
-    def _take_repaired(self, callback: Repaired) -> None:
-        lane = self._add_doubted(self._service.publisher.lane_for(callback.key), callback.body, callback.key)
+    def _take_several(self, parts: list[bytes], size: int) -> None:
+        """Take each callback of a body by itself; the body is answered 200 when all of them are stored."""
+        service = self._service
+        self._doubted = self._line.take_turn()
+        together = Together(self._logged(self._doubted, size, service.clock.monotonic()), len(parts))
+        for part in parts:
+            if not together.left:
+                return
+            found = bodies.examine(part, service.redactor)
+            if isinstance(found, Rejected):
+                self._take_unreadable(part, found, together)
+            else:
+                key, body = found
+                self._add_doubted(service.publisher.lane_for(key), body, key, together)
+
+    def _take_repaired(self, callback: Repaired, together: Together | None) -> None:
+        lane = self._add_doubted(self._service.publisher.lane_for(callback.key), callback.body, callback.key, together)
         if lane is not None:
             lane.note(callback.note)
 
-    def _take_rejected(self, body: bytes, rejected: Rejected) -> None:
+    def _take_rejected(self, body: bytes, rejected: Rejected, together: Together | None) -> None:
         service = self._service
         kept, detail = masked(body, service.redactor, service.rules.max_body_bytes), rejected.detail
         if kept is None:
             kept, detail = b"", f"{detail}; its bytes are not kept, since a secret in them cannot be masked for sure"
         record = reject(kept, rejected.reason, detail, int(service.clock.wall() * 1000))
-        self._add_doubted(service.publisher.lane_for_rejections(), record, rejected.reason)
+        self._add_doubted(service.publisher.lane_for_rejections(), record, rejected.reason, together)
 
-    def _add_doubted(self, lane: Lane | Cause, body: bytes, key: str) -> Lane | None:
-        """Have a body stored that bytes behind it may show to be a part of one; return its lane, None without room."""
+    def _add_doubted(self, lane: Lane | Cause, body: bytes, key: str, together: Together | None) -> Lane | None:
+        """
+        Have a body stored that bytes behind it may show to be a part of one; return its lane, None without room.
+
+        One of several bodies has no turn of its own: `together` takes its outcome.
+        """
         if not isinstance(lane, Lane):
-            self._reply_unavailable(lane)
+            self._reply_unavailable(lane, together)
             return None
         now = self._service.clock.monotonic()
-        self._doubted = self._line.take_turn()
-        lane.add(body, key, self._logged(self._doubted, len(body), now), now)
+        waiter: Waiter | None = together
+        if waiter is None:
+            self._doubted = turn = self._line.take_turn()
+            waiter = self._logged(turn, len(body), now)
+        lane.add(body, key, waiter, now)
         return lane
 
     def _logged(self, waiter: Waiter, size: int, came: float) -> Waiter:
@@ -346,9 +374,12 @@ class Connection(asyncio.Protocol):
         log = self._service.access_log
         return waiter if log is None else log.watch(waiter, self._peer_name(), size, came)
 
-    def _reply_unavailable(self, cause: Cause) -> None:
+    def _reply_unavailable(self, cause: Cause, together: Together | None = None) -> None:
         self._service.metrics.refused(cause)
-        self._line.reply(self._service.answers.unavailable)
+        if together is None:
+            self._line.reply(self._service.answers.unavailable)
+        else:
+            together.settle(Outcome.FAILED)
 
     def _refuse(self, refused: Refused, turn: Turn | None = None) -> None:
         """

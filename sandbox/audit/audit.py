@@ -131,14 +131,14 @@ def compare(oracle: Oracle, sources: Sources) -> Audit:
 
 
 def _in_clickhouse(oracle: Oracle, clickhouse: ClickHouse) -> Iterator[Difference]:
-    sms, messages, campaigns = (
-        _Table(clickhouse.rows(f"SELECT * FROM {view}"), key)  # noqa: S608 - our own words
-        for view, key in (("sms", "sms_key"), ("messages", "message_id"), ("campaigns", "campaign_tracking_id"))
-    )
-    yield from (*sms.repeated, *messages.repeated, *campaigns.repeated)
-    yield from sms_differences(oracle, sms.rows)
-    yield from message_differences(oracle, messages.rows)
-    yield from campaign_differences(oracle, campaigns.rows)
+    for view, key, differences in (
+        ("sms", "sms_key", sms_differences),
+        ("messages", "message_id", message_differences),
+        ("campaigns", "campaign_tracking_id", campaign_differences),
+    ):
+        table = _Table(clickhouse.rows(f"SELECT * FROM {view}"), key)  # noqa: S608 - our own words
+        yield from table.repeated
+        yield from differences(oracle, table.rows)
     yield from rejection_differences(oracle, clickhouse.rows("SELECT * FROM rejected_callbacks FINAL"))
 
 
@@ -166,8 +166,8 @@ class _Table:
 
 
 def _in_topics(oracle: Oracle, kafka: Kafka) -> Iterator[Difference]:
-    records = list(topics.values(kafka.bootstrap_servers, f"{kafka.prefix}sms.status"))
-    progress = topics.values(kafka.bootstrap_servers, f"{kafka.prefix}campaign.progress")
+    records = topics.Values(kafka.bootstrap_servers, f"{kafka.prefix}sms.status")
+    progress = topics.Values(kafka.bootstrap_servers, f"{kafka.prefix}campaign.progress")
     yield from revision_differences(records)
     yield from sms_differences(oracle, newest(records, "sms_key", "revision"))
     yield from message_differences(oracle, messages_of(records))
@@ -176,7 +176,7 @@ def _in_topics(oracle: Oracle, kafka: Kafka) -> Iterator[Difference]:
 
 def _pulled(kafka: Kafka) -> int:
     """Return how many callbacks and reports were stored because Routee was asked for them."""
-    envelopes = topics.values(kafka.bootstrap_servers, f"{kafka.prefix}callbacks.raw")
+    envelopes = topics.Values(kafka.bootstrap_servers, f"{kafka.prefix}callbacks.raw")
     return sum(len(envelope["callbacks"]) for envelope in envelopes if envelope.get("source") == "pull")
 
 

@@ -4,6 +4,7 @@ Reading topics from end to end, straight from Kafka.
 
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -16,9 +17,15 @@ _CONNECT_SECONDS: Final = 5.0
 _POLL_MS: Final = 500
 
 
-def values(bootstrap_servers: str, topic: str) -> Iterator[Any]:
-    """Yield every decoded value of a topic, in the order of `records`."""
-    return (orjson.loads(value) for _, value in records(bootstrap_servers, topic) if value)
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Every decoded value of a topic, in the order of `records`; each time read anew, so that none has to be kept."""
+
+    bootstrap_servers: str
+    topic: str
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (orjson.loads(value) for _, value in records(self.bootstrap_servers, self.topic) if value)
 
 
 def records(bootstrap_servers: str, topic: str) -> Iterator[tuple[bytes | None, bytes | None]]:

@@ -11,8 +11,8 @@ from typing import Final
 
 from urllib3 import HTTPHeaderDict
 
-from sinks.clickhouse.codes import Meaning, meaning_of, name_of
-from sinks.errors import FatalError, PermanentError, RetryableError, SinksError
+from sinks.clickhouse.codes import UNKNOWN_SETTING, Meaning, meaning_of, name_of
+from sinks.errors import FatalError, OldServerError, PermanentError, RetryableError, SinksError
 
 _SUMMARY: Final = "X-ClickHouse-Summary"
 _CODE: Final = "X-ClickHouse-Exception-Code"
@@ -48,7 +48,8 @@ def error_of(code: int | None, words: str) -> SinksError:
         case Meaning.ROW:
             return PermanentError(_VERSION.sub("", words).strip())
         case Meaning.PERSON:
-            return FatalError(f"ClickHouse says {name_of(code)}")
+            kind = OldServerError if code == UNKNOWN_SETTING else FatalError
+            return kind(f"ClickHouse says {name_of(code)}")
         case Meaning.RETRY:
             return RetryableError(f"ClickHouse says {name_of(code)}")
 

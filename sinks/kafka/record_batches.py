@@ -32,18 +32,31 @@ _HEAD_BYTES: Final = 61
 _COMPRESSED_OR_CONTROL: Final = 0x27
 
 
+class DamagedBatchError(CorruptRecordError):  # type: ignore[misc]  # kafka-python has no type information
+    """A record batch has other bytes than were written, or is cut."""
+
+    def __init__(self, partition: TopicPartition, offset: int, damage: str) -> None:
+        super().__init__(f"{partition[0]}, partition {partition[1]}, at offset {offset}: {damage}")
+        self.partition = partition
+        self.offset = offset
+        self.damage = damage
+
+
 class QuickRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python has no type information
     """The records of one partition in a fetch answer: replaces `PartitionRecords` of a consumer's fetcher."""
 
     next_fetch_offset: int
 
     def _unpack_records(self, tp: TopicPartition, records: Any, *_: object) -> Iterator[Record]:  # noqa: ANN401 - same
-        """Yield the records of all batches."""
+        """Yield the records of all batches. DamagedBatchError when the first is cut: Kafka sends that one whole."""
+        content = fetched_bytes(records)
+        if content and next(_batches(content), None) is None:
+            raise DamagedBatchError(tp, self.next_fetch_offset, "it is cut")
         # By this kafka-python decides which partition is next.
         self.bytes_read = records.size_in_bytes()
         # This object keeps the iterator. If that kept this object, an answer that is dropped half read, as by a pause,
         # would stay in memory until Python looks for cycles, which it seldom does: records are unknown to it.
-        return chain.from_iterable(_by_batch(proxy(self), tp, fetched_bytes(records)))
+        return chain.from_iterable(_by_batch(proxy(self), tp, content))
 
     @property
     def _maybe_skip_record(self) -> Callable[[Record], bool]:
@@ -55,7 +68,7 @@ class QuickRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-pyt
         """Return the next records, at most `n`; the position moves behind them."""
         try:
             taken: list[Record] = super().take(n)
-        except CorruptRecordError:
+        except DamagedBatchError:
             # The iterator ends with its error. kafka-python would ask it again and again within one poll, and not fetch
             # the batch anew.
             self.drain()
@@ -74,8 +87,8 @@ def _by_batch(part: Any, partition: TopicPartition, content: memoryview) -> Iter
     for one in _batches(content):
         batch = _opened(one)
         if batch is None:
-            at = int.from_bytes(one[:_LENGTH_AT], signed=True)
-            raise CorruptRecordError(f"{partition[0]}, partition {partition[1]}, at offset {at}")
+            # The offset in its head may be damaged, too.
+            raise DamagedBatchError(partition, part.next_fetch_offset, "its checksum is wrong")
         if batch.leader_epoch is not None:
             part.leader_epoch = batch.leader_epoch
         yield _records(*partition, batch)
@@ -95,7 +108,7 @@ class _Opened(NamedTuple):
 
 
 def _batches(content: memoryview) -> Iterator[memoryview]:
-    """Yield the bytes of each batch. Kafka cuts the last one, which is left out."""
+    """Yield the bytes of each batch. Kafka cuts the last one, which is left out, as is all behind a wrong length."""
     start = 0
     while start + BEFORE_BYTES <= len(content):
         length = int.from_bytes(content[start + _LENGTH_AT : start + BEFORE_BYTES], signed=True)
@@ -103,17 +116,20 @@ def _batches(content: memoryview) -> Iterator[memoryview]:
         if end > len(content):
             return
         if end <= start + _MAGIC_AT:
-            raise CorruptRecordError(f"a record batch of {end - start} bytes")
+            yield content[:0]
+            return
         yield content[start:end]
         start = end
 
 
 def _opened(content: memoryview) -> _Opened | None:
     """
-    Return a batch that is whole, None when its checksum is not that of its bytes.
+    Return a batch that is whole, None when its bytes are not the written ones.
 
     Old and compressed ones are left to kafka-python, which knows more codecs; streams writes and compresses none.
     """
+    if len(content) <= _MAGIC_AT:
+        return None
     is_current = content[_MAGIC_AT] == MAGIC
     if is_current and len(content) < _HEAD_BYTES:
         return None

@@ -21,6 +21,7 @@ from sinks.errors import ConnectError, PositionError, RetryableError, TopicError
 from sinks.kafka import private_names
 from sinks.kafka.client import ASK_MS, CLOSE_MS, open_consumer
 from sinks.kafka.membership import subscribe
+from sinks.kafka.record_batches import DamagedBatchError
 from sinks.kafka.refusal import refusal
 from sinks.kafka.topics import origins_of, topic_problems
 from sinks.source import Expired, Origin, Polled, Record, TopicPartition, assigned_only, first_position, made_anew
@@ -33,6 +34,7 @@ _COMMIT_MS: Final = 3_000
 _OVERDUE_SECONDS: Final = 2.0
 _CONFIRM_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.2
+_DAMAGE_SECONDS: Final = 60.0
 _TOPIC_ID: Final = "topic-id "
 
 
@@ -68,6 +70,7 @@ class KafkaSource:
         self._expired: list[Expired] = []
         self._paused = False
         self._answered = True
+        self._damage_told: dict[TopicPartition, tuple[int, float]] = {}
         self._opened = self._leaders_seen = time.monotonic()
         problems = topic_problems(self._consumer, topics, settings)
         if problems:
@@ -97,6 +100,11 @@ class KafkaSource:
         """
         try:
             found = self._poll_in_range(seconds, max_records)
+        except DamagedBatchError as error:
+            self._tell_damage(error)
+            # The client raises at once when it has fetched the batch again.
+            time.sleep(seconds)
+            return {}
         except KafkaError as error:
             if (line := self._refusal(error)) is not None:
                 raise ConnectError(line) from error
@@ -108,6 +116,24 @@ class KafkaSource:
             return {}
         self._answered = True
         return found
+
+    def _tell_damage(self, error: DamagedBatchError) -> None:
+        """Tell a damaged batch, the same one once a minute: it is fetched again until it is whole."""
+        offset, told_at = self._damage_told.get(error.partition, (None, 0.0))
+        now = time.monotonic()
+        if offset == error.offset and now < told_at + _DAMAGE_SECONDS:
+            return
+        self._damage_told[error.partition] = error.offset, now
+        logger.error(
+            "Kafka gives a damaged record batch: it is fetched again, and nothing behind it is read. If this goes on, "
+            "let a broker with another in-sync copy lead the partition, and let the damaged copy be made anew",
+            extra={
+                "topic": error.partition.topic,
+                "partition": error.partition.partition,
+                "offset": error.offset,
+                "damage": error.damage,
+            },
+        )
 
     def _poll_in_range(self, seconds: float, max_records: int) -> Mapping[TopicPartition, Sequence[Record]]:
         """Return the fetched records. There are none when a position is not in Kafka: it is moved or refused."""

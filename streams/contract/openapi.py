@@ -87,10 +87,12 @@ def _callback(name: str, parameters: list[Any]) -> dict[str, Any]:
     refused = {f"{status}": _response(why, _PROBLEM) for status, why in REFUSALS.items()}
     refused["503"]["headers"] = _RETRY
     taken = "stored on all in-sync replicas of Kafka; a body that is no callback is stored in routee.callbacks.rejected"
+    one = {"type": "object"}
+    several = {"type": "array", "items": one, "minItems": 2, "maxItems": 100}
     body = {
         "required": True,
-        "description": "one callback of Routee, of any content type; a body may be gzip",
-        "content": {"application/json": {"schema": {"type": "object"}}, "*/*": {"schema": {}}},
+        "description": "one callback of Routee, or a JSON array of 2 to 100, of any content type; a body may be gzip",
+        "content": {"application/json": {"schema": {"anyOf": [one, several]}}, "*/*": {"schema": {}}},
     }
     return {
         "operationId": name,

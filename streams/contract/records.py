@@ -296,7 +296,7 @@ class CampaignProgress(Record):
     finished_at: Time | None = Field(description="time of receipt of the callback or report that made it final")
     revision: int = Field(ge=1, description="grows with every record of this campaign")
     unordered_reports: int | None = Field(
-        ge=0, description="reports that replaced values of another one, neither of them certainly newer"
+        ge=0, description="reports with other values than one before, neither of them certainly newer"
     )
     generation: int = Field(
         default=0,

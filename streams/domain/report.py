@@ -12,13 +12,17 @@ place among the others follows from its values, because some of them only ever g
    nothing, because it falls when Routee leaves out recipients.
 
 Two reports cannot be ordered when one is ahead in one number of a rule and the other in another, or when all numbers
-are equal and values differ: then the one received later stands.
+are equal and values differ: they contradict each other, or leave out too much. Then the first number that both say and
+that differs decides, and the greater value where none does.
 
-Each value is that of the newest report that has it, so a value that a report leaves out comes from another one, and no
-order of arrival changes the result.
+Each value is that of the newest report that has it, so a value that a report leaves out comes from another one. No
+order of arrival changes the result. Pairs alone would not do: of three reports that say different numbers each may be
+newer than the next. So the newest value is kept for each set of numbers that a report can say, and these few are put
+in one fixed order.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import reduce
 from typing import Any, Final, NamedTuple, TypedDict, cast
 
 from streams.domain.row_forms import filled
@@ -51,6 +55,9 @@ The place of a report in the order: ended, finals, at least sent, stage, sum. No
 An unknown campaign status tells that the campaign has not ended, and no stage.
 """
 
+Claim = tuple[Standing, Any]
+"""The standing of a report, and a value that it gives to a field, never an empty one."""
+
 _RULES: Final = ((0, 1, 2), (3,), (4,))
 """Which numbers of a standing go before which."""
 _RULES_AT_THE_END: Final = ((0, 1),)
@@ -62,6 +69,8 @@ class Reports(Report):
 
     standings: dict[str, Standing]
     """Field → standing of the report it comes from, where that is not the standing of these values as a whole."""
+    rivals: dict[str, list[Claim]]
+    """Field → claims of reports that say other numbers than the one it comes from; a further report may let one win."""
 
 
 class Joined(NamedTuple):
@@ -71,11 +80,11 @@ class Joined(NamedTuple):
     is_stale: bool
     """It came after a newer one."""
     is_unordered: bool
-    """It replaced a value of a report that is neither older nor newer."""
+    """It gives another value than a report that is neither older nor newer."""
 
 
 NO_REPORT: Final = Report(name=None, campaign_status=None, strategy=None, total_recipients=None, counts=None)
-NO_REPORTS: Final = Reports(**NO_REPORT, standings={})
+NO_REPORTS: Final = Reports(**NO_REPORT, standings={}, rivals={})
 
 
 def finals_of(counts: dict[str, int] | None) -> int:
@@ -92,18 +101,23 @@ def lacks_last_numbers(reports: Reports) -> bool:
 def join(known: Reports | None, report: Report) -> Joined:
     """Return the known reports (None: no report yet) and a further one together."""
     before = NO_REPORTS if known is None else filled(NO_REPORTS, known)
-    standing = _standing(report)
     theirs: Any = before
-    said: Any = {name: value for name, value in report.items() if value or theirs.get(name) is None}
-    ages = {name: _age(standing, _source(before, name)) for name in said if theirs.get(name)}
-    contested = {name for name, age in ages.items() if age == 0 and said[name] != theirs[name]}
-    news = {name: value for name, value in said.items() if name in contested or ages.get(name, 1) > 0}
-    after: Any = {**theirs, **news}
-    sources = {name: standing if name in news else _source(before, name) for name in NO_REPORT if after[name]}
-    whole = _standing(after)
-    after["standings"] = {name: source for name, source in sources.items() if source != whole}
+    standing = _standing(report)
+    claims = {name: [*_claims(before, name)] for name in NO_REPORT}
+    said = {name: value for name, value in report.items() if value}
+    ages = {name: _age(standing, claims[name][0][0]) for name in said if claims[name]}
     is_stale = any(age < 0 for age in ages.values())
-    return Joined(after, is_stale, bool(contested) and not is_stale)
+    is_contested = any(age == 0 and said[name] != theirs[name] for name, age in ages.items())
+
+    # An empty value stands where no report has another one.
+    after: Any = {**theirs, **{name: value for name, value in report.items() if theirs[name] is None}}
+    claims |= {name: _left([*claims[name], (standing, value)]) for name, value in said.items()}
+    stand = {name: some[0] for name, some in claims.items() if some}
+    after |= {name: value for name, (_, value) in stand.items()}
+    whole = _standing(after)
+    after["standings"] = {name: source for name, (source, _) in stand.items() if source != whole}
+    after["rivals"] = {name: some[1:] for name, some in claims.items() if some[1:]}
+    return Joined(after, is_stale, is_contested and not is_stale)
 
 
 def _standing(report: Report) -> Standing:
@@ -119,6 +133,40 @@ def _source(reports: Reports, name: str) -> Standing:
     """Return the standing of the report that a value comes from."""
     kept = reports["standings"].get(name)
     return _standing(reports) if kept is None else cast("Standing", tuple(kept))
+
+
+def _claims(reports: Reports, name: str) -> Iterator[Claim]:
+    """Yield the claims of reports to a field, first the one that stands."""
+    value = dict(reports)[name]
+    if value:
+        yield _source(reports, name), value
+    for standing, rival in reports["rivals"].get(name, ()):
+        yield cast("Standing", tuple(standing)), rival
+
+
+def _left(claims: Iterable[Claim]) -> list[Claim]:
+    """Return the newest claim for each set of numbers that reports say, first the one that stands."""
+    newest: dict[tuple[bool, ...], Claim] = {}
+    for claim in claims:
+        says = tuple(number is not None for number in claim[0])
+        newest[says] = max(newest.get(says, claim), claim, key=_ordered)
+    # A campaign that ended stays ended: a report from before the end can win no more.
+    is_over = any(standing[0] for standing, _ in newest.values())
+    left = [claim for _, claim in sorted(newest.items()) if not (is_over and claim[0][0] is False)]
+    stands = reduce(_newer, left)
+    return [stands, *(claim for claim in left if claim is not stands)]
+
+
+def _newer(one: Claim, other: Claim) -> Claim:
+    """Return the claim that stands of two: by the first number that both say and that differs, else by the value."""
+    both = [at for at, pair in enumerate(zip(one[0], other[0], strict=True)) if None not in pair]
+    return max(one, other, key=lambda claim: ([claim[0][at] for at in both], _ordered(claim)[1]))
+
+
+def _ordered(claim: Claim) -> tuple[Standing, Any]:
+    """Return what orders the claims of reports that say the same numbers."""
+    standing, value = claim
+    return standing, sorted(value.items()) if isinstance(value, dict) else value
 
 
 def _age(report: Standing, other: Standing) -> int:

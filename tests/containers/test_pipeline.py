@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from sandbox.audit.audit import audit
-from sandbox.audit.topics import values
+from sandbox.audit.topics import Values
 from sandbox.emulator.ledger import read_ledger
 from tests.containers.emulator import routee
 from tests.containers.stack import Stack
@@ -41,7 +41,7 @@ def test_clickhouse_shows_exactly_the_accepted_callbacks(stack: Stack, tmp_path:
 def test_the_files_hold_every_record_of_the_topic(stack: Stack) -> None:
     kafka = stack.sources().kafka
     assert kafka
-    in_topic = sum(1 for _ in values(kafka.bootstrap_servers, "routee.sms.status"))
+    in_topic = sum(1 for _ in Values(kafka.bootstrap_servers, "routee.sms.status"))
     assert in_topic
     files = stack.programs["sinks-files"]
     eventually(lambda: int(files.exec(["python", "-c", _COUNT_ROWS]).output) == in_topic, deadline=30, every=0.5)

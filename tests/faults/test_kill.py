@@ -106,7 +106,7 @@ def test_every_program_killed_once_leaves_no_difference(
     found = audit(oracle, Sources(clickhouse, kafka), quiet_seconds=60, deadline_seconds=120)
     assert [str(difference) for difference in found.differences[:10]] == []
 
-    stored = sum(len(value["callbacks"]) for value in topics.values(kafka.bootstrap_servers, "routee.callbacks.raw"))
+    stored = sum(len(value["callbacks"]) for value in topics.Values(kafka.bootstrap_servers, "routee.callbacks.raw"))
     # The last callbacks may be duplicates: no row shows that they have passed.
     eventually(lambda: lag(sandbox) == 0)
     assert verdicts(sandbox) == stored

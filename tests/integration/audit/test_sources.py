@@ -87,7 +87,7 @@ def test_topics_are_read_to_the_end_they_have(kafka: KafkaCluster, topic_prefix:
         producer.send(topic, key=b"%d" % (number % 3), value=b'{"n":%d}' % number)
     producer.flush()
     producer.close()
-    found = [value["n"] for value in topics.values(kafka.bootstrap_servers, topic)]
+    found = [value["n"] for value in topics.Values(kafka.bootstrap_servers, topic)]
     assert sorted(found) == list(range(50))
     assert [n for n in found if n % 3 == 0] == sorted(n for n in found if n % 3 == 0)
 
@@ -100,4 +100,4 @@ def test_an_address_without_a_server_is_one_line() -> None:
     with pytest.raises(SourceError, match=f"no metrics at http://127.0.0.1:{port}/metrics"):
         counter(f"http://127.0.0.1:{port}/metrics", "things_total")
     with pytest.raises(SourceError, match=f"Kafka does not answer at 127.0.0.1:{port}"):
-        list(topics.values(f"127.0.0.1:{port}", "things"))
+        list(topics.Values(f"127.0.0.1:{port}", "things"))

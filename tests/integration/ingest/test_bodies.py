@@ -8,6 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from ingest.commit.lane import Lane
+from streams.contract.keys import partition_of
 from streams.contract.records import Envelope, Reason, Rejection
 from streams.contract.topics import CALLBACKS_RAW
 from tests.integration.ingest.wire import PATH, SECRET, Server, chunked, post
@@ -28,7 +30,8 @@ GARBAGE = {
     "NaN": (b'{"messageId":NaN}', Reason.NOT_JSON),
     "two at once": (b'{"messageId":"a"},{"messageId":"b"}', Reason.NOT_JSON),
     "an end in the middle": (b'{"messageId":"a"}]},{"callbacks":[{', Reason.NOT_JSON),
-    "array of two": (b'[{"messageId":"a"},{"messageId":"b"}]', Reason.NOT_OBJECT),
+    "array with a number": (b'[{"messageId":"a"},{"messageId":"b"},7]', Reason.NOT_OBJECT),
+    "array of 101": (b"[" + b",".join([b'{"messageId":"a"}'] * 101) + b"]", Reason.NOT_OBJECT),
     "null": (b"null", Reason.NOT_OBJECT),
     "number": (b"1e5", Reason.NOT_OBJECT),
     "no key": (b'{"status":"Sent"}', Reason.NO_KEY),
@@ -97,6 +100,49 @@ async def test_plain_json_that_says_gzip_is_taken(server: Server) -> None:
     wire = await server.talk(post(GOOD.encode(), "Content-Encoding: gzip\r\n"))
     assert (await wire.reply()).status == 200
     assert server.callbacks == [orjson.loads(GOOD)]
+
+
+async def test_each_callback_of_an_array_is_taken_by_itself(server: Server) -> None:
+    parts = [b'{"messageId": "a",  "n": 1.50}', b'{"trackingId":"c"}', b'{"status":"Sent"}', b'{"messageId":7}']
+    wire = await server.talk(post(b'{"messageId":"first"}') + post(b" [%s ]\n" % b" ,\r\n".join(parts)))
+    assert await wire.statuses(2) == [200, 200]
+    assert sorted(str(one.get("messageId") or one["trackingId"]) for one in server.callbacks) == [
+        "7",
+        "a",
+        "c",
+        "first",
+    ]
+    assert parts[0] in server.stored_bytes, "byte for byte"
+    (rejection,) = server.rejections
+    assert (rejection["reason"], rejection["body"]) == (Reason.NO_KEY, parts[2].decode())
+    assert server.service.metrics.total("repaired") == 1
+
+
+async def test_an_array_of_callbacks_is_answered_200_only_when_all_are_stored(server: Server) -> None:
+    """The lane of one of them is stuck: the body comes again, and the stored ones are duplicates."""
+    keys = [f"{number}" for number in range(30)]
+    body = orjson.dumps([{"messageId": key} for key in keys])
+    stuck = server.service.publisher._raw[partition_of(keys[-1], len(server.service.publisher._raw))]
+    stuck.dead = True
+    wire = await server.talk(post(body) + post(b'{"messageId":"%s"}' % other_than(stuck, server).encode()))
+    assert await wire.statuses(2) == [503, 200]
+    stuck.dead = False
+    wire = await server.talk(post(body))
+    assert (await wire.reply()).status == 200
+    assert {one["messageId"] for one in server.callbacks} >= set(keys)
+
+
+def other_than(lane: Lane, server: Server) -> str:
+    """Return a key whose callbacks another lane stores."""
+    return next(key for key in map(str, range(99)) if server.service.publisher.lane_for(key) is not lane)
+
+
+async def test_a_secret_in_an_array_of_callbacks_is_masked(server: Server) -> None:
+    bodies = [f'{{"messageId":"{key}","url":"https://a/{SECRET}"}}' for key in "ab"]
+    wire = await server.talk(post(f"[{','.join(bodies)}]".encode()))
+    assert (await wire.reply()).status == 200
+    assert len(server.callbacks) == 2
+    assert SECRET.encode() not in server.stored_bytes
 
 
 @pytest.mark.parametrize("name", ODD)

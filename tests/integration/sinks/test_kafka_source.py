@@ -21,6 +21,7 @@ from kafka.errors import (
 from sandbox.kafka import KafkaCluster
 from sinks.errors import ConnectError, RetryableError
 from sinks.kafka.large_reads import LargeReads
+from sinks.kafka.record_batches import DamagedBatchError
 from sinks.kafka.source import KafkaSource
 from sinks.source import TopicPartition
 from streams.program.settings import CommonSettings
@@ -158,6 +159,27 @@ def test_a_broker_that_does_not_answer_is_waited_for(source: KafkaSource) -> Non
     with Inside(source).failing_polls(KafkaConnectionError("111 ECONNREFUSED")):
         assert source.poll(0.01, 10).records == {}
     eventually(lambda: source.poll(0.2, 10).assigned, 60)
+
+
+def test_a_damaged_batch_is_told_by_its_place_and_once_a_minute(
+    source: KafkaSource, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told as a Kafka that does not answer."""
+    damaged = DamagedBatchError(TopicPartition("x.sms.status", 2), 17, "its checksum is wrong")
+    other = DamagedBatchError(TopicPartition("x.sms.status", 1), 4, "it is cut")
+    for error in (damaged, damaged, other, damaged, other):
+        with Inside(source).failing_polls(error):
+            assert source.poll(0.01, 10).records == {}
+    monkeypatch.setattr("sinks.kafka.source._DAMAGE_SECONDS", 0)
+    with Inside(source).failing_polls(damaged):
+        source.poll(0.01, 10)
+    told = [vars(record) for record in caplog.records if record.name == "sinks.kafka.source"]
+    assert [(one["topic"], one["partition"], one["offset"], one["damage"]) for one in told] == [
+        ("x.sms.status", 2, 17, damaged.damage),
+        ("x.sms.status", 1, 4, other.damage),
+        ("x.sms.status", 2, 17, damaged.damage),
+    ]
+    assert all("damaged record batch" in one["message"] for one in told)
 
 
 def test_a_refusal_that_waiting_does_not_mend_is_one_line(source: KafkaSource) -> None:

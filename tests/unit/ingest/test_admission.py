@@ -111,6 +111,8 @@ def test_doubled_slashes_and_one_at_the_end_are_forgiven(target: bytes) -> None:
         b"/callbacks/new-secret%20",
         b"/callbacks/new-secret%0D%0a",
         b"/callbacks/new-secret/%09?x=%20",
+        b"/callbacks/new-secret%20/",
+        b"/callbacks/new-secret%20//%0d%0A/?x=1",
         b"http://ingest.example//callbacks/%6Eew-secret%20",
     ],
 )

@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from sinks.clickhouse.answer import error_of
 from sinks.clickhouse.column_statistics import leave_out_statistics
+from sinks.errors import OldServerError
 
 if TYPE_CHECKING:
     from sinks.clickhouse.client import ClickHouse
@@ -15,10 +17,11 @@ PLAIN = "ReplacingMergeTree(version) ORDER BY message_id SETTINGS index_granular
 class Server:
     """Has tables with engines, and notes the statements."""
 
-    def __init__(self, tables: dict[str, str], version: str = "26.4.1.1") -> None:
+    def __init__(self, tables: dict[str, str], version: str = "26.4.1.1", *, others_know: bool = True) -> None:
         self.executed: list[str] = []
         self._tables = tables
         self._version = version
+        self._others_know = others_know
 
     def value(self, sql: str) -> str:
         assert sql == "SELECT version()", "of other tables of the system, a user may have to be granted the reading"
@@ -30,6 +33,8 @@ class Server:
 
     def execute(self, sql: str) -> None:
         self.executed.append(sql)
+        if not self._others_know:
+            raise error_of(115, "There was an error on [clickhouse-2:9000]")
 
 
 def changed(server: Server, cluster: str | None = None) -> list[str]:
@@ -46,6 +51,17 @@ def test_on_a_cluster_each_server_gets_it() -> None:
     server = Server({"message_status": PLAIN})
     changed(server, "main")
     assert "ON CLUSTER 'main'" in server.executed[0]
+
+
+def test_an_older_server_of_the_cluster_is_told_once_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server({"message_status": PLAIN, "sms_status": PLAIN}, others_know=False)
+    assert changed(server, "main") == ["message_status", "sms_status"]
+    assert len(server.executed) == 2, "the other servers take it"
+    (told,) = caplog.records
+    assert told.message.startswith("a server of the cluster is older than 26.4: it does not know auto_statistics_types")
+    assert vars(told)["tables"] == "message_status, sms_status"
+    with pytest.raises(OldServerError):
+        changed(server)
 
 
 def test_a_setting_of_the_owner_and_a_table_of_others_stay() -> None:

@@ -19,7 +19,7 @@ from kafka.record import MemoryRecords
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.record.util import calc_crc32c
 
-from sinks.kafka.record_batches import QuickRecords
+from sinks.kafka.record_batches import DamagedBatchError, QuickRecords
 from sinks.source import TopicPartition
 from streams.contract.headers import Headers, headers_of, with_erasures
 
@@ -198,8 +198,25 @@ def test_a_damaged_batch_is_told_after_the_records_before_it() -> None:
     data[-3] ^= 1
     part: Any = QuickRecords(0, PARTITION, MemoryRecords(bytes(data)))
     assert ([one.offset for one in part.take(9)], part.next_fetch_offset) == ([0, 1], 2)
-    with pytest.raises(CorruptRecordError, match=r"partition 3, at offset 2$"):
+    with pytest.raises(DamagedBatchError, match=r"partition 3, at offset 2: its checksum is wrong$") as told:
         part.take(9)
+    assert (told.value.partition, told.value.offset) == (PARTITION, 2)
+
+
+def test_the_offset_of_a_damaged_batch_is_not_taken_from_its_head() -> None:
+    data = bytearray(batch([(0, None, b"{}")], base=7))
+    data[0] ^= 0x40
+    data[-3] ^= 1
+    with pytest.raises(DamagedBatchError, match=r"at offset 7: "):
+        QuickRecords(7, PARTITION, MemoryRecords(bytes(data))).take(9)
+
+
+def test_an_answer_whose_first_batch_is_cut_is_damaged() -> None:
+    """Kafka cuts the last batch only where others stand before it; this one would be fetched for ever, untold."""
+    whole = batch([(0, None, b"{}")])
+    for size in range(1, len(whole)):
+        with pytest.raises(DamagedBatchError, match=r"partition 3, at offset 5: it is cut$"):
+            QuickRecords(5, PARTITION, MemoryRecords(whole[:size]))
 
 
 @pytest.mark.timeout(20)

@@ -371,6 +371,7 @@ async def test_health_takes_no_table_that_is_away_for_an_empty_one() -> None:
 
 SHEETS = {
     "/?csv=finished",
+    "/?csv=running",
     "/refused?csv=reasons",
     "/refused?csv=samples",
     "/routes?csv=routes",

@@ -12,6 +12,7 @@ from ingest.backfill.errors import BadRequestError, NoAnswerError, WrongUrlError
 from ingest.backfill.known import Known
 from ingest.backfill.rounds import Backfill, Job
 from ingest.clock import Timer
+from ingest.errors import NotStoredError
 
 WINDOW: Final = 7 * 86_400.0
 NOW: Final = 1_795_000_000.0
@@ -44,6 +45,7 @@ class RouteeInMemory:
         self.clock = clock
         self.asked: list[tuple[float, float, int]] = []
         self.trouble: Exception | None = None
+        self.details: dict[str, Any] = {}
 
     async def range_page(self, begin: float, end: float, number: int, _: str | None) -> Page:
         assert NOW - WINDOW <= begin < end
@@ -53,10 +55,26 @@ class RouteeInMemory:
         self.clock.now += 60
         return Page([], 2 * PAGE_ROWS)
 
+    async def campaign(self, _: str) -> Any:  # noqa: ANN401
+        return self.details
+
     async def message(self, _: str) -> list[Any]:
         if self.trouble is not None:
             raise self.trouble
         return []
+
+
+class FillingInMemory:
+    """Keeps the bodies that are stored, or fails."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.trouble: Exception | None = None
+
+    async def store(self, callbacks: list[tuple[str, bytes]]) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.bodies += [body for _, body in callbacks]
 
 
 def backfill() -> tuple[Backfill, RouteeInMemory, HandClock]:
@@ -117,3 +135,20 @@ async def test_a_sweep_lets_old_pauses_go() -> None:
     made._swept_to = clock.now
     await made.sweep(clock.now)
     assert [*made._pauses] == [("message", "y")]
+
+
+async def test_a_report_that_streams_never_tells_as_it_was_is_stored_once() -> None:
+    """A final number that cannot be read costs the report its numbers; one that contradicts another may not stand."""
+    made, routee, _ = backfill()
+    made._filling = filling = FillingInMemory()  # type: ignore[assignment]
+    routee.details = {"trackingId": "c-1", "state": "Running", "statuses": {"Delivered": "1,000", "Sent": 3}}
+    filling.trouble = NotStoredError("Kafka is away")
+    with pytest.raises(NotStoredError):
+        await made.report("c-1")
+    filling.trouble = None
+    for campaign_id in ("c-1", "C-1", "c-1"):
+        await made.report(campaign_id)
+    assert len(filling.bodies) == 1
+    routee.details = {**routee.details, "statuses": {"Delivered": "1,001", "Sent": 2}}
+    await made.report("c-1")
+    assert len(filling.bodies) == 2

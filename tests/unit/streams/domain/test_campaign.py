@@ -163,7 +163,7 @@ def test_a_report_that_comes_again_after_a_newer_one_is_stale_before_any_final()
     assert (campaign["reported_by_status"], campaign["stale_reports"]) == ({"Sent": 100}, 1)
 
 
-def test_of_reports_that_cannot_be_ordered_the_one_received_later_stands_and_is_counted() -> None:
+def test_reports_that_cannot_be_ordered_are_counted() -> None:
     pipeline = Pipeline()
     for counts in ({"Delivered": 3, "Failed": 2}, {"Delivered": 4, "Failed": 1}, {"Delivered": 4, "Failed": 1}):
         pipeline.send(campaign_report("Running", counts))

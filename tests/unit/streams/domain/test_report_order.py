@@ -1,5 +1,5 @@
 """
-The order of a campaign's reports: one result for every order of arrival, wherever reports can be ordered.
+The order of a campaign's reports: one result for every order of arrival, also of reports that contradict each other.
 """
 
 import itertools
@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,28 +90,36 @@ def test_no_number_that_only_grows_falls(older: Report, newer: Report) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("stands", "other"),
     [
         (report(Delivered=40), report(Delivered=20, Sent=80)),
-        (report("Running", Delivered=60), report("Finished", Delivered=59)),
-        (report(Delivered=5), report(Failed=5)),
-        (report(Delivered=3, Undelivered=2), report(Delivered=4, Undelivered=1)),
+        (report("Finished", Delivered=59), report("Running", Delivered=60)),
+        (report(None, Delivered=60, Sent=30), report("Finished", Delivered=60, Unsent=0)),
+        (report(Failed=5), report(Delivered=5)),
+        (report(Delivered=4, Undelivered=1), report(Delivered=3, Undelivered=2)),
         (report("Finished", Delivered=5), report("Failed", Delivered=5)),
         (report("Running", Delivered=5), report("Paused", Delivered=5)),
         (report(Sent=100), report(Sent=80, Buffered=20)),
         (report(total=100, Sent=5), report(total=90, Sent=5)),
-        (report(name="Autumn", Sent=5), report(name="Herbst", Sent=5)),
-        (report("Running", None), report("Running", None, "Herbst")),
+        (report(name="Herbst", Sent=5), report(name="Autumn", Sent=5)),
+        (report("Running", None, "Herbst"), report("Running", None)),
     ],
 )
-def test_of_two_that_cannot_be_ordered_the_one_received_later_stands_and_is_counted(one: Report, other: Report) -> None:
-    first, second = joined_by(other, one), joined_by(one, other)
-    assert values(first.reports) == over(other, one)
-    assert values(second.reports) == over(one, other)
+def test_of_two_that_cannot_be_ordered_the_same_one_stands_in_either_order_and_is_counted(
+    stands: Report, other: Report
+) -> None:
+    first, second = joined_by(other, stands), joined_by(stands, other)
+    assert first == second
+    assert values(first.reports) == over(other, stands)
     assert not first.is_stale
-    assert not second.is_stale
-    both_say_it = any(a and b and a != b for a, b in zip(one.values(), other.values(), strict=True))
-    assert first.is_unordered is second.is_unordered is both_say_it
+    assert first.is_unordered is any(a and b and a != b for a, b in zip(stands.values(), other.values(), strict=True))
+
+
+def test_of_three_each_newer_than_the_next_the_same_one_stands_in_every_order() -> None:
+    three = (report("Running", Queued=7), report(None, Queued=6), report("Sent", Queued=5))
+    found = [joined_by(*order).reports for order in itertools.permutations(three)]
+    assert found == [found[0]] * 6
+    assert values(found[0]) == report("Sent", Queued=6)
 
 
 def test_a_report_that_comes_again_is_neither_stale_nor_unordered() -> None:
@@ -149,6 +158,49 @@ def test_the_name_of_the_newest_report_that_has_one_stands() -> None:
     old, middle, new = report(name="Autumn", Sent=1), report(name="Herbst", Sent=2), report(Sent=3)
     results = [after(*order) for order in itertools.permutations((old, middle, new))]
     assert results == [report(name="Herbst", Sent=3)] * 6
+
+
+def test_a_campaign_that_ended_keeps_no_value_from_before_its_end() -> None:
+    before = joined_by(report("Running", Queued=7), report("Paused", Queued=8))
+    assert before.reports["rivals"]
+    assert join(before.reports, report("Finished", Delivered=7)).reports["rivals"] == {}
+
+
+WORDS = ("Queued", "Sent", "Delivered", "Failed", "Buffered")
+ANY_REPORTS = st.lists(
+    st.builds(
+        Report,
+        name=st.sampled_from([None, "", "Autumn", "Herbst"]),
+        campaign_status=st.sampled_from([None, "", "Queued", "Running", "Sent", "Paused", "Finished", "Failed"]),
+        strategy=st.sampled_from([None, "OnChange", "OnCompletion"]),
+        total_recipients=st.sampled_from([None, 0, 5, 6]),
+        counts=st.none() | st.dictionaries(st.sampled_from(WORDS), st.integers(1, 3), max_size=3),
+    ),
+    min_size=1,
+    max_size=6,
+)
+"""Reports that may contradict each other and themselves: numbers fall, sums pass the recipients, ends are undone."""
+
+
+@settings(max_examples=600, deadline=None)
+@given(ANY_REPORTS, st.randoms(use_true_random=False))
+def test_reports_that_contradict_each_other_end_in_the_same_in_every_order(
+    reports: list[Report], chance: random.Random
+) -> None:
+    expected = joined_by(*reports).reports
+    for _ in range(8):
+        again = [*reports, *chance.choices(reports, k=3)]
+        chance.shuffle(again)
+        assert joined_by(*again).reports == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(ANY_REPORTS, ANY_REPORTS)
+def test_reports_read_back_from_a_row_go_on_as_if_never_stored(before: list[Report], later: list[Report]) -> None:
+    whole = stored = joined_by(*before).reports
+    for one in later:
+        whole, stored = join(whole, one).reports, join(orjson.loads(orjson.dumps(stored)), one).reports
+    assert stored == whole
 
 
 STAGES = ("Scheduled", "Queued", "Running", "Sent")
@@ -227,6 +279,25 @@ def test_any_order_and_any_duplication_of_the_reports_end_in_the_same(
     again = [*reports, *chance.choices(reports, k=len(reports))] if reports else []
     chance.shuffle(again)
     assert campaign_after(again) == campaign_after(reports)
+
+
+BODIES = st.builds(
+    campaign_report,
+    st.sampled_from(["Queued", "Running", "Sent", "Paused", "Finished", "Failed", ABSENT]),
+    st.dictionaries(st.sampled_from(WORDS), st.integers(0, 3), max_size=3),
+    total=st.sampled_from([2, 5, ABSENT]),
+    name=st.sampled_from(["Autumn", "Herbst", ABSENT]),
+)
+
+
+@QUICK
+@given(st.lists(BODIES, min_size=2, max_size=4))
+def test_a_campaign_whose_reports_contradict_each_other_is_the_same_in_every_order(
+    reports: list[dict[str, Any]],
+) -> None:
+    expected = campaign_after(reports)
+    for order in itertools.permutations(reports):
+        assert campaign_after(order) == expected
 
 
 @QUICK

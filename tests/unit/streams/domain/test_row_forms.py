@@ -174,7 +174,7 @@ def test_partial_counts_and_campaigns_of_an_older_version_lack_any_field(name: s
 
 
 def test_a_report_of_an_older_version_lacks_any_field() -> None:
-    for name in ("name", "strategy", "total_recipients", "counts", "campaign_status", "standings"):
+    for name in ("name", "strategy", "total_recipients", "counts", "campaign_status", "standings", "rivals"):
         pipeline = Pipeline()
         pipeline.send(campaign_report(counts={"Sent": 1}))
         pipeline.settle()

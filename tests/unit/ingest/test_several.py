@@ -1,0 +1,68 @@
+"""
+Several callbacks in one body: which bodies are taken apart, and the one answer.
+"""
+
+import pytest
+
+from ingest.callback.several import MOST, several
+from ingest.commit.lane import Outcome
+from ingest.http.together import Together
+
+ONE = b'{"messageId": "a", "price": 1.50}'
+
+
+def array(*objects: bytes) -> bytes:
+    return b"[" + b",".join(objects) + b"]"
+
+
+@pytest.mark.parametrize("count", [2, MOST])
+def test_an_array_of_objects_is_taken_apart_byte_for_byte(count: int) -> None:
+    assert several(array(*[ONE] * count)) == [ONE] * count
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ONE,
+        array(),
+        array(ONE),
+        array(*[ONE] * (MOST + 1)),
+        array(ONE, b"7"),
+        array(ONE, array(ONE)),
+        array(ONE, b"null"),
+        array(ONE, ONE) + b"x",
+        array(ONE, ONE)[:-1],
+        array(ONE, b'{"a":"\xff"}'),
+        array(ONE, b'{"a":' + b"[" * 5_000 + b"]" * 5_000 + b"}"),
+        array(ONE, b'{"a":"' + b"," * 30_000 + b'"}'),
+        b"",
+    ],
+)
+def test_any_other_body_is_not(body: bytes) -> None:
+    assert several(body) == []
+
+
+class Waiter:
+    def __init__(self) -> None:
+        self.told: list[Outcome] = []
+
+    def settle(self, outcome: Outcome) -> None:
+        self.told.append(outcome)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "told"),
+    [
+        ("ss", []),
+        ("sss", [Outcome.STORED]),
+        ("f", [Outcome.FAILED]),
+        ("sfs", [Outcome.FAILED]),
+        ("ffsf", [Outcome.FAILED]),
+    ],
+)
+def test_one_answer_is_given_for_three(outcomes: str, told: list[Outcome]) -> None:
+    waiter = Waiter()
+    together = Together(waiter, 3)
+    for one in outcomes:
+        together.settle(Outcome.STORED if one == "s" else Outcome.FAILED)
+    assert waiter.told == told
