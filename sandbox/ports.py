@@ -87,12 +87,3 @@ def _not_free(port: int, variable: str, reason: str | None) -> str:
     name, _, offset = variable.partition(" ")
     which = f"port {port}, {name} {offset.strip('()').replace('+', '+ ')}," if offset else f"port {port}"
     return f"{which} is not free ({reason}): set {name} to another one"
-
-
-def accepts_connections(port: int, host: str = LOOPBACK) -> bool:
-    """Return whether a process listens on the port."""
-    try:
-        socket.create_connection((host, port), timeout=1).close()
-    except OSError:
-        return False
-    return True

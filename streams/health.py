@@ -13,7 +13,7 @@ from faust.types import TP
 from streams.runtime import private_names
 from streams.runtime.app import CheckpointedApp
 
-STUCK_SECONDS: Final = 60.0
+_STUCK_SECONDS: Final = 60.0
 DATE_SECONDS: Final = 10.0
 """A lag that looks older is dated by its oldest record, which takes a look into Kafka, so often."""
 
@@ -141,8 +141,7 @@ async def date_lags(app: CheckpointedApp, ages: LagAges) -> None:
 class StuckWatch:
     """Notices a partition that has lag and does not move. Times are seconds of a monotonic clock."""
 
-    def __init__(self, seconds: float = STUCK_SECONDS) -> None:
-        self._seconds = seconds
+    def __init__(self) -> None:
         self._moved: dict[Place, tuple[int, float]] = {}
         self._now = 0.0
 
@@ -160,7 +159,7 @@ class StuckWatch:
 
     def stuck(self) -> list[Place]:
         """Return the partitions that have had lag for too long without moving."""
-        return [place for place, (_, since) in self._moved.items() if self._now - since > self._seconds]
+        return [place for place, (_, since) in self._moved.items() if self._now - since > _STUCK_SECONDS]
 
     def excuse(self, place: Place) -> None:
         """Note that a partition has no records to apply after all."""

@@ -98,7 +98,8 @@ def cookie_in(headers: Mapping[str, str]) -> str:
 
 def own_path(text: str) -> str:
     """Return a path of the console to go on at; the first page for any other address."""
-    is_ours = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable() and "\\" not in text
+    # A browser takes a backslash for a slash.
+    is_ours = text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
     return text if is_ours else "/"
 
 

@@ -21,12 +21,13 @@ from shutil import which
 from statistics import median
 
 from sandbox.kafka import KafkaCluster
-from sandbox.ports import accepts_connections, free_port
+from sandbox.ports import free_port
 from streams.contract.topics import CALLBACKS_RAW
 from tests.bench.ingest_load import HEAD, SECRET, Figures, children, cpu_seconds, load, middle, resident_mb
 from tests.bench.share import limited
 from tests.integration.ingest.process import Ingest, environment, ingest
 from tests.integration.ingest.topics import callbacks_in, create_topics
+from tests.support.listening import accepts_connections
 from tests.support.wait import eventually
 
 _SERVER_CORE, _OTHER_CORE = 0, 1

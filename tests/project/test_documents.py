@@ -315,6 +315,12 @@ def test_the_architecture_has_a_rule_for_every_folder_of_the_programs() -> None:
     assert folders <= ruled
 
 
+def test_every_folder_of_the_tests_is_named() -> None:
+    (table,) = [one for one in tables(ROOT / "tests/README.md") if one.header[0] == "folder"]
+    folders = {f"{child.name}/" for child in (ROOT / "tests").iterdir() if child.is_dir() and child.name[0] != "_"}
+    assert {name for row in table.rows for name in code(row[0])} == folders
+
+
 def test_every_benchmark_and_every_part_of_one_is_named() -> None:
     (table,) = [one for one in tables(ROOT / "tests/bench/README.md") if one.header[0] == "benchmark"]
     parts = {name: set(code(options)) for row in table.rows for name, options in [(row[0].strip("`"), row[2])]}

@@ -363,10 +363,10 @@ class Listening(Webhook):
 async def wait_for_either(task: asyncio.Task[None], is_done: Callable[[], bool]) -> None:
     """Return when something holds; the error of a task that ends before."""
     waiting = asyncio.create_task(eventually_async(is_done, 60))
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    if task.done():
-        task.result()
+    for ended in done:
+        ended.result()
 
 
 async def test_the_webhook_reads_with_exactly_its_permissions(guarded: GuardedKafka) -> None:

@@ -11,9 +11,10 @@ from signal import SIGTERM, Signals
 from typing import Any
 from urllib.request import urlopen
 
-from sandbox.ports import accepts_connections, free_port
+from sandbox.ports import free_port
 from tests.support.endings import tell_ending
 from tests.support.forks import FORKS, preload
+from tests.support.listening import accepts_connections
 from tests.support.pipeline import worker
 
 preload(worker.__name__)

@@ -26,6 +26,8 @@ def test_a_network_wider_than_an_eighth_or_a_sixteenth_of_the_bits_is_wide(entri
 def test_many_networks_are_wide_together() -> None:
     every_second = [f"{first}.0.0.0/8" for first in range(0, 256, 2)]
     assert wide_networks(every_second) == every_second
+    assert wide_networks(every_second[:16]) == every_second[:16], "a sixteenth of all addresses"
+    assert wide_networks(every_second[:15]) == []
     assert wide_networks(f"{first:x}::/16" for first in range(0x2000, 0x4000, 2))
 
 

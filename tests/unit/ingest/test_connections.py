@@ -149,6 +149,11 @@ def test_one_whose_refusal_is_held_back_leaves_its_place_to_others_of_its_addres
         register.hold_back(member)
     more = [Member(register, b"here") for _ in range(2)]
     assert all(map(register.add, more))
+    for member in members:
+        register.remove(member)
+    for member in more:
+        register.use(member)
+    assert not register.add(Member(register, b"here")), "each place was given back once"
     assert [member.calls for member in members] == [[], []]
 
 

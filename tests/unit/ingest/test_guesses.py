@@ -49,6 +49,14 @@ def test_so_many_addresses_are_remembered_and_no_more(clock: FakeClock) -> None:
     assert guesses.note(b"first")
 
 
+def test_an_address_that_comes_after_many_others_is_counted_too(clock: FakeClock) -> None:
+    guesses = Guesses(clock)
+    for number in range(5_000):
+        guesses.note(b"%d" % number)
+    assert not any(guesses.note(b"late") for _ in range(100))
+    assert guesses.note(b"late")
+
+
 def test_guesses_are_told_once_a_minute_without_the_guess(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
     guesses = Guesses(clock)
     for _ in range(1_000):

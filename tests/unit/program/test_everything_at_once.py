@@ -11,6 +11,7 @@ import pytest
 
 from ingest.cli import main as ingest
 from sandbox.cli import main as sandbox
+from sandbox.ports import free_port
 from sinks.cli import main as sinks
 from streams.cli import main as streams
 from streams.program.environment import KNOWN_SETTINGS
@@ -172,7 +173,9 @@ OF_OPEN = [
 def test_streams_does_not_open_its_answers_to_strangers_and_says_so_with_all_else(
     command: str, wrong: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in (KAFKA | STATE | OPEN | wrong).items():
+    port = free_port(together=2)  # those of the defaults may be in use here
+    free = {"STREAMS_WEB_PORT": str(port), "STREAMS_ADMIN_PORT": str(port + 1)}
+    for name, value in (KAFKA | STATE | OPEN | free | wrong).items():
         monkeypatch.setenv(name, value)
     assert streams([command]) == (2 if wrong else 1)
     first = ["KAFKA_PARTITIONS=many: a whole number is needed"] if wrong else []

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from sinks.erasing import CURRENT_SECONDS, Eraser, Erasing, ErasingSink, Known, MemoryErasures
+from sinks.erasing import Eraser, Erasing, ErasingSink, Known, MemoryErasures
 from sinks.errors import FatalError, RetryableError, SinksError
 from sinks.metrics import Metrics, Readiness
 from sinks.rejections import Flood, MemoryRejections
@@ -186,7 +186,7 @@ def test_while_kafka_does_not_tell_whether_there_are_further_erasures_nothing_is
     bench.write(0)
     bench.source.is_away = True
     bench.source.log.append(erasure(NUMBER, at(1)))
-    seconds[0] = CURRENT_SECONDS
+    seconds[0] = 30.0
     bench.eraser.follow(0)
     assert bench.readiness.reasons == ["erasures: Kafka does not tell which numbers are erased: nothing is written"]
     writing = threading.Thread(target=bench.write, args=(1,))

@@ -236,6 +236,7 @@ def test_partitions_change_hands_only_between_writes() -> None:
     assert bench.worker.writing_done(10)
     bench.rounds(2)
     assert len(sink.claimed) == PARTITIONS // 2
+    assert bench.topics.committed.keys() == sink.claimed, "the others are committed by their new owner"
 
 
 class HeldSink(MemorySink):

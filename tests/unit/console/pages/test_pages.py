@@ -317,6 +317,12 @@ async def test_after_the_login_no_person_is_sent_elsewhere(place: str) -> None:
     assert (await made.get("/login", "POST", {"token": "a" * 20, "next": place})).headers["location"] == "/"
 
 
+async def test_a_login_that_is_longer_than_any_token_is_not_read() -> None:
+    answer = await console(settings={"console_tokens": TOKENS}).get("/login", "POST", {"token": "a" * 5_000})
+    assert answer.status == 413
+    assert "set-cookie" not in answer.headers
+
+
 async def test_over_https_the_cookie_never_travels_in_the_clear() -> None:
     made = console(settings={"console_tokens": TOKENS, "console_url": "https://console.example.com"})
     answer = await made.get("/login", "POST", {"token": "a" * 20}, host="console.example.com")

@@ -5,8 +5,10 @@ The people who may look, and how much is shown.
 from collections.abc import Callable
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from console.safety import cookies
+from console.safety.gate import Gate
 from console.safety.masking import masked_callback, masked_number, masked_text
 from console.safety.people import People, Person, parse_people
 from console.safety.proxies import Proxies, parse_networks
@@ -73,6 +75,24 @@ def test_a_fault_of_the_tokens_is_told_without_them(text: str, fault: str) -> No
     with pytest.raises(ValueError, match=fault) as told:
         parse_people(text)
     assert "a" * 16 not in str(told.value)
+
+
+async def test_a_request_that_names_two_hosts_is_refused() -> None:
+    told: list[Message] = []
+
+    async def page(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError("it was let in")
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    hosts = [(b"host", b"127.0.0.1"), (b"host", b"evil.example")]
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": hosts}
+    await Gate(page, People([]), None, None)(scope, receive, send)
+    assert told[0]["status"] == 421
 
 
 def test_a_header_of_no_trusted_proxy_counts_for_nothing() -> None:

@@ -18,7 +18,13 @@ MINUTE = int(NOW.timestamp()) // 60
 
 @pytest.mark.parametrize(
     ("hours", "until", "minutes"),
-    [("2", None, 121), ("0.5", None, 31), (None, "2026-11-29T13:00:00Z", 60), (None, "2026-11-29T15:00:00+02:00", 60)],
+    [
+        ("2", None, 121),
+        ("0.5", None, 31),
+        ("2160", None, 129_601),
+        (None, "2026-11-29T13:00:00Z", 60),
+        (None, "2026-11-29T15:00:00+02:00", 60),
+    ],
 )
 def test_the_end_is_a_minute_that_is_not_before_the_wanted_one(
     hours: str | None, until: str | None, minutes: int
@@ -34,7 +40,7 @@ def test_the_end_is_a_minute_that_is_not_before_the_wanted_one(
         ("nan", None, "--hours: a number is expected"),
         ("-1", None, "the end of a mute lies in the future"),
         ("0", None, "the end of a mute lies in the future"),
-        ("9999", None, "a mute ends within 90 days"),
+        ("2160.1", None, "a mute ends within 90 days"),
         (None, "tomorrow", "--until: a time with its zone is expected, as 2026-12-01T06:00:00Z"),
         (None, "2026-12-01T06:00:00", "--until: a time with its zone is expected, as 2026-12-01T06:00:00Z"),
         (None, "2026-11-29T12:00:00Z", "the end of a mute lies in the future"),
