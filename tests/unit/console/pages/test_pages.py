@@ -196,6 +196,26 @@ async def test_a_hostile_name_is_text_on_every_page(name: str) -> None:
         assert [place for place in places if not place.startswith(("/", "?", "#"))] == [], path
 
 
+@pytest.mark.parametrize("name", [None, "", " ", "\t\n"])
+async def test_a_campaign_without_a_name_can_be_opened(name: str | None) -> None:
+    made = console()
+    made.picture.take_campaign(Campaign(KEY, 1, TIME, TIME, name=name))
+    assert f'<a href="/campaigns/{KEY}"><bdi>No name (c0ffee00)</bdi></a>' in (await made.get("/")).body
+
+
+async def test_nothing_is_called_usual_where_no_usual_share_is_known() -> None:
+    """A first campaign has no week to be held against: no alarm says nothing of it."""
+    made = console()
+    for alarm in made.picture.open_alarms:
+        made.picture.take_alarm(msgspec.structs.replace(alarm, is_open=False, revision=2))
+    assert made.answers
+    made.answers["quantilesIf"] = []
+    made.picture.take_campaign(Campaign(KEY, 1, TIME, TIME, name="Sale"))
+    assert "No route has an alarm; no usual share is known yet." in (await made.get("/")).body
+    of_campaign = (await made.get(f"/campaigns/{KEY}")).body
+    assert "No alarm is open at its operator; no usual share is known yet." in of_campaign
+
+
 @pytest.mark.parametrize("path", PAGES)
 async def test_each_page_shows_its_data_and_names_its_zone(path: str) -> None:
     answer = await console(settings={"console_time_zone": "Europe/Athens"}).get(path)
