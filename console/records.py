@@ -50,7 +50,7 @@ class Campaign(msgspec.Struct, frozen=True):
     @property
     def shown_name(self) -> str:
         """Return its name; without one, the beginning of its id tells it from others."""
-        return self.name or f"No name ({self.campaign_tracking_id[:8]})"
+        return (self.name or "").strip() or f"No name ({self.campaign_tracking_id[:8]})"
 
 
 class Cell(msgspec.Struct, frozen=True):

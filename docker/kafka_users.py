@@ -25,6 +25,11 @@ from kafka.admin import (
 
 from streams.contract import permissions
 
+# What a person starts in the container `tools`. Several of these commands need the same right.
+_BY_HAND: Final = (
+    *(permissions.ingest, permissions.redrive, permissions.mute, permissions.rebuild),
+    *(permissions.erase, permissions.verify, permissions.replay),
+)
 USERS: Final = {
     "topics": permissions.alter,
     "ingest": permissions.ingest,
@@ -33,6 +38,9 @@ USERS: Final = {
     # Also what STREAMS_ALARM_WEBHOOK needs: it may be set in `.env` at any time.
     "streams": lambda prefix: (*permissions.worker(prefix), *permissions.webhook(prefix)),
     "sinks": permissions.sinks,
+    "tools": lambda prefix: tuple(
+        dict.fromkeys(needed for command in _BY_HAND for needed in command(prefix)),
+    ),
 }
 """Each user by name, and the permissions of its program, given the prefix of names."""
 

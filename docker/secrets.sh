@@ -56,12 +56,13 @@ secret console_read_token "${CONSOLE_READ_TOKEN:-$(random)}"
 own="console:$(cat "$FOLDER/console_read_token"):full"
 secret streams_read_tokens "${STREAMS_READ_TOKENS:-support:$(random):full,dashboard:$(random):masked,$own}"
 secret streams_worker_token "${STREAMS_WORKER_TOKEN:-$(random)}"
+secret erasure_key "${ERASURE_KEY:-$(openssl rand -hex 32)}"
 secret streams_hmac_key "${STREAMS_HMAC_KEY:-$(openssl rand -hex 32)}"
 # Of the application at Routee, for the backfill: it can not be made here.
 secret routee_application_secret "${ROUTEE_APPLICATION_SECRET:-}"
 secret clickhouse_password "${CLICKHOUSE_PASSWORD:-$(random)}"
 secret grafana_password "$(random)"
-for user in topics ingest backfill streams sinks console; do secret "kafka_password_$user" "$(random)"; done
+for user in topics ingest backfill streams sinks console tools; do secret "kafka_password_$user" "$(random)"; done
 
 # ClickHouse itself knows only the hash of the password.
 cat > "$FOLDER/clickhouse_user.xml" <<XML

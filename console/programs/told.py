@@ -96,7 +96,7 @@ def _ingest(processes: Sequence[Process]) -> list[str]:
     refused = sum(_values(processes, "routee_ingest_refused_total"))
     return [
         *([f"99 % answered within {slowest * 1000:g} ms"] if slowest not in {None, inf} else []),
-        f"{grouped(refused)} requests refused since the start" if refused else "none refused since the start",
+        f"{counted(int(refused), 'request')} refused since the start" if refused else "none refused since the start",
     ]
 
 

@@ -104,6 +104,10 @@ _WORDS: Final[Mapping[str, str]] = {
 """Column → its words, wherever it is no field of a record."""
 
 _OWN: Final[Mapping[tuple[str, str], str]] = {
+    **{
+        (name, "campaign_tracking_id"): "Routee's id of the campaign; SMS of no campaign are in no row of this view"
+        for name in ("campaign_by_operator", "campaign_curve", "cost_by_campaign")
+    },
     ("delivery_by_final_hour", "day"): "the day of the final status in the zone of CLICKHOUSE_TIME_ZONE",
     (
         "delivery_by_final_hour",

@@ -212,7 +212,7 @@ class SmsStatus(Record):
     sent_at: Time | None = Field(description="Routee's time of Sent, when it was seen")
     final_at: Time | None = Field(description="Routee's time of the final status; null without one")
     latency_seconds: float | None = Field(description="seconds from sending to the handset, from 0 to 30 days")
-    price: Money | None = Field(description="of this part, as of the latest applied callback")
+    price: Money | None = Field(description="of this part in the account's currency, as of the latest applied callback")
     application_name: str | None = Field(description="name of the application at Routee")
     direction: str | None = Field(description="Routee's word, for example Outbound")
     originating_service: str | None = Field(description="Routee's word, for example Sms")

@@ -59,6 +59,21 @@ def test_each_page_is_for_all_light_dark_and_on_a_phone(page: Page, address: str
     assert {urlsplit(url).netloc for url in asked} == {urlsplit(address).netloc}
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_a_name_that_is_one_long_word_widens_no_page(page: Page, address: str, shown: World, place: str) -> None:
+    page.set_viewport_size({"width": 1200, "height": 900})
+    page.goto(address + path_of(place, shown))
+    widths = page.evaluate("""() => {
+        const names = document.querySelectorAll("h1 bdi, h3 bdi, .lead b, td bdi, th bdi, dd bdi")
+        names.forEach(one => one.textContent = "W".repeat(300))
+        const told = [...document.querySelectorAll("td bdi, tbody th bdi")].map(one => one.offsetWidth)
+        return [document.documentElement.scrollWidth, ...told]
+    }""")
+    whole, *in_tables = widths
+    assert whole == 1200
+    assert max(in_tables, default=0) <= 22 * 16
+
+
 def test_a_new_state_is_on_the_page_within_seconds_without_a_reload(
     page: Page, stage: Stage, address: str, shown: World
 ) -> None:

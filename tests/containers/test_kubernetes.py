@@ -126,9 +126,12 @@ def test_a_secret_is_mounted_only_where_it_is_needed() -> None:
             *("CONSOLE_TOKENS_FILE", "CONSOLE_READ_TOKEN_FILE", "CONSOLE_CLICKHOUSE_PASSWORD_FILE"),
         },
         ("backfill", "backfill"): {"ROUTEE_APPLICATION_SECRET_FILE"},
-        ("streams", "streams"): {"STREAMS_READ_TOKENS_FILE", "STREAMS_WORKER_TOKEN_FILE"},
+        ("streams", "streams"): {
+            *("STREAMS_READ_TOKENS_FILE", "STREAMS_WORKER_TOKEN_FILE", "ERASURE_KEY_FILE"),
+        },
         ("sinks-clickhouse", "schema"): {"CLICKHOUSE_PASSWORD_FILE"},
-        ("sinks-clickhouse", "sinks-clickhouse"): {"CLICKHOUSE_PASSWORD_FILE"},
+        ("sinks-clickhouse", "sinks-clickhouse"): {"CLICKHOUSE_PASSWORD_FILE", "ERASURE_KEY_FILE"},
+        ("sinks-files", "sinks-files"): {"ERASURE_KEY_FILE"},
     }
     for workload in _WORKLOADS:
         for container in containers(workload):

@@ -192,14 +192,15 @@ def test_a_secret_reaches_only_who_needs_it() -> None:
         "routee_application_secret": {"backfill"},
         "streams_read_tokens": {"streams"},
         "streams_worker_token": {"streams"},
-        "streams_hmac_key": {"streams"},
+        "streams_hmac_key": {"streams", "tools"},
+        "erasure_key": {"streams", "sinks-clickhouse", "sinks-files", "tools"},
         "console_tokens": {"console"},
         "console_read_token": {"console"},
-        "clickhouse_password": {"schema", "sinks-clickhouse", "console"},
+        "clickhouse_password": {"schema", "sinks-clickhouse", "console", "tools"},
         "clickhouse_user": {"clickhouse"},
         "tls_ca": {
             *("kafka", "kafka-users", "topics", "schema", "ingest", "backfill", "streams"),
-            *("sinks-clickhouse", "sinks-files", "console"),
+            *("sinks-clickhouse", "sinks-files", "console", "tools"),
         },
         "tls_kafka": {"kafka"},
         "tls_admin": {"kafka-users"},
@@ -211,6 +212,7 @@ def test_a_secret_reaches_only_who_needs_it() -> None:
         "kafka_password_console": {"console", "kafka-users"},
         "kafka_password_streams": {"streams", "kafka-users"},
         "kafka_password_sinks": {"sinks-clickhouse", "sinks-files", "kafka-users"},
+        "kafka_password_tools": {"tools", "kafka-users"},
     }
     assert given.keys() == plain["secrets"].keys() | secure["secrets"].keys()
 
@@ -220,6 +222,21 @@ def test_no_secret_is_the_value_of_a_variable() -> None:
         for name, service in compose(file)["services"].items():
             set_ = {variable for variable, value in service.get("environment", {}).items() if value}
             assert set_ & SECRET_SETTINGS == set(), (file, name)
+
+
+def test_a_secret_that_comes_as_a_file_is_no_variable_of_any_program() -> None:
+    """A value of `.env` beside the file would end the start: one of both is told."""
+    files = {name for service in program_services().values() for name in service["environment"] if "_FILE" in name}
+    assert "ERASURE_KEY_FILE" in files
+    for name, service in program_services().items():
+        told = {file: service["environment"].get(file.removesuffix("_FILE")) for file in files}
+        assert told == dict.fromkeys(files, ""), name
+
+
+def test_the_files_and_folders_of_a_persons_data_are_where_commands_are_run_by_hand() -> None:
+    """`routee-streams erase --verify` looks at every store."""
+    of, mounts = services(), "volumes"
+    assert {*of["tools"][mounts]} == {*of["streams"][mounts], *of["sinks-files"][mounts]}
 
 
 def test_every_program_has_a_user_of_kafka_with_tls() -> None:
@@ -240,6 +257,7 @@ def test_every_program_has_a_user_of_kafka_with_tls() -> None:
         "streams": "streams",
         "sinks-clickhouse": "sinks",
         "sinks-files": "sinks",
+        "tools": "tools",
     }
 
 
@@ -271,6 +289,7 @@ def test_each_service_that_waits_names_a_condition() -> None:
         "streams": {"topics"},
         "sinks-clickhouse": {"topics", "schema"},
         "sinks-files": {"topics"},
+        "tools": {"topics"},
     }
 
 

@@ -26,9 +26,9 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], tuple[str, ...]]] = {
     "routee-ingest": (ingest, ("serve", "check", "backfill", "redrive")),
     "routee-streams": (
         streams,
-        ("worker", "topics", "check", "rebuild", "erase", "export", "judge", "replay", "compare", "contract"),
+        ("worker", "topics", "check", "rebuild", "erase", "export", "judge", "replay", "compare", "alarms", "contract"),
     ),
-    "routee-sinks": (sinks, ("clickhouse", "files", "schema", "check")),
+    "routee-sinks": (sinks, ("clickhouse", "files", "schema", "check", "erasure")),
     "routee-console": (console, ("serve", "check")),
     "routee-sandbox": (sandbox, ("up", "demo", "emulate", "verify")),
 }
@@ -43,6 +43,17 @@ def test_a_program_lists_its_commands(program: str, capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     assert shown.startswith(f"usage: {program}")
     assert [command for command in commands if command not in shown] == []
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_the_readme_names_each_command_of_a_program(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main, commands = COMMANDS[program]
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = re.findall(r"^    (?:  )?([a-z]+)(?:  |$)", capsys.readouterr().out, re.MULTILINE)
+    assert sorted(shown) == sorted(commands)
+    named = ", ".join(f"`{command}`" for command in commands).replace("`", f"`{program} ", 1)
+    assert named in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 The users of `docker/kafka_users.py` on the real Kafka: each program can do its own work, and no other.
 """
 
+import os
 import runpy
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from tests.integration.secured.brokers import TLS, SecuredKafka
 from tests.integration.secured.test_secured_kafka import Pipeline, expect_a_row, run
+from tests.support.forks import run_forked
 from tests.support.markdown import ROOT
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
@@ -92,6 +95,25 @@ def test_a_program_makes_no_topic(secured: SecuredKafka, user: str) -> None:
     with pytest.raises(KafkaError):
         admin.create_topics([NewTopic(f"{PREFIX}sms.other", 1, 1)])
     admin.close()
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        ("streams", ("erase", "--recipient", "+306900000001")),
+        ("streams", ("erase", "--recipient", "+306900000001", "--verify")),
+        ("streams", ("alarms", "mute", "account", "--hours", "1")),
+        ("ingest", ("redrive", "--since", "2026-11-22T03:00:00Z")),
+    ],
+)
+def test_a_command_by_hand_has_a_user_who_may(
+    secured: SecuredKafka, tmp_path: Path, program: str, arguments: tuple[str, ...]
+) -> None:
+    settings = (
+        of(secured, "tools") | TOPICS | {"STREAMS_DATA_DIR": str(tmp_path), "ERASURE_KEY": sha256(b"a key").hexdigest()}
+    )
+    said = run_forked(program, *arguments, environment={**os.environ, **settings})
+    assert (said.returncode, "may not" in said.stdout + said.stderr) == (0, False), said.stderr
 
 
 def test_no_right_reaches_beyond_the_prefix() -> None:

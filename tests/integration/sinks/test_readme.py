@@ -27,6 +27,8 @@ pytestmark = pytest.mark.clickhouse
 README = (Path(__file__).parents[3] / "sinks" / "README.md").read_text()
 _PAIR = r"```sql\n-- (\d+)\. [^\n]*\n(SELECT [^\n]*);\n```\n\n(.*?\n)\n"
 QUERIES = {int(number): (sql, answer) for number, sql, answer in re.findall(_PAIR, README, re.DOTALL)}
+# Each query that the runbook has between back quotes.
+AT_NIGHT = re.findall(r"`(SELECT [^`]+)`", (Path(__file__).parents[3] / "docker/monitoring/RUNBOOK.md").read_text())
 (ASKED,) = re.findall(
     r"^    curl 'http://127\.0\.0\.1:8123/\?database=routee&(\S*)' --data-binary 'SELECT ", README, re.MULTILINE
 )
@@ -94,3 +96,13 @@ def test_the_answer_is_the_one_that_stands_below_the_query(demo: ClickHouse, num
     request = urllib.request.Request(f"{demo.url}/?database={demo.database}&{ASKED}", sql.encode(), headers)  # noqa: S310
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - the engine of the tests
         assert answer.read().decode() == shown
+
+
+def test_the_runbook_asks_for_views_by_their_whole_names() -> None:
+    assert len(AT_NIGHT) == 5
+    assert [query for query in AT_NIGHT if "FROM routee." not in query and "FROM system." not in query] == []
+
+
+@pytest.mark.parametrize("query", AT_NIGHT)
+def test_a_query_of_the_runbook_is_answered(demo: ClickHouse, query: str) -> None:
+    list(demo.rows(query.replace("FROM routee.", f"FROM {demo.database}.")))

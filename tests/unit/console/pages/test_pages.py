@@ -16,7 +16,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from console.errors import AwayError
+from console.errors import AwayError, TooSlowError
 from console.live.callbacks import Callback
 from console.pages.events import EventStream
 from console.programs.client import Program
@@ -24,7 +24,7 @@ from console.records import Alarm, Campaign
 from console.safety.people import Person
 from console.server import operators_pages
 from tests.support.markdown import ROOT
-from tests.unit.console.pages.asgi import Console
+from tests.unit.console.pages.asgi import Console, TablesInMemory
 
 KEY, MESSAGE = "c0ffee00-0000-4000-8000-000000000001", "5b1c9f0a-7c1e-4a3b-9f4c-2f1f0d8f6a11"
 NUMBER, TEXT = "+306912345678", "Dear Maria, your code"
@@ -194,6 +194,26 @@ async def test_a_hostile_name_is_text_on_every_page(name: str) -> None:
         assert [one for one in attributes if one[0].startswith("on") or one[0] == "style"] == [], path
         places = [value for name, value in attributes if name in {"href", "src", "action"}]
         assert [place for place in places if not place.startswith(("/", "?", "#"))] == [], path
+
+
+@pytest.mark.parametrize("name", [None, "", " ", "\t\n"])
+async def test_a_campaign_without_a_name_can_be_opened(name: str | None) -> None:
+    made = console()
+    made.picture.take_campaign(Campaign(KEY, 1, TIME, TIME, name=name))
+    assert f'<a href="/campaigns/{KEY}"><bdi>No name (c0ffee00)</bdi></a>' in (await made.get("/")).body
+
+
+async def test_nothing_is_called_usual_where_no_usual_share_is_known() -> None:
+    """A first campaign has no week to be held against: no alarm says nothing of it."""
+    made = console()
+    for alarm in made.picture.open_alarms:
+        made.picture.take_alarm(msgspec.structs.replace(alarm, is_open=False, revision=2))
+    assert made.answers
+    made.answers["quantilesIf"] = []
+    made.picture.take_campaign(Campaign(KEY, 1, TIME, TIME, name="Sale"))
+    assert "No route has an alarm; no usual share is known yet." in (await made.get("/")).body
+    of_campaign = (await made.get(f"/campaigns/{KEY}")).body
+    assert "No alarm is open at its operator; no usual share is known yet." in of_campaign
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -373,6 +393,19 @@ async def test_health_takes_no_table_that_is_away_for_an_empty_one() -> None:
     body = (await console(answers=None).get("/health")).body
     assert "Nothing came in the last hour" not in body
     assert "<dd>– in 24 hours" in body
+
+
+async def test_health_calls_clickhouse_away_while_its_answers_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sink without news has no lag, and tells nothing of it."""
+
+    async def stopped(*_: object, **__: object) -> None:
+        raise TooSlowError("the answer took longer than 5 s, and was stopped")
+
+    monkeypatch.setattr(TablesInMemory, "rows", stopped)
+    sink = Program("sinks-clickhouse", 1, ("1.0",), None, 0.0, "", "up to date")
+    body = (await console(programs=[sink]).get("/health")).body
+    assert '<b>ClickHouse</b><span class="v">away</span><span>the answer took longer than 5 s' in body
+    assert "<dt>Tables</dt><dd>away</dd>" in body
 
 
 SHEETS = {
