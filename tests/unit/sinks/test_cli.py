@@ -75,6 +75,7 @@ def test_the_log_is_json_when_asked(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOG_FORMAT", "json")
+    monkeypatch.setenv("SINKS_ADMIN_PORT", "0")
     monkeypatch.setenv("SINKS_FILES_ROOT", str(tmp_path / "file"))
     (tmp_path / "file").touch()
     assert main(["files"]) == 1
