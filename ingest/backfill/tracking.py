@@ -68,7 +68,7 @@ def tracked(found: object, campaign_id: str | None = None) -> Tracked | str:
     """
     if not isinstance(found, dict):
         return "no object"
-    message_id, status = _id(found.get("messageId")), _status(found.get("status"))
+    message_id, status = given_id(_id(found.get("messageId"))), _status(found.get("status"))
     if message_id is None:
         return "no messageId"
     if status is None:
@@ -104,7 +104,7 @@ def report(details: object) -> Report | str:
     """Return a campaign's report from its details; a text says why they give none."""
     if not isinstance(details, dict):
         return "no object"
-    tracking_id = _id(details.get("trackingId"))
+    tracking_id = given_id(_id(details.get("trackingId")))
     if tracking_id is None:
         return "no trackingId"
     if str(details.get("type") or "Sms").lower() != "sms":

@@ -197,6 +197,12 @@ def test_details_that_are_none(shape: Any, why: str) -> None:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("no_id", ["null", "0", 0, "-", NIL_ID])
+def test_an_object_of_no_message_and_details_of_no_campaign_are_told_as_such(no_id: object) -> None:
+    assert tracked(TODAY | {"messageId": no_id}) == "no messageId"
+    assert report({"trackingId": no_id, "state": "Running", "statuses": {"Sent": 1}}) == "no trackingId"
+
+
+@pytest.mark.parametrize("no_id", ["null", "0", 0, "-", NIL_ID])
 def test_an_id_that_stands_for_none_is_none_and_hides_no_campaign(no_id: object) -> None:
     found = tracked({"messageId": "m", "status": "Sent", "smsId": no_id, "campaignTrackingId": no_id, "part": 2}, C)
     assert not isinstance(found, str)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from streams.contract.topics import DELIVERY_PARTIALS, SMS_STATUS
 from streams.domain.dates import NO_DATE
-from streams.domain.message import find_message
+from streams.domain.message import find_message, message_key
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
-from tests.builders import ABSENT, NOW, without_absent
+from tests.builders import ABSENT, MESSAGE_ID, NOW, without_absent
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.pipeline import now
 
@@ -98,7 +98,7 @@ def bodies_of_a_message(draw: st.DrawFn, most_sms: int, most: int) -> list[bytes
         drawn = {name: draw(st.sampled_from(values)) for name, values in fields.items()}
         word, date = draw(st.sampled_from(statuses))
         body = {
-            "messageId": "m",
+            "messageId": MESSAGE_ID,
             "smsId": draw(st.sampled_from([f"sms-{part}", f"SMS-{part}", ABSENT])),
             "part": draw(st.sampled_from([part, str(part), *([ABSENT] if part == 1 else [])])),
             "status": without_absent({"name": word, "updatedDate": date, "reason": drawn.pop("reason")}),
@@ -121,7 +121,7 @@ def rows_after(bodies: Sequence[bytes], clocks: Sequence[str], policy: Policy) -
             assert output.topic in (SMS_STATUS, DELIVERY_PARTIALS), output.value
             if output.topic is SMS_STATUS:
                 published[output.key] = orjson.loads(output.value)
-    message = find_message(rows, b"m:m")
+    message = find_message(rows, message_key(MESSAGE_ID))
     assert message is not None
     assert {sms.key.encode() for sms in message.parts} == published.keys()
     found = [
