@@ -7,10 +7,10 @@ field is taken when it is understood, and left out with a note when it is not; s
 
 from typing import Any, Final, TypedDict
 
+from streams.contract.dates import NO_DATE, read_date, read_text
 from streams.contract.keys import NIL_ID, given_id
 from streams.contract.records import Reason
 from streams.domain.callback import Callback
-from streams.domain.dates import NO_DATE, read_date, read_text
 from streams.domain.details import Details
 from streams.domain.message import MAX_PARTS
 from streams.domain.policy import Policy

@@ -13,8 +13,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from streams.contract.dates import TEXT_MAX_CHARS as DATE_MAX_CHARS
 from streams.contract.keys import NIL_ID, NO_ID_MAX_CHARS
-from streams.domain.dates import TEXT_MAX_CHARS as DATE_MAX_CHARS
 from streams.domain.message import MAX_PARTS
 from streams.domain.refusal import ID_MAX_CHARS
 from streams.domain.routee.coercion import (

@@ -13,8 +13,8 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.contract.dates import NO_DATE
 from streams.contract.topics import DELIVERY_PARTIALS, SMS_STATUS
-from streams.domain.dates import NO_DATE
 from streams.domain.message import find_message, message_key
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage

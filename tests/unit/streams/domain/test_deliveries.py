@@ -12,9 +12,9 @@ import orjson
 import pytest
 
 from streams.contract.codec import format_time_ms
+from streams.contract.dates import read_date
 from streams.contract.topics import DELIVERY_PARTIALS
 from streams.domain.cells import LATENCY_BOUNDS, MORE, WINDOW_MS, place_named
-from streams.domain.dates import read_date
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.tally import read_tally

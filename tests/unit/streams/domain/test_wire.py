@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.contract.dates import read_date
 from streams.contract.keys import NIL_ID, NO_ID_MAX_CHARS
 from streams.domain.callback import Callback
-from streams.domain.dates import read_date
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.routee.shapes import SMS, shape_of

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from streams.contract.remembered import remembered
-from streams.domain.visible import visible
+from streams.contract.visible import visible
 
 NO_DATE: Final = 0
 """Stands for a date that Routee did not give."""

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given as hypothetically
 from hypothesis import strategies as st
 
+from streams.contract import dates
 from streams.contract.codec import format_time_ms
-from streams.domain import dates
-from streams.domain.dates import NO_DATE, read_date, read_receipt
+from streams.contract.dates import NO_DATE, read_date, read_receipt
 
 _MOMENT = 1_474_276_614_000  # 2016-09-19T09:16:54Z
 
