@@ -163,9 +163,9 @@ class Known:
         return "final" if rank(found.status) == _FINAL_RANK else "status"
 
     def is_told(self, campaign_id: str, found: Report) -> bool:
-        """Tell whether a campaign's report says nothing new."""
+        """Tell whether a campaign's report says nothing new. One without a status says nothing about it."""
         known = self.campaigns.get(campaign_id.lower())
-        if known is None or comparable(known.status or "") != comparable(found.status or ""):
+        if known is None or (found.status and comparable(known.status or "") != comparable(found.status)):
             return False
         return _by_word(known.reported) == _by_word(found.counts)
 
@@ -194,7 +194,12 @@ class Known:
 
 
 def _by_word(counts: Mapping[str, int]) -> dict[str, int]:
-    return {comparable(status): number for status, number in counts.items()}
+    """Return the numbers by word; those of two spellings of one are added, as in streams."""
+    added: dict[str, int] = {}
+    for status, number in counts.items():
+        word = comparable(status)
+        added[word] = added.get(word, 0) + number
+    return added
 
 
 def _key(message_id: str) -> str:

@@ -190,3 +190,20 @@ def test_a_report_that_says_nothing_new() -> None:
     assert known.is_told("c-1", spelled), "streams tells words in Routee's spelling: each round would store it again"
     assert not known.is_told("c-1", other)
     assert not known.is_told("c-2", same)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"state": None}, id="without a status"),
+        pytest.param({"statuses": {"Delivered": 4, "delivered ": 6}}, id="a status in two spellings"),
+        pytest.param({"statuses": {"\u200bDelivered": "10.0"}}, id="with an invisible character"),
+    ],
+)
+def test_a_report_that_changes_nothing_in_streams_is_told(fields: dict[str, Any]) -> None:
+    """Each round would store it again."""
+    known = Known()
+    known.take_campaign(campaign())
+    found = report({"trackingId": "c-1", "state": "Finished", "statuses": {"Delivered": 10}} | fields)
+    assert not isinstance(found, str)
+    assert known.is_told("c-1", found)
