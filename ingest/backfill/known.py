@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from ingest.backfill.tracking import ENDED, Report, Tracked, comparable, date_ms, rank
+from ingest.backfill.tracking import ENDED, Report, Tracked, comparable, date_ms, rank, standing
 
 _FINAL_RANK: Final = 2
 _UNTOLD: Final = frozenset({"behind", "mixed", "underived", "unreported"})
@@ -46,14 +46,14 @@ class KnownMessage:
 
     def find(self, sms_id: str | None, part: int | None) -> KnownSms | None:
         """Return the SMS by its id, by its part when either side has no id: the rule of streams."""
-        wanted = sms_id and sms_id.lower()
+        wanted, of_part = sms_id and sms_id.lower(), None
         for sms in self.sms:
             if wanted and sms.sms_id:
                 if sms.sms_id.lower() == wanted:
                     return sms
             elif (sms.part or 1) == (part or 1):
-                return sms
-        return None
+                of_part = of_part or sms
+        return of_part
 
     def put(self, sms: KnownSms) -> None:
         """Put in an SMS, in the place of the one with its key."""
@@ -111,7 +111,9 @@ class Known:
         message.price = _price(record.get("message_price") or record["price"] or "0")
         sms_key, sms_id = record["sms_key"], record["sms_id"]
         sms_id = sms_key if sms_id == sms_key else sms_id
-        status, date = _word(record["status"]), date_ms(record["status_updated_at"])
+        # The time of a status is that of its receipt where Routee gave none, which goes before no date of Routee's.
+        dated = record["final_at"] if record["is_final"] else record["status_updated_at"]
+        status, date = _word(record["status"]), date_ms(dated)
         message.put(KnownSms(sms_key, sms_id, record["part"], status, date))
 
     def take_campaign(self, record: Mapping[str, Any]) -> None:
@@ -149,29 +151,28 @@ class Known:
         """
         Return the kind of gap that a tracked SMS heals (`missing`, `final`, `status`), None when it tells nothing new.
 
-        A status that is further than the known one is new, and so is a final that differs from the known one and is
-        dated later.
+        A status that is further than the known one is new, and so is one of the same rank that differs from it and is
+        dated later; of finals of one moment the one that streams prefers.
         """
         message = self.messages.get(found.message_id.lower())
         sms = message and message.find(found.sms_id, found.part)
         if not sms:
             return "missing"
-        mine, theirs = rank(sms.status), rank(found.status)
-        is_later = theirs == mine and found.date_ms > sms.date_ms and found.status.lower() != sms.status.lower()
-        if theirs <= mine and not is_later:
+        mine, theirs = standing(sms.status, sms.date_ms), standing(found.status, found.date_ms)
+        if theirs <= mine or comparable(found.status) == comparable(sms.status):
             return None
-        return "final" if theirs == _FINAL_RANK else "status"
+        return "final" if rank(found.status) == _FINAL_RANK else "status"
 
     def note_report(self, campaign_id: str, found: Report) -> None:
         """Remember a report that was written: streams may never tell it as it was, when a number cannot be read."""
         self._stored_reports[campaign_id.lower()] = found.body
 
     def is_told(self, campaign_id: str, found: Report) -> bool:
-        """Tell whether a campaign's report says nothing new."""
+        """Tell whether a campaign's report says nothing new. One without a status says nothing about it."""
         if self._stored_reports.get(campaign_id.lower()) == found.body:
             return True
         known = self.campaigns.get(campaign_id.lower())
-        if known is None or comparable(known.status or "") != comparable(found.status or ""):
+        if known is None or (found.status and comparable(known.status or "") != comparable(found.status)):
             return False
         return _by_word(known.reported) == _by_word(found.counts)
 
@@ -200,7 +201,12 @@ class Known:
 
 
 def _by_word(counts: Mapping[str, int]) -> dict[str, int]:
-    return {comparable(status): number for status, number in counts.items()}
+    """Return the numbers by word; those of two spellings of one are added, as in streams."""
+    added: dict[str, int] = {}
+    for status, number in counts.items():
+        word = comparable(status)
+        added[word] = added.get(word, 0) + number
+    return added
 
 
 def _key(message_id: str) -> str:

@@ -4,12 +4,13 @@ Routee's tracking objects and details of campaigns, put into the form of callbac
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from streams.contract.dates import NO_DATE, read_date
 from streams.contract.keys import KEY_MAX_CHARS, given_id
+from streams.contract.visible import visible
 
 _SAME_NAMES: Final = (
     *("part", "parts", "label", "to", "from", "country", "operator", "groups", "applicationName", "latency", "price"),
@@ -17,11 +18,14 @@ _SAME_NAMES: Final = (
 )
 """Fields that have the same name and meaning in a callback."""
 
-FINALS: Final = frozenset({"delivered", "undelivered", "failed", "unsent"})
+FINALS: Final = ("unsent", "failed", "undelivered", "delivered")
+"""Of two of the same moment the one behind stands, in streams, too."""
 ENDED: Final = frozenset({"finished", "failed"})
 """Statuses after which a campaign has no other one."""
 
 _FINAL_RANK: Final = 2
+_MOST_PARTS: Final = 255
+"""Streams leaves out a greater number of a part, too."""
 _NUMBER: Final = re.compile(r"\s*+(\d{1,16})(?:\.0{0,16})?\s*", re.ASCII)
 
 
@@ -51,13 +55,19 @@ class Report(NamedTuple):
 
 def comparable(status: str) -> str:
     """Return a status in the one spelling in which those of the API and of streams are compared."""
-    return status.strip().lower()
+    return visible(status).lower()
 
 
 def rank(status: str) -> int:
     """Return how far a status is: 0 queued, 2 final, 1 any other."""
     word = comparable(status)
     return _FINAL_RANK if word in FINALS else 0 if word == "queued" else 1
+
+
+def standing(status: str, date_ms: int) -> tuple[int, int, int]:
+    """Return the place of a status among those of its SMS: the greatest is its state, as in streams."""
+    word = comparable(status)
+    return rank(status), date_ms, FINALS.index(word) if word in FINALS else int(word != "sent")
 
 
 def tracked(found: object, campaign_id: str | None = None) -> Tracked | str:
@@ -68,7 +78,7 @@ def tracked(found: object, campaign_id: str | None = None) -> Tracked | str:
     """
     if not isinstance(found, dict):
         return "no object"
-    message_id, status = _id(found.get("messageId")), _status(found.get("status"))
+    message_id, status = given_id(_id(found.get("messageId"))), _status(found.get("status"))
     if message_id is None:
         return "no messageId"
     if status is None:
@@ -89,8 +99,8 @@ def tracked(found: object, campaign_id: str | None = None) -> Tracked | str:
     }
     body = {field: value for field, value in body.items() if value is not None}
     date = date_ms(status.get("updatedDate"))
-    part = found.get("part")
-    number = int(part) if isinstance(part, int) or (isinstance(part, str) and part.isdecimal()) else None
+    part = _whole(found.get("part"))
+    number = part if 0 < part <= _MOST_PARTS else None
     return Tracked(orjson.dumps(body), message_id, sms_id, number, status["name"], date, campaign, name)
 
 
@@ -104,7 +114,7 @@ def report(details: object) -> Report | str:
     """Return a campaign's report from its details; a text says why they give none."""
     if not isinstance(details, dict):
         return "no object"
-    tracking_id = _id(details.get("trackingId"))
+    tracking_id = given_id(_id(details.get("trackingId")))
     if tracking_id is None:
         return "no trackingId"
     if str(details.get("type") or "Sms").lower() != "sms":
@@ -125,17 +135,9 @@ def report(details: object) -> Report | str:
     return Report(orjson.dumps(known), state, {word: count for word, count in counts.items() if count})
 
 
-def date_ms(text: object) -> int:
-    """Return a date of Routee's in ms since 1970, 0 when it cannot be read."""
-    if isinstance(text, (int, float)) and not isinstance(text, bool):
-        return int(text if abs(text) >= 1e11 else text * 1000)  # noqa: PLR2004 - seconds reach it in the year 5138
-    if not isinstance(text, str):
-        return 0
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return 0
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+def date_ms(value: object) -> int:
+    """Return a date of Routee's in ms since 1970, 0 when streams cannot read it."""
+    return read_date(value) or NO_DATE
 
 
 def _status(found: object) -> dict[str, Any] | None:

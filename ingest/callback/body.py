@@ -10,7 +10,7 @@ from orjson import JSONDecodeError, loads
 
 from ingest.callback.documented import NOT_DOCUMENTED, read_documented
 from ingest.callback.redaction import Redactor
-from streams.contract.keys import KEY_MAX_CHARS, callback_key
+from streams.contract.keys import KEY_MAX_CHARS, NIL_ID, callback_key
 from streams.contract.records import Reason
 
 MAX_DEPTH: Final = 250
@@ -36,7 +36,8 @@ class Rejected:
 
 TOO_DEEP: Final = Rejected(Reason.TOO_DEEP, f"nested more than {MAX_DEPTH} levels deep")
 NO_KEY: Final = Rejected(
-    Reason.NO_KEY, f"neither messageId nor trackingId is a string of 1 to {KEY_MAX_CHARS} characters"
+    Reason.NO_KEY,
+    f"neither messageId nor trackingId is a string of 1 to {KEY_MAX_CHARS} characters that does not stand for none",
 )
 _EMPTY: Final = Rejected(Reason.NOT_JSON, "the body is empty")
 NOT_GZIP: Final = Rejected(Reason.NOT_JSON, "Content-Encoding says gzip, and the bytes are not one whole gzip stream")
@@ -53,7 +54,7 @@ def examine(body: bytes, redactor: Redactor) -> tuple[str, bytes] | Rejected:
         key = read_documented(body).messageId
     except NOT_DOCUMENTED:
         return _examine_patiently(body, redactor)
-    return _examine_patiently(body, redactor) if redactor.finds(body) else (key, body)
+    return _examine_patiently(body, redactor) if key == NIL_ID or redactor.finds(body) else (key, body)
 
 
 def _examine_patiently(body: bytes, redactor: Redactor) -> tuple[str, bytes] | Rejected:

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from streams.contract.keys import KEY_MAX_CHARS
+from streams.contract.keys import KEY_MAX_CHARS, NO_ID_MAX_CHARS
 
 _Text = str | None
 # Of whole numbers, too: `int` takes any number of digits, and to orjson a number of 400 digits is infinite, and none.
@@ -36,7 +36,8 @@ class _Status(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 class DocumentedSms(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """The body of an SMS callback; its key is the `messageId`."""
 
-    messageId: Annotated[str, Meta(min_length=1, max_length=KEY_MAX_CHARS)]  # noqa: N815
+    # A shorter one may stand for none (`keys.given_id`).
+    messageId: Annotated[str, Meta(min_length=NO_ID_MAX_CHARS + 1, max_length=KEY_MAX_CHARS)]  # noqa: N815
     # In the order in which Routee sends them: the decoder looks for a field behind the one before.
     smsId: _Text = None  # noqa: N815
     campaignTrackingId: _Text = None  # noqa: N815

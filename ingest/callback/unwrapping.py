@@ -159,7 +159,7 @@ def _inflated(body: bytes, max_bytes: int) -> bytes | None:
     """
     wbits = next((wbits for magic, wbits in _COMPRESSED if body.startswith(magic)), None)
     if wbits is None:
-        return body
+        return _inflated_raw(body, max_bytes)
     content, left = b"", body
     for _ in range(_MOST_PARTS):
         stream = zlib.decompressobj(wbits)
@@ -173,6 +173,22 @@ def _inflated(body: bytes, max_bytes: int) -> bytes | None:
         if not left.startswith(_COMPRESSED[0][0]):
             break
     return content
+
+
+def _inflated_raw(body: bytes, max_bytes: int) -> bytes | None:
+    """
+    Return the content of a body that is deflated without a header, as some senders of `deflate` have it.
+
+    Nothing marks its begin. So it must be one whole stream, and hold an object.
+    """
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        content = stream.decompress(body, max_bytes + 1)
+    except zlib.error:
+        return body
+    if len(content) > max_bytes:
+        return None
+    return content if stream.eof and not stream.unused_data and b"{" in content else body
 
 
 def _decoded(body: bytes, repairs: set[Repair]) -> tuple[str, str]:

@@ -13,9 +13,9 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 from rocksdict import AccessType, Options, Rdict
 
+from streams.contract.dates import read_date
 from streams.contract.erasures import BLANKED, MOMENTS, normal_form, recipients_in
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, ERASURES, SMS_STATUS, Topic, changelog
-from streams.domain.dates import read_date
 from streams.domain.erasing import is_erased
 from streams.domain.lifecycle import Sms
 from streams.domain.message import MESSAGE_PREFIX, read_message

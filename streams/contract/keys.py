@@ -19,17 +19,18 @@ def callback_key(callback: Mapping[str, object]) -> str | None:
     """
     Return the key of one decoded callback: `messageId`, else `trackingId`; None when it has no usable one.
 
-    A usable key is a string of 1 to 256 characters that can be written as UTF-8. It is returned as received.
+    A usable key is a string of 1 to 256 characters that can be written as UTF-8, and does not stand for none. It is
+    returned as received.
     """
     for name in ("messageId", "trackingId"):
         key = callback.get(name)
-        if key.__class__ is str and 0 < len(key) <= KEY_MAX_CHARS:
+        if key.__class__ is str and len(key) <= KEY_MAX_CHARS and given_id(key):
             return key
     return None
 
 
 def given_id(text: str | None) -> str | None:
-    """Return an id of an SMS or campaign, None for a text that stands for none: all SMS that have it would be one."""
+    """Return an id, None for a text that stands for none: all messages, SMS or campaigns that have it would be one."""
     if text is None or (len(text) <= NO_ID_MAX_CHARS and text.strip().lower() in _NO_IDS):
         return None
     return None if text == NIL_ID else text

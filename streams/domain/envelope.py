@@ -12,9 +12,9 @@ from typing import Final
 import msgspec
 import orjson
 
+from streams.contract.dates import read_receipt
 from streams.contract.records import Reason, Repair, Source
 from streams.domain.callback import POSTED, PULLED, REDRIVEN
-from streams.domain.dates import read_receipt
 from streams.domain.refusal import Refusal
 from streams.domain.routee.wire import PlainSms, read_plain
 

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from streams.contract.dates import NO_DATE
 from streams.contract.erasures import BLANKED, Erasure, Erasures, Marks, moment_of
 from streams.domain.callback import Callback
-from streams.domain.dates import NO_DATE
 from streams.domain.deliveries import Deliveries
 from streams.domain.details import Details
 from streams.domain.expiry import forgotten_before

@@ -24,7 +24,7 @@ in between are empty and are skipped as one.
 
 from typing import Final
 
-from streams.domain.dates import NO_DATE
+from streams.contract.dates import NO_DATE
 from streams.domain.listing import CHUNK_KEYS, Listing
 from streams.domain.message import Message, read_message, sms_index_key
 from streams.domain.policy import HOUR_MS, LEAST_RETENTION_HOURS

@@ -18,8 +18,8 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple
 
+from streams.contract.dates import NO_DATE
 from streams.domain.callback import POSTED, PULLED, REDRIVEN, Callback
-from streams.domain.dates import NO_DATE
 from streams.domain.details import Details
 from streams.domain.privacy import holds_one_time_code
 from streams.domain.statuses import (

@@ -4,6 +4,7 @@ A refusal as a value: why input could not be used. The core does not use excepti
 
 from typing import Any, Final, NamedTuple
 
+from streams.contract.keys import given_id
 from streams.contract.records import Reason
 
 
@@ -19,6 +20,8 @@ class Refusal(NamedTuple):
 ID_MAX_CHARS: Final = 256
 
 
-def usable_id(value: Any) -> bool:  # noqa: ANN401 - JSON is any
-    """Tell whether a value can be an id: text of 1 to 256 characters (Routee's are UUIDs of 36)."""
-    return value.__class__ is str and 0 < len(value) <= ID_MAX_CHARS
+def fault_of_id(value: Any) -> str | None:  # noqa: ANN401 - JSON is any
+    """Return why a value is no id, None for one: text of 1 to 256 characters (Routee's are UUIDs of 36)."""
+    if value.__class__ is not str or not 0 < len(value) <= ID_MAX_CHARS:
+        return f"expected text of 1 to {ID_MAX_CHARS} characters"
+    return "expected an id, and not a text that stands for none" if given_id(value) is None else None

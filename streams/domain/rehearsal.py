@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 import msgspec
 import orjson
 
+from streams.contract.dates import read_receipt
 from streams.contract.topics import (
     CALLBACKS_REJECTED,
     CAMPAIGN_PARTIALS,
@@ -20,7 +21,6 @@ from streams.contract.topics import (
 )
 from streams.domain.alarm_stage import AlarmStage
 from streams.domain.campaign_stage import CampaignStage
-from streams.domain.dates import read_receipt
 from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.policy import Erased, Policy
 from streams.domain.sms_stage import SmsStage

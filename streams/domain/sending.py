@@ -2,8 +2,8 @@
 When an SMS was sent, as well as its callbacks tell.
 """
 
+from streams.contract.dates import NO_DATE
 from streams.contract.records import SentFrom
-from streams.domain.dates import NO_DATE
 from streams.domain.lifecycle import Sms
 from streams.domain.statuses import is_final
 

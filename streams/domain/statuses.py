@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final, Literal
 
 from streams.contract.remembered import remembered
-from streams.domain.visible import visible
+from streams.contract.visible import visible
 
 QUEUED: Final = "Queued"
 SENT: Final = "Sent"

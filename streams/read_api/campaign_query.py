@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from streams.contract.answers import CampaignState
+from streams.contract.dates import read_date
 from streams.domain.campaign_index import Place, Wanted
 from streams.domain.campaign_stage import campaign_key
-from streams.domain.dates import read_date
 from streams.read_api.parameters import Readers, limit, moment, read_parameters
 
 _CURSOR: Final = re.compile(r"([bf]):(\d{1,15}):(.+)", re.DOTALL)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from streams.contract.answers import PAGE_MOST
-from streams.domain.dates import read_date
+from streams.contract.dates import read_date
 
 Readers = Mapping[str, Callable[[str], Any]]
 """Name of a parameter → the reader of its value, which raises ValueError with the form that is expected."""

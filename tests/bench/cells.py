@@ -12,10 +12,10 @@ from statistics import mean
 from typing import Final
 
 from streams.contract.codec import format_time_ms
+from streams.contract.dates import read_date
 from streams.contract.keys import partition_of
 from streams.contract.topics import DELIVERY_WINDOWS
 from streams.domain.cells import CELL_PREFIX, WINDOW_MS
-from streams.domain.dates import read_date
 from streams.domain.delivery_partials import changed_cells
 from streams.domain.delivery_stage import DeliveryStage
 from streams.domain.policy import Policy

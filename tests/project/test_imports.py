@@ -45,6 +45,7 @@ PURE_CONTRACT = {
     for name in (
         "answers",
         "codec",
+        "dates",
         "erasures",
         "headers",
         "keys",
@@ -53,6 +54,7 @@ PURE_CONTRACT = {
         "refused",
         "remembered",
         "topics",
+        "visible",
     )
 }
 

@@ -99,11 +99,11 @@ _UNREADABLE: Final = (
     b"[]",
     b"{}",
     b'{"trackingId":"t"}',
-    b'{"messageId":"m-1","status":{"name":"Sent"},"x":1e999}',
-    b'{"messageId":"m-2","status":{"name":"Sent"},"x":"\\ud800"}',
-    b'{"messageId":"m-3","status":{"name":"Sent"},"x":01}',
-    b'{"messageId":"m-4","messageId":"m-5","status":{"name":"Sent"}}',
-    b'{"messageId":"m-6","status":{"name":"Sent"},"price":99999999999999999999,"latency":1e-400}',
+    b'{"messageId":"message-01","status":{"name":"Sent"},"x":1e999}',
+    b'{"messageId":"message-02","status":{"name":"Sent"},"x":"\\ud800"}',
+    b'{"messageId":"message-03","status":{"name":"Sent"},"x":01}',
+    b'{"messageId":"message-04","messageId":"message-05","status":{"name":"Sent"}}',
+    b'{"messageId":"message-06","status":{"name":"Sent"},"price":99999999999999999999,"latency":1e-400}',
 )
 _NOT_ENVELOPES: Final = (
     b"no JSON",

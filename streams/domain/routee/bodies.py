@@ -8,9 +8,9 @@ from typing import Final
 import orjson
 from msgspec import Raw
 
+from streams.contract.dates import read_date
 from streams.contract.records import Reason
 from streams.domain.callback import Callback
-from streams.domain.dates import read_date
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.routee.campaign_report import Read, read_report

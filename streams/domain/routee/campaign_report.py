@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from streams.contract.records import Reason
 from streams.domain.policy import Policy
 from streams.domain.privacy import shown_text
-from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
+from streams.domain.refusal import Refusal, fault_of_id
 from streams.domain.report import CAMPAIGN_STATUSES, Report
 from streams.domain.routee import coercion
 from streams.domain.routee.shapes import Body
@@ -31,8 +31,9 @@ class Read(NamedTuple):
 def read_report(body: Body, policy: Policy) -> Read | Refusal:
     """Read a body of the shape REPORT; a refusal without a usable `trackingId`."""
     campaign = body.get("trackingId")
-    if not usable_id(campaign):
-        return Refusal(Reason.INVALID_FIELD, f"trackingId: expected text of 1 to {ID_MAX_CHARS} characters")
+    fault = fault_of_id(campaign)
+    if fault is not None:
+        return Refusal(Reason.INVALID_FIELD, f"trackingId: {fault}")
     notes: list[str] = []
     callback_info = body.get("callbackInfo")
     strategy = callback_info.get("strategy") if isinstance(callback_info, dict) else None

@@ -5,6 +5,8 @@ The kind of a callback, by the shape of its body alone: one URL takes all of Rou
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from streams.contract.keys import given_id
+
 Body = Mapping[str, Any]
 
 SMS: Final = "SMS status"
@@ -22,11 +24,17 @@ def shape_of(body: Body) -> str:
     A body that names a message and a status is an SMS status, unless it has the marks of another channel. Other keys
     do not matter: Routee may add keys with any release, and they must not cost us a status.
     """
+    if not _names_message(body) and body.get("trackingId") and any(mark in body for mark in _REPORT_MARKS):
+        return REPORT
     if body.get("messageId") and "status" in body:
         return "voice message" if _is_voice(body) else "failover" if _is_of_other_channel(body) else SMS
-    if not body.get("messageId") and body.get("trackingId") and any(mark in body for mark in _REPORT_MARKS):
-        return REPORT
     return next((kind for kind, matches in _OTHER_KINDS if matches(body)), UNKNOWN)
+
+
+def _names_message(body: Body) -> bool:
+    """Tell whether a body has a `messageId`; a sender that writes the fields of all kinds may have one for none."""
+    message_id = body.get("messageId")
+    return bool(given_id(message_id) if message_id.__class__ is str else message_id)
 
 
 def _is_voice(body: Body) -> bool:

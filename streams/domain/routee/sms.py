@@ -7,15 +7,15 @@ field is taken when it is understood, and left out with a note when it is not; s
 
 from typing import Any, Final, TypedDict
 
+from streams.contract.dates import NO_DATE, read_date, read_text
 from streams.contract.keys import NIL_ID, given_id
 from streams.contract.records import Reason
 from streams.domain.callback import Callback
-from streams.domain.dates import NO_DATE, read_date, read_text
 from streams.domain.details import Details
 from streams.domain.message import MAX_PARTS
 from streams.domain.policy import Policy
 from streams.domain.privacy import holds_one_time_code, shown_recipient, shown_text
-from streams.domain.refusal import ID_MAX_CHARS, Refusal, usable_id
+from streams.domain.refusal import Refusal, fault_of_id
 from streams.domain.routee import coercion
 from streams.domain.routee.shapes import Body
 from streams.domain.routee.wire import WireReason, WireSms
@@ -30,8 +30,9 @@ _WORD_MAX_CHARS: Final = 64
 def read_callback(body: Body, received: int, policy: Policy) -> Callback | Refusal:
     """Read a body of the shape SMS, received at `received` (ms); a refusal names the field and its expected form."""
     message_id = body.get("messageId")
-    if message_id is None or not usable_id(message_id):
-        return Refusal(Reason.INVALID_FIELD, f"messageId: expected text of 1 to {ID_MAX_CHARS} characters")
+    fault = fault_of_id(message_id)
+    if message_id is None or fault is not None:
+        return Refusal(Reason.INVALID_FIELD, f"messageId: {fault}")
     notes: list[str] = []
     status = body.get("status")
     if _is_plain_status(body, status):
@@ -50,6 +51,7 @@ def read_callback(body: Body, received: int, policy: Policy) -> Callback | Refus
     return _callback(message_id, status.get("name"), date, details, notes, received, policy)
 
 
+_NO_MESSAGE: Final = Refusal(Reason.INVALID_FIELD, f"messageId: {fault_of_id(NIL_ID)}")
 _NO_PART: Final = Refusal(
     Reason.INVALID_FIELD, f"part: expected a whole number from 1 to {MAX_PARTS}, or smsId: the message has several"
 )
@@ -80,6 +82,8 @@ def _is_plain_status(body: Body, status: Any) -> bool:  # noqa: ANN401 - JSON is
 
 def callback_of(sms: WireSms, received: int, policy: Policy) -> Callback | Refusal:
     """Return the same as `read_callback`, from a body in the documented form."""
+    if sms.messageId == NIL_ID:
+        return _NO_MESSAGE
     status = sms.status
     reason, updated = status.reason or _NO_REASON, status.updatedDate
     notes: list[str] = []

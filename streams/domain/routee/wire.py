@@ -13,8 +13,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from streams.contract.keys import NO_ID_MAX_CHARS
-from streams.domain.dates import TEXT_MAX_CHARS as DATE_MAX_CHARS
+from streams.contract.dates import TEXT_MAX_CHARS as DATE_MAX_CHARS
+from streams.contract.keys import NIL_ID, NO_ID_MAX_CHARS
 from streams.domain.message import MAX_PARTS
 from streams.domain.refusal import ID_MAX_CHARS
 from streams.domain.routee.coercion import (
@@ -25,10 +25,10 @@ from streams.domain.routee.coercion import (
     TEXT_MAX_CHARS,
 )
 
-_Id = Annotated[str, Meta(min_length=1, max_length=ID_MAX_CHARS)]
+_Id = Annotated[str, Meta(min_length=NO_ID_MAX_CHARS + 1, max_length=ID_MAX_CHARS)]
+"""A shorter one may stand for none, here and below: the patient reader looks (`keys.given_id`)."""
 _Text = Annotated[str, Meta(max_length=TEXT_MAX_CHARS)]
 _OtherId = Annotated[str, Meta(min_length=NO_ID_MAX_CHARS + 1, max_length=TEXT_MAX_CHARS)]
-"""A shorter one may stand for none: the patient reader looks (`keys.given_id`)."""
 _Group = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX_CHARS)]
 _Date = Annotated[str, Meta(max_length=DATE_MAX_CHARS)]
 _Part = Annotated[int, Meta(ge=1, le=MAX_PARTS)]
@@ -121,6 +121,8 @@ def read_plain(envelope: bytes) -> PlainEnvelope | None:
 def read_wire(body: msgspec.Raw) -> WireSms | None:
     """Return the body of an SMS callback in the documented form, None for any other form."""
     try:
-        return _DECODER.decode(body)
+        sms = _DECODER.decode(body)
     except _UNREAD:
         return None
+    # Without a message, it may be a report: unknown fields tell that.
+    return None if sms.messageId == NIL_ID else sms

@@ -73,6 +73,7 @@ async def test_a_callback_is_stored_however_it_is_framed(server: Server, parts: 
     ("body", "encoding"),
     [
         (zlib.compress(BODY), "deflate"),
+        (zlib.compress(BODY)[2:-4], "deflate"),
         (gzip.compress(gzip.compress(BODY)), "gzip, gzip"),
         (gzip.compress(BODY), "identity, gzip"),
         (b"\xef\xbb\xbf" + BODY, "utf-8"),

@@ -11,7 +11,7 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.migrations import known_migrations
 from sinks.errors import PermanentError
 from streams.contract.codec import encode
-from streams.domain.dates import read_date
+from streams.contract.dates import read_date
 from tests.behaviour.sinks.records import campaign, rejection, sms
 from tests.builders import SMS_ID, sms_callback
 from tests.integration.sinks.older import apply_until

@@ -2,7 +2,9 @@ from zlib import crc32
 
 import pytest
 
-from streams.contract.keys import KEY_MAX_CHARS, callback_key, partition_of
+from streams.contract.keys import KEY_MAX_CHARS, NIL_ID, callback_key, partition_of
+
+_NO_IDS = (" ", "null", "0", "N/A", NIL_ID)
 
 
 @pytest.mark.parametrize(
@@ -17,6 +19,8 @@ from streams.contract.keys import KEY_MAX_CHARS, callback_key, partition_of
         ({"messageId": "m" * KEY_MAX_CHARS}, "m" * KEY_MAX_CHARS),
         ({"messageId": "m" * (KEY_MAX_CHARS + 1)}, None),
         ({}, None),
+        *(({name: no_id}, None) for name in ("messageId", "trackingId") for no_id in _NO_IDS),
+        *(({"messageId": no_id, "trackingId": "t"}, "t") for no_id in _NO_IDS),
     ],
 )
 def test_the_key_is_the_message_id_else_the_tracking_id(callback: dict[str, object], key: str | None) -> None:

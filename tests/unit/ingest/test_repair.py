@@ -76,6 +76,8 @@ WHOLE: dict[str, tuple[bytes | str, set[str]]] = {
     "gzip in two members": (gzip.compress(UTF8[:50]) + gzip.compress(UTF8[50:]), {"compression"}),
     "gzip without its last bytes": (gzip.compress(UTF8)[:-4], {"compression"}),
     "zlib": (zlib.compress(UTF8), {"compression"}),
+    "raw deflate": (zlib.compress(UTF8)[2:-4], {"compression"}),
+    "raw deflate, stored": (zlib.compress(UTF8, 0)[2:-4], {"compression"}),
     "gzip of UTF-16": (gzip.compress(BODY.encode("utf-16")), {"byte-order-mark", "compression", "encoding"}),
     "array of one": (f"[{BODY}]", {"wrapping"}),
     "array of one with a mark": (f"\ufeff[ {BODY} ]\n", {"byte-order-mark", "wrapping"}),
@@ -324,6 +326,7 @@ REFUSED: dict[str, tuple[bytes | str, Reason]] = {
     "several parts, the part no number": (f'{{"messageId":"a","part":NaN,"parts":2,{STATUS}}}', Reason.NOT_JSON),
     "damage, and a bare name": (f'{{"messageId":"a",{STATUS},"x":[}}, status : {{}}}}', Reason.NOT_JSON),
     "damage, and its name escaped": (f'{{"messageId":"a",{STATUS},"x":[}},"st\\u0061tus":1}}', Reason.NOT_JSON),
+    "raw deflate that is cut": (zlib.compress(UTF8)[2:-5], Reason.NOT_JSON),
     "gzip that is damaged": (gzip.compress(UTF8)[:-8] + b"\0" * 8, Reason.NOT_JSON),
     "gzip that is cut in the status": (gzip.compress(UTF8, 0)[:60], Reason.NOT_JSON),
     "too much work": (f'{{"messageId":"a",{STATUS},"x":[{"1," * 30_000}]}}', Reason.NOT_JSON),
@@ -379,9 +382,10 @@ def test_a_header_that_says_gzip_of_plain_bytes_is_not_believed() -> None:
 
 
 def test_no_more_is_inflated_than_a_body_may_have() -> None:
-    body = gzip.compress(UTF8 + b" " * MAX_BYTES)
-    assert isinstance(mended(body), Rejected)
-    assert isinstance(repair(body, NOT_GZIP, OPEN, 2 * MAX_BYTES), Repaired)
+    long = UTF8 + b" " * MAX_BYTES
+    for body in (gzip.compress(long), zlib.compress(long)[2:-4]):
+        assert isinstance(mended(body), Rejected)
+        assert isinstance(repair(body, NOT_GZIP, OPEN, 2 * MAX_BYTES), Repaired)
 
 
 REPORT = dumped(campaign_report(callbackInfo={"url": f"https://x.example/callbacks/{SECRET}", "strategy": "OnChange"}))

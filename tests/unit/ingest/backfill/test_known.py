@@ -19,7 +19,8 @@ def record(status: str = "Sent", **fields: Any) -> dict[str, Any]:  # noqa: ANN4
     return {
         "sms_key": "s-1", "message_id": "M-1", "sms_id": "S-1", "part": 1, "parts": 1, "status": status,
         "status_updated_at": NOON, "campaign_tracking_id": None, "first_received_at": NOON, "received_at": NOON,
-        "is_final": is_final, "message_is_final": is_final, "message_price": "0.5", "price": "0.5",
+        "final_at": NOON if is_final else None, "is_final": is_final, "message_is_final": is_final,
+        "message_price": "0.5", "price": "0.5",
     } | fields  # fmt: skip
 
 
@@ -47,6 +48,10 @@ def campaign(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
         ("Delivered", sms("Delivered"), None),
         ("Delivered", sms("Undelivered"), "final"),
         ("Delivered", sms("Undelivered", NOON_MS), None),
+        ("Undelivered", sms("Delivered", NOON_MS), "final"),
+        ("Undelivered", sms("Delivered", NOON_MS - 1), None),
+        ("Undelivered", sms("\u200bundelivered "), None),
+        ("Sent", sms("Buffered", NOON_MS), "status"),
         ("Delivered", sms("Undelivered", 0), None),
         ("Sent", sms("Buffered"), "status"),
         ("Buffered", sms("Sent", NOON_MS), None),
@@ -77,6 +82,21 @@ def test_an_sms_is_found_as_streams_finds_it(fields: dict[str, Any], found: Trac
     known = Known()
     known.take_sms(record(**fields))
     assert known.healing(found) == (None if is_known else "missing")
+
+
+def test_an_sms_of_its_id_goes_before_one_of_its_part_without_an_id() -> None:
+    known = Known()
+    known.take_sms(record("Sent", sms_id=None, sms_key="M-1#1"))
+    known.take_sms(record("Delivered", sms_id="s-2", sms_key="s-2", part=2))
+    assert known.healing(sms("Delivered", sms_id="s-2", part=None)) is None
+
+
+def test_every_date_of_routees_is_later_than_a_final_without_one() -> None:
+    """Its time in the record is that of the receipt."""
+    known = Known()
+    known.take_sms(record("Undelivered", final_at=None))
+    assert known.healing(sms("Delivered", NOON_MS - 60_000)) == "final"
+    assert known.healing(sms("Failed", 0)) is None
 
 
 def test_a_written_sms_is_not_written_again() -> None:
@@ -170,3 +190,20 @@ def test_a_report_that_says_nothing_new() -> None:
     assert known.is_told("c-1", spelled), "streams tells words in Routee's spelling: each round would store it again"
     assert not known.is_told("c-1", other)
     assert not known.is_told("c-2", same)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"state": None}, id="without a status"),
+        pytest.param({"statuses": {"Delivered": 4, "delivered ": 6}}, id="a status in two spellings"),
+        pytest.param({"statuses": {"\u200bDelivered": "10.0"}}, id="with an invisible character"),
+    ],
+)
+def test_a_report_that_changes_nothing_in_streams_is_told(fields: dict[str, Any]) -> None:
+    """Each round would store it again."""
+    known = Known()
+    known.take_campaign(campaign())
+    found = report({"trackingId": "c-1", "state": "Finished", "statuses": {"Delivered": 10}} | fields)
+    assert not isinstance(found, str)
+    assert known.is_told("c-1", found)

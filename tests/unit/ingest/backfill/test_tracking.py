@@ -2,6 +2,7 @@
 Tracking objects in sixty shapes: each becomes the callback that it stands for, or says why it is none.
 """
 
+from itertools import product
 from typing import Any, Final
 
 import orjson
@@ -156,13 +157,27 @@ def test_the_list_of_a_campaign_gives_its_id_to_objects_without_one() -> None:
 @pytest.mark.parametrize(
     ("text", "ms"),
     [
-        ("1970-01-01T00:00:01Z", 1000), ("1970-01-01T02:00:01.5+02:00", 1500), ("1970-01-01T00:00:01", 1000),
+        ("2026-11-22T09:16:54Z", 1795339014000), ("2026-11-22T11:16:54.5+02:00", 1795339014500),
+        ("2026-11-22 09:16:54 UTC", 1795339014000), ("1795339014", 1795339014000), ("2026-11-22T09:16:54", 0),
         (1795339014000, 1795339014000), (1795339014, 1795339014000), ("soon", 0), (None, 0), (True, 0),
     ],
 )  # fmt: skip
 def test_dates(text: object, ms: int) -> None:
-    """A date that cannot be read is none."""
+    """A date that streams cannot read is none, also one without a zone."""
     assert date_ms(text) == ms
+
+
+@pytest.mark.parametrize(
+    ("given", "part"), [*product((2, "2", 2.0, "2.0", " 2 "), (2,)), *product((0, -2, 256, "2/2", None, True), (None,))]
+)
+def test_a_part_is_read_as_streams_reads_it(given: object, part: int | None) -> None:
+    """Else it would be another SMS than the known one, which is news in every round, or no news at all."""
+    found = tracked(TODAY | {"part": given})
+    assert not isinstance(found, str)
+    assert found.part == part
+    read = read_body(Raw(found.body), 1_800_000_000_000, Policy())
+    assert isinstance(read, Callback)
+    assert read.details.part == part
 
 
 def test_how_far_a_status_is() -> None:
@@ -194,6 +209,12 @@ def test_details_of_a_campaign_become_its_report() -> None:
 def test_details_that_are_none(shape: Any, why: str) -> None:  # noqa: ANN401
     """The same path tells of campaigns of e-mail."""
     assert report(shape) == why
+
+
+@pytest.mark.parametrize("no_id", ["null", "0", 0, "-", NIL_ID])
+def test_an_object_of_no_message_and_details_of_no_campaign_are_told_as_such(no_id: object) -> None:
+    assert tracked(TODAY | {"messageId": no_id}) == "no messageId"
+    assert report({"trackingId": no_id, "state": "Running", "statuses": {"Sent": 1}}) == "no trackingId"
 
 
 @pytest.mark.parametrize("no_id", ["null", "0", 0, "-", NIL_ID])

@@ -13,18 +13,18 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.contract.dates import NO_DATE
 from streams.contract.topics import DELIVERY_PARTIALS, SMS_STATUS
-from streams.domain.dates import NO_DATE
-from streams.domain.message import find_message
+from streams.domain.message import find_message, message_key
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
-from tests.builders import ABSENT, NOW, without_absent
+from tests.builders import ABSENT, MESSAGE_ID, NOW, without_absent
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.pipeline import now
 
 ARRIVAL: Final = {
     *("sms_key", "revision", "previous_status", "first_received_at", "received_at"),
-    *("partition", "offset", "index", "generation"),
+    *("partition", "offset", "index", "generation", "message_id"),
     *("message_previous_status", "message_revision"),
     *("sending_at", "sent_from"),
 }
@@ -46,13 +46,20 @@ CLOCKS: Final = [
 
 WORDS: Final = [
     *("Queued", "Sent", "Delivered", "Undelivered", "Failed", "Unsent"),
-    *("delivered", " Delivered ", "Network Error", "network error", "Buffered"),
+    *("delivered", " Delivered ", "\u200bSENT", "Network Error", "network error", "Buffered"),
 ]
 
 DATES: Final = [
     *(None, "", ABSENT),
     *("2026-11-22T09:16:54Z", "2026-11-22T09:16:54.000Z", "2026-11-22T12:16:54+03:00", "1795339014", 1_795_339_014),
     *("2026-11-22T09:16:54.5Z", "2026-11-22T12:05:20Z", "2026-11-22T13:00:00Z", "2026-11-25T00:00:00Z"),
+    *(
+        "Sun, 22 Nov 2026 09:16:54 GMT",
+        "/Date(1795339014000)/",
+        "2026-11-22T23:16:54+14:00",
+        "2026-11-21T21:16:54-12:00",
+    ),
+    *("2026-11-21T24:00:00Z", "2026-11-21T23:59:60Z", "2026-11-22T09:16:54", "yesterday", True, [2026, 11, 22]),
     *("2026-12-22T00:00:00Z", "2099-01-01T00:00:00Z", "2106-02-07T06:28:15Z", "1999-01-01T00:00:00Z"),
 ]
 
@@ -60,9 +67,9 @@ FIELDS: Final[dict[str, list[Any]]] = {
     "label": ["a", "b", 5, "5", "", ABSENT],
     "operator": ["Cosmote", "Vodafone", None],
     "latency": [0, 3, 3.0, "3", 2.5, -0.0, "soon", ABSENT],
-    "price": [0.01, "0.0100", 0.02, "dear", ABSENT],
+    "price": [0.01, "0.0100", 0.02, "dear", "0,02", -1, 1e308, ABSENT],
     "groups": [["x"], ["y"], ["x", "y"], "x", [], ABSENT],
-    "campaignTrackingId": ["c-1", "C-1", "c-2", ABSENT],
+    "campaignTrackingId": ["c-1", "C-1", "c-2", "null", ABSENT],
     "message": ["Your code is 2622", "Hello", ABSENT],
     "originatingService": ["Sms", "TwoStep", "twostep", ABSENT],
     "to": ["+306900000001", "306900000001", ABSENT],
@@ -97,11 +104,12 @@ def bodies_of_a_message(draw: st.DrawFn, most_sms: int, most: int) -> list[bytes
         part = draw(st.integers(1, most_sms))
         drawn = {name: draw(st.sampled_from(values)) for name, values in fields.items()}
         word, date = draw(st.sampled_from(statuses))
+        status = without_absent({"name": word, "updatedDate": date, "reason": drawn.pop("reason")})
         body = {
-            "messageId": "m",
+            "messageId": draw(st.sampled_from([MESSAGE_ID, MESSAGE_ID.upper()])),
             "smsId": draw(st.sampled_from([f"sms-{part}", f"SMS-{part}", ABSENT])),
             "part": draw(st.sampled_from([part, str(part), *([ABSENT] if part == 1 else [])])),
-            "status": without_absent({"name": word, "updatedDate": date, "reason": drawn.pop("reason")}),
+            "status": draw(st.sampled_from([status, status, orjson.dumps(status).decode()])),
             **drawn,
         }
         made.append(orjson.dumps(without_absent(body)))
@@ -121,7 +129,7 @@ def rows_after(bodies: Sequence[bytes], clocks: Sequence[str], policy: Policy) -
             assert output.topic in (SMS_STATUS, DELIVERY_PARTIALS), output.value
             if output.topic is SMS_STATUS:
                 published[output.key] = orjson.loads(output.value)
-    message = find_message(rows, b"m:m")
+    message = find_message(rows, message_key(MESSAGE_ID))
     assert message is not None
     assert {sms.key.encode() for sms in message.parts} == published.keys()
     found = [

@@ -4,9 +4,9 @@ import msgspec
 import orjson
 import pytest
 
+from streams.contract.dates import NO_DATE, read_date
 from streams.contract.records import Reason
 from streams.domain.callback import Callback
-from streams.domain.dates import NO_DATE, read_date
 from streams.domain.details import Details
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal

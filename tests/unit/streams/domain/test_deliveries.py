@@ -12,9 +12,9 @@ import orjson
 import pytest
 
 from streams.contract.codec import format_time_ms
+from streams.contract.dates import read_date
 from streams.contract.topics import DELIVERY_PARTIALS
 from streams.domain.cells import LATENCY_BOUNDS, MORE, WINDOW_MS, place_named
-from streams.domain.dates import read_date
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
 from streams.domain.tally import read_tally
@@ -220,7 +220,9 @@ def test_a_flood_of_invented_names_costs_a_bounded_number_of_cells_and_is_noted(
     for number in range(3_000):
         name = f"{number}"
         invented = {"label": name, "from": name, "operator": name, "country": name}
-        partition.send(sms_callback("Delivered", at(0), message_id=name, sms_id=name, **invented), received=MINUTE)
+        partition.send(
+            sms_callback("Delivered", at(0), message_id=f"m{name}", sms_id=name, **invented), received=MINUTE
+        )
     assert len(partition.cells) == 100
     assert sum(row["parts"]["Delivered"] for row in partition.cells.values()) == 3_000
     assert partition.notes == {"coarse-cell": 3_000 - 70}
@@ -254,7 +256,9 @@ def test_each_sms_of_one_envelope_that_enters_a_coarse_cell_is_noted() -> None:
     partition = Partition(Policy(delivery_cells=10))
     for number in range(7):
         name = f"{number}"
-        partition.send(sms_callback("Delivered", at(0), message_id=name, sms_id=name, label=name), received=MINUTE)
+        partition.send(
+            sms_callback("Delivered", at(0), message_id=f"m{name}", sms_id=name, label=name), received=MINUTE
+        )
     alike = [sms_callback("Delivered", at(0), message_id=f"m{number}", sms_id=f"s{number}") for number in range(3)]
     partition.send(*alike, received=MINUTE)
     assert partition.notes == {"coarse-cell": 3}
@@ -264,7 +268,7 @@ def test_a_route_that_is_there_before_a_flood_keeps_its_cell_and_the_next_window
     partition = Partition(Policy(delivery_cells=20))
 
     def send(name: str, sent: float, **invented: str) -> None:
-        told = sms_callback("Delivered", at(sent), message_id=name, sms_id=name, latency=0, **invented)
+        told = sms_callback("Delivered", at(sent), message_id=f"m{name}", sms_id=name, latency=0, **invented)
         partition.send(told, received=HOUR)
 
     for number in range(300):
@@ -300,7 +304,9 @@ def test_first_the_label_gives_way_then_the_sender_then_the_operator_then_the_co
     for number in range(14):
         name = f"{number}"
         invented = {"label": name, "from": f"s{number // 2}", "operator": f"o{number // 3}", "country": f"c{number}"}
-        partition.send(sms_callback("Delivered", at(0), message_id=name, sms_id=name, **invented), received=MINUTE)
+        partition.send(
+            sms_callback("Delivered", at(0), message_id=f"m{name}", sms_id=name, **invented), received=MINUTE
+        )
     routes = [route for _, route in partition.cells]
     assert [sum(value == "other" for value in route) for route in routes] == [0] * 7 + [1, 2, 6]
 
@@ -309,11 +315,13 @@ def test_an_sms_leaves_the_very_cell_that_it_entered_also_when_there_is_room_aga
     partition = Partition(Policy(delivery_cells=10))
     for number in range(20):
         name = f"{number}"
-        partition.send(sms_callback("Sent", at(0), message_id=name, sms_id=name, label=name), received=MINUTE)
+        partition.send(sms_callback("Sent", at(0), message_id=f"m{name}", sms_id=name, label=name), received=MINUTE)
     partition.stage = SmsStage(Policy(delivery_cells=2000))
     for number in range(20):
         name = f"{number}"
-        partition.send(sms_callback("Delivered", at(1), message_id=name, sms_id=name, label=name), received=MINUTE)
+        partition.send(
+            sms_callback("Delivered", at(1), message_id=f"m{name}", sms_id=name, label=name), received=MINUTE
+        )
     assert sum(row["parts"].get("Delivered", 0) for row in partition.cells.values()) == 20
     assert not any("Sent" in row["parts"] or "Sent" in row["messages"] for row in partition.cells.values())
     assert len(partition.cells) == 8
@@ -369,13 +377,15 @@ def test_over_twenty_days_closed_and_open_cells_are_the_sms_less_the_changes_tha
             name = f"{hour}-{n}"
             pending.append((now + chance.choice([0.1, 1, 10, 100, 180]) * HOUR, name))
             if strategy == "OnChange":
-                callbacks.append(sms_callback("Sent", at(now), message_id=name, sms_id=name, label=f"{n % 3}"))
+                callbacks.append(sms_callback("Sent", at(now), message_id=f"m{name}", sms_id=name, label=f"{n % 3}"))
         for due, name in [one for one in pending if one[0] <= now]:
             pending.remove((due, name))
             final = chance.choice(["Delivered", "Failed"])
             latency = (due - int(name.partition("-")[0]) * HOUR) / 1000
             label = f"{int(name.partition('-')[2]) % 3}"
-            callbacks.append(sms_callback(final, at(due), message_id=name, sms_id=name, label=label, latency=latency))
+            callbacks.append(
+                sms_callback(final, at(due), message_id=f"m{name}", sms_id=name, label=label, latency=latency)
+            )
         partition.rows = partition.rows.reloaded()
         before = partition.rows.written
         partition.send(*callbacks, received=now)

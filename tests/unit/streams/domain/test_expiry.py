@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from streams.contract.codec import format_time_ms
-from streams.domain.dates import read_date
+from streams.contract.dates import read_date
 from streams.domain.expiry import BUCKET_MS, advanced, stream_time
 from streams.domain.listing import CHUNK_KEYS
 from streams.domain.policy import Policy

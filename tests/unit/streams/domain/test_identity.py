@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streams.contract.keys import NIL_ID
-from tests.builders import ABSENT, MESSAGE_ID, SMS_ID, sms_callback
+from tests.builders import ABSENT, MESSAGE_ID, SMS_ID, campaign_report, sms_callback
 from tests.unit.streams.domain.pipeline import Pipeline
 
 T1, T2 = "2026-11-22T09:16:54Z", "2026-11-22T09:16:55Z"
@@ -125,11 +125,39 @@ def test_a_text_that_stands_for_no_campaign_makes_none(no_id: object) -> None:
     assert (pipeline.sms()["campaign_tracking_id"], pipeline.settle()) == (None, [])
 
 
+@pytest.mark.parametrize("no_id", _NO_IDS)
+def test_a_text_that_stands_for_no_message_names_none(no_id: object) -> None:
+    """All SMS that have it would be parts of one message, whose 256th is refused."""
+    pipeline = Pipeline()
+    pipeline.send(*(sms_callback(message_id=no_id, sms_id=f"{SMS_ID}{n}") for n in range(3)))
+    pipeline.send(sms_callback(message_id=no_id) | {"unknown": 1})
+    assert pipeline.revisions == []
+    assert {rejection["reason"] for rejection in pipeline.rejections} <= {"invalid-field", "unknown-shape"}
+    assert len(pipeline.rejections) == 4
+
+
+@pytest.mark.parametrize("others", [{}, {"status": None}, {"status": {"name": "Sent"}, "smsId": None}])
+@pytest.mark.parametrize("no_id", _NO_IDS)
+def test_a_text_that_stands_for_no_message_costs_no_report(no_id: object, others: dict[str, Any]) -> None:
+    """A sender that writes the fields of all kinds has something in those of the others."""
+    pipeline = Pipeline()
+    pipeline.send(campaign_report("Finished", {"Delivered": 100}) | {"messageId": no_id, **others})
+    assert pipeline.campaign()["reported_by_status"] == {"Delivered": 100}
+
+
+@pytest.mark.parametrize("no_id", _NO_IDS)
+def test_a_report_of_no_campaign_is_refused(no_id: object) -> None:
+    pipeline = Pipeline()
+    pipeline.send(campaign_report(campaign=no_id))
+    assert (len(pipeline.rejections), pipeline.settle()) == (1, [])
+
+
 @pytest.mark.parametrize("short", ["1", "nul", "00", "--", "none1", "0" * 36])
 def test_an_id_may_be_short(short: str) -> None:
     pipeline = Pipeline()
-    pipeline.send(sms_callback(sms_id=short, campaign=short))
-    assert (pipeline.sms()["sms_id"], pipeline.sms()["campaign_tracking_id"]) == (short, short)
+    pipeline.send(sms_callback(message_id=short, sms_id=short, campaign=short))
+    sms = pipeline.sms(short)
+    assert (sms["message_id"], sms["sms_id"], sms["campaign_tracking_id"]) == (short, short, short)
 
 
 @pytest.mark.parametrize(("one", "same"), [(5, 5.0), ("5", 5.0), (-1.0, -1), (2.5, "2.5")])

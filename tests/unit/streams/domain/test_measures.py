@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.contract.dates import read_date
 from streams.domain.callback import Callback
-from streams.domain.dates import read_date
 from streams.domain.money import MOST_UNITS
 from streams.domain.policy import Policy
 from streams.domain.routee import coercion

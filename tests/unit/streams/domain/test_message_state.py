@@ -17,7 +17,7 @@ from streams.contract.codec import format_time_ms
 from streams.domain.policy import Policy
 from streams.domain.stage import GENERATION_KEY
 from streams.domain.views import campaign_key, campaign_view, find_sms, message_key, message_view
-from tests.builders import ABSENT, CAMPAIGN_ID, campaign_report, sms_callback
+from tests.builders import ABSENT, CAMPAIGN_ID, MESSAGE_ID, campaign_report, sms_callback
 from tests.support.memory_rows import MemoryRows
 from tests.unit.streams.domain.pipeline import Pipeline, newest_of_message
 from tests.unit.streams.domain.test_properties import callbacks_of_a_message
@@ -85,7 +85,7 @@ def test_each_record_has_the_state_of_its_message_and_the_newest_is_what_http_sa
         assert record["generation"] == 1
         previous = record["message_status"]
     newest = newest_of_message(told)
-    assert of_view(message_view(pipeline.sms_rows[0], b"m:m")) == newest
+    assert of_view(message_view(pipeline.sms_rows[0], message_key(MESSAGE_ID))) == newest
     for record in told:
         found = find_sms(pipeline.sms_rows[0], record["sms_key"])
         assert found

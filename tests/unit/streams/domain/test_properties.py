@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.domain.counts import Tallying, no_counts
-from streams.domain.message import contribution, find_message
+from streams.domain.message import contribution, find_message, message_key
 from streams.domain.policy import Policy
 from streams.domain.sms_stage import SmsStage
-from tests.builders import ABSENT, campaign_report, envelope, sms_callback
+from tests.builders import ABSENT, MESSAGE_ID, campaign_report, envelope, sms_callback
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.pipeline import Pipeline, checked, now
 
@@ -53,7 +53,7 @@ def callbacks_of_a_message(draw: st.DrawFn, max_sms: int = 3, max_size: int = 8)
         sms_id = draw(st.sampled_from([f"sms-{part}", f"SMS-{part}", ABSENT]))
         number = draw(st.sampled_from([1, ABSENT])) if part == 1 else part
         word, at = draw(st.sampled_from(WORDS)), draw(st.sampled_from(DATES))
-        made.append(sms_callback(word, at, message_id="m", sms_id=sms_id, part=number, **fields))
+        made.append(sms_callback(word, at, sms_id=sms_id, part=number, **fields))
     return made
 
 
@@ -67,7 +67,7 @@ def rows_after(callbacks: Iterable[dict[str, Any]], policy: Policy) -> MemoryRow
 
 def state_of(rows: MemoryRows) -> list[Any]:
     """Return a message's state without the parts that depend on arrival: keys, revisions, times, places of receipt."""
-    message = find_message(rows, b"m:m")
+    message = find_message(rows, message_key(MESSAGE_ID))
     assert message is not None
     parts = (msgspec.structs.asdict(sms) for sms in message.parts)
     provenance = {"key", "revision", "previous", "first_received", "received", "place"}
@@ -151,7 +151,7 @@ def test_revisions_count_from_one_without_a_gap_and_each_tells_something(callbac
         assert [record["previous_status"] for record in records[1:]] == [record["status"] for record in records[:-1]]
         told = [{name: value for name, value in one.items() if name not in provenance} for one in records]
         assert all(earlier != later for earlier, later in itertools.pairwise(told))
-    assert {sms["sms_key"]: sms for sms in pipeline.message("m")["sms"]} == {
+    assert {sms["sms_key"]: sms for sms in pipeline.message()["sms"]} == {
         key: now(records[-1], pipeline.revisions) for key, records in by_key.items()
     }
 

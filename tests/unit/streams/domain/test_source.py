@@ -8,8 +8,8 @@ import msgspec
 import orjson
 import pytest
 
+from streams.contract.dates import NO_DATE
 from streams.contract.records import Envelope, Reason, Source
-from streams.domain.dates import NO_DATE
 from streams.domain.message import message_key, read_message
 from streams.domain.policy import Policy
 from tests.builders import ABSENT, MESSAGE_ID, NOW, envelope, sms_callback

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.contract.dates import read_date
 from streams.contract.keys import NIL_ID, NO_ID_MAX_CHARS
 from streams.domain.callback import Callback
-from streams.domain.dates import read_date
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
 from streams.domain.routee.shapes import SMS, shape_of
@@ -112,6 +112,16 @@ def test_an_id_that_stands_for_none_is_absent_to_both(field: str, no_id: str) ->
     )
 
 
+@pytest.mark.parametrize("no_id", ["", "null", "undefined", "0", " ", NIL_ID])
+def test_a_body_of_no_message_is_left_to_the_patient_reader(no_id: str) -> None:
+    """Unknown fields, which the quick reader does not see, tell whether it is a report."""
+    body = sms_callback(message_id=no_id)
+    assert quickly(orjson.dumps(body), Policy()) is None
+    plain = read_plain(envelope(body))
+    if plain is not None:
+        assert callback_of(plain.callbacks[0], _RECEIVED, Policy()) == read_callback(body, _RECEIVED, Policy())
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -126,11 +136,11 @@ def test_an_id_that_stands_for_none_is_absent_to_both(field: str, no_id: str) ->
         b'"part":1,"part":2',
         b' "part" : 2 ,\n"parts":2',
         b'"x":{"label":"no"},"label":"yes"',
-        b'"messageId":"other"',
+        b'"messageId":"other-message"',
     ],
 )
 def test_json_in_any_spelling_is_read_alike(fields: bytes) -> None:
-    raw = b'{"messageId":"m","status":{"name":"Sent","updatedDate":"2026-11-22T09:16:54Z"},' + fields + b"}"
+    raw = b'{"messageId":"message-01","status":{"name":"Sent","updatedDate":"2026-11-22T09:16:54Z"},' + fields + b"}"
     quick = quickly(raw, Policy())
     assert quick is not None
     assert quick == patiently(raw, Policy())
@@ -155,7 +165,7 @@ def test_an_envelope_with_anything_else_in_it_is_not_read_in_one_step(record: di
 
 def test_an_envelope_is_read_in_one_step_as_its_bodies_are_one_by_one() -> None:
     bodies = [
-        sms_callback(status, message_id=f"m-{number}", reason=reason, price=price)
+        sms_callback(status, message_id=f"message-{number:02}", reason=reason, price=price)
         for number, (status, reason, price) in enumerate(
             product(("Sent", " odd "), (ABSENT, None, {"description": "d"}), (None, 1, 0.5))
         )
@@ -167,6 +177,6 @@ def test_an_envelope_is_read_in_one_step_as_its_bodies_are_one_by_one() -> None:
 
 
 def test_bytes_that_are_not_utf_8_are_left_to_the_patient_reader() -> None:
-    body = b'{"messageId":"m-\xff","status":{"name":"Sent"}}'
+    body = b'{"messageId":"message-\xff1","status":{"name":"Sent"}}'
     assert quickly(body, Policy()) is None
     assert read_plain(b'{"received_at":"T","callbacks":[' + body + b"]}") is None

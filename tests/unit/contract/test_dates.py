@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given as hypothetically
 from hypothesis import strategies as st
 
+from streams.contract import dates
 from streams.contract.codec import format_time_ms
-from streams.domain import dates
-from streams.domain.dates import NO_DATE, read_date, read_receipt
+from streams.contract.dates import NO_DATE, read_date, read_receipt
 
 _MOMENT = 1_474_276_614_000  # 2016-09-19T09:16:54Z
 
@@ -83,6 +83,7 @@ _LATER = 1_795_946_400_000  # 2026-11-29T10:00:00Z
         "Sun Nov 29 2026 12:00:00 GMT+0200 (Eastern European Standard Time)",
         "2026-11-29T09:59:60Z",
         "2026-11-28T24:00:00-10:00",
+        "2026-11-28T23:59:60-10:00",
         "2026-11-29\u00a010:00:00\u202fUTC",
         "\ufeff2026-11-29T10:00:00Z\u200b",
         "2026-11-29T10:00:00Z\0",
@@ -216,3 +217,8 @@ def test_a_long_text_is_no_date_and_is_not_kept_in_memory(given: str) -> None:
     before = {**results}
     assert read_date(given) is None
     assert results == before
+
+
+def test_a_leap_second_may_have_a_fraction() -> None:
+    assert read_date("2026-11-28T23:59:60.5-10:00") == _LATER + 500
+    assert read_date("2026-11-28T24:00:00.5-10:00") is None

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from streams.contract.remembered import remembered
-from streams.domain.visible import visible
+from streams.contract.visible import visible
 
 NO_DATE: Final = 0
 """Stands for a date that Routee did not give."""
@@ -18,7 +18,8 @@ _EPOCH_YEAR: Final = 1970
 # Both are 2001-09-09. Smaller numbers are dates in digits (`20261129`, `202611291000`), which name no moment.
 _FIRST_SECOND: Final = 1_000_000_000
 _FIRST_MS: Final = 1_000_000_000_000
-_BEGIN: Final = 86_400_000
+_DAY_MS: Final = 86_400_000
+_BEGIN: Final = _DAY_MS
 """The first moment that is a date: 1970-01-02. 0 stands for no date, and in tables for a column that was left out."""
 _END: Final = 2**32 * 1000
 """
@@ -115,7 +116,8 @@ def _assembled(given: dict[str, str | None]) -> int | None:
     fraction_ms = int(f"{given['fraction'] or '':0<3.3}")
     in_day_ms = ((hour * 60 + minute) * 60 + second) * 1000 + fraction_ms
     # A leap second is the second after the 59th, and midnight may be written 24:00.
-    if minute > 59 or second > 60 or in_day_ms > 86_400_000 or hours > _MOST_OFFSET_HOURS or minutes > 59:  # noqa: PLR2004
+    is_in_day = hour < 24 or (hour == 24 and in_day_ms == _DAY_MS)  # noqa: PLR2004
+    if not is_in_day or minute > 59 or second > 60 or hours > _MOST_OFFSET_HOURS or minutes > 59:  # noqa: PLR2004
         return None
     try:
         day = datetime(_year(given["year"] or ""), _month(given["month"] or ""), int(given["day"] or 0), tzinfo=UTC)
