@@ -83,7 +83,7 @@ class SmsState:
         if self.state is None:
             return True
         mine, theirs = standing(self.state), standing(line)
-        return theirs[0] > mine[0] or (theirs[:2] > mine[:2] and line["status"] != self.state["status"])
+        return theirs[0] > mine[0] or (theirs > mine and line["status"] != self.state["status"])
 
     @property
     def keys(self) -> tuple[str, str]:
@@ -258,9 +258,26 @@ class Oracle:
             return
         for sms in self.sms.values():
             sms.ask_routee()
+        told = self._told_by_routee()
         for key, counts in self.counts().items():
             if counts.messages_final == self.campaigns[key].facts["total_recipients"]:
-                self.campaigns[key].ask_routee(counts.messages_by_status)
+                self.campaigns[key].ask_routee(told[key])
+
+    def _told_by_routee(self) -> dict[str, Counter[str]]:
+        """
+        Return how many messages of each campaign have each status at Routee.
+
+        That is the one which came last: of two finals of the same second another one may stand in the pipeline.
+        """
+        parts: dict[tuple[str, str], set[str]] = {}
+        for sms in self.sms.values():
+            if sms.facts["campaign_tracking_id"]:
+                message = sms.facts["campaign_tracking_id"], sms.facts["message_id"]
+                parts.setdefault(message, set()).add(sms.facts["true"]["status"])
+        counts: dict[str, Counter[str]] = {campaign: Counter() for campaign in self.campaigns}
+        for (campaign, _), statuses in parts.items():
+            counts[campaign][_rolled_up(statuses)] += 1
+        return counts
 
     def _take_callback(self, line: Line) -> None:
         if self.backfilled and not is_uncertain(line) and not was_told(line):
@@ -315,7 +332,7 @@ def _message(parts: list[SmsState]) -> MessageState:
     states = [sms.state for sms in parts if sms.state]
     # A part without a callback yet counts as sent: no callback says otherwise.
     statuses = {state["status"] for state in states} | ({"Sent"} if len(states) < facts["parts"] else set())
-    status = next(word for word in _ROLL_UP if word in statuses)
+    status = _rolled_up(statuses)
     return MessageState(
         message_id=facts["message_id"],
         campaign_tracking_id=facts["campaign_tracking_id"],
@@ -326,3 +343,8 @@ def _message(parts: list[SmsState]) -> MessageState:
         latency_seconds=max(state["latency_seconds"] for state in states),
         price=sum((Decimal(state["price"]) for state in states), Decimal(0)),
     )
+
+
+def _rolled_up(statuses: set[str]) -> str:
+    """Return the status of a message whose parts have these."""
+    return next(word for word in _ROLL_UP if word in statuses)

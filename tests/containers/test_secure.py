@@ -13,6 +13,8 @@ from tests.containers.test_readme import here
 from tests.e2e.markdown import blocks
 from tests.support.wait import eventually
 
+_BY_HAND: Final = "Commands by hand"
+_RECIPIENT: Final = "+306900000002"
 _SECTION: Final = "TLS and a user for each program"
 # As a program would, with a trusted certificate and no password: Kafka lists no topic to strangers.
 _STRANGER: Final = """
@@ -47,9 +49,29 @@ def test_a_callback_goes_through_by_tls_and_strangers_get_nothing(project: Proje
     eventually(lambda: "s-2" in project.run(look), deadline=60, every=0.2)
     figures["a callback over TLS in ClickHouse"] = f"after {time.monotonic() - began:.1f} s"
 
+    _erase_by_hand(project)
     assert project.fails(_STRANGER)
     assert "TopicAuthorizationFailed" in project.fails(_READER)
     for address in ["clickhouse", *project.addresses("clickhouse")]:
         assert not project.reaches("ingest", address, 8443), address
     assert project.reaches("sinks-clickhouse", "clickhouse", 8443)
     assert not project.reaches("sinks-clickhouse", "clickhouse", 8123)
+
+
+def _erase_by_hand(project: Project) -> None:
+    """Erase the recipient by the README's own commands: ClickHouse loses the number, and every store can be asked."""
+    (block,) = blocks(DOCKER / "README.md", _BY_HAND, "sh")
+    erase, verify = (line.partition("#")[0] for line in block.splitlines()[:2])
+    project.run(f"echo '{_RECIPIENT}' > numbers.txt")
+    numbers = f"SELECT countIf(recipient = '{_RECIPIENT}') FROM routee.sms"  # noqa: S608 - our own words
+    assert _asked(project, numbers) == "1"
+    project.run(erase)
+    eventually(lambda: _asked(project, numbers) == "0", deadline=60, every=0.5)
+    assert "clickhouse: found 0," in project.run(verify)
+
+
+def _asked(project: Project, query: str) -> str:
+    """Return the answer of ClickHouse to a query."""
+    password = project.secret("clickhouse_password")
+    ask = f"curl --silent --fail --cacert secrets/tls_ca.pem --user routee:{password} https://{project.clickhouse}"
+    return project.run(f'{ask} --data-binary "{query}"').strip()

@@ -193,8 +193,8 @@ def backfilled(
         ),
         ([status("Failed", 2, answers=SWALLOWED), status("Delivered", 4)], "Delivered", {"conflicts"}),
         ([status("Failed", 2), status("Delivered", 4, answers=SWALLOWED)], "Delivered", {"conflicts"}),
-        # Routee's last word is of the same second as the known one: it is no news.
-        ([status("Undelivered", 4), status("Delivered", 4, answers=SWALLOWED)], "Undelivered", {"conflicts"}),
+        # Of two finals of the same second Delivered stands, whether a callback or Routee's last word tells it.
+        ([status("Undelivered", 4), status("Delivered", 4, answers=SWALLOWED)], "Delivered", {"conflicts"}),
         # A copy told what the first one did not.
         ([status("Delivered", 4, answers=SWALLOWED), status("Delivered", 4)], "Delivered", set()),
     ],
@@ -232,3 +232,12 @@ def test_the_details_of_a_campaign_are_its_last_report() -> None:
         ("Finished", {"Delivered": 1})
     ]
     assert of_campaign.is_told
+
+
+def test_a_campaign_at_routee_counts_the_last_word_of_each_sms() -> None:
+    """Of two finals of the same second Delivered stands in the pipeline, and the other one may have come last."""
+    lines = [status("Delivered", 4), status("Undelivered", 4, answers=SWALLOWED)]
+    found = backfilled(("Undelivered", 4), *lines, recipients=1)
+    (of_campaign,), (counts,) = found.campaigns.values(), found.counts().values()
+    assert counts.messages_by_status == {"Delivered": 1}
+    assert [line["counts"] for line in of_campaign.newest] == [{"Undelivered": 1}]
