@@ -39,9 +39,15 @@ def create_database(clickhouse: ClickHouse, database: str, cluster: str | None) 
 
 def require_time_zone(clickhouse: ClickHouse) -> None:
     """Raise SchemaError when the server does not know the zone of days and hours."""
+    if problems := _time_zone_problems(clickhouse):
+        raise SchemaError(*problems)
+
+
+def _time_zone_problems(clickhouse: ClickHouse) -> list[str]:
     zone = clickhouse.time_zone
-    if not clickhouse.value("SELECT count() FROM system.time_zones WHERE time_zone = {zone:String}", {"zone": zone}):
-        raise SchemaError(f"CLICKHOUSE_TIME_ZONE={zone}: ClickHouse has no such time zone")
+    if clickhouse.value("SELECT count() FROM system.time_zones WHERE time_zone = {zone:String}", {"zone": zone}):
+        return []
+    return [f"CLICKHOUSE_TIME_ZONE={zone}: ClickHouse has no such time zone"]
 
 
 def migrate(clickhouse: ClickHouse, cluster: str | None) -> list[str]:
@@ -192,7 +198,8 @@ def verify_applied(clickhouse: ClickHouse) -> None:
 
 def verify(clickhouse: ClickHouse) -> None:
     """Raise SchemaError, with a line for each problem, unless the database has the whole schema of this version."""
-    problems = [str(it) for it in look(clickhouse).differences]
+    # No view is as it should be in a zone that there is not.
+    problems = _time_zone_problems(clickhouse) or [str(it) for it in look(clickhouse).differences]
     try:
         verify_applied(clickhouse)
     except SchemaError as error:

@@ -16,7 +16,7 @@ import pytest
 from sinks.cli import run_schema
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.differences import Comparison
-from sinks.clickhouse.migrate import look
+from sinks.clickhouse.migrate import look, verify
 from sinks.clickhouse.sink import ClickHouseSink
 from sinks.errors import SchemaError
 from sinks.settings import SinksSettings
@@ -289,6 +289,12 @@ def test_a_zone_that_the_server_does_not_know_changes_nothing(tables: ClickHouse
     with pytest.raises(SchemaError, match=r"^CLICKHOUSE_TIME_ZONE=Europe/Nowhere: ClickHouse has no such time zone$"):
         run_schema(in_zone(settings, "Europe/Nowhere"))
     assert look(tables) == Comparison()
+
+
+def test_a_check_names_a_zone_that_the_server_does_not_know_and_no_view_that_differs_by_it(tables: ClickHouse) -> None:
+    tables.time_zone = "Europe/Nowhere"
+    with pytest.raises(SchemaError, match=r"^CLICKHOUSE_TIME_ZONE=Europe/Nowhere: ClickHouse has no such time zone$"):
+        verify(tables)
 
 
 def test_a_query_for_a_day_reads_that_day_alone(tables: ClickHouse, settings: SinksSettings) -> None:
