@@ -259,7 +259,8 @@ def _erase(settings: StreamsSettings, given: argparse.Namespace) -> None:
         _verify(settings, recipients)
         return
     told = erase(settings, recipients, _warn_aside)
-    print(f"erasures of {len(recipients)} recipients are in Kafka: workers and sinks apply them now")
+    noun = "recipient" if len(recipients) == 1 else "recipients"
+    print(f"erasures of {len(recipients)} {noun} are in Kafka: workers and sinks apply them now")
     for line in told:
         print(f"not found: {line}")
 

@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+from kafka import KafkaProducer
 from kafka.errors import (
     GroupAuthorizationFailedError,
     KafkaConnectionError,
@@ -180,6 +182,49 @@ def test_a_damaged_batch_is_told_by_its_place_and_once_a_minute(
         ("x.sms.status", 2, 17, damaged.damage),
     ]
     assert all("damaged record batch" in one["message"] for one in told)
+
+
+def test_a_batch_that_is_damaged_on_the_brokers_disk_is_read_once_it_is_whole_again(
+    source: KafkaSource,
+    kafka: KafkaCluster,
+    topic_prefix: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its place is told, and no record is passed over: neither its own nor the ones behind it."""
+    topic = f"{topic_prefix}sms.status"
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
+    for value in (b"first", b"damaged", b"last"):
+        producer.send(topic, value, b"key", partition=0).get(30)
+    producer.close()
+    (segment,) = tmp_path_factory.getbasetemp().rglob(f"{topic}-0/*.log")
+    content = segment.read_bytes()
+    at = content.index(b"damaged")
+
+    _overwrite(segment, at, b"D")
+    read: list[bytes | None] = []
+
+    def poll() -> list[bytes | None]:
+        news = source.poll(0.2, 10)
+        for partition in news.assigned:
+            source.begin(partition, None)
+        read.extend(record.value for records in news.records.values() for record in records)
+        return read
+
+    eventually(lambda: poll() and "damaged record batch" in caplog.text, 60)
+    assert read == [b"first"]
+    (told,) = [vars(record) for record in caplog.records if "damaged record batch" in record.message]
+    assert (told["topic"], told["partition"], told["offset"]) == (topic, 0, 1)
+
+    _overwrite(segment, at, b"d")
+    eventually(lambda: len(poll()) == 3, 60)
+    assert read == [b"first", b"damaged", b"last"]
+
+
+def _overwrite(file: Path, at: int, content: bytes) -> None:
+    with file.open("r+b") as opened:
+        opened.seek(at)
+        opened.write(content)
 
 
 def test_a_refusal_that_waiting_does_not_mend_is_one_line(source: KafkaSource) -> None:
