@@ -118,6 +118,12 @@ async def test_each_callback_of_an_array_is_taken_by_itself(server: Server) -> N
     assert server.service.metrics.total("repaired") == 1
 
 
+async def test_an_array_of_callbacks_whose_encoding_is_none_is_taken(server: Server) -> None:
+    wire = await server.talk(post(b'[{"messageId":"a"},{"messageId":"b"}]', "Content-Encoding: utf-8\r\n"))
+    assert (await wire.reply()).status == 200
+    assert {one["messageId"] for one in server.callbacks} == {"a", "b"}
+
+
 async def test_an_array_of_callbacks_is_answered_200_only_when_all_are_stored(server: Server) -> None:
     """The lane of one of them is stuck: the body comes again, and the stored ones are duplicates."""
     keys = [f"m{number}" for number in range(30)]
