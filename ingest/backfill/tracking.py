@@ -64,10 +64,10 @@ def rank(status: str) -> int:
     return _FINAL_RANK if word in FINALS else 0 if word == "queued" else 1
 
 
-def standing(status: str, date_ms: int) -> tuple[int, int, int]:
+def standing(status: str, date_ms: int) -> tuple[int, int, int, str]:
     """Return the place of a status among those of its SMS: the greatest is its state, as in streams."""
     word = comparable(status)
-    return rank(status), date_ms, FINALS.index(word) if word in FINALS else int(word != "sent")
+    return rank(status), date_ms, FINALS.index(word) if word in FINALS else int(word != "sent"), visible(status)
 
 
 def tracked(found: object, campaign_id: str | None = None) -> Tracked | str:

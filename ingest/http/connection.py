@@ -288,7 +288,7 @@ class Connection(asyncio.Protocol):
                 self._take_unreadable(body, inflated)
                 return None
             body = inflated
-        elif head.encoded_otherwise and not is_callback(body, self._service.redactor, max_bytes):
+        elif head.encoded_otherwise and not (is_callback(body, self._service.redactor, max_bytes) or several(body)):
             return ENCODING_UNKNOWN
         self._take_callback(body)
         return None

@@ -118,9 +118,15 @@ async def test_each_callback_of_an_array_is_taken_by_itself(server: Server) -> N
     assert server.service.metrics.total("repaired") == 1
 
 
+async def test_an_array_of_callbacks_whose_encoding_is_none_is_taken(server: Server) -> None:
+    wire = await server.talk(post(b'[{"messageId":"a"},{"messageId":"b"}]', "Content-Encoding: utf-8\r\n"))
+    assert (await wire.reply()).status == 200
+    assert {one["messageId"] for one in server.callbacks} == {"a", "b"}
+
+
 async def test_an_array_of_callbacks_is_answered_200_only_when_all_are_stored(server: Server) -> None:
     """The lane of one of them is stuck: the body comes again, and the stored ones are duplicates."""
-    keys = [f"{number}" for number in range(30)]
+    keys = [f"m{number}" for number in range(30)]
     body = orjson.dumps([{"messageId": key} for key in keys])
     stuck = server.service.publisher._raw[partition_of(keys[-1], len(server.service.publisher._raw))]
     stuck.dead = True
@@ -134,7 +140,8 @@ async def test_an_array_of_callbacks_is_answered_200_only_when_all_are_stored(se
 
 def other_than(lane: Lane, server: Server) -> str:
     """Return a key whose callbacks another lane stores."""
-    return next(key for key in map(str, range(99)) if server.service.publisher.lane_for(key) is not lane)
+    keys = (f"m{number}" for number in range(99))
+    return next(key for key in keys if server.service.publisher.lane_for(key) is not lane)
 
 
 async def test_a_secret_in_an_array_of_callbacks_is_masked(server: Server) -> None:

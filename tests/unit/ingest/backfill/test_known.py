@@ -55,6 +55,8 @@ def campaign(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
         ("Delivered", sms("Undelivered", 0), None),
         ("Sent", sms("Buffered"), "status"),
         ("Buffered", sms("Sent", NOON_MS), None),
+        ("Buffered", sms("Enroute", NOON_MS), "status"),
+        ("Enroute", sms("Buffered", NOON_MS), None),
     ],
 )
 def test_news_of_a_known_sms(before: str, found: Tracked, healed: str | None) -> None:
