@@ -8,6 +8,7 @@ Can be run any time: passwords and permissions are set anew, and nothing is take
 import os
 import sys
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,9 +28,9 @@ from streams.contract import permissions
 
 # What a person starts in the container `tools`. Several of these commands need the same right.
 _BY_HAND: Final = (
-    *(permissions.ingest, permissions.redrive, permissions.mute, permissions.rebuild),
-    *(permissions.erase, permissions.verify, permissions.replay),
-)
+    permissions.ingest, permissions.redrive, permissions.mute, permissions.rebuild,
+    permissions.erase, permissions.verify, permissions.replay,
+)  # fmt: skip
 USERS: Final = {
     "topics": permissions.alter,
     "ingest": permissions.ingest,
@@ -38,9 +39,7 @@ USERS: Final = {
     # Also what STREAMS_ALARM_WEBHOOK needs: it may be set in `.env` at any time.
     "streams": lambda prefix: (*permissions.worker(prefix), *permissions.webhook(prefix)),
     "sinks": permissions.sinks,
-    "tools": lambda prefix: tuple(
-        dict.fromkeys(needed for command in _BY_HAND for needed in command(prefix)),
-    ),
+    "tools": lambda prefix: tuple(dict.fromkeys(chain.from_iterable(command(prefix) for command in _BY_HAND))),
 }
 """Each user by name, and the permissions of its program, given the prefix of names."""
 
