@@ -23,7 +23,7 @@ REFUSED = {
     "not UTF-8": ('{"messageId":"garbage-3Γειά"}'.encode("iso-8859-7"), "no-key"),
     "not UTF-8, no status": ('{"messageId":"garbage-3","message":"Γειά"}'.encode("iso-8859-7"), "unknown-shape"),
     "empty": (b"", "not-json"),
-    "array with a number": (b'[{"messageId":"garbage-5"},5]', "not-object"),
+    "array of texts": (b'["garbage-5","garbage-5"]', "not-object"),
     "string": (b'"garbage-6"', "not-object"),
     "null": (b"null", "not-object"),
     "no key": (b'{"smsId":"garbage-8","status":{"name":"Delivered"}}', "no-key"),

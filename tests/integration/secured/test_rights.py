@@ -100,8 +100,8 @@ def test_a_program_makes_no_topic(secured: SecuredKafka, user: str) -> None:
 @pytest.mark.parametrize(
     ("program", "arguments"),
     [
-        ("streams", ("erase", "--recipient", "+306900000001")),
-        ("streams", ("erase", "--recipient", "+306900000001", "--verify")),
+        ("streams", ("erase", "--recipient", "+306912345678")),
+        ("streams", ("erase", "--recipient", "+306912345678", "--verify")),
         ("streams", ("alarms", "mute", "account", "--hours", "1")),
         ("ingest", ("redrive", "--since", "2026-11-22T03:00:00Z")),
     ],
