@@ -31,7 +31,7 @@ from tests.support.golden.stored import golden_sets
 from tests.support.memory_rows import MemoryRows, outputs_of
 
 stage, found = SmsStage(Policy()), []
-quick = sms_callback(message_id="new", sms_id="new-and-long", costCenter="CC-7")
+quick = sms_callback(message_id="long-as-usual", sms_id="new-and-long", costCenter="CC-7")
 patient = sms_callback(message_id="odd", sms_id="odd", costCenter="CC-8", part="1")
 assert read_wire(orjson.dumps(quick)).costCenter == "CC-7" and read_wire(orjson.dumps(patient)) is None
 rows = MemoryRows()
