@@ -8,6 +8,7 @@ from typing import Final
 
 from orjson import JSONDecodeError, loads
 
+from ingest.callback.compression import GZIP, whole_stream
 from ingest.callback.documented import NOT_DOCUMENTED, read_documented
 from ingest.callback.redaction import Redactor
 from streams.contract.keys import KEY_MAX_CHARS, NIL_ID, callback_key
@@ -77,14 +78,10 @@ def _examine_patiently(body: bytes, redactor: Redactor) -> tuple[str, bytes] | R
 
 def inflate(body: bytes, max_bytes: int) -> bytes | Rejected | None:
     """Return the content of a gzip body; None when it exceeds `max_bytes` (no more than that is inflated)."""
-    stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
-        inflated = stream.decompress(body, max_bytes + 1)
+        return whole_stream(body, GZIP, max_bytes)
     except zlib.error:
         return NOT_GZIP
-    if len(inflated) > max_bytes:
-        return None
-    return inflated if stream.eof and not stream.unused_data else NOT_GZIP
 
 
 def _is_too_deep(body: bytes) -> bool:

@@ -13,6 +13,7 @@ from binascii import Error as Base64Error
 from typing import Final, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
+from ingest.callback.compression import GZIP, RAW_DEFLATE, ZLIB, whole_stream
 from ingest.callback.scanner import unescaped
 from streams.contract.records import Repair
 
@@ -33,7 +34,7 @@ _ZEROS: Final = {
 _PAIR: Final = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
 _HALF: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 
-_COMPRESSED: Final = ((b"\x1f\x8b\x08", 16 + zlib.MAX_WBITS), (b"\x78", zlib.MAX_WBITS))
+_COMPRESSED: Final = ((b"\x1f\x8b\x08", GZIP), (b"\x78", ZLIB))
 
 _MARKS_OF_WORK: Final = ",:\"'\\{[%&"
 _MOST_MARKS: Final = 20_000
@@ -157,12 +158,12 @@ def _inflated(body: bytes, max_bytes: int) -> bytes | None:
 
     None when it is longer than `max_bytes`: no more than that is inflated.
     """
-    wbits = next((wbits for magic, wbits in _COMPRESSED if body.startswith(magic)), None)
-    if wbits is None:
+    form = next((form for magic, form in _COMPRESSED if body.startswith(magic)), None)
+    if form is None:
         return _inflated_raw(body, max_bytes)
     content, left = b"", body
     for _ in range(_MOST_PARTS):
-        stream = zlib.decompressobj(wbits)
+        stream = zlib.decompressobj(form)
         try:
             content += stream.decompress(left, max_bytes + 1 - len(content))
         except zlib.error:
@@ -181,14 +182,11 @@ def _inflated_raw(body: bytes, max_bytes: int) -> bytes | None:
 
     Nothing marks its begin. So it must be one whole stream, and hold an object.
     """
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        content = stream.decompress(body, max_bytes + 1)
+        content = whole_stream(body, RAW_DEFLATE, max_bytes)
     except zlib.error:
         return body
-    if len(content) > max_bytes:
-        return None
-    return content if stream.eof and not stream.unused_data and b"{" in content else body
+    return content if content is None or b"{" in content else body
 
 
 def _decoded(body: bytes, repairs: set[Repair]) -> tuple[str, str]:

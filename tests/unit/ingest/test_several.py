@@ -2,11 +2,15 @@
 Several callbacks in one body: which bodies are taken apart, and the one answer.
 """
 
+from typing import Any
+
 import pytest
+import yaml
 
 from ingest.callback.several import MOST, several
 from ingest.commit.lane import Outcome
 from ingest.http.together import Together
+from streams.contract.documents import checked_in
 
 ONE = b'{"messageId": "a", "price": 1.50}'
 
@@ -66,3 +70,15 @@ def test_one_answer_is_given_for_three(outcomes: str, told: list[Outcome]) -> No
     for one in outcomes:
         together.settle(Outcome.STORED if one == "s" else Outcome.FAILED)
     assert waiter.told == told
+
+
+def test_the_contract_names_the_same_bound() -> None:
+    _, array_form = _callback_forms()
+    assert (array_form["minItems"], array_form["maxItems"]) == (2, MOST)
+
+
+def _callback_forms() -> list[dict[str, Any]]:
+    """Return the forms of a body that the OpenAPI document has for callbacks."""
+    paths = yaml.safe_load(checked_in()["openapi.yaml"])["paths"]
+    content = paths["/callbacks"]["post"]["requestBody"]["content"]
+    return list(content["application/json"]["schema"]["anyOf"])
