@@ -13,9 +13,10 @@ from typing import Final
 
 from orjson import dumps, loads
 
-from ingest.callback.body import MAX_DEPTH, NOT_GZIP, Rejected, examine
+from ingest.callback.body import NOT_GZIP, Rejected, examine
 from ingest.callback.envelope import RECORD_BYTES
 from ingest.callback.masking import masked
+from ingest.callback.nesting import MAX_DEPTH
 from ingest.callback.redaction import Redactor
 from ingest.callback.scanner import UNREADABLE, Member, scan, unescaped
 from ingest.callback.unwrapping import Unwrapped, is_alone, unwrap

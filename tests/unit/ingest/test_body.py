@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from ingest.callback.body import MAX_DEPTH, Rejected, examine, inflate
+from ingest.callback.body import Rejected, examine, inflate
+from ingest.callback.nesting import MAX_DEPTH
 from ingest.callback.redaction import Redactor
 from streams.contract.records import Reason
 

@@ -8,8 +8,8 @@ import msgspec
 import orjson
 import pytest
 
-from ingest.callback.body import MAX_DEPTH
 from ingest.callback.documented import NOT_DOCUMENTED, DocumentedSms, read_documented
+from ingest.callback.nesting import MAX_DEPTH
 from streams.contract.keys import callback_key
 from streams.domain.routee.wire import PlainSms
 from tests.bench import ingest_load

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import ingest
-from ingest.callback.body import MAX_DEPTH
+from ingest.callback.nesting import MAX_DEPTH
 from ingest.http.limits import Limits
 from ingest.metrics import Metrics
 from ingest.settings import IngestSettings

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.callback.body import MAX_DEPTH, NOT_GZIP, Rejected, examine
+from ingest.callback.body import NOT_GZIP, Rejected, examine
 from ingest.callback.envelope import RECORD_BYTES, seal
+from ingest.callback.nesting import MAX_DEPTH
 from ingest.callback.redaction import Redactor
 from ingest.callback.repair import Repaired, repair
 from streams.contract.records import Envelope, Reason, RepairedCallback
