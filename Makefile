@@ -18,7 +18,7 @@ CLASS_CACHE := .venv/kafka.aot
 # would compile the same files anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-console test-console test-browser screenshots test test-quick test-sinks test-sinks-behaviour test-sinks-integration test-streams test-faults test-programs test-e2e test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others faults-elsewhere faults-latency sandbox lock sbom clean
+.PHONY: demo demo-console test-console test-browser screenshots test test-quick test-sinks test-sinks-behaviour test-sinks-kafka test-sinks-tables test-streams test-faults test-faults-streams test-faults-others test-programs test-e2e test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others faults-elsewhere faults-latency sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
@@ -27,27 +27,36 @@ demo-console: $(PROGRAMS)   ## the same in the console, in a browser; everything
 	$(BIN)/routee-sandbox demo --console
 
 # Tests of programs wait more than they compute, so five run beside each other; those that take longest begin first.
-test: $(CLASS_CACHE)        ## `check`, and the whole suite: the seven below
-	@echo 'The checks and seven suites, five at a time, about a quarter of an hour: each prints its results when it is done'
+test: $(CLASS_CACHE)        ## `check`, and the whole suite: the nine below
+	@echo 'The checks and nine suites, five at a time, about a quarter of an hour: each prints its results when it is done'
 	@$(MAKE) --no-print-directory --jobs=5 --keep-going $(SUITE_BY_SUITE) \
-	    test-sinks-integration test-programs test-faults test-streams test-e2e test-quick test-sinks-behaviour test-browser check
+	    check test-programs test-sinks-kafka test-sinks-tables test-faults-streams test-faults-others test-streams test-quick \
+	    test-e2e test-browser test-sinks-behaviour
 
 test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds
 	$(BIN)/pytest tests/unit tests/project
 
-test-sinks: test-sinks-behaviour test-sinks-integration  ## the sinks, on the real Kafka and the real engine
+test-sinks: test-sinks-behaviour test-sinks-kafka test-sinks-tables  ## the sinks, on the real Kafka and the real engine
 
 test-sinks-behaviour: $(CLASS_CACHE)
 	$(BIN)/pytest tests/behaviour/sinks --durations=5
 
-test-sinks-integration: $(CLASS_CACHE)
-	$(BIN)/pytest tests/integration/sinks --durations=5
+test-sinks-kafka: $(CLASS_CACHE)
+	$(BIN)/pytest tests/integration/sinks -m kafka --durations=5
+
+test-sinks-tables: $(INSTALLED)
+	$(BIN)/pytest tests/integration/sinks -m 'not kafka' --durations=5
 
 test-streams: $(CLASS_CACHE)  ## behaviour and integration of streams, on the real Kafka
 	$(BIN)/pytest $(STREAMS) --durations=5
 
-test-faults: $(CLASS_CACHE) ## one short pass of each fault test
-	$(BIN)/pytest tests/faults --durations=5
+test-faults: test-faults-streams test-faults-others  ## one short pass of each fault test
+
+test-faults-streams: $(CLASS_CACHE)
+	$(BIN)/pytest $(FAULTS_OF_STREAMS) --durations=5
+
+test-faults-others: $(CLASS_CACHE)
+	$(BIN)/pytest tests/faults $(addprefix --ignore=,$(FAULTS_OF_STREAMS)) --durations=5
 
 test-programs: $(CLASS_CACHE)  ## all others: behaviour and integration of the other programs
 	$(BIN)/pytest $(addprefix --ignore=,tests/unit tests/project tests/faults tests/console tests/e2e $(SINKS) $(STREAMS)) --durations=5
