@@ -12,7 +12,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from console.answers import read_up_to
+from console.answers import read_up_to, why_silent
 from console.errors import AwayError, RefusedQueryError, TooSlowError, UnusableError
 from console.settings import ConsoleSettings
 
@@ -119,10 +119,12 @@ class Tables:
             async with self._opened().post(self._url, params=asked, data=sql.encode(), headers=as_user) as answer:
                 body = await read_up_to(answer.content, _MOST_BYTES + 1)
                 return _rows_of(answer.status, answer.headers, body)
+        except aiohttp.ConnectionTimeoutError as error:  # a TimeoutError, too, and no fault of the query
+            raise AwayError(f"ClickHouse does not answer ({why_silent(error)})") from error
         except TimeoutError:
             raise TooSlowError(f"the answer took longer than {self._limit:g} s, and was stopped") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise AwayError(f"ClickHouse does not answer ({type(error).__name__})") from error
+            raise AwayError(f"ClickHouse does not answer ({why_silent(error)})") from error
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
