@@ -232,7 +232,7 @@ class Site:
                     "warn",
                     f"The live numbers stand still since {self.clock.short(feed.since, look.now)}: {feed.trouble}.",
                     ("" if tables.trouble else "The tables below are from ClickHouse, and go on. ")
-                    + "No callback is lost by it: ingest goes on taking them.",
+                    + "No callback is lost by it: what ingest cannot store, Routee sends again.",
                     "/health",
                     "Health",
                 )

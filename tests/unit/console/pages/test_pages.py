@@ -537,6 +537,7 @@ async def test_without_kafka_each_page_says_so_and_the_tables_go_on(path: str) -
     answer = await made.get(path)
     assert answer.status == 200
     assert "The live numbers stand still since" in answer.body
+    assert "what ingest cannot store, Routee sends again" in answer.body  # ingest answers 503 without Kafka
 
 
 @pytest.mark.parametrize(
