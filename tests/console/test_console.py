@@ -74,6 +74,12 @@ def test_a_name_that_is_one_long_word_widens_no_page(page: Page, address: str, s
     assert max(in_tables, default=0) <= 22 * 16
 
 
+def test_the_name_of_a_campaign_in_a_table_is_underlined_like_every_link(page: Page, address: str) -> None:
+    page.goto(address)
+    name = page.locator("#finished tbody a bdi").first
+    assert name.evaluate("one => getComputedStyle(one).textDecorationLine") == "underline"
+
+
 def test_a_new_state_is_on_the_page_within_seconds_without_a_reload(
     page: Page, stage: Stage, address: str, shown: World
 ) -> None:
