@@ -2,6 +2,7 @@
 The records that the console reads, as far as it shows them: from Kafka and from ClickHouse alike.
 """
 
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -46,6 +47,16 @@ class Campaign(msgspec.Struct, frozen=True):
     def total(self) -> int:
         """Return how many messages it has: as reported, or as many as were seen when they are more."""
         return max(self.total_recipients or 0, self.messages)
+
+    @property
+    def cost(self) -> str | None:
+        """Return the sum of its prices; None where it is 0: Routee told no price."""
+        return self.price_total if Decimal(self.price_total) else None
+
+    @property
+    def cost_per_delivered(self) -> Decimal | None:
+        """Return its cost for each message that was delivered; None without a cost or a delivery."""
+        return Decimal(self.cost) / self.messages_delivered if self.cost and self.messages_delivered else None
 
     @property
     def shown_name(self) -> str:

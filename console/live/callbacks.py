@@ -11,6 +11,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from console.answers import why_silent
 from console.errors import AwayError
 from console.settings import ConsoleSettings
 from streams.contract.topics import CALLBACKS_RAW
@@ -58,7 +59,7 @@ class Callbacks:
             except TimeoutError:
                 raise AwayError("Kafka did not answer in time") from None
             except (KafkaError, OSError, UnusableFilesError) as error:
-                raise AwayError(f"Kafka does not answer ({type(error).__name__})") from error
+                raise AwayError(f"Kafka does not answer ({why_silent(error)})") from error
 
     async def _read(self, partition: int, offset: int, index: int) -> Callback | None:
         consumer = AIOKafkaConsumer(

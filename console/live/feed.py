@@ -14,6 +14,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from console.answers import why_silent
 from console.live.picture import Picture
 from console.records import ALARMS, CAMPAIGNS, CELLS
 from console.settings import ConsoleSettings
@@ -68,7 +69,7 @@ class Feed:
             try:
                 await self._read()
             except (KafkaError, OSError, TimeoutError, UnusableFilesError) as error:
-                self._is_away(f"Kafka does not answer ({type(error).__name__})")
+                self._is_away(f"Kafka does not answer ({why_silent(error)})")
             await self._sleep(_AGAIN_SECONDS)
 
     async def _read(self) -> None:

@@ -48,6 +48,7 @@ def _nothing(cell: Cell) -> dict[str, Any]:
         "operator": cell.operator,
         "sms": 0,
         "price_total": None,
+        "priced": 0,
         "within": [0] * len(BOUNDS),
         "judged": 0,
         "soon": 0,

@@ -5,7 +5,6 @@ A campaign: how it is going, why, and which callbacks are missing.
 import asyncio
 import json
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -98,7 +97,6 @@ class CampaignPage:
             is_low=_is_low(campaign.delivery_rate, usual_rate),
             verdict=verdict_of(campaign.reconciliation, campaign.drift, campaign.reported_by_status),
             strategy=strategy_in_words(campaign.strategy),
-            costs=_costs(campaign),
             operators=operators if by_operator is not None else None,
             reasons=reasons,
             undelivered=sum(row["sms"] for row in reasons or []),
@@ -208,12 +206,6 @@ def _counts(row: Row) -> dict[str, int]:
 
 def _is_low(rate: float | None, usual: float | None) -> bool:
     return rate is not None and usual is not None and rate < usual - _OFF_USUAL
-
-
-def _costs(campaign: Campaign) -> dict[str, Decimal | None]:
-    total = Decimal(campaign.price_total)
-    delivered = campaign.messages_delivered
-    return {"total": total, "each": total / delivered if delivered else None}
 
 
 def _thinned(curve: list[Point], most: int = 240) -> list[Point]:

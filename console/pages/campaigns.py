@@ -61,7 +61,7 @@ def words_of(campaign: Campaign) -> dict[str, object]:
             "final-share": percent(share(final, campaign.total)),
             "of": f"{grouped(final)} of {grouped(campaign.total)} messages",
             "rate": percent(campaign.delivery_rate),
-            "cost": money(campaign.price_total),
+            "cost": money(campaign.cost),
             "verdict": printable(_verdict(campaign).sentence),
             "unseen": grouped(max(0, campaign.total - campaign.messages)),
         },
@@ -176,7 +176,7 @@ class CampaignsPage:
             one.last_received_at,
             one.total,
             *(counts.get(status, 0) for status in (*FINALS, *OPEN)),
-            one.price_total,
+            one.cost,
             _verdict(one).sentence,
         ]
 

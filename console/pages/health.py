@@ -56,6 +56,8 @@ class HealthPage:
         programs = await asked
         picture, feed = self._site.sources.picture, self._site.sources.feed
         newest = _newest(moment_of(fresh["newest"]) if fresh and fresh["changes"] else None, picture.at)
+        if newest is None and fresh:  # a quiet weekend is no pipeline that was never used
+            newest = await look.part("last", health.last())
         return self._site.page(
             look,
             "health.html",

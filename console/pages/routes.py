@@ -138,7 +138,7 @@ class RoutesPage:
             usual_p90=quantile(usual["within"], 0.9) if usual else None,
             sms=now["sms"] if now else 0,
             usual_sms=usual["sms"] / max(1.0, usual["hours"] - 1) if usual else None,
-            price=float(now["price_total"]) / now["sms"] if now and now["sms"] and now["price_total"] else None,
+            price=float(now["price_total"]) / now["priced"] if now and now["priced"] else None,
             spark=spark,
             band=band,
             end=end,

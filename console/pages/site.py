@@ -219,8 +219,9 @@ class Site:
                 Banner(
                     "warn",
                     f"{tables.trouble}, since {self.clock.short(tables.since, look.now)}.",
-                    "Live numbers go on. Search, finished campaigns and the routes’ week come back with it; it is "
-                    "tried again with every look.",
+                    ("" if feed.trouble else "Live numbers go on. ")
+                    + "Search, finished campaigns and the routes’ week come back with it; it is tried again with every "
+                    "look.",
                     "/health",
                     "Health",
                 )
@@ -230,8 +231,8 @@ class Site:
                 Banner(
                     "warn",
                     f"The live numbers stand still since {self.clock.short(feed.since, look.now)}: {feed.trouble}.",
-                    "The tables below are from ClickHouse, and go on. No callback is lost by it: ingest goes on taking "
-                    "them.",
+                    ("" if tables.trouble else "The tables below are from ClickHouse, and go on. ")
+                    + "No callback is lost by it: what ingest cannot store, Routee sends again.",
                     "/health",
                     "Health",
                 )

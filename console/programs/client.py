@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import orjson
 
-from console.answers import read_up_to
+from console.answers import read_up_to, why_silent
 from console.places import Place, parse_places
 from console.programs.told import Process, lag_of, samples_of, taken_in, words_of
 from console.settings import ConsoleSettings
@@ -213,9 +213,7 @@ async def _addresses(url: str) -> list[str]:
 def _words_of_error(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {SECONDS:g} s"
-    if isinstance(error, socket.gaierror | UnicodeError):
-        return "its name is not known"
-    return f"no answer ({type(error).__name__})"
+    return f"no answer ({why_silent(error)})"
 
 
 def _reason(detail: bytes) -> str:

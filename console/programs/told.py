@@ -72,7 +72,7 @@ def lag_of(processes: Sequence[Process]) -> float | None:
 def words_of(program: str, processes: Sequence[Process], per_second: float | None) -> str:
     """Return what a program says in a line; `per_second` is the pace of ingest, when it is known."""
     kind = next((kind for kind in _WORDS if program.startswith(kind)), "")
-    words = _WORDS[kind](processes) if kind else []
+    words = _WORDS[kind](processes) if kind and processes else []
     if per_second is not None:
         words.insert(0, f"{grouped(per_second) if per_second >= _FEW else f'{per_second:.1f}'} callbacks/s")
     return "; ".join(words)

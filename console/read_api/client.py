@@ -10,12 +10,14 @@ import aiohttp
 import msgspec
 import orjson
 
-from console.answers import read_up_to
+from console.answers import read_up_to, why_silent
 from console.errors import AwayError, UnusableError
 from console.settings import ConsoleSettings
+from streams.contract.problems import PROBLEM_JSON
 
 _SECONDS: Final = 3.0
 _MOST_BYTES: Final = 4 << 20
+_NOT_STREAMS: Final = "something answers at CONSOLE_READ_API, but not as streams does"
 
 
 class _Sms(msgspec.Struct):
@@ -57,7 +59,7 @@ class ReadApi:
             _MESSAGE.decode(body)
             found: dict[str, Any] = orjson.loads(body)
         except (msgspec.DecodeError, msgspec.ValidationError, orjson.JSONDecodeError):
-            raise UnusableError("something answers at CONSOLE_READ_API, but not as streams does") from None
+            raise UnusableError(_NOT_STREAMS) from None
         return found
 
     async def _asked(self, path: str) -> bytes | None:
@@ -66,11 +68,13 @@ class ReadApi:
             async with self._opened().get(f"{self._url}{path}", headers=headers) as answer:
                 body = await read_up_to(answer.content, _MOST_BYTES)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise AwayError(f"streams does not answer ({type(error).__name__})") from error
-        if answer.status == HTTPStatus.NOT_FOUND:
+            raise AwayError(f"streams does not answer ({why_silent(error)})") from error
+        if answer.status == HTTPStatus.NOT_FOUND and answer.content_type == PROBLEM_JSON:
             return None
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise UnusableError("streams refuses CONSOLE_READ_TOKEN")
+        if answer.status == HTTPStatus.NOT_FOUND:  # of a server that has no such address
+            raise UnusableError(_NOT_STREAMS)
         if answer.status != HTTPStatus.OK:
             raise AwayError(f"streams answers {answer.status}")
         return body

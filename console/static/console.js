@@ -181,11 +181,13 @@
         part.dataset.was = other.outerHTML;
         if (getSelection().toString() && part.contains(getSelection().anchorNode)) continue;
         plotted ||= part.matches("figure.plot");
-        const held = part.contains(document.activeElement) ? document.activeElement : null, open = $$("details", part).map((d) => d.open);
-        const place = held && (held.id ? `#${CSS.escape(held.id)}` : held.getAttribute("href") ? `[href="${CSS.escape(held.getAttribute("href"))}"]` : held.tagName.toLowerCase());
+        const held = part.contains(document.activeElement) ? document.activeElement : null, open = $$("details", part).map((d) => d.open), at = $$(".scroll", part).map((s) => s.scrollLeft);
+        const named = held && ["href", "aria-label"].find((name) => held.getAttribute(name));
+        const place = held && (named ? `[${named}="${CSS.escape(held.getAttribute(named))}"]` : held.tagName.toLowerCase());
         for (const { name, value } of other.attributes) part.setAttribute(name, value);
         part.replaceChildren(...other.childNodes);
         $$("details", part).forEach((d, i) => { d.open = !!open[i]; });
+        $$(".scroll", part).forEach((s, i) => { s.scrollLeft = at[i] || 0; });
         if (place) part.querySelector(place)?.focus({ preventScroll: true });
       }
       if (plotted) plots();

@@ -107,7 +107,7 @@ class CampaignTables:
         return await self._tables.rows(
             """
             SELECT country, operator, count() AS sms, countIf(is_final) AS final, countIf(status = 'Delivered') AS delivered,
-                sumMap(map(toString(status), 1)) AS by_status, ifNull(sum(price), 0) AS price_total,
+                sumMap(map(toString(status), 1)) AS by_status, sum(price) AS price_total,
                 if(delivered = 0, NULL, quantileIf(0.5)(latency_seconds, status = 'Delivered')) AS p50,
                 if(delivered = 0, NULL, quantileIf(0.9)(latency_seconds, status = 'Delivered')) AS p90,
                 groupUniqArray(5)(ifNull(sender, '')) AS senders, groupUniqArray(5)(ifNull(label, '')) AS labels

@@ -12,7 +12,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from console.answers import read_up_to
+from console.answers import read_up_to, why_silent
 from console.errors import AwayError, RefusedQueryError, TooSlowError, UnusableError
 from console.settings import ConsoleSettings
 
@@ -20,6 +20,7 @@ Row = dict[str, Any]
 Rows = list[Row]
 
 _GRACE_SECONDS: Final = 2.0
+"""So long after its limit ClickHouse has stopped a query itself, or does not answer at all."""
 _CONNECT_SECONDS: Final = 2.0
 _MOST_AT_ONCE: Final = 8
 _AGAIN_SECONDS: Final = 2.0
@@ -119,10 +120,8 @@ class Tables:
             async with self._opened().post(self._url, params=asked, data=sql.encode(), headers=as_user) as answer:
                 body = await read_up_to(answer.content, _MOST_BYTES + 1)
                 return _rows_of(answer.status, answer.headers, body)
-        except TimeoutError:
-            raise TooSlowError(f"the answer took longer than {self._limit:g} s, and was stopped") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise AwayError(f"ClickHouse does not answer ({type(error).__name__})") from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise AwayError(f"ClickHouse does not answer ({why_silent(error)})") from error
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -2,7 +2,10 @@
 Questions about the pipeline itself: how much comes, and how late it is here.
 """
 
+from datetime import datetime
+
 from console.tables.clickhouse import Row, Rows, Tables
+from console.words.times import moment_of
 
 
 class HealthTables:
@@ -40,6 +43,13 @@ class HealthTables:
             2.0,
         )
         return rows[0]
+
+    async def last(self) -> datetime | None:
+        """Return the newest receipt of all that the tables have; None without any. It reads a whole column."""
+        rows = await self._tables.rows(
+            "SELECT max(received_at) AS newest, count() AS sms FROM sms_status WHERE NOT is_superseded", None, 60.0
+        )
+        return moment_of(rows[0]["newest"]) if rows[0]["sms"] else None
 
     async def stuck(self) -> int:
         """Return how many SMS have been open for more than an hour."""

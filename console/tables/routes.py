@@ -47,12 +47,13 @@ class RouteTables:
         """Return each route's last hour: SMS, latencies, price, and the share soon of the windows that can be judged."""
         return await self._tables.rows(
             f"""
-            SELECT country, operator, sum(sms_of) AS sms, sum(price_of) AS price_total, sumForEach(within_of) AS within,
+            SELECT country, operator, sum(sms_of) AS sms, sum(price_of) AS price_total, sum(priced_of) AS priced,
+                sumForEach(within_of) AS within,
                 sumIf(sms_of, is_told) AS judged, sumIf(soon_of, is_told) AS soon
             FROM
             (
                 SELECT country, operator, window_start, sum(parts) AS sms_of, sum(price_total) AS price_of,
-                    {_SOON} AS soon_of, [{_WITHIN}] AS within_of,
+                    sum(parts) - sum(unpriced) AS priced_of, {_SOON} AS soon_of, [{_WITHIN}] AS within_of,
                     any(window_end) < now() - INTERVAL {SOON} SECOND AND any(window_end) > now() - INTERVAL 25 MINUTE AS is_told
                 FROM delivery_cells
                 WHERE window_start > now() - INTERVAL 65 MINUTE AND {_FILTER}

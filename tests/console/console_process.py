@@ -20,6 +20,7 @@ from kafka import KafkaProducer
 from sandbox.clickhouse.process import ClickHouseServer
 from sandbox.kafka import KafkaCluster
 from sandbox.ports import free_port
+from streams.contract.problems import PROBLEM_JSON
 from streams.program.vitals import Vitals
 from tests.console.world import PROGRAMS, World
 from tests.support.markdown import ROOT
@@ -33,6 +34,7 @@ class _NothingKnown(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.send_response(404)
+        self.send_header("Content-Type", PROBLEM_JSON)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -74,6 +74,12 @@ def test_a_name_that_is_one_long_word_widens_no_page(page: Page, address: str, s
     assert max(in_tables, default=0) <= 22 * 16
 
 
+def test_the_name_of_a_campaign_in_a_table_is_underlined_like_every_link(page: Page, address: str) -> None:
+    page.goto(address)
+    name = page.locator("#finished tbody a bdi").first
+    assert name.evaluate("one => getComputedStyle(one).textDecorationLine") == "underline"
+
+
 def test_a_new_state_is_on_the_page_within_seconds_without_a_reload(
     page: Page, stage: Stage, address: str, shown: World
 ) -> None:
@@ -145,6 +151,25 @@ def test_a_message_is_found_by_the_keyboard_alone(page: Page, address: str) -> N
     expect(page.locator("table").nth(1)).to_contain_text("taken in")
     expect(page.locator("#callback pre")).to_contain_text("messageId")
     assert NUMBER not in page.locator("main").inner_text()
+
+
+def test_a_page_that_is_read_again_keeps_what_a_person_chose_and_where_he_was(page: Page, address: str) -> None:
+    """A choice of the filters before it is sent, the focus, and the place in a table that is wider than a phone."""
+    page.set_viewport_size({"width": 320, "height": 700})
+    page.goto(f"{address}/routes")
+    page.locator("select[name=country]").select_option("GR")
+    table = page.get_by_role("region", name="All routes")
+    table.focus()
+    table.evaluate("one => { one.scrollLeft = 30; window.before = one }")
+    expect(page.locator("#routes[data-was]")).to_be_attached(timeout=WAIT)
+    assert table.evaluate("one => one !== window.before")  # it was replaced
+    expect(page.locator("select[name=country]")).to_have_value("GR")
+    expect(table).to_be_focused()
+    assert table.evaluate("one => one.scrollLeft") == 30
+    page.reload()
+    page.get_by_role("region", name="Open alarms").focus()
+    expect(page.locator("#open[data-was]")).to_be_attached(timeout=WAIT)
+    expect(page.get_by_role("region", name="Open alarms")).to_be_focused()
 
 
 def test_without_a_script_the_tables_still_say_all(browser: Browser, address: str, shown: World) -> None:

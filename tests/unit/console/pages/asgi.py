@@ -53,7 +53,7 @@ class TablesInMemory(Tables):
 
     async def rows(self, sql: str, parameters: object = None, seconds: float = 2.0) -> Rows:  # noqa: ARG002 - the port
         if self.answers is None:
-            self.trouble = "ClickHouse does not answer (ClientConnectorError)"
+            self.trouble = "ClickHouse does not answer (connection refused)"
             raise AwayError(self.trouble)
         return next((rows for name, rows in self.answers.items() if name in sql), [])
 

@@ -18,6 +18,7 @@ from starlette.responses import StreamingResponse
 
 from console.errors import AwayError, TooSlowError
 from console.live.callbacks import Callback
+from console.pages.campaigns import words_of
 from console.pages.events import EventStream
 from console.programs.client import Program
 from console.records import Alarm, Campaign
@@ -125,7 +126,7 @@ def console(name: str = "Sale", **more: Any) -> Console:  # noqa: ANN401 - as th
         "quantilesIf": [
             {**route, "soon": [0.7, 0.8, 0.9], "windows": 99, "within": [0] * 8 + [80] + [0] * 7, "hours": 100}
         ],
-        "is_told": [{**route, "within": [0] * 8 + [80] + [0] * 7, "judged": 100, "soon": 70}],
+        "is_told": [{**route, "within": [0] * 8 + [80] + [0] * 7, "priced": 100, "judged": 100, "soon": 70}],
         "groupUniqArray(300)": [{"countries": [name], "senders": [name]}],
         "topK(3)": [
             {
@@ -214,6 +215,9 @@ async def test_nothing_is_called_usual_where_no_usual_share_is_known() -> None:
     assert "No route has an alarm; no usual share is known yet." in (await made.get("/")).body
     of_campaign = (await made.get(f"/campaigns/{KEY}")).body
     assert "No alarm is open at its operator; no usual share is known yet." in of_campaign
+    made.site.sources.feed.trouble = "Kafka does not answer (no connection)"
+    of_campaign = (await made.get(f"/campaigns/{KEY}")).body
+    assert "Whether an alarm is open is not known at its operator; no usual share is known yet." in of_campaign
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -395,6 +399,80 @@ async def test_health_takes_no_table_that_is_away_for_an_empty_one() -> None:
     assert "<dd>– in 24 hours" in body
 
 
+async def test_health_tells_a_quiet_pipeline_from_one_that_was_never_used_and_from_one_that_cannot_be_read() -> None:
+    """The tables tell of the last day; what they have of before is asked for when that was quiet."""
+    quiet: dict[str, Any] = {
+        "max(received_at) AS newest, count() AS changes": [{"newest": 0, "changes": 0, "conflicts": 0}]
+    }
+    newest = [{"newest": f"{datetime.now(UTC) - timedelta(days=3):%Y-%m-%d %H:%M:%S}", "sms": 5}]
+    counts = {"AS healed": [{"healed": 0, "missing": 0, "sms": 0, "open_days": 0, "deadline": None, "gone": 0}]}
+    rest = counts | {"stuck_messages": [{"n": 0}], "schema_migrations": [{"version": 1}]}
+    used = "FROM sms_status WHERE NOT is_superseded"
+    for answers, told in (
+        ({used: newest} | quiet | rest, "No callback has come for 3 days."),
+        ({used: [{"newest": 0, "sms": 0}]} | quiet | rest, "No callback has ever come."),
+        (None, "Whether callbacks come is not known:"),
+    ):
+        assert f"<b>{told}</b>" in (await Console(answers=answers).get("/health")).body
+
+
+async def test_without_kafka_no_page_says_that_no_alarm_is_open() -> None:
+    """Alarms are known from Kafka alone: none is told that opened while it is away."""
+    made = console()
+    made.picture.alarms.clear()
+    for path in ("/", f"/campaigns/{KEY}", "/routes", "/health"):
+        assert "not known" not in (await made.get(path)).body.partition("</nav>")[2].partition("<section")[0]
+    made.site.sources.feed.trouble = "Kafka does not answer (no connection)"
+    assert "hether a route has an alarm is not known" in (await made.get("/")).body
+    assert "Whether a route has an alarm is not known." in (await made.get("/routes")).body
+    for path in ("/routes", "/health"):
+        body = (await made.get(path)).body
+        assert "None is open" not in body
+        assert "Whether one is open is not known." in body
+
+
+async def test_without_clickhouse_and_kafka_no_page_says_that_no_campaign_runs() -> None:
+    made = Console(answers=None)
+    made.site.sources.feed.trouble = "Kafka does not answer (no connection)"
+    body = (await made.get("/")).body
+    assert "No campaign is running" not in body
+    assert "Which campaigns run is not known." in body
+    assert "Live numbers go on" not in body
+    assert "are from ClickHouse, and go on" not in body
+
+
+@pytest.mark.parametrize(
+    ("total", "cost", "each"), [("0", "–", "–"), ("0.00000000", "–", "–"), ("2.5", "2.50", "0.5000")]
+)
+async def test_a_campaign_of_which_no_price_was_told_costs_nothing_that_is_known(
+    total: str, cost: str, each: str
+) -> None:
+    made = console()
+    moment = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    campaign = Campaign(
+        KEY, 99, moment, TIME, generation=99, name="Sale", messages=10, messages_delivered=5, price_total=total
+    )
+    made.picture.take_campaign(campaign)
+    body = (await made.get(f"/campaigns/{KEY}")).body
+    assert f'<span data-word="cost">{cost}</span><small>{each} per delivered</small>' in body
+    assert f'data-word="cost">{cost}<' in (await made.get("/")).body
+    told: Any = words_of(campaign)
+    assert told["words"]["cost"] == cost
+
+
+@pytest.mark.parametrize(
+    ("priced", "price_total", "shown"),
+    [(0, "0", "–"), (5, "0.25000000", "0.0500"), (10, "0.5", "0.0500"), (5, "0", "0.0000")],
+)
+async def test_the_price_of_a_part_is_that_of_the_parts_that_have_one(
+    priced: int, price_total: str, shown: str
+) -> None:
+    route: dict[str, Any] = {"country": "GR", "operator": "Cosmote", "sms": 10, "priced": priced}
+    route |= {"price_total": price_total, "within": [0] * 16, "judged": 0, "soon": 0}
+    made = Console(answers={"is_told": [route], "AS countries": [{"countries": [], "senders": []}]})
+    assert f'<td class="num p4">{shown}</td></tr>' in (await made.get("/routes")).body
+
+
 async def test_health_calls_clickhouse_away_while_its_answers_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sink without news has no lag, and tells nothing of it."""
 
@@ -454,11 +532,12 @@ async def test_a_message_that_only_streams_knows_is_shown_also_masked(answers: d
 @pytest.mark.parametrize("path", PAGES)
 async def test_without_kafka_each_page_says_so_and_the_tables_go_on(path: str) -> None:
     made = console()
-    made.site.sources.feed.trouble = "Kafka does not answer (KafkaConnectionError)"
+    made.site.sources.feed.trouble = "Kafka does not answer (no connection)"
     made.picture.alarms.clear()
     answer = await made.get(path)
     assert answer.status == 200
     assert "The live numbers stand still since" in answer.body
+    assert "what ingest cannot store, Routee sends again" in answer.body  # ingest answers 503 without Kafka
 
 
 @pytest.mark.parametrize(

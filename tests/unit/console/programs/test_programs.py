@@ -103,12 +103,20 @@ async def test_a_program_that_does_not_answer_is_a_line_and_costs_its_time_limit
         found = {one.name: one for one in await asked.now()}
     assert found["streams"].trouble == ""
     assert found["silent"].trouble == "no answer within 0.2 s"
-    assert found["half"].trouble == "1 of 2 processes: no answer (ClientConnectionError)"
-    assert found["closed"].trouble == "no answer (ClientConnectionError)"
+    assert found["half"].trouble == "1 of 2 processes: no answer (no connection)"
+    assert found["closed"].trouble == "no answer (no connection)"
     assert found["other"].trouble == "something answers there, but not as a program of this project does"
     assert [state_of(found[name]) for name in ("silent", "half", "closed", "other")] == [
         *("away", "not ready", "away", "away")
     ]
+
+
+async def test_a_program_that_does_not_answer_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that it refused none, and not that nothing is missing."""
+    known = dict.fromkeys(("a/readyz", "a/metrics"), ClientConnectionError())
+    named = ",".join(f"{name}=http://a" for name in ("ingest", "streams", "sinks-files", "backfill"))
+    found = await programs(monkeypatch, named, {**known}).now()
+    assert [one.said for one in found] == ["no answer (no connection)"] * 4
 
 
 async def test_a_program_that_is_not_ready_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +176,7 @@ async def test_a_program_with_odd_metrics_is_a_line_of_health(monkeypatch: pytes
 async def test_a_host_that_no_look_up_takes_is_a_name_that_is_not_known() -> None:
     asked = Programs(load_settings(ConsoleSettings, env_file=None))
     asked.places = (Place("ingest", "http://a..b:9101"), Place("streams", f"http://{'a' * 64}:9101"))
-    assert [one.trouble for one in await asked.now()] == ["its name is not known"] * 2
+    assert [one.trouble for one in await asked.now()] == ["no answer (its name is not known)"] * 2
 
 
 async def test_a_process_that_was_silent_for_a_look_makes_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
