@@ -185,6 +185,8 @@ def test_all_that_tells_of_a_code_is_found_in_the_bytes(body: object) -> None:
         "+30\u00a0697\u00a0123\u00a04415",
         "+30\u2011697\u2013123\u22124415",
         "+30\t697\n1234415",
+        "0030 697 - 123 - 4415",
+        "+30 697 \u2013 123 \u2013 4415",
         "\uff0b306971234\uff0d415",
     ],
 )
