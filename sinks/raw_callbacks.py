@@ -18,7 +18,7 @@ import orjson
 
 from sinks.source import Record
 from streams.contract.codec import format_time, format_time_ms
-from streams.contract.erasures import Erasures, recipients_in
+from streams.contract.erasures import GAPS, Erasures, recipients_in, uncovered
 from streams.contract.personal import ALL_PERSONAL, kept_body
 
 ERASED: Final = "erased"
@@ -29,10 +29,11 @@ _ORIGINAL: Final = "original_base64"
 _CALLBACKS, _REPAIRED, _RECEIVED, _FIRST_RECEIVED = "callbacks", "repaired", "received_at", "first_received_at"
 # Seven digits or more; and the same with gaps, of which `%20` and the like in a query are some.
 _DIGITS: Final = re.compile(r"[0-9]{7,20}")
-_NUMBER: Final = re.compile(
-    r"[0-9](?:(?:[\s./()\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff-]|%2[0-9a-f]){0,3}[0-9]){6,}", re.IGNORECASE
-)
-_GAP: Final = re.compile(r"%2[0-9a-f]|[^0-9]", re.IGNORECASE)
+_NUMBER: Final = re.compile(rf"\d(?:(?:[{GAPS}]|%2[0-9a-f]){{0,5}}\d){{6,}}", re.IGNORECASE)
+_GAP: Final = re.compile(r"(?:%2[0-9a-f]|\D)+", re.IGNORECASE)
+_FEWEST_DIGITS: Final = 7
+_MOST_DIGITS: Final = 17
+"""Of a number, with `00` before it."""
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?")
 _MOST_LATENCY: Final = timedelta(days=30)
 # In bytes: every date of _DATE has such a part, behind its year.
@@ -64,7 +65,7 @@ class Callback(NamedTuple):
             yield from recipients_in(part)
             for text in _texts(part):
                 yield from _DIGITS.findall(text)
-                yield from (_GAP.sub("", found) for found in _NUMBER.findall(text))
+                yield from _with_gaps(text)
 
     def moments(self) -> list[datetime]:
         """Return the receipt, each date in it, and when it was sent by its latency."""
@@ -237,11 +238,25 @@ def _blanked(callback: Callback, erasures: Erasures, written: datetime) -> bytes
 
 
 def _texts(body: bytes) -> Iterator[str]:
-    """Yield the bytes as text, and again with JSON's escapes resolved when there are some."""
+    """Yield the bytes as text, and again with JSON's escapes and percent codes resolved when there are some."""
     text = body.decode(errors="replace")
     yield text
-    if "\\u" in text:
-        yield re.sub(r"\\+u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+    if (bare := uncovered(text)) != text:
+        yield bare
+
+
+def _with_gaps(text: str) -> Iterator[str]:
+    """Yield the digits of each number that is written in groups; other groups may stand before and behind it."""
+    for found in _NUMBER.findall(text):
+        groups = _GAP.split(found)
+        for first in range(len(groups)):
+            digits = ""
+            for group in groups[first:]:
+                digits += group
+                if len(digits) > _MOST_DIGITS:
+                    break
+                if len(digits) >= _FEWEST_DIGITS:
+                    yield digits
 
 
 def _original(note: dict[str, Any]) -> bytes:

@@ -5,8 +5,9 @@ Files of refused callbacks, a line of JSON each: written by `--export`, correcte
 import os
 from base64 import b64decode
 from binascii import Error as Base64Error
+from codecs import BOM_UTF8
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +52,7 @@ def _line(one: Judged) -> dict[str, Any]:
 def read_import(file: Path) -> list[tuple[Refused, bytes]]:
     """Return the callbacks of a file; FileError with a line for each fault, of 20 at most."""
     try:
-        lines = file.read_bytes().splitlines()
+        lines = file.read_bytes().removeprefix(BOM_UTF8).splitlines()  # some editors begin a file with it
     except OSError as error:
         raise FileError(f"--import {file}: {error.strerror}") from error
     found: dict[tuple[int, int], tuple[Refused, bytes]] = {}
@@ -77,7 +78,7 @@ def _read(line: bytes) -> tuple[Refused, bytes] | str:
     try:
         told = orjson.loads(line)
         partition, offset = told["rejected"]
-        first = datetime.fromisoformat(told["first_received_at"])
+        first = datetime.fromisoformat(told["first_received_at"]).astimezone(UTC)
         at_ms, attempts, reason = round(first.timestamp() * 1000), int(told["attempts"]), str(told["reason"])
         rejection = (int(partition), int(offset))
     except (ValueError, KeyError, TypeError, OverflowError):

@@ -124,7 +124,7 @@ def refused_of(rejection: Rejection, value: bytes | None) -> Refused | None:
     """Return the refused callback of a record, None when it tells none."""
     try:
         record = orjson.loads(value or b"")
-        at_ms = round(datetime.fromisoformat(record["received_at"]).timestamp() * 1000)
+        at_ms = round(datetime.fromisoformat(record["received_at"]).astimezone(UTC).timestamp() * 1000)
         by_streams = record["stage"] != RefusedBy.INGEST and record["partition"] is not None
         place = (int(record["partition"]), int(record["offset"]), int(record["index"])) if by_streams else None
         whole = None if by_streams or record.get("redacted") else _body_of(record)

@@ -3,6 +3,7 @@ Where the stores of streams have a recipient: every record on our topics, and ev
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ LOCAL_STATE: Final = "local state"
 
 _POLL_MS: Final = 500
 _DIGITS: Final = re.compile(rb"[0-9]{7,20}|[0-9a-f]{64}")
+_IN_BASE64: Final = ("body_base64", "value_base64")
 _SMS_CHANGELOG: Final = changelog("sms").suffix
 
 
@@ -143,9 +145,10 @@ def _of_envelope(store: str, record: Record, wanted: Callable[[str], bool]) -> I
         yield from _of_bytes(store, record, record.value, wanted)
         return
     received = _moments([envelope.get("received_at"), envelope.get("first_received_at")])
+    originals = _originals(envelope.get("repaired"))
     for index, body in enumerate(bodies):
         inner = record._replace(place=f"{record.place}/{index}")
-        for place in _of_bytes(store, inner, body, wanted):
+        for place in _of_bytes(store, inner, body, wanted, originals.get(index, b"")):
             yield place._replace(moments=[*received, *dates_in(body)])
 
 
@@ -163,13 +166,35 @@ def _of_json(store: str, record: Record, wanted: Callable[[str], bool]) -> Itera
             yield Place(store, record.place, found, moments, record.written_ms, record.key, key, told)
         return
     received = _moments([told.get("received_at")])
-    for place in _of_bytes(store, record, record.value, wanted):
+    coded = b"\n".join(_decoded(told.get(name)) for name in _IN_BASE64)
+    for place in _of_bytes(store, record, record.value, wanted, coded):
         yield place._replace(moments=[*received, *dates_in(record.value)])
 
 
-def _of_bytes(store: str, record: Record, value: bytes, wanted: Callable[[str], bool]) -> Iterator[Place]:
-    """Yield the record when its bytes have a wanted recipient: as one that a callback names, or as digits anywhere."""
-    candidates = [*recipients_in(value), *(one.decode() for one in _DIGITS.findall(value))]
+def _originals(notes: Any) -> dict[int, bytes]:  # noqa: ANN401 - JSON is any
+    """Return the bytes of repaired callbacks as they were posted, by their places."""
+    told = [note for note in notes if isinstance(note, dict)] if isinstance(notes, list) else []
+    return {note["index"]: _decoded(note.get("original")) for note in told if isinstance(note.get("index"), int)}
+
+
+def _decoded(told: object) -> bytes:
+    """Return the bytes of a text in base64, none of anything else."""
+    try:
+        return b64decode(told) if isinstance(told, str) else b""
+    except ValueError:
+        return b""
+
+
+def _of_bytes(
+    store: str, record: Record, value: bytes, wanted: Callable[[str], bool], coded: bytes = b""
+) -> Iterator[Place]:
+    """
+    Yield the record when its bytes have a wanted recipient: as one that a callback names, or as digits anywhere.
+
+    `coded` are bytes of the record that its value has in base64.
+    """
+    candidates = [one for some in (value, coded) for one in recipients_in(some)]
+    candidates += [one.decode() for some in (value, coded) for one in _DIGITS.findall(some)]
     forms = {form for one in candidates if (form := normal_form(one)) is not None}
     for form in sorted(filter(wanted, forms)):
         content = value.decode(errors="backslashreplace")

@@ -10,7 +10,7 @@ from typing import Final
 
 import phonenumbers
 
-from streams.contract.erasures import NUMBER
+from streams.contract.erasures import NUMBER, plain_digits
 from streams.domain.privacy import pseudonym
 from streams.errors import UsageError
 from streams.settings import StreamsSettings
@@ -51,6 +51,7 @@ def normal_number(text: str) -> str | None:
     """
     if not NUMBER.fullmatch(text):
         return None
+    text = plain_digits(text)
     digits = re.sub("[^0-9]", "", text)
     is_international = "+" in text or digits.startswith("00")
     # The separators tell the prefix of long-distance calls, as in +44 (0)20: so they are left in.

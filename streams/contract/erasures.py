@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
+from unicodedata import decimal
 from urllib.parse import unquote
 
 from pydantic import ValidationError
@@ -21,6 +22,7 @@ from streams.contract.records import Erasure
 
 __all__ = [
     "BLANKED",
+    "GAPS",
     "KEY_BYTES",
     "MOMENTS",
     "NUMBER",
@@ -32,7 +34,9 @@ __all__ = [
     "Reading",
     "moment_of",
     "normal_form",
+    "plain_digits",
     "recipients_in",
+    "uncovered",
 ]
 
 KEY_BYTES: Final = 32
@@ -44,8 +48,14 @@ BLANKED: Final = ("recipient", "message", "label")
 MOMENTS: Final = ("first_received_at", "status_updated_at", "queued_at", "sent_at", "final_at")
 """The moments of an SMS among the fields of `sms.status`: its first receipt, and the dates that Routee gave."""
 
-# White space and invisible characters around the digits of a number come from copying it.
-NUMBER: Final = re.compile(r"[0-9+\s\-.()/\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*")
+# White space, invisible characters, and the dashes and wide forms of other keyboards come from copying a number.
+GAPS: Final = (
+    r"\s\-.()/\u00ad\u2010-\u2015\u2212\uff08\uff09\uff0d-\uff0f"
+    r"\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+)
+"""The characters between the digits of written numbers, for a set of a pattern."""
+
+NUMBER: Final = re.compile(rf"[\d+\uff0b{GAPS}]*")
 """A text that has only the characters of written numbers; it may have no digit."""
 
 _DIGEST: Final = "sha256"
@@ -56,7 +66,10 @@ _REMEMBERED_MARKS: Final = 65_536
 _MASK: Final = "***"
 _NO_DIGIT: Final = re.compile("[^0-9]+")
 # In bytes that are no JSON: `to`, alone as a name, and its value.
-_TO: Final = re.compile(r"""(?<![\w])to["']?\s*[:=]\s*["']?([^"',&}\]\r\n]+)""", re.IGNORECASE)
+_TO: Final = re.compile(r"""(?<![\w])to["']?\s*[:=>][\s\[]*["']?([^"',&<}\]\r\n]+)""", re.IGNORECASE)
+# JSON's escapes; those of a text in a text have several backslashes.
+_ESCAPE: Final = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_ESCAPED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 class AnotherKeyError(ValueError):
@@ -117,7 +130,7 @@ class Marks:
 
     def _mark(self, form: str) -> str:
         keyed = self._keyed.copy()  # a quarter of the cost of beginning with the key
-        keyed.update(form.encode())
+        keyed.update(form.encode(errors="backslashreplace"))  # half of a pair of surrogates is in no number
         return keyed.hexdigest()
 
 
@@ -133,7 +146,24 @@ def normal_form(recipient: str) -> str | None:
     if not NUMBER.fullmatch(recipient):
         text = recipient.strip().lower()
         return None if _MASK in text else text or None
-    return _NO_DIGIT.sub("", recipient).removeprefix("00") or None
+    return _NO_DIGIT.sub("", plain_digits(recipient)).removeprefix("00") or None
+
+
+def plain_digits(text: str) -> str:
+    """Return a text with the digits and plus signs of other scripts as those of ASCII."""
+    if text.isascii():
+        return text
+    return "".join(str(decimal(one)) if one.isdecimal() else one for one in text.replace("\uff0b", "+"))
+
+
+def uncovered(text: str) -> str:
+    """Return a text with its escapes of JSON, of any depth, and its percent codes resolved."""
+    return unquote(_ESCAPE.sub(_character, text) if "\\" in text else text)
+
+
+def _character(escape: re.Match[str]) -> str:
+    code, character = escape.groups()
+    return chr(int(code, 16)) if code else _ESCAPED.get(character, character)
 
 
 class Erasures:
@@ -217,21 +247,22 @@ def recipients_in(body: bytes) -> Iterator[str]:
     except (ValueError, RecursionError):
         found = []
     # A field may also lie in a text that is JSON itself, or behind the place where JSON ends.
-    for one in dict.fromkeys((*found, *_TO.findall(text.replace("\\u002b", "+").replace('\\"', '"')))):
-        yield one
-        if "%" in one:
-            yield unquote(one)
+    yield from dict.fromkeys((*found, *_TO.findall(text), *_TO.findall(uncovered(text))))
 
 
-def _named_to(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON is any
-    if isinstance(value, list):
-        for inner in value:
-            yield from _named_to(inner)
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            if name.lower() == "to" and isinstance(inner, str | int):
-                yield str(inner)
-            yield from _named_to(inner)
+def _named_to(value: Any, *, is_to: bool = False) -> Iterator[str]:  # noqa: ANN401 - JSON is any
+    """Yield each leaf of a document that is a value of `to`, or lies in one."""
+    match value:
+        case list():
+            for inner in value:
+                yield from _named_to(inner, is_to=is_to)
+        case dict():
+            for name, inner in value.items():
+                yield from _named_to(inner, is_to=is_to or name.strip().lower() == "to")
+        case float() if is_to:
+            yield f"{value:.0f}"
+        case str() | int() if is_to:
+            yield str(value)
 
 
 def moment_of(epoch_ms: int) -> datetime:

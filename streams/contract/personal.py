@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from streams.contract.erasures import GAPS
+
 _DEEPEST: Final = 50
 """Deeper bodies are not looked at, and so not kept where anything is withheld; Routee's have 3 levels."""
 
@@ -57,8 +59,8 @@ _KNOWN: Final = _PERSONAL | _SENDERS | _IDS
 _OF_CODES: Final = _IDS | {"name", "reason", "description"}
 _NOT_A_LETTER: Final = re.compile(r"[^a-z0-9]+")
 # Seven digits or more, also written with gaps. A date looks like that, too.
-_NUMBER: Final = re.compile(r"\+?\d(?:[ ./()-]{0,2}\d){6,}")
-_FULL_NUMBER: Final = re.compile(r"\s*(?:\+|00)[\d ./()-]{6,24}\s*")
+_NUMBER: Final = re.compile(rf"[+\uff0b]?\d(?:[{GAPS}]{{0,3}}\d){{6,}}")
+_FULL_NUMBER: Final = re.compile(rf"\s*(?:[+\uff0b]|00)[\d{GAPS}]{{6,24}}\s*")
 _SHORTEST_NUMBER: Final = 7
 # Finds at least all that `_holds_code` finds; a letter of ASCII that is written as an escape may be a part of it.
 _MAY_HOLD_CODE: Final = re.compile(

@@ -6,6 +6,7 @@ import hmac
 import re
 from typing import Final
 
+from streams.contract.erasures import NUMBER, normal_form
 from streams.contract.personal import Withholding, names_codes, without_numbers
 from streams.contract.remembered import remembered
 from streams.domain.policy import Policy
@@ -13,6 +14,8 @@ from streams.domain.policy import Policy
 _SHOWN_DIGITS: Final = 3
 _MASK: Final = "***"
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
+# The spellings of a number of which an erasure makes the pseudonyms.
+_USUAL: Final = re.compile(r"(?:\+|00)?[1-9][0-9]*")
 _SHORTEST_SHOWN: Final = 7  # the last three digits of a shorter number would tell too much
 
 
@@ -28,7 +31,7 @@ def shown_recipient(number: str, policy: Policy) -> str | None:
         case "mask":
             return _MASK + (number[-_SHOWN_DIGITS:] if len(number) >= _SHORTEST_SHOWN else "")
         case "hmac":
-            return pseudonym(number, policy.hmac_key)
+            return pseudonym(_usual(number), policy.hmac_key)
         case "drop":
             return None
 
@@ -36,6 +39,14 @@ def shown_recipient(number: str, policy: Policy) -> str | None:
 def pseudonym(number: str, key: str) -> str:
     """Return the hex HMAC-SHA-256 of a number as it is spelt."""
     return hmac.digest(key.encode(), number.encode(), "sha256").hex()
+
+
+def _usual(number: str) -> str:
+    """Return a number without gaps and other digits than 0 to 9; any other text as it is."""
+    if _USUAL.fullmatch(number) or not NUMBER.fullmatch(number):
+        return number
+    digits = normal_form(number)
+    return number if digits is None else f"+{digits}"
 
 
 def kept_recipient(kept: str, policy: Policy) -> str | None:

@@ -132,7 +132,11 @@ def records_of(file: ArchiveFile) -> Iterator[Archived]:
     try:
         content = file.path.read_bytes()
         rows = _parquet_rows(content) if file.path.name.endswith(".parquet") else _ndjson_rows(content)
-        yield from sorted(rows, key=lambda row: row.offset)
+        rows.sort(key=lambda row: row.offset)
+        is_whole = bool(rows) and file.first <= rows[0].offset and rows[-1].offset <= file.last
+        if not is_whole or {row.partition for row in rows} != {file.partition}:
+            raise ArchiveError(f"{file.path} cannot be read: it has other rows than its name tells")
+        yield from rows
     except FileNotFoundError:
         raise
     except _UNREADABLE as error:

@@ -45,6 +45,9 @@ def erasures(*known: Erasure) -> Erasures:
         " +30 690-000.0001 ",
         "(30) 6900/000001",
         "\u200e+30 6900000001",
+        "+30\u2011690\u2013000\u2212000\u00ad1",
+        "\uff0b\uff13\uff10\uff08\uff16\uff19\uff10\uff09\uff10\uff10\uff10\uff0d\uff10\uff10\uff10\uff11",
+        "+\u0663\u0660\u0666\u0669\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0661",
     ],
 )
 def test_all_spellings_of_a_number_have_one_mark(spelling: str) -> None:
@@ -157,6 +160,15 @@ def test_a_record_that_is_no_erasure_is_refused_until_another_one_of_its_key_fol
         b"{'to': '+306900000001'}",
         b'{"body": "{\\"to\\": \\"+306900000001\\"}"}',
         b'\xff{"to":"+306900000001"}',
+        b'{"to": ["+306900000002", "+306900000001"]}',
+        b'{"to": [{"number": "+306900000001"}]}',
+        b'{"to": 306900000001.0}',
+        b'{"to": ["+306900000001", ',
+        b'{"to": "+30\\t690\\/0000001", ',
+        b'{"\\u0074o": "\\u0033\\u00306900000001", ',
+        b'{"a": "{\\"b\\": \\"{\\\\\\"to\\\\\\": \\\\\\"\\\\\\u002B306900000001\\\\\\"}\\"}"}',
+        b"%7B%22to%22%3A%22%2B306900000001%22%7D",
+        b"<to>+306900000001</to>",
     ],
 )
 def test_a_recipient_is_found_in_a_refused_body(body: bytes) -> None:
@@ -168,6 +180,13 @@ def test_a_recipient_is_found_in_a_refused_body(body: bytes) -> None:
     "body", [b'{"message": "+306900000001"}', b'{"photo": "+306900000001"}', b"", b"\0", b"[" * 9999]
 )
 def test_other_bodies_stay(body: bytes) -> None:
+    assert not erasures(erasure(NUMBER)).covers_body(body, NOON - HOUR)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"to": "\\ud800"}', b'{"to": "\\udc00306900000009", "x": NaN}', b'{"to": Infinity}']
+)
+def test_half_a_pair_of_surrogates_is_no_recipient_and_stops_nothing(body: bytes) -> None:
     assert not erasures(erasure(NUMBER)).covers_body(body, NOON - HOUR)
 
 

@@ -15,6 +15,7 @@ from streams.contract.personal import (
     kept_body,
     may_hold_code,
     names_codes,
+    without_numbers,
 )
 from tests.support.markdown import ROOT
 
@@ -174,3 +175,22 @@ def test_all_that_tells_of_a_code_is_found_in_the_bytes(body: object) -> None:
     text = orjson.dumps(body)
     withheld = kept_body(text, Withholding(number=str))
     assert may_hold_code(text) or not withheld.redacted
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "+306971234415",
+        "0030 697 123 4415",
+        "+30\u00a0697\u00a0123\u00a04415",
+        "+30\u2011697\u2013123\u22124415",
+        "+30\t697\n1234415",
+        "0030 697 - 123 - 4415",
+        "+30 697 \u2013 123 \u2013 4415",
+        "\uff0b306971234\uff0d415",
+    ],
+)
+def test_a_number_is_masked_in_a_text_with_any_gaps_between_its_digits(number: str) -> None:
+    assert without_numbers(f"call {number}, please") == "call ***415, please"
+    body = orjson.dumps({"note": f" {number} ", "service": "Sms"})
+    assert orjson.loads(kept_body(body, Withholding(number=lambda _: "gone")).body)["note"] == "gone"

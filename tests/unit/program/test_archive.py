@@ -118,3 +118,24 @@ def test_an_error_of_arrow_that_is_no_value_error_is_one_line(tmp_path: Path, mo
     monkeypatch.setattr("pyarrow.parquet.ParquetFile", refused)
     with pytest.raises(ArchiveError, match=r"0-10-10\.parquet cannot be read"):
         values_at(tmp_path, [(0, 10)])
+
+
+@pytest.mark.parametrize("moved", ["0-10-14", "0-13-20", "0-20-24", "1-0-9"])
+def test_a_file_under_the_name_of_another_one_is_one_line(root: Path, moved: str) -> None:
+    (file, other) = (one.path for one in archive_files(root))
+    wrong = other.with_name(moved + "".join(file.suffixes))
+    file.unlink()
+    other.rename(wrong)
+    number = int(moved[0])
+    with pytest.raises(ArchiveError, match=rf"{moved}\S+ cannot be read: it has other rows"):
+        [*records_from(root, number)]
+    with pytest.raises(ArchiveError, match="has other rows"):
+        values_at(root, [(number, int(moved.split("-")[1]))])
+
+
+def test_a_file_without_a_row_is_no_gap(tmp_path: Path) -> None:
+    write(tmp_path, next(iter(runs(RECORDS[:5]))), "ndjson")
+    (file,) = archive_files(tmp_path)
+    file.path.write_bytes(b"")
+    with pytest.raises(ArchiveError, match="has other rows than its name tells"):
+        [*records_from(tmp_path, 0)]

@@ -7,8 +7,8 @@ import pytest
 
 from ingest.redrive.errors import FileError
 from ingest.redrive.exports import read_import, write_export
-from ingest.redrive.fates import Fate, Judged
-from tests.unit.ingest.redrive.refused import NOON_MS, body_of, refused
+from ingest.redrive.fates import Fate, Judged, refused_of
+from tests.unit.ingest.redrive.refused import NOON_MS, body_of, refused, rejected_by_ingest
 
 
 def one(number: int, body: bytes, attempts: int = 0) -> Judged:
@@ -66,3 +66,22 @@ def test_a_callback_that_no_record_takes_is_a_fault(tmp_path: Path) -> None:
     write_export(file, [one(1, body_of(1)), one(2, body_of(2, message="x" * 880_000))])
     with pytest.raises(FileError, match="line 2: it is longer than 880,000 bytes"):
         read_import(file)
+
+
+def test_a_mark_of_an_editor_before_the_first_line_is_no_fault(tmp_path: Path) -> None:
+    file = tmp_path / "refused.ndjson"
+    write_export(file, [one(1, body_of(1))])
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert [body for _, body in read_import(file)] == [body_of(1)]
+
+
+@pytest.mark.parametrize("told", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_receipt_outside_of_all_years_is_a_fault_of_its_line(tmp_path: Path, told: str) -> None:
+    file = tmp_path / "refused.ndjson"
+    write_export(file, [one(1, body_of(1))])
+    line = orjson.loads(file.read_bytes())
+    file.write_bytes(orjson.dumps(line | {"first_received_at": told}))
+    with pytest.raises(FileError, match="line 1: it is no line of an export"):
+        read_import(file)
+    with_receipt = orjson.dumps(orjson.loads(rejected_by_ingest(body_of(1))) | {"received_at": told})
+    assert refused_of((0, 1), with_receipt) is None

@@ -5,17 +5,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from streams.admin.recipients import given_recipients, normal_number
+from streams.admin.recipients import given_recipients, names_of, normal_number
 from streams.contract.erasures import normal_form
+from streams.domain.policy import Policy
+from streams.domain.privacy import pseudonym, shown_recipient
 from streams.errors import UsageError
+from streams.settings import StreamsSettings
 
 
 @pytest.mark.parametrize(
     "spelling",
     [
         "+306971234567", "00306971234567", "306971234567", " +30 697 123-4567 ", "(0030) 697.123.4567",
-        "\u200e+30\u00a06971234567", "(+30) 697/1234567",
+        "\u200e+30\u00a06971234567", "(+30) 697/1234567", "+30\u2011697\u2013123\u22124567",
+        "\uff0b\uff13\uff10 697\uff0d123\uff0d4567", "+\u0663\u0660 6971234567", "\u0660\u0660306971234567",
     ],
 )  # fmt: skip
 def test_all_spellings_are_one_number(spelling: str) -> None:
@@ -52,3 +57,29 @@ def test_no_number_and_no_file_are_refused(tmp_path: Path) -> None:
     for numbers, file in (([], None), ([], str(tmp_path / "missing")), ([], str(tmp_path))):
         with pytest.raises(UsageError):
             given_recipients(numbers, file)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "+306971234567",
+        "306971234567",
+        "00306971234567",
+        "+30 697 123 4567",
+        "0030-697-1234567",
+        "+30\u2011697\u00a01234567",
+        "+00306971234567",
+        "+\u0663\u0660 6971234567",
+    ],
+)
+def test_the_pseudonym_of_each_spelling_is_one_that_an_erasure_makes(spelling: str) -> None:
+    key = "k" * 32
+    settings = StreamsSettings(streams_recipient="hmac", streams_hmac_key=SecretStr(key))
+    shown = shown_recipient(spelling, Policy(recipient="hmac", hmac_key=key))
+    assert shown in names_of("+306971234567", settings)
+    assert shown not in names_of("+306971234568", settings)
+
+
+@pytest.mark.parametrize("text", ["", "()", "Shop", "***567"])
+def test_the_pseudonym_of_a_text_that_is_no_number_is_that_of_the_text(text: str) -> None:
+    assert shown_recipient(text, Policy(recipient="hmac", hmac_key="k")) == pseudonym(text, "k")

@@ -1,25 +1,27 @@
 """The days that `erase --verify` tells, in simulated time: Kafka's rules leave nothing of the number by then."""
 
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 import pytest
 
 from streams.admin import verify
-from streams.admin.places import Record
+from streams.admin.places import Record, places
 from streams.contract.codec import format_time
-from streams.contract.erasures import Marks
+from streams.contract.erasures import Marks, normal_form
 from streams.contract.topics import (
     ALL_TOPICS,
     CALLBACKS_RAW,
     CALLBACKS_REJECTED,
     CAMPAIGN_PARTIALS,
     ERASURES,
+    SINKS_REJECTED,
     SMS_STATUS,
     Found,
     Topic,
@@ -189,3 +191,28 @@ def test_the_warnings_of_the_sinks_are_passed_on(tmp_path: Path, monkeypatch: py
     warned: list[str] = []
     assert not [*verify._asked_of_sinks("verify", ["+306900000000"], warned.append)]
     assert warned == ["text: no store is looked at"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "value"),
+    [
+        (CALLBACKS_REJECTED, {"body": None, "body_base64": b64encode(b'\xff{"to": "+30 690 0000001"}').decode()}),
+        (SINKS_REJECTED, {"value": None, "value_base64": b64encode(b'\xff{"to": "+30 690 0000001"}').decode()}),
+        (
+            CALLBACKS_RAW,
+            {
+                "callbacks": [{}, {"messageId": "m"}],
+                "repaired": [{"index": 1, "original": b64encode(b"{'to': '306900000001'").decode()}],
+            },
+        ),
+        (CALLBACKS_RAW, {"callbacks": [{"to": [NUMBER]}], "repaired": [{"index": "x"}, 5]}),
+        (CALLBACKS_RAW, {"callbacks": [{"to": [NUMBER]}], "repaired": {"index": 0}}),
+    ],
+)
+def test_a_number_in_bytes_that_are_kept_in_base64_is_found(topic: Topic, value: dict[str, Any]) -> None:
+    received = {"received_at": format_time(BEGIN)}
+    record = Record(topic, "0/7", 0, b"", orjson.dumps(received | value))
+    (place,) = places(record, {normal_form(NUMBER)}.__contains__)
+    assert place.place.startswith("0/7")
+    assert place.moments[0] == BEGIN.timestamp() * 1000
+    assert not [*places(record, {normal_form("+306900000002")}.__contains__)]
