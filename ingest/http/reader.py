@@ -265,7 +265,7 @@ def _pieces(data: bytes) -> Iterator[bytes]:
 
 _MINOR: Final = {"1.0": 0, "1.1": 1}
 # A name or an address, and a port; other values have to be refused (RFC 9112, 3.2).
-_HOST: Final = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[\w.:~!$&'()*+,;=-]+\])(?::\d*)?", re.ASCII)
+_HOST: Final = re.compile(rb"(?:[*+\w.~!$&'(),;=%-]*|\[[*+\w.:~!$&'(),;=-]+\])(?::\d*)?", re.ASCII)
 
 
 def _note_host(head: RequestHead, value: bytes) -> Refused | None:
