@@ -390,7 +390,7 @@ def test_a_text_that_seems_to_end_the_object_costs_itself_and_the_fields_behind_
 
 @pytest.mark.parametrize("between", ['" "', '"\n"', ', "', "\" '", "', '"])
 def test_a_text_takes_nothing_of_the_member_behind_it(between: str) -> None:
-    """A mark or a comma was lost. What stands behind it is no part of the text: it may be the number of a recipient."""
+    """A mark or a comma was lost. The member behind it is no part of the text: it may be the number of a recipient."""
     quote = between[-1]
     found = mended(BODY.replace('"spring", "to"', f'"spring{between}to{quote}'))
     assert isinstance(found, Repaired)
