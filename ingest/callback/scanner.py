@@ -35,6 +35,10 @@ _BEHIND_VALUE: Final = re.compile(
     r"|(?:true|false|null|None|True|False|NaN|Infinity|undefined)\b))"
 )
 _COMMA_MISSING: Final = re.compile(rf"(?<=[}}\]]){_ANY_BLANK}*+([\"']?)[A-Za-z_$][\w$]{{0,63}}+\1{_ANY_BLANK}*+:")
+# A text that goes on behind a quote mark may have swallowed the members behind it.
+_SWALLOWED: Final = re.compile(
+    rf"[\"',]{_ANY_BLANK}*+(?P<quote>[\"'])[A-Za-z_$][\w$]{{0,63}}+(?P=quote){_ANY_BLANK}*+:"
+)
 _CONTROL: Final = re.compile(r"[\x00-\x1f]")
 _ESCAPE: Final = re.compile(
     r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})"
@@ -277,7 +281,11 @@ class _Scanner:
         return _WORDS.get(word.lower(), "null")
 
     def _string(self, at: int) -> tuple[str, int]:
-        """Return a string as JSON, and the place behind it; a quote mark behind which nothing may end is part of it."""
+        """
+        Return a string as JSON, and the place behind it; a quote mark behind which nothing may end is part of it.
+
+        One that seems to hold another member cannot be read: its content would be a value that was not sent.
+        """
         quote = self._text[at]
         end = self._closing(at)
         is_merged = False
@@ -287,6 +295,9 @@ class _Scanner:
         content = self._text[at + 1 : end - 1]
         if is_merged:
             self.merged.append(content)
+        if is_merged and _SWALLOWED.search(content):
+            self.repairs.add(Repair.REPLACED)
+            return _quoted(UNREADABLE), end
         if is_merged or quote != '"':
             self.repairs.add(Repair.QUOTES)
         elif _SOUND.fullmatch(content):

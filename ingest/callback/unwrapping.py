@@ -48,14 +48,18 @@ _MOST_COVERS: Final = 4
 _AROUND: Final = " \t\r\n\0\ufeff\u00a0"
 _AROUND_IN_ARRAYS: Final = _AROUND + "["
 _STRING: Final = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*)"?', re.DOTALL)
-_ESCAPED_OBJECT: Final = re.compile(r"\{\s*+\\[\"nrt]")
+_ESCAPED_OBJECT: Final = re.compile(r"\{\s*+\\++(?:[\"nrt]|u0022|x22)")
 # Entities and percent codes may be written twice: `&amp;quot;`, `%257B`.
-_ENTITIES: Final = re.compile(r"\{\s*+&(?:amp;)*(?:quot|#34|#x22);", re.IGNORECASE)
-_BRACE_ENTITY: Final = re.compile(r"&(?:amp;)*(?:lbrace|lcub|#123|#x7b);", re.IGNORECASE)
+_ENTITIES: Final = re.compile(r"\{\s*+&(?:amp;)*(?:quot|apos|#0*+3[49]|#x0*+2[27]);", re.IGNORECASE)
+_BRACE_ENTITY: Final = re.compile(r"&(?:amp;)*(?:lbrace|lcub|#0*+123|#x0*+7b);", re.IGNORECASE)
 _PERCENT: Final = re.compile(r"%(?:25)*7b|\{\s*+%(?:25)*22", re.IGNORECASE)
+_COLON_CODE: Final = re.compile(r"%(?:25)*3a", re.IGNORECASE)
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/\r\n]++={0,2}")
 _DATA_URL: Final = re.compile(r"data:[\w/+.;=\-]{0,99}+,")
-_TAG: Final = re.compile(r"<!\[CDATA\[|<[^<>{}\[\]]{0,999}+>")
+# The name of a form's field: it stays before the object, where a name that decides is seen.
+_FIELD: Final = re.compile(r"[\w.\-]{1,64}+(?:\[\w{0,64}+\])?=(?=[^=\s])")
+# Brackets that begin no value: of a tag, and of a field's name.
+_TAG: Final = re.compile(r"<!\[CDATA\[|<[^<>{}\[\]]{0,999}+>|\[\w{0,64}+\]=")
 _BLANK: Final = " \t\r\n"
 _ANOTHER: Final = re.compile(r"[{\[\"]")
 _MULTIPART: Final = re.compile(r"\s*+(--[^\s\"]{1,128}+)\r?\n")
@@ -225,6 +229,15 @@ def _uncovered(text: str, max_bytes: int, repairs: set[Repair]) -> str | None:
     part = _part(text)
     if part is not None:
         return part
+    field = _FIELD.match(text)
+    if field is None:
+        return _bare(text, max_bytes, repairs)
+    value = _bare(text[field.end() :], max_bytes, repairs)
+    return None if value is None else field[0] + value
+
+
+def _bare(text: str, max_bytes: int, repairs: set[Repair]) -> str | None:
+    """Return a text without its one cover, None when it has none."""
     stripped = text.strip(_AROUND)
     string = _STRING.match(stripped.lstrip(_AROUND_IN_ARRAYS))
     if string is not None and not _ANOTHER.search(string.string, string.end()):
@@ -235,9 +248,10 @@ def _uncovered(text: str, max_bytes: int, repairs: set[Repair]) -> str | None:
     if _ENTITIES.match(text, begin) if begin >= 0 else _BRACE_ENTITY.search(text):
         return html.unescape(text)
     if _PERCENT.match(text, begin) if begin >= 0 else _PERCENT.search(text):
-        # A form writes a space as a plus sign, and a plus sign as %2B.
-        return unquote(text) if "%20" in text else unquote_plus(text)
-    return _from_base64(stripped, max_bytes, repairs) if begin < 0 else None
+        # A form writes a space as a plus sign, and a plus sign as %2B; and the colon, which each object has, as %3A.
+        is_form = "%20" not in text and _COLON_CODE.search(text)
+        return unquote_plus(text) if is_form else unquote(text)
+    return _from_base64(unquote(stripped), max_bytes, repairs) if begin < 0 else None
 
 
 def _unescaped(content: str, repairs: set[Repair]) -> str:

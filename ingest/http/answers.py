@@ -41,9 +41,10 @@ class Answers:
         self.stored = self.make(200)
         self.unavailable = self.make(503, _PROBLEMS[503], _RETRY)
 
-    def refusal(self, refused: Refused) -> Answer:
-        """Return the answer to a refused request."""
-        return self.make(refused.status, _PROBLEMS[refused.status], refused.fields)
+    def refusal(self, refused: Refused, method: bytes = b"") -> Answer:
+        """Return the answer to a refused request; that to HEAD tells of a body and has none (RFC 9110, 9.3.2)."""
+        answer = self.make(refused.status, _PROBLEMS[refused.status], refused.fields)
+        return Answer(*map(_head_of, answer)) if method == b"HEAD" else answer
 
     def make(self, status: int, body: bytes = b"", fields: bytes = b"") -> Answer:
         """Return any answer; `body` is a problem, `fields` are further header lines, each with its line end."""
@@ -57,3 +58,8 @@ class Answers:
             len(body),
         )
         return Answer(start + b"\r\n" + body, start + b"connection: close\r\n\r\n" + body)
+
+
+def _head_of(answer: bytes) -> bytes:
+    head, end, _ = answer.partition(b"\r\n\r\n")
+    return head + end

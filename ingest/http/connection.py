@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
         elif self._held_until is not None:
             if now > self._held_until:
                 self._held_until = None
-                line.end_with(self._service.answers.refusal(GUESSED))
+                line.end_with(self._service.answers.refusal(GUESSED, self._reader.head.method))
         elif line.end_by is not None:
             if now > line.end_by:
                 # close() would wait for ever for a peer that does not read.
@@ -396,7 +396,7 @@ class Connection(asyncio.Protocol):
         if refused is GUESSED:
             self._hold_back()
             return
-        answer = self._service.answers.refusal(refused)
+        answer = self._service.answers.refusal(refused, self._reader.head.method)
         if turn is None:
             self._line.end_with(answer)
         else:

@@ -2,6 +2,7 @@
 Bytes of one connection → requests: framing, and the limits of one request.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
@@ -263,15 +264,19 @@ def _pieces(data: bytes) -> Iterator[bytes]:
 
 
 _MINOR: Final = {"1.0": 0, "1.1": 1}
+# A name or an address, and a port; other values have to be refused (RFC 9112, 3.2).
+_HOST: Final = re.compile(rb"(?:[*+\w.~!$&'(),;=%-]*|\[[*+\w.:~!$&'(),;=-]+\])(?::\d*)?", re.ASCII)
 
 
-def _note_host(head: RequestHead, _value: bytes) -> None:
+def _note_host(head: RequestHead, value: bytes) -> Refused | None:
     head.hosts += 1
+    return None if _HOST.fullmatch(value.strip(_WHITE)) else MALFORMED
 
 
 def _note_content_length(head: RequestHead, value: bytes) -> Refused | None:
     if not value.isdigit() and not (value := value.strip(_WHITE)).isdigit():
         return MALFORMED
+    value = value.lstrip(b"0") or b"0"
     # More digits than any limit has: int() of a long string costs, and its value does not matter.
     head.content_length = int(value) if len(value) <= _DIGITS else 10**_DIGITS
     return None

@@ -10,7 +10,7 @@ KEY_MAX_CHARS: Final = 256
 """Routee's ids are UUIDs of 36 characters; a longer key is refused as `no-key`."""
 
 NIL_ID: Final = "00000000-0000-0000-0000-000000000000"
-_NO_IDS: Final = frozenset({"", "null", "none", "nil", "undefined", "n/a", "-", "0", NIL_ID})
+_NO_IDS: Final = frozenset({"", "null", "(null)", "none", "nil", "nan", "undefined", "n/a", "-", "0", NIL_ID})
 NO_ID_MAX_CHARS: Final = 9
 """Of the texts that stand for no id, all but NIL_ID are this short."""
 

@@ -166,7 +166,17 @@ def _newer(one: Claim, other: Claim) -> Claim:
 def _ordered(claim: Claim) -> tuple[Standing, Any]:
     """Return what orders the claims of reports that say the same numbers."""
     standing, value = claim
-    return standing, sorted(value.items()) if isinstance(value, dict) else value
+    return standing, _numbers(value) if isinstance(value, dict) else value
+
+
+def _numbers(counts: dict[str, int]) -> list[tuple[tuple[int, ...], int]]:
+    """
+    Return what orders counts by the first status in which they differ.
+
+    A status that is left out is a number of 0. So of two statuses the earlier one, which the other counts lack, has to
+    be the greater: letters count backwards, and the end of a word above each.
+    """
+    return [((*(-ord(letter) for letter in status), 1), number) for status, number in sorted(counts.items())]
 
 
 def _age(report: Standing, other: Standing) -> int:

@@ -69,11 +69,11 @@ def spelled(word: str, vocabulary: Mapping[str, str] = _STATUSES) -> str:
     """
     Return a word of a callback or a report in Routee's spelling: the one reader of words.
 
-    White space and invisible characters around a word are no part of it, and a run of them within is one space. An
-    unknown word is returned so.
+    White space, invisible characters and quote marks around a word are no part of it, and a run of the first two within
+    is one space. An unknown word is returned so, with its quote marks.
     """
     tidied = visible(word)
-    return vocabulary.get(tidied.lower(), tidied)
+    return vocabulary.get(visible(tidied.strip("\"'")).lower(), tidied)
 
 
 def is_known(word: str) -> bool:

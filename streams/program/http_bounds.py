@@ -12,7 +12,7 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.hdrs import SERVER
 
-from streams.contract.problems import PROBLEM_JSON, problem
+from streams.contract.problems import PROBLEM_JSON, REFUSALS, problem
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +139,16 @@ class Connection(web.RequestHandler):
         """Close at once: a client that does not read would keep a patient close waiting."""
         if self.transport is not None:
             self.transport.abort()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; to an expectation that is not known, the library gives its own, which repeats it."""
+        if resp.status == HTTPStatus.EXPECTATION_FAILED:
+            told = problem(resp.status, REFUSALS[resp.status])
+            resp = web.Response(status=resp.status, body=told, content_type=PROBLEM_JSON)
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
 
     def handle_error(
         self,

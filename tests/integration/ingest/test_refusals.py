@@ -120,6 +120,22 @@ async def test_refused_with_its_status(server: Server, request_: bytes, status: 
         pytest.param(post(b"", CHUNKED, length=False) + CHUNKS.replace(b"\r\n", b"\n"), id="chunk line feeds"),
         pytest.param(REQUEST.replace(b"Host: a\r\n", b""), id="no host"),
         pytest.param(with_field("Host: b"), id="two hosts"),
+        *[
+            pytest.param(REQUEST.replace(b"Host: a", b"Host: " + host), id=f"host {host!r}")
+            for host in (
+                b"a, b",
+                b"a b",
+                b"u@a",
+                b"a/b",
+                b"a:b",
+                b"a:80:80",
+                b"::1",
+                b"[::1",
+                b"[a/b]",
+                b"<a>",
+                b"\xe4",
+            )
+        ],
         pytest.param(REQUEST.replace(b"Content-Length:", b"Content-Length\t:"), id="tab before the colon"),
         pytest.param(REQUEST.replace(b"POST ", b"POST\t"), id="tab behind the method"),
         pytest.param(REQUEST.replace(b"POST", b"post"), id="method in lower case"),
@@ -250,6 +266,15 @@ async def test_empty_lines_behind_a_body_are_no_part_of_it(server: Server) -> No
 async def test_a_slowly_growing_head_is_refused(server: Server) -> None:
     wire = await server.talk(b"GET /livez HTTP/1.1\r\nHost: a\r\nX: ", *[b"a" * 8000] * 5)
     assert (await wire.reply()).status == 431
+    assert await wire.is_closed()
+
+
+@pytest.mark.parametrize("path", [PATH, "/callbacks", "/"])
+async def test_an_answer_to_head_tells_of_a_body_and_has_none(server: Server, path: str) -> None:
+    wire = await server.talk(f"HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    reply = await wire.reply(head=True)
+    assert reply.status == (405 if path == PATH else 404)
+    assert int(reply.fields["content-length"]) > 0
     assert await wire.is_closed()
 
 

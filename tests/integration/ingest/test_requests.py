@@ -52,6 +52,19 @@ UPGRADE = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings
         pytest.param([post(BODY, path=f"http://a/{PATH}/")], id="absolute form, doubled slash"),
         pytest.param([REQUEST.replace(LENGTH, b":%d" % len(BODY))], id="no space before the length"),
         pytest.param([REQUEST.replace(LENGTH, LENGTH + b" ")], id="space behind the length"),
+        pytest.param([REQUEST.replace(LENGTH, b": %030d" % len(BODY))], id="zeros before the length"),
+        *[
+            pytest.param([REQUEST.replace(b"Host: a", b"Host:" + host)], id=f"host {host!r}")
+            for host in (
+                b"",
+                b"\ta:8443 ",
+                b"[2001:db8::1]",
+                b" [::1]:80",
+                b" 192.0.2.1:",
+                b" my_host.example.",
+                b" %41",
+            )
+        ],
         pytest.param([REQUEST.replace(LENGTH, LENGTH + b"\t")], id="tab behind the length"),
         pytest.param([REQUEST.replace(LENGTH, b":\t \t%d \t " % len(BODY))], id="spaces and tabs around the length"),
         pytest.param([chunked(BODY).replace(b" chunked", b"\tChunked\t")], id="tabs around chunked"),

@@ -83,6 +83,12 @@ def request(target: bytes, method: bytes = b"GET", rest: bytes = b"") -> bytes:
             problem(413, "a request has no body here"),
         ),
         (request(b"/livez", rest=b"Transfer-Encoding: chunked\r\n"), 413, None),
+        (
+            request(b"/livez", rest=b"Expect: tea\r\n"),
+            417,
+            problem(417, "something other than 100-continue is expected"),
+        ),
+        (request(b"/other", rest=b"Expect: <b>\r\n"), 417, None),
         (request(b"/livez", rest=b"X: " + b"a" * 9_000 + b"\r\n"), 400, None),
         (request(b"/livez", rest=b"X: a\r\n" * 200), 400, problem(400, "no request of HTTP")),
         (request(b"/" + b"a" * 9_000), 400, None),

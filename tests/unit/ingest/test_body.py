@@ -84,6 +84,7 @@ def test_odd_callbacks_are_taken_unchanged(body: bytes, key: str) -> None:
         (b'{"messageId":""}', Reason.NO_KEY),
         (b'{"messageId":"null","status":{"name":"Sent"}}', Reason.NO_KEY),
         (b'{"messageId":"undefined","status":{"name":"Sent"}}', Reason.NO_KEY),
+        (b'{"messageId":"(null)","status":{"name":"Sent"}}', Reason.NO_KEY),
         (b'{"messageId":"00000000-0000-0000-0000-000000000000","status":{"name":"Sent"}}', Reason.NO_KEY),
         (b'{"messageId":["a"]}', Reason.NO_KEY),
         (b'{"messageid":"a"}', Reason.NO_KEY),

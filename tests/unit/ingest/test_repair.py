@@ -59,6 +59,7 @@ def text_with(inside: str, field: str = "campaignName") -> str:
 
 
 UTF8 = BODY.encode()
+COMPACT = json.dumps(GOOD, ensure_ascii=False, separators=(",", ":"))
 WHOLE: dict[str, tuple[bytes | str, set[str]]] = {
     "byte order mark": ("\ufeff" + BODY, {"byte-order-mark"}),
     "two marks": ("\ufeff\ufeff" + BODY, {"byte-order-mark"}),
@@ -99,6 +100,21 @@ WHOLE: dict[str, tuple[bytes | str, set[str]]] = {
     "HTML": (html.escape(BODY), {"wrapping"}),
     "HTML twice": (html.escape(html.escape(BODY)), {"wrapping"}),
     "HTML with its brackets": (html.escape(BODY).replace("{", "&#123;").replace("}", "&#x7D;"), {"wrapping"}),
+    "HTML in digits of any number": (
+        BODY.replace("&", "&amp;").replace('"', "&#0034;").replace("{", "&#0123;"),
+        {"wrapping"},
+    ),
+    "a log's escapes": (dumped(GOOD).replace("\\", "\\\\").replace('"', "\\x22"), {"escape", "wrapping"}),
+    "quote marks as units": (dumped(GOOD).replace("\\", "\\\\").replace('"', "\\u0022"), {"wrapping"}),
+    "escaped twice without its quotes": (dumped(dumped(BODY)[1:-1])[1:-1], {"wrapping"}),
+    "percent codes, and plus signs as they are": (urllib.parse.quote(COMPACT, safe="+:,"), {"wrapping"}),
+    "quote marks as percent codes": (BODY.replace('"', "%22"), {"wrapping"}),
+    "form with brackets in a name": ("body%5B%5D=" + urllib.parse.quote_plus(BODY), {"surroundings", "wrapping"}),
+    "form of base64": (
+        "payload=" + urllib.parse.quote_plus(base64.b64encode(UTF8).decode()),
+        {"surroundings", "wrapping"},
+    ),
+    "form of a JSON text": ("payload=" + urllib.parse.quote_plus(dumped(BODY)), {"surroundings", "wrapping"}),
     "XML": (f'<?xml version="1.0"?>\n<string xmlns="http://a/b">{BODY}</string>', {"surroundings"}),
     "XML with CDATA": (f'<a b="c"><![CDATA[{BODY}]]></a>', {"surroundings"}),
     "percent-encoded twice": (urllib.parse.quote(urllib.parse.quote(BODY)), {"wrapping"}),
@@ -296,6 +312,9 @@ REFUSED: dict[str, tuple[bytes | str, Reason]] = {
     "an inner object, and the end of the outer": (f'x, y:{{"messageId":"a",{STATUS}}},messageId:1}}', Reason.NOT_JSON),
     "a text in the status that ends early": (f'{{"messageId":"a",{STATUS} x","y":1}},"to":1}}', Reason.NOT_JSON),
     "several JSON texts in an array": (dumped([BODY, BODY]), Reason.NOT_OBJECT),
+    "another messageId as the name of base64": (b"messageId=" + base64.b64encode(UTF8), Reason.NOT_JSON),
+    "two fields of base64": (b"a=%s&b=%s" % (base64.b64encode(UTF8), base64.b64encode(UTF8)), Reason.NOT_JSON),
+    "a missing comma within the status": (BODY.replace('"Delivered", ', '"Delivered" '), Reason.NOT_JSON),
     "an id in a tag": (f'<a messageId="b">{BODY}</a>', Reason.NOT_JSON),
     "half an emoji in messageId": (text_with(r"m\ud83d", "messageId"), Reason.NO_KEY),
     "bytes in messageId": (text_with("@", "messageId").encode().replace(b"@", b"\xe9"), Reason.NO_KEY),
@@ -367,6 +386,18 @@ def test_a_text_that_seems_to_end_the_object_costs_itself_and_the_fields_behind_
     names = [*GOOD]
     assert orjson.loads(found.body) == {name: GOOD[name] for name in names[: names.index("message")]}
     assert "damaged" in {repair.value for repair in note(found).repairs}
+
+
+@pytest.mark.parametrize("between", ['" "', '"\n"', ', "', "\" '", "', '"])
+def test_a_text_takes_nothing_of_the_member_behind_it(between: str) -> None:
+    """A mark or a comma was lost. The member behind it is no part of the text: it may be the number of a recipient."""
+    quote = between[-1]
+    found = mended(BODY.replace('"spring", "to"', f'"spring{between}to{quote}'))
+    assert isinstance(found, Repaired)
+    assert orjson.loads(found.body) == {name: value for name, value in GOOD.items() if name != "to"} | {
+        "label": "\ufffd"
+    }
+    assert [repair.value for repair in note(found).repairs] == ["replaced"]
 
 
 def test_a_missing_comma_behind_the_status_costs_the_fields_behind_it() -> None:

@@ -99,7 +99,24 @@ def test_a_callback_of_the_only_part_or_of_one_named_otherwise_is_taken(fields: 
     assert (pipeline.sms()["status"], pipeline.rejections) == ("Delivered", [])
 
 
-_NO_IDS = ["", " ", "null", "NULL", "None", "nil", "undefined", " n/a ", "-", "0", 0, 0.0, "\t", NIL_ID]
+_NO_IDS = [
+    "",
+    " ",
+    "null",
+    "NULL",
+    "None",
+    "nil",
+    "undefined",
+    " n/a ",
+    "(null)",
+    "NaN",
+    "-",
+    "0",
+    0,
+    0.0,
+    "\t",
+    NIL_ID,
+]
 
 
 @pytest.mark.parametrize("no_id", _NO_IDS)

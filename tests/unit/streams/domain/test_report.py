@@ -150,6 +150,7 @@ def test_a_report_without_a_usable_id_is_refused() -> None:
     [
         *("Delivered ", " delivered", "DELIVERED\t", "Delivered\r\n", "dElIvErEd"),
         *("\u00a0Delivered\u00a0", "\ufeffDelivered", "Delivered\u200b", "Delivered\0"),
+        *('"Delivered"', "'delivered'", '" DELIVERED "', ' "Delivered'),
     ],
 )
 def test_a_word_of_a_report_is_read_as_that_of_an_sms(word: str) -> None:
