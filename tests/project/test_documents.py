@@ -3,8 +3,9 @@ The documents agree with the code.
 """
 
 import re
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import SecretStr
@@ -16,7 +17,7 @@ from ingest.settings import IngestSettings
 from sandbox.settings import SandboxSettings
 from sinks.settings import SinksSettings
 from streams.contract.permissions import PERMISSIONS, Kind, Need, Resource
-from streams.contract.records import PUBLIC_RECORDS, Record
+from streams.contract.records import PUBLIC_RECORDS, Record, RepairedCallback
 from streams.contract.schemas import FOLDER
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, ERASURES, PUBLIC_TOPICS, RULES, Rule, Topic
 from streams.program.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS, SECRET_SETTINGS
@@ -251,6 +252,22 @@ def test_a_record_table_has_the_fields_and_types_of_the_model(topic: str) -> Non
     expected = [(name, word(schema["properties"][name], schema.get("$defs", {}))) for name in model.model_fields]
     assert [(row[0].strip("`"), row[1]) for row in table.rows] == expected
     assert set(schema["required"]) == set(model.model_fields) - LEFT_OUT.get(topic, set())
+
+
+def test_the_contract_names_every_field_that_has_a_list_of_words() -> None:
+    (line,) = re.findall(r"The lists of words \((.*?)\)", CONTRACT.read_text(), re.DOTALL)
+    records: tuple[type[Record], ...] = (*PUBLIC_RECORDS.values(), RepairedCallback)
+    assert set(code(line)) == {
+        name
+        for record in records
+        for name, field in record.model_fields.items()
+        if any(isinstance(one, type) and issubclass(one, StrEnum) for one in types_in(field.annotation))
+    }
+
+
+def types_in(annotation: Any) -> set[Any]:  # noqa: ANN401 - an annotation
+    """Return the types that an annotation is made of."""
+    return {annotation}.union(*(types_in(one) for one in get_args(annotation)))
 
 
 @pytest.mark.parametrize("file", documents(), ids=lambda file: str(file.relative_to(ROOT)))
