@@ -56,6 +56,14 @@ LEFT_OUT = {
     },
 }
 """Fields that a writer leaves out when there is nothing to say, and the fields that records of 0.1.0 lack."""
+MODULES_OF = {
+    "ingest": "How it is made",
+    "streams": "Where the code is",
+    "sinks": "The code, as the data flows",
+    "console": "The code",
+    "sandbox": "Modules",
+}
+"""The heading below which the README of a program has its modules; streams, console and sandbox have folders whole."""
 SECTIONS = {
     "callbacks.raw": "Envelope",
     "callbacks.rejected": "Rejection",
@@ -167,6 +175,20 @@ def test_the_topic_table_is_that_of_the_code() -> None:
     assert [row[2].lower() for row in table.rows] == [
         f"[{SECTIONS[topic.suffix]}](#{SECTIONS[topic.suffix].replace(' ', '-')})".lower() for topic in PUBLIC_TOPICS
     ]
+
+
+def test_a_table_that_tells_how_long_records_stay_agrees_with_their_topic() -> None:
+    topics = {f"`{topic.suffix}`": topic for topic in PUBLIC_TOPICS}
+    told = [
+        (topics[row[0]], int(days))
+        for file in documents()
+        for table in tables(file)
+        for row in table.rows
+        if row[0] in topics
+        for days in re.findall(r"until their (\d+) days end", " ".join(row))
+    ]
+    assert {topic.suffix for topic, _ in told} >= {"callbacks.raw", "callbacks.rejected"}
+    assert [topic.suffix for topic, days in told if kept(topic) != f"{days} days"] == []
 
 
 def rows_of_settings() -> list[tuple[str, ...]]:
@@ -330,6 +352,19 @@ def test_the_architecture_has_a_rule_for_every_folder_of_the_programs() -> None:
     folders = {f"{file.parent.relative_to(ROOT)}/" for folder in programs for file in folder.rglob("__init__.py")}
     ruled = {name for table in tables(ROOT / "ARCHITECTURE.md") for row in table.rows for name in code(row[0])}
     assert folders <= ruled
+
+
+@pytest.mark.parametrize("program", MODULES_OF)
+def test_a_programs_readme_names_each_module_and_folder_of_it(program: str) -> None:
+    """Modules stand as `folder/first` `second`, with or without their ending."""
+    folder = ROOT / program
+    of = (ROOT / program / "README.md").read_text().partition(f"\n## {MODULES_OF[program]}\n")[2].partition("\n## ")[0]
+    paths = code(of) + re.findall(r"\]\((\w+)\)", of)
+    named = {name for path in paths for name in path.removesuffix(".py").split("/")}
+    whole = program in ("ingest", "sinks")
+    modules = {file for file in (folder.rglob("*.py") if whole else folder.glob("*.py")) if file.stem[0] != "_"}
+    folders = {file.parent for file in folder.glob("*/__init__.py")}
+    assert {file.relative_to(ROOT) for file in modules | folders if file.stem not in named} == set()
 
 
 def test_every_folder_of_the_tests_is_named() -> None:
