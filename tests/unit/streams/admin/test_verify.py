@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from streams.admin import verify
-from streams.admin.places import Record
+from streams.admin.places import Entry
 from streams.contract.codec import format_time
 from streams.contract.erasures import Marks
 from streams.contract.topics import (
@@ -104,10 +104,10 @@ def told(monkeypatch: pytest.MonkeyPatch, now: datetime) -> dict[str, verify.Sto
     found = {topic.suffix: Found(8, 1, topic.config) for topic in ALL_TOPICS}
     logs = {topic: log for topic, log in written().items() if log and topic is not ERASURES}
 
-    def records(_: StreamsSettings) -> Iterator[Record]:
+    def records(_: StreamsSettings) -> Iterator[Entry]:
         for topic, log in logs.items():
             for offset, one in enumerate(left(with_traffic(log, topic, now), topic, now)):
-                yield Record(topic, f"0/{offset}", round(one.at.timestamp() * 1000), one.key, one.value)
+                yield Entry(topic, f"0/{offset}", round(one.at.timestamp() * 1000), one.key, one.value)
 
     monkeypatch.setattr(verify, "_all_records", records)
     monkeypatch.setattr(verify, "_require_readable", lambda *_: None)
