@@ -14,7 +14,7 @@ from ingest.errors import IngestError
 
 
 class BackfillError(IngestError):
-    """Base of them; `str()` is one line for people, without a secret."""
+    """Base of them; `str()` is a line for each fault, for people, without a secret."""
 
 
 class CredentialsError(BackfillError):

@@ -13,8 +13,11 @@ from ingest.backfill.errors import TopicsError
 from ingest.backfill.known import Known
 from ingest.backfill.settings import BackfillSettings
 from ingest.clock import PATIENCE_SECONDS, Clock, Patience
+from ingest.kafka.log import no_answer
+from ingest.kafka.readable import reading_problems
+from streams.contract.permissions import backfill
 from streams.contract.topics import CAMPAIGN_PROGRESS, SMS_STATUS
-from streams.program.brokers import UnusableFilesError, client_options
+from streams.program.brokers import client_options
 
 logger = logging.getLogger(__name__)
 
@@ -35,22 +38,19 @@ class Topics:
 
     async def open(self) -> None:
         """Find the topics; raises TopicsError when Kafka is away or a topic is missing."""
-        try:
-            options = client_options(self._settings)
-        except UnusableFilesError as error:
-            raise TopicsError(str(error)) from error
+        needed = backfill(self._settings.kafka_topic_prefix)
+        if problems := await reading_problems(self._settings, [SMS_STATUS, CAMPAIGN_PROGRESS], needed, self._clock):
+            raise TopicsError(problems)
         self._consumer = AIOKafkaConsumer(
-            **options, client_id="routee-ingest-backfill", enable_auto_commit=False, auto_offset_reset="earliest"
+            **client_options(self._settings),
+            client_id="routee-ingest-backfill",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
         )
         try:
             await self._consumer.start()
-            there = await self._consumer.topics()
         except KafkaError as error:
-            raise TopicsError(f"KAFKA_BOOTSTRAP_SERVERS={self._settings.kafka_bootstrap_servers}: {error}") from error
-        if missing := {self._status, self._progress} - there:
-            raise TopicsError(
-                f"topic {min(missing)} is missing, or this user may not read it: run `routee-streams topics`"
-            )
+            raise TopicsError(str(no_answer(self._settings, error))) from error
         self._consumer.assign(
             [TopicPartition(name, number) for name in (self._status, self._progress)
              for number in range(self._settings.kafka_partitions)]

@@ -187,13 +187,15 @@ def _not_stored(error: KafkaError) -> NotStoredError:
     return kind(str(error), _CAUSES.get(type(error)))
 
 
-def cluster_of(settings: CommonSettings, patience_seconds: float, clock: Clock) -> Cluster:
+def cluster_of(
+    settings: CommonSettings, patience_seconds: float, clock: Clock, topics: Sequence[Topic] = TOPICS
+) -> Cluster:
     """Return the brokers that the settings name, not asked yet; raises KafkaFilesError for unusable certificates."""
     try:
         options = client_options(settings)
     except UnusableFilesError as error:
         raise KafkaFilesError(str(error)) from error
-    names = [topic.name(settings.kafka_topic_prefix) for topic in TOPICS]
+    names = [topic.name(settings.kafka_topic_prefix) for topic in topics]
     return Cluster(options | {"client_id": "routee-ingest"}, names, patience_seconds, clock)
 
 

@@ -9,11 +9,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from ingest.clock import PATIENCE_SECONDS, Clock, Patience
+from ingest.kafka.log import no_answer
+from ingest.kafka.readable import reading_problems
 from ingest.redrive.errors import ReadError
 from ingest.redrive.fates import Place, Raw, Refused, Rejection, raw_of, refused_of
 from streams.contract.erasures import AnotherKeyError, Erasures, NotAnErasureError, Reading
+from streams.contract.permissions import redrive
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED, ERASURES, Topic
-from streams.program.brokers import UnusableFilesError, client_options
+from streams.program.brokers import client_options
 from streams.program.settings import CommonSettings
 
 _POLL_MS: Final = 500
@@ -53,21 +56,19 @@ class Topics:
 
     async def open(self) -> None:
         """Find the topics."""
-        try:
-            options = client_options(self._settings)
-        except UnusableFilesError as error:
-            raise ReadError(str(error)) from error
-        consumer = AIOKafkaConsumer(
-            **options, client_id="routee-ingest-redrive", enable_auto_commit=False, auto_offset_reset="earliest"
+        needed = redrive(self._settings.kafka_topic_prefix)
+        if problems := await reading_problems(self._settings, [*_READ], needed, self._clock):
+            raise ReadError(problems)
+        self._consumer = AIOKafkaConsumer(
+            **client_options(self._settings),
+            client_id="routee-ingest-redrive",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
         )
-        self._consumer = consumer
         try:
-            await consumer.start()
-            there = await consumer.topics()
+            await self._consumer.start()
         except KafkaError as error:
-            raise ReadError(f"KAFKA_BOOTSTRAP_SERVERS={self._settings.kafka_bootstrap_servers}: {error}") from error
-        if missing := sorted({*self._names.values()} - there):
-            raise ReadError(f"topic {missing[0]} is missing, or this user may not read it: run `routee-streams topics`")
+            raise ReadError(str(no_answer(self._settings, error))) from error
 
     async def close(self) -> None:
         """Leave Kafka."""

@@ -33,7 +33,7 @@ _IN_BASE64: Final = ("body_base64", "value_base64")
 _SMS_CHANGELOG: Final = changelog("sms").suffix
 
 
-class Record(NamedTuple):
+class Entry(NamedTuple):
     """A record of a topic, or a row of local state (its `topic` is None, its time 0)."""
 
     topic: Topic | None
@@ -60,7 +60,7 @@ class Place(NamedTuple):
     content: Any
 
 
-def records(settings: StreamsSettings) -> Iterator[Record]:
+def records(settings: StreamsSettings) -> Iterator[Entry]:
     """Yield every record on the topics of the project, except those of erasures; raises KafkaError."""
     consumer = KafkaConsumer(enable_auto_commit=False, auto_offset_reset="earliest", **client_options(settings))
     try:
@@ -71,7 +71,7 @@ def records(settings: StreamsSettings) -> Iterator[Record]:
         consumer.close()
 
 
-def _of_topic(consumer: Any, topic: Topic, name: str) -> Iterator[Record]:  # noqa: ANN401 - no types
+def _of_topic(consumer: Any, topic: Topic, name: str) -> Iterator[Entry]:  # noqa: ANN401 - no types
     partitions = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
     if not partitions:
         return
@@ -82,10 +82,10 @@ def _of_topic(consumer: Any, topic: Topic, name: str) -> Iterator[Record]:  # no
         for batch in consumer.poll(timeout_ms=_POLL_MS).values():
             for one in batch:
                 place = f"{one.partition}/{one.offset}"
-                yield Record(topic, place, one.timestamp, one.key or b"", one.value or b"")
+                yield Entry(topic, place, one.timestamp, one.key or b"", one.value or b"")
 
 
-def rows(folder: Path) -> Iterator[Record]:
+def rows(folder: Path) -> Iterator[Entry]:
     """Yield the rows of messages in the local state of all workers in a folder, as they are on disk now."""
     for database in sorted(folder.glob("worker-*/sms-*/*")):
         if not database.name.isdecimal():
@@ -96,18 +96,18 @@ def rows(folder: Path) -> Iterator[Record]:
             cursor = opened.iter()
             cursor.seek(MESSAGE_PREFIX)
             while cursor.valid() and cursor.key().startswith(MESSAGE_PREFIX):
-                yield Record(None, str(database), 0, cursor.key(), cursor.value())
+                yield Entry(None, str(database), 0, cursor.key(), cursor.value())
                 cursor.next()
         finally:
             opened.close()
 
 
-def store_of(record: Record) -> str:
+def store_of(record: Entry) -> str:
     """Return the name of the store that a record lies in."""
     return LOCAL_STATE if record.topic is None else record.topic.suffix
 
 
-def places(record: Record, wanted: Callable[[str], bool]) -> Iterator[Place]:
+def places(record: Entry, wanted: Callable[[str], bool]) -> Iterator[Place]:
     """Yield each place in a record that has a wanted recipient (asked by its normal form), or an erased SMS."""
     store = store_of(record)
     if record.topic is None or record.topic.suffix == _SMS_CHANGELOG:
@@ -118,7 +118,7 @@ def places(record: Record, wanted: Callable[[str], bool]) -> Iterator[Place]:
         yield from _of_json(store, record, wanted)
 
 
-def _of_row(store: str, record: Record, wanted: Callable[[str], bool]) -> Iterator[Place]:
+def _of_row(store: str, record: Entry, wanted: Callable[[str], bool]) -> Iterator[Place]:
     if not record.key.startswith(MESSAGE_PREFIX) or not record.value:
         return
     message, _ = read_message(record.value)
@@ -137,7 +137,7 @@ def _named(sms: Sms) -> dict[str, Any]:
     return {**own, "details": msgspec.structs.asdict(sms.details)}
 
 
-def _of_envelope(store: str, record: Record, wanted: Callable[[str], bool]) -> Iterator[Place]:
+def _of_envelope(store: str, record: Entry, wanted: Callable[[str], bool]) -> Iterator[Place]:
     try:
         envelope = orjson.loads(record.value)
         bodies = [orjson.dumps(one) for one in envelope["callbacks"]]
@@ -152,7 +152,7 @@ def _of_envelope(store: str, record: Record, wanted: Callable[[str], bool]) -> I
             yield place._replace(moments=[*received, *dates_in(body)])
 
 
-def _of_json(store: str, record: Record, wanted: Callable[[str], bool]) -> Iterator[Place]:
+def _of_json(store: str, record: Entry, wanted: Callable[[str], bool]) -> Iterator[Place]:
     content: Any = None
     with suppress(ValueError):
         content = orjson.loads(record.value)
@@ -186,7 +186,7 @@ def _decoded(told: object) -> bytes:
 
 
 def _of_bytes(
-    store: str, record: Record, value: bytes, wanted: Callable[[str], bool], coded: bytes = b""
+    store: str, record: Entry, value: bytes, wanted: Callable[[str], bool], coded: bytes = b""
 ) -> Iterator[Place]:
     """
     Yield the record when its bytes have a wanted recipient: as one that a callback names, or as digits anywhere.

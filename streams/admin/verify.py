@@ -15,7 +15,7 @@ import orjson
 from kafka.errors import KafkaError
 
 from streams.admin.erase import known_erasures, require_marks
-from streams.admin.places import LOCAL_STATE, Place, Record, places, records, rows, store_of
+from streams.admin.places import LOCAL_STATE, Entry, Place, places, records, rows, store_of
 from streams.admin.recipients import names_of
 from streams.admin.topics import connect, require
 from streams.contract import permissions
@@ -120,7 +120,7 @@ def _forms(settings: StreamsSettings, recipients: Iterable[str]) -> Mapping[str,
     return {form: one for one in named if (form := normal_form(one)) is not None}
 
 
-def _all_records(settings: StreamsSettings) -> Iterator[Record]:
+def _all_records(settings: StreamsSettings) -> Iterator[Entry]:
     try:
         yield from records(settings)
     except KafkaError as error:

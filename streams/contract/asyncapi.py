@@ -116,4 +116,6 @@ def _headers(topic: Topic) -> dict[str, Any]:
 
 
 def _key(topic: Topic) -> dict[str, Any]:
-    return {"type": "null" if topic.key == "none" else "string", "description": topic.key}
+    always, _, sometimes = topic.key.rpartition("else ")
+    kind: Any = "string" if sometimes != "none" else ["string", "null"] if always else "null"
+    return {"type": kind, "description": topic.key}

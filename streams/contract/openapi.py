@@ -23,14 +23,14 @@ from streams.contract.records import CampaignProgress, SmsStatus
 from streams.contract.schemas import components_of, examples_of, reference
 
 _ABOUT: Final = (
-    "Three programs, each on addresses of its own: Routee posts callbacks to ingest, readers ask streams, operators "
-    "ask the pages of each."
+    "The programs, each on addresses of its own: Routee posts callbacks to ingest, readers ask streams, operators ask "
+    "the pages of each."
 )
 _INGEST: Final = [{"url": "http://127.0.0.1:8080", "description": "INGEST_HOST, INGEST_PORT"}]
 _STREAMS: Final = [{"url": "http://127.0.0.1:6066", "description": "STREAMS_WEB_BIND, STREAMS_WEB_PORT"}]
 _PAGES: Final = [
     {"url": f"http://127.0.0.1:{port}", "description": f"{name}_ADMIN_HOST, {name}_ADMIN_PORT"}
-    for name, port in (("INGEST", 9101), ("SINKS", 9102), ("STREAMS", 9103))
+    for name, port in (("INGEST", 9101), ("SINKS", 9102), ("STREAMS", 9103), ("BACKFILL", 9105), ("CONSOLE", 9106))
 ]
 _RETRY: Final = {"Retry-After": {"description": "seconds to wait before the next try", "schema": {"type": "integer"}}}
 _LINES: Final = {"text/plain": {"schema": {"type": "string"}}}

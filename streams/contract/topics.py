@@ -136,7 +136,6 @@ class Topic:
     """
     One topic: its name without the prefix, and the settings it is created with.
 
-    `public` topics follow the contract, and any program may read them; the others are internal and may change.
     `key` is the key of its records, `spread` the rule that gives a record its partition; both in words, for readers.
     Settings in `tolerated` may differ with a warning; any other difference is refused.
     """
@@ -146,7 +145,6 @@ class Topic:
     config: dict[str, str] = field(hash=False)
     key: str = "none"
     spread: str = "any partition"
-    public: bool = True
     tolerated: frozenset[str] = _UNUSUAL
     partitions: int | None = None
     """How many it always has; None: KAFKA_PARTITIONS."""
@@ -261,7 +259,7 @@ CAMPAIGN_PROGRESS: Final = Topic(
 )
 SINKS_REJECTED: Final = Topic(
     "sinks.rejected",
-    "rows that ClickHouse refused, with its message; sinks → people",
+    "records that a sink could not write, with the words of its store; sinks → people",
     # Room for a record of another topic plus the growth by JSON or base64.
     _DELETE_AFTER_30_DAYS | {"max.message.bytes": str(2 << 20)},
 )
@@ -279,7 +277,6 @@ CAMPAIGN_PARTIALS: Final = Topic(
     "campaign.partials",
     "counts of one source partition, and reports; streams → streams",
     _DELETE_AFTER_7_DAYS,
-    public=False,
 )
 
 DELIVERY_WINDOWS: Final = Topic(
@@ -295,7 +292,6 @@ DELIVERY_PARTIALS: Final = Topic(
     "delivery.partials",
     "counts of the cells of one source partition; streams → streams",
     _DELETE_AFTER_7_DAYS,
-    public=False,
 )
 
 DELIVERY_ALARMS: Final = Topic(
@@ -314,7 +310,6 @@ DELIVERY_WATCH: Final = Topic(
     "cells and campaigns as the alarms read them, and the ticks of time; streams → streams",
     _DELETE_AFTER_7_DAYS,
     spread="partition 0",
-    public=False,
 )
 
 PUBLIC_TOPICS: Final = (
@@ -327,11 +322,12 @@ PUBLIC_TOPICS: Final = (
     SINKS_REJECTED,
     ERASURES,
 )
+"""The topics of the contract, which any program may read; the others are internal and may change."""
 
 
 def changelog(table: str) -> Topic:
     """Return the internal changelog topic of one state table of streams."""
-    return Topic(f"streams-{table}-changelog", f"state of the table {table}", _CHANGELOG, public=False)
+    return Topic(f"streams-{table}-changelog", f"state of the table {table}", _CHANGELOG)
 
 
 CHANGELOGS: Final = (changelog("sms"), changelog("campaigns"), changelog("deliveries"), changelog("alarms"))

@@ -24,8 +24,7 @@ from streams.domain.intake import output_of
 from streams.domain.lifecycle import ERASED_STAMP, Sms, origin_of
 from streams.domain.message import MESSAGE_PREFIX, Message, find_part, read_message
 from streams.domain.message_state import message_state
-from streams.domain.policy import MOST_CELLS
-from streams.domain.policy import Erased as ErasedInRows
+from streams.domain.policy import MOST_CELLS, Erased
 from streams.domain.sending import sending
 from streams.domain.stage import Output, Rows
 from streams.domain.tally import keep_tally
@@ -55,7 +54,7 @@ class _Moments(dict[str | None, int]):
         return moment
 
 
-class Erased:
+class ErasuresInForce:
     """The erasures that hold in a partition; they never change."""
 
     def __init__(self, erasures: Erasures) -> None:
@@ -91,7 +90,7 @@ class KnownErasures:
         self._none = Erasures(marks)
         self._cells = cells
         self._log: list[tuple[int, Erasure]] = []
-        self._views: dict[int, Erased | None] = {}
+        self._views: dict[int, ErasuresInForce | None] = {}
         self.end = 0
         """The offset after the last record that was read."""
         self.is_current = True
@@ -106,11 +105,11 @@ class KnownErasures:
         self.end = offset + 1
 
     @property
-    def all(self) -> Erased | None:
+    def all(self) -> ErasuresInForce | None:
         """The erasures that are known, None when there are none."""
         return self.before(self.end)
 
-    def before(self, end: int) -> Erased | None:
+    def before(self, end: int) -> ErasuresInForce | None:
         """Return the erasures in the records before an offset, as far as they were read; None when there are none."""
         # A view beyond that would still be without the next erasures when they have come.
         end = min(end, self.end)
@@ -122,7 +121,7 @@ class KnownErasures:
             erasures = (former.all if former else self._none).with_more(one for _, one in self._log[first:last])
             while len(self._views) >= _VIEWS_KEPT:
                 del self._views[next(iter(self._views))]
-            self._views[end] = Erased(erasures) if erasures else None
+            self._views[end] = ErasuresInForce(erasures) if erasures else None
         return self._views[end]
 
     def erase(self, rows: Rows, keys: Iterable[bytes]) -> list[Output]:
@@ -147,7 +146,7 @@ def _erase_row(rows: Rows, deliveries: Deliveries, key: bytes) -> Iterator[Outpu
     yield from outputs
 
 
-def as_shown(message: Message, erased: ErasedInRows | None) -> Message:
+def as_shown(message: Message, erased: Erased | None) -> Message:
     """
     Return a message as it may be shown: without erased data, also where these erasures do not hold in its row yet.
 
@@ -163,7 +162,7 @@ def as_shown(message: Message, erased: ErasedInRows | None) -> Message:
     return msgspec.structs.replace(message, parts=parts)
 
 
-def _covered(message: Message, erased: ErasedInRows) -> list[int]:
+def _covered(message: Message, erased: Erased) -> list[int]:
     """Return the indexes of the SMS that are to be erased and are not yet."""
     return [
         at
@@ -182,7 +181,7 @@ def _is_before(sms: Sms, moment: int) -> bool:
     return sms.first_received < moment or any(NO_DATE < date < moment for date in (*sms.dates, sms.since))
 
 
-def _erase_parts(message: Message, places: Iterable[int], erased: ErasedInRows) -> tuple[Message, list[Output]]:
+def _erase_parts(message: Message, places: Iterable[int], erased: Erased) -> tuple[Message, list[Output]]:
     """Return a message without the data of some SMS, and the record of each SMS that lost any."""
     outputs = []
     for at in places:
@@ -251,7 +250,7 @@ def _differs(callback: Callback, found: Message) -> bool:
 
 
 def erase_before(
-    callback: Callback, found: Message | None, received: int, erased: ErasedInRows
+    callback: Callback, found: Message | None, received: int, erased: Erased
 ) -> tuple[Callback, Message | None, list[Output]]:
     """
     Return a callback and its message without the data that is erased, and the records of the SMS that lost any.

@@ -23,7 +23,7 @@ from streams.errors import StreamsError, UsageError
 from streams.program.archive import archive_problem
 from streams.program.version import project_version
 from streams.replay.kept import on_disk
-from streams.replay.sources import ArchiveSource, KafkaSource, Source, known_erasures
+from streams.replay.sources import ArchiveSource, KafkaSource, Source, known_erasures, require_topics
 from streams.replay.stages import Line, Merging, PartitionReplay
 from streams.replay.tables import CAMPAIGNS, MESSAGES, REJECTIONS, SMS, WINDOWS, write
 from streams.settings import StreamsSettings
@@ -69,9 +69,7 @@ def replay(
     UsageError for a folder that is in use, StreamsError.
     """
     _require_new(into)
-    if origin != KAFKA and (problem := archive_problem(origin)):
-        raise UsageError(f"--from {problem}")
-    source: Source = KafkaSource(settings) if origin == KAFKA else ArchiveSource(origin)
+    source = _source(settings, origin)
     has_erasures = origin == KAFKA or settings.erasure_marks is not None
     erasures = known_erasures(settings) if has_erasures else []
     partitions = source.partitions()
@@ -111,6 +109,16 @@ def replay(
         if one.missing:
             warn(f"partition {one.partition}: {one.missing} records between {one.first} and {one.last} are missing")
     return summary
+
+
+def _source(settings: StreamsSettings, origin: str) -> Source:
+    """Return the source of this name; UsageError for no archive, StreamsError for topics that cannot be read."""
+    if origin == KAFKA:
+        require_topics(settings)
+        return KafkaSource(settings)
+    if problem := archive_problem(origin):
+        raise UsageError(f"--from {problem}")
+    return ArchiveSource(origin)
 
 
 def _require_new(into: Path) -> None:

@@ -9,11 +9,14 @@ from typing import Any, Final, Protocol
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from streams.admin.topics import connect
+from streams.contract import permissions
 from streams.contract.erasures import AnotherKeyError, Erasure, Erasures, NotAnErasureError, Reading
 from streams.contract.topics import CALLBACKS_RAW, ERASURES
 from streams.errors import StreamsError
 from streams.program.archive import Archived, ArchiveError, archive_partitions, open_archive, records_from
-from streams.program.brokers import UnusableFilesError, client_options
+from streams.program.brokers import client_options, why_unreachable
+from streams.program.kafka_problems import missing_topic
 from streams.settings import StreamsSettings
 
 _POLL_MS: Final = 500
@@ -62,15 +65,22 @@ class KafkaSource:
     def partitions(self) -> list[int]:
         """Return all partitions."""
         with _Consumer(self._settings) as consumer:
-            found = consumer.partitions_for_topic(self._topic)
-        if not found:
-            raise StreamsError(f"topic {self._topic} is missing, or this user may not read it")
-        return sorted(found)
+            return sorted(consumer.partitions_for_topic(self._topic) or ())
 
     def records(self, partition: int) -> Iterator[Archived]:
         """Yield the records that are left of a partition."""
         for one in _records(self._settings, self._topic, partition):
             yield Archived(partition, one.offset, one.timestamp, one.value)
+
+
+def require_topics(settings: StreamsSettings) -> None:
+    """Return when this user may read the topics of a replay; StreamsError, a line for each that keeps it from that."""
+    prefix, topics = settings.kafka_topic_prefix, (CALLBACKS_RAW, ERASURES)
+    with connect(settings) as kafka:
+        problems = [missing_topic(topic.name(prefix)) for topic in kafka.missing(topics)]
+        problems += kafka.lacking(topics, permissions.replay(prefix))
+    if problems:
+        raise StreamsError("\n".join(problems))
 
 
 def known_erasures(settings: StreamsSettings) -> list[Erasure]:
@@ -123,8 +133,8 @@ class _Consumer:
         try:
             options = client_options(self._settings)
             self._consumer = KafkaConsumer(enable_auto_commit=False, auto_offset_reset="earliest", **options)
-        except (KafkaError, UnusableFilesError) as error:
-            raise StreamsError(f"KAFKA_BOOTSTRAP_SERVERS={self._settings.kafka_bootstrap_servers}: {error}") from error
+        except KafkaError as error:
+            raise StreamsError(why_unreachable(self._settings, error)) from error
         return self._consumer
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:

@@ -5,8 +5,6 @@ The benchmarks' instruments: cores, processor time, memory, a program's own metr
 import os
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
@@ -27,7 +25,6 @@ PROGRAM_CORE: Final = 0
 OTHER_CORE: Final = 1
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_YARDSTICK_EVERY_SECONDS: Final = 3.0
 _PAGE_SECONDS: Final = 5.0
 
 HEADING: Final = f"{'':28} {'items':>9} {'per second':>10} {'CPU s/million':>14} {'RSS MB':>7}"
@@ -126,32 +123,6 @@ def yardstick_ms() -> float:
         "print(sorted(took)[7] * 1000)"
     )
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-
-
-class Yardsticks:
-    """The speed of the measured program's core, taken again and again for the length of the block."""
-
-    def __init__(self) -> None:
-        self._taken = [(time.monotonic(), yardstick_ms())]
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._take, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _take(self) -> None:
-        while not self._ended.wait(_YARDSTICK_EVERY_SECONDS):
-            self._taken.append((time.monotonic(), yardstick_ms()))
-
-    def between(self, begin: float, end: float) -> float:
-        """Return the median between two moments of `time.monotonic`, or the nearest one to the second."""
-        within = [ms for at, ms in self._taken if begin <= at <= end]
-        return median(within) if within else min(self._taken, key=lambda taken: abs(taken[0] - end))[1]
 
 
 @contextmanager

@@ -3,8 +3,9 @@ The documents agree with the code.
 """
 
 import re
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import SecretStr
@@ -16,7 +17,7 @@ from ingest.settings import IngestSettings
 from sandbox.settings import SandboxSettings
 from sinks.settings import SinksSettings
 from streams.contract.permissions import PERMISSIONS, Kind, Need, Resource
-from streams.contract.records import PUBLIC_RECORDS, Record
+from streams.contract.records import PUBLIC_RECORDS, Record, RepairedCallback
 from streams.contract.schemas import FOLDER
 from streams.contract.topics import ALL_TOPICS, CALLBACKS_RAW, ERASURES, PUBLIC_TOPICS, RULES, Rule, Topic
 from streams.program.environment import COMPOSE_VARIABLES, KNOWN_SETTINGS, SECRET_SETTINGS
@@ -55,6 +56,14 @@ LEFT_OUT = {
     },
 }
 """Fields that a writer leaves out when there is nothing to say, and the fields that records of 0.1.0 lack."""
+MODULES_OF = {
+    "ingest": "How it is made",
+    "streams": "Where the code is",
+    "sinks": "The code, as the data flows",
+    "console": "The code",
+    "sandbox": "Modules",
+}
+"""The heading below which the README of a program has its modules; streams, console and sandbox have folders whole."""
 SECTIONS = {
     "callbacks.raw": "Envelope",
     "callbacks.rejected": "Rejection",
@@ -168,6 +177,20 @@ def test_the_topic_table_is_that_of_the_code() -> None:
     ]
 
 
+def test_a_table_that_tells_how_long_records_stay_agrees_with_their_topic() -> None:
+    topics = {f"`{topic.suffix}`": topic for topic in PUBLIC_TOPICS}
+    told = [
+        (topics[row[0]], int(days))
+        for file in documents()
+        for table in tables(file)
+        for row in table.rows
+        if row[0] in topics
+        for days in re.findall(r"until their (\d+) days end", " ".join(row))
+    ]
+    assert {topic.suffix for topic, _ in told} >= {"callbacks.raw", "callbacks.rejected"}
+    assert [topic.suffix for topic, days in told if kept(topic) != f"{days} days"] == []
+
+
 def rows_of_settings() -> list[tuple[str, ...]]:
     """Return a row for each setting, value and severity, as the document has them; not that of the replicas."""
     rows: list[tuple[str, ...]] = []
@@ -253,6 +276,22 @@ def test_a_record_table_has_the_fields_and_types_of_the_model(topic: str) -> Non
     assert set(schema["required"]) == set(model.model_fields) - LEFT_OUT.get(topic, set())
 
 
+def test_the_contract_names_every_field_that_has_a_list_of_words() -> None:
+    (line,) = re.findall(r"The lists of words \((.*?)\)", CONTRACT.read_text(), re.DOTALL)
+    records: tuple[type[Record], ...] = (*PUBLIC_RECORDS.values(), RepairedCallback)
+    assert set(code(line)) == {
+        name
+        for record in records
+        for name, field in record.model_fields.items()
+        if any(isinstance(one, type) and issubclass(one, StrEnum) for one in types_in(field.annotation))
+    }
+
+
+def types_in(annotation: Any) -> set[Any]:  # noqa: ANN401 - an annotation
+    """Return the types that an annotation is made of."""
+    return {annotation}.union(*(types_in(one) for one in get_args(annotation)))
+
+
 @pytest.mark.parametrize("file", documents(), ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_link_to_a_file_leads_somewhere(file: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", file.read_text())
@@ -313,6 +352,19 @@ def test_the_architecture_has_a_rule_for_every_folder_of_the_programs() -> None:
     folders = {f"{file.parent.relative_to(ROOT)}/" for folder in programs for file in folder.rglob("__init__.py")}
     ruled = {name for table in tables(ROOT / "ARCHITECTURE.md") for row in table.rows for name in code(row[0])}
     assert folders <= ruled
+
+
+@pytest.mark.parametrize("program", MODULES_OF)
+def test_a_programs_readme_names_each_module_and_folder_of_it(program: str) -> None:
+    """Modules stand as `folder/first` `second`, with or without their ending."""
+    folder = ROOT / program
+    of = (ROOT / program / "README.md").read_text().partition(f"\n## {MODULES_OF[program]}\n")[2].partition("\n## ")[0]
+    paths = code(of) + re.findall(r"\]\((\w+)\)", of)
+    named = {name for path in paths for name in path.removesuffix(".py").split("/")}
+    whole = program in ("ingest", "sinks")
+    modules = {file for file in (folder.rglob("*.py") if whole else folder.glob("*.py")) if file.stem[0] != "_"}
+    folders = {file.parent for file in folder.glob("*/__init__.py")}
+    assert {file.relative_to(ROOT) for file in modules | folders if file.stem not in named} == set()
 
 
 def test_every_folder_of_the_tests_is_named() -> None:

@@ -44,12 +44,25 @@ class Change(NamedTuple):
         return f"{self.place}: {self.harm}: {self.advice}"
 
 
+class Sides(NamedTuple):
+    """
+    The documents of the schemas that are compared.
+
+    A reader waits for the words and fields that it was told of. The taker of a request does not: there the former
+    document is `new`, since all that was sent must still be taken.
+    """
+
+    old: Document
+    new: Document
+    are_awaited: bool = True
+
+
 # --- schemas ---
 
 
-def schema_changes(old: Schema, new: Schema, place: str, of: tuple[Document, Document]) -> Iterator[Change]:
+def schema_changes(old: Schema, new: Schema, place: str, of: Sides) -> Iterator[Change]:
     """Yield the values that `new` allows and a reader of `old` was not told of, and the things that it misses."""
-    before, after = _branches(old, of[0]), _branches(new, of[1])
+    before, after = _branches(old, of.old), _branches(new, of.new)
     if after and all(_type(one) == "null" for one in after) and any(_type(one) != "null" for one in before):
         yield Change(place, "is always null now", _NEW_FIELD)
         return
@@ -62,13 +75,20 @@ def schema_changes(old: Schema, new: Schema, place: str, of: tuple[Document, Doc
 
 
 def _resolved(schema: Schema, document: Document) -> Schema:
-    """Follow the references of a schema; its other words are kept."""
-    while "$ref" in schema:
-        target: Any = document
-        for step in schema["$ref"].removeprefix("#/").split("/"):
-            target = target[step]
-        schema = {**target, **{name: value for name, value in schema.items() if name != "$ref"}}
+    """Follow the references of a schema, also those in `allOf`; its other words are kept."""
+    while "$ref" in schema or "allOf" in schema:
+        parts = [_referred(schema["$ref"], document)] if "$ref" in schema else schema["allOf"]
+        own = {name: value for name, value in schema.items() if name != ("$ref" if "$ref" in schema else "allOf")}
+        schema = {name: value for part in [*parts, own] for name, value in _resolved(part, document).items()}
     return schema
+
+
+def _referred(reference: str, document: Document) -> Schema:
+    target: Any = document
+    for step in reference.removeprefix("#/").split("/"):
+        target = target[step]
+    found: Schema = target
+    return found
 
 
 def _branches(schema: Schema, document: Document) -> list[Schema]:
@@ -96,8 +116,8 @@ def _takes(old: str | None, new: str | None) -> bool:
     return old is None or old == new or (old, new) == ("number", "integer")
 
 
-def _branch_changes(old: Schema, new: Schema, place: str, of: tuple[Document, Document]) -> Iterator[Change]:
-    yield from _word_changes(old, new, place)
+def _branch_changes(old: Schema, new: Schema, place: str, of: Sides) -> Iterator[Change]:
+    yield from _word_changes(old, new, place, of)
     yield from _bound_changes(old, new, place)
     for name in _SAME:
         if name in old and old[name] != new.get(name):
@@ -107,7 +127,7 @@ def _branch_changes(old: Schema, new: Schema, place: str, of: tuple[Document, Do
     yield from _field_changes(old, new, place, of)
 
 
-def _word_changes(old: Schema, new: Schema, place: str) -> Iterator[Change]:
+def _word_changes(old: Schema, new: Schema, place: str, of: Sides) -> Iterator[Change]:
     before, after = _words(old), _words(new)
     if before is None:
         return
@@ -116,7 +136,7 @@ def _word_changes(old: Schema, new: Schema, place: str) -> Iterator[Change]:
         return
     for word in sorted(after - before):
         yield Change(place, f"the word {word!r} is new", "readers with a list of words refuse it: add a new field")
-    for word in sorted(before - after):
+    for word in sorted(before - after) if of.are_awaited else ():
         yield Change(place, f"the word {word!r} is gone", "readers wait for it: go on writing it")
 
 
@@ -137,15 +157,16 @@ def _bound_changes(old: Schema, new: Schema, place: str) -> Iterator[Change]:
                 yield Change(place, f"{name} is {new.get(name)}, was {old[name]}", _NEW_FIELD)
 
 
-def _field_changes(old: Schema, new: Schema, place: str, of: tuple[Document, Document]) -> Iterator[Change]:
+def _field_changes(old: Schema, new: Schema, place: str, of: Sides) -> Iterator[Change]:
     before, after = old.get("properties", {}), new.get("properties", {})
     for name, schema in before.items():
         if name not in after:
-            yield Change(_field(place, name), f"is gone{_new_name(schema, before, after)}", _KEEP)
+            if of.are_awaited or name in old.get("required", ()):
+                yield Change(_field(place, name), f"is gone{_new_name(schema, before, after)}", _KEEP)
         else:
             yield from schema_changes(schema, after[name], _field(place, name), of)
-    for name in before:
-        if name in after and name in old.get("required", ()) and name not in new.get("required", ()):
+    for name in old.get("required", ()):
+        if name not in new.get("required", ()) and (name in after or name not in before):
             yield Change(_field(place, name), "may be missing now", "write it always")
     if (others := old.get("additionalProperties", True)) is not True:
         now = new.get("additionalProperties", True)
@@ -185,7 +206,9 @@ def topic_changes(old: Document, new: Document) -> Iterator[Change]:
                 continue
             before = _resolved(channel["messages"][message], old)
             after = _resolved(new["channels"][name]["messages"][message], new)
-            yield from _message_changes(name, before, after, (old, new))
+            yield from _message_changes(name, before, after, Sides(old, new))
+        for message in sorted(new["channels"][name]["messages"].keys() - channel["messages"].keys()):
+            yield Change(name, f"the message {message} is new", "readers take it for another: write it to a new topic")
 
 
 def _channel_changes(name: str, old: Document, new: Document) -> Iterator[Change]:
@@ -210,8 +233,12 @@ def _equal(old: object, new: object) -> bool:
     return old == new
 
 
+def _same_words(old: list[str], new: list[str] | None) -> bool:
+    return set(old) == set(new or ())
+
+
 _SETTINGS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "cleanup.policy": _equal,
+    "cleanup.policy": _same_words,
     "message.timestamp.type": _equal,
     "unclean.leader.election.enable": _equal,
     "retention.ms": _at_least,
@@ -221,7 +248,7 @@ _SETTINGS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 """The settings with which records reach a reader, and the values that will do beside the old one."""
 
 
-def _message_changes(name: str, old: Document, new: Document, of: tuple[Document, Document]) -> Iterator[Change]:
+def _message_changes(name: str, old: Document, new: Document, of: Sides) -> Iterator[Change]:
     for word, meaning in (("contentType", "the encoding of values"), ("x-schema", "the name of the schema")):
         if word in old and old[word] != new.get(word):
             yield Change(name, f"{meaning} is {new.get(word)}, was {old[word]}", _NEW_TOPIC)
@@ -249,39 +276,89 @@ def http_changes(old: Document, new: Document) -> Iterator[Change]:
             if now is None:
                 yield Change(place, "is gone", "go on answering it; a better path is a new one beside it")
                 continue
-            yield from _request_changes(place, operation, now, (old, new))
+            yield from _request_changes(place, operation, now, Sides(old, new))
             for status, answer in operation["responses"].items():
                 if status not in now["responses"]:
                     yield Change(place, f"the answer {status} is gone", _NEW_PATH)
                 else:
                     after = _resolved(now["responses"][status], new)
-                    yield from _answer_changes(f"{place} {status}", _resolved(answer, old), after, (old, new))
+                    yield from _answer_changes(f"{place} {status}", _resolved(answer, old), after, Sides(old, new))
+        for url in sorted(_urls(operations) - _urls(new["paths"].get(path, operations))):
+            yield Change(path, f"is not at {url} any more", "clients ask there: leave it where it was")
 
 
-def _request_changes(place: str, old: Document, new: Document, of: tuple[Document, Document]) -> Iterator[Change]:
-    before = {one["name"]: one for one in (_resolved(each, of[0]) for each in old.get("parameters", ()))}
-    for one in (_resolved(each, of[1]) for each in new.get("parameters", ())):
-        known = before.pop(one["name"], None)
+def _urls(operations: Document) -> set[str]:
+    return {server["url"] for server in operations.get("servers", ())}
+
+
+def _request_changes(place: str, old: Document, new: Document, of: Sides) -> Iterator[Change]:
+    if (before_name := old.get("operationId")) != (name_now := new.get("operationId")):
+        yield Change(
+            place, f"is called {name_now}, was {before_name}", "clients that were generated call it so: keep it"
+        )
+    before = {(one["in"], one["name"]): one for one in (_resolved(each, of.old) for each in old.get("parameters", ()))}
+    for one in (_resolved(each, of.new) for each in new.get("parameters", ())):
+        known = before.pop((one["in"], one["name"]), None)
         if one.get("required") and not (known and known.get("required")):
             yield Change(f"{place} {one['name']}", "is needed now", "give it a default")
-        if known:  # clients send it: all that was taken must still be
-            turned = schema_changes(one["schema"], known["schema"], f"{place} {one['name']}", of[::-1])
-            yield from (Change(change.place, "less is taken than before", _NEW_PATH) for change in turned)
-    for name in before:
+        if known:
+            yield from _parameter_changes(f"{place} {one['name']}", known, one, of)
+    for _, name in before:
         yield Change(f"{place} {name}", "is not read any more", _NEW_PATH)
-    if new.get("security", []) != old.get("security", []):
+    yield from _body_changes(f"{place} body", old.get("requestBody", {}), new.get("requestBody", {}), of)
+    if _ways_in(new, of.new) not in (_ways_in(old, of.old), [{}]):
         yield Change(place, "asks for other credentials", _NEW_PATH)
 
 
-def _answer_changes(place: str, old: Document, new: Document, of: tuple[Document, Document]) -> Iterator[Change]:
+def _parameter_changes(place: str, old: Document, new: Document, of: Sides) -> Iterator[Change]:
+    for word in ("style", "explode"):
+        if old.get(word) != new.get(word):
+            yield Change(place, f"{word} is {new.get(word)}, was {old.get(word)}", _NEW_PATH)
+    before, after = dict(old["schema"]), dict(new["schema"])
+    if (was := before.pop("default", None)) != (now := after.pop("default", None)):
+        yield Change(place, f"means {now} when it is left out, was {was}", _NEW_PATH)
+    yield from _taken_less(place, before, after, of)
+
+
+def _body_changes(place: str, old: Document, new: Document, of: Sides) -> Iterator[Change]:
+    if new.get("required") and not old.get("required"):
+        yield Change(place, "is needed now", _NEW_PATH)
+    for kind, content in old.get("content", {}).items():
+        now = new.get("content", {}).get(kind)
+        if now is None:
+            yield Change(place, f"{kind} is not read any more", _NEW_PATH)
+        else:
+            yield from _taken_less(place, content.get("schema", {}), now.get("schema", {}), of)
+
+
+def _taken_less(place: str, old: Schema, new: Schema, of: Sides) -> Iterator[Change]:
+    """Clients send it: all that was taken must still be."""
+    if any(schema_changes(new, old, place, Sides(of.new, of.old, are_awaited=False))):
+        yield Change(place, "less is taken than before", _NEW_PATH)
+
+
+def _ways_in(operation: Document, document: Document) -> list[dict[str, Schema]]:
+    """Return the sets of credentials of which each is enough, by what they are; an empty one needs none."""
+    schemes = document.get("components", {}).get("securitySchemes", {})
+    return [
+        {name: {word: value for word, value in schemes.get(name, {}).items() if word != "description"} for name in way}
+        for way in operation.get("security") or [{}]
+    ]
+
+
+def _answer_changes(place: str, old: Document, new: Document, of: Sides) -> Iterator[Change]:
     for kind, content in old.get("content", {}).items():
         now = new.get("content", {}).get(kind)
         if now is None:
             yield Change(place, f"is not {kind} any more", _NEW_PATH)
         elif "schema" in content:
             yield from schema_changes(content["schema"], now.get("schema", {}), f"{place}:", of)
-    for name in sorted(old.get("headers", {}).keys() - new.get("headers", {}).keys()):
-        yield Change(f"{place} header {name}", "is gone", "go on sending it")
+    headers = new.get("headers", {})
+    for name, header in sorted(old.get("headers", {}).items()):
+        if name not in headers:
+            yield Change(f"{place} header {name}", "is gone", "go on sending it")
+        else:
+            yield from schema_changes(header["schema"], headers[name]["schema"], f"{place} header {name}", of)
 
 
 # --- the gate ---

@@ -36,6 +36,7 @@ pytestmark = pytest.mark.kafka
 
 SCHEMA = schemathesis.openapi.from_dict(yaml.safe_load(documents.checked_in()["openapi.yaml"]))
 SINGLE = ("/sms/{key}", "/messages/{key}", "/campaigns/{key}")
+LISTS = ("/campaigns", "/delivery")
 PAGES = ("/livez", "/readyz", "/metrics")
 PAGE_REQUESTS = 10
 DESCRIBED = [
@@ -69,15 +70,18 @@ def test_every_generated_request_has_an_answer_that_is_described(
         reading = Reading(workers, session)
         for path in PAGES:
             reading.ask(path, SCHEMA[path]["GET"].as_strategy(), PAGE_REQUESTS)
-        count = requests_in_all // (len(SINGLE) + 2)
+        count = requests_in_all // (len(SINGLE) + len(LISTS) + 1)
         for path in SINGLE:
             reading.ask(path, requests_for_one(path), count)
-        reading.ask("/campaigns", requests_for_lists(cursors_of(workers[0])), 2 * count)
+        for path in LISTS:
+            reading.ask(path, requests_for_lists(path, cursors_of(workers[0], path)), count)
+        reading.ask("/alarms", requests_for_alarms(), count)
         assert [worker.log.count("a request failed") for worker in workers] == [0, 0]
     asked = reading.answers
     assert asked.total() >= requests_in_all * 0.9, asked
-    assert {(path, 200) for path in (*SINGLE, *PAGES, "/campaigns")} <= asked.keys()
-    assert {(path, 404) for path in SINGLE} | {("/campaigns", 400), ("/campaigns", 401)} <= asked.keys()
+    assert {(path, 200) for path in (*SINGLE, *LISTS, "/alarms", *PAGES)} <= asked.keys()
+    assert {(path, 404) for path in SINGLE} <= asked.keys()
+    assert {(path, status) for path in (*LISTS, "/alarms") for status in (400, 401)} <= asked.keys()
 
 
 class Reading:
@@ -119,9 +123,9 @@ def requests_for_one(path: str) -> st.SearchStrategy[Any]:
     return st.one_of(operation.as_strategy(), st.one_of(about_known))
 
 
-def requests_for_lists(cursors: list[str]) -> st.SearchStrategy[Any]:
+def requests_for_lists(path: str, cursors: list[str]) -> st.SearchStrategy[Any]:
     """Return right and wrong requests, without parameters, with any, and with these cursors."""
-    operation = SCHEMA["/campaigns"]["GET"]
+    operation = SCHEMA[path]["GET"]
     wrong = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
     next_pages: list[st.SearchStrategy[Any]] = [
         operation.as_strategy(query={"cursor": cursor, "limit": 2}) for cursor in cursors
@@ -129,13 +133,19 @@ def requests_for_lists(cursors: list[str]) -> st.SearchStrategy[Any]:
     return st.one_of(operation.as_strategy(), operation.as_strategy(query={}), st.one_of(next_pages), wrong)
 
 
-def cursors_of(worker: ToyWorker) -> list[str]:
+def requests_for_alarms() -> st.SearchStrategy[Any]:
+    """Return right and wrong requests for alarms."""
+    operation = SCHEMA["/alarms"]["GET"]
+    return st.one_of(operation.as_strategy(), operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
+
+
+def cursors_of(worker: ToyWorker, path: str) -> list[str]:
     """Return the cursors of a list in pages of one."""
     found: list[str] = []
     while True:
         cursor = f"&cursor={found[-1]}" if found else ""
         asked = Request(
-            f"http://127.0.0.1:{worker.port}/campaigns?limit=1{cursor}",
+            f"http://127.0.0.1:{worker.port}{path}?limit=1{cursor}",
             headers={"Authorization": f"Bearer {TOKENS['full']}"},
         )
         with urlopen(asked, timeout=30) as answer:  # noqa: S310 - an address of ours

@@ -19,6 +19,7 @@ from sandbox.emulator.pull.options import APPLICATION_ID, APPLICATION_SECRET
 from sandbox.kafka import KafkaCluster
 from streams.contract.keys import partition_of
 from streams.contract.topics import CALLBACKS_RAW, CAMPAIGN_PROGRESS, SMS_STATUS
+from streams.program.kafka_problems import missing_topic
 from tests.integration.ingest.process import environment
 from tests.integration.ingest.test_backfill import TRAFFIC, World, assert_healed, with_losses, world
 from tests.integration.ingest.topics import PARTITIONS, create_topics, read_partitions
@@ -126,12 +127,13 @@ async def test_a_watching_backfill_heals_the_losses_and_a_second_run_stores_noth
         assert sum(map(len, read_partitions(servers, CALLBACKS_RAW.name(topic_prefix)).values())) == before
 
 
-async def test_a_missing_topic_is_one_line(tmp_path: Path, kafka: KafkaCluster, topic_prefix: str) -> None:
+async def test_each_missing_topic_is_a_line(tmp_path: Path, kafka: KafkaCluster, topic_prefix: str) -> None:
     """The line names the topic and the command that creates it."""
     async with world() as at:
         settings = told(kafka, topic_prefix, at.api.url) | {"PYTHONPATH": str(Path.cwd())}
         process = await start(tmp_path, settings)
         said, _ = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 1
-    (line,) = said.decode().splitlines()
-    assert f"topic {topic_prefix}campaign.progress is missing" in line
+    names = [topic.name(topic_prefix) for topic in (SMS_STATUS, CAMPAIGN_PROGRESS)]
+    lines = said.decode().splitlines()
+    assert [missing_topic(name) in line for name, line in zip(names, lines, strict=True)] == [True, True]

@@ -59,6 +59,13 @@ def test_check_says_that_kafka_does_not_answer_and_why(tmp_path: Path) -> None:
     assert re.fullmatch(why, ended.stderr)
 
 
+def test_a_redrive_says_that_kafka_does_not_answer_as_all_programs_do(tmp_path: Path) -> None:
+    ended = run(tmp_path, "redrive", "--since", "2026-11-22T00:00:00Z", "--plan")
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1 (" in line
+
+
 def test_without_kafka_it_listens_says_so_and_stops(tmp_path: Path) -> None:
     servers = f"127.0.0.1:{free_port()}"
     no_answer = f"Kafka does not answer at KAFKA_BOOTSTRAP_SERVERS={servers} (Connection refused)"

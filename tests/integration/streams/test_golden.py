@@ -15,7 +15,7 @@ import pytest
 
 from sandbox.kafka import KafkaCluster
 from streams.contract.topics import CHANGELOGS
-from tests.support.golden import traffic, verdicts
+from tests.support.golden import make, traffic, verdicts
 from tests.support.golden.loading import load, put_store
 from tests.support.golden.product import CALLBACKS_REJECTED, CAMPAIGN_PREFIX, HELD, campaign_view, changelog
 from tests.support.golden.rules import rules_of_then
@@ -61,7 +61,7 @@ def require_answers(worker: ToyWorker, single: Single) -> None:
             assert comparable(ask(worker, f"/messages/{expected['message_id']}")) == expected
         elif "campaign_tracking_id" in expected:
             answer = ask(worker, f"/campaigns/{expected['campaign_tracking_id']}")
-            assert {**answer, "revision": 0} == expected, name
+            assert {**answer, "revision": 0, "generation": 0} == expected, name
 
 
 def ask(worker: ToyWorker, path: str) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def test_a_worker_goes_on_with_stored_state_as_if_it_had_written_all_of_it(
             assert worker.restored[0] <= takeovers, "claims and owners, and no row"
         else:
             assert worker.restored[0] >= records
-        with rules_of_then():
+        with rules_of_then(golden):
             before = Single(golden).take_in(placed(golden, []))
             whole = Single(golden).take_in(placed(golden, traffic.later()))
         require_state(lab, verdicts.state_of_stored_rows(golden, before.state))
@@ -137,3 +137,17 @@ def test_a_worker_goes_on_with_stored_state_as_if_it_had_written_all_of_it(
         require_answers(worker, whole)
         require_told(lab, golden, Single.on_from(golden).take_in(placed(golden, traffic.later())))
         worker.stop()
+
+
+@pytest.mark.full
+@pytest.mark.timeout(400)
+def test_the_version_at_hand_writes_a_set_with_every_form_and_goes_on_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a release: `python -m tests.support.golden.make VERSION`."""
+    monkeypatch.setattr(make, "FOLDER", tmp_path)
+    assert make.main(["99.0.0"]) == 0
+    golden = Golden(tmp_path / "99.0.0")
+    whole = Single(golden).take_in(placed(golden, traffic.later()))
+    on = Single.on_from(golden).take_in(placed(golden, traffic.later()))
+    assert on.state == whole.state

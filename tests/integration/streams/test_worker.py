@@ -16,9 +16,6 @@ from tests.support.pipeline.truth import endless_traffic, traffic
 
 pytestmark = pytest.mark.kafka
 
-CONTROL_RECORDS = 2
-"""Records that a first takeover writes to a changelog partition; later takeovers write one."""
-
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_worker_stops_in_seconds_leaves_nothing_undone_and_finds_its_rows_again(

@@ -35,6 +35,11 @@ def missing_forms(golden: Golden) -> list[str]:
     return [name for name, is_there in FORMS.items() if not is_there(golden)]
 
 
+def has_price_below_zero(golden: Golden) -> bool:
+    """Tell whether an SMS has a price that later versions than 0.1.0 do not take."""
+    return any(sms["price"] == "-0.50000000" for sms in _sms(golden))
+
+
 def _keys(golden: Golden, table: str = "sms") -> set[bytes]:
     return set(chain.from_iterable(golden.rows(table).values()))
 
@@ -126,8 +131,8 @@ FORMS: Final[dict[str, Callable[[Golden], bool]]] = {
     "a fraction, and a whole number, as latency": lambda golden: (
         {type(sms["latency_seconds"]) for sms in _sms(golden)} >= {int, float}
     ),
-    "a price below zero, and the greatest": lambda golden: (
-        {"-0.50000000", "9999999999.99999999"} <= {sms["price"] for sms in _sms(golden)}
+    "a price of nothing, and the greatest": lambda golden: (
+        {"0.00000000", "9999999999.99999999"} <= {sms["price"] for sms in _sms(golden)}
     ),
     "texts that are no ASCII": lambda golden: any(not (sms["message"] or "").isascii() for sms in _sms(golden)),
     "messages of several SMS, one of them not seen yet": lambda golden: (

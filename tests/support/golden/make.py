@@ -74,7 +74,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _make(servers: str, scratch: Path, folder: Path) -> None:
-    with Lab(servers, "golden.", scratch, partitions=traffic.PARTITIONS, STREAMS_PROGRESS_MS="0") as lab:
+    settings = {"STREAMS_PROGRESS_MS": "0", "STREAMS_STATE_RETENTION_HOURS": f"{traffic.RETENTION_HOURS}"}
+    with Lab(servers, "golden.", scratch, partitions=traffic.PARTITIONS, **settings) as lab:
         lab.create_topics()
         records = [*_work(lab)]
         topics = {topic: _read(lab, topic) for topic in (CALLBACKS_RAW, *_STATE)}

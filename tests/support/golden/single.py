@@ -26,7 +26,7 @@ from tests.support.golden.product import (
     read_tally,
 )
 from tests.support.golden.stored import Golden, Stored
-from tests.support.golden.traffic import FUTURE, Record
+from tests.support.golden.traffic import FUTURE, RETENTION_HOURS, Record
 from tests.support.memory_rows import MemoryRows, outputs_of
 
 KeyValue = tuple[bytes | None, bytes | None]
@@ -52,9 +52,6 @@ def placed(golden: Golden, later: Iterable[Record]) -> Iterator[Stored]:
 BUCKET_PREFIX: Final = b"x:"
 CELL_PREFIXES: Final = (b"d:", b"w:", b"o:")
 
-RETENTION_HOURS_OF_THEN: Final = 96
-"""The default of 0.1.0, which its state was written with."""
-
 
 class Single:
     """Both stages over rows in memory: those of the SMS by partition, those of the campaigns together."""
@@ -63,7 +60,7 @@ class Single:
         """Begin without rows, with the generation of the stored ones, whose records are taken in as they were then."""
         self._golden = golden
         self._stage, self._campaign_stage = SmsStage(Policy()), CampaignStage()
-        self._stage_of_then = SmsStage(Policy(retention_hours=RETENTION_HOURS_OF_THEN))
+        self._stage_of_then = SmsStage(Policy(retention_hours=RETENTION_HOURS))
         self.sms = {number: MemoryRows() for number in range(golden.partitions)}
         self.campaigns = MemoryRows()
         self.told: dict[int, list[KeyValue]] = {number: [] for number in self.sms}
@@ -177,9 +174,9 @@ def _listed(rows: MemoryRows) -> Iterator[str]:
 
 
 def campaign_state(partitions: Iterable[MemoryRows]) -> dict[str, Any]:
-    """Return all that can be seen of campaigns, but the number of the revision: it tells how often they were told."""
+    """Return all that can be seen of campaigns but their generation and the revision: how often they were told."""
     return {
-        key.decode(): {**(campaign_view(rows, key) or {}), "revision": 0}
+        key.decode(): {**(campaign_view(rows, key) or {}), "revision": 0, "generation": 0}
         for rows in partitions
         for key in rows.written
         if key.startswith(CAMPAIGN_PREFIX)

@@ -25,6 +25,9 @@ Record = tuple[int, bytes]
 _BEGIN_MS: Final = 1_793_491_200_000
 """2026-11-01; all times are hours from then."""
 
+RETENTION_HOURS: Final = 96
+"""The retention that each set is written with, the default of 0.1.0. Unfinished messages stay four times as long."""
+
 LEAP: Final = 480.0
 """Twenty days: more than an unfinished message is waited for."""
 

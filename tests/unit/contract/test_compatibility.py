@@ -107,6 +107,11 @@ BREAKING: Mapping[str, Edit] = {
     "an election may take records back": lambda d: settings(d).update({"unclean.leader.election.enable": True}),
     "the writer's clock dates records": lambda d: settings(d).update({"message.timestamp.type": "CreateTime"}),
     "values are in another encoding": lambda d: message(d).update(contentType="application/avro"),
+    "a topic has records of a second form": lambda d: d["channels"]["sms.status"]["messages"].update(
+        gone={"$ref": "#/components/messages/erasures"}
+    ),
+    "a record may be null": lambda d: message(d).update(payload={"anyOf": [message(d)["payload"], {"type": "null"}]}),
+    "the key may be null": lambda d: message(d)["bindings"]["kafka"]["key"].update(type=["string", "null"]),
     "the schema has another version": lambda d: message(d).update({"x-schema": "sms.status/2"}),
     "a header is gone": lambda d: headers(d)["properties"].pop("campaign"),
     "all headers are gone": lambda d: message(d).pop("headers"),
@@ -142,6 +147,8 @@ HARMLESS: Mapping[str, Edit] = {
         ),
     ),
     "the types of a field are listed": lambda d: fields(d).update(country={"type": ["string", "null"]}),
+    "a type is wrapped": lambda d: fields(d).update(source={"allOf": [fields(d)["source"]]}),
+    "the rules of deletion stand in another order": lambda d: settings(d)["cleanup.policy"].reverse(),
     "a topic more": lambda d: d["channels"].update(more=d["channels"]["sms.status"]),
     "a header more": lambda d: headers(d)["properties"].update(source={"type": "string"}),
     "records are kept for longer": lambda d: settings(d, "callbacks.raw").update({"retention.ms": -1}),

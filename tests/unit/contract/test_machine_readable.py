@@ -87,6 +87,14 @@ def test_the_asyncapi_document_has_every_public_topic() -> None:
         assert {name: told(value) for name, value in kafka["topicConfiguration"].items()} == topic.config
 
 
+@pytest.mark.parametrize("topic", PUBLIC_TOPICS, ids=lambda topic: topic.suffix)
+def test_the_schema_of_a_key_takes_the_keys_of_records_and_no_others(topic: Topic) -> None:
+    keys = {"callbacks.raw": {"m-1", None}, "callbacks.rejected": {None}, "sinks.rejected": {None}}
+    schema = ASYNCAPI["components"]["messages"][topic.suffix]["bindings"]["kafka"]["key"]
+    taken = {key for key in ("m-1", None) if Draft7Validator(schema).is_valid(key)}
+    assert taken == keys.get(topic.suffix, {"m-1"})
+
+
 def told(value: Any) -> str:  # noqa: ANN401 - a setting of any type
     """Return a setting as Kafka writes it."""
     return ",".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,11 +11,16 @@ import yaml
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from console.settings import ConsoleSettings
+from ingest.backfill.settings import BackfillSettings
 from ingest.http import admission
 from ingest.http.admission import Refused
+from ingest.settings import IngestSettings
+from sinks.settings import SinksSettings
 from streams.contract import documents
 from streams.contract.answers import MessageAnswer
 from streams.contract.problems import REFUSALS, problem
+from streams.settings import StreamsSettings
 from tests.builders import ABSENT, sms_callback
 from tests.support.compatibility import http_changes
 from tests.support.markdown import ROOT
@@ -46,6 +51,21 @@ def test_it_has_every_route_of_the_pages_and_of_the_read_api() -> None:
     routes = {route for file in sources for route in re.findall(r'web\.get\("([^"]+)"', file.read_text())}
     assert routes
     assert routes == {path for path, item in OPENAPI["paths"].items() if "get" in item}
+
+
+def test_each_path_is_told_at_the_addresses_that_the_programs_have_by_default() -> None:
+    defaults = {
+        f"http://127.0.0.1:{field.default}": name.upper()
+        for model in (IngestSettings, BackfillSettings, StreamsSettings, SinksSettings, ConsoleSettings)
+        for name, field in model.model_fields.items()
+        if name in ("ingest_port", "streams_web_port") or name.endswith("_admin_port")
+    }
+    pages = {name for name in defaults.values() if name.endswith("_ADMIN_PORT")}
+    for path, item in OPENAPI["paths"].items():
+        told = {one["url"]: one["description"].rpartition(" ")[2] for one in item["servers"]}
+        assert told.items() <= defaults.items()
+        of_callbacks = {"INGEST_PORT"} if path.startswith("/callbacks") else {"STREAMS_WEB_PORT"}
+        assert {*told.values()} == (pages if path in ("/livez", "/readyz", "/metrics") else of_callbacks)
 
 
 @pytest.mark.parametrize("campaign", [ABSENT, "c-1"])
@@ -81,6 +101,28 @@ def get(document: Tree, path: str = "/sms/{key}") -> Tree:
     return found
 
 
+def listing(document: Tree) -> Tree:
+    return get(document, "/campaigns")
+
+
+def parameter(document: Tree, name: str) -> Tree:
+    """Return a parameter of the list of campaigns."""
+    found: Tree = next(one for one in listing(document)["parameters"] if one["name"] == name)
+    return found
+
+
+def body(document: Tree) -> Tree:
+    """Return the kinds of bodies that ingest takes."""
+    found: Tree = post(document)["requestBody"]["content"]
+    return found
+
+
+def one_or_several(document: Tree) -> list[Tree]:
+    """Return the forms of a body in JSON."""
+    found: list[Tree] = body(document)["application/json"]["schema"]["anyOf"]
+    return found
+
+
 def post(document: Tree) -> Tree:
     found: Tree = document["paths"]["/callbacks/{secret}"]["post"]
     return found
@@ -109,6 +151,27 @@ BREAKING: Mapping[str, Edit] = {
     "a parameter takes less": lambda d: get(d)["parameters"][0].update(schema={"type": "string", "pattern": "^[a-f]"}),
     "a parameter is not read": lambda d: get(d)["parameters"].clear(),
     "a parameter has another name": lambda d: get(d)["parameters"][0].update(name="id"),
+    "a parameter is read elsewhere": lambda d: parameter(d, "state").update({"in": "header"}),
+    "a parameter takes a word less": lambda d: parameter(d, "state")["schema"]["enum"].remove("finished"),
+    "a parameter takes a smaller number": lambda d: parameter(d, "limit")["schema"].update(maximum=50),
+    "a parameter means something else when it is left out": lambda d: parameter(d, "limit")["schema"].pop("default"),
+    "a parameter is written otherwise": lambda d: parameter(d, "state").update(style="spaceDelimited"),
+    "a parameter is no longer optional": lambda d: parameter(d, "state").update(required=True),
+    "a body is needed": lambda d: get(d).update(requestBody={"required": True, "content": {}}),
+    "a body of any kind is not read": lambda d: body(d).pop("*/*"),
+    "several callbacks are not read": lambda d: one_or_several(d).pop(),
+    "fewer callbacks are read": lambda d: one_or_several(d)[1].update(maxItems=50),
+    "a body needs a field": lambda d: one_or_several(d)[0].update(required=["messageId"]),
+    "a known field of a body is of one type": lambda d: one_or_several(d)[0].update(
+        properties={"messageId": {"type": "string"}}, required=["messageId"]
+    ),
+    "the credentials are others": lambda d: d["components"]["securitySchemes"]["token"].update(scheme="basic"),
+    "no credentials are not enough": lambda d: get(d)["security"].remove({}),
+    "a header of an answer is a text": lambda d: get(d)["responses"]["503"]["headers"]["Retry-After"].update(
+        schema={"type": "string"}
+    ),
+    "an operation has another name": lambda d: get(d).update(operationId="fetch_sms"),
+    "a path is at another address": lambda d: d["paths"]["/sms/{key}"]["servers"][0].update(url="http://127.0.0.1:1"),
 }
 HARMLESS: Mapping[str, Edit] = {
     "nothing": lambda d: d,
@@ -119,6 +182,16 @@ HARMLESS: Mapping[str, Edit] = {
     ),
     "a status more": lambda d: get(d)["responses"].update({"429": {"description": "too many requests"}}),
     "other words": lambda d: get(d).update(summary="Get it", description="At once."),
+    "a parameter takes a word more": lambda d: parameter(d, "state")["schema"]["enum"].append("stalled"),
+    "a parameter takes any word": lambda d: parameter(d, "state")["schema"].pop("enum"),
+    "a parameter takes a greater number": lambda d: parameter(d, "limit")["schema"].update(maximum=1000),
+    "a parameter takes other forms, too": lambda d: parameter(d, "since")["schema"].pop("format"),
+    "more callbacks are read": lambda d: one_or_several(d)[1].update(maxItems=500),
+    "a field of a body is told": lambda d: one_or_several(d)[0].update(properties={"messageId": {}}),
+    "a kind of body more": lambda d: body(d).update({"application/cbor": {"schema": {}}}),
+    "a header of an answer more": lambda d: get(d)["responses"]["200"]["headers"].update(Age={"schema": {}}),
+    "no credentials are needed": lambda d: get(d).update(security=[{}]),
+    "another address, too": lambda d: d["paths"]["/sms/{key}"]["servers"].append({"url": "http://127.0.0.1:1"}),
 }
 
 

@@ -71,7 +71,7 @@ def test_a_reader_less_than_a_day_behind_sees_every_change(topic: Topic) -> None
 
 def test_changelogs_are_compacted_and_internal() -> None:
     assert changelog("sms").config["cleanup.policy"] == "compact"
-    assert not changelog("sms").public
+    assert changelog("sms") not in PUBLIC_TOPICS
 
 
 def test_suffixes_are_unique() -> None:

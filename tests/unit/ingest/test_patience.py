@@ -13,7 +13,6 @@ from ingest.backfill.known import Known
 from ingest.backfill.settings import BackfillSettings
 from ingest.redrive import topics as redrive_topics
 from ingest.redrive.errors import ReadError
-from streams.contract.topics import ALL_TOPICS
 from streams.program.settings import CommonSettings
 from tests.support.clock import FakeClock
 from tests.unit.ingest.redrive.refused import body_of, redriven
@@ -31,9 +30,6 @@ class Consumer:
 
     async def start(self) -> None:
         """Be there."""
-
-    async def topics(self) -> set[str]:
-        return {topic.name("") for topic in ALL_TOPICS}
 
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
         self._at = dict.fromkeys(partitions, 0)
@@ -64,6 +60,15 @@ class Consumer:
             came[at] = [SimpleNamespace(partition=at.partition, offset=offset, value=self.records[offset])]
             self._at[at] += 1
         return came
+
+
+@pytest.fixture(autouse=True)
+def _readable_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_problems(*_: object) -> str:
+        return ""
+
+    for module in (redrive_topics, backfill_topics):
+        monkeypatch.setattr(module, "reading_problems", no_problems)
 
 
 async def redrive_on(consumer: Consumer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> redrive_topics.Topics:

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from streams.admin import verify
-from streams.admin.places import Record, places
+from streams.admin.places import Entry, places
 from streams.contract.codec import format_time
 from streams.contract.erasures import Marks, normal_form
 from streams.contract.topics import (
@@ -106,10 +106,10 @@ def told(monkeypatch: pytest.MonkeyPatch, now: datetime) -> dict[str, verify.Sto
     found = {topic.suffix: Found(8, 1, topic.config) for topic in ALL_TOPICS}
     logs = {topic: log for topic, log in written().items() if log and topic is not ERASURES}
 
-    def records(_: StreamsSettings) -> Iterator[Record]:
+    def records(_: StreamsSettings) -> Iterator[Entry]:
         for topic, log in logs.items():
             for offset, one in enumerate(left(with_traffic(log, topic, now), topic, now)):
-                yield Record(topic, f"0/{offset}", round(one.at.timestamp() * 1000), one.key, one.value)
+                yield Entry(topic, f"0/{offset}", round(one.at.timestamp() * 1000), one.key, one.value)
 
     monkeypatch.setattr(verify, "_all_records", records)
     monkeypatch.setattr(verify, "_require_readable", lambda *_: None)
@@ -211,7 +211,7 @@ def test_the_warnings_of_the_sinks_are_passed_on(tmp_path: Path, monkeypatch: py
 )
 def test_a_number_in_bytes_that_are_kept_in_base64_is_found(topic: Topic, value: dict[str, Any]) -> None:
     received = {"received_at": format_time(BEGIN)}
-    record = Record(topic, "0/7", 0, b"", orjson.dumps(received | value))
+    record = Entry(topic, "0/7", 0, b"", orjson.dumps(received | value))
     (place,) = places(record, {normal_form(NUMBER)}.__contains__)
     assert place.place.startswith("0/7")
     assert place.moments[0] == BEGIN.timestamp() * 1000

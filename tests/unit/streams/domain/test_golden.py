@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tests.support.golden import traffic, verdicts
-from tests.support.golden.forms import FORMS
+from tests.support.golden.forms import FORMS, has_price_below_zero
 from tests.support.golden.product import (
     CAMPAIGN_PREFIX,
     COUNTS_PREFIX,
@@ -41,6 +41,8 @@ from tests.support.golden.stored import TABLES, Golden, golden_sets
 from tests.support.memory_rows import MemoryRows, outputs_of
 
 RETENTION_MS = Policy().retention_ms
+FIRST = golden_sets()[0]
+"""That of 0.1.0, which left out dates in the future and took prices below zero."""
 
 
 @pytest.fixture(params=golden_sets(), ids=lambda golden: golden.folder.name)
@@ -78,6 +80,11 @@ def without_later_fields(row: Any, before: Any) -> Any:  # noqa: ANN401 - JSON
     return row
 
 
+def of_sms(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without the state of its message, which may have moved on since with another SMS."""
+    return {name: value for name, value in record.items() if name == "message_id" or not name.startswith("message_")}
+
+
 def as_json(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Return the answer as its reader decodes it."""
     return orjson.loads(orjson.dumps(value))
@@ -86,6 +93,10 @@ def as_json(value: Any) -> Any:  # noqa: ANN401 - JSON
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_stored_state_is_in_a_golden_set(form: str) -> None:
     assert any(FORMS[form](golden) for golden in golden_sets())
+
+
+def test_a_price_below_zero_that_the_first_version_took_is_in_its_set() -> None:
+    assert has_price_below_zero(FIRST)
 
 
 def test_messages_and_their_sms_give_the_answers_of_then(golden: Golden) -> None:
@@ -105,7 +116,7 @@ def test_every_sms_is_found_by_its_key(golden: Golden) -> None:
         message = find_message(rows, key)
         assert message is not None
         for sms in message.parts:
-            assert agrees(told[sms.key], as_json(find_sms(rows, sms.key.upper())))
+            assert agrees(of_sms(told[sms.key]), as_json(find_sms(rows, sms.key.upper())))
 
 
 def test_every_row_of_the_index_names_a_message(golden: Golden) -> None:
@@ -180,13 +191,15 @@ def test_partial_counts_and_reports_lead_to_the_rows_of_then(golden: Golden) -> 
         for key in stored.with_prefix(CAMPAIGN_PREFIX):
             answer = campaign_view(stored, key)
             assert answer
-            assert agrees(verdicts.of_all_reports(golden, answer), campaign_view(rows, key))
+            # These rows begin in another generation.
+            view = {**(campaign_view(rows, key) or {}), "generation": answer.get("generation")}
+            assert agrees(verdicts.of_all_reports(golden, answer), view)
         assert rows.with_prefix(TALLY_KEY) == stored.with_prefix(TALLY_KEY)
 
 
 def test_further_records_lead_to_the_same_as_if_one_version_had_taken_in_everything(golden: Golden) -> None:
     """Compares rows, counts, revisions and public records, also of records held back or left in the middle."""
-    with rules_of_then():
+    with rules_of_then(golden):
         whole = Single(golden).take_in(placed(golden, traffic.later()))
     on = Single.on_from(golden).take_in(placed(golden, traffic.later()))
     assert on.state == whole.state
@@ -202,13 +215,15 @@ def test_a_message_that_begins_later_has_a_higher_generation(golden: Golden) -> 
     name = next(name for name in names if partition_of(name, golden.partitions) == traffic.GENERAL)
     single.take_in(placed(golden, [traffic.raw(traffic.GENERAL, at, traffic.plain(name, "Sent", at))]))
     _, value = single.told[traffic.GENERAL][-1]
-    stored = [read_message(raw)[0].generation for _, _, raw in rows_of(golden, MESSAGE_PREFIX)]
+    rows = golden.rows("sms")[traffic.GENERAL]
+    stored = [read_message(raw)[0].generation for key, raw in rows.items() if key.startswith(MESSAGE_PREFIX)]
     record = orjson.loads(value or b"")
     assert record["message_id"] == name
     assert record["generation"] > max(stored)
 
 
-def test_a_status_whose_future_date_was_left_out_takes_it_with_the_next_copy(golden: Golden) -> None:
+def test_a_status_whose_future_date_was_left_out_takes_it_with_the_next_copy() -> None:
+    golden = FIRST
     single, key = Single.on_from(golden), message_key(traffic.FUTURE)
     rows, dated = single.sms[traffic.GENERAL], traffic.at(traffic.LEAP + 48)
     assert dated != (message_view(rows, key) or {})["sms"][0]["status_updated_at"]
