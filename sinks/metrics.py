@@ -91,7 +91,7 @@ class Metrics:
 
 
 class Readiness:
-    """Why the program is not ready: a reason at most per concern (group, partitions, store, schema, kafka, erasure)."""
+    """Why the program is not ready: a reason at most per concern (group, store, clickhouse, …)."""
 
     def __init__(self) -> None:
         self._reasons: dict[str, str] = {"group": "not a member of the consumer group yet"}

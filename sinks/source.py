@@ -127,6 +127,9 @@ class Source(Protocol):
     def ends(self) -> dict[TopicPartition, int]:
         """Return the end offset of each partition that delivers, as of its last fetch."""
 
+    def missing(self) -> list[str]:
+        """Return the topics that Kafka does not have any more, or not for this user, as of its last answer."""
+
     def silence(self) -> float:
         """Return the seconds since the group, or a broker that is read from, was last known to answer."""
 
@@ -280,6 +283,10 @@ class MemorySource:
     def ends(self) -> dict[TopicPartition, int]:
         """Return the end offsets of the partitions that this member delivers."""
         return {partition: len(self._topics.logs[partition]) for partition in self._positions}
+
+    def missing(self) -> list[str]:
+        """Return none: no topic goes from memory."""
+        return []
 
     def silence(self) -> float:
         """Return 0: memory always answers."""

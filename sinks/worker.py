@@ -228,6 +228,10 @@ class Worker:
             return
         self._shown = now
         self._show_lag(self._now_ms())
+        if missing := self._source.missing():
+            self._readiness.trouble("topics", f"not in Kafka any more, or not for this user: {', '.join(missing)}")
+        else:
+            self._readiness.fine("topics")
         silence = self._source.silence()
         if silence < _SILENCE_SECONDS:
             self._readiness.fine("kafka")

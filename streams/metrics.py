@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from streams.app import StreamsApp
+from streams.contract.records import Reason
 from streams.contract.topics import WATCHED_PARTITION
 from streams.domain.alarms.hanging import MOST_CAMPAIGNS, watched_campaigns
 from streams.domain.alarms.told import told_alarms
@@ -117,7 +118,8 @@ class StateMetrics(Collector):
             accepted.add_metric([str(number)], tally["accepted"])
             for verdict, count in tally["verdicts"].items():
                 verdicts.add_metric([verdict, str(number)], count)
-            for reason, count in tally["rejected"].items():
+            # A reason begins at 0, or its first callbacks would be no increase for Prometheus.
+            for reason, count in (dict.fromkeys(Reason, 0) | tally["rejected"]).items():
                 rejected.add_metric([reason, str(number)], count)
             for note, count in tally["notes"].items():
                 notes.add_metric([note, str(number)], count)

@@ -6,6 +6,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
@@ -31,6 +32,8 @@ PAGE_ROWS: Final = 2000
 _TRIES: Final = 6
 _FIRST_WAIT_SECONDS: Final = 1.0
 _LONGEST_WAIT_SECONDS: Final = 300.0
+"""A request waits for so long; when Routee asks for a longer pause it fails, as all others until then."""
+_LONGEST_PAUSE_SECONDS: Final = 86_400.0
 _ANSWER_SECONDS: Final = 30.0
 _RENEW_SECONDS: Final = 60.0
 _REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -161,6 +164,8 @@ class Routee:
         """Return the first answer that is worth one; raises NoAnswerError after some tries, WrongUrlError at first."""
         why = ""
         for attempt in range(_TRIES):
+            if (pause := self._pace.wait_seconds()) > _LONGEST_WAIT_SECONDS:
+                raise NoAnswerError(f"{setting}: Routee asks not to be asked for {pause:.0f} s")
             await self._pace.turn()
             self.asked += 1
             try:
@@ -170,12 +175,14 @@ class Routee:
                 if setting not in self._answered and isinstance(error, ClientConnectorError):
                     raise WrongUrlError(f"{setting}: no answer: {why}") from error
             else:
-                self._answered.add(setting)
-                if not _is_worth_another_try(answer):
+                is_cut = answer.body is None and answer.status == HTTPStatus.OK and setting in self._answered
+                if answer.body is not None:
+                    self._answered.add(setting)
+                if not is_cut and not _is_worth_another_try(answer):
                     return answer
-                why = f"HTTP {answer.status}"
-                if answer.retry_after is not None:
-                    self._pace.pause(min(answer.retry_after, _LONGEST_WAIT_SECONDS))
+                why = f"HTTP {answer.status}{', and no JSON' if is_cut else ''}"
+                if answer.retry_after:
+                    self._pace.pause(min(answer.retry_after, _LONGEST_PAUSE_SECONDS))
                     continue
             await self._clock.sleep(_FIRST_WAIT_SECONDS * 2**attempt)
         raise NoAnswerError(f"{setting}: no good answer in {_TRIES} tries: {why}")
@@ -185,7 +192,8 @@ class Routee:
             method, url, headers=head, timeout=ClientTimeout(total=_ANSWER_SECONDS), allow_redirects=False, **more
         ) as answer:
             body = await answer.read()
-            return _Answer(answer.status, _json(body), _seconds(answer.headers.get("Retry-After")))
+            retry_after = _seconds(answer.headers.get("Retry-After"), self._clock.wall())
+            return _Answer(answer.status, _json(body), retry_after)
 
 
 def _is_worth_another_try(answer: _Answer) -> bool:
@@ -200,11 +208,19 @@ def _json(body: bytes) -> Any:  # noqa: ANN401 - JSON is any
         return None
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _seconds(retry_after: str | None, now: float) -> float | None:
+    """Return how many seconds a `Retry-After` asks to wait: it is a number of them or a date; None for another text."""
+    if retry_after is None:
+        return None
     try:
-        return None if retry_after is None else max(0.0, float(retry_after))
-    except ValueError:  # a date
-        return 60.0
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        date = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now)
 
 
 def _page(found: Any) -> Page | None:  # noqa: ANN401 - JSON is any
@@ -212,7 +228,7 @@ def _page(found: Any) -> Page | None:  # noqa: ANN401 - JSON is any
         return None
     rows = found.get("content") if isinstance(found, dict) else None
     total = found.get("totalElements") if isinstance(found, dict) else None
-    if not isinstance(rows, list) or not isinstance(total, int):
+    if not isinstance(rows, list) or type(total) is not int or total < 0:
         raise WrongUrlError("ROUTEE_API_URL: a list of SMS has no content or no totalElements")
     return Page(rows, total)
 

@@ -43,7 +43,7 @@ def run(settings: BackfillSettings, args: Namespace) -> None:
 
 
 async def _run(settings: BackfillSettings, args: Namespace, clock: Clock) -> None:
-    known = Known(int((clock.wall() - WINDOW_HOURS * 3600) * 1000))
+    known = Known(int((clock.wall() - WINDOW_HOURS * 3600) * 1000), settings.streams_conflicting_finals)
     async with ClientSession() as session, contextlib.AsyncExitStack() as kafka:
         routee = Routee(settings, session, clock)
         await routee.reach()
@@ -127,7 +127,7 @@ class _Watching:
             logger.warning("this round ends early, the next one goes on: %s", error)
             self.seen.trouble = "the last round ended early: the log says why"
             return False
-        self.seen.trouble = None
+        self.seen.trouble, self.seen.round_end = None, self.clock.wall()
         return sweep
 
 

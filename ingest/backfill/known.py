@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from ingest.backfill.tracking import ENDED, Report, Tracked, comparable, date_ms, rank, standing
+from ingest.backfill.tracking import ENDED, FinalsRule, Report, Tracked, comparable, date_ms, rank, standing
 
 _FINAL_RANK: Final = 2
 _UNTOLD: Final = frozenset({"behind", "mixed", "underived", "unreported"})
@@ -85,12 +85,17 @@ class KnownCampaign:
 
 
 class Known:
-    """The state that the topics have told so far. SMS that are final and older than `oldest_ms` are left out."""
+    """
+    The state that the topics have told so far. SMS that are final and older than `oldest_ms` are left out.
 
-    def __init__(self, oldest_ms: int = 0) -> None:
+    `finals` is the rule of streams for two finals that differ.
+    """
+
+    def __init__(self, oldest_ms: int = 0, finals: FinalsRule = "latest") -> None:
         self.messages: dict[str, KnownMessage] = {}
         self.campaigns: dict[str, KnownCampaign] = {}
         self._oldest_ms = oldest_ms
+        self._finals: FinalsRule = finals
         self._stored_reports: dict[str, bytes] = {}
 
     def take_sms(self, record: Mapping[str, Any]) -> None:
@@ -152,13 +157,14 @@ class Known:
         Return the kind of gap that a tracked SMS heals (`missing`, `final`, `status`), None when it tells nothing new.
 
         A status that is further than the known one is new, and so is one of the same rank that differs from it and is
-        dated later; of finals of one moment the one that streams prefers.
+        dated later, of finals by the rule `first` earlier; of finals of one moment the one that streams prefers.
         """
         message = self.messages.get(found.message_id.lower())
         sms = message and message.find(found.sms_id, found.part)
         if not sms:
             return "missing"
-        mine, theirs = standing(sms.status, sms.date_ms), standing(found.status, found.date_ms)
+        mine = standing(sms.status, sms.date_ms, self._finals)
+        theirs = standing(found.status, found.date_ms, self._finals)
         if theirs <= mine or comparable(found.status) == comparable(sms.status):
             return None
         return "final" if rank(found.status) == _FINAL_RANK else "status"

@@ -52,14 +52,17 @@ async def whole(fetch: Fetch, first: Page) -> Rows:
     page: Page | None = first
     for attempt in range(_PASSES):
         seen: set[str] = set()
-        number = 0
+        number = taken = 0
         while page is not None:
+            before = len(seen)
             for row in page.rows:
                 seen.add(key := _key(row))
                 found[key] = row
             number += 1
+            taken += len(page.rows)
             missing = page.total - len(seen)
-            if number * PAGE_ROWS >= page.total:
+            # Rows are counted, not pages, which may be shorter than asked for; a total may be larger than the list.
+            if taken >= page.total or len(seen) == before:
                 break
             page = await fetch(number)
         if missing <= 0:

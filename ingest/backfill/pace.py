@@ -23,6 +23,10 @@ class Pace:
                 await self._clock.sleep(wait)
             self._next = self._clock.monotonic() + self._gap
 
+    def wait_seconds(self) -> float:
+        """Return for how long no request may begin, 0 when one may."""
+        return max(0.0, self._next - self._clock.monotonic())
+
     def pause(self, seconds: float) -> None:
         """Let no request begin for so long."""
         self._next = max(self._next, self._clock.monotonic() + seconds)

@@ -18,7 +18,7 @@ from ingest.backfill.known import Known, KnownMessage
 from ingest.backfill.lists import MOST_ROWS, parts, whole
 from ingest.backfill.tracking import Tracked, report, tracked, with_campaign
 from ingest.clock import Clock
-from ingest.errors import IngestError
+from ingest.errors import IngestError, NotStoredError
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ class Tally:
     unknown: int = 0
     nameless: int = 0
     incomplete: int = 0
+    is_judged: bool = False
+    """Whether a round has looked for unsettled messages: before, the numbers from here on are not known."""
     unsettled: int = 0
     oldest_deadline: float | None = None
     gone: int = 0
@@ -94,10 +96,10 @@ class Backfill:
         if isinstance(found, str):
             self.tally.unreadable[found] += 1
         elif not self._known.is_told(campaign_id, found):
-            self.tally.reports += 1
             if self._filling is not None:
                 await self._filling.store([(campaign_id, found.body)])
                 self._known.note_report(campaign_id, found)
+            self.tally.reports += 1
         return True
 
     async def campaign(self, campaign_id: str) -> None:
@@ -160,20 +162,30 @@ class Backfill:
         await self.run([Job(0, "campaign", name) for name in sorted(names)])
 
     async def run(self, jobs: Iterable[Job]) -> None:
-        """Do jobs, some at once; one that fails for a while is left for later and told."""
+        """
+        Do jobs, some at once; one that fails for a while is left for later and told.
+
+        Raises NoAnswerError when Routee answers nothing at all: each further job would wait for it in vain.
+        """
         waiting = iter(sorted(jobs))
         asking = {"campaign": self.campaign, "message": self.message, "report": self.report}
 
         async def work() -> None:
             for job in waiting:
+                before = self._pauses.get(job[1:])
                 self._note(job)
                 try:
                     await asking[job.kind](job.name)
-                except (BadRequestError, NoAnswerError) as error:
-                    if isinstance(error, NoAnswerError):  # it tells nothing of the job
-                        self._pauses.pop(job[1:], None)
-                        self._note(job)
-                    logger.warning("%s %s is left for later: %s", job.kind, job.name, error)
+                except BadRequestError as error:
+                    _tell_left(job, error)
+                except NoAnswerError as error:  # it tells nothing of the job
+                    self._pauses.pop(job[1:], None)
+                    self._note(job)
+                    _tell_left(job, error)
+                    await self._routee.reach()
+                except (asyncio.CancelledError, NotStoredError):
+                    self._restore(job, before)
+                    raise
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -190,7 +202,7 @@ class Backfill:
             if one.first_ms / 1000 > opened
         ]
         loose: dict[str, list[KnownMessage]] = {}
-        self.tally.unsettled, self.tally.gone, self.tally.gone_price = 0, 0, Decimal(0)
+        self.tally.unsettled, self.tally.gone, self.tally.gone_price, self.tally.is_judged = 0, 0, Decimal(0), True
         for message in self._known.unsettled(int(before * 1000)):
             if message.first_ms / 1000 <= opened:
                 self.tally.gone += 1
@@ -224,6 +236,13 @@ class Backfill:
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         self._pauses[job[1:]] = (self._clock.monotonic() + pause, pause)
 
+    def _restore(self, job: Job, pause: tuple[float, float] | None) -> None:
+        """Forget that a job was begun: its answer did not come, or was not stored."""
+        if pause is None:
+            self._pauses.pop(job[1:], None)
+        else:
+            self._pauses[job[1:]] = pause
+
     def _open_window(self) -> tuple[float, float]:
         """Return the range of time that Routee tells, a little shorter because clocks differ."""
         now = self._clock.wall()
@@ -231,7 +250,7 @@ class Backfill:
 
     async def _take(self, rows: Iterable[Any], campaign_id: str | None = None) -> None:
         """Store the SMS of these tracking objects that tell something new."""
-        news = []
+        news, kinds = [], Counter[str]()
         for row in rows:
             found = tracked(row, campaign_id)
             if isinstance(found, str):
@@ -240,11 +259,12 @@ class Backfill:
                 named = self._with_campaign(found)
                 if named is None:
                     continue
-                self.tally.healed[healed] += 1
+                kinds[healed] += 1
                 news.append(named)
         if self._filling is not None:
             await self._filling.store([(named.message_id, named.body) for named in news])
         # Only now: an SMS that was not stored must be news in the next round.
+        self.tally.healed.update(kinds)
         for named in news:
             self._known.note(named, int(self._clock.wall() * 1000))
 
@@ -274,3 +294,7 @@ class Backfill:
         if missing:
             self.tally.incomplete += 1
             logger.warning("%s: %d of its SMS did not come in five passes, the others did", name, missing)
+
+
+def _tell_left(job: Job, error: IngestError) -> None:
+    logger.warning("%s %s is left for later: %s", job.kind, job.name, error)

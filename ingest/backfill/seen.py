@@ -22,6 +22,8 @@ class Seen(Collector):
 
     def __init__(self, tally: Tally, routee: Routee, filling: Filling) -> None:
         self.trouble: str | None = "the first round is not over"
+        self.round_end: float | None = None
+        """When the last round came to its end that did not end early, in seconds since 1970."""
         self._tally = tally
         self._routee = routee
         self._filling = filling
@@ -51,12 +53,16 @@ class Seen(Collector):
         yield _counter("unknown", "ids that Routee does not know", tally.unknown)
         yield _counter("unreadable", "objects of Routee that are no SMS or campaign", sum(tally.unreadable.values()))
         yield _counter("incomplete", "lists that five passes did not give whole", tally.incomplete)
-        yield _gauge("unsettled", "messages that are not final, or lack parts, after the grace", tally.unsettled)
-        yield _gauge("gone", "unsettled messages that Routee does not tell any more", tally.gone)
-        yield _gauge("gone_price", "price of these messages", float(tally.gone_price))
+        if tally.is_judged:  # a 0 before would make all of them new ones
+            yield _gauge("unsettled", "messages that are not final, or lack parts, after the grace", tally.unsettled)
+            yield _gauge("gone", "unsettled messages that Routee does not tell any more", tally.gone)
+            yield _gauge("gone_price", "price of these messages", float(tally.gone_price))
         if tally.oldest_deadline is not None:
             about = "when Routee stops telling the oldest of them, in seconds since 1970"
             yield _gauge("oldest_deadline_seconds", about, tally.oldest_deadline)
+        if self.round_end is not None:
+            about = "when the last round came to its end, in seconds since 1970"
+            yield _gauge("round_end_seconds", about, self.round_end)
         yield _gauge("ready", "whether the last round came to its end", 0 if self.trouble else 1)
 
 

@@ -3,7 +3,7 @@ The settings of `routee-ingest backfill`: each field is the environment variable
 """
 
 from collections.abc import Iterator
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, SecretStr, field_validator
@@ -47,6 +47,9 @@ class BackfillSettings(CommonSettings):
     backfill_admin_port: int = Field(9105, ge=0, le=65535, description="their port; 0 takes a free one and logs it")
     streams_state_retention_hours: int = Field(
         192, ge=48, description="as streams has it: of an SMS that streams has forgotten nothing is asked"
+    )
+    streams_conflicting_finals: Literal["latest", "first"] = Field(
+        "latest", description="as streams has it: of two finals that differ, the one that streams drops is not stored"
     )
 
     @field_validator("routee_application_id", "routee_application_secret")

@@ -4,7 +4,7 @@ Routee's tracking objects and details of campaigns, put into the form of callbac
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -23,10 +23,17 @@ FINALS: Final = ("unsent", "failed", "undelivered", "delivered")
 ENDED: Final = frozenset({"finished", "failed"})
 """Statuses after which a campaign has no other one."""
 
+FinalsRule = Literal["latest", "first"]
+"""Which of two finals that differ stands in streams: the one with the later of Routee's dates, or the earlier."""
+
 _FINAL_RANK: Final = 2
+_BEFORE_ALL_DATES: Final = -(1 << 62)
 _MOST_PARTS: Final = 255
 """Streams leaves out a greater number of a part, too."""
-_NUMBER: Final = re.compile(r"\s*+(\d{1,16})(?:\.0{0,16})?\s*", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_WHOLE: Final = re.compile(r"[+-]?\d{1,40}", re.ASCII)
+_MOST_COUNTED: Final = 1 << 53
+"""Streams reads numbers in the same forms, and none that is greater."""
 
 
 class Tracked(NamedTuple):
@@ -64,9 +71,13 @@ def rank(status: str) -> int:
     return _FINAL_RANK if word in FINALS else 0 if word == "queued" else 1
 
 
-def standing(status: str, date_ms: int) -> tuple[int, int, int, str]:
+def standing(status: str, date_ms: int, finals: FinalsRule) -> tuple[int, int, int, str]:
     """Return the place of a status among those of its SMS: the greatest is its state, as in streams."""
     word = comparable(status)
+    if not date_ms:
+        date_ms = _BEFORE_ALL_DATES
+    elif finals == "first" and word in FINALS:
+        date_ms = -date_ms
     return rank(status), date_ms, FINALS.index(word) if word in FINALS else int(word != "sent"), visible(status)
 
 
@@ -172,8 +183,8 @@ def _campaign_name(found: Mapping[str, Any]) -> str | None:
 def _whole(number: object) -> int:
     """Return a count, also in a text or as a float; 0 for a value that is none."""
     if isinstance(number, str):
-        read = _NUMBER.fullmatch(number)
-        return int(read[1]) if read else 0
-    if isinstance(number, float) and number.is_integer():
-        number = int(number)
-    return number if type(number) is int and number > 0 else 0
+        text = number.strip()
+        number = int(text) if _WHOLE.fullmatch(text) else float(text) if _NUMBER.fullmatch(text) else 0
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        return 0
+    return int(number) if 0 < number <= _MOST_COUNTED and number == int(number) else 0

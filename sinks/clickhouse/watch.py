@@ -21,6 +21,8 @@ from streams.program.vitals import Disk
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 60.0
+_AWAY_SECONDS: Final = 5.0
+"""After a look that failed: the sink is ready again soon after ClickHouse is."""
 
 
 class SchemaWatch:
@@ -86,16 +88,26 @@ class SchemaWatch:
     def look_again_and_again(
         self, connect: Callable[[], ClickHouse], seconds: float = LOOK_SECONDS
     ) -> Callable[[], None]:
-        """Look on a thread of its own, once in so many seconds; return the function that ends it."""
+        """
+        Look on a thread of its own, once in so many seconds, sooner after a failure; return the function that ends it.
+
+        A look that fails makes the sink not ready: without rows to write, nothing else would tell.
+        """
         ended = threading.Event()
 
         def run() -> None:
-            while not ended.wait(seconds):
+            pause = seconds
+            while not ended.wait(pause):
                 try:
                     with closing(connect()) as clickhouse:
                         self.look(clickhouse)
-                except SinksError as error:  # inserts tell it better
+                except SinksError as error:
                     logger.debug("the schema was not looked at", extra={"error": str(error)})
+                    self._readiness.trouble("clickhouse", str(error))
+                    pause = min(seconds, _AWAY_SECONDS)
+                else:
+                    pause = seconds
+                    self._readiness.fine("clickhouse")
 
         threading.Thread(target=run, name="schema", daemon=True).start()
         return ended.set

@@ -21,7 +21,7 @@ PRIVATE_NAMES: Final = (
     ("kafka.net.connection", "KafkaConnection", ("in_flight_requests",)),
     ("kafka.protocol.parser", "KafkaProtocol", ("_rbuffer",)),
     ("kafka.protocol.frame", "KafkaBytes", ("read", "seek", "tell")),
-    ("kafka.cluster", "ClusterMetadata", ("leader_for_partition", "cluster_id", "topic_id")),
+    ("kafka.cluster", "ClusterMetadata", ("leader_for_partition", "cluster_id", "partitions_for_topic", "topic_id")),
     ("kafka.cluster", "ClusterMetadata", ("metadata_refresh_in_progress", "request_update")),
     (
         "kafka.coordinator.consumer",
@@ -111,6 +111,11 @@ def topic_id(consumer: Any, topic: str) -> str | None:  # noqa: ANN401 - same
     """Return Kafka's id of a topic, None when the last metadata have none: no such topic, or brokers before 2.8."""
     found = consumer._cluster.topic_id(topic)  # noqa: SLF001
     return str(found) if found is not None and found.int else None
+
+
+def is_there(consumer: Any, topic: str) -> bool:  # noqa: ANN401 - same
+    """Return whether the last metadata have a topic; a deleted one is missing, and one that the user may not see."""
+    return consumer._cluster.partitions_for_topic(topic) is not None  # noqa: SLF001
 
 
 def metadata_told(consumer: Any, seconds: float) -> bool:  # noqa: ANN401 - same

@@ -282,6 +282,10 @@ class KafkaSource:
                 found[TopicPartition(*partition)] = end
         return found
 
+    def missing(self) -> list[str]:
+        """Return the topics that the last metadata do not have."""
+        return [topic for topic in self.origins if not private_names.is_there(self._consumer, topic)]
+
     def silence(self) -> float:
         """Return the seconds since the group, or the leader of a partition that delivers, was last known to answer."""
         now = time.monotonic()

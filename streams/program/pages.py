@@ -15,11 +15,20 @@ from streams.program.http_server import HttpServer
 from streams.program.problems import problem_answer
 
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+_READY: Final = """\
+# HELP routee_ready Whether /readyz says 200.
+# TYPE routee_ready gauge
+routee_ready {}
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """The contents of the pages; each is asked for anew with every request. `metrics` is text in Prometheus' form."""
+    """
+    The contents of the pages; each is asked for anew with every request.
+
+    `metrics` is text in Prometheus' form; the page adds `routee_ready`.
+    """
 
     live: Callable[[], web.Response]
     ready: Callable[[], web.Response]
@@ -36,7 +45,8 @@ def page_server(pages: Pages, bounds: Bounds | None = None) -> HttpServer:
         return pages.ready()
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=pages.metrics(), headers={CONTENT_TYPE: _PROMETHEUS})
+        is_ready = _READY.format(int(pages.ready().status == HTTPStatus.OK)).encode()
+        return web.Response(body=pages.metrics() + is_ready, headers={CONTENT_TYPE: _PROMETHEUS})
 
     return HttpServer([web.get("/livez", live), web.get("/readyz", ready), web.get("/metrics", metrics)], bounds)
 

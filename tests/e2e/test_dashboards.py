@@ -38,6 +38,7 @@ TRAFFIC = "--campaigns 2 --recipients 20000 --singles 60 --seed 5 --rate 30 --ma
 NOT_ON_THESE_PAGES = {
     "routee_ingest_certificate_end_seconds",
     "routee_backfill_ready",
+    "routee_backfill_round_end_seconds",
     "routee_backfill_gone",
     "routee_backfill_oldest_deadline_seconds",
 }

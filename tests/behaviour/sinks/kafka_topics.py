@@ -137,6 +137,11 @@ class Topics:
 
             eventually(is_deleted)
 
+    def delete(self, suffix: str) -> None:
+        """Delete a topic."""
+        with self._admin() as admin:
+            admin.delete_topics([self.prefix + suffix])
+
     def make_anew(self, suffix: str, partitions: int) -> None:
         """Delete a topic and make one of that name."""
         name = self.prefix + suffix

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from itertools import pairwise
 from math import inf
 from random import Random
@@ -18,7 +19,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from ingest.backfill.client import Routee
-from ingest.backfill.errors import AllowListError, CredentialsError, WrongUrlError
+from ingest.backfill.errors import AllowListError, CredentialsError, NoAnswerError, WrongUrlError
 from ingest.backfill.filling import Filling
 from ingest.backfill.known import Known
 from ingest.backfill.rounds import Backfill, Job
@@ -489,6 +490,73 @@ async def test_a_page_of_another_server_is_no_api() -> None:
                 await Routee(settings(url), session, QuickClock()).reach()
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def answering(*answers: web.Response) -> AsyncIterator[tuple[Routee, QuickClock, list[float]]]:
+    """Give a client of a server with these answers to requests for messages, in turn; and when each was asked for."""
+    clock, waiting, asked = QuickClock(), [*answers], list[float]()
+
+    async def token(_: web.Request) -> web.Response:
+        return web.json_response({"access_token": "t", "expires_in": 86_400})
+
+    async def message(_: web.Request) -> web.Response:
+        asked.append(clock.monotonic())
+        return waiting.pop(0) if waiting else web.json_response([])
+
+    application = web.Application()
+    application.router.add_post("/oauth/token", token)
+    application.router.add_get("/sms/tracking/single/{id}", message)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        async with ClientSession() as session:
+            yield Routee(settings(url), session, clock), clock, asked
+    finally:
+        await runner.cleanup()
+
+
+def busy(retry_after: str) -> web.Response:
+    return web.Response(status=429, headers={"Retry-After": retry_after})
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [("90", 90), ("0", 1), ("soon", 1), (formatdate(NOW + 120, usegmt=True), 119), (formatdate(NOW - 9), 1)],
+)
+async def test_a_pause_that_routee_asks_for_is_kept(retry_after: str, seconds: int) -> None:
+    """As a number of seconds or as a date; without one that can be read, our own pause."""
+    async with answering(busy(retry_after)) as (routee, _, asked):
+        assert await routee.message("x") == []
+        first, second = asked
+        assert seconds <= second - first <= seconds + 1
+
+
+async def test_no_request_begins_in_a_long_pause_and_none_waits_for_its_end() -> None:
+    """A round that waited for an hour would look as if it got on."""
+    async with answering(busy("3600")) as (routee, clock, asked):
+        for passing in (0, 1000, 2000):
+            clock.passed += passing
+            with pytest.raises(NoAnswerError, match="asks not to be asked"):
+                await routee.message("x")
+        assert len(asked) == 1
+        clock.passed += 600
+        assert await routee.message("x") == []
+        assert len(asked) == 2
+
+
+async def test_an_answer_that_is_no_json_is_asked_for_again_once_routee_was_there() -> None:
+    """A page of maintenance, or half an answer, does not mean that the URL is wrong."""
+    half, page = web.Response(text='[{"messageId": "m'), web.Response(text="<html>", content_type="text/html")
+    async with answering(web.json_response([]), half, page) as (routee, _, asked):
+        await routee.message("x")
+        assert await routee.message("x") == []
+        assert len(asked) == 4
+    async with answering(web.Response(text="[")) as (routee, _, _):
+        with pytest.raises(WrongUrlError, match="none of Routee's API"):
+            await routee.message("x")
 
 
 def test_the_emulated_counts_are_those_of_messages() -> None:

@@ -119,6 +119,20 @@ def test_the_folder_of_an_earlier_version_is_taken_on_if_its_files_are_of_the_to
     assert not note.exists()
 
 
+def test_a_sink_whose_topic_is_deleted_is_not_ready_and_names_it(
+    folder: Folder, topics: Topics, running: Running
+) -> None:
+    """Its partitions go from the group and from the lag, and the sink waits for records that cannot come."""
+    sink = running.start("files")
+    produce(topics, "old", 3)
+    wait_for_keys(folder, names("old", 3))
+    eventually(lambda: sink.get("/readyz")[0] == 200, 60)
+    topics.delete(SUFFIX)
+    line = f"topics: not in Kafka any more, or not for this user: {topics.prefix}{SUFFIX}"
+    eventually(lambda: sink.get("/readyz") == (503, f"{line}\n"), 60)
+    assert sink.get("/livez")[0] == 200
+
+
 def frozen_while_the_topic_is_made_anew(sink: Sink, topics: Topics, records: int) -> None:
     """Stop a sink between two polls, and let it go on when there is another topic of that name."""
     os.kill(sink.process.pid, signal.SIGSTOP)

@@ -295,6 +295,18 @@ def test_it_is_not_ready_while_kafka_does_not_answer(monkeypatch: pytest.MonkeyP
     assert bench.readiness.reasons == []
 
 
+def test_it_is_not_ready_while_a_topic_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its partitions are gone from the group and from the lag: nothing else would tell."""
+    bench = Bench()
+    bench.rounds(2)
+    monkeypatch.setattr(MemorySource, "missing", lambda _: ["t.sms.status"])
+    bench.rounds(1, seconds=1.0)
+    assert bench.readiness.reasons == ["topics: not in Kafka any more, or not for this user: t.sms.status"]
+    monkeypatch.undo()
+    bench.rounds(1, seconds=1.0)
+    assert bench.readiness.reasons == []
+
+
 def test_stopping_writes_and_commits_the_collected_records_and_leaves_the_group() -> None:
     bench = Bench()
     bench.fill(8)

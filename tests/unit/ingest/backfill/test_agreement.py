@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.backfill.known import Known
-from ingest.backfill.tracking import Tracked, tracked
+from ingest.backfill.tracking import FinalsRule, Tracked, tracked
+from streams.domain.policy import Policy
 from tests.builders import ABSENT, MESSAGE_ID, NOW, without_absent
 from tests.unit.streams.domain.pipeline import Pipeline
 
@@ -54,22 +55,24 @@ def statuses(pipeline: Pipeline) -> dict[str, str]:
     return {sms["sms_key"]: sms["status"] for sms in pipeline.message()["sms"]}
 
 
-def known_of(pipeline: Pipeline) -> Known:
-    known = Known()
+def known_of(pipeline: Pipeline, finals: FinalsRule) -> Known:
+    known = Known(0, finals)
     for record in pipeline.revisions:
         known.take_sms(record)
     return known
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.data(), st.integers(1, 3))
-def test_a_status_is_news_when_it_moves_its_sms_and_never_twice(data: st.DataObject, parts: int) -> None:
-    pipeline = Pipeline()
+@given(st.data(), st.integers(1, 3), st.sampled_from(["latest", "first"]))
+def test_a_status_is_news_when_it_moves_its_sms_and_never_twice(
+    data: st.DataObject, parts: int, finals: FinalsRule
+) -> None:
+    pipeline = Pipeline(Policy(conflicting_finals=finals))
     for given_callback in data.draw(st.lists(told(parts), min_size=1, max_size=4)):
         pipeline.send(callback(given_callback))
     found = found_in(data.draw(told(parts)))
-    before, healed = statuses(pipeline), known_of(pipeline).healing(found)
+    before, healed = statuses(pipeline), known_of(pipeline, finals).healing(found)
     envelope = {"received_at": NOW, "callbacks": [orjson.loads(found.body)], "source": "pull"}
     pipeline.take_in(0, len(pipeline.log), orjson.dumps(envelope))
     assert (healed is not None) == (statuses(pipeline) != before)
-    assert known_of(pipeline).healing(found) is None
+    assert known_of(pipeline, finals).healing(found) is None

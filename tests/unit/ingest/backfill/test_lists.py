@@ -4,6 +4,7 @@ Whole lists although rows move, ranges divided until they fit, and the number of
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
+from math import ceil
 from typing import Any, Final
 
 import pytest
@@ -135,6 +136,33 @@ async def test_a_list_that_never_stands_still_is_given_up_after_five_passes() ->
     assert (rows.rows, rows.missing, passes) == ([{"smsId": "1"}], 2, 5)
 
 
+@pytest.mark.parametrize("size", [20, 1000, PAGE_ROWS - 1])
+async def test_pages_that_are_shorter_than_asked_for_are_read_to_the_last(size: int) -> None:
+    rows = [{"smsId": str(row)} for row in range(3000)]
+    asked = []
+
+    async def page(number: int) -> Page:
+        asked.append(number)
+        return Page(rows[number * size : (number + 1) * size], len(rows))
+
+    assert await whole(page, await page(0)) == (rows, 0)
+    assert asked == [*range(ceil(len(rows) / size))]
+
+
+@pytest.mark.parametrize("last", [0, 1])
+async def test_a_total_that_is_too_large_costs_no_requests_without_end(last: int) -> None:
+    """The further pages are empty, or the last one again, as of a server that does not know the number of a page."""
+    asked = 0
+
+    async def page(number: int) -> Page:
+        nonlocal asked
+        asked += 1
+        return Page([{"smsId": "1"}] if number == 0 or last else [], 10**9)
+
+    assert await whole(page, await page(0)) == ([{"smsId": "1"}], 10**9 - 1)
+    assert asked == 10
+
+
 async def test_a_single_second_is_not_divided() -> None:
     """More rows than are given in one second: the range is read as it is."""
     asked = []
@@ -186,6 +214,6 @@ async def test_a_second_and_a_fraction_is_not_divided_for_ever(until: float) -> 
         nonlocal asked
         asked += 1
         assert asked < 100
-        return Page([{"smsId": str(number)}], 2 * MOST_ROWS)
+        return Page([{"smsId": f"{number}-{row}"} for row in range(PAGE_ROWS)], 2 * MOST_ROWS)
 
     assert [(part.begin, part.end) async for part in parts(fetch, 100, until)] == [(100, until)]

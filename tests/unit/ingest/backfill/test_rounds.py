@@ -2,6 +2,7 @@
 Rounds with a Routee in memory: the open window goes on, and pauses.
 """
 
+import asyncio
 from typing import Any, Final
 
 import pytest
@@ -46,6 +47,12 @@ class RouteeInMemory:
         self.asked: list[tuple[float, float, int]] = []
         self.trouble: Exception | None = None
         self.details: dict[str, Any] = {}
+        self.is_away = False
+        self.messages: list[str] = []
+
+    async def reach(self) -> None:
+        if self.is_away:
+            raise NoAnswerError("away")
 
     async def range_page(self, begin: float, end: float, number: int, _: str | None) -> Page:
         assert NOW - WINDOW <= begin < end
@@ -53,12 +60,13 @@ class RouteeInMemory:
             raise BadRequestError("before the window")
         self.asked.append((begin, end, number))
         self.clock.now += 60
-        return Page([], 2 * PAGE_ROWS)
+        return Page([None] * PAGE_ROWS, 2 * PAGE_ROWS)
 
     async def campaign(self, _: str) -> Any:  # noqa: ANN401
         return self.details
 
-    async def message(self, _: str) -> list[Any]:
+    async def message(self, message_id: str) -> list[Any]:
+        self.messages.append(message_id)
         if self.trouble is not None:
             raise self.trouble
         return []
@@ -113,6 +121,23 @@ async def test_an_error_of_routee_costs_a_watching_backfill_a_round_only(error: 
     assert watching.seen.trouble == "the last round ended early: the log says why"
 
 
+async def test_the_end_of_a_round_is_noted() -> None:
+    """A round that never ends is seen by the age of the last one."""
+
+    class Topics:
+        async def catch_up(self) -> None:
+            clock.now += HOUR
+
+    class Seen:
+        trouble: str | None = "the first round is not over"
+        round_end = None
+
+    made, _, clock = backfill()
+    watching = _Watching(made, Topics(), Seen(), clock, 60.0)  # type: ignore[arg-type]
+    await watching._one_round(sweep=False)
+    assert (watching.seen.trouble, watching.seen.round_end) == (None, NOW + HOUR)
+
+
 async def test_a_pause_grows_with_answers_and_not_while_routee_gives_none() -> None:
     """A job is not to wait for a day because Routee was away for some hours."""
     made, routee, clock = backfill()
@@ -124,6 +149,61 @@ async def test_a_pause_grows_with_answers_and_not_while_routee_gives_none() -> N
         assert not made._is_due(job)
         clock.now += 1
         assert made._is_due(job)
+
+
+async def test_a_round_ends_when_routee_answers_nothing_and_goes_on_when_it_does_not_answer_some() -> None:
+    """Thousands of jobs would wait for it one after the other, and the backfill would say that it gets on."""
+    made, routee, _ = backfill()
+    jobs = [Job(number, "message", str(number)) for number in range(50)]
+    routee.trouble = NoAnswerError("away")
+    await made.run(jobs)
+    assert len(routee.messages) == 50
+    routee.messages.clear()
+    routee.is_away = True
+    with pytest.raises(NoAnswerError):
+        await made.run(jobs)
+    assert len(routee.messages) <= 4
+
+
+@pytest.mark.parametrize("answers", [0, 2])
+async def test_a_job_whose_answer_is_not_stored_is_due_again_at_once(answers: int) -> None:
+    """Also the ones that ran beside it, and were stopped with it."""
+    made, routee, clock = backfill()
+    made._filling = filling = FillingInMemory()  # type: ignore[assignment]
+    jobs = [Job(0, "report", "c-1"), Job(1, "message", "x")]
+    for _ in range(answers):
+        await made.run(jobs)
+        clock.now += 2 * HOUR
+    before = dict(made._pauses)
+    routee.details = {"trackingId": "c-1", "state": "Running", "statuses": {"Sent": 3}}
+    filling.trouble = NotStoredError("Kafka is away")
+    stopped = asyncio.Event()
+
+    async def no_answer(_: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    routee.message = no_answer  # type: ignore[assignment, method-assign]
+    with pytest.raises(NotStoredError):
+        await made.run(jobs)
+    assert stopped.is_set()
+    assert made._pauses == before
+    assert made.tally.reports == 0
+
+
+async def test_an_sms_that_is_not_stored_is_not_told_as_healed() -> None:
+    made, _, _ = backfill()
+    made._filling = filling = FillingInMemory()  # type: ignore[assignment]
+    row = {"messageId": "m-1", "smsId": "s-1", "status": {"status": "Delivered", "date": "2026-11-22T03:00:00Z"}}
+    filling.trouble = NotStoredError("Kafka is away")
+    with pytest.raises(NotStoredError):
+        await made._take([row])
+    assert made.tally.healed.total() == 0
+    filling.trouble = None
+    await made._take([row])
+    assert made.tally.healed == {"missing": 1}
 
 
 async def test_a_sweep_lets_old_pauses_go() -> None:

@@ -26,6 +26,8 @@ def test_the_metrics_follow_the_tally() -> None:
     page = seen(tally)
     assert metrics(page)['routee_backfill_healed_total{kind="missing"}'] == 0
     assert "routee_backfill_oldest_deadline_seconds" not in metrics(page)
+    assert "routee_backfill_gone" not in metrics(page)  # from 0 to 4 would be four new ones
+    tally.is_judged = True
     tally.healed.update(missing=2, final=3)
     tally.gone, tally.gone_price, tally.oldest_deadline = 4, Decimal("0.5"), 1_795_000_000.0
     found = metrics(page)
@@ -48,9 +50,11 @@ def test_it_is_ready_after_a_round_and_not_after_one_that_failed() -> None:
     """The page says why, without a word of the server's."""
     page = seen(Tally())
     assert page.pages().ready().status == 503
-    page.trouble = None
+    assert "routee_backfill_round_end_seconds" not in metrics(page)
+    page.trouble, page.round_end = None, 1_795_000_000.0
     assert page.pages().ready().status == 200
     assert metrics(page)["routee_backfill_ready"] == 1
+    assert metrics(page)["routee_backfill_round_end_seconds"] == 1_795_000_000
     page.trouble = "the last round ended early: the log says why"
     assert page.pages().ready().status == 503
     assert page.pages().live().status == 200

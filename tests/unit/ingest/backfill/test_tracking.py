@@ -7,12 +7,15 @@ from typing import Any, Final
 
 import orjson
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from msgspec import Raw
 
-from ingest.backfill.tracking import date_ms, rank, report, tracked
+from ingest.backfill.tracking import _whole, date_ms, rank, report, tracked
 from streams.contract.keys import NIL_ID
 from streams.domain.callback import Callback
 from streams.domain.policy import Policy
+from streams.domain.routee import coercion
 from streams.domain.routee.bodies import read_body
 from streams.domain.routee.campaign_report import Read, read_report
 from tests.builders import ABSENT, campaign_report, without_absent
@@ -227,12 +230,25 @@ def test_an_id_that_stands_for_none_is_none_and_hides_no_campaign(no_id: object)
     assert body["campaignTrackingId"] == C
 
 
-@pytest.mark.parametrize("number", [2, 2.0, "2", " 2 ", "2.0", "2."])
+@pytest.mark.parametrize("number", [2, 2.0, "2", " 2 ", "2.0", "2.", "+2", "2e0", "02", ".2e1", "2.00000000000000001"])
 def test_a_number_in_another_form_is_no_news(number: object) -> None:
     """Of a report that is not told by its form alone, each round would write one more."""
     found = report(DETAILS | {"statuses": {"Delivered": number, "Sent": 0.0, "Failed": 1.5, "Queued": "many"}})
     assert not isinstance(found, str)
     assert found.counts == {"Delivered": 2}
+
+
+_NUMBERS: Final = st.from_regex(r"\s?[+-]?(\d{0,20}\.?\d{0,20})([eE][+-]?\d{1,3})?\s?", fullmatch=True)
+
+
+@given(st.one_of(_NUMBERS, st.text(), st.integers(), st.floats(), st.booleans(), st.none(), st.just([2])))
+@example("+3")
+@example(2**53)
+@example(2**53 + 1)
+@example("1e400")
+def test_a_count_is_read_as_streams_reads_it(value: object) -> None:
+    """Else a report would be news in every round, or never."""
+    assert _whole(value) == (coercion.count(value, "", []) or 0)
 
 
 def test_details_with_less_in_them() -> None:
