@@ -6,6 +6,7 @@ import pytest
 
 from tests.integration.ingest.wire import Server, serving
 from tests.integration.sinks.conftest import bucket, s3
+from tests.support.clock import FakeClock
 
 __all__ = ["bucket", "s3", "server"]
 
@@ -14,4 +15,11 @@ __all__ = ["bucket", "s3", "server"]
 async def server() -> AsyncIterator[Server]:
     """Give a server with two secrets and a body limit of 64 KiB."""
     async with serving() as running:
+        yield running
+
+
+@pytest.fixture
+async def patient() -> AsyncIterator[Server]:
+    """Give one whose clock stands still: however slow the machine is, no callback is answered 503 for its long wait."""
+    async with serving(clock=FakeClock(), ingest_flush_ms=0) as running:
         yield running

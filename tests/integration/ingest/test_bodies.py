@@ -1,19 +1,24 @@
 """Every body that is answered 200 is in one of the two topics, byte for byte, secrets aside; repaired ones twice."""
 
+import asyncio
 import gzip
 import random
 from base64 import b64decode
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 import pytest
 
+from ingest.callback.envelope import RawRecord
 from ingest.commit.lane import Lane
+from ingest.errors import NotStoredError
 from streams.contract.keys import partition_of
 from streams.contract.records import Envelope, Reason, Rejection
-from streams.contract.topics import CALLBACKS_RAW
+from streams.contract.topics import CALLBACKS_RAW, Topic
 from tests.integration.ingest.wire import PATH, SECRET, Server, chunked, post
 from tests.support.mutation import mutated
+from tests.support.wait import eventually_async
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.json"))
 
@@ -136,6 +141,65 @@ async def test_an_array_of_callbacks_is_answered_200_only_when_all_are_stored(se
     wire = await server.talk(post(body))
     assert (await wire.reply()).status == 200
     assert {one["messageId"] for one in server.callbacks} >= set(keys)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_an_array_is_answered_as_the_last_of_its_callbacks_ends(patient: Server, *, fails: bool) -> None:
+    """All others are stored before it."""
+    lanes = len(patient.service.publisher._raw)
+    slow = partition_of("last", lanes)
+    others = {key for number in range(30) if partition_of(key := f"m{number}", lanes) != slow}
+    keys = ["last", *others]
+    let_go, append = asyncio.Event(), patient.log.append
+
+    async def slowly(topic: Topic, records: Sequence[RawRecord], partition: int | None = None) -> None:
+        if partition == slow:
+            await let_go.wait()
+            if fails:
+                raise NotStoredError("told to fail")
+        await append(topic, records, partition)
+
+    patient.log.append = slowly  # type: ignore[method-assign]
+    wire = await patient.talk(post(orjson.dumps([{"messageId": key} for key in keys])))
+    await eventually_async(lambda: {one["messageId"] for one in patient.callbacks} == others)
+    let_go.set()
+    assert (await wire.reply()).status == (503 if fails else 200)
+    assert {one["messageId"] for one in patient.callbacks} == (others if fails else set(keys))
+
+
+async def test_of_an_array_that_was_cut_by_its_client_no_callback_is_stored(server: Server) -> None:
+    request = post(b",".join([b'[{"messageId":"a"}', b'{"messageId":"b"}', b'{"messageId":"c"}]']))
+    begin = request.index(b"[")
+    for end in (begin + 1, request.index(b"}") + 1, request.index(b"}") + 2, request.index(b'"b"'), len(request) - 1):
+        wire = await server.talk(request[:end])
+        await server.has_read()
+        assert server.service.pending.size == end - begin
+        await wire.close()
+        await eventually_async(lambda: server.open_connections == 0)
+        assert server.service.pending.size == 0
+    wire = await server.talk(request)
+    assert (await wire.reply()).status == 200
+    assert [one["messageId"] for one in server.callbacks] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_callbacks_of_an_array_whose_client_is_gone_are_settled_like_all_others(
+    patient: Server, caplog: pytest.LogCaptureFixture, *, fails: bool
+) -> None:
+    keys = {f"m{number}" for number in range(30)}
+    patient.log.hold()
+    wire = await patient.talk(post(orjson.dumps([{"messageId": key} for key in sorted(keys)])))
+    await eventually_async(lambda: patient.log.held > 0)
+    wire.reset()
+    await eventually_async(lambda: patient.open_connections == 0)
+    other = await patient.talk(post(b'{"messageId":"other"}'))
+    await patient.has_read()
+    patient.log.failing = fails
+    patient.log.release()
+    assert (await other.reply()).status == (503 if fails else 200)
+    await eventually_async(lambda: patient.service.pending.size == 0)
+    assert {one["messageId"] for one in patient.callbacks} == (set() if fails else keys | {"other"})
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def other_than(lane: Lane, server: Server) -> str:

@@ -144,11 +144,11 @@ async def test_pipelined_requests_are_answered_in_their_order(server: Server, co
     assert len(server.callbacks) == count
 
 
-async def test_answers_known_at_once_wait_for_the_ones_before_them(server: Server) -> None:
-    server.log.hold()
-    wire = await server.talk(post() + post(b"{") + post() + post(path="/wrong"))
-    await eventually_async(lambda: server.service.publisher.pending.size > 1_000)
-    server.log.release()
+async def test_answers_known_at_once_wait_for_the_ones_before_them(patient: Server) -> None:
+    patient.log.hold()
+    wire = await patient.talk(post() + post(b"{") + post() + post(path="/wrong"))
+    await eventually_async(lambda: patient.service.publisher.pending.size > 1_000)
+    patient.log.release()
     assert await wire.statuses(4) == [200, 200, 200, 404]
 
 
@@ -235,15 +235,15 @@ async def test_a_client_that_has_closed_its_direction_gets_its_answers(server: S
     assert len(server.callbacks) == count
 
 
-async def test_a_client_that_is_gone_has_its_callback_stored(server: Server) -> None:
-    server.log.hold()
-    wire = await server.talk(post())
-    await eventually_async(lambda: server.service.publisher.pending.size)
-    wire.writer.transport.abort()
-    await eventually_async(lambda: not server.service.connections)
-    server.log.release()
-    await eventually_async(lambda: server.callbacks)
-    assert server.service.publisher.pending.size == 0
+async def test_a_client_that_is_gone_has_its_callback_stored(patient: Server) -> None:
+    patient.log.hold()
+    wire = await patient.talk(post())
+    await eventually_async(lambda: patient.service.publisher.pending.size)
+    wire.reset()
+    await eventually_async(lambda: not patient.service.connections)
+    patient.log.release()
+    await eventually_async(lambda: patient.callbacks)
+    assert patient.service.publisher.pending.size == 0
 
 
 async def test_the_longest_body_is_taken(server: Server) -> None:

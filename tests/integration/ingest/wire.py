@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +102,11 @@ class Wire:
         assert self._server is not None
         await self._server.has_read()
         return self.writer.get_extra_info("sockname") in self._server.peers()
+
+    def reset(self) -> None:
+        """Go away without a goodbye: the server, which may owe answers, is told by a reset."""
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
     async def close(self) -> None:
         """Hang up."""

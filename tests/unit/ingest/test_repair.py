@@ -7,6 +7,7 @@ import json
 import random
 import urllib.parse
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,25 @@ def test_a_good_body_in_any_wrapping_is_the_same_callback(case: str) -> None:
     assert json.loads(found.body) == GOOD
     assert {repair.value for repair in note(found).repairs} == repairs
     assert base64.b64decode(note(found).original or "") == (body if isinstance(body, bytes) else body.encode())
+
+
+@pytest.mark.parametrize("cover", [dumped, urllib.parse.quote, html.escape])
+def test_a_body_may_have_four_covers_and_no_fifth(cover: Callable[[str], str]) -> None:
+    body = BODY
+    for _ in range(4):
+        body = cover(body)
+    found = mended(body)
+    assert isinstance(found, Repaired)
+    assert orjson.loads(found.body) == GOOD
+    assert isinstance(mended(cover(body)), Rejected)
+
+
+def test_a_body_may_be_compressed_twice_and_four_times_at_most() -> None:
+    body = UTF8
+    for _ in range(4):
+        body = gzip.compress(body)
+    assert isinstance(mended(body), Repaired)
+    assert isinstance(mended(gzip.compress(body)), Rejected)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from ingest.callback.several import MOST, several
+from ingest.callback.several import several
 from ingest.commit.lane import Outcome
 from ingest.http.together import Together
 from streams.contract.documents import checked_in
+
+MOST = 100
 
 ONE = b'{"messageId": "a", "price": 1.50}'
 

@@ -4,6 +4,7 @@ A day of a bucket becomes few large objects, by its manifest: each row once befo
 The store is obstore's own in memory, which decides conditional writes as S3 does.
 """
 
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
@@ -179,6 +180,20 @@ def test_a_compaction_that_is_at_work_is_not_disturbed_and_a_second_one_is_told(
     assert second.problem is None
     clear(root, TABLES)
     assert mark.exists()
+    expect_all(root)
+
+
+@pytest.mark.parametrize(("minutes", "is_dead"), [(14.9, False), (15.1, True)])
+def test_a_compaction_that_has_written_nothing_for_a_quarter_of_an_hour_is_ended(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch, minutes: float, *, is_dead: bool
+) -> None:
+    mark = root / RAW_CALLBACKS_TABLE / ".compacting-date=1970-01-01"
+    mark.write_bytes(b"another")
+    (_, written_ns, _) = mark.parent.stamps()[mark.name]
+    monkeypatch.setattr(time, "time_ns", lambda: written_ns + round(minutes * 60e9))
+    first, _ = compacted(root)
+    assert (first.problem is None) is is_dead
+    assert mark.exists() is not is_dead
     expect_all(root)
 
 

@@ -74,6 +74,17 @@ def test_at_a_third_nine_of_ten_certain_times_are_within_a_fifth(share: float, *
     assert sum(error <= 0.2 for error in errors) >= 0.9 * told, sorted(errors)
 
 
+@pytest.mark.parametrize(("final", "is_certain"), [(290, False), (299, False), (300, True), (310, True)])
+def test_no_time_is_certain_below_thirty_of_a_hundred_final(final: int, *, is_certain: bool) -> None:
+    """The spread is a tenth of the time that is left: it is the share alone that makes it uncertain."""
+    curve = curve_of([Cells(ROUTE, len(BOUNDS), 100_000, 100_000, 100_000, within(s60=29_000, s120=71_000))])
+    found = forecast([Cohort(curve, 60, 1000, final)], 1000, only_finals=False)
+    time = found.times[0.95]
+    assert time is not None
+    assert time.spread < 0.15 * time.seconds
+    assert (found.seen, time.is_certain) == (final / 1000, is_certain)
+
+
 @pytest.mark.parametrize("only_finals", [False, True])
 def test_a_campaign_that_has_hardly_begun_is_uncertain(*, only_finals: bool) -> None:
     campaign = simulated(3, only_finals=only_finals)

@@ -212,3 +212,38 @@ def test_live_routes_are_judged_by_the_windows_that_are_old_enough() -> None:
     assert sum(row["within"]) == 105
     assert live_routes(cells, NOW, country="DE") == []
     assert live_routes(cells, NOW, sender="Shop") == []
+
+
+def test_a_cell_is_kept_for_three_hours() -> None:
+    picture = Picture()
+    picture.take_cell(Cell("1:[]", at(0), 1))
+    picture.forget(NOW + timedelta(hours=2.9))
+    assert [*picture.cells] == ["1:[]"]
+    picture.forget(NOW + timedelta(hours=3.1))
+    assert picture.cells == {}
+
+
+def test_of_too_many_the_oldest_are_let_go() -> None:
+    picture = Picture()
+    for number in range(20_001):
+        picture.take_campaign(campaign(str(number), 1))
+    for number in range(100_001):
+        picture.take_cell(Cell(str(number), at(0), 1))
+    picture.forget(NOW)
+    assert (len(picture.campaigns), len(picture.cells)) == (20_000, 100_000)
+    assert not {"0"} & {*picture.campaigns, *picture.curves, *picture.cells}
+
+
+def test_a_muted_alarm_is_not_told_as_open() -> None:
+    picture = Picture()
+    picture.take_alarm(Alarm("told", "silence", at(0), at(0), 1, is_open=True, level="alarm"))
+    picture.take_alarm(Alarm("muted", "silence", at(0), at(0), 1, is_open=True, level="alarm", muted_until=at(9)))
+    assert [one.alarm for one in picture.open_alarms] == ["told"]
+
+
+def test_an_alarm_that_is_read_again_is_no_news() -> None:
+    picture = Picture()
+    picture.take_alarm(Alarm("a", "silence", at(0), at(0), 1, is_open=True))
+    before, picture.tick = picture.tick, 5
+    picture.take_alarm(Alarm("a", "silence", at(0), at(0), 1, is_open=True))
+    assert not picture.alarms_changed_since(before)

@@ -11,9 +11,11 @@ import pytest
 from console.errors import AwayError
 from console.live.news import News, Subject
 from console.live.picture import Picture
-from console.live.watch import FINAL_PAUSE_SECONDS, Watch
+from console.live.watch import Watch
 from console.pages.campaigns import words_of
 from tests.support.wait import eventually_async
+
+FINAL_PAUSE_SECONDS = 5.0
 
 
 class Streams:

@@ -15,6 +15,7 @@ import orjson
 import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from console.errors import AwayError, TooSlowError
 from console.live.callbacks import Callback
@@ -22,6 +23,7 @@ from console.pages.campaigns import words_of
 from console.pages.events import EventStream
 from console.programs.client import Program
 from console.records import Alarm, Campaign
+from console.safety.gate import Gate
 from console.safety.people import Person
 from console.server import operators_pages
 from tests.support.markdown import ROOT
@@ -335,6 +337,23 @@ async def test_a_wrong_token_is_told_and_not_repeated() -> None:
     assert "set-cookie" not in answer.headers
 
 
+async def test_a_wrong_token_is_answered_half_a_second_later_and_a_right_one_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", wait)
+    made = console(settings={"console_tokens": TOKENS})
+    await logged_in(made, "a" * 20)
+    assert waits == []
+    for token in ("wrong-token-of-mine", ""):
+        assert (await made.get("/login", "POST", {"token": token})).status == 403
+    assert waits == [0.5, 0.5]
+
+
 @pytest.mark.parametrize("place", ["//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nSet-Cookie: x"])
 async def test_after_the_login_no_person_is_sent_elsewhere(place: str) -> None:
     made = console(settings={"console_tokens": TOKENS})
@@ -370,6 +389,27 @@ async def test_a_page_of_another_site_is_given_nothing() -> None:
 async def test_no_request_but_the_login_changes_anything(method: str) -> None:
     for path in PAGES:
         assert (await console().get(path, method)).status == 405
+
+
+@pytest.mark.parametrize(
+    "path", [*PAGES, "/events", "/static/x/console.js", "/login/", "/login/x", "/LOGIN", "//login", ""]
+)
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "post", "TRACE", "ANY"])
+async def test_the_gate_itself_lets_no_post_through_but_that_of_the_login(method: str, path: str) -> None:
+    """The pages behind it refuse most of these, too: the gate shall not rely on it."""
+    let_in: list[str] = []
+
+    async def page(scope: Scope, _receive: Receive, send: Send) -> None:
+        let_in.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    made = console(settings={"console_tokens": TOKENS})
+    cookie = await logged_in(made, "a" * 20)
+    made.app = Gate(page, made.site.people, made.site.settings.proxies, made.site.settings.host)
+    assert (await made.get(path, method, cookie=cookie)).status == 405
+    assert let_in == []
+    assert (await made.get("/login", "POST")).status == 200
+    assert let_in == ["/login"]
 
 
 async def test_a_proxy_names_the_person_and_from_elsewhere_the_name_counts_for_nothing() -> None:

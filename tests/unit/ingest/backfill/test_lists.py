@@ -9,10 +9,13 @@ from typing import Any, Final
 
 import pytest
 
-from ingest.backfill.client import PAGE_ROWS, Page
+from ingest.backfill.client import Page
 from ingest.backfill.errors import BadRequestError, NoAnswerError
-from ingest.backfill.lists import MOST_ROWS, divided, parts, whole
+from ingest.backfill.lists import divided, parts, whole
 from streams.contract.keys import NIL_ID
+
+MOST_ROWS = 10_000
+PAGE_ROWS = 2000
 
 DAY: Final = 86_400.0
 WEEK: Final = 7 * DAY

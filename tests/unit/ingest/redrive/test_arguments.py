@@ -47,3 +47,9 @@ def test_options_that_go_together(tmp_path: Path) -> None:
 def test_a_value_that_cannot_be_is_wrong_usage(options: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit):
         problem_of(*options)
+
+
+def test_a_thousand_callbacks_a_second_are_the_default() -> None:
+    parser = ArgumentParser()
+    add_arguments(parser)
+    assert parser.parse_args([]).rate == 1000.0

@@ -1,5 +1,6 @@
 """Files of refused callbacks: private, read back as they were written, and refused with every fault at once."""
 
+from base64 import b64encode
 from pathlib import Path
 
 import orjson
@@ -85,3 +86,25 @@ def test_a_receipt_outside_of_all_years_is_a_fault_of_its_line(tmp_path: Path, t
         read_import(file)
     with_receipt = orjson.dumps(orjson.loads(rejected_by_ingest(body_of(1))) | {"received_at": told})
     assert refused_of((0, 1), with_receipt) is None
+
+
+def test_of_many_faults_twenty_are_told_and_the_others_counted(tmp_path: Path) -> None:
+    file = tmp_path / "refused.ndjson"
+    file.write_bytes(b"no json\n" * 23)
+    with pytest.raises(FileError) as raised:
+        read_import(file)
+    told = str(raised.value).splitlines()
+    assert len(told) == 22
+    assert told[-2:] == ["and 3 more", "nothing was stored"]
+
+
+def test_bytes_that_are_no_base64_are_a_fault_and_not_read_as_others(tmp_path: Path) -> None:
+    file = tmp_path / "refused.ndjson"
+    write_export(file, [one(1, body_of(1))])
+    line = orjson.loads(file.read_bytes())
+    text = b64encode(body_of(1)).decode()
+    file.write_bytes(orjson.dumps(line | {"body": None, "body_base64": text}))
+    assert [body for _, body in read_import(file)] == [body_of(1)]
+    file.write_bytes(orjson.dumps(line | {"body": None, "body_base64": f"!{text}"}))
+    with pytest.raises(FileError, match="`body_base64` its bytes"):
+        read_import(file)

@@ -108,6 +108,8 @@ def test_an_erasure_after_the_first_receipt_keeps_a_callback_out() -> None:
     assert judged(refused(), body_of(1), set(), erased_at(earlier)).fate is Fate.REDRIVE
     assert judged(refused(), dated_later, set(), erased_at(later)).fate is Fate.ERASED
     assert judged(refused(), body_of(1), set(), erased_at(later, "+306900000009")).fate is Fate.REDRIVE
+    for moment in ("2026-11-21T09:00:00Z", "2026-11-21T09:00:00"):
+        assert judged(refused(), body_of(1, at=moment), set(), erased_at(earlier)).fate is Fate.ERASED
 
 
 @pytest.mark.parametrize(

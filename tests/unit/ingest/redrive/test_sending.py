@@ -135,3 +135,12 @@ async def test_a_callback_that_is_too_large_is_left_out_and_stops_no_other() -> 
     assert (sending.stored, sending.too_large) == (49, 1)
     assert kafka.rejections == [(0, number) for number in range(50) if number != 7]
     assert clock.monotonic() - began < 1
+
+
+async def test_an_envelope_has_250_callbacks_at_most() -> None:
+    kafka = Kafka()
+    same = partition_of("m-0", PARTITIONS)
+    await store(kafka, *[ready(number)._replace(key="m-0") for number in range(501)])
+    assert [len(orjson.loads(record.value)["callbacks"]) for record in kafka.records["callbacks.raw", same]] == [
+        250, 250, 1,
+    ]  # fmt: skip

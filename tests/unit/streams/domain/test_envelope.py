@@ -16,13 +16,14 @@ from streams.domain.envelope import MAX_DEPTH, Opened, open_envelope
 from streams.domain.message import contribution
 from streams.domain.policy import Policy
 from streams.domain.refusal import Refusal
-from streams.domain.rejection import BODY_MAX_BYTES
 from streams.domain.routee.bodies import read_body
 from streams.domain.sms_stage import PIECE_CALLBACKS, SmsStage
 from streams.domain.stage import Ending, UnfinishedError
 from tests.builders import ABSENT, NOW, campaign_report, envelope, sms_callback
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.pipeline import Pipeline, partials_in
+
+BODY_MAX_BYTES = 512 * 1024
 
 
 @pytest.mark.parametrize(

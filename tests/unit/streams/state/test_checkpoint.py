@@ -13,7 +13,7 @@ from streams.domain.stage import GENERATION_KEY, Output
 from streams.errors import Exit
 from streams.state import turns
 from streams.state.changelog.fence import ProducerEpoch
-from streams.state.checkpoint import RENEW_SECONDS, Checkpointer, Owned, Routing, Spec
+from streams.state.checkpoint import Checkpointer, Owned, Routing, Spec
 from streams.state.rows.partition import Origin, Partition
 from streams.state.rows.reserved_keys import ENDING, POSITION, SOURCE
 from streams.state.rows.throttle import Throttle
@@ -21,6 +21,8 @@ from streams.state.store.stores import MemoryStore
 from tests.support.deaths import Deaths, DiedError
 from tests.support.pipeline import toy
 from tests.support.pipeline.toy import ToySmsStage
+
+RENEW_SECONDS = 24 * 60 * 60.0
 
 CHANGELOG = "sms-changelog"
 

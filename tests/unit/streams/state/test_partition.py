@@ -6,10 +6,12 @@ from typing import ClassVar
 from streams.contract.topics import CAMPAIGN_PROGRESS, SMS_STATUS
 from streams.domain.stage import GENERATION_KEY, Ending, Output, Piece, Rows
 from streams.state.rows import endings
-from streams.state.rows.partition import FORGET_SECONDS, Checkpoint, Origin, Partition
+from streams.state.rows.partition import Checkpoint, Origin, Partition
 from streams.state.rows.position import Position
 from streams.state.rows.reserved_keys import ENDING, HELD, POSITION, SOURCE
 from streams.state.rows.throttle import Throttle
+
+FORGET_SECONDS = 6 * 60 * 60.0
 
 
 class LastValue:

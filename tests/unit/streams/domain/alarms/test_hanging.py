@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.contract.records import DeliveryAlarm
-from streams.domain.alarms.hanging import MOST_CAMPAIGNS, watched_campaigns
+from streams.domain.alarms.hanging import watched_campaigns
 from streams.domain.alarms.watch import AlarmWatch
 from tests.builders import CAMPAIGN_ID, campaign_report, sms_callback
 from tests.support.memory_rows import MemoryRows
 from tests.unit.streams.domain.alarms.feed import BEGIN, Campaigns, Line, alarms, tick, told
 from tests.unit.streams.domain.pipeline import Pipeline
+
+MOST_CAMPAIGNS = 200
 
 LEARNT = 24
 """Hours with a campaign, after which the usual is known."""

@@ -8,13 +8,15 @@ import orjson
 import pytest
 
 from streams.domain.alarm_stage import AlarmStage
-from streams.domain.alarms.mute import MOST_MUTES, Mute, mute_line, mute_of, normal_subject
+from streams.domain.alarms.mute import Mute, mute_line, mute_of, normal_subject
 from streams.domain.alarms.notice import notice_of
 from streams.domain.alarms.watch import AlarmWatch, told_mutes
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.alarms.feed import BEGIN, Account, Line, fault, tick
 from tests.unit.streams.domain.alarms.test_watch import BOTH, BROKE, A, known_rows
 from tests.unit.streams.domain.pipeline import checked
+
+MOST_MUTES = 500
 
 ROUTE, SENDER, ACCOUNT = '["GR","A"]', '["GR","A","acme"]', "account"
 BREAKS = Account(shares=fault(BROKE, BROKE + 12, [A], BOTH, 0.4))

@@ -7,11 +7,13 @@ import orjson
 from streams.contract.records import DeliveryAlarm, Reason
 from streams.domain.alarm_stage import AlarmStage
 from streams.domain.alarms.seen import watched_line
-from streams.domain.alarms.told import MOST_ALARMS, Told, told_alarms
+from streams.domain.alarms.told import Told, told_alarms
 from streams.domain.stage import Output
 from tests.support.memory_rows import MemoryRows, outputs_of
 from tests.unit.streams.domain.alarms.feed import BEGIN, DAY, Account, cell, fault, told
 from tests.unit.streams.domain.pipeline import checked
+
+MOST_ALARMS = 200
 
 BROKE = BEGIN + DAY + 40
 

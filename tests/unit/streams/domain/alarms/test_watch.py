@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.domain.alarms.watch import MOST_ROUTES
 from tests.support.memory_rows import MemoryRows
 from tests.unit.streams.domain.alarms.feed import BEGIN, DAY, Account, Line, alarms, cell, fault, tick, told
+
+MOST_ROUTES = 500
 
 A, B = ("GR", "A"), ("GR", "B")
 BOTH = ("acme", "shop")
