@@ -122,7 +122,7 @@ def test_an_error_of_arrow_that_is_no_value_error_is_one_line(tmp_path: Path, mo
 
 @pytest.mark.parametrize("moved", ["0-10-14", "0-13-20", "0-20-24", "1-0-9"])
 def test_a_file_under_the_name_of_another_one_is_one_line(root: Path, moved: str) -> None:
-    (file, other) = (one.path for one in archive_files(root))
+    (file, other) = (Path(str(one.path)) for one in archive_files(root))
     wrong = other.with_name(moved + "".join(file.suffixes))
     file.unlink()
     other.rename(wrong)

@@ -76,8 +76,8 @@ def test_the_pseudonym_of_each_spelling_is_one_that_an_erasure_makes(spelling: s
     key = "k" * 32
     settings = StreamsSettings(streams_recipient="hmac", streams_hmac_key=SecretStr(key))
     shown = shown_recipient(spelling, Policy(recipient="hmac", hmac_key=key))
-    assert shown in names_of("+306971234567", settings)
-    assert shown not in names_of("+306971234568", settings)
+    assert shown in set(names_of("+306971234567", settings))
+    assert shown not in set(names_of("+306971234568", settings))
 
 
 @pytest.mark.parametrize("text", ["", "()", "Shop", "***567"])
