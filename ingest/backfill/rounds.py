@@ -191,8 +191,11 @@ class Backfill:
             async with asyncio.TaskGroup() as group:
                 for _ in range(_AT_ONCE):
                     group.create_task(work())
-        except* IngestError as errors:
-            raise errors.exceptions[0] from None
+        except ExceptionGroup as errors:  # what `except*` raises is a group again in Python before 3.11.4
+            expected, others = errors.split(IngestError)
+            if expected is None or others is not None:
+                raise
+            raise expected.exceptions[0] from None
 
     def _jobs(self, before: float) -> list[Job]:
         opened = self._open_window()[0]
