@@ -5,6 +5,7 @@ PROGRAMS := .venv/programs
 INSTALLED := .venv/installed
 # uv draws bars on a terminal; elsewhere the steps are enough.
 UV_INSTALL := $(BIN)/uv pip install $(shell [ -t 2 ] || echo --quiet) --python $(BIN)/python
+INGEST := tests/behaviour/ingest tests/integration/ingest
 SINKS := tests/behaviour/sinks tests/integration/sinks
 STREAMS := tests/behaviour/state tests/integration/streams
 FAULTS_OF_STREAMS := $(wildcard tests/faults/test_streams_*.py)
@@ -18,7 +19,7 @@ CLASS_CACHE := .venv/kafka.aot
 # would compile the same files anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo demo-console test-console test-browser screenshots test test-quick test-sinks test-sinks-behaviour test-sinks-kafka test-sinks-tables test-streams test-faults test-faults-streams test-faults-others test-programs test-e2e test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others faults-elsewhere faults-latency sandbox lock sbom clean
+.PHONY: demo demo-console test-console test-browser screenshots test test-quick test-ingest test-sinks test-sinks-behaviour test-sinks-kafka test-sinks-tables test-streams test-faults test-faults-streams test-faults-others test-programs test-e2e test-containers test-fresh check format contract dashboards pictures bench faults faults-streams faults-others faults-elsewhere faults-latency sandbox lock sbom clean
 
 demo: $(PROGRAMS)           ## the whole pipeline on this machine, checked against the emulator's ledger
 	$(BIN)/routee-sandbox demo
@@ -27,14 +28,17 @@ demo-console: $(PROGRAMS)   ## the same in the console, in a browser; everything
 	$(BIN)/routee-sandbox demo --console
 
 # Tests of programs wait more than they compute, so five run beside each other; those that take longest begin first.
-test: $(CLASS_CACHE)        ## `check`, and the whole suite: the nine below
-	@echo 'The checks and nine suites, five at a time, about a quarter of an hour: each prints its results when it is done'
+test: $(CLASS_CACHE)        ## `check`, and the whole suite: the ten below
+	@echo 'The checks and ten suites, five at a time, about a quarter of an hour: each prints its results when it is done'
 	@$(MAKE) --no-print-directory --jobs=5 --keep-going $(SUITE_BY_SUITE) \
-	    check test-programs test-sinks-kafka test-sinks-tables test-faults-streams test-faults-others test-streams test-quick \
-	    test-e2e test-browser test-sinks-behaviour
+	    check test-streams test-sinks-tables test-faults-streams test-faults-others test-sinks-kafka test-ingest \
+	    test-programs test-quick test-e2e test-browser test-sinks-behaviour
 
 test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds
 	$(BIN)/pytest tests/unit tests/project
+
+test-ingest: $(CLASS_CACHE)  ## behaviour and integration of ingest, on the real Kafka
+	$(BIN)/pytest $(INGEST) --durations=5
 
 test-sinks: test-sinks-behaviour test-sinks-kafka test-sinks-tables  ## the sinks, on the real Kafka and the real engine
 
@@ -59,7 +63,7 @@ test-faults-others: $(CLASS_CACHE)
 	$(BIN)/pytest tests/faults $(addprefix --ignore=,$(FAULTS_OF_STREAMS)) --durations=5
 
 test-programs: $(CLASS_CACHE)  ## all others: behaviour and integration of the other programs
-	$(BIN)/pytest $(addprefix --ignore=,tests/unit tests/project tests/faults tests/console tests/e2e $(SINKS) $(STREAMS)) --durations=5
+	$(BIN)/pytest $(addprefix --ignore=,tests/unit tests/project tests/faults tests/console tests/e2e $(INGEST) $(SINKS) $(STREAMS)) --durations=5
 
 test-e2e: $(CLASS_CACHE)    ## the whole pipeline, the demo, the examples of the documents
 	$(BIN)/pytest tests/e2e --durations=5
