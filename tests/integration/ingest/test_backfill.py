@@ -559,6 +559,16 @@ async def test_an_answer_that_is_no_json_is_asked_for_again_once_routee_was_ther
             await routee.message("x")
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(status: int) -> None:
+    """The token is for the API that the settings name."""
+    elsewhere = web.Response(status=status, headers={"Location": "/sms/tracking/single/elsewhere"})
+    async with answering(elsewhere) as (routee, _, asked):
+        with pytest.raises(WrongUrlError, match=rf"the answer \({status}\)"):
+            await routee.message("x")
+        assert len(asked) == 1
+
+
 def test_the_emulated_counts_are_those_of_messages() -> None:
     """A check of the test itself: the truth about a campaign follows from the truth about its SMS."""
     books = Books(TRAFFIC, START)
