@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.admin import KafkaAdminClient
 from kafka.errors import PolicyViolationError, TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
@@ -23,6 +23,7 @@ from streams.contract.topics import (
     SMS_STATUS,
     Topic,
 )
+from tests.support.topic_settings import configure
 from tests.support.wait import eventually
 
 TOPICS = (
@@ -120,7 +121,7 @@ class Topics:
     def configure(self, suffix: str, config: Mapping[str, str]) -> None:
         """Change the configuration of a topic."""
         with self._admin() as admin:
-            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, self.prefix + suffix, dict(config))])
+            configure(admin, self.prefix + suffix, config)
 
     def expire(self, suffix: str, partition: int, before: int) -> None:
         """Delete the records below an offset, as retention does."""

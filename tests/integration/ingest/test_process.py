@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.admin import KafkaAdminClient
 
 from sandbox.kafka import KafkaCluster
 from streams.contract.topics import CALLBACKS_RAW, CALLBACKS_REJECTED
@@ -20,6 +20,7 @@ from streams.program.kafka_problems import another_partition_count
 from streams.program.settings import CommonSettings
 from tests.integration.ingest.process import COMMAND, Ingest, Load, children, environment, ingest
 from tests.integration.ingest.topics import PARTITIONS, body_of, callbacks_in, create_topics, records_in
+from tests.support.topic_settings import configure
 from tests.support.wait import eventually, eventually_async
 
 pytestmark = pytest.mark.kafka
@@ -242,7 +243,7 @@ def change(servers: str, topic: str, **config: str) -> None:
     """Change settings of a topic, as an operator would; their names have underscores for dots."""
     changes = {name.replace("_", "."): value for name, value in config.items()}
     with administering(servers) as admin:
-        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, changes)])
+        configure(admin, topic, changes)
 
 
 async def test_a_partition_count_that_changes_ends_no_worker_and_readyz_says_why(
@@ -322,9 +323,6 @@ def test_a_topic_that_takes_only_small_records_gets_every_callback_that_fits_alo
 ) -> None:
     name = CALLBACKS_RAW.name(topic_prefix)
     change(servers, name, max_message_bytes="20000")
-    with administering(servers) as admin:
-        resource = ConfigResource(ConfigResourceType.TOPIC, name)
-        eventually(lambda: "20000" in str(admin.describe_configs([resource])))
     texts = [700] * 30 + [30_000] + [700] * 30
     bodies = [b'{"messageId":"m","n":%d,"message":"%s"}' % (n, b"x" * size) for n, size in enumerate(texts)]
     statuses = post_all(running.port, bodies)

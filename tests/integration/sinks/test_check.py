@@ -5,13 +5,14 @@
 from pathlib import Path
 
 import pytest
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.admin import KafkaAdminClient
 
 from sandbox.kafka import KafkaCluster
 from sinks.clickhouse.client import ClickHouse
 from tests.behaviour.sinks.kafka_topics import Topics
 from tests.integration.sinks.conftest import PARTITIONS
 from tests.integration.sinks.running import Running
+from tests.support.topic_settings import configure
 from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
@@ -32,9 +33,7 @@ def test_it_says_which_topic_may_lose_records_and_a_sink_works_with_it(
     del tables
     name = f"{topics.prefix}callbacks.rejected"
     admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
-    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"retention.ms": "1000"})])
-    resource = ConfigResource(ConfigResourceType.TOPIC, name)
-    eventually(lambda: "'1000'" in str(admin.describe_configs([resource])))
+    configure(admin, name, {"retention.ms": "1000"})
     admin.close()
     check = running.start("check")
     assert check.process.wait(60) == 1

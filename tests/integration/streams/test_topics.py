@@ -25,6 +25,7 @@ from streams.contract.topics import (
 )
 from streams.errors import KafkaUnreachableError, TopicsDifferError
 from streams.program.settings import CommonSettings, load_settings
+from tests.support.topic_settings import configure
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.kafka
@@ -63,8 +64,7 @@ def change(kafka: KafkaCluster, topic_prefix: str) -> Change:
 
     def alter(topic: Topic, config: Mapping[str, str]) -> None:
         with administering(kafka) as admin:
-            resource = ConfigResource(ConfigResourceType.TOPIC, topic.name(topic_prefix), dict(config))
-            assert admin.alter_configs([resource])["topic"] == {topic.name(topic_prefix): "OK"}
+            configure(admin, topic.name(topic_prefix), config)
 
     return alter
 
@@ -328,8 +328,7 @@ def test_three_brokers_that_would_acknowledge_a_single_copy_need_two(tmp_path: P
             topics.create(ALL_TOPICS)
             found = topics.findings()
             assert (found.refused, found.warned) == ([], [])
-            resource = ConfigResource(ConfigResourceType.TOPIC, name, {"min.insync.replicas": "1"})
-            admin.alter_configs([resource])
+            configure(admin, name, {"min.insync.replicas": "1"})
             eventually(lambda: topics.problems() != [])
             (line,) = topics.problems()
             assert line.startswith(f"topic {name} has min.insync.replicas=1 (a single copy is enough for an acknowl")
