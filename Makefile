@@ -31,8 +31,8 @@ demo-console: $(PROGRAMS)   ## the same in the console, in a browser; everything
 test: $(CLASS_CACHE)        ## `check`, and the whole suite: the ten below
 	@echo 'The checks and ten suites, five at a time, about a quarter of an hour: each prints its results when it is done'
 	@$(MAKE) --no-print-directory --jobs=5 --keep-going $(SUITE_BY_SUITE) \
-	    check test-streams test-sinks-tables test-faults-streams test-faults-others test-sinks-kafka test-ingest \
-	    test-programs test-quick test-e2e test-browser test-sinks-behaviour
+	    check test-sinks-tables test-sinks-kafka test-programs test-faults-others test-faults-streams test-streams \
+	    test-quick test-ingest test-e2e test-browser test-sinks-behaviour
 
 test-quick: $(INSTALLED)    ## what needs no Kafka and no engine: seconds
 	$(BIN)/pytest tests/unit tests/project
