@@ -480,14 +480,21 @@ async def test_a_page_of_another_server_is_no_api() -> None:
 
     application = web.Application()
     application.router.add_route("*", "/{rest:.*}", page)
+    async with client_of(application, QuickClock()) as routee:
+        with pytest.raises(WrongUrlError, match="ROUTEE_AUTH_URL"):
+            await routee.reach()
+
+
+@asynccontextmanager
+async def client_of(application: web.Application, clock: QuickClock) -> AsyncIterator[Routee]:
+    """Give a client of a server that stands for Routee's API."""
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
         async with ClientSession() as session:
-            with pytest.raises(WrongUrlError, match="ROUTEE_AUTH_URL"):
-                await Routee(settings(url), session, QuickClock()).reach()
+            yield Routee(settings(url), session, clock)
     finally:
         await runner.cleanup()
 
@@ -507,15 +514,8 @@ async def answering(*answers: web.Response) -> AsyncIterator[tuple[Routee, Quick
     application = web.Application()
     application.router.add_post("/oauth/token", token)
     application.router.add_get("/sms/tracking/single/{id}", message)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        async with ClientSession() as session:
-            yield Routee(settings(url), session, clock), clock, asked
-    finally:
-        await runner.cleanup()
+    async with client_of(application, clock) as routee:
+        yield routee, clock, asked
 
 
 def busy(retry_after: str) -> web.Response:
